@@ -1,0 +1,253 @@
+//! Where an object lies and whether it can be read, from what S3 says of it.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// Where a cold object lies. Decides which tiers are offered, how long they take and what they cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ArchiveKind {
+    /// Storage class `GLACIER` (S3 Glacier Flexible Retrieval).
+    Flexible,
+    /// Storage class `DEEP_ARCHIVE`.
+    Deep,
+    /// Storage class `INTELLIGENT_TIERING`, access tier `ARCHIVE_ACCESS`.
+    ItArchive,
+    /// Storage class `INTELLIGENT_TIERING`, access tier `DEEP_ARCHIVE_ACCESS`.
+    ItDeep,
+}
+
+impl ArchiveKind {
+    /// Every kind, in the order of documents and tables.
+    pub const ALL: [Self; 4] = [Self::Flexible, Self::Deep, Self::ItArchive, Self::ItDeep];
+
+    /// Whether a restore makes a temporary copy that expires.
+    ///
+    /// Intelligent-Tiering has none: the object itself moves back to the Frequent Access tier, and S3 refuses
+    /// `Days` for it (User Guide, "Restoring an archived object").
+    pub fn has_copy(self) -> bool {
+        match self {
+            Self::Flexible | Self::Deep => true,
+            Self::ItArchive | Self::ItDeep => false,
+        }
+    }
+
+    /// The word used in documents, the API and the ledger.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Flexible => "flexible",
+            Self::Deep => "deep",
+            Self::ItArchive => "it_archive",
+            Self::ItDeep => "it_deep",
+        }
+    }
+}
+
+/// How fast to fetch an archived object. Ordered by speed, slowest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Tier {
+    /// Hours to two days; the cheapest.
+    Bulk,
+    /// Hours; S3's own default, and ours.
+    Standard,
+    /// Minutes, while S3 has the capacity; not offered for the deep kinds.
+    Expedited,
+}
+
+impl Tier {
+    /// Every tier, slowest first.
+    pub const ALL: [Self; 3] = [Self::Bulk, Self::Standard, Self::Expedited];
+
+    /// AWS's word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Bulk => "Bulk",
+            Self::Standard => "Standard",
+            Self::Expedited => "Expedited",
+        }
+    }
+}
+
+/// The part of a `HeadObject` answer that decides whether an object can be read, as S3 sent it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Head {
+    /// `x-amz-storage-class`; S3 leaves it out for `STANDARD`.
+    pub storage_class: Option<String>,
+    /// `x-amz-archive-status`: only for archived Intelligent-Tiering objects.
+    pub archive_status: Option<String>,
+    /// `x-amz-restore`.
+    pub restore: Option<String>,
+    /// `x-amz-version-id`; absent in a bucket without versions.
+    pub version: Option<String>,
+    /// Size in bytes.
+    pub size: u64,
+}
+
+/// Whether an object can be read now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// Never archived, or (Intelligent-Tiering) moved back: a GET answers with its bytes.
+    Readable,
+    /// Cold, and nobody asked for it.
+    Archived(ArchiveKind),
+    /// Cold, and S3 is fetching it.
+    Restoring(ArchiveKind),
+    /// A copy is live until `expires` (always a UTC midnight).
+    Copy {
+        /// Where the original lies.
+        kind: ArchiveKind,
+        /// When S3 removes the copy.
+        expires: Timestamp,
+    },
+}
+
+/// S3 said something about an object that thaw cannot read. Guessing would make a status that lies.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("S3 described the object with {header} = {value:?}, which thaw cannot read")]
+pub struct UnreadableHead {
+    /// The header.
+    pub header: &'static str,
+    /// What it said.
+    pub value: String,
+}
+
+impl Head {
+    /// Whether the object can be read at `now`.
+    ///
+    /// The storage class stays `GLACIER` while a copy is live, so readability comes from `x-amz-restore` alone; a copy
+    /// whose expiry has passed is no copy.
+    pub fn reach(&self, now: Timestamp) -> Result<Reach, UnreadableHead> {
+        let Some(kind) = self.kind()? else { return Ok(Reach::Readable) };
+        Ok(match self.restore_header()? {
+            None => Reach::Archived(kind),
+            Some(Restore::Ongoing) => Reach::Restoring(kind),
+            Some(Restore::Done { expires: Some(expires) }) if expires > now => Reach::Copy { kind, expires },
+            Some(Restore::Done { .. }) => Reach::Archived(kind),
+        })
+    }
+
+    fn kind(&self) -> Result<Option<ArchiveKind>, UnreadableHead> {
+        match (self.storage_class.as_deref(), self.archive_status.as_deref().map(unquoted)) {
+            (Some("GLACIER"), _) => Ok(Some(ArchiveKind::Flexible)),
+            (Some("DEEP_ARCHIVE"), _) => Ok(Some(ArchiveKind::Deep)),
+            (_, Some("ARCHIVE_ACCESS")) => Ok(Some(ArchiveKind::ItArchive)),
+            (_, Some("DEEP_ARCHIVE_ACCESS")) => Ok(Some(ArchiveKind::ItDeep)),
+            (_, Some(other)) => {
+                Err(UnreadableHead { header: "x-amz-archive-status", value: other.chars().take(200).collect() })
+            }
+            // Everything else is readable at once: STANDARD, the infrequent access classes, GLACIER_IR
+            // (Instant Retrieval), and Intelligent-Tiering outside its archive tiers.
+            (_, None) => Ok(None),
+        }
+    }
+
+    fn restore_header(&self) -> Result<Option<Restore>, UnreadableHead> {
+        let Some(header) = self.restore.as_deref() else { return Ok(None) };
+        parse_restore(header)
+            .map(Some)
+            .ok_or_else(|| UnreadableHead { header: "x-amz-restore", value: header.chars().take(200).collect() })
+    }
+}
+
+enum Restore {
+    Ongoing,
+    Done { expires: Option<Timestamp> },
+}
+
+/// Reads `x-amz-restore`. The pair of both parameters decides: a date beside `ongoing-request="true"` does not make a
+/// copy. Documentation shows values in single quotes and further parameters; both are tolerated.
+fn parse_restore(header: &str) -> Option<Restore> {
+    let header = unquoted(header.trim());
+    let ongoing = match parameter(header, "ongoing-request")? {
+        "true" => true,
+        "false" => false,
+        _ => return None,
+    };
+    if ongoing {
+        return Some(Restore::Ongoing);
+    }
+    let expires = match parameter(header, "expiry-date") {
+        None => None,
+        Some(date) => Some(jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(date).ok()?),
+    };
+    Some(Restore::Done { expires })
+}
+
+/// The value of `name="value"`, without splitting on commas: dates contain them.
+fn parameter<'a>(header: &'a str, name: &str) -> Option<&'a str> {
+    let start = header.find(&format!("{name}=\""))? + name.len() + 2;
+    let rest = &header[start..];
+    Some(&rest[..rest.find('"')?])
+}
+
+fn unquoted(value: &str) -> &str {
+    value.strip_prefix('\'').and_then(|value| value.strip_suffix('\'')).unwrap_or(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: &str = "2012-12-20T12:00:00Z";
+
+    #[track_caller]
+    fn check(class: Option<&str>, status: Option<&str>, restore: Option<&str>, expect: Option<Reach>) {
+        let head = Head {
+            storage_class: class.map(str::to_owned),
+            archive_status: status.map(str::to_owned),
+            restore: restore.map(str::to_owned),
+            ..Head::default()
+        };
+        assert_eq!(head.reach(NOW.parse().unwrap()).ok(), expect);
+    }
+
+    fn copy(kind: ArchiveKind) -> Option<Reach> {
+        Some(Reach::Copy { kind, expires: "2012-12-21T00:00:00Z".parse().unwrap() })
+    }
+
+    const DONE: &str = r#"ongoing-request="false", expiry-date="Fri, 21 Dec 2012 00:00:00 GMT""#;
+    const ONGOING: &str = r#"ongoing-request="true""#;
+
+    #[test]
+    fn classes_without_archive_are_readable() {
+        for class in [None, Some("STANDARD"), Some("STANDARD_IA"), Some("GLACIER_IR"), Some("INTELLIGENT_TIERING")] {
+            check(class, None, None, Some(Reach::Readable));
+        }
+    }
+
+    #[test]
+    fn archived_kinds_are_told_by_class_or_access_tier() {
+        check(Some("GLACIER"), None, None, Some(Reach::Archived(ArchiveKind::Flexible)));
+        check(Some("DEEP_ARCHIVE"), None, None, Some(Reach::Archived(ArchiveKind::Deep)));
+        let it = Some("INTELLIGENT_TIERING");
+        check(it, Some("ARCHIVE_ACCESS"), None, Some(Reach::Archived(ArchiveKind::ItArchive)));
+        check(it, Some("'DEEP_ARCHIVE_ACCESS'"), None, Some(Reach::Archived(ArchiveKind::ItDeep)));
+    }
+
+    #[test]
+    fn the_header_from_the_documentation_is_a_copy_until_its_date() {
+        check(Some("GLACIER"), None, Some(DONE), copy(ArchiveKind::Flexible));
+        let quoted = format!("'{DONE}'");
+        check(Some("GLACIER"), None, Some(&quoted), copy(ArchiveKind::Flexible));
+        let expired = r#"ongoing-request="false", expiry-date="Wed, 19 Dec 2012 00:00:00 GMT""#;
+        check(Some("GLACIER"), None, Some(expired), Some(Reach::Archived(ArchiveKind::Flexible)));
+    }
+
+    #[test]
+    fn ongoing_wins_over_a_date_beside_it() {
+        check(Some("GLACIER"), None, Some(ONGOING), Some(Reach::Restoring(ArchiveKind::Flexible)));
+        let both = r#"ongoing-request="true", expiry-date="Fri, 21 Dec 2012 00:00:00 GMT""#;
+        check(Some("DEEP_ARCHIVE"), None, Some(both), Some(Reach::Restoring(ArchiveKind::Deep)));
+        let more = r#"ongoing-request="true", x-amz-restore-request-date="Fri, 13 Nov 2020 00:20:00 GMT""#;
+        check(Some("DEEP_ARCHIVE"), None, Some(more), Some(Reach::Restoring(ArchiveKind::Deep)));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_an_error_not_a_guess() {
+        for header in ["", "ongoing-request=true", r#"ongoing-request="maybe""#] {
+            check(Some("GLACIER"), None, Some(header), None);
+        }
+        check(Some("GLACIER"), None, Some(r#"ongoing-request="false", expiry-date="soon""#), None);
+        check(Some("INTELLIGENT_TIERING"), Some("ICE_ACCESS"), None, None);
+    }
+}

@@ -1,0 +1,290 @@
+//! What is invalidated together, so that no path of one copy is ever paid twice.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{BatchId, Decision, ObjectId, RestoreId, Row, State};
+
+/// Paths in one batch. CloudFront takes 150 paths a second since April 2026 and took 3,000 in progress before
+/// (Developer Guide, "Quotas"); what one request may hold is not documented, so a batch keeps to the smaller number.
+const PATHS_PER_BATCH: usize = 150;
+
+/// Wildcards in one batch: one a second is the quota (same source), 15 in progress the older one.
+const WILDCARDS_PER_BATCH: usize = 1;
+
+/// Bytes of paths and keys in one batch. A DynamoDB item holds 400 KB; a batch lists its paths twice.
+const BYTES_PER_BATCH: usize = 120_000;
+
+/// An object whose paths are to be invalidated.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// The object.
+    pub object: ObjectId,
+    /// The restores that wait for it, in order. The first one's row is the lock of the claim.
+    pub restores: Vec<RestoreId>,
+    /// Its paths by distribution id.
+    pub paths: BTreeMap<String, BTreeSet<String>>,
+}
+
+/// Objects that are published together. Written to the ledger before CloudFront is called.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Batch {
+    /// A hash over the rows.
+    pub id: BatchId,
+    /// What it wants to publish. An object that another batch claimed first is left out when the batch is sealed.
+    pub candidates: Vec<Candidate>,
+    /// What CloudFront is asked for. `None` until every candidate was claimed or lost; then it never changes but for
+    /// what CloudFront answered.
+    pub calls: Option<Vec<Call>>,
+    /// When the batch was written.
+    pub created_at: Timestamp,
+    /// Counts the changes. Every write is conditional on it.
+    pub revision: u64,
+}
+
+/// One `CreateInvalidation`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Call {
+    /// The distribution's id.
+    pub distribution: String,
+    /// The paths, sorted.
+    pub items: Vec<String>,
+    /// Makes CloudFront answer a repeated call with the first one's invalidation.
+    pub caller_reference: String,
+    /// CloudFront's id for it, once it answered.
+    pub invalidation: Option<String>,
+    /// Whether CloudFront says that it took effect everywhere.
+    pub completed: bool,
+    /// CloudFront's words when it would not take the call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
+}
+
+impl Call {
+    fn new(batch: &BatchId, distribution: &str, items: Vec<String>) -> Self {
+        Self {
+            distribution: distribution.to_owned(),
+            caller_reference: caller_reference(batch, distribution, &items),
+            items,
+            invalidation: None,
+            completed: false,
+            refused: None,
+        }
+    }
+}
+
+/// Sorts candidates into batches. The same candidates always make the same batches, with the same ids.
+pub fn batches(mut candidates: Vec<Candidate>, now: Timestamp) -> Vec<Batch> {
+    candidates.sort_by(|a, b| a.object.cmp(&b.object));
+    let mut batches = Vec::new();
+    let mut current: Vec<Candidate> = Vec::new();
+    let mut size = Size::default();
+    for candidate in candidates {
+        let with = size.plus(&candidate);
+        if !current.is_empty() && !with.fits() {
+            batches.push(Batch::of(std::mem::take(&mut current), now));
+            size = Size::default();
+        }
+        size = size.plus(&candidate);
+        current.push(candidate);
+    }
+    if !current.is_empty() {
+        batches.push(Batch::of(current, now));
+    }
+    batches
+}
+
+#[derive(Clone, Copy, Default)]
+struct Size {
+    paths: usize,
+    wildcards: usize,
+    bytes: usize,
+}
+
+impl Size {
+    fn plus(self, candidate: &Candidate) -> Self {
+        let paths = || candidate.paths.values().flatten();
+        Self {
+            paths: self.paths + paths().count(),
+            wildcards: self.wildcards + paths().filter(|path| path.ends_with('*')).count(),
+            bytes: self.bytes + candidate.object.key.len() + paths().map(String::len).sum::<usize>(),
+        }
+    }
+
+    fn fits(self) -> bool {
+        self.paths <= PATHS_PER_BATCH && self.wildcards <= WILDCARDS_PER_BATCH && self.bytes <= BYTES_PER_BATCH
+    }
+}
+
+impl Batch {
+    fn of(candidates: Vec<Candidate>, now: Timestamp) -> Self {
+        let mut parts = Vec::new();
+        for candidate in &candidates {
+            let ObjectId { bucket, key, version } = &candidate.object;
+            parts.extend([bucket.as_str(), key, version.as_deref().unwrap_or_default()]);
+            // Restore ids make the batch of one copy differ from that of the object's next copy.
+            parts.extend(candidate.restores.iter().map(RestoreId::as_str));
+        }
+        Self { id: BatchId::over(&parts), candidates, calls: None, created_at: now, revision: 0 }
+    }
+
+    /// The batch with its calls settled: the paths of those candidates that it really claimed.
+    pub fn sealed(&self, claimed: &BTreeSet<ObjectId>) -> Self {
+        let mut items: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for candidate in self.candidates.iter().filter(|candidate| claimed.contains(&candidate.object)) {
+            for (distribution, paths) in &candidate.paths {
+                items.entry(distribution).or_default().extend(paths.iter().map(String::as_str));
+            }
+        }
+        let call = |(distribution, paths): (&str, BTreeSet<&str>)| {
+            Call::new(&self.id, distribution, paths.into_iter().map(str::to_owned).collect())
+        };
+        Self {
+            calls: Some(items.into_iter().map(call).collect()),
+            candidates: self.candidates.iter().filter(|candidate| claimed.contains(&candidate.object)).cloned().collect(),
+            revision: self.revision + 1,
+            ..self.clone()
+        }
+    }
+
+    /// Whether nothing more will come of it: each call took effect or was refused.
+    pub fn is_completed(&self) -> bool {
+        self.calls.as_ref().is_some_and(|calls| calls.iter().all(|call| call.completed || call.refused.is_some()))
+    }
+
+    /// Why CloudFront would not invalidate one of the candidate's paths.
+    pub fn refusal(&self, candidate: &Candidate) -> Option<&str> {
+        let touches = |call: &&Call| {
+            candidate.paths.get(&call.distribution).is_some_and(|paths| call.items.iter().any(|item| paths.contains(item)))
+        };
+        self.calls.iter().flatten().filter(touches).find_map(|call| call.refused.as_deref())
+    }
+
+    /// The batch with a refused call taken apart into one call per path, so that one bad path does not stop the others.
+    pub fn with_call_split(&self, index: usize) -> Self {
+        let mut batch = Self { revision: self.revision + 1, ..self.clone() };
+        if let Some(calls) = batch.calls.as_mut()
+            && index < calls.len()
+        {
+            let whole = calls.remove(index);
+            calls.extend(whole.items.into_iter().map(|item| Call::new(&self.id, &whole.distribution, vec![item])));
+        }
+        batch
+    }
+
+    /// The batch with one call changed.
+    pub fn with_call(&self, index: usize, change: impl FnOnce(&mut Call)) -> Self {
+        let mut batch = Self { revision: self.revision + 1, ..self.clone() };
+        if let Some(call) = batch.calls.as_mut().and_then(|calls| calls.get_mut(index)) {
+            change(call);
+        }
+        batch
+    }
+}
+
+/// CloudFront's guard against repeated calls: the same reference with the same items answers the first invalidation and
+/// costs nothing.
+///
+/// The items alone would not do: a copy restored next year has the same paths, and would be answered with this year's
+/// invalidation. The batch's id differs, because its restores do.
+pub fn caller_reference(batch: &BatchId, distribution: &str, items: &[String]) -> String {
+    let parts: Vec<_> = [batch.as_str(), distribution].into_iter().chain(items.iter().map(String::as_str)).collect();
+    format!("thaw-{}", &crate::id::hex(&parts)[..40])
+}
+
+/// Whether `other`, a row of the same object in another restore, is about the very copy that `row` waits for.
+pub fn same_copy(row: &Row, other: &Row) -> bool {
+    let (at, expires) = match &other.state {
+        State::Restored { at, expires, .. } | State::Published { at, expires, .. } => (*at, *expires),
+        State::Planned | State::Available | State::Restoring { .. } | State::Failed { .. } | State::Cancelled { .. } => {
+            return false;
+        }
+    };
+    // It became readable while this row waited, or it was live when this row was planned and S3 only kept it longer.
+    at >= row.planned_at
+        || match row.decision {
+            Decision::Extend => expires.is_some_and(|expires| expires > row.planned_at),
+            // Watching a copy that was live already.
+            Decision::Watch => {
+                matches!(&row.state, State::Restored { at, .. } if *at == row.planned_at)
+                    && expires.is_some_and(|expires| expires > row.planned_at)
+            }
+            Decision::Restore | Decision::Join | Decision::Nothing => false,
+        }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn now() -> Timestamp {
+        "2026-11-22T10:00:00Z".parse().unwrap()
+    }
+
+    fn candidate(key: &str, restore: &str, paths: &[&str]) -> Candidate {
+        Candidate {
+            object: ObjectId { bucket: "archive".to_owned(), key: key.to_owned(), version: None },
+            restores: vec![RestoreId::try_from(restore.to_owned()).unwrap()],
+            paths: [("E1".to_owned(), paths.iter().map(|path| (*path).to_owned()).collect())].into(),
+        }
+    }
+
+    fn many(count: usize) -> Vec<Candidate> {
+        (0..count).map(|n| candidate(&format!("{n:04}"), "r", &[&format!("/{n:04}")])).collect()
+    }
+
+    fn all(batch: &Batch) -> BTreeSet<ObjectId> {
+        batch.candidates.iter().map(|candidate| candidate.object.clone()).collect()
+    }
+
+    #[test]
+    fn batches_hold_150_paths_at_most_and_lose_none() {
+        let made = batches(many(1_000), now());
+        assert_eq!(made.len(), 7);
+        assert_eq!(made.iter().map(|batch| batch.candidates.len()).sum::<usize>(), 1_000);
+        assert!(made.iter().all(|batch| batch.candidates.len() <= 150));
+    }
+
+    #[test]
+    fn a_batch_has_one_wildcard_at_most() {
+        let made = batches(vec![candidate("a~", "r", &["/a*"]), candidate("b~", "r", &["/b*"])], now());
+        assert_eq!(made.len(), 2);
+    }
+
+    #[test]
+    fn long_keys_make_smaller_batches() {
+        let long = "k".repeat(1_024);
+        let candidates = (0..150).map(|n| candidate(&format!("{n:04}{long}"), "r", &[&format!("/{n:04}{long}")])).collect();
+        assert!(batches(candidates, now()).len() > 2);
+    }
+
+    #[test]
+    fn the_order_of_candidates_does_not_matter() {
+        let mut reversed = many(300);
+        reversed.reverse();
+        assert_eq!(batches(reversed, now()), batches(many(300), now()));
+    }
+
+    #[test]
+    fn the_next_copy_of_the_same_object_has_another_caller_reference() {
+        let reference = |restore| {
+            let batch = &batches(vec![candidate("a", restore, &["/a"])], now())[0];
+            batch.sealed(&all(batch)).calls.unwrap()[0].caller_reference.clone()
+        };
+        assert_eq!(reference("one"), reference("one"));
+        assert_ne!(reference("one"), reference("two"));
+        assert!(reference("one").len() <= 128);
+    }
+
+    #[test]
+    fn what_another_batch_claimed_is_left_out() {
+        let batch = &batches(many(3), now())[0];
+        let mut claimed = all(batch);
+        claimed.pop_first();
+        let calls = batch.sealed(&claimed).calls.unwrap();
+        assert_eq!(calls[0].items, ["/0001", "/0002"]);
+        assert!(batch.sealed(&BTreeSet::new()).calls.unwrap().is_empty());
+    }
+}

@@ -1,0 +1,211 @@
+//! What to do with each object of a request.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{ArchiveKind, Event, FailureCode, Head, Reach, Request, Tier};
+
+/// What the plan decided for an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Decision {
+    /// Ask S3 to restore it.
+    Restore,
+    /// A copy is live: ask S3 to keep it longer, then publish.
+    Extend,
+    /// S3 is fetching it already: take part in that, and ask for more speed where that can help.
+    Join,
+    /// Wait for what others began; S3 is not asked for anything.
+    Watch,
+    /// Nothing to do, or nothing that can be done.
+    Nothing,
+}
+
+/// Why S3 would not describe an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Missing {
+    /// 404 for a key.
+    Key,
+    /// 404 for a version.
+    Version,
+    /// 404 or 405 with `x-amz-delete-marker`.
+    DeleteMarker,
+    /// 403.
+    Denied,
+}
+
+/// What was found out about an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Facts {
+    /// S3 described it.
+    Found(Head),
+    /// S3 would not.
+    Missing(Missing),
+}
+
+/// A decision, with what it rests on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// What to do.
+    pub decision: Decision,
+    /// Where the object lies; `None` if it is not archived or S3 did not say.
+    pub kind: Option<ArchiveKind>,
+    /// What is true of the object already, for its row.
+    pub known: Option<Event>,
+}
+
+/// Decides what to do with one object.
+pub fn decide(facts: &Facts, request: &Request, now: Timestamp) -> Verdict {
+    let nothing = |kind, known| Verdict { decision: Decision::Nothing, kind, known: Some(known) };
+    let fail = |kind, code, message: String| nothing(kind, Event::Failed { at: now, code, message });
+    let head = match facts {
+        Facts::Found(head) => head,
+        Facts::Missing(missing) => {
+            let (code, message) = missing.explain();
+            return fail(None, code, message.to_owned());
+        }
+    };
+    let reach = match head.reach(now) {
+        Ok(reach) => reach,
+        Err(unreadable) => return fail(None, FailureCode::Unreadable, unreadable.to_string()),
+    };
+    let act = |decision, kind| Verdict { decision, kind: Some(kind), known: None };
+    match reach {
+        Reach::Readable => nothing(None, Event::NotArchived),
+        Reach::Archived(kind) if request.join_only => {
+            let message = "S3 is not restoring this object, and the request was to join running restores only".to_owned();
+            fail(Some(kind), FailureCode::NotBeingRestored, message)
+        }
+        Reach::Archived(kind) => match kind.window(request.tier) {
+            Some(_) => act(Decision::Restore, kind),
+            None => fail(Some(kind), FailureCode::TierNotOffered, not_offered(kind, request.tier)),
+        },
+        // Joining needs no tier from S3; but only Standard and Expedited can make a running restore faster, and only
+        // where the tier is offered.
+        Reach::Restoring(kind) => {
+            let faster = !request.join_only && request.tier > Tier::Bulk && kind.window(request.tier).is_some();
+            act(if faster { Decision::Join } else { Decision::Watch }, kind)
+        }
+        Reach::Copy { kind, expires } if request.join_only => {
+            Verdict { known: Some(Event::Readable { at: now, expires: Some(expires) }), ..act(Decision::Watch, kind) }
+        }
+        Reach::Copy { kind, .. } => act(Decision::Extend, kind),
+    }
+}
+
+impl Missing {
+    fn explain(self) -> (FailureCode, &'static str) {
+        match self {
+            Self::Key => (FailureCode::NoSuchKey, "there is no object with this key"),
+            Self::Version => (FailureCode::NoSuchVersion, "the object has no such version"),
+            Self::DeleteMarker => (
+                FailureCode::DeleteMarker,
+                "the object was deleted: its current version is a delete marker; ask for an older version by its version_id",
+            ),
+            Self::Denied => (
+                FailureCode::AccessDenied,
+                "S3 answers 403: thaw may not read this object, or there is none and thaw may not list the bucket",
+            ),
+        }
+    }
+}
+
+fn not_offered(kind: ArchiveKind, tier: Tier) -> String {
+    let offered: Vec<_> = Tier::ALL.into_iter().filter(|tier| kind.window(*tier).is_some()).map(Tier::word).collect();
+    format!("S3 does not offer {} for {} objects; it offers {}", tier.word(), kind.word(), offered.join(" and "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn now() -> Timestamp {
+        "2026-11-22T10:00:00Z".parse().unwrap()
+    }
+
+    fn head(class: &str, status: Option<&str>, restore: Option<&str>) -> Facts {
+        Facts::Found(Head {
+            storage_class: Some(class.to_owned()),
+            archive_status: status.map(str::to_owned),
+            restore: restore.map(str::to_owned),
+            ..Head::default()
+        })
+    }
+
+    fn ask(tier: &str, join_only: bool) -> Request {
+        Request::parse(&json!({"bucket": "archive", "keys": ["a"], "tier": tier, "join_only": join_only})).unwrap()
+    }
+
+    #[track_caller]
+    fn check(facts: &Facts, tier: &str, decision: Decision, failure: Option<FailureCode>) {
+        let verdict = decide(facts, &ask(tier, false), now());
+        assert_eq!(verdict.decision, decision);
+        let code = match verdict.known {
+            Some(Event::Failed { code, .. }) => Some(code),
+            _ => None,
+        };
+        assert_eq!(code, failure);
+    }
+
+    const ONGOING: Option<&str> = Some(r#"ongoing-request="true""#);
+    const DONE: Option<&str> = Some(r#"ongoing-request="false", expiry-date="Fri, 27 Nov 2026 00:00:00 GMT""#);
+
+    #[test]
+    fn every_kind_is_restored_at_every_tier_it_offers() {
+        let it = "INTELLIGENT_TIERING";
+        for (facts, expedited) in [
+            (head("GLACIER", None, None), true),
+            (head("DEEP_ARCHIVE", None, None), false),
+            (head(it, Some("ARCHIVE_ACCESS"), None), true),
+            (head(it, Some("DEEP_ARCHIVE_ACCESS"), None), false),
+        ] {
+            check(&facts, "Standard", Decision::Restore, None);
+            check(&facts, "Bulk", Decision::Restore, None);
+            match expedited {
+                true => check(&facts, "Expedited", Decision::Restore, None),
+                false => check(&facts, "Expedited", Decision::Nothing, Some(FailureCode::TierNotOffered)),
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_never_archived_is_available() {
+        for class in ["STANDARD", "GLACIER_IR", "INTELLIGENT_TIERING"] {
+            let verdict = decide(&head(class, None, None), &ask("Standard", false), now());
+            assert_eq!((verdict.decision, verdict.known), (Decision::Nothing, Some(Event::NotArchived)));
+        }
+    }
+
+    #[test]
+    fn a_live_copy_is_extended_and_a_running_restore_joined() {
+        check(&head("GLACIER", None, DONE), "Standard", Decision::Extend, None);
+        check(&head("GLACIER", None, ONGOING), "Standard", Decision::Join, None);
+        // Nothing is slower than Bulk, so asking could only be refused.
+        check(&head("GLACIER", None, ONGOING), "Bulk", Decision::Watch, None);
+        check(&head("DEEP_ARCHIVE", None, ONGOING), "Expedited", Decision::Watch, None);
+    }
+
+    #[test]
+    fn joining_only_never_asks_s3() {
+        let decide = |facts: Facts| decide(&facts, &ask("Standard", true), now());
+        assert_eq!(decide(head("GLACIER", None, ONGOING)).decision, Decision::Watch);
+        let live = decide(head("GLACIER", None, DONE));
+        assert_eq!(live.decision, Decision::Watch);
+        assert!(matches!(live.known, Some(Event::Readable { .. })));
+        let cold = decide(head("GLACIER", None, None)).known;
+        assert!(matches!(cold, Some(Event::Failed { code: FailureCode::NotBeingRestored, .. })));
+    }
+
+    #[test]
+    fn what_is_missing_says_how() {
+        for (missing, code) in [
+            (Missing::Key, FailureCode::NoSuchKey),
+            (Missing::Version, FailureCode::NoSuchVersion),
+            (Missing::DeleteMarker, FailureCode::DeleteMarker),
+            (Missing::Denied, FailureCode::AccessDenied),
+        ] {
+            check(&Facts::Missing(missing), "Standard", Decision::Nothing, Some(code));
+        }
+    }
+}

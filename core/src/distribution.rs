@@ -1,0 +1,298 @@
+//! What a CloudFront distribution says about a bucket's keys.
+
+use std::collections::BTreeSet;
+
+use crate::encode_path;
+
+/// The part of a distribution's config that decides paths and staleness.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Distribution {
+    /// Its id, `E…`.
+    pub id: String,
+    /// Where it fetches from.
+    pub origins: Vec<Origin>,
+    /// Origins with a failover.
+    pub groups: Vec<OriginGroup>,
+    /// The cache behaviours in order of precedence, the default one (`*`) last.
+    pub behaviours: Vec<Behaviour>,
+    /// What `/` shows; empty if nothing.
+    pub default_root_object: String,
+    /// How long errors are cached.
+    pub errors: Vec<ErrorRule>,
+}
+
+/// An origin.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// The name by which behaviours refer to it.
+    pub id: String,
+    /// Its domain, for S3 `<bucket>.s3.<region>.amazonaws.com`.
+    pub domain: String,
+    /// Put before every path: empty, or `/…` without a slash at the end.
+    pub path: String,
+}
+
+/// Two origins, the second asked when the first answers one of the codes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OriginGroup {
+    /// The name by which behaviours refer to it.
+    pub id: String,
+    /// The first origin's id, then the second's.
+    pub members: Vec<String>,
+    /// The HTTP codes that make CloudFront ask the second.
+    pub fails_over_on: Vec<u16>,
+}
+
+/// Which paths go to which origin.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Behaviour {
+    /// `*` is any characters, `?` any one; matching is case-sensitive.
+    pub pattern: String,
+    /// An origin's or a group's id.
+    pub target: String,
+    /// Whether a function may change what is cached (Lambda@Edge on the origin's side).
+    pub has_origin_function: bool,
+}
+
+/// How long CloudFront keeps an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ErrorRule {
+    /// The HTTP code.
+    pub code: u16,
+    /// Seconds (`ErrorCachingMinTTL`).
+    pub min_ttl: u64,
+}
+
+/// The paths under which a distribution shows a key.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Paths {
+    /// Encoded, each starting with `/`. Empty if the distribution does not serve the key.
+    pub paths: BTreeSet<String>,
+    /// The key prefixes that wildcards among the paths cover. Nothing archived may lie under them.
+    pub covers: BTreeSet<String>,
+}
+
+impl Distribution {
+    /// Whether an origin of this distribution is the bucket.
+    pub fn has_origin(&self, bucket: &str) -> bool {
+        self.origins.iter().any(|origin| origin.is_bucket(bucket))
+    }
+
+    /// The paths under which this distribution shows the key.
+    ///
+    /// For each origin that is the bucket: strip that origin's path, ask whether the first behaviour that matches goes
+    /// to that origin, and add what else shows the same object: `/` for the default root object, and the directory
+    /// with and without its slash where `directory_index` names the index document.
+    ///
+    /// CloudFront takes no `~` in an invalidation, raw or encoded. Its documented way out is a wildcard that ends
+    /// before it.
+    pub fn paths_of(&self, bucket: &str, key: &str, directory_index: &str) -> Paths {
+        let mut out = Paths::default();
+        for origin in self.origins.iter().filter(|origin| origin.is_bucket(bucket)) {
+            let root = origin.key_prefix();
+            let Some(rest) = key.strip_prefix(root.as_str()) else { continue };
+            for shown in shown_as(rest, &self.default_root_object, directory_index) {
+                if !self.serves(origin, shown) {
+                    continue;
+                }
+                match shown.split_once('~') {
+                    None => {
+                        out.paths.insert(format!("/{}", encode_path(shown)));
+                    }
+                    Some((before, _)) => {
+                        // A literal `*` before the `~` would sit before our wildcard, where it is literal again.
+                        out.paths.insert(format!("/{}*", encode_path(&format!("{before}.")).trim_end_matches('.')));
+                        out.covers.insert(format!("{root}{before}"));
+                    }
+                }
+            }
+        }
+        out
+    }
+
+    /// The behaviour that serves a path (given decoded, without its leading slash).
+    pub fn behaviour(&self, path: &str) -> Option<&Behaviour> {
+        self.behaviours.iter().find(|behaviour| matches(behaviour.pattern.trim_start_matches('/'), path))
+    }
+
+    /// The group that a behaviour goes to, if it goes to one.
+    pub fn group(&self, behaviour: &Behaviour) -> Option<&OriginGroup> {
+        self.groups.iter().find(|group| group.id == behaviour.target)
+    }
+
+    fn serves(&self, origin: &Origin, path: &str) -> bool {
+        let Some(behaviour) = self.behaviour(path) else { return false };
+        behaviour.target == origin.id
+            || self.group(behaviour).is_some_and(|group| group.members.contains(&origin.id))
+    }
+}
+
+impl Origin {
+    /// Whether this origin is the bucket: its REST or website endpoint, in any of S3's spellings.
+    fn is_bucket(&self, bucket: &str) -> bool {
+        self.domain
+            .strip_prefix(bucket)
+            .and_then(|rest| rest.strip_prefix(".s3"))
+            .is_some_and(|rest| rest.starts_with(['.', '-']) && rest.contains("amazonaws.com"))
+    }
+
+    /// The prefix that keys have and paths do not.
+    fn key_prefix(&self) -> String {
+        let path = self.path.trim_matches('/');
+        if path.is_empty() { String::new() } else { format!("{path}/") }
+    }
+}
+
+/// The paths (decoded, without leading slash) that show the object at `path`.
+fn shown_as<'a>(path: &'a str, root_object: &str, directory_index: &str) -> Vec<&'a str> {
+    let mut shown = vec![path];
+    if !root_object.is_empty() && path == root_object {
+        shown.push("");
+    }
+    if !directory_index.is_empty()
+        && let Some(directory) = path.strip_suffix(directory_index)
+    {
+        if directory.is_empty() {
+            shown.push("");
+        } else if let Some(bare) = directory.strip_suffix('/') {
+            shown.extend([directory, bare]);
+        }
+    }
+    shown
+}
+
+/// CloudFront's path patterns. Iterative, with one point to come back to, so that no pattern takes exponential time.
+fn matches(pattern: &str, path: &str) -> bool {
+    let (pattern, path) = (pattern.as_bytes(), path.as_bytes());
+    let (mut p, mut s) = (0, 0);
+    let mut star: Option<(usize, usize)> = None;
+    while s < path.len() {
+        if p < pattern.len() && pattern[p] == b'*' {
+            star = Some((p, s));
+            p += 1;
+        } else if p < pattern.len() && (pattern[p] == b'?' || pattern[p] == path[s]) {
+            p += 1;
+            s += 1;
+        } else if let Some((at, matched)) = star {
+            p = at + 1;
+            s = matched + 1;
+            star = Some((at, matched + 1));
+        } else {
+            return false;
+        }
+    }
+    pattern[p..].iter().all(|byte| *byte == b'*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn origin(id: &str, domain: &str, path: &str) -> Origin {
+        Origin { id: id.to_owned(), domain: domain.to_owned(), path: path.to_owned() }
+    }
+
+    fn behaviour(pattern: &str, target: &str) -> Behaviour {
+        Behaviour { pattern: pattern.to_owned(), target: target.to_owned(), has_origin_function: false }
+    }
+
+    fn plain(origin_path: &str) -> Distribution {
+        Distribution {
+            origins: vec![origin("s3", "archive.s3.eu-west-1.amazonaws.com", origin_path)],
+            behaviours: vec![behaviour("*", "s3")],
+            ..Distribution::default()
+        }
+    }
+
+    #[track_caller]
+    fn check(distribution: &Distribution, key: &str, index: &str, paths: &[&str]) {
+        let found: Vec<_> = distribution.paths_of("archive", key, index).paths.into_iter().collect();
+        assert_eq!(found, paths);
+    }
+
+    #[test]
+    fn a_key_is_its_path() {
+        check(&plain(""), "2019/a b.jpg", "", &["/2019/a%20b.jpg"]);
+    }
+
+    #[test]
+    fn the_origin_path_is_stripped_and_other_keys_are_not_served() {
+        check(&plain("/public"), "public/cat.jpg", "", &["/cat.jpg"]);
+        check(&plain("/public"), "private/cat.jpg", "", &[]);
+        check(&plain("/public"), "publicity.jpg", "", &[]);
+    }
+
+    #[test]
+    fn the_default_root_object_is_also_the_root() {
+        let distribution = Distribution { default_root_object: "index.html".to_owned(), ..plain("") };
+        check(&distribution, "index.html", "", &["/", "/index.html"]);
+        check(&distribution, "dir/index.html", "", &["/dir/index.html"]);
+    }
+
+    #[test]
+    fn a_directory_index_is_also_its_directory_with_and_without_slash() {
+        check(&plain(""), "dir/index.html", "index.html", &["/dir", "/dir/", "/dir/index.html"]);
+        check(&plain(""), "index.html", "index.html", &["/", "/index.html"]);
+        check(&plain(""), "dir/my-index.html", "index.html", &["/dir/my-index.html"]);
+    }
+
+    #[test]
+    fn only_the_behaviour_that_matches_first_decides() {
+        let mut distribution = plain("");
+        distribution.origins.push(origin("api", "api.example.com", ""));
+        distribution.behaviours = vec![behaviour("/api/*", "api"), behaviour("*", "s3")];
+        check(&distribution, "api/v1", "", &[]);
+        check(&distribution, "apis", "", &["/apis"]);
+    }
+
+    #[test]
+    fn a_group_serves_what_its_members_have() {
+        let mut distribution = plain("");
+        distribution.behaviours = vec![behaviour("*", "group")];
+        distribution.groups = vec![OriginGroup {
+            id: "group".to_owned(),
+            members: vec!["s3".to_owned(), "page".to_owned()],
+            fails_over_on: vec![403],
+        }];
+        check(&distribution, "cat.jpg", "", &["/cat.jpg"]);
+    }
+
+    #[test]
+    fn other_buckets_are_not_this_bucket() {
+        for domain in ["archive2.s3.amazonaws.com", "archive.example.com", "my.archive.s3.amazonaws.com"] {
+            assert!(!origin("s3", domain, "").is_bucket("archive"), "{domain}");
+        }
+        for domain in [
+            "archive.s3.amazonaws.com",
+            "archive.s3.eu-west-1.amazonaws.com",
+            "archive.s3-website-us-east-1.amazonaws.com",
+            "archive.s3.dualstack.us-east-1.amazonaws.com",
+        ] {
+            assert!(origin("s3", domain, "").is_bucket("archive"), "{domain}");
+        }
+    }
+
+    #[test]
+    fn a_tilde_becomes_a_wildcard_that_ends_before_it() {
+        let paths = plain("").paths_of("archive", "~user/x", "");
+        assert_eq!(paths, Paths { paths: ["/*".to_owned()].into(), covers: [String::new()].into() });
+        let paths = plain("/pub").paths_of("archive", "pub/a b/~user/x", "");
+        assert_eq!(paths, Paths { paths: ["/a%20b/*".to_owned()].into(), covers: ["pub/a b/".to_owned()].into() });
+    }
+
+    #[test]
+    fn patterns_match_as_cloudfront_says() {
+        for (pattern, path, expect) in [
+            ("*", "", true),
+            ("*.jpg", "a/b.jpg", true),
+            ("*.jpg", "a/b.JPG", false),
+            ("a/*/c", "a/x/y/c", true),
+            ("a?c", "abc", true),
+            ("a?c", "ac", false),
+            ("**a**", "bab", true),
+            ("a*b*c", "axxbxx", false),
+        ] {
+            assert_eq!(matches(pattern, path), expect, "{pattern} {path}");
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Names of restores, objects and batches.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use jiff::Timestamp;
+
+use crate::Request;
+
+/// The id of a restore, which is the name of its execution.
+///
+/// Step Functions allows 1 to 80 characters; outside `[0-9A-Za-z_-]` CloudWatch logging would not work (StartExecution).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct RestoreId(String);
+
+/// A name that cannot be a restore's id.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a restore id: 1 to 80 of the characters 0-9 A-Z a-z _ -")]
+pub struct InvalidId(String);
+
+impl RestoreId {
+    /// An id that reads well in the console: date, bucket, a word of the keys, tier, and a short hash of `seed`.
+    ///
+    /// The same arguments give the same id.
+    pub fn new(now: Timestamp, request: &Request, seed: &str) -> Self {
+        let date = now.strftime("%Y-%m-%d");
+        let bucket = words(&request.bucket, 24);
+        let key = words(request.keys.first().map_or("", |asked| asked.key.as_str()), 20);
+        let tier = request.tier.word().to_ascii_lowercase();
+        let hash = &hex(&[seed])[..8];
+        let name = [date.to_string().as_str(), &bucket, &key, &tier, hash]
+            .into_iter()
+            .filter(|word| !word.is_empty())
+            .collect::<Vec<_>>()
+            .join("_");
+        Self(name)
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The first letters and digits of `text`, other characters folded into single hyphens.
+fn words(text: &str, limit: usize) -> String {
+    let mut out = String::new();
+    for char in text.chars() {
+        if out.len() >= limit {
+            break;
+        }
+        if char.is_ascii_alphanumeric() {
+            out.push(char);
+        } else if !out.is_empty() && !out.ends_with('-') {
+            out.push('-');
+        }
+    }
+    out.trim_end_matches('-').to_owned()
+}
+
+impl TryFrom<String> for RestoreId {
+    type Error = InvalidId;
+
+    fn try_from(name: String) -> Result<Self, InvalidId> {
+        let good = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+        if (1..=80).contains(&name.len()) && name.bytes().all(good) { Ok(Self(name)) } else { Err(InvalidId(name)) }
+    }
+}
+
+impl From<RestoreId> for String {
+    fn from(id: RestoreId) -> Self {
+        id.0
+    }
+}
+
+impl std::fmt::Display for RestoreId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// An object version. `version` is `None` in a bucket without versions.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ObjectId {
+    /// The bucket's name.
+    pub bucket: String,
+    /// The key, decoded.
+    pub key: String,
+    /// The version's id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+}
+
+impl std::fmt::Display for ObjectId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "s3://{}/{}", self.bucket, self.key)?;
+        match &self.version {
+            Some(version) => write!(f, " (version {version})"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The id of a batch: a hash over its rows, so the same rows always make the same batch.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct BatchId(String);
+
+impl BatchId {
+    pub(crate) fn over(parts: &[&str]) -> Self {
+        Self(hex(parts)[..32].to_owned())
+    }
+
+    /// The id as text, 32 hexadecimal digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for BatchId {
+    fn from(id: String) -> Self {
+        Self(id)
+    }
+}
+
+/// SHA-256 over the parts, each with its length before it, so that no two lists of parts collide by joining.
+pub(crate) fn hex(parts: &[&str]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(bucket: &str, key: &str) -> String {
+        let body = serde_json::json!({"bucket": bucket, "keys": [key]});
+        let request = Request::parse(&body).unwrap();
+        RestoreId::new("2026-11-22T10:00:00Z".parse().unwrap(), &request, "seed").as_str().to_owned()
+    }
+
+    #[test]
+    fn an_id_reads_like_a_label() {
+        assert_eq!(id("photos-archive", "2019/cat.jpg"), "2026-11-22_photos-archive_2019-cat-jpg_standard_14cdf42d");
+    }
+
+    #[test]
+    fn any_bucket_and_key_make_a_valid_execution_name() {
+        for key in ["ü/ñandú.jpg", "🐈", "?*%&", &"k".repeat(1024)] {
+            for bucket in ["abc", &"b".repeat(63), "a.b-c"] {
+                RestoreId::try_from(id(bucket, key)).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn other_names_are_refused() {
+        for name in ["", "a b", "ü", "a/b", &"x".repeat(81)] {
+            assert!(RestoreId::try_from(name.to_owned()).is_err(), "{name}");
+        }
+    }
+}

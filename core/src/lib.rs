@@ -1,0 +1,59 @@
+//! thaw's decisions: which objects need a restore, when to look, what to invalidate, what it costs.
+//!
+//! Everything here is a pure function over plain types. The vocabulary:
+//!
+//! | word | means |
+//! |---|---|
+//! | restore | one request for one or many objects of one bucket; one state machine execution ([`RestoreId`]) |
+//! | object | bucket + key + version ([`ObjectId`]) |
+//! | archive kind | where a cold object lies ([`ArchiveKind`]) |
+//! | tier | how fast to fetch it ([`Tier`]) |
+//! | copy | the temporary readable copy; Intelligent-Tiering has none |
+//! | row | one object of one restore in the ledger ([`Row`]), its life a fold over [`Event`]s |
+//! | path | what a viewer asks CloudFront for, derived from a key per distribution ([`Distribution::paths_of`]) |
+//! | batch | objects whose paths are invalidated together, claimed before CloudFront is called ([`Batch`]) |
+//! | look | one check of objects that are still being restored |
+//!
+//! ```
+//! use thaw_core::{ArchiveKind, Tier};
+//! // Expedited is not offered for Deep Archive, so there is nothing to wait for.
+//! assert!(ArchiveKind::Deep.window(Tier::Expedited).is_none());
+//! assert_eq!(ArchiveKind::Flexible.window(Tier::Standard).unwrap().typical.as_secs(), 5 * 3600);
+//! ```
+//!
+//! # What does this crate not do?
+//!
+//! It has no async, no clock (`now` is an argument), no environment and no AWS: `clippy.toml` and the
+//! list of dependencies hold it to that.
+
+mod answer;
+mod archive;
+mod batch;
+mod decision;
+mod distribution;
+mod id;
+mod life;
+mod path;
+mod price;
+mod problem;
+mod request;
+mod retrieval;
+mod s3_event;
+mod stale;
+mod status;
+
+pub use answer::{RestoreAnswer, Trouble, trouble};
+pub use archive::{ArchiveKind, Head, Reach, Tier, UnreadableHead};
+pub use batch::{Batch, Call, Candidate, batches, caller_reference, same_copy};
+pub use decision::{Decision, Facts, Missing, Verdict, decide};
+pub use distribution::{Behaviour, Distribution, ErrorRule, Origin, OriginGroup, Paths};
+pub use id::{BatchId, InvalidId, ObjectId, RestoreId};
+pub use life::{Event, FailureCode, How, IllegalEvent, Row, State, advance};
+pub use path::encode_path;
+pub use price::{Book, Cost, Line, Overhead, Usd};
+pub use problem::Problem;
+pub use request::{Asked, ExpeditedFallback, MAX_BODY_BYTES, MAX_KEYS, Publish, PublishWhen, Request};
+pub use retrieval::{Look, Window, look};
+pub use s3_event::{S3Event, S3EventKind, UnreadableEvent, read_s3_events};
+pub use stale::{Staleness, staleness};
+pub use status::{Counts, Failure, Outcome, Stage, Status, sentence};

@@ -1,0 +1,398 @@
+//! The life of one object in one restore: one pure function over (state, event). Nothing else changes a state.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{ArchiveKind, BatchId, Decision, ObjectId, Publish, RestoreId, Tier};
+
+/// Where an object stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum State {
+    /// Written down before S3 is asked, so that no event can come too early.
+    Planned,
+    /// Never archived: nothing to do, nothing invalidated.
+    Available,
+    /// S3 is fetching it.
+    Restoring {
+        /// When S3 accepted the request, or when thaw joined a restore that already ran.
+        since: Timestamp,
+        /// The tier that the waiting is based on.
+        tier: Tier,
+        /// Whether somebody else's request is fetching it.
+        joined: bool,
+    },
+    /// Readable.
+    Restored {
+        /// When thaw learned it.
+        at: Timestamp,
+        /// When the copy goes away; `None` for Intelligent-Tiering, which has no copy, and while it is not known.
+        expires: Option<Timestamp>,
+        /// The batch that will publish it. Set before CloudFront is called, never changed.
+        claim: Option<BatchId>,
+    },
+    /// Visible on the CDN.
+    Published {
+        /// When thaw learned it.
+        at: Timestamp,
+        /// When the copy goes away.
+        expires: Option<Timestamp>,
+        /// Why it is known to be visible.
+        how: How,
+    },
+    /// It will not be restored or published by this restore.
+    Failed {
+        /// When thaw gave up.
+        at: Timestamp,
+        /// Why, for programs.
+        code: FailureCode,
+        /// Why, for people.
+        message: String,
+    },
+    /// The restore was cancelled before this object was published.
+    Cancelled {
+        /// When.
+        at: Timestamp,
+    },
+}
+
+/// Why a published object is known to be visible.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "by", rename_all = "snake_case")]
+pub enum How {
+    /// CloudFront completed the invalidation of this batch.
+    Invalidated {
+        /// The batch.
+        batch: BatchId,
+    },
+    /// `only_if_stale` was asked, and nothing stale can be cached.
+    NothingStale,
+    /// No distribution serves this key from this bucket.
+    NoPath,
+    /// It is not the current version, so no viewer gets it under its path. The path is left alone: what lies behind
+    /// it now may be archived and still cached.
+    NotCurrent,
+    /// Another restore published this very copy.
+    AlreadyPublished,
+}
+
+/// Why an object failed. Part of the API: names are stable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum FailureCode {
+    /// There is no such key.
+    NoSuchKey,
+    /// There is no such version of the key.
+    NoSuchVersion,
+    /// The current version is a delete marker.
+    DeleteMarker,
+    /// S3 answers 403. It says so for a missing key too when the caller may not list the bucket.
+    AccessDenied,
+    /// S3 does not offer the tier for where the object lies.
+    TierNotOffered,
+    /// S3 had no Expedited capacity, and the request said to fail then.
+    ExpeditedNotAvailable,
+    /// Asked to join a restore, but S3 is not fetching the object.
+    NotBeingRestored,
+    /// S3 refused the restore for another reason; the message carries its words.
+    RefusedByS3,
+    /// Not readable at the deadline.
+    RetrievalTimedOut,
+    /// S3 described the object in a way thaw cannot read.
+    Unreadable,
+    /// CloudFront cannot invalidate the object's path without touching archived objects.
+    PathCannotBeInvalidated,
+    /// CloudFront refused the invalidation; the message carries its words.
+    RefusedByCloudFront,
+}
+
+/// What can happen to an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// S3 accepted a restore (202).
+    Requested {
+        /// When.
+        at: Timestamp,
+        /// At which tier.
+        tier: Tier,
+    },
+    /// S3 was already fetching it (409, or HEAD said so).
+    Joined {
+        /// When thaw joined.
+        at: Timestamp,
+        /// The tier asked for: the best guess of the one that runs.
+        tier: Tier,
+    },
+    /// It can be read: S3 said so in a look or an event, or answered that the copy was live already (200).
+    Readable {
+        /// When thaw learned it.
+        at: Timestamp,
+        /// When the copy goes away, where known.
+        expires: Option<Timestamp>,
+    },
+    /// S3 says that it was never archived.
+    NotArchived,
+    /// A batch takes it.
+    Claimed {
+        /// The batch.
+        batch: BatchId,
+    },
+    /// It is visible.
+    Published {
+        /// When thaw learned it.
+        at: Timestamp,
+        /// Why it is known.
+        how: How,
+    },
+    /// It cannot be restored or published.
+    Failed {
+        /// When.
+        at: Timestamp,
+        /// Why.
+        code: FailureCode,
+        /// Why, in words.
+        message: String,
+    },
+    /// The restore was cancelled.
+    Cancelled {
+        /// When.
+        at: Timestamp,
+    },
+}
+
+/// An event that cannot happen in a state: a bug in thaw, not in the world.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("an object that is {state} cannot take {event:?}")]
+pub struct IllegalEvent {
+    /// The state's word.
+    pub state: &'static str,
+    /// The event.
+    pub event: Event,
+}
+
+/// One object of one restore, as the ledger keeps it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Row {
+    /// The object; its version was pinned when it was planned.
+    #[serde(flatten)]
+    pub object: ObjectId,
+    /// The restore that asked for it.
+    pub restore: RestoreId,
+    /// Size in bytes; 0 while unknown.
+    pub size: u64,
+    /// Where it lies; `None` if it is not archived or S3 did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<ArchiveKind>,
+    /// What the plan decided.
+    pub decision: Decision,
+    /// How the restore wants it published.
+    pub publish: Publish,
+    /// Whether it was the current version when planned, so that its path shows it.
+    pub current: bool,
+    /// When it was planned. Events from before this moment are about an earlier restore of the object.
+    pub planned_at: Timestamp,
+    /// Where it stands.
+    #[serde(flatten)]
+    pub state: State,
+    /// Counts the changes of this row. Every write is conditional on it.
+    pub revision: u64,
+}
+
+/// What an event makes of a state: `Some(new)`, or `None` when there is nothing left to change.
+///
+/// Events come twice, late and in any order, so most late ones change nothing. An error is an order that our own code
+/// must never produce.
+pub fn advance(state: &State, event: &Event) -> Result<Option<State>, IllegalEvent> {
+    let illegal = || Err(IllegalEvent { state: state.word(), event: event.clone() });
+    let failed =
+        |at: &Timestamp, code: &FailureCode, message: &String| State::Failed { at: *at, code: *code, message: message.clone() };
+    match (state, event) {
+        // What S3 says about the retrieval.
+        (State::Planned, Event::Requested { at, tier }) => {
+            Ok(Some(State::Restoring { since: *at, tier: *tier, joined: false }))
+        }
+        (State::Planned, Event::Joined { at, tier }) => {
+            Ok(Some(State::Restoring { since: *at, tier: *tier, joined: true }))
+        }
+        (State::Planned | State::Restoring { .. }, Event::Readable { at, expires }) => {
+            Ok(Some(State::Restored { at: *at, expires: *expires, claim: None }))
+        }
+        (State::Planned, Event::NotArchived) => Ok(Some(State::Available)),
+        // A completion that comes after we gave up: it was paid for, so it is shown.
+        (State::Failed { code: FailureCode::RetrievalTimedOut, .. }, Event::Readable { at, expires }) => {
+            Ok(Some(State::Restored { at: *at, expires: *expires, claim: None }))
+        }
+        // The completion overtook our own note that S3 was asked.
+        (
+            State::Restoring { .. } | State::Restored { .. },
+            Event::Requested { .. } | Event::Joined { .. } | Event::NotArchived,
+        )
+        | (State::Restored { .. }, Event::Readable { .. }) => Ok(None),
+
+        // Publishing.
+        (State::Restored { at, expires, claim: None }, Event::Claimed { batch }) => {
+            Ok(Some(State::Restored { at: *at, expires: *expires, claim: Some(batch.clone()) }))
+        }
+        (State::Restored { claim: Some(held), .. }, Event::Claimed { batch }) => {
+            if held == batch { Ok(None) } else { illegal() }
+        }
+        (State::Restored { expires, claim, .. }, Event::Published { at, how }) => match how {
+            How::Invalidated { batch } if claim.as_ref() != Some(batch) => illegal(),
+            How::Invalidated { .. } | How::NothingStale | How::NoPath | How::NotCurrent | How::AlreadyPublished => {
+                Ok(Some(State::Published { at: *at, expires: *expires, how: how.clone() }))
+            }
+        },
+        (State::Planned | State::Restoring { .. }, Event::Claimed { .. } | Event::Published { .. }) => illegal(),
+
+        // Giving up.
+        (State::Planned | State::Restoring { .. } | State::Restored { .. }, Event::Failed { at, code, message }) => {
+            Ok(Some(failed(at, code, message)))
+        }
+        (State::Planned | State::Restoring { .. } | State::Restored { .. }, Event::Cancelled { at }) => {
+            Ok(Some(State::Cancelled { at: *at }))
+        }
+
+        // Settled: whatever comes late changes nothing.
+        (
+            State::Available | State::Published { .. } | State::Failed { .. } | State::Cancelled { .. },
+            Event::Requested { .. }
+            | Event::Joined { .. }
+            | Event::Readable { .. }
+            | Event::NotArchived
+            | Event::Claimed { .. }
+            | Event::Published { .. }
+            | Event::Failed { .. }
+            | Event::Cancelled { .. },
+        ) => Ok(None),
+    }
+}
+
+impl State {
+    /// The word used in the API and the ledger.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Planned => "planned",
+            Self::Available => "available",
+            Self::Restoring { .. } => "restoring",
+            Self::Restored { .. } => "restored",
+            Self::Published { .. } => "published",
+            Self::Failed { .. } => "failed",
+            Self::Cancelled { .. } => "cancelled",
+        }
+    }
+}
+
+impl Row {
+    /// Whether nothing is left to do for this object: no wait, no look, no invalidation.
+    pub fn is_settled(&self) -> bool {
+        match &self.state {
+            State::Planned | State::Restoring { .. } => false,
+            State::Restored { .. } => self.publish.never(),
+            State::Available | State::Published { .. } | State::Failed { .. } | State::Cancelled { .. } => true,
+        }
+    }
+
+    /// The row after the event, or `None` when there is nothing to change.
+    pub fn after(&self, event: &Event) -> Result<Option<Self>, IllegalEvent> {
+        let next = advance(&self.state, event)?;
+        Ok(next.map(|state| Self { state, revision: self.revision + 1, ..self.clone() }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at() -> Timestamp {
+        "2026-11-22T10:00:00Z".parse().unwrap()
+    }
+
+    fn batch(name: &str) -> BatchId {
+        BatchId::from(name.to_owned())
+    }
+
+    fn restored(claim: Option<&str>) -> State {
+        State::Restored { at: at(), expires: None, claim: claim.map(batch) }
+    }
+
+    fn failed(code: FailureCode) -> State {
+        State::Failed { at: at(), code, message: String::new() }
+    }
+
+    fn states() -> Vec<State> {
+        vec![
+            State::Planned,
+            State::Available,
+            State::Restoring { since: at(), tier: Tier::Standard, joined: false },
+            restored(None),
+            restored(Some("a")),
+            State::Published { at: at(), expires: None, how: How::NoPath },
+            failed(FailureCode::NoSuchKey),
+            failed(FailureCode::RetrievalTimedOut),
+            State::Cancelled { at: at() },
+        ]
+    }
+
+    fn events() -> Vec<Event> {
+        vec![
+            Event::Requested { at: at(), tier: Tier::Standard },
+            Event::Joined { at: at(), tier: Tier::Standard },
+            Event::Readable { at: at(), expires: None },
+            Event::NotArchived,
+            Event::Claimed { batch: batch("a") },
+            Event::Claimed { batch: batch("b") },
+            Event::Published { at: at(), how: How::NoPath },
+            Event::Published { at: at(), how: How::Invalidated { batch: batch("a") } },
+            Event::Failed { at: at(), code: FailureCode::NoSuchKey, message: String::new() },
+            Event::Cancelled { at: at() },
+        ]
+    }
+
+    #[test]
+    fn any_event_twice_is_as_good_as_once() {
+        for state in states() {
+            for event in events() {
+                if let Ok(Some(once)) = advance(&state, &event) {
+                    assert_eq!(advance(&once, &event), Ok(None), "{state:?} {event:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_published_object_stays_published_whatever_comes() {
+        for event in events() {
+            assert_eq!(advance(&states()[5], &event), Ok(None));
+        }
+    }
+
+    #[test]
+    fn the_completion_may_overtake_the_note_that_s3_was_asked() {
+        let event = Event::Readable { at: at(), expires: None };
+        let state = advance(&State::Planned, &event).unwrap().unwrap();
+        assert_eq!(advance(&state, &Event::Requested { at: at(), tier: Tier::Bulk }), Ok(None));
+    }
+
+    #[test]
+    fn one_batch_only_claims_an_object() {
+        assert!(advance(&restored(Some("a")), &Event::Claimed { batch: batch("b") }).is_err());
+        let by_b = Event::Published { at: at(), how: How::Invalidated { batch: batch("b") } };
+        assert!(advance(&restored(Some("a")), &by_b).is_err());
+        assert!(advance(&restored(None), &by_b).is_err());
+    }
+
+    #[test]
+    fn an_object_that_was_given_up_is_still_shown_when_s3_delivers() {
+        let event = Event::Readable { at: at(), expires: None };
+        assert_eq!(advance(&failed(FailureCode::RetrievalTimedOut), &event), Ok(Some(restored(None))));
+        assert_eq!(advance(&failed(FailureCode::NoSuchKey), &event), Ok(None));
+    }
+
+    #[test]
+    fn nothing_is_published_before_it_is_readable() {
+        for state in [State::Planned, states()[2].clone()] {
+            for how in [How::NoPath, How::NothingStale, How::AlreadyPublished] {
+                assert!(advance(&state, &Event::Published { at: at(), how }).is_err());
+            }
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! What a restore costs, before it is begun.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{ArchiveKind, Tier};
+
+/// An amount of US dollars, exact to a billionth.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Usd(i64);
+
+impl Usd {
+    /// From billionths of a dollar.
+    pub const fn nanos(nanos: i64) -> Self {
+        Self(nanos)
+    }
+
+    /// From dollars; `None` if negative, not a number, or over a billion.
+    pub fn from_f64(usd: f64) -> Option<Self> {
+        // In range by the check before it.
+        #[expect(clippy::cast_possible_truncation, reason = "checked: 0 to 1e18 fits an i64")]
+        (0.0..=1e9).contains(&usd).then(|| Self((usd * 1e9).round() as i64))
+    }
+
+    /// In dollars, for JSON.
+    pub fn as_f64(self) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "amounts under nine million dollars keep every billionth")]
+        let nanos = self.0 as f64;
+        nanos / 1e9
+    }
+
+    /// This price, `count` times, `per` units at a time: `Usd::nanos(50_000).times(3, 1_000)` is 3/1,000 of it.
+    fn times(self, count: u128, per: u128) -> Self {
+        let nanos = u128::try_from(self.0).unwrap_or(0) * count / per;
+        Self(i64::try_from(nanos).unwrap_or(i64::MAX))
+    }
+}
+
+impl std::ops::Add for Usd {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+}
+
+impl std::iter::Sum for Usd {
+    fn sum<I: Iterator<Item = Self>>(amounts: I) -> Self {
+        amounts.fold(Self(0), |sum, amount| sum + amount)
+    }
+}
+
+impl std::fmt::Display for Usd {
+    /// Cents where there are any, else as many digits as it takes to show three of them.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let digits = match self.0 {
+            0 | 10_000_000.. => 2,
+            100_000.. => 6,
+            _ => 9,
+        };
+        write!(f, "{:.*}", digits, self.as_f64())
+    }
+}
+
+impl Serialize for Usd {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64(self.as_f64())
+    }
+}
+
+impl<'de> Deserialize<'de> for Usd {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let usd = f64::deserialize(deserializer)?;
+        Self::from_f64(usd).ok_or_else(|| serde::de::Error::custom("an amount of US dollars is 0 or more"))
+    }
+}
+
+/// A table of AWS prices.
+///
+/// Prices are per 1,000 requests or per GiB unless a field says otherwise. Sources: the public price pages of S3,
+/// CloudFront, Step Functions, Lambda, DynamoDB, SQS and EventBridge; the Deep Archive and Intelligent-Tiering Expedited
+/// lines come from second-hand tables and are marked in the README.
+#[derive(Debug, Clone, Copy)]
+pub struct Book {
+    /// The region it is for.
+    pub region: &'static str,
+    /// When it was read.
+    pub read: &'static str,
+}
+
+/// A GiB, AWS's "GB".
+const GIB: u128 = 1 << 30;
+
+impl Book {
+    /// The only book there is: prices elsewhere differ by some per cent.
+    pub const US_EAST_1: Self = Self { region: "us-east-1", read: "2026-11" };
+
+    /// Retrieval requests per 1,000, and retrieval per GiB.
+    fn retrieval(self, kind: ArchiveKind, tier: Tier) -> (Usd, Usd) {
+        let usd = |per_thousand, per_gib| (Usd::nanos(per_thousand), Usd::nanos(per_gib));
+        match (kind, tier) {
+            (ArchiveKind::Flexible | ArchiveKind::ItArchive, Tier::Expedited) => usd(10_000_000_000, 30_000_000),
+            (ArchiveKind::Flexible, Tier::Standard) => usd(50_000_000, 10_000_000),
+            (ArchiveKind::Flexible, Tier::Bulk) => usd(0, 0),
+            (ArchiveKind::Deep, Tier::Standard) => usd(100_000_000, 20_000_000),
+            (ArchiveKind::Deep, Tier::Bulk) => usd(25_000_000, 2_500_000),
+            // Free but for Expedited (User Guide, "Understanding archive retrieval options").
+            (ArchiveKind::ItArchive | ArchiveKind::ItDeep, Tier::Standard | Tier::Bulk) => usd(0, 0),
+            // Not offered; the plan has failed such objects already.
+            (ArchiveKind::Deep | ArchiveKind::ItDeep, Tier::Expedited) => usd(0, 0),
+        }
+    }
+
+    /// Retrieval of one object.
+    pub fn retrieve(self, kind: ArchiveKind, tier: Tier, bytes: u64) -> (Usd, Usd) {
+        let (request, gib) = self.retrieval(kind, tier);
+        (request.times(1, 1_000), gib.times(u128::from(bytes), GIB))
+    }
+
+    /// A temporary copy: S3 Standard, $0.023 per GiB and month of 30 days.
+    pub fn copy(self, bytes: u64, days: u32) -> Usd {
+        Usd::nanos(23_000_000).times(u128::from(bytes) * u128::from(days), GIB * 30)
+    }
+
+    /// Invalidation paths: $0.005 each once the account's 1,000 of the month are used up.
+    pub fn invalidation(self, paths: u64) -> Usd {
+        Usd::nanos(5_000_000).times(u128::from(paths), 1)
+    }
+
+    /// What thaw itself uses of AWS.
+    pub fn overhead(self, used: Overhead) -> Usd {
+        let line = |nanos: i64, count: u64, per: u128| Usd::nanos(nanos).times(u128::from(count), per);
+        [
+            line(25_000_000, used.state_transitions, 1_000),
+            line(200_000_000, used.lambda_requests, 1_000_000),
+            // arm64: $0.0000133334 per GB-second; counted in MB-milliseconds.
+            line(13_333_400, used.lambda_mb_ms, 1_000 * 1_024 * 1_000),
+            // On demand: $0.625 per million write units, $0.125 per million read units.
+            line(625_000_000, used.ledger_writes, 1_000_000),
+            line(125_000_000, used.ledger_reads, 1_000_000),
+            line(400_000_000, used.queue_requests, 1_000_000),
+            line(400_000, used.s3_gets, 1_000),
+            line(5_000_000, used.s3_puts, 1_000),
+            // HTTP API: $1.00 per million calls; custom events: $1.00 per million.
+            line(1_000_000_000, used.api_calls + used.bus_events, 1_000_000),
+        ]
+        .into_iter()
+        .sum()
+    }
+}
+
+/// What thaw itself uses of AWS, counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Overhead {
+    /// Step Functions transitions, retries included.
+    pub state_transitions: u64,
+    /// Lambda invocations.
+    pub lambda_requests: u64,
+    /// Lambda time: memory in MB times milliseconds.
+    pub lambda_mb_ms: u64,
+    /// DynamoDB write units.
+    pub ledger_writes: u64,
+    /// DynamoDB read units.
+    pub ledger_reads: u64,
+    /// SQS requests.
+    pub queue_requests: u64,
+    /// S3 requests of the GET class: `HeadObject`, `GetObject`.
+    pub s3_gets: u64,
+    /// S3 requests of the PUT class: `PutObject`, `ListObjectsV2`.
+    pub s3_puts: u64,
+    /// HTTP API calls.
+    pub api_calls: u64,
+    /// Events put on the bus.
+    pub bus_events: u64,
+}
+
+impl Overhead {
+    /// What a restore of this many objects is expected to use, one look each: the bench that counts real calls prints
+    /// the figures beside these.
+    pub fn expected(objects: u64) -> Self {
+        let chunks = objects.div_ceil(250);
+        Self {
+            state_transitions: 14 + chunks,
+            lambda_requests: 8 + chunks + objects.div_ceil(5),
+            lambda_mb_ms: 128 * (8 * 50 + objects * 20),
+            // Plan, requested, restored, claimed, published; and the restore's own item.
+            ledger_writes: 6 + 5 * objects,
+            ledger_reads: 12 + 5 * objects,
+            // Two events per object; received and deleted in batches.
+            queue_requests: 4 * objects,
+            s3_gets: 4 + objects,
+            s3_puts: 1 + chunks,
+            api_calls: 1,
+            bus_events: 2,
+        }
+    }
+}
+
+/// One line of a price.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Line {
+    /// What is paid.
+    pub what: String,
+    /// How much of it, in words.
+    pub amount: String,
+    /// The price.
+    pub usd: Usd,
+}
+
+/// The price of a plan, by line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cost {
+    /// The sum.
+    pub total_usd: Usd,
+    /// What makes it up.
+    pub lines: Vec<Line>,
+    /// The price book's region.
+    pub region: String,
+    /// When the price book was read from AWS's pages.
+    pub prices_of: String,
+}
+
+impl Cost {
+    /// Adds the lines up.
+    pub fn of(lines: Vec<Line>, book: Book) -> Self {
+        Self {
+            total_usd: lines.iter().map(|line| line.usd).sum(),
+            lines,
+            region: book.region.to_owned(),
+            prices_of: book.read.to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOOK: Book = Book::US_EAST_1;
+
+    #[test]
+    fn the_published_example_comes_out() {
+        // 15 million objects and 100 TB of Flexible Retrieval at Standard: $1,774 (AWS re:Post, managing retrievals).
+        let bytes = 100 * 1024 * u64::try_from(GIB).unwrap();
+        let (_, retrieval) = BOOK.retrieve(ArchiveKind::Flexible, Tier::Standard, bytes);
+        let (request, _) = BOOK.retrieve(ArchiveKind::Flexible, Tier::Standard, 0);
+        let total = retrieval + request.times(15_000_000, 1);
+        assert_eq!(total, Usd::from_f64(1_774.0).unwrap());
+    }
+
+    #[test]
+    fn bulk_from_flexible_is_free() {
+        assert_eq!(BOOK.retrieve(ArchiveKind::Flexible, Tier::Bulk, u64::MAX), (Usd::nanos(0), Usd::nanos(0)));
+    }
+
+    #[test]
+    fn a_gib_kept_a_month_is_the_price_of_standard_storage() {
+        assert_eq!(BOOK.copy(1 << 30, 30), Usd::from_f64(0.023).unwrap());
+    }
+
+    #[test]
+    fn amounts_read_well() {
+        for (usd, text) in [(0.0, "0.00"), (41.2, "41.20"), (0.005, "0.005000"), (0.000_000_625, "0.000000625")] {
+            assert_eq!(Usd::from_f64(usd).unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn only_amounts_of_zero_or_more_are_money() {
+        for usd in [-1.0, f64::NAN, f64::INFINITY, 1e10] {
+            assert_eq!(Usd::from_f64(usd), None);
+        }
+    }
+}

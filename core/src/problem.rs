@@ -1,0 +1,145 @@
+//! Errors that a caller can act on: RFC 9457 problem details.
+
+use serde::Serialize;
+use serde_json::Value;
+
+/// What is wrong with a request: the field, the value and the fix. Serialises as `application/problem+json`.
+#[derive(Debug, Clone, PartialEq, Serialize, thiserror::Error)]
+#[error("{detail}")]
+pub struct Problem {
+    /// Stable name of the kind of problem, as a URN.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The kind in words, the same for every problem of the kind.
+    pub title: &'static str,
+    /// The HTTP status.
+    pub status: u16,
+    /// This problem in words: the field, the value, the fix.
+    pub detail: String,
+    /// The field that is wrong, as a path in the body (`keys[3].key`), or the header.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
+    /// What it was, shortened.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<Value>,
+}
+
+impl Problem {
+    fn new(name: &str, title: &'static str, status: u16, detail: String) -> Self {
+        Self { kind: format!("urn:thaw:problem:{name}"), title, status, detail, field: None, value: None }
+    }
+
+    /// 400: the body is not JSON, or not UTF-8.
+    pub fn not_json(why: impl std::fmt::Display) -> Self {
+        let detail = format!("The body is not JSON in UTF-8 ({why}). Send one JSON object, for example {{\"bucket\": \"my-archive\", \"keys\": [\"2019/cat.jpg\"]}}.");
+        Self::new("not-json", "The body is not JSON", 400, detail)
+    }
+
+    /// 413: the body is over the limit.
+    pub fn too_large(bytes: usize, limit: usize) -> Self {
+        let detail = format!("The body has {bytes} bytes; the limit is {limit}. Split the keys over several restores.");
+        Self { field: Some("body".to_owned()), ..Self::new("too-large", "The body is too large", 413, detail) }
+    }
+
+    /// 400: a field is wrong.
+    pub fn field(field: impl Into<String>, value: &Value, why: impl std::fmt::Display) -> Self {
+        let field = field.into();
+        let value = shorten(value);
+        let detail = format!("{field}: {why} It was {value}.");
+        Self {
+            field: Some(field),
+            value: Some(value),
+            ..Self::new("invalid-field", "A field of the request is wrong", 400, detail)
+        }
+    }
+
+    /// 400: a field is missing.
+    pub fn missing(field: &str, why: impl std::fmt::Display) -> Self {
+        let detail = format!("{field}: missing. {why}");
+        Self {
+            field: Some(field.to_owned()),
+            ..Self::new("missing-field", "A field of the request is missing", 400, detail)
+        }
+    }
+
+    /// 400: a field that a later version will know.
+    pub fn not_yet(field: &str, instead: &str) -> Self {
+        let detail = format!("{field}: thaw does not support this yet. {instead}");
+        Self { field: Some(field.to_owned()), ..Self::new("not-yet", "thaw does not support this yet", 400, detail) }
+    }
+
+    /// 403: a bucket that this stack does not look after.
+    pub fn foreign_bucket(bucket: &str, ours: &[String]) -> Self {
+        let detail = format!(
+            "bucket: this stack may not restore from {bucket:?}. It looks after {}. Add the bucket to the stack's ArchiveBuckets parameter, or ask the stack that has it.",
+            ours.join(", ")
+        );
+        Self {
+            field: Some("bucket".to_owned()),
+            value: Some(Value::from(bucket)),
+            ..Self::new("foreign-bucket", "The bucket is not one of this stack's", 403, detail)
+        }
+    }
+
+    /// 422: an idempotency key that was used for another body.
+    pub fn key_reused(key: &str) -> Self {
+        let detail = "Idempotency-Key: this key was used before with another body. Send the same body to get the same restore, or take a new key for a new one.".to_owned();
+        Self {
+            field: Some("Idempotency-Key".to_owned()),
+            value: Some(shorten(&Value::from(key))),
+            ..Self::new("idempotency-key-reused", "The Idempotency-Key belongs to another body", 422, detail)
+        }
+    }
+
+    /// 422: the plan costs more than the request allows.
+    pub fn over_price(cost: crate::Usd, limit: crate::Usd) -> Self {
+        let detail = format!("max_cost_usd: this restore is estimated at ${cost}, over the limit of ${limit}. Nothing was spent. Raise max_cost_usd, choose a slower tier, or ask for fewer keys.");
+        Self {
+            field: Some("max_cost_usd".to_owned()),
+            value: Some(Value::from(limit.as_f64())),
+            ..Self::new("over-price", "The restore costs more than max_cost_usd", 422, detail)
+        }
+    }
+
+    /// 404: no such restore.
+    pub fn no_such_restore(id: &str) -> Self {
+        let detail = format!("id: there is no restore {id:?}. GET /v1/restores lists them.");
+        Self { field: Some("id".to_owned()), ..Self::new("no-such-restore", "There is no such restore", 404, detail) }
+    }
+
+    /// 404: no such address.
+    pub fn no_such_route(route: &str) -> Self {
+        Self::new("no-such-route", "There is no such address", 404, format!("Nothing answers {route:?}."))
+    }
+
+    /// 409: the restore has already ended.
+    pub fn already_ended(id: &str, status: &str) -> Self {
+        let detail = format!("Restore {id} has already ended ({status}); there is nothing to cancel.");
+        Self::new("already-ended", "The restore has already ended", 409, detail)
+    }
+
+    /// 500: a permission is missing or there is a bug; the operator must look.
+    pub fn internal(why: impl std::fmt::Display) -> Self {
+        Self::new("internal", "thaw could not do this", 500, format!("{why}. The log of the function has more."))
+    }
+
+    /// 503: AWS asked us to slow down, or did not answer.
+    pub fn busy(why: impl std::fmt::Display) -> Self {
+        let detail = format!("{why}. Nothing was lost: send the same request again, with the same Idempotency-Key.");
+        Self::new("busy", "An AWS service is busy", 503, detail)
+    }
+}
+
+/// A value as it goes into an answer or a log: long texts cut.
+fn shorten(value: &Value) -> Value {
+    let text = match value {
+        Value::String(text) => text.clone(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => return value.clone(),
+        Value::Array(_) | Value::Object(_) => value.to_string(),
+    };
+    if text.chars().count() <= 80 {
+        return value.clone();
+    }
+    let head: String = text.chars().take(80).collect();
+    Value::from(format!("{head}… ({} bytes)", text.len()))
+}

@@ -1,0 +1,421 @@
+//! What a caller asks for: parsed once, at the door; after that, types.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::{Problem, Tier, Usd};
+
+/// Keys in one request. More come with a prefix or a manifest.
+pub const MAX_KEYS: usize = 1_000;
+
+/// Bytes of a request body: room for 1,000 keys of 1,024 bytes, escaped, and well under Lambda's 6 MB.
+pub const MAX_BODY_BYTES: usize = 2 * 1024 * 1024;
+
+/// S3's limit for a key, in bytes of UTF-8 (User Guide, "Naming Amazon S3 objects").
+const MAX_KEY_BYTES: usize = 1_024;
+
+/// S3 allows 1,024 bytes; the ledger's sort key holds the version and the restore's id, and has 1,024 bytes for both.
+const MAX_VERSION_BYTES: usize = 900;
+
+/// S3 names no upper bound for `Days`; a century catches a slip of the keyboard.
+const MAX_DAYS: u64 = 36_500;
+
+const DEFAULT_DAYS: u32 = 3;
+
+/// A request that passed validation. Nothing that costs money happens before there is one.
+///
+/// Serialises to the canonical form of the body, which is what idempotency compares.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Request {
+    /// The bucket the objects are in.
+    pub bucket: String,
+    /// The objects, in the order of the request, without duplicates.
+    pub keys: Vec<Asked>,
+    /// How fast.
+    pub tier: Tier,
+    /// How long copies stay, in days, as asked; `None` means the default of 3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub days: Option<u32>,
+    /// What to do when S3 has no Expedited capacity.
+    pub on_expedited_unavailable: ExpeditedFallback,
+    /// Refuse before anything is spent if the plan costs more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_cost_usd: Option<Usd>,
+    /// When and what to invalidate.
+    pub publish: Publish,
+    /// Words that the notices of this restore carry, for subscribers to filter on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notify: Vec<String>,
+    /// Only take on restores that already run: S3 is never asked for one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub join_only: bool,
+}
+
+/// One object asked for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Asked {
+    /// The key.
+    pub key: String,
+    /// The version; `None` is the current one, pinned when planned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version_id: Option<String>,
+}
+
+/// What to do when S3 answers `GlacierExpeditedRetrievalNotAvailable`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ExpeditedFallback {
+    /// Ask again at Standard, and say so.
+    Standard,
+    /// Fail the object.
+    Fail,
+}
+
+/// When to make readable objects visible.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PublishWhen {
+    /// Each object as soon as it can be read.
+    Each,
+    /// All of them when the last one can be read.
+    Together,
+    /// Not at all: the restore ends when the objects can be read.
+    Never,
+}
+
+/// How a restore wants its objects published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Publish {
+    /// When.
+    pub when: PublishWhen,
+    /// Invalidate only what can be stale.
+    pub only_if_stale: bool,
+    /// Readable neighbours that a wildcard may cover. Always 0 until paths are folded.
+    pub max_over: u32,
+}
+
+impl Publish {
+    /// Whether nothing is invalidated.
+    pub fn never(self) -> bool {
+        match self.when {
+            PublishWhen::Never => true,
+            PublishWhen::Each | PublishWhen::Together => false,
+        }
+    }
+}
+
+impl Default for Publish {
+    fn default() -> Self {
+        Self { when: PublishWhen::Each, only_if_stale: false, max_over: 0 }
+    }
+}
+
+impl Request {
+    /// Reads a body's bytes. Fails with what a caller must mend.
+    pub fn read(body: &[u8]) -> Result<Self, Problem> {
+        if body.len() > MAX_BODY_BYTES {
+            return Err(Problem::too_large(body.len(), MAX_BODY_BYTES));
+        }
+        Self::parse(&serde_json::from_slice(body).map_err(Problem::not_json)?)
+    }
+
+    /// Reads a body that is JSON already.
+    pub fn parse(body: &Value) -> Result<Self, Problem> {
+        let Value::Object(body) = body else {
+            return Err(Problem::field("body", body, "must be a JSON object."));
+        };
+        refuse_unknown(body, "", &KNOWN_FIELDS)?;
+        for (field, instead) in [("prefix", "List the keys and send them as keys."), ("manifest", "Send the keys as keys.")] {
+            if body.contains_key(field) {
+                return Err(Problem::not_yet(field, instead));
+            }
+        }
+        Ok(Self {
+            bucket: bucket(body)?,
+            keys: keys(body)?,
+            tier: word(body, "tier", Tier::Standard, &Tier::ALL.map(|tier| (tier.word(), tier)))?,
+            days: whole_number(body, "days", 1, MAX_DAYS)?,
+            on_expedited_unavailable: word(
+                body,
+                "on_expedited_unavailable",
+                ExpeditedFallback::Standard,
+                &[("standard", ExpeditedFallback::Standard), ("fail", ExpeditedFallback::Fail)],
+            )?,
+            max_cost_usd: money(body, "max_cost_usd")?,
+            publish: publish(body)?,
+            notify: notify(body)?,
+            join_only: flag(body, "join_only", "")?,
+        })
+    }
+
+    /// How many days copies are asked to stay.
+    pub fn copy_days(&self) -> u32 {
+        self.days.unwrap_or(DEFAULT_DAYS)
+    }
+
+    /// A hash over the canonical form: equal for bodies that mean the same.
+    pub fn hash(&self) -> String {
+        // Serialising a struct of strings, numbers and lists cannot fail.
+        crate::id::hex(&[&serde_json::to_string(self).unwrap_or_default()])
+    }
+}
+
+const KNOWN_FIELDS: [&str; 11] = [
+    "bucket",
+    "keys",
+    "prefix",
+    "manifest",
+    "tier",
+    "days",
+    "on_expedited_unavailable",
+    "max_cost_usd",
+    "publish",
+    "notify",
+    "join_only",
+];
+
+fn refuse_unknown(object: &Map<String, Value>, path: &str, known: &[&str]) -> Result<(), Problem> {
+    match object.iter().find(|(name, _)| !known.contains(&name.as_str())) {
+        None => Ok(()),
+        Some((name, value)) => {
+            let why = format!("is not a field thaw knows. Fields here: {}.", known.join(", "));
+            Err(Problem::field(format!("{path}{name}"), value, why))
+        }
+    }
+}
+
+fn bucket(body: &Map<String, Value>) -> Result<String, Problem> {
+    match body.get("bucket") {
+        None => Err(Problem::missing("bucket", "Name the bucket the objects are in.")),
+        Some(Value::String(name)) if is_bucket_name(name) => Ok(name.clone()),
+        Some(other) => Err(Problem::field(
+            "bucket",
+            other,
+            "must be a bucket name: 3 to 63 lower-case letters, digits, dots and hyphens.",
+        )),
+    }
+}
+
+fn is_bucket_name(name: &str) -> bool {
+    let good = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'.' || byte == b'-';
+    (3..=63).contains(&name.len()) && name.bytes().all(good)
+}
+
+fn keys(body: &Map<String, Value>) -> Result<Vec<Asked>, Problem> {
+    let keys = match body.get("keys") {
+        None => return Err(Problem::missing("keys", format!("List 1 to {MAX_KEYS} keys."))),
+        Some(Value::Array(keys)) if (1..=MAX_KEYS).contains(&keys.len()) => keys,
+        Some(Value::Array(keys)) => {
+            let count = Value::from(format!("{} keys", keys.len()));
+            return Err(Problem::field("keys", &count, format!("must have 1 to {MAX_KEYS} entries. Split the keys over several restores.")));
+        }
+        Some(other) => return Err(Problem::field("keys", other, "must be a list of keys.")),
+    };
+    let mut seen = BTreeSet::new();
+    let mut out = Vec::with_capacity(keys.len());
+    for (index, value) in keys.iter().enumerate() {
+        let field = format!("keys[{index}]");
+        let asked = key(value, &field)?;
+        if !seen.insert(asked.clone()) {
+            return Err(Problem::field(field, value, "stands twice in keys. Send each object once."));
+        }
+        out.push(asked);
+    }
+    Ok(out)
+}
+
+fn key(value: &Value, field: &str) -> Result<Asked, Problem> {
+    let text = |value: &Value, field: &str, limit: usize| match value {
+        Value::String(text) if (1..=limit).contains(&text.len()) => Ok(text.clone()),
+        other => Err(Problem::field(field, other, format!("must be a text of 1 to {limit} bytes in UTF-8."))),
+    };
+    match value {
+        Value::String(_) => Ok(Asked { key: text(value, field, MAX_KEY_BYTES)?, version_id: None }),
+        Value::Object(object) => {
+            refuse_unknown(object, &format!("{field}."), &["key", "version_id"])?;
+            let Some(key) = object.get("key") else {
+                return Err(Problem::missing(&format!("{field}.key"), "Name the object's key."));
+            };
+            let version_id = match object.get("version_id") {
+                None | Some(Value::Null) => None,
+                Some(version) => Some(text(version, &format!("{field}.version_id"), MAX_VERSION_BYTES)?),
+            };
+            Ok(Asked { key: text(key, &format!("{field}.key"), MAX_KEY_BYTES)?, version_id })
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => {
+            Err(Problem::field(field, value, "must be a key, or {\"key\": …, \"version_id\": …}."))
+        }
+    }
+}
+
+fn word<T: Copy>(body: &Map<String, Value>, field: &str, default: T, words: &[(&str, T)]) -> Result<T, Problem> {
+    word_at(body, field, field, default, words)
+}
+
+fn word_at<T: Copy>(
+    object: &Map<String, Value>,
+    name: &str,
+    field: &str,
+    default: T,
+    words: &[(&str, T)],
+) -> Result<T, Problem> {
+    let Some(value) = object.get(name) else { return Ok(default) };
+    words.iter().find(|(word, _)| value.as_str() == Some(word)).map(|(_, meaning)| *meaning).ok_or_else(|| {
+        let words: Vec<_> = words.iter().map(|(word, _)| format!("{word:?}")).collect();
+        Problem::field(field, value, format!("must be one of {}.", words.join(", ")))
+    })
+}
+
+fn whole_number(body: &Map<String, Value>, field: &str, least: u64, most: u64) -> Result<Option<u32>, Problem> {
+    let Some(value) = body.get(field) else { return Ok(None) };
+    value
+        .as_u64()
+        .filter(|number| (least..=most).contains(number))
+        .and_then(|number| u32::try_from(number).ok())
+        .map(Some)
+        .ok_or_else(|| Problem::field(field, value, format!("must be a whole number from {least} to {most}.")))
+}
+
+fn money(body: &Map<String, Value>, field: &str) -> Result<Option<Usd>, Problem> {
+    let Some(value) = body.get(field) else { return Ok(None) };
+    let usd = value.as_f64().and_then(Usd::from_f64);
+    usd.map(Some).ok_or_else(|| Problem::field(field, value, "must be an amount of US dollars, 0 or more, as a number."))
+}
+
+fn flag(object: &Map<String, Value>, name: &str, path: &str) -> Result<bool, Problem> {
+    match object.get(name) {
+        None => Ok(false),
+        Some(Value::Bool(flag)) => Ok(*flag),
+        Some(other) => Err(Problem::field(format!("{path}{name}"), other, "must be true or false.")),
+    }
+}
+
+fn publish(body: &Map<String, Value>) -> Result<Publish, Problem> {
+    let object = match body.get("publish") {
+        None => return Ok(Publish::default()),
+        Some(Value::Object(object)) => object,
+        Some(other) => return Err(Problem::field("publish", other, "must be an object.")),
+    };
+    refuse_unknown(object, "publish.", &["when", "only_if_stale", "max_over"])?;
+    let max_over = match object.get("max_over") {
+        None => 0,
+        Some(value) if value.as_u64() == Some(0) => 0,
+        Some(_) => {
+            return Err(Problem::not_yet("publish.max_over", "Leave it at 0: each object's own paths are invalidated."));
+        }
+    };
+    let whens = [("each", PublishWhen::Each), ("together", PublishWhen::Together), ("never", PublishWhen::Never)];
+    Ok(Publish {
+        when: word_at(object, "when", "publish.when", PublishWhen::Each, &whens)?,
+        only_if_stale: flag(object, "only_if_stale", "publish.")?,
+        max_over,
+    })
+}
+
+fn notify(body: &Map<String, Value>) -> Result<Vec<String>, Problem> {
+    let words = match body.get("notify") {
+        None => return Ok(Vec::new()),
+        Some(Value::Array(words)) if words.len() <= 10 => words,
+        Some(other) => return Err(Problem::field("notify", other, "must be a list of at most 10 words.")),
+    };
+    words
+        .iter()
+        .enumerate()
+        .map(|(index, word)| match word {
+            Value::String(text) if (1..=256).contains(&text.len()) => Ok(text.clone()),
+            other => Err(Problem::field(format!("notify[{index}]"), other, "must be a text of 1 to 256 bytes.")),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn body(more: Value) -> Value {
+        let mut body = json!({"bucket": "archive", "keys": ["a"]});
+        if let (Value::Object(body), Value::Object(more)) = (&mut body, more) {
+            body.extend(more);
+        }
+        body
+    }
+
+    #[track_caller]
+    fn refused(more: Value, field: &str) {
+        let problem = Request::parse(&body(more)).unwrap_err();
+        assert_eq!(problem.field.as_deref(), Some(field), "{problem:?}");
+        assert!((400..500).contains(&problem.status));
+        assert!(problem.detail.contains(field), "{problem:?}");
+    }
+
+    #[test]
+    fn a_bucket_and_keys_are_enough() {
+        let request = Request::parse(&body(json!({}))).unwrap();
+        assert_eq!((request.tier, request.copy_days(), request.days), (Tier::Standard, 3, None));
+        assert_eq!(request.publish, Publish::default());
+    }
+
+    #[test]
+    fn everything_can_be_said() {
+        let more = json!({
+            "keys": ["a", {"key": "a", "version_id": "v1"}], "tier": "Bulk", "days": 7,
+            "on_expedited_unavailable": "fail", "max_cost_usd": 1.5, "notify": ["ana"], "join_only": true,
+            "publish": {"when": "together", "only_if_stale": true, "max_over": 0},
+        });
+        let request = Request::parse(&body(more)).unwrap();
+        assert_eq!(request.keys[1], Asked { key: "a".to_owned(), version_id: Some("v1".to_owned()) });
+        assert_eq!(request.max_cost_usd, Usd::from_f64(1.5));
+        let again: Request = serde_json::from_str(&serde_json::to_string(&request).unwrap()).unwrap();
+        assert_eq!(again, request);
+    }
+
+    #[test]
+    fn every_wrong_field_is_named() {
+        refused(json!({"colour": "red"}), "colour");
+        refused(json!({"bucket": "UPPER"}), "bucket");
+        refused(json!({"keys": []}), "keys");
+        refused(json!({"keys": vec!["k"; 1_001]}), "keys");
+        refused(json!({"keys": "a"}), "keys");
+        refused(json!({"keys": ["a", "b", "a"]}), "keys[2]");
+        refused(json!({"keys": ["a", ""]}), "keys[1]");
+        refused(json!({"keys": ["k".repeat(1_025)]}), "keys[0]");
+        refused(json!({"keys": ["ü".repeat(513)]}), "keys[0]");
+        refused(json!({"keys": [{"key": "a", "versionId": "v"}]}), "keys[0].versionId");
+        refused(json!({"keys": [{"version_id": "v"}]}), "keys[0].key");
+        refused(json!({"keys": [7]}), "keys[0]");
+        refused(json!({"days": 0}), "days");
+        refused(json!({"days": 1.5}), "days");
+        refused(json!({"days": "3"}), "days");
+        refused(json!({"tier": "standard"}), "tier");
+        refused(json!({"tier": "Nope"}), "tier");
+        refused(json!({"on_expedited_unavailable": "wait"}), "on_expedited_unavailable");
+        refused(json!({"max_cost_usd": -1}), "max_cost_usd");
+        refused(json!({"publish": {"when": "now"}}), "publish.when");
+        refused(json!({"publish": {"who": 1}}), "publish.who");
+        refused(json!({"publish": {"max_over": 5}}), "publish.max_over");
+        refused(json!({"notify": "ana"}), "notify");
+        refused(json!({"join_only": 1}), "join_only");
+        refused(json!({"prefix": "2019/"}), "prefix");
+        refused(json!({"manifest": "s3://a/b"}), "manifest");
+    }
+
+    #[test]
+    fn bodies_that_are_not_json_are_refused() {
+        for bytes in [&b"{"[..], b"", b"\xff\xfe", b"{\"bucket\": \"a\xffb\"}"] {
+            assert_eq!(Request::read(bytes).unwrap_err().status, 400);
+        }
+        assert_eq!(Request::read(b"[]").unwrap_err().field.as_deref(), Some("body"));
+        assert_eq!(Request::read(&vec![b' '; MAX_BODY_BYTES + 1]).unwrap_err().status, 413);
+    }
+
+    #[test]
+    fn bodies_that_mean_the_same_have_the_same_hash() {
+        let hash = |text: &str| Request::read(text.as_bytes()).unwrap().hash();
+        let one = hash(r#"{"bucket": "archive", "keys": ["a"], "tier": "Standard"}"#);
+        assert_eq!(one, hash(r#"{"keys":["a"],"bucket":"archive"}"#));
+        assert_ne!(one, hash(r#"{"keys":["b"],"bucket":"archive"}"#));
+    }
+}

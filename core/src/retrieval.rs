@@ -1,0 +1,134 @@
+//! How long S3 takes, and so when to look.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::{ArchiveKind, Tier};
+
+const MINUTE: u64 = 60;
+const HOUR: u64 = 60 * MINUTE;
+
+/// When a retrieval is typically done, counted from the request. S3 promises nothing: "typically" is its word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// Before this a look is wasted.
+    pub earliest: Duration,
+    /// By this time S3 is typically done; past it the retrieval is late.
+    pub typical: Duration,
+}
+
+impl Window {
+    /// Past this the object is given up: three times the typical time and a day.
+    ///
+    /// Generous on purpose. What is given up too early was paid for and never shown; what is given up too late costs
+    /// a few looks.
+    pub fn deadline(self) -> Duration {
+        self.typical * 3 + Duration::from_secs(24 * HOUR)
+    }
+}
+
+impl ArchiveKind {
+    /// The retrieval times of this kind at this tier; `None` if S3 does not offer the tier for the kind.
+    ///
+    /// Source: S3 User Guide, "Understanding archive retrieval options" (read 2026-11). Where it names only an upper
+    /// end ("within 12 hours", "within 48 hours"), the first look is at half of it.
+    pub fn window(self, tier: Tier) -> Option<Window> {
+        let window = |earliest, typical| {
+            Some(Window { earliest: Duration::from_secs(earliest), typical: Duration::from_secs(typical) })
+        };
+        match (self, tier) {
+            (Self::Flexible | Self::ItArchive, Tier::Expedited) => window(MINUTE, 5 * MINUTE),
+            (Self::Flexible | Self::ItArchive, Tier::Standard) => window(3 * HOUR, 5 * HOUR),
+            (Self::Flexible | Self::ItArchive, Tier::Bulk) => window(5 * HOUR, 12 * HOUR),
+            (Self::Deep | Self::ItDeep, Tier::Expedited) => None,
+            (Self::Deep | Self::ItDeep, Tier::Standard) => window(6 * HOUR, 12 * HOUR),
+            (Self::Deep | Self::ItDeep, Tier::Bulk) => window(24 * HOUR, 48 * HOUR),
+        }
+    }
+}
+
+/// What to do about one object that S3 is still fetching.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// Too early to look.
+    NotYet {
+        /// Seconds until the first look.
+        seconds: u64,
+    },
+    /// Look now. If it is not readable yet, look again.
+    Due {
+        /// Seconds until the next look.
+        again: u64,
+        /// Whether the typical time has passed.
+        late: bool,
+    },
+    /// Look a last time, then give up.
+    Last,
+}
+
+/// When to look at an object of this kind whose restore S3 accepted at `since`.
+///
+/// The first look is at the earliest typical time. From then on the interval is a sixth of the time that has passed, a
+/// minute at least: six or so looks inside the typical window, fewer and fewer after it, and under fifty before the
+/// deadline whatever the tier.
+pub fn look(kind: ArchiveKind, tier: Tier, since: Timestamp, now: Timestamp) -> Look {
+    // A tier that is not offered was refused by S3 when it was asked for; nothing is being fetched.
+    let Some(window) = kind.window(tier) else { return Look::Last };
+    let elapsed = u64::try_from(now.as_second() - since.as_second()).unwrap_or(0);
+    let deadline = window.deadline().as_secs();
+    if elapsed < window.earliest.as_secs() {
+        Look::NotYet { seconds: window.earliest.as_secs() - elapsed }
+    } else if elapsed < deadline {
+        let again = (elapsed / 6).max(MINUTE).min(deadline - elapsed);
+        Look::Due { again, late: elapsed > window.typical.as_secs() }
+    } else {
+        Look::Last
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: u64) -> Timestamp {
+        Timestamp::from_second(i64::try_from(second).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn the_first_look_is_at_the_earliest_typical_time() {
+        let look = |seconds| look(ArchiveKind::Flexible, Tier::Standard, at(0), at(seconds));
+        assert_eq!(look(0), Look::NotYet { seconds: 3 * HOUR });
+        assert_eq!(look(HOUR), Look::NotYet { seconds: 2 * HOUR });
+        assert_eq!(look(3 * HOUR), Look::Due { again: HOUR / 2, late: false });
+        assert_eq!(look(6 * HOUR), Look::Due { again: HOUR, late: true });
+        assert_eq!(look(39 * HOUR), Look::Last);
+    }
+
+    #[test]
+    fn a_clock_that_runs_behind_does_not_underflow() {
+        assert_eq!(look(ArchiveKind::Deep, Tier::Bulk, at(100), at(0)), Look::NotYet { seconds: 24 * HOUR });
+    }
+
+    #[test]
+    fn every_kind_and_tier_reaches_its_deadline_in_under_fifty_looks() {
+        for kind in ArchiveKind::ALL {
+            for tier in Tier::ALL {
+                let Some(window) = kind.window(tier) else { continue };
+                let (mut now, mut looks) = (0, 0);
+                loop {
+                    match look(kind, tier, at(0), at(now)) {
+                        Look::NotYet { seconds } => now += seconds,
+                        Look::Due { again, .. } => {
+                            now += again;
+                            looks += 1;
+                        }
+                        Look::Last => break,
+                    }
+                    assert!(looks < 50, "{kind:?} {tier:?}");
+                }
+                assert_eq!(now, window.deadline().as_secs(), "the last look is at the deadline itself");
+            }
+        }
+    }
+}

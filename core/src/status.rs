@@ -1,0 +1,254 @@
+//! Where a restore stands, from its rows.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{FailureCode, Row, State};
+
+/// How many objects are where. The counts add up to `total`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Objects asked for.
+    pub total: u64,
+    /// Not asked of S3 yet.
+    pub planned: u64,
+    /// Never archived.
+    pub available: u64,
+    /// S3 is fetching them.
+    pub restoring: u64,
+    /// Readable, not yet known to be visible.
+    pub restored: u64,
+    /// Visible.
+    pub published: u64,
+    /// Given up.
+    pub failed: u64,
+    /// Cancelled.
+    pub cancelled: u64,
+}
+
+impl Counts {
+    /// Counts rows. A restore that was asked for but not planned yet has `total` objects and no rows.
+    pub fn of<'a>(rows: impl IntoIterator<Item = &'a Row>) -> Self {
+        let mut counts = Self::default();
+        for row in rows {
+            counts.total += 1;
+            *match row.state {
+                State::Planned => &mut counts.planned,
+                State::Available => &mut counts.available,
+                State::Restoring { .. } => &mut counts.restoring,
+                State::Restored { .. } => &mut counts.restored,
+                State::Published { .. } => &mut counts.published,
+                State::Failed { .. } => &mut counts.failed,
+                State::Cancelled { .. } => &mut counts.cancelled,
+            } += 1;
+        }
+        counts
+    }
+
+    /// What the restore is doing, from where its objects are.
+    pub fn stage(&self, status: Status) -> Stage {
+        match status {
+            Status::Succeeded | Status::PartlyFailed | Status::Failed | Status::Cancelled => Stage::Ended,
+            Status::Running if self.total == 0 => Stage::Planning,
+            Status::Running if self.planned > 0 => Stage::Requesting,
+            Status::Running if self.restoring > 0 => Stage::Waiting,
+            Status::Running if self.restored > 0 => Stage::Publishing,
+            Status::Running => Stage::Reporting,
+        }
+    }
+}
+
+/// Whether a restore runs, and how it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// It has not ended.
+    Running,
+    /// Every object that was archived is published (or restored, if publishing was not asked for).
+    Succeeded,
+    /// Some objects failed; the others are as they should be.
+    PartlyFailed,
+    /// All objects failed, or the restore itself could not go on.
+    Failed,
+    /// A person stopped it.
+    Cancelled,
+}
+
+impl Status {
+    /// The word used in the API.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Succeeded => "succeeded",
+            Self::PartlyFailed => "partly_failed",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// Every status.
+    pub const ALL: [Self; 5] = [Self::Running, Self::Succeeded, Self::PartlyFailed, Self::Failed, Self::Cancelled];
+}
+
+/// What a restore is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// Looking at the objects and pricing them.
+    Planning,
+    /// Asking S3.
+    Requesting,
+    /// Waiting for S3.
+    Waiting,
+    /// Waiting for CloudFront.
+    Publishing,
+    /// Writing the result down.
+    Reporting,
+    /// Nothing any more.
+    Ended,
+}
+
+/// One failed object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// The key.
+    pub key: String,
+    /// The version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version_id: Option<String>,
+    /// Why, for programs.
+    pub code: FailureCode,
+    /// Why, for people.
+    pub message: String,
+}
+
+impl Failure {
+    /// The failure of a row, if it failed.
+    pub fn of(row: &Row) -> Option<Self> {
+        match &row.state {
+            State::Failed { code, message, .. } => Some(Self {
+                key: row.object.key.clone(),
+                version_id: row.object.version.clone(),
+                code: *code,
+                message: message.clone(),
+            }),
+            State::Planned
+            | State::Available
+            | State::Restoring { .. }
+            | State::Restored { .. }
+            | State::Published { .. }
+            | State::Cancelled { .. } => None,
+        }
+    }
+}
+
+/// How a restore ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// The status.
+    pub status: Status,
+    /// In words, for the execution's Cause and for notices.
+    pub says: String,
+}
+
+impl Outcome {
+    /// Decides how a restore ended from its settled rows.
+    pub fn of(rows: &[Row]) -> Self {
+        let counts = Counts::of(rows);
+        let failures: Vec<_> = rows.iter().filter_map(Failure::of).collect();
+        let status = if counts.failed == 0 {
+            Status::Succeeded
+        } else if counts.failed == counts.total {
+            Status::Failed
+        } else {
+            Status::PartlyFailed
+        };
+        Self { status, says: sentence(counts, &failures) }
+    }
+}
+
+/// The counts in one sentence, and the first failures.
+pub fn sentence(counts: Counts, failures: &[Failure]) -> String {
+    let parts: Vec<_> = [
+        (counts.published, "published"),
+        (counts.restored, "restored"),
+        (counts.available, "never archived"),
+        (counts.restoring, "still being restored"),
+        (counts.planned, "not asked for yet"),
+        (counts.cancelled, "cancelled"),
+        (counts.failed, "failed"),
+    ]
+    .into_iter()
+    .filter(|(count, _)| *count > 0)
+    .map(|(count, word)| format!("{count} {word}"))
+    .collect();
+    let objects = if counts.total == 1 { "object" } else { "objects" };
+    let mut says = format!("Of {} {objects}: {}.", counts.total, parts.join(", "));
+    const SHOWN: usize = 5;
+    for failure in failures.iter().take(SHOWN) {
+        says.push_str(&format!(" {}: {}.", failure.key.chars().take(200).collect::<String>(), failure.message));
+    }
+    if failures.len() > SHOWN {
+        says.push_str(&format!(" And {} more.", failures.len() - SHOWN));
+    }
+    says
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Decision, ObjectId, Publish, RestoreId};
+
+    fn row(key: &str, state: State) -> Row {
+        Row {
+            object: ObjectId { bucket: "archive".to_owned(), key: key.to_owned(), version: None },
+            restore: RestoreId::try_from("r".to_owned()).unwrap(),
+            size: 1,
+            kind: None,
+            decision: Decision::Nothing,
+            publish: Publish::default(),
+            current: true,
+            planned_at: now(),
+            state,
+            revision: 0,
+        }
+    }
+
+    fn now() -> jiff::Timestamp {
+        "2026-11-22T10:00:00Z".parse().unwrap()
+    }
+
+    fn missing(key: &str) -> Row {
+        let message = "there is no object with this key".to_owned();
+        row(key, State::Failed { at: now(), code: FailureCode::NoSuchKey, message })
+    }
+
+    #[test]
+    fn an_outcome_reads_like_a_sentence() {
+        let outcome = Outcome::of(&[row("a", State::Available), missing("b")]);
+        assert_eq!(outcome.status, Status::PartlyFailed);
+        assert_eq!(outcome.says, "Of 2 objects: 1 never archived, 1 failed. b: there is no object with this key.");
+    }
+
+    #[test]
+    fn all_failed_is_failed_and_none_is_succeeded() {
+        assert_eq!(Outcome::of(&[missing("a")]).status, Status::Failed);
+        assert_eq!(Outcome::of(&[row("a", State::Available)]).status, Status::Succeeded);
+    }
+
+    #[test]
+    fn a_thousand_failures_stay_readable() {
+        let rows: Vec<_> = (0..1_000).map(|n| missing(&format!("{n}{}", "k".repeat(1_000)))).collect();
+        let says = Outcome::of(&rows).says;
+        // Step Functions cuts a Cause at 32,768 characters.
+        assert!(says.len() < 3_000 && says.ends_with("And 995 more."), "{says}");
+    }
+
+    #[test]
+    fn the_stage_follows_the_objects() {
+        let counts = Counts { total: 2, planned: 1, restored: 1, ..Counts::default() };
+        assert_eq!(counts.stage(Status::Running), Stage::Requesting);
+        assert_eq!(Counts { total: 1, restored: 1, ..Counts::default() }.stage(Status::Running), Stage::Publishing);
+        assert_eq!(counts.stage(Status::Cancelled), Stage::Ended);
+        assert_eq!(Counts::default().stage(Status::Running), Stage::Planning);
+    }
+}

@@ -1,0 +1,88 @@
+//! What a step can fail with. The machine acts on the name, a person on the message.
+
+use thaw_core::{IllegalEvent, Problem, Trouble};
+
+use crate::ports::PortError;
+
+/// Why a step failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StepError {
+    /// What was asked for is wrong; nothing was spent.
+    #[error("{}", .0.detail)]
+    InvalidRequest(Problem),
+    /// A service asked to be called more slowly.
+    #[error("{0}")]
+    Throttled(String),
+    /// CloudFront has too many invalidations in progress.
+    #[error("{0}")]
+    TooManyInvalidationsInProgress(String),
+    /// A service or the network failed.
+    #[error("{0}")]
+    Unavailable(String),
+    /// A permission is missing.
+    #[error("{0}")]
+    Denied(String),
+    /// A bug in thaw, or an answer nobody foresaw.
+    #[error("{0}")]
+    Unexpected(String),
+}
+
+impl StepError {
+    /// Every name, for the contract between the code and the state machine.
+    pub const NAMES: [&str; 6] =
+        ["InvalidRequest", "Throttled", "TooManyInvalidationsInProgress", "Unavailable", "Denied", "Unexpected"];
+
+    /// The name that the state machine matches on.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::InvalidRequest(_) => "InvalidRequest",
+            Self::Throttled(_) => "Throttled",
+            Self::TooManyInvalidationsInProgress(_) => "TooManyInvalidationsInProgress",
+            Self::Unavailable(_) => "Unavailable",
+            Self::Denied(_) => "Denied",
+            Self::Unexpected(_) => "Unexpected",
+        }
+    }
+
+    /// The answer of a door that met this error.
+    pub fn problem(self) -> Problem {
+        match self {
+            Self::InvalidRequest(problem) => problem,
+            Self::Throttled(why) | Self::TooManyInvalidationsInProgress(why) | Self::Unavailable(why) => {
+                Problem::busy(why)
+            }
+            Self::Denied(why) | Self::Unexpected(why) => Problem::internal(why),
+        }
+    }
+}
+
+impl From<Problem> for StepError {
+    fn from(problem: Problem) -> Self {
+        Self::InvalidRequest(problem)
+    }
+}
+
+impl From<PortError> for StepError {
+    fn from(error: PortError) -> Self {
+        let says = error.to_string();
+        match error.trouble {
+            Some(Trouble::Throttled) => Self::Throttled(says),
+            Some(Trouble::TooManyInvalidations) => Self::TooManyInvalidationsInProgress(says),
+            Some(Trouble::Unavailable) => Self::Unavailable(says),
+            Some(Trouble::Denied) => Self::Denied(says),
+            None => Self::Unexpected(says),
+        }
+    }
+}
+
+impl From<IllegalEvent> for StepError {
+    fn from(error: IllegalEvent) -> Self {
+        Self::Unexpected(error.to_string())
+    }
+}
+
+impl From<serde_json::Error> for StepError {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Unexpected(format!("JSON that thaw wrote itself cannot be read: {error}"))
+    }
+}

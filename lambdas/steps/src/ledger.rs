@@ -1,0 +1,255 @@
+//! The items of the ledger and how they change.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use thaw_core::{Batch, BatchId, Cost, Counts, Event, ObjectId, Request, RestoreId, Row, Status};
+
+use crate::StepError;
+use crate::ports::{Item, ItemKey, Ledger, Put, WorkFiles};
+
+/// A restore as the ledger keeps it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RestoreRecord {
+    /// Its id.
+    pub id: RestoreId,
+    /// What was asked for, without the keys: those are in the request's file and in the chunks.
+    pub request: Request,
+    /// How many objects were asked for.
+    pub asked: u64,
+    /// When.
+    pub requested_at: Timestamp,
+    /// Whether it runs, and how it ended.
+    pub status: Status,
+    /// What the plan found; `None` until it is written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<Planned>,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completed_at: Option<Timestamp>,
+    /// How it ended, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub says: Option<String>,
+    /// Whether the notice that it is late was sent.
+    #[serde(default)]
+    pub late: bool,
+    /// Counts the changes.
+    pub revision: u64,
+}
+
+/// What a plan found, as far as the restore needs it later.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Planned {
+    /// How many chunk files there are.
+    pub chunks: u32,
+    /// The counts when it was planned.
+    pub counts: Counts,
+    /// When the objects are typically readable: the first and the last; `None` if nothing needs to be waited for.
+    pub ready_between: Option<[Timestamp; 2]>,
+    /// The price by line.
+    pub cost: Cost,
+    /// What the requester should know.
+    pub warnings: Vec<String>,
+}
+
+impl RestoreRecord {
+    /// A restore that was just asked for.
+    pub fn new(id: RestoreId, request: &Request, now: Timestamp) -> Self {
+        Self {
+            id,
+            asked: request.keys.len() as u64,
+            request: Request { keys: Vec::new(), ..request.clone() },
+            requested_at: now,
+            status: Status::Running,
+            plan: None,
+            completed_at: None,
+            says: None,
+            late: false,
+            revision: 0,
+        }
+    }
+
+    /// Where the restore with this id is kept.
+    pub fn key_of(id: &RestoreId) -> ItemKey {
+        ItemKey { pk: format!("R#{id}"), sk: "restore".to_owned() }
+    }
+
+    /// The record with something changed.
+    pub fn with(&self, change: impl FnOnce(&mut Self)) -> Self {
+        let mut record = Self { revision: self.revision + 1, ..self.clone() };
+        change(&mut record);
+        record
+    }
+}
+
+impl Item for RestoreRecord {
+    fn key(&self) -> ItemKey {
+        Self::key_of(&self.id)
+    }
+
+    fn revision(&self) -> u64 {
+        self.revision
+    }
+}
+
+/// What an `Idempotency-Key` stands for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyRecord {
+    /// The key, hashed: callers may put anything into it.
+    pub key_hash: String,
+    /// The restore it made.
+    pub id: RestoreId,
+    /// The hash of the body it came with.
+    pub body_hash: String,
+    /// When.
+    pub requested_at: Timestamp,
+}
+
+impl Item for KeyRecord {
+    fn key(&self) -> ItemKey {
+        ItemKey { pk: format!("K#{}", self.key_hash), sk: "key".to_owned() }
+    }
+
+    fn revision(&self) -> u64 {
+        0
+    }
+}
+
+impl Item for Row {
+    fn key(&self) -> ItemKey {
+        row_key(&self.object, &self.restore)
+    }
+
+    fn revision(&self) -> u64 {
+        self.revision
+    }
+}
+
+impl Item for Batch {
+    fn key(&self) -> ItemKey {
+        batch_key(&self.id)
+    }
+
+    fn revision(&self) -> u64 {
+        self.revision
+    }
+}
+
+/// Where the row of an object in a restore is kept. Bucket names hold no `/` and no upper case, so no object's key can
+/// be mistaken for a restore's, a batch's or an idempotency key's.
+pub fn row_key(object: &ObjectId, restore: &RestoreId) -> ItemKey {
+    ItemKey { pk: object_key(object), sk: format!("{}{restore}", version_prefix(object)) }
+}
+
+/// The partition of an object's rows.
+pub fn object_key(object: &ObjectId) -> String {
+    format!("{}/{}", object.bucket, object.key)
+}
+
+/// What the sort keys of a version's rows begin with. S3 calls the version of an object from before versioning `null`,
+/// and its events leave it out.
+pub fn version_prefix(object: &ObjectId) -> String {
+    match object.version.as_deref() {
+        None | Some("null") => "#".to_owned(),
+        Some(version) => format!("{version}#"),
+    }
+}
+
+/// Where a batch is kept.
+pub fn batch_key(id: &BatchId) -> ItemKey {
+    ItemKey { pk: format!("I#{}", id.as_str()), sk: "batch".to_owned() }
+}
+
+/// An object in a chunk file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChunkEntry {
+    /// The key.
+    pub key: String,
+    /// The pinned version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+}
+
+/// The file of a chunk in the work bucket.
+pub fn chunk_name(id: &RestoreId, chunk: u32) -> String {
+    format!("restores/{id}/chunks/{chunk:04}.json")
+}
+
+/// The file of a request in the work bucket, for requests too large for an execution's input.
+pub fn request_name(id: &RestoreId) -> String {
+    format!("restores/{id}/request.json")
+}
+
+/// Folds an event into a row and writes it. Whoever loses the race folds into what the winner wrote, and tries again.
+///
+/// Answers the row as it is now. An event that is illegal in the state it meets is an error of the caller.
+pub async fn apply(ledger: &impl Ledger, row: &Row, event: &Event) -> Result<Row, StepError> {
+    let mut current = row.clone();
+    // Each loss means that somebody else moved the row on, and a life has few steps.
+    for _ in 0..16 {
+        let Some(next) = current.after(event)? else { return Ok(current) };
+        match ledger.replace(&next).await? {
+            Put::Done => return Ok(next),
+            Put::Lost(other) => current = other,
+        }
+    }
+    Err(StepError::Unavailable(format!("{}: lost sixteen races for its row", row.object)))
+}
+
+/// The restore with this id.
+pub async fn record(ledger: &impl Ledger, id: &RestoreId) -> Result<RestoreRecord, StepError> {
+    let found = ledger.get(&RestoreRecord::key_of(id)).await?;
+    found.ok_or_else(|| StepError::Unexpected(format!("the ledger has no restore {id}")))
+}
+
+/// Changes a restore that still runs; whoever loses the race applies the change to what the winner wrote.
+///
+/// Answers the restore as it is now: unchanged if it has ended.
+pub async fn change(
+    ledger: &impl Ledger,
+    record: RestoreRecord,
+    change: impl Fn(&mut RestoreRecord),
+) -> Result<RestoreRecord, StepError> {
+    let mut current = record;
+    for _ in 0..16 {
+        if current.status != Status::Running {
+            return Ok(current);
+        }
+        let next = current.with(&change);
+        match ledger.replace(&next).await? {
+            Put::Done => return Ok(next),
+            Put::Lost(other) => current = other,
+        }
+    }
+    Err(StepError::Unavailable(format!("restore {}: lost sixteen races for its record", current.id)))
+}
+
+/// The rows of one chunk of a restore.
+pub async fn rows_of_chunk(
+    ledger: &impl Ledger,
+    files: &impl WorkFiles,
+    record: &RestoreRecord,
+    chunk: u32,
+) -> Result<Vec<Row>, StepError> {
+    let name = chunk_name(&record.id, chunk);
+    let Some(bytes) = files.get(&name).await? else {
+        return Err(StepError::Unexpected(format!("the work bucket has no {name}")));
+    };
+    let entries: Vec<ChunkEntry> = serde_json::from_slice(&bytes)?;
+    let keys: Vec<_> = entries
+        .into_iter()
+        .map(|ChunkEntry { key, version }| {
+            let object = ObjectId { bucket: record.request.bucket.clone(), key, version };
+            row_key(&object, &record.id)
+        })
+        .collect();
+    Ok(ledger.get_many(&keys).await?)
+}
+
+/// All rows of a restore; none while it is not planned.
+pub async fn rows(ledger: &impl Ledger, files: &impl WorkFiles, record: &RestoreRecord) -> Result<Vec<Row>, StepError> {
+    let mut all = Vec::new();
+    for chunk in 0..record.plan.as_ref().map_or(0, |plan| plan.chunks) {
+        all.extend(rows_of_chunk(ledger, files, record, chunk).await?);
+    }
+    Ok(all)
+}

@@ -1,0 +1,151 @@
+//! What each state and each door of thaw does, over narrow ports.
+//!
+//! A step reads the world through ports, asks [`thaw_core`] what to do, and does it. It never waits and never retries:
+//! the workflow does. Every step may run twice, and may die anywhere and run again.
+//!
+//! | in the workflow | at the doors |
+//! |---|---|
+//! | [`plan`] | [`create_restore`] |
+//! | [`start_restores`] | [`create_plan`] |
+//! | [`check_restores`] | [`get_restores`] |
+//! | [`invalidate`] | [`cancel_restore`] |
+//! | [`check_invalidations`] | [`on_restore_completed`] |
+//! | [`report`], [`report_failure`] | [`on_restore_initiated`] |
+
+// Lambda runs one event at a time on one thread: futures need not be `Send`, so async functions in traits are fine.
+#![allow(async_fn_in_trait, reason = "one thread, one event at a time")]
+
+pub mod cancel_restore;
+pub mod check_invalidations;
+pub mod check_restores;
+pub mod create_plan;
+pub mod create_restore;
+pub mod get_restores;
+pub mod http;
+pub mod invalidate;
+pub mod on_restore_completed;
+pub mod on_restore_initiated;
+pub mod plan;
+pub mod report;
+pub mod report_failure;
+pub mod start_restores;
+
+pub mod ports;
+
+mod error;
+mod ledger;
+mod looking;
+mod publishing;
+mod queue;
+mod settings;
+mod survey;
+
+pub use error::StepError;
+pub use ledger::{ChunkEntry, KeyRecord, RestoreRecord, chunk_name, request_name};
+pub use queue::{BatchItemFailure, QueueBatch, QueueMessage, QueueResponse};
+pub use settings::Settings;
+pub use survey::Survey;
+
+/// Objects a step asks a service about at a time. With 64 in flight, the SDK on one thread sends some 2,600 requests a
+/// second at 20 ms each, more than S3's 1,000 restores a second per account.
+pub(crate) const IN_FLIGHT: usize = 64;
+
+/// Every function thaw has. State name = handler = module = resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Step {
+    /// Looks at the objects, decides, prices and writes the plan down.
+    Plan,
+    /// Asks S3 for the objects of one chunk.
+    StartRestores,
+    /// Looks which objects can be read.
+    CheckRestores,
+    /// Invalidates the paths of readable objects.
+    Invalidate,
+    /// Looks which invalidations took effect.
+    CheckInvalidations,
+    /// Writes down how the restore ended.
+    Report,
+    /// Writes down why the restore could not go on.
+    ReportFailure,
+    /// `POST /v1/restores`.
+    CreateRestore,
+    /// `POST /v1/plans`.
+    CreatePlan,
+    /// `GET /v1/restores`, `GET /v1/restores/{id}`, `GET /v1/restores/{id}/objects`.
+    GetRestores,
+    /// `DELETE /v1/restores/{id}`.
+    CancelRestore,
+    /// S3 finished a restore.
+    OnRestoreCompleted,
+    /// Somebody began a restore.
+    OnRestoreInitiated,
+}
+
+impl Step {
+    /// Every step, in the order of the workflow and then of the doors.
+    pub const ALL: [Self; 13] = [
+        Self::Plan,
+        Self::StartRestores,
+        Self::CheckRestores,
+        Self::Invalidate,
+        Self::CheckInvalidations,
+        Self::Report,
+        Self::ReportFailure,
+        Self::CreateRestore,
+        Self::CreatePlan,
+        Self::GetRestores,
+        Self::CancelRestore,
+        Self::OnRestoreCompleted,
+        Self::OnRestoreInitiated,
+    ];
+
+    /// The name of the state and of the resource.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Plan => "Plan",
+            Self::StartRestores => "StartRestores",
+            Self::CheckRestores => "CheckRestores",
+            Self::Invalidate => "Invalidate",
+            Self::CheckInvalidations => "CheckInvalidations",
+            Self::Report => "Report",
+            Self::ReportFailure => "ReportFailure",
+            Self::CreateRestore => "CreateRestore",
+            Self::CreatePlan => "CreatePlan",
+            Self::GetRestores => "GetRestores",
+            Self::CancelRestore => "CancelRestore",
+            Self::OnRestoreCompleted => "OnRestoreCompleted",
+            Self::OnRestoreInitiated => "OnRestoreInitiated",
+        }
+    }
+
+    /// The handler in the template, which Lambda hands over in `_HANDLER`: the name in kebab-case.
+    pub fn handler(self) -> String {
+        let mut handler = String::new();
+        for (index, char) in self.name().char_indices() {
+            if char.is_ascii_uppercase() && index > 0 {
+                handler.push('-');
+            }
+            handler.push(char.to_ascii_lowercase());
+        }
+        handler
+    }
+
+    /// The step with this handler.
+    pub fn of_handler(handler: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|step| step.handler() == handler)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_handler_finds_its_step() {
+        assert_eq!(Step::StartRestores.handler(), "start-restores");
+        for step in Step::ALL {
+            assert_eq!(Step::of_handler(&step.handler()), Some(step));
+        }
+        assert_eq!(Step::of_handler("StartRestores"), None);
+    }
+}

@@ -1,0 +1,191 @@
+//! What the steps need of the world, in their own words. `thaw-aws` implements it on AWS, `thaw-sim` in process.
+
+use jiff::Timestamp;
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+use thaw_core::{Distribution, Facts, ObjectId, RestoreAnswer, RestoreId, Row, Status, Tier, Trouble};
+
+use crate::RestoreRecord;
+
+/// A service did not do what it was asked.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{what}: {says}")]
+pub struct PortError {
+    /// What was being done, to what: "HeadObject of s3://b/k".
+    pub what: String,
+    /// What the service said.
+    pub says: String,
+    /// What kind of trouble it is; `None` is an answer nobody foresaw.
+    pub trouble: Option<Trouble>,
+}
+
+/// Asks S3 about objects.
+pub trait ReadArchive {
+    /// `HeadObject`, of the version if the object names one.
+    ///
+    /// An object that is not there, or may not be read, is an answer; trouble is an error.
+    async fn head(&self, object: &ObjectId) -> Result<Facts, PortError>;
+
+    /// One page (at most 1,000 keys) of `ListObjectsV2` with `RestoreStatus`: the keys under `prefix` after
+    /// `start_after`, current versions only.
+    async fn list(&self, bucket: &str, prefix: &str, start_after: &str) -> Result<Page, PortError>;
+}
+
+/// A page of a listing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Page {
+    /// In order of keys.
+    pub objects: Vec<Listed>,
+    /// Whether more keys follow.
+    pub more: bool,
+}
+
+/// One key of a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// The key.
+    pub key: String,
+    /// S3's storage class.
+    pub storage_class: String,
+    /// What S3 says of its restore; `None` when it says nothing.
+    pub restore: Option<ListedRestore>,
+}
+
+/// `RestoreStatus` of a listing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ListedRestore {
+    /// `IsRestoreInProgress`.
+    Ongoing,
+    /// A copy is live until then.
+    Copy(Timestamp),
+}
+
+/// Asks S3 to restore objects.
+pub trait RequestRestores {
+    /// `RestoreObject`. `days` is `None` for Intelligent-Tiering, where S3 refuses them.
+    async fn restore(&self, object: &ObjectId, days: Option<u32>, tier: Tier) -> Result<RestoreAnswer, PortError>;
+}
+
+/// Files in the work bucket.
+pub trait WorkFiles {
+    /// Writes a file, replacing what was there.
+    async fn put(&self, name: &str, bytes: Vec<u8>) -> Result<(), PortError>;
+
+    /// Reads a file; `None` if there is none.
+    async fn get(&self, name: &str) -> Result<Option<Vec<u8>>, PortError>;
+}
+
+/// Reads distributions.
+pub trait ReadDistributions {
+    /// The distributions with these ids; if none are named, those of the account that have the bucket as an origin.
+    async fn distributions(&self, bucket: &str, ids: &[String]) -> Result<Vec<Distribution>, PortError>;
+}
+
+/// Begins invalidations.
+pub trait CreateInvalidations {
+    /// `CreateInvalidation`. The same reference with the same items answers the first invalidation again.
+    async fn invalidate(
+        &self,
+        distribution: &str,
+        items: &[String],
+        caller_reference: &str,
+    ) -> Result<Invalidation, PortError>;
+}
+
+/// CloudFront's answer to a `CreateInvalidation`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Invalidation {
+    /// It took the call.
+    Accepted {
+        /// Its id.
+        id: String,
+        /// Whether it took effect already.
+        completed: bool,
+    },
+    /// It will never take this call (`InvalidArgument` and the like).
+    Refused {
+        /// Its words.
+        says: String,
+    },
+}
+
+/// Looks at invalidations.
+pub trait ReadInvalidations {
+    /// Whether an invalidation has taken effect everywhere.
+    async fn completed(&self, distribution: &str, invalidation: &str) -> Result<bool, PortError>;
+}
+
+/// The ledger: the only memory. Reads see every write that was answered before.
+pub trait Ledger {
+    /// The item with this key.
+    async fn get<T: Item>(&self, key: &ItemKey) -> Result<Option<T>, PortError>;
+
+    /// The items with these keys, in any order; those that do not exist are left out.
+    async fn get_many<T: Item>(&self, keys: &[ItemKey]) -> Result<Vec<T>, PortError>;
+
+    /// Writes an item if there is none with its key.
+    async fn insert<T: Item>(&self, item: &T) -> Result<Put<T>, PortError>;
+
+    /// Writes an item over the one whose revision is one less.
+    async fn replace<T: Item>(&self, item: &T) -> Result<Put<T>, PortError>;
+
+    /// The rows of an object (this very version) in all restores, in the order of the restores' ids.
+    async fn rows_of(&self, object: &ObjectId) -> Result<Vec<Row>, PortError>;
+}
+
+/// The index over restores.
+pub trait ListRestores {
+    /// A page of restores, newest first, of one status if one is named; and the cursor of the next page.
+    ///
+    /// The index may lag behind the ledger by a moment.
+    async fn restores(
+        &self,
+        status: Option<Status>,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<(Vec<RestoreRecord>, Option<String>), PortError>;
+}
+
+/// An item of the ledger.
+pub trait Item: Serialize + DeserializeOwned + Clone {
+    /// Where it is kept.
+    fn key(&self) -> ItemKey;
+    /// Counts its changes.
+    fn revision(&self) -> u64;
+}
+
+/// The key of an item.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ItemKey {
+    /// Partition key.
+    pub pk: String,
+    /// Sort key.
+    pub sk: String,
+}
+
+/// What became of a conditional write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Put<T> {
+    /// It was written.
+    Done,
+    /// The condition did not hold: this is what is there.
+    Lost(T),
+}
+
+/// Starts executions.
+pub trait StartExecutions {
+    /// `StartExecution`. That an execution of this name exists already is a success: names are ids.
+    async fn start(&self, id: &RestoreId, input: &Value) -> Result<(), PortError>;
+}
+
+/// Stops executions.
+pub trait StopExecutions {
+    /// `StopExecution`. That there is none, or that it has ended, is a success.
+    async fn stop(&self, id: &RestoreId, cause: &str) -> Result<(), PortError>;
+}
+
+/// Puts events on the default bus.
+pub trait PutEvents {
+    /// One event of source `thaw`.
+    async fn put_event(&self, detail_type: &str, detail: &Value) -> Result<(), PortError>;
+}

@@ -1,0 +1,27 @@
+//! What the stack's parameters say.
+
+/// The settings of a function. Each function gets only those it needs; the others are empty.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// The buckets this stack may restore from (`ARCHIVE_BUCKETS`).
+    pub archive_buckets: Vec<String>,
+    /// The distributions it may invalidate; empty: those that have the bucket as an origin (`DISTRIBUTION_IDS`).
+    pub distribution_ids: Vec<String>,
+    /// The index document of directories, empty for none (`DIRECTORY_INDEX`).
+    pub directory_index: String,
+}
+
+impl Settings {
+    /// Reads the settings from a function that knows the environment.
+    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Self {
+        let list = |name| {
+            let text = variable(name).unwrap_or_default();
+            text.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+        };
+        Self {
+            archive_buckets: list("ARCHIVE_BUCKETS"),
+            distribution_ids: list("DISTRIBUTION_IDS"),
+            directory_index: variable("DIRECTORY_INDEX").unwrap_or_default(),
+        }
+    }
+}

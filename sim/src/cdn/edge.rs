@@ -1,0 +1,327 @@
+//! The edge: what a viewer sees, fresh from the origin or as it was when somebody last looked.
+
+use super::distribution::{Behavior, Distribution, DistributionConfig, Origin};
+use super::invalidation::Invalidation;
+use super::path::{behaves, covers, names_tilde, to_key};
+use crate::model::{ObjectRef, Refusal, Sim};
+use bytes::Bytes;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// What the edge answers a viewer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EdgeAnswer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The body.
+    pub body: Bytes,
+    /// `Content-Type`.
+    pub content_type: String,
+    /// `ETag`, without quotes, of what came from a bucket.
+    pub etag: Option<String>,
+    /// Where it came from.
+    pub outcome: CacheOutcome,
+    /// Seconds since the edge stored it.
+    pub age: u64,
+}
+
+/// `X-Cache`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CacheOutcome {
+    /// From the cache.
+    Hit,
+    /// From the origin.
+    Miss,
+    /// An error, from wherever.
+    Error,
+}
+
+impl CacheOutcome {
+    /// The value of the header.
+    pub fn header(self) -> &'static str {
+        match self {
+            Self::Hit => "Hit from cloudfront",
+            Self::Miss => "Miss from cloudfront",
+            Self::Error => "Error from cloudfront",
+        }
+    }
+}
+
+/// What the edge holds, by the path it asked the origin for and the path the viewer asked for.
+#[derive(Debug, Default)]
+pub(crate) struct Cache {
+    entries: BTreeMap<String, Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    /// The names it is known by, viewer's and origin's, that no invalidation has covered yet. Where they differ (root
+    /// object, directory index) the guide wants both invalidated, so one alone does not remove the entry.
+    names: Vec<String>,
+    tags: Vec<String>,
+    stored: Timestamp,
+    fresh_until: Timestamp,
+    response: Response,
+}
+
+/// What an origin said, or what is shown in its place.
+#[derive(Debug, Clone)]
+struct Response {
+    status: u16,
+    body: Bytes,
+    content_type: String,
+    cache_control: Option<String>,
+    etag: Option<String>,
+    tags: Vec<String>,
+    /// A custom error page has a status of its own; it is an error all the same.
+    is_error: bool,
+}
+
+impl Response {
+    fn answer(&self, outcome: CacheOutcome, age: u64) -> EdgeAnswer {
+        EdgeAnswer {
+            status: self.status,
+            body: self.body.clone(),
+            content_type: self.content_type.clone(),
+            etag: self.etag.clone(),
+            outcome: if self.is_error { CacheOutcome::Error } else { outcome },
+            age,
+        }
+    }
+
+    fn from_refusal(refusal: &Refusal) -> Self {
+        let body = format!(
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{}</Code><Message>{}</Message></Error>",
+            refusal.code(),
+            quick_escape(refusal.message()),
+        );
+        Self {
+            status: refusal.status(),
+            body: body.into(),
+            content_type: "application/xml".to_owned(),
+            cache_control: None,
+            etag: None,
+            tags: Vec::new(),
+            is_error: true,
+        }
+    }
+}
+
+fn quick_escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;")
+}
+
+impl Cache {
+    /// Drops what an invalidation covers and what was stored before it took effect.
+    fn drop_covered(&mut self, invalidation: &Invalidation) {
+        let items: Vec<&str> = invalidation.items.iter().map(String::as_str).filter(|item| !names_tilde(item)).collect();
+        self.entries.retain(|_, entry| {
+            if entry.stored >= invalidation.completed {
+                return true;
+            }
+            entry.names.retain(|name| !items.iter().any(|item| covers(item, name)));
+            let tagged = entry.tags.iter().any(|tag| items.iter().any(|item| item.eq_ignore_ascii_case(&format!("#{tag}"))));
+            !entry.names.is_empty() && !tagged
+        });
+    }
+
+    pub(crate) fn snapshot(&self, now: Timestamp) -> Vec<Value> {
+        let entries = self.entries.iter();
+        entries
+            .map(|(key, entry)| {
+                let path = key.split('\n').next();
+                json!({
+                    "path": path, "status": entry.response.status, "stored": entry.stored,
+                    "fresh_until": entry.fresh_until, "fresh": now < entry.fresh_until,
+                })
+            })
+            .collect()
+    }
+}
+
+impl Sim {
+    /// What a viewer gets who asks a distribution for a path, encoded as in the request line, query string included.
+    pub fn serve(&mut self, distribution: &str, path: &str, now: Timestamp) -> Result<EdgeAnswer, Refusal> {
+        self.apply_invalidations(distribution, now)?;
+        let Distribution { config, cache, .. } = self.distribution(distribution)?;
+        let request = Request::new(config, path);
+        let key = format!("{}\n{}", request.viewer, request.origin);
+        let old = cache.entries.get(&key);
+        if let Some(entry) = old.filter(|entry| now < entry.fresh_until) {
+            return Ok(entry.response.answer(CacheOutcome::Hit, seconds_between(entry.stored, now)));
+        }
+        // A stale copy outlives an origin that is broken (5xx), not one that says no (4xx).
+        let stale = old.filter(|entry| !entry.response.is_error).map(|entry| (entry.response.clone(), entry.stored));
+        let (config, request) = (config.clone(), request.owned());
+        let response = self.fetch(&config, &request, now);
+        if let (500..=599, Some((stale, stored))) = (response.status, stale) {
+            return Ok(stale.answer(CacheOutcome::Hit, seconds_between(stored, now)));
+        }
+        let ttl = ttl(&config, &request.behavior, &response);
+        let response = self.with_error_page(&config, response, now);
+        let answer = response.answer(CacheOutcome::Miss, 0);
+        if let Some(distribution) = self.distributions.get_mut(distribution).filter(|_| ttl > 0) {
+            let mut names = vec![request.viewer, request.origin];
+            names.dedup();
+            let fresh_until = now.checked_add(SignedDuration::from_secs(ttl)).unwrap_or(Timestamp::MAX);
+            let entry = Entry { names, tags: response.tags.clone(), stored: now, fresh_until, response };
+            distribution.cache.entries.insert(key, entry);
+        }
+        Ok(answer)
+    }
+
+    fn apply_invalidations(&mut self, id: &str, now: Timestamp) -> Result<(), Refusal> {
+        self.distribution(id)?;
+        if let Some(distribution) = self.distributions.get_mut(id) {
+            let due = distribution.invalidations.iter_mut().filter(|one| !one.applied && one.completed <= now);
+            for invalidation in due {
+                invalidation.applied = true;
+                distribution.cache.drop_covered(invalidation);
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks the origin, or the second of a group if the first answers one of its failover statuses.
+    fn fetch(&mut self, config: &DistributionConfig, request: &OwnedRequest, now: Timestamp) -> Response {
+        let (first, second) = config.targets(&request.behavior.target_origin_id);
+        let Some(first) = first else {
+            return Response::from_refusal(&Refusal::new("NoSuchOrigin", 502, "no origin serves this path"));
+        };
+        let response = self.ask(first, &request.origin, now);
+        match second {
+            Some((second, statuses)) if statuses.contains(&response.status) => self.ask(second, &request.origin, now),
+            Some(_) | None => response,
+        }
+    }
+
+    /// One origin's answer. A scripted fault of `OriginGetObject` is an origin that fails.
+    fn ask(&mut self, origin: &Origin, path: &str, now: Timestamp) -> Response {
+        if let Some(page) = &origin.holding_page {
+            return Response {
+                status: page.status,
+                body: page.body.clone().into(),
+                content_type: page.content_type.clone(),
+                cache_control: page.cache_control.clone(),
+                etag: None,
+                tags: Vec::new(),
+                is_error: page.status >= 400,
+            };
+        }
+        let path = path.split('?').next().unwrap_or_default();
+        let key = to_key(&origin.origin_path, path);
+        let read = self.call("OriginGetObject", &[&key], |sim| {
+            if key.is_empty() {
+                // An origin without a root object is asked for the listing of the bucket, which it may not have.
+                return Err(Refusal::new("AccessDenied", 403, "Access Denied"));
+            }
+            sim.read(&ObjectRef::new(&origin.bucket, &key), now)
+        });
+        match read {
+            Err(refusal) => Response::from_refusal(&refusal),
+            Ok(head) => Response {
+                status: 200,
+                body: head.content.body,
+                content_type: head.content.content_type.unwrap_or_else(|| "binary/octet-stream".to_owned()),
+                cache_control: head.content.cache_control,
+                etag: Some(head.etag),
+                tags: tags(&head.content.metadata),
+                is_error: false,
+            },
+        }
+    }
+
+    /// Puts the page of a custom error response in the place of an error. Without that page the error stays.
+    fn with_error_page(&mut self, config: &DistributionConfig, response: Response, now: Timestamp) -> Response {
+        let custom = config.custom_error_responses.iter().find(|custom| custom.error_code == response.status);
+        let Some((custom, path)) = custom.and_then(|custom| Some((custom, custom.response_page_path.as_deref()?))) else {
+            return response;
+        };
+        let page = self.fetch(config, &Request::new(config, path).owned(), now);
+        if page.is_error {
+            return response;
+        }
+        Response { status: custom.response_code.unwrap_or(response.status), is_error: true, ..page }
+    }
+}
+
+/// What is asked, after the root object, the directory index and the cache key have had their say.
+struct Request<'a> {
+    viewer: String,
+    origin: String,
+    behavior: &'a Behavior,
+}
+
+struct OwnedRequest {
+    viewer: String,
+    origin: String,
+    behavior: Behavior,
+}
+
+impl<'a> Request<'a> {
+    fn new(config: &'a DistributionConfig, path_and_query: &str) -> Self {
+        let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
+        let origin = match &config.directory_index {
+            _ if path == "/" && !config.default_root_object.is_empty() => format!("/{}", config.default_root_object),
+            Some(index) if path.ends_with('/') => format!("{path}{index}"),
+            Some(_) | None => path.to_owned(),
+        };
+        let matching = config.behaviors.iter().find(|behavior| behaves(&behavior.path_pattern, &origin));
+        let behavior = matching.unwrap_or(&config.default_behavior);
+        let suffix =
+            if behavior.query_string && !query.is_empty() { format!("?{query}") } else { String::new() };
+        Self { viewer: format!("{path}{suffix}"), origin: format!("{origin}{suffix}"), behavior }
+    }
+
+    fn owned(self) -> OwnedRequest {
+        OwnedRequest { viewer: self.viewer, origin: self.origin, behavior: self.behavior.clone() }
+    }
+}
+
+/// For how many seconds the edge keeps an answer.
+///
+/// "How CloudFront processes HTTP 3xx status codes" and "4xx and 5xx" (aws-facts D6): 404, 414 and 500-504 always,
+/// other errors only if the origin says so, or as [`DistributionConfig::cache_forbidden_seconds`] explains.
+fn ttl(config: &DistributionConfig, behavior: &Behavior, response: &Response) -> i64 {
+    /// `ErrorCachingMinTTL` where nothing is configured.
+    const ERROR_TTL: u32 = 10;
+    let said = max_age(response.cache_control.as_deref());
+    if !response.is_error {
+        return said.unwrap_or(i64::from(behavior.default_ttl));
+    }
+    let custom = config.custom_error_responses.iter().find(|custom| custom.error_code == response.status);
+    // 0 at an S3 origin still is 1 second.
+    let configured = custom.map(|custom| i64::from(custom.error_caching_min_ttl.unwrap_or(ERROR_TTL)).max(1));
+    match response.status {
+        404 | 414 | 500..=504 => configured.unwrap_or(i64::from(ERROR_TTL)).max(said.unwrap_or_default()),
+        403 => {
+            let kept = config.cache_forbidden_seconds.map(i64::from).or(configured).unwrap_or_default();
+            kept.max(said.unwrap_or_default())
+        }
+        _ => match said {
+            Some(said) if said > 0 => said.max(configured.unwrap_or_default()),
+            Some(_) | None => 0,
+        },
+    }
+}
+
+/// What `Cache-Control` says: seconds to keep, 0 for not at all, nothing if it says nothing of it.
+fn max_age(cache_control: Option<&str>) -> Option<i64> {
+    let directives = || cache_control.unwrap_or_default().split(',').map(str::trim);
+    if directives().any(|one| matches!(one, "no-store" | "no-cache" | "private")) {
+        return Some(0);
+    }
+    let value = |name: &str| directives().find_map(|one| one.strip_prefix(name)?.strip_prefix('=')?.parse().ok());
+    value("s-maxage").or_else(|| value("max-age"))
+}
+
+/// The cache tags of an object: metadata `cache-tag`, comma-separated (aws-facts D5).
+fn tags(metadata: &BTreeMap<String, String>) -> Vec<String> {
+    let tags = metadata.get("cache-tag").map(String::as_str).unwrap_or_default().split(',');
+    tags.map(str::trim).filter(|tag| !tag.is_empty()).map(str::to_owned).collect()
+}
+
+fn seconds_between(stored: Timestamp, now: Timestamp) -> u64 {
+    u64::try_from(now.duration_since(stored).as_secs()).unwrap_or_default()
+}

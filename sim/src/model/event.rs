@@ -1,0 +1,235 @@
+//! The events of restores: when they are due, what they look like, and what may happen to them on the way.
+
+use super::chance::hex;
+use super::fault::matches;
+use super::restore::{RestoreState, later};
+use super::{ObjectRef, Sim, StorageClass, hash};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// What a restore event announces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RestoreEvent {
+    /// The restore was accepted.
+    Initiated,
+    /// The object is readable.
+    Completed,
+    /// The copy is gone; never of Intelligent-Tiering.
+    Expired,
+}
+
+impl RestoreEvent {
+    /// EventBridge's `detail-type`.
+    pub fn detail_type(self) -> &'static str {
+        match self {
+            Self::Initiated => "Object Restore Initiated",
+            Self::Completed => "Object Restore Completed",
+            Self::Expired => "Object Restore Expired",
+        }
+    }
+}
+
+/// An event as it leaves S3.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// What it announces.
+    pub kind: RestoreEvent,
+    /// The object; the version is there in buckets that keep them.
+    pub object: ObjectRef,
+    /// When it happened. It may arrive later.
+    pub time: Timestamp,
+    /// Unique per event; a duplicate has the same.
+    pub id: String,
+    size: u64,
+    etag: String,
+    class: StorageClass,
+    expires: Option<Timestamp>,
+    region: String,
+    account: String,
+}
+
+impl Event {
+    /// The event as EventBridge delivers it (S3 User Guide, "EventBridge event message structure"; aws-facts B2).
+    /// The key is raw: only S3's own notifications encode it.
+    pub fn to_json(&self) -> Value {
+        let mut object = json!({ "key": self.object.key, "size": self.size, "etag": self.etag });
+        if let Some(version) = &self.object.version {
+            object["version-id"] = json!(version);
+        }
+        let mut detail = json!({
+            "version": "0",
+            "event-version": "1.2",
+            "bucket": { "name": self.object.bucket },
+            "object": object,
+            "request-id": hex(hash(1, &[&self.id]), 16).to_uppercase(),
+            "source-storage-class": self.class.as_str(),
+        });
+        match self.kind {
+            RestoreEvent::Initiated => {
+                detail["requester"] = json!(self.account);
+                detail["source-ip-address"] = json!("127.0.0.1");
+            }
+            RestoreEvent::Completed | RestoreEvent::Expired => detail["requester"] = json!("s3.amazonaws.com"),
+        }
+        if let (RestoreEvent::Completed, Some(expires)) = (self.kind, self.expires) {
+            detail["restore-expiry-time"] = json!(to_seconds(expires));
+        }
+        json!({
+            "version": "0",
+            "id": self.id,
+            "detail-type": self.kind.detail_type(),
+            "source": "aws.s3",
+            "account": self.account,
+            "time": to_seconds(self.time),
+            "region": self.region,
+            "resources": [format!("arn:aws:s3:::{}", self.object.bucket)],
+            "detail": detail,
+        })
+    }
+}
+
+/// RFC 3339 with whole seconds, as EventBridge writes times.
+fn to_seconds(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+/// What happens to events on their way: they may get lost, come twice, or come late.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EventFaults {
+    /// These are lost.
+    pub drop: Vec<DropRule>,
+    /// Every event comes so many times more.
+    pub duplicate: u32,
+    /// Every event comes so many model seconds later than it happened.
+    pub delay_seconds: u32,
+}
+
+/// Which events get lost.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DropRule {
+    /// What they announce; absent is anything.
+    pub kind: Option<RestoreEvent>,
+    /// Of which keys: a glob when it has `*` or `?`, otherwise a part of the key. Absent is any.
+    pub key: Option<String>,
+    /// How many are lost before the rule is used up; absent is all.
+    pub times: Option<u32>,
+}
+
+/// An event that was due, and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SentEvent {
+    /// What it announced.
+    pub kind: RestoreEvent,
+    /// The object.
+    #[serde(flatten)]
+    pub object: ObjectRef,
+    /// When it happened.
+    pub time: Timestamp,
+    /// When it was handed on.
+    pub sent: Timestamp,
+    /// How often it was handed on; 0 is lost.
+    pub copies: u32,
+}
+
+/// Events that are due some day, in the order of that day, and those that were.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    pending: BTreeMap<(Timestamp, u64), Pending>,
+    serial: u64,
+    pub(crate) faults: EventFaults,
+    pub(crate) sent: Vec<SentEvent>,
+}
+
+/// An event that will be due, unless the object has another fate until then.
+#[derive(Debug, Clone)]
+struct Pending {
+    kind: RestoreEvent,
+    object: ObjectRef,
+    /// The id inside the bucket: an object that was put anew is another one.
+    version_id: String,
+}
+
+impl Outbox {
+    pub(crate) fn schedule(&mut self, kind: RestoreEvent, object: &ObjectRef, version_id: &str, at: Timestamp) {
+        self.serial += 1;
+        let pending = Pending { kind, object: object.clone(), version_id: version_id.to_owned() };
+        self.pending.insert((at, self.serial), pending);
+    }
+
+    pub(crate) fn next_due(&self) -> Option<Timestamp> {
+        let (at, _) = self.pending.first_key_value()?.0;
+        Some(later(*at, i64::from(self.faults.delay_seconds)))
+    }
+
+    fn pop_due(&mut self, now: Timestamp) -> Option<(Timestamp, u64, Pending)> {
+        if self.next_due()? > now {
+            return None;
+        }
+        self.pending.pop_first().map(|((at, serial), pending)| (at, serial, pending))
+    }
+
+    fn is_lost(&mut self, kind: RestoreEvent, key: &str) -> bool {
+        let rule = self.faults.drop.iter_mut().find(|rule| {
+            rule.times != Some(0)
+                && rule.kind.is_none_or(|wanted| wanted == kind)
+                && rule.key.as_deref().is_none_or(|pattern| matches(pattern, key))
+        });
+        let Some(rule) = rule else { return false };
+        rule.times = rule.times.map(|times| times - 1);
+        true
+    }
+}
+
+impl Sim {
+    /// The events that are due by now and were not taken before, in order; a lost one is not among them,
+    /// a doubled one is there more than once.
+    pub fn take_events(&mut self, now: Timestamp) -> Vec<Event> {
+        let mut events = Vec::new();
+        while let Some((at, serial, pending)) = self.outbox.pop_due(now) {
+            let Some(event) = self.event(&pending, at, serial) else { continue };
+            let lost = self.outbox.is_lost(event.kind, &event.object.key);
+            let copies = if lost { 0 } else { 1 + self.outbox.faults.duplicate };
+            self.outbox.sent.push(SentEvent { kind: event.kind, object: event.object.clone(), time: at, sent: now, copies });
+            events.extend((0..copies).map(|_| event.clone()));
+        }
+        events
+    }
+
+    /// Everything that was due so far.
+    pub fn sent_events(&self) -> &[SentEvent] {
+        &self.outbox.sent
+    }
+
+    /// The event, if what it announces is still so: an upgrade moves the completion, an extension the expiry,
+    /// a new or deleted object has neither.
+    fn event(&self, pending: &Pending, at: Timestamp, serial: u64) -> Option<Event> {
+        let bucket = self.buckets.get(&pending.object.bucket)?;
+        let version = bucket.find(&pending.object.key, Some(&pending.version_id)).ok()?;
+        let object = version.object.as_ref()?;
+        let retrieval = object.retrieval.as_ref()?;
+        let holds = match pending.kind {
+            RestoreEvent::Initiated => true,
+            RestoreEvent::Completed => retrieval.ready_at == at,
+            RestoreEvent::Expired => retrieval.expires == Some(at) && object.restore_at(at) == RestoreState::None,
+        };
+        let id = hex(hash(self.settings.seed ^ serial, &[&pending.object.key]), 32);
+        let uuid = format!("{}-{}-{}-{}-{}", &id[..8], &id[8..12], &id[12..16], &id[16..20], &id[20..]);
+        holds.then(|| Event {
+            kind: pending.kind,
+            object: pending.object.clone(),
+            time: at,
+            id: uuid,
+            size: object.size(),
+            etag: object.etag.clone(),
+            class: object.class,
+            expires: retrieval.expires,
+            region: self.settings.region.clone(),
+            account: self.settings.account.clone(),
+        })
+    }
+}

@@ -1,0 +1,173 @@
+//! Listings: keys in byte order, a page at a time, with how their restores stand if asked for.
+
+use super::bucket::Bucket;
+use super::{Head, Refusal, Sim};
+use jiff::Timestamp;
+use std::ops::Bound;
+
+/// The most keys on a page (`ListObjectsV2`, `MaxKeys`).
+const PAGE: usize = 1_000;
+
+/// What `ListObjectsV2` is asked.
+#[derive(Debug, Clone, Default)]
+pub struct ListRequest {
+    /// The bucket.
+    pub bucket: String,
+    /// Only keys that begin so.
+    pub prefix: String,
+    /// Only keys after this one.
+    pub start_after: Option<String>,
+    /// Where the page before ended.
+    pub continuation_token: Option<String>,
+    /// How many at most; never more than 1,000.
+    pub max_keys: Option<usize>,
+    /// Rolls keys up to the next occurrence of this.
+    pub delimiter: Option<String>,
+}
+
+/// A page of keys.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Page {
+    /// The objects.
+    pub objects: Vec<Listed>,
+    /// What keys were rolled up to.
+    pub common_prefixes: Vec<String>,
+    /// How to ask for the next page; absent on the last.
+    pub next: Option<String>,
+}
+
+/// One key of a page. A listing gives `RestoreStatus` from `head.restore`, and never the archive tier.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// The key.
+    pub key: String,
+    /// What is known of its current version.
+    pub head: Head,
+}
+
+/// A page of versions. One page holds all: `ListObjectVersions` is here for the convenience of people.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct VersionPage {
+    /// Keys in order, the newest version of each first.
+    pub versions: Vec<ListedVersion>,
+}
+
+/// One version of a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedVersion {
+    /// The key.
+    pub key: String,
+    /// The version; `null` in a bucket without.
+    pub version: String,
+    /// When it was put, or deleted.
+    pub last_modified: Timestamp,
+    /// Is it the current one?
+    pub latest: bool,
+    /// What is known of it; absent for a delete marker.
+    pub head: Option<Head>,
+}
+
+impl Sim {
+    /// `ListObjectsV2`.
+    pub fn list_objects(&mut self, request: &ListRequest, now: Timestamp) -> Result<Page, Refusal> {
+        self.call("ListObjectsV2", &[&request.prefix], |sim| {
+            let bucket = sim.bucket(&request.bucket)?;
+            if bucket.hide_missing {
+                return Err(Refusal::new("AccessDenied", 403, "Access Denied"));
+            }
+            bucket.page(request, now)
+        })
+    }
+
+    /// `ListObjectVersions`.
+    pub fn list_versions(&mut self, bucket: &str, prefix: &str, now: Timestamp) -> Result<VersionPage, Refusal> {
+        self.call("ListObjectVersions", &[prefix], |sim| {
+            let keys = sim.bucket(bucket)?.keys.range::<str, _>((Bound::Included(prefix), Bound::Unbounded));
+            let mut page = VersionPage::default();
+            for (key, versions) in keys.take_while(|(key, _)| key.starts_with(prefix)) {
+                page.versions.extend(versions.iter().enumerate().rev().map(|(index, version)| ListedVersion {
+                    key: key.clone(),
+                    version: version.id.clone(),
+                    last_modified: version.at,
+                    latest: index + 1 == versions.len(),
+                    head: version.head(now),
+                }));
+            }
+            Ok(page)
+        })
+    }
+}
+
+impl Bucket {
+    fn page(&self, request: &ListRequest, now: Timestamp) -> Result<Page, Refusal> {
+        let limit = request.max_keys.unwrap_or(PAGE).min(PAGE);
+        let mut from = request.first()?;
+        let mut page = Page::default();
+        if limit == 0 {
+            return Ok(page);
+        }
+        let mut last = String::new();
+        loop {
+            let mut keys = self.keys.range::<str, _>((from.as_ref().map(String::as_str), Bound::Unbounded));
+            let visible = keys
+                .find_map(|(key, versions)| {
+                    let done = !key.starts_with(&request.prefix);
+                    if done { Some(None) } else { versions.last().and_then(|v| v.head(now)).map(|head| Some((key, head))) }
+                })
+                .flatten();
+            let Some((key, head)) = visible else { return Ok(page) };
+            if page.objects.len() + page.common_prefixes.len() == limit {
+                page.next = Some(to_token(&last));
+                return Ok(page);
+            }
+            match request.rolled_up(key) {
+                Some(common) => {
+                    // No key that begins so sorts after this: U+10FFFF is the last character there is.
+                    last = format!("{common}\u{10FFFF}");
+                    page.common_prefixes.push(common);
+                }
+                None => {
+                    last.clone_from(key);
+                    page.objects.push(Listed { key: key.clone(), head });
+                }
+            }
+            from = Bound::Excluded(last.clone());
+        }
+    }
+}
+
+impl ListRequest {
+    /// Where the page begins. A token wins over `start-after`, as the client sends both on the second page.
+    fn first(&self) -> Result<Bound<String>, Refusal> {
+        let after = match &self.continuation_token {
+            Some(token) => Some(from_token(token)?),
+            None => self.start_after.clone(),
+        };
+        Ok(match after {
+            Some(after) if after.as_str() >= self.prefix.as_str() => Bound::Excluded(after),
+            Some(_) | None => Bound::Included(self.prefix.clone()),
+        })
+    }
+
+    fn rolled_up(&self, key: &str) -> Option<String> {
+        let delimiter = self.delimiter.as_deref().filter(|delimiter| !delimiter.is_empty())?;
+        let rest = &key[self.prefix.len()..];
+        let end = rest.find(delimiter)? + delimiter.len();
+        Some(key[..self.prefix.len() + end].to_owned())
+    }
+}
+
+/// A token is the last key in hexadecimal: opaque enough, and free of characters that need encoding.
+fn to_token(key: &str) -> String {
+    key.bytes().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn from_token(token: &str) -> Result<String, Refusal> {
+    let wrong = || Refusal::new("InvalidArgument", 400, "The continuation token provided is incorrect");
+    if !token.is_ascii() {
+        return Err(wrong());
+    }
+    let bytes: Option<Vec<u8>> =
+        (0..token.len()).step_by(2).map(|at| u8::from_str_radix(token.get(at..at + 2)?, 16).ok()).collect();
+    bytes.and_then(|bytes| String::from_utf8(bytes).ok()).ok_or_else(wrong)
+}

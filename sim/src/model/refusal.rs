@@ -1,0 +1,64 @@
+//! What AWS answers when it does not do what was asked.
+
+use super::{AccessTier, StorageClass};
+use std::borrow::Cow;
+use std::fmt;
+
+/// An error answer: the code a program matches on, the HTTP status, and the message for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    code: Cow<'static, str>,
+    status: u16,
+    message: Cow<'static, str>,
+    archived: Option<(StorageClass, Option<AccessTier>)>,
+}
+
+impl Refusal {
+    /// Any code, status and message: scripted faults use codes that the model itself never answers.
+    pub fn new(
+        code: impl Into<Cow<'static, str>>,
+        status: u16,
+        message: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self { code: code.into(), status, message: message.into(), archived: None }
+    }
+
+    /// 403 `InvalidObjectState` of a read, which says where the object lies.
+    pub(crate) fn archived(class: StorageClass, tier: Option<AccessTier>) -> Self {
+        let message = "The operation is not valid for the object's storage class";
+        Self { archived: Some((class, tier)), ..Self::new("InvalidObjectState", 403, message) }
+    }
+
+    /// The error code, as in `<Code>`.
+    pub fn code(&self) -> &str {
+        &self.code
+    }
+
+    /// The HTTP status.
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// The message.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// The storage class that an `InvalidObjectState` names.
+    pub fn storage_class(&self) -> Option<StorageClass> {
+        self.archived.map(|(class, _)| class)
+    }
+
+    /// The archive tier that an `InvalidObjectState` of Intelligent-Tiering names.
+    pub fn access_tier(&self) -> Option<AccessTier> {
+        self.archived.and_then(|(_, tier)| tier)
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({}): {}", self.code, self.status, self.message)
+    }
+}
+
+impl std::error::Error for Refusal {}

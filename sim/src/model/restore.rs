@@ -1,0 +1,337 @@
+//! `RestoreObject`: which class and tier allow what, how long it takes, and when the copy is gone.
+
+use super::chance::{between, hash};
+use super::event::RestoreEvent;
+use super::fault::matches;
+use super::object::Object;
+use super::{ArchiveKind, ObjectRef, Refusal, Sim, StorageClass};
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::str::FromStr;
+
+/// How fast to fetch an object from its archive; the order is from slow to fast.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum RetrievalTier {
+    /// Cheapest.
+    Bulk,
+    /// What S3 takes when nothing is said.
+    #[default]
+    Standard,
+    /// Minutes; not offered for the deep kinds.
+    Expedited,
+}
+
+impl FromStr for RetrievalTier {
+    type Err = Refusal;
+
+    fn from_str(text: &str) -> Result<Self, Refusal> {
+        match text {
+            "Bulk" => Ok(Self::Bulk),
+            "Standard" => Ok(Self::Standard),
+            "Expedited" => Ok(Self::Expedited),
+            _ => Err(malformed()),
+        }
+    }
+}
+
+/// What `RestoreObject` is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RestoreRequest {
+    /// Which object.
+    pub object: ObjectRef,
+    /// For how many days the copy shall live; must be absent for Intelligent-Tiering.
+    pub days: Option<u32>,
+    /// How fast; absent is `Standard`.
+    pub tier: Option<RetrievalTier>,
+}
+
+impl RestoreRequest {
+    /// A request for the current version.
+    pub fn new(bucket: &str, key: &str, days: Option<u32>, tier: Option<RetrievalTier>) -> Self {
+        Self { object: ObjectRef::new(bucket, key), days, tier }
+    }
+}
+
+/// What `RestoreObject` answers when it does not refuse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RestoreAnswer {
+    /// 202: the restore has begun, or goes on in a faster tier.
+    Accepted,
+    /// 200: a copy was live already, and lives until its new expiry now.
+    Extended,
+}
+
+impl RestoreAnswer {
+    /// The HTTP status, which is all that tells the two apart on the wire.
+    pub fn status(self) -> u16 {
+        match self {
+            Self::Accepted => 202,
+            Self::Extended => 200,
+        }
+    }
+}
+
+/// How the restore of an object stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RestoreState {
+    /// Never restored, or the copy has expired, or Intelligent-Tiering has the object back.
+    None,
+    /// Being fetched.
+    Ongoing {
+        /// When it will be done. AWS does not tell; a test may want to know.
+        ready_at: Timestamp,
+    },
+    /// A copy is live.
+    Copy {
+        /// Until when.
+        expires: Timestamp,
+    },
+}
+
+/// How often an object was asked for, and what came of it: "no request is paid twice" is checked with this.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct RestoreCalls {
+    /// All calls, refused ones and struck ones included.
+    pub calls: u32,
+    /// Restores that began.
+    pub started: u32,
+    /// Restores that were made faster while they ran.
+    pub upgraded: u32,
+    /// Copies whose expiry was moved.
+    pub extended: u32,
+}
+
+/// Makes the retrieval of some keys take so many seconds, whatever their class and tier.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RetrievalRule {
+    /// Which keys: a glob when it has `*` or `?`, otherwise a part of the key.
+    pub key: String,
+    /// Model seconds from request to completion.
+    pub seconds: u32,
+}
+
+/// A retrieval that was asked for. What it means at a moment is computed, never stored.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Retrieval {
+    pub(crate) tier: RetrievalTier,
+    pub(crate) days: Option<u32>,
+    pub(crate) ready_at: Timestamp,
+    /// `None` for Intelligent-Tiering: there is no copy, the object itself comes back.
+    pub(crate) expires: Option<Timestamp>,
+}
+
+impl Object {
+    pub(crate) fn restore_at(&self, now: Timestamp) -> RestoreState {
+        match self.retrieval {
+            None => RestoreState::None,
+            Some(retrieval) if now < retrieval.ready_at => RestoreState::Ongoing { ready_at: retrieval.ready_at },
+            Some(retrieval) => match retrieval.expires {
+                Some(expires) if now < expires => RestoreState::Copy { expires },
+                Some(_) | None => RestoreState::None,
+            },
+        }
+    }
+}
+
+/// The shortest and longest time a retrieval takes, in seconds; `None` where the tier is not offered.
+///
+/// User Guide, "Archive retrieval options" (aws-facts A2). Where it says only "within 12 hours" and "within 48 hours"
+/// the lower end is ours: AWS promises none.
+pub fn retrieval_window(kind: ArchiveKind, tier: RetrievalTier) -> Option<(i64, i64)> {
+    const MINUTE: i64 = 60;
+    const HOUR: i64 = 3_600;
+    match (kind, tier) {
+        (ArchiveKind::Flexible | ArchiveKind::ItArchive, RetrievalTier::Expedited) => Some((MINUTE, 5 * MINUTE)),
+        (ArchiveKind::Flexible | ArchiveKind::ItArchive, RetrievalTier::Standard) => Some((3 * HOUR, 5 * HOUR)),
+        (ArchiveKind::Flexible | ArchiveKind::ItArchive, RetrievalTier::Bulk) => Some((5 * HOUR, 12 * HOUR)),
+        (ArchiveKind::Deep | ArchiveKind::ItDeep, RetrievalTier::Expedited) => None,
+        (ArchiveKind::Deep | ArchiveKind::ItDeep, RetrievalTier::Standard) => Some((9 * HOUR, 12 * HOUR)),
+        (ArchiveKind::Deep | ArchiveKind::ItDeep, RetrievalTier::Bulk) => Some((24 * HOUR, 48 * HOUR)),
+    }
+}
+
+/// Objects above this size take longer than the window of Expedited (aws-facts A2): ~300 MB a second.
+const EXPEDITED_FREE_SIZE: u64 = 250_000_000;
+const EXPEDITED_BYTES_PER_SECOND: u64 = 300_000_000;
+
+/// When a copy of so many days is gone: the next UTC midnight after that time (User Guide, "Restoring an archived
+/// object": made 2012-10-15 10:30Z for 3 days, gone 2012-10-19 00:00Z).
+pub fn next_midnight(completed: Timestamp, days: u32) -> Timestamp {
+    const DAY: i64 = 86_400;
+    let end = completed.as_second().saturating_add(i64::from(days).saturating_mul(DAY));
+    let midnight = end.div_euclid(DAY).saturating_add(i64::from(end.rem_euclid(DAY) > 0)).saturating_mul(DAY);
+    Timestamp::from_second(midnight).unwrap_or(Timestamp::MAX)
+}
+
+impl Sim {
+    /// `RestoreObject`.
+    pub fn restore_object(&mut self, request: &RestoreRequest, now: Timestamp) -> Result<RestoreAnswer, Refusal> {
+        let counted = self.pinned(&request.object);
+        self.restores.entry(counted.clone()).or_default().calls += 1;
+        self.call("RestoreObject", &[&request.object.key], |sim| {
+            let second = sim.second();
+            if let Some(limit) = sim.settings.limits.restores_per_second
+                && !sim.restore_meter.take(1, limit, second, now)
+            {
+                let message = "Please reduce your request rate for restore operations.";
+                return Err(Refusal::new("ThrottlingException", 503, message));
+            }
+            let step = sim.decide(request, &counted, now)?;
+            sim.carry_out(step, &counted, now)
+        })
+    }
+
+    /// The object with the version it means now, so that the counts of one version stay together.
+    fn pinned(&self, object: &ObjectRef) -> ObjectRef {
+        let version = self.bucket(&object.bucket).and_then(|bucket| bucket.find(&object.key, object.version.as_deref()));
+        let version = version.ok().and_then(|version| version.public_id());
+        ObjectRef::version(&object.bucket, &object.key, version.or(object.version.as_deref()))
+    }
+
+    /// What the request means for the object as it is now (aws-facts A1-A4). Decides, changes nothing.
+    fn decide(&self, request: &RestoreRequest, pinned: &ObjectRef, now: Timestamp) -> Result<Step, Refusal> {
+        let bucket = self.bucket(&request.object.bucket)?;
+        let version = bucket.find(&request.object.key, request.object.version.as_deref())?;
+        let Some(object) = &version.object else { return Err(malformed()) };
+        if request.days == Some(0) {
+            return Err(malformed());
+        }
+        let kind = object.kind_at(now).ok_or_else(|| not_archived(object.class))?;
+        let tier = request.tier.unwrap_or_default();
+        check_days(kind, request.days)?;
+        let Some(window) = retrieval_window(kind, tier) else {
+            let message = "Retrieval option is not supported by this storage class";
+            return Err(Refusal::new("InvalidArgument", 400, message));
+        };
+        match (object.restore_at(now), object.retrieval) {
+            (RestoreState::Copy { .. }, _) => Ok(Step::Extend { days: request.days.unwrap_or(1) }),
+            (RestoreState::Ongoing { ready_at }, Some(running)) => {
+                if running.tier < tier && running.days == request.days {
+                    let faster = self.ready_at(pinned, object.size(), tier, window, now);
+                    let retrieval = retrieval(tier, request.days, faster.min(ready_at));
+                    Ok(Step::Upgrade(retrieval))
+                } else {
+                    let message = "Object restore is already in progress";
+                    Err(Refusal::new("RestoreAlreadyInProgress", 409, message))
+                }
+            }
+            (RestoreState::None | RestoreState::Ongoing { .. }, _) => {
+                let ready_at = self.ready_at(pinned, object.size(), tier, window, now);
+                Ok(Step::Begin(retrieval(tier, request.days, ready_at)))
+            }
+        }
+    }
+
+    fn carry_out(&mut self, step: Step, object: &ObjectRef, now: Timestamp) -> Result<RestoreAnswer, Refusal> {
+        let calls = self.restores.entry(object.clone()).or_default();
+        let bucket = self.buckets.get_mut(&object.bucket).ok_or_else(malformed)?;
+        let version = bucket.find_mut(&object.key, object.version.as_deref())?;
+        let id = version.id.clone();
+        let Some(stored) = &mut version.object else { return Err(malformed()) };
+        match step {
+            Step::Extend { days } => {
+                calls.extended += 1;
+                let expires = next_midnight(now, days);
+                if let Some(retrieval) = &mut stored.retrieval {
+                    retrieval.expires = Some(expires);
+                }
+                // Whether S3 announces an extension is not documented; it announces the new end in any case.
+                self.outbox.schedule(RestoreEvent::Expired, object, &id, expires);
+                Ok(RestoreAnswer::Extended)
+            }
+            Step::Begin(retrieval) | Step::Upgrade(retrieval) => {
+                if matches!(step, Step::Begin(_)) {
+                    calls.started += 1;
+                } else {
+                    calls.upgraded += 1;
+                }
+                stored.retrieval = Some(retrieval);
+                // An upgrade is accepted like a restore, so it is announced like one; AWS does not say (aws-facts I).
+                self.outbox.schedule(RestoreEvent::Initiated, object, &id, now);
+                self.outbox.schedule(RestoreEvent::Completed, object, &id, retrieval.ready_at);
+                if let Some(expires) = retrieval.expires {
+                    self.outbox.schedule(RestoreEvent::Expired, object, &id, expires);
+                }
+                Ok(RestoreAnswer::Accepted)
+            }
+        }
+    }
+
+    /// When a retrieval that begins now will be done: somewhere in its window, the same for the same object and tier.
+    fn ready_at(
+        &self,
+        object: &ObjectRef,
+        size: u64,
+        tier: RetrievalTier,
+        (low, high): (i64, i64),
+        now: Timestamp,
+    ) -> Timestamp {
+        if let Some(rule) = self.retrieval_rules.iter().find(|rule| matches(&rule.key, &object.key)) {
+            return later(now, i64::from(rule.seconds));
+        }
+        let version = object.version.as_deref().unwrap_or_default();
+        let drawn = hash(self.settings.seed, &[&object.bucket, &object.key, version, &format!("{tier:?}")]);
+        let transfer = match tier {
+            RetrievalTier::Expedited if size >= EXPEDITED_FREE_SIZE => size / EXPEDITED_BYTES_PER_SECOND,
+            RetrievalTier::Expedited | RetrievalTier::Standard | RetrievalTier::Bulk => 0,
+        };
+        later(now, between(drawn, low, high).saturating_add(i64::try_from(transfer).unwrap_or(i64::MAX)))
+    }
+}
+
+/// What a request does to an object.
+enum Step {
+    Begin(Retrieval),
+    Upgrade(Retrieval),
+    Extend { days: u32 },
+}
+
+fn retrieval(tier: RetrievalTier, days: Option<u32>, ready_at: Timestamp) -> Retrieval {
+    Retrieval { tier, days, ready_at, expires: days.map(|days| next_midnight(ready_at, days)) }
+}
+
+pub(crate) fn later(now: Timestamp, seconds: i64) -> Timestamp {
+    now.checked_add(SignedDuration::from_secs(seconds)).unwrap_or(Timestamp::MAX)
+}
+
+fn check_days(kind: ArchiveKind, days: Option<u32>) -> Result<(), Refusal> {
+    match (kind, days) {
+        (ArchiveKind::Flexible | ArchiveKind::Deep, Some(_)) | (ArchiveKind::ItArchive | ArchiveKind::ItDeep, None) => {
+            Ok(())
+        }
+        (ArchiveKind::Flexible | ArchiveKind::Deep, None) => Err(malformed()),
+        (ArchiveKind::ItArchive | ArchiveKind::ItDeep, Some(_)) => Err(Refusal::new(
+            "InvalidArgument",
+            400,
+            "INTELLIGENT_TIERING objects are not subject to restore expiry. Do not specify Days",
+        )),
+    }
+}
+
+fn not_archived(class: StorageClass) -> Refusal {
+    match class {
+        StorageClass::IntelligentTiering => Refusal::new(
+            "ObjectAlreadyInActiveTierError",
+            403,
+            "Restore is not allowed, as the object is already in an active tier",
+        ),
+        StorageClass::Standard
+        | StorageClass::StandardIa
+        | StorageClass::GlacierIr
+        | StorageClass::Glacier
+        | StorageClass::DeepArchive => Refusal::new(
+            "InvalidObjectState",
+            403,
+            "Restore is not allowed for the object's current storage class",
+        ),
+    }
+}
+
+fn malformed() -> Refusal {
+    Refusal::new(
+        "MalformedXML",
+        400,
+        "The XML you provided was not well-formed or did not validate against our published schema",
+    )
+}

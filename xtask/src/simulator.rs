@@ -1,0 +1,116 @@
+//! Starts thaw-sim and speaks to its control endpoint.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::{Value, json};
+
+use crate::http;
+use crate::process::{Process, Start, start, wait_until};
+use crate::python::PythonEnv;
+
+/// It only has to open three ports.
+const READY_WITHIN: Duration = Duration::from_secs(20);
+
+/// The simulator's ports: the three above MiniStack's.
+#[derive(Clone, Copy)]
+pub struct Ports {
+    pub s3: u16,
+    pub cloudfront: u16,
+    pub edge: u16,
+}
+
+impl Ports {
+    pub fn above(first: u16) -> Self {
+        Self { s3: first + 1, cloudfront: first + 2, edge: first + 3 }
+    }
+}
+
+/// What the simulator is told at its start.
+pub struct Settings<'a> {
+    pub program: &'a Path,
+    pub dir: &'a Path,
+    pub ports: Ports,
+    pub time_scale: u32,
+    pub origin: i64,
+    pub region: &'a str,
+    pub sqs_endpoint: &'a str,
+    pub credentials: (&'a str, &'a str),
+}
+
+/// Starts the simulator with nothing inherited.
+pub fn launch(python: &PythonEnv, settings: &Settings) -> Result<Process> {
+    let Settings { ports, time_scale, origin, region, sqs_endpoint, .. } = settings;
+    let args = [
+        ("--s3-port", ports.s3.to_string()),
+        ("--cloudfront-port", ports.cloudfront.to_string()),
+        ("--edge-port", ports.edge.to_string()),
+        ("--time-scale", time_scale.to_string()),
+        ("--origin", origin.to_string()),
+        ("--sqs-endpoint", (*sqs_endpoint).to_owned()),
+        ("--region", (*region).to_owned()),
+    ];
+    let env = [
+        ("PATH", std::env::var("PATH").unwrap_or_default()),
+        ("AWS_ACCESS_KEY_ID", settings.credentials.0.to_owned()),
+        ("AWS_SECRET_ACCESS_KEY", settings.credentials.1.to_owned()),
+    ];
+    start(&Start {
+        name: "thaw-sim",
+        program: settings.program,
+        args: args.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]).collect(),
+        env: BTreeMap::from(env.map(|(name, value)| (name.to_owned(), value))),
+        log: &settings.dir.join("sim.log"),
+        dir: settings.dir,
+        python: &python.program("python"),
+    })
+}
+
+/// Waits until all three ports are served; it then says so in its log.
+pub fn wait_ready(process: &Process, dir: &Path) -> Result<()> {
+    let log = dir.join("sim.log");
+    let ready = || std::fs::read_to_string(&log).is_ok_and(|text| text.lines().any(|line| line == "ready"));
+    if !wait_until(READY_WITHIN, || ready() || !process.is_alive()) {
+        bail!("thaw-sim is not ready within {} s", READY_WITHIN.as_secs());
+    }
+    ensure!(process.is_alive(), "thaw-sim ended while starting");
+    Ok(())
+}
+
+/// The control endpoint, on the CloudFront API's port.
+pub struct Control {
+    pub url: String,
+}
+
+impl Control {
+    /// Creates a bucket.
+    pub fn create_bucket(&self, name: &str) -> Result<()> {
+        self.post("buckets", &json!({ "name": name })).map(drop)
+    }
+
+    /// Creates a distribution in front of the bucket; answers its id and domain.
+    pub fn create_distribution(&self, bucket: &str) -> Result<(String, String)> {
+        let made = self.post("distributions", &json!({ "bucket": bucket }))?;
+        let field = |name: &str| {
+            made[name].as_str().map(str::to_owned).with_context(|| format!("the new distribution has no {name}: {made}"))
+        };
+        Ok((field("id")?, field("domain")?))
+    }
+
+    /// Tells where S3's events go.
+    pub fn deliver_events_to(&self, initiated_queue_url: &str, completed_queue_url: &str) -> Result<()> {
+        self.post("queues", &json!({ "initiated": initiated_queue_url, "completed": completed_queue_url })).map(drop)
+    }
+
+    /// Everything the simulator knows.
+    pub fn state(&self) -> Result<Value> {
+        http::get(&format!("{}/_sim/state", self.url))?.ok("the simulator's state")?.json()
+    }
+
+    fn post(&self, what: &str, body: &Value) -> Result<Value> {
+        let answer = http::post_json(&format!("{}/_sim/{what}", self.url), body)?.ok(&format!("simulator: {what}"))?;
+        if answer.body.is_empty() { Ok(Value::Null) } else { answer.json() }
+    }
+}

@@ -1,0 +1,312 @@
+//! `cargo xtask up`: boots a local stack and deploys the real template with the real Lambda binary into it.
+//!
+//! Either all of it is up and `stack.json` tells where, or nothing is left running.
+
+use std::fs;
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::Args;
+use jiff::Timestamp;
+use serde_json::json;
+
+use crate::process::Process;
+use crate::python::{PythonEnv, python_env};
+use crate::simulator::Ports;
+use crate::stack::{ProcessList, S3, Stack, Which};
+use crate::teardown::Teardown;
+use crate::workspace::{cargo, root, target_dir};
+use crate::{archive, cloudformation, distribution, down, ministack, simulator, workspace};
+
+/// What `up` can be told.
+#[derive(Args, Clone, Debug)]
+pub struct Options {
+    #[command(flatten)]
+    pub which: Which,
+    /// Who plays S3 and CloudFront
+    #[arg(long, value_enum, default_value = "sim")]
+    pub s3: S3,
+    /// Enforce signatures and the Lambdas' IAM policies
+    #[arg(long)]
+    pub auth: bool,
+    /// How many seconds of waiting pass in one real second
+    #[arg(long, default_value_t = 3600)]
+    pub time_scale: u32,
+}
+
+const REGION: &str = "us-east-1";
+/// What the emulator takes as the account's root; it opens nothing anywhere else.
+const CREDENTIALS: (&str, &str) = ("test", "test");
+const STACK_NAME: &str = "thaw";
+const CODE_BUCKET: &str = "thaw-code";
+const ARCHIVE_BUCKET: &str = "thaw-archive";
+
+/// Boots a stack and says where it is.
+pub fn run(options: &Options) -> Result<()> {
+    let dir = options.which.dir();
+    if let Some(stack) = Stack::read(&dir)?
+        && stack.is_up()
+    {
+        println!("a local stack is up already, see {}", dir.join("stack.json").display());
+        println!("end it with {}", down_command(&options.which));
+        return Ok(());
+    }
+    let (stack, teardown) = up(options)?;
+    teardown.disarm();
+    println!("\nthe local stack is up");
+    println!("  HTTP API  {}", stack.api_url);
+    println!("  AWS APIs  {}", stack.endpoint_url);
+    println!("  edge      {}", stack.edge_url);
+    println!("  the rest  {}", dir.join("stack.json").display());
+    println!("  end it    {}", down_command(&options.which));
+    Ok(())
+}
+
+/// Boots a stack that ends with the answered guard, unless that is disarmed.
+pub fn up(options: &Options) -> Result<(Stack, Teardown)> {
+    let begun = Instant::now();
+    let dir = options.which.dir();
+    if let Some(stack) = Stack::read(&dir)?
+        && stack.is_up()
+    {
+        bail!("a local stack is up already in {}; end it with {}", dir.display(), down_command(&options.which));
+    }
+    // What an interrupted command may have left.
+    down::stop(&dir)?;
+    ports_are_free(options)?;
+
+    let programs = build(options.s3)?;
+    let python = python_env("python", &root().join("xtask/python/requirements.lock"))?;
+
+    fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    fs::write(dir.join(down::MARK), "")?;
+    let teardown = Teardown::arm(&dir)?;
+    match boot(options, &dir, &programs, &python) {
+        Ok(stack) => {
+            println!("up after {:.1} s", begun.elapsed().as_secs_f64());
+            Ok((stack, teardown))
+        }
+        Err(error) => Err(error.context(last_words(&dir))),
+    }
+}
+
+struct Programs {
+    bootstrap: PathBuf,
+    simulator: PathBuf,
+}
+
+/// Builds what runs in the stack, with cargo's own progress shown.
+fn build(s3: S3) -> Result<Programs> {
+    let mut packages = vec!["--package", "thaw-bootstrap"];
+    if s3 == S3::Sim {
+        packages.extend(["--package", "thaw-sim"]);
+    }
+    workspace::run(cargo(&["build"]).args(packages))?;
+    let debug = target_dir().join("debug");
+    Ok(Programs { bootstrap: debug.join("bootstrap"), simulator: debug.join("thaw-sim") })
+}
+
+fn boot(options: &Options, dir: &Path, programs: &Programs, python: &PythonEnv) -> Result<Stack> {
+    let port = options.which.port;
+    let ports = Ports::above(port);
+    let url = |port: u16| format!("http://127.0.0.1:{port}");
+    let origin = Timestamp::now().as_second();
+    let sim = options.s3 == S3::Sim;
+    let mut processes = ProcessList::read(dir)?;
+
+    let mut endpoints = Vec::new();
+    let mut clock = None;
+    if sim {
+        endpoints.push(("AWS_ENDPOINT_URL_S3", url(ports.s3)));
+        endpoints.push(("AWS_ENDPOINT_URL_CLOUDFRONT", url(ports.cloudfront)));
+        clock = Some(format!("{origin},{}", options.time_scale));
+    }
+    let emulator = ministack::launch(
+        python,
+        &ministack::Settings {
+            dir,
+            port,
+            region: REGION,
+            credentials: CREDENTIALS,
+            time_scale: options.time_scale,
+            auth: options.auth,
+            endpoints: &endpoints,
+            clock,
+        },
+    )?;
+    processes.add(emulator.clone())?;
+    if sim {
+        let settings = simulator::Settings {
+            program: &programs.simulator,
+            dir,
+            ports,
+            time_scale: options.time_scale,
+            origin,
+            region: REGION,
+            sqs_endpoint: &url(port),
+            credentials: CREDENTIALS,
+        };
+        let simulator = simulator::launch(python, &settings)?;
+        processes.add(simulator.clone())?;
+        simulator::wait_ready(&simulator, dir)?;
+    }
+    ministack::wait_ready(&emulator, &url(port))?;
+
+    let mut stack = Stack {
+        endpoint_url: url(port),
+        s3_endpoint_url: url(if sim { ports.s3 } else { port }),
+        cloudfront_endpoint_url: url(if sim { ports.cloudfront } else { port }),
+        edge_url: url(if sim { ports.edge } else { port }),
+        edge_host: String::new(),
+        region: REGION.into(),
+        access_key_id: CREDENTIALS.0.into(),
+        secret_access_key: CREDENTIALS.1.into(),
+        api_url: String::new(),
+        state_machine_arn: String::new(),
+        archive_bucket: ARCHIVE_BUCKET.into(),
+        work_bucket: String::new(),
+        distribution_id: String::new(),
+        ledger_table: String::new(),
+        topic_arn: String::new(),
+        restore_initiated_queue_url: String::new(),
+        restore_completed_queue_url: String::new(),
+        time_scale: options.time_scale,
+        origin: sim.then_some(origin),
+        s3: options.s3,
+        auth: options.auth,
+        port,
+        processes: processes.processes,
+    };
+    make_archive(&mut stack)?;
+    deploy(&mut stack, dir, &programs.bootstrap)?;
+    after_deploy(&stack)?;
+    assert_no_way_out(&stack, &emulator)?;
+    stack.write(dir)?;
+    Ok(stack)
+}
+
+/// The archive bucket and the distribution in front of it: what a user of thaw already has.
+fn make_archive(stack: &mut Stack) -> Result<()> {
+    (stack.distribution_id, stack.edge_host) = match stack.s3 {
+        S3::Sim => {
+            let control = stack.control();
+            control.create_bucket(&stack.archive_bucket)?;
+            control.create_distribution(&stack.archive_bucket)?
+        }
+        S3::Ministack => {
+            let aws = stack.aws();
+            aws.create_bucket(&stack.archive_bucket)?;
+            distribution::send_events_to_eventbridge(&aws, &stack.archive_bucket)?;
+            distribution::create(&aws, &stack.archive_bucket)?
+        }
+    };
+    Ok(())
+}
+
+/// Uploads code and workflow where CloudFormation looks for them, and creates the stack.
+fn deploy(stack: &mut Stack, dir: &Path, bootstrap: &Path) -> Result<()> {
+    let aws = stack.aws();
+    let zip = archive::lambda_zip(&archive::stripped(bootstrap, &dir.join("bootstrap"))?, archive::Packing::Store)?;
+    let workflow = fs::read(root().join("statemachine/thaw.asl.json")).context("cannot read the workflow")?;
+    let template = fs::read_to_string(root().join("infra/template.yaml")).context("cannot read the template")?;
+    aws.create_bucket(CODE_BUCKET)?;
+    aws.put_object(CODE_BUCKET, "thaw.zip", &[], &zip)?;
+    aws.put_object(CODE_BUCKET, "thaw.asl.json", &[], &workflow)?;
+
+    let parameters = [
+        ("CodeBucket", CODE_BUCKET.to_owned()),
+        ("CodeKey", "thaw.zip".to_owned()),
+        ("DefinitionKey", "thaw.asl.json".to_owned()),
+        ("ArchiveBuckets", stack.archive_bucket.clone()),
+        ("DistributionIds", stack.distribution_id.clone()),
+        ("Architecture", archive::ARCHITECTURE.to_owned()),
+    ];
+    let outputs = cloudformation::deploy(&aws, STACK_NAME, &template, &parameters)?;
+    let output = |name: &str| {
+        outputs.get(name).cloned().with_context(|| format!("the stack has no output {name}, but {:?}", outputs.keys()))
+    };
+    stack.state_machine_arn = output("StateMachineArn")?;
+    stack.work_bucket = output("WorkBucket")?;
+    stack.ledger_table = output("LedgerTable")?;
+    stack.topic_arn = output("TopicArn")?;
+    stack.restore_initiated_queue_url = output("RestoreInitiatedQueueUrl")?;
+    stack.restore_completed_queue_url = output("RestoreCompletedQueueUrl")?;
+    stack.api_url = format!("{}/_aws/execute-api/{}/$default", stack.endpoint_url, api_id(&output("ApiUrl")?)?);
+    Ok(())
+}
+
+/// The id in `http://<id>.execute-api.<host>`, an address that needs DNS to resolve; we use the emulator's other one.
+fn api_id(url: &str) -> Result<String> {
+    let host = url.split_once("://").map_or(url, |(_, host)| host);
+    let id = host.split('.').next().filter(|id| !id.is_empty());
+    id.map(str::to_owned).with_context(|| format!("no API id in {url}"))
+}
+
+/// What the emulator cannot take from the template.
+fn after_deploy(stack: &Stack) -> Result<()> {
+    if stack.s3 == S3::Sim {
+        let control = stack.control();
+        // The template made the work bucket in MiniStack, but the Lambdas' S3 is the simulator.
+        control.create_bucket(&stack.work_bucket)?;
+        control.deliver_events_to(&stack.restore_initiated_queue_url, &stack.restore_completed_queue_url)?;
+    }
+    // MiniStack ignores TimeToLiveSpecification in templates.
+    let time_to_live = json!({
+        "TableName": stack.ledger_table,
+        "TimeToLiveSpecification": { "Enabled": true, "AttributeName": "ttl" },
+    });
+    stack.aws().json("dynamodb", "DynamoDB_20120810.UpdateTimeToLive", &time_to_live)?;
+    Ok(())
+}
+
+/// Makes one Lambda run, by a harmless call through the HTTP API, and looks at what it was given.
+fn assert_no_way_out(stack: &Stack, emulator: &Process) -> Result<()> {
+    let answer = stack.api("GET", "/v1/restores", &[], b"")?.ok("the first call through the HTTP API")?;
+    ensure!(answer.json()?.is_object(), "the HTTP API answers something else than JSON: {}", answer.text());
+    match ministack::check_lambdas(emulator)? {
+        Some(0) => bail!("no Lambda process is running after a call; cannot tell whether it stays on this machine"),
+        Some(_) => {}
+        None => println!("(this system hides the Lambdas' environments: only MiniStack's own was checked)"),
+    }
+    Ok(())
+}
+
+fn ports_are_free(options: &Options) -> Result<()> {
+    let first = options.which.port;
+    ensure!(first < u16::MAX - 3, "port {first} leaves no room for the three ports above it");
+    let last = if options.s3 == S3::Sim { first + 3 } else { first };
+    for port in first..=last {
+        if let Err(error) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+            bail!(
+                "port {port} cannot be used ({error}). The local stack takes {first} to {last}; \
+                 choose others with --port, for example --port {}",
+                first.saturating_add(10)
+            );
+        }
+    }
+    Ok(())
+}
+
+/// The ends of the logs: what the processes said before it went wrong.
+fn last_words(dir: &Path) -> String {
+    let mut words = String::from("the local stack did not come up");
+    for name in ["ministack.log", "sim.log"] {
+        let Ok(text) = fs::read_to_string(dir.join(name)) else { continue };
+        let lines: Vec<&str> = text.lines().collect();
+        words += &format!("\n--- the end of {name}\n{}", lines[lines.len().saturating_sub(15)..].join("\n"));
+    }
+    words + "\n---"
+}
+
+fn down_command(which: &Which) -> String {
+    let mut command = String::from("cargo xtask down");
+    if which.port != crate::stack::DEFAULT_PORT {
+        command += &format!(" --port {}", which.port);
+    }
+    if let Some(dir) = &which.dir {
+        command += &format!(" --dir {}", dir.display());
+    }
+    command
+}
