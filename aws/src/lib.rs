@@ -1,1 +1,32 @@
-//! Soon.
+//! The ports of [`thaw_steps`] on AWS: the only crate that names an AWS SDK.
+//!
+//! | outside system | here | ports |
+//! |---|---|---|
+//! | S3, archive buckets | [`Archive`] | `ReadArchive`, `RequestRestores` |
+//! | S3, work bucket | [`WorkBucket`] | `WorkFiles` |
+//! | CloudFront | [`Cdn`] | `ReadDistributions`, `CreateInvalidations`, `ReadInvalidations` |
+//! | DynamoDB | [`LedgerTable`] | `Ledger`, `ListRestores` |
+//! | Step Functions | [`Executions`] | `StartExecutions`, `StopExecutions` |
+//! | EventBridge | [`Bus`] | `PutEvents` |
+//!
+//! [`Clients`] makes them, each when it is asked for, over one connection pool.
+//!
+//! # What does this crate not do?
+//!
+//! It decides nothing: what an answer means is in [`thaw_core`], what to do about it in [`thaw_steps`]. It retries what
+//! the SDK retries, for seconds; longer waiting belongs to the workflow.
+
+mod clients;
+mod cloudfront;
+mod dynamodb;
+mod error;
+mod eventbridge;
+mod s3;
+mod step_functions;
+
+pub use clients::{Clients, StartError};
+pub use cloudfront::Cdn;
+pub use dynamodb::LedgerTable;
+pub use eventbridge::Bus;
+pub use s3::{Archive, WorkBucket};
+pub use step_functions::Executions;

@@ -41,8 +41,14 @@ pub enum Trouble {
 /// decides before the status.
 pub fn trouble(status: u16, code: &str) -> Option<Trouble> {
     match code {
-        "SlowDown" | "Throttling" | "ThrottlingException" | "ThrottledException" | "RequestLimitExceeded"
-        | "TooManyRequestsException" | "ProvisionedThroughputExceededException" | "RequestThrottled"
+        "SlowDown"
+        | "Throttling"
+        | "ThrottlingException"
+        | "ThrottledException"
+        | "RequestLimitExceeded"
+        | "TooManyRequestsException"
+        | "ProvisionedThroughputExceededException"
+        | "RequestThrottled"
         | "ExecutionLimitExceeded" => Some(Trouble::Throttled),
         "TooManyInvalidationsInProgress" => Some(Trouble::TooManyInvalidations),
         "InternalError" | "ServiceUnavailable" | "InternalServerError" | "RequestTimeout" | "OperationAborted" => {

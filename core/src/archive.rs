@@ -43,6 +43,17 @@ impl ArchiveKind {
     }
 }
 
+/// When a copy that begins (or is extended) at `from` goes away: at the first UTC midnight after `days` more days.
+///
+/// AWS's own example: a copy of 3 days made on 2012-10-15 at 10:30 expires on 2012-10-19 at 00:00 (User Guide,
+/// "Restoring an archived object").
+pub fn copy_expiry(from: Timestamp, days: u32) -> Timestamp {
+    const DAY: i64 = 86_400;
+    let end = from.as_second().saturating_add(i64::from(days) * DAY);
+    let midnight = (end + DAY - 1).div_euclid(DAY) * DAY;
+    Timestamp::from_second(midnight).unwrap_or(Timestamp::MAX)
+}
+
 /// How fast to fetch an archived object. Ordered by speed, slowest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Tier {
@@ -240,6 +251,13 @@ mod tests {
         check(Some("DEEP_ARCHIVE"), None, Some(both), Some(Reach::Restoring(ArchiveKind::Deep)));
         let more = r#"ongoing-request="true", x-amz-restore-request-date="Fri, 13 Nov 2020 00:20:00 GMT""#;
         check(Some("DEEP_ARCHIVE"), None, Some(more), Some(Reach::Restoring(ArchiveKind::Deep)));
+    }
+
+    #[test]
+    fn a_copy_expires_at_the_midnight_after_its_days() {
+        let expiry = |from: &str, days| copy_expiry(from.parse().unwrap(), days).to_string();
+        assert_eq!(expiry("2012-10-15T10:30:00Z", 3), "2012-10-19T00:00:00Z");
+        assert_eq!(expiry("2012-10-15T00:00:00Z", 1), "2012-10-16T00:00:00Z");
     }
 
     #[test]

@@ -143,7 +143,12 @@ impl Batch {
         };
         Self {
             calls: Some(items.into_iter().map(call).collect()),
-            candidates: self.candidates.iter().filter(|candidate| claimed.contains(&candidate.object)).cloned().collect(),
+            candidates: self
+                .candidates
+                .iter()
+                .filter(|candidate| claimed.contains(&candidate.object))
+                .cloned()
+                .collect(),
             revision: self.revision + 1,
             ..self.clone()
         }
@@ -157,7 +162,10 @@ impl Batch {
     /// Why CloudFront would not invalidate one of the candidate's paths.
     pub fn refusal(&self, candidate: &Candidate) -> Option<&str> {
         let touches = |call: &&Call| {
-            candidate.paths.get(&call.distribution).is_some_and(|paths| call.items.iter().any(|item| paths.contains(item)))
+            candidate
+                .paths
+                .get(&call.distribution)
+                .is_some_and(|paths| call.items.iter().any(|item| paths.contains(item)))
         };
         self.calls.iter().flatten().filter(touches).find_map(|call| call.refused.as_deref())
     }
@@ -191,14 +199,18 @@ impl Batch {
 /// invalidation. The batch's id differs, because its restores do.
 pub fn caller_reference(batch: &BatchId, distribution: &str, items: &[String]) -> String {
     let parts: Vec<_> = [batch.as_str(), distribution].into_iter().chain(items.iter().map(String::as_str)).collect();
-    format!("thaw-{}", &crate::id::hex(&parts)[..40])
+    format!("thaw-{}", &crate::hash(&parts)[..40])
 }
 
 /// Whether `other`, a row of the same object in another restore, is about the very copy that `row` waits for.
 pub fn same_copy(row: &Row, other: &Row) -> bool {
     let (at, expires) = match &other.state {
         State::Restored { at, expires, .. } | State::Published { at, expires, .. } => (*at, *expires),
-        State::Planned | State::Available | State::Restoring { .. } | State::Failed { .. } | State::Cancelled { .. } => {
+        State::Planned
+        | State::Available
+        | State::Restoring { .. }
+        | State::Failed { .. }
+        | State::Cancelled { .. } => {
             return false;
         }
     };
@@ -256,7 +268,8 @@ mod tests {
     #[test]
     fn long_keys_make_smaller_batches() {
         let long = "k".repeat(1_024);
-        let candidates = (0..150).map(|n| candidate(&format!("{n:04}{long}"), "r", &[&format!("/{n:04}{long}")])).collect();
+        let candidates =
+            (0..150).map(|n| candidate(&format!("{n:04}{long}"), "r", &[&format!("/{n:04}{long}")])).collect();
         assert!(batches(candidates, now()).len() > 2);
     }
 

@@ -73,7 +73,8 @@ pub fn decide(facts: &Facts, request: &Request, now: Timestamp) -> Verdict {
     match reach {
         Reach::Readable => nothing(None, Event::NotArchived),
         Reach::Archived(kind) if request.join_only => {
-            let message = "S3 is not restoring this object, and the request was to join running restores only".to_owned();
+            let message =
+                "S3 is not restoring this object, and the request was to join running restores only".to_owned();
             fail(Some(kind), FailureCode::NotBeingRestored, message)
         }
         Reach::Archived(kind) => match kind.window(request.tier) {

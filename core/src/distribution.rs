@@ -122,8 +122,7 @@ impl Distribution {
 
     fn serves(&self, origin: &Origin, path: &str) -> bool {
         let Some(behaviour) = self.behaviour(path) else { return false };
-        behaviour.target == origin.id
-            || self.group(behaviour).is_some_and(|group| group.members.contains(&origin.id))
+        behaviour.target == origin.id || self.group(behaviour).is_some_and(|group| group.members.contains(&origin.id))
     }
 }
 

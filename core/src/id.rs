@@ -28,8 +28,8 @@ impl RestoreId {
         let bucket = words(&request.bucket, 24);
         let key = words(request.keys.first().map_or("", |asked| asked.key.as_str()), 20);
         let tier = request.tier.word().to_ascii_lowercase();
-        let hash = &hex(&[seed])[..8];
-        let name = [date.to_string().as_str(), &bucket, &key, &tier, hash]
+        let short = &hash(&[seed])[..12];
+        let name = [date.to_string().as_str(), &bucket, &key, &tier, short]
             .into_iter()
             .filter(|word| !word.is_empty())
             .collect::<Vec<_>>()
@@ -108,7 +108,7 @@ pub struct BatchId(String);
 
 impl BatchId {
     pub(crate) fn over(parts: &[&str]) -> Self {
-        Self(hex(parts)[..32].to_owned())
+        Self(hash(parts)[..32].to_owned())
     }
 
     /// The id as text, 32 hexadecimal digits.
@@ -123,14 +123,14 @@ impl From<String> for BatchId {
     }
 }
 
-/// SHA-256 over the parts, each with its length before it, so that no two lists of parts collide by joining.
-pub(crate) fn hex(parts: &[&str]) -> String {
-    let mut hash = Sha256::new();
+/// SHA-256 over the parts in hexadecimal, each with its length before it, so that no two lists of parts collide by joining.
+pub fn hash(parts: &[&str]) -> String {
+    let mut sha = Sha256::new();
     for part in parts {
-        hash.update((part.len() as u64).to_be_bytes());
-        hash.update(part.as_bytes());
+        sha.update((part.len() as u64).to_be_bytes());
+        sha.update(part.as_bytes());
     }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    sha.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

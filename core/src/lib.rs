@@ -26,6 +26,9 @@
 //! It has no async, no clock (`now` is an argument), no environment and no AWS: `clippy.toml` and the
 //! list of dependencies hold it to that.
 
+// Every enum is matched whole: a new variant makes the compiler list the places to think about.
+#![cfg_attr(not(test), warn(clippy::wildcard_enum_match_arm))]
+
 mod answer;
 mod archive;
 mod batch;
@@ -43,11 +46,11 @@ mod stale;
 mod status;
 
 pub use answer::{RestoreAnswer, Trouble, trouble};
-pub use archive::{ArchiveKind, Head, Reach, Tier, UnreadableHead};
+pub use archive::{ArchiveKind, Head, Reach, Tier, UnreadableHead, copy_expiry};
 pub use batch::{Batch, Call, Candidate, batches, caller_reference, same_copy};
 pub use decision::{Decision, Facts, Missing, Verdict, decide};
 pub use distribution::{Behaviour, Distribution, ErrorRule, Origin, OriginGroup, Paths};
-pub use id::{BatchId, InvalidId, ObjectId, RestoreId};
+pub use id::{BatchId, InvalidId, ObjectId, RestoreId, hash};
 pub use life::{Event, FailureCode, How, IllegalEvent, Row, State, advance};
 pub use path::encode_path;
 pub use price::{Book, Cost, Line, Overhead, Usd};

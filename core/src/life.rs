@@ -203,8 +203,11 @@ pub struct Row {
 /// must never produce.
 pub fn advance(state: &State, event: &Event) -> Result<Option<State>, IllegalEvent> {
     let illegal = || Err(IllegalEvent { state: state.word(), event: event.clone() });
-    let failed =
-        |at: &Timestamp, code: &FailureCode, message: &String| State::Failed { at: *at, code: *code, message: message.clone() };
+    let failed = |at: &Timestamp, code: &FailureCode, message: &String| State::Failed {
+        at: *at,
+        code: *code,
+        message: message.clone(),
+    };
     match (state, event) {
         // What S3 says about the retrieval.
         (State::Planned, Event::Requested { at, tier }) => {
@@ -233,7 +236,11 @@ pub fn advance(state: &State, event: &Event) -> Result<Option<State>, IllegalEve
             Ok(Some(State::Restored { at: *at, expires: *expires, claim: Some(batch.clone()) }))
         }
         (State::Restored { claim: Some(held), .. }, Event::Claimed { batch }) => {
-            if held == batch { Ok(None) } else { illegal() }
+            if held == batch {
+                Ok(None)
+            } else {
+                illegal()
+            }
         }
         (State::Restored { expires, claim, .. }, Event::Published { at, how }) => match how {
             How::Invalidated { batch } if claim.as_ref() != Some(batch) => illegal(),

@@ -31,8 +31,10 @@ impl Problem {
 
     /// 400: the body is not JSON, or not UTF-8.
     pub fn not_json(why: impl std::fmt::Display) -> Self {
-        let detail = format!("The body is not JSON in UTF-8 ({why}). Send one JSON object, for example {{\"bucket\": \"my-archive\", \"keys\": [\"2019/cat.jpg\"]}}.");
-        Self::new("not-json", "The body is not JSON", 400, detail)
+        let detail = format!(
+            "The body is not JSON in UTF-8 ({why}). Send one JSON object, for example {{\"bucket\": \"my-archive\", \"keys\": [\"2019/cat.jpg\"]}}."
+        );
+        Self { field: Some("body".to_owned()), ..Self::new("not-json", "The body is not JSON", 400, detail) }
     }
 
     /// 413: the body is over the limit.
@@ -93,7 +95,9 @@ impl Problem {
 
     /// 422: the plan costs more than the request allows.
     pub fn over_price(cost: crate::Usd, limit: crate::Usd) -> Self {
-        let detail = format!("max_cost_usd: this restore is estimated at ${cost}, over the limit of ${limit}. Nothing was spent. Raise max_cost_usd, choose a slower tier, or ask for fewer keys.");
+        let detail = format!(
+            "max_cost_usd: this restore is estimated at ${cost}, over the limit of ${limit}. Nothing was spent. Raise max_cost_usd, choose a slower tier, or ask for fewer keys."
+        );
         Self {
             field: Some("max_cost_usd".to_owned()),
             value: Some(Value::from(limit.as_f64())),

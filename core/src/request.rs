@@ -127,7 +127,9 @@ impl Request {
             return Err(Problem::field("body", body, "must be a JSON object."));
         };
         refuse_unknown(body, "", &KNOWN_FIELDS)?;
-        for (field, instead) in [("prefix", "List the keys and send them as keys."), ("manifest", "Send the keys as keys.")] {
+        for (field, instead) in
+            [("prefix", "List the keys and send them as keys."), ("manifest", "Send the keys as keys.")]
+        {
             if body.contains_key(field) {
                 return Err(Problem::not_yet(field, instead));
             }
@@ -158,7 +160,7 @@ impl Request {
     /// A hash over the canonical form: equal for bodies that mean the same.
     pub fn hash(&self) -> String {
         // Serialising a struct of strings, numbers and lists cannot fail.
-        crate::id::hex(&[&serde_json::to_string(self).unwrap_or_default()])
+        crate::hash(&[&serde_json::to_string(self).unwrap_or_default()])
     }
 }
 
@@ -209,7 +211,11 @@ fn keys(body: &Map<String, Value>) -> Result<Vec<Asked>, Problem> {
         Some(Value::Array(keys)) if (1..=MAX_KEYS).contains(&keys.len()) => keys,
         Some(Value::Array(keys)) => {
             let count = Value::from(format!("{} keys", keys.len()));
-            return Err(Problem::field("keys", &count, format!("must have 1 to {MAX_KEYS} entries. Split the keys over several restores.")));
+            return Err(Problem::field(
+                "keys",
+                &count,
+                format!("must have 1 to {MAX_KEYS} entries. Split the keys over several restores."),
+            ));
         }
         Some(other) => return Err(Problem::field("keys", other, "must be a list of keys.")),
     };
@@ -227,9 +233,10 @@ fn keys(body: &Map<String, Value>) -> Result<Vec<Asked>, Problem> {
 }
 
 fn key(value: &Value, field: &str) -> Result<Asked, Problem> {
-    let text = |value: &Value, field: &str, limit: usize| match value {
-        Value::String(text) if (1..=limit).contains(&text.len()) => Ok(text.clone()),
-        other => Err(Problem::field(field, other, format!("must be a text of 1 to {limit} bytes in UTF-8."))),
+    let text = |value: &Value, field: &str, limit: usize| {
+        let text = value.as_str().filter(|text| (1..=limit).contains(&text.len()));
+        let refused = || Problem::field(field, value, format!("must be a text of 1 to {limit} bytes in UTF-8."));
+        text.map(str::to_owned).ok_or_else(refused)
     };
     match value {
         Value::String(_) => Ok(Asked { key: text(value, field, MAX_KEY_BYTES)?, version_id: None }),
@@ -281,7 +288,8 @@ fn whole_number(body: &Map<String, Value>, field: &str, least: u64, most: u64) -
 fn money(body: &Map<String, Value>, field: &str) -> Result<Option<Usd>, Problem> {
     let Some(value) = body.get(field) else { return Ok(None) };
     let usd = value.as_f64().and_then(Usd::from_f64);
-    usd.map(Some).ok_or_else(|| Problem::field(field, value, "must be an amount of US dollars, 0 or more, as a number."))
+    usd.map(Some)
+        .ok_or_else(|| Problem::field(field, value, "must be an amount of US dollars, 0 or more, as a number."))
 }
 
 fn flag(object: &Map<String, Value>, name: &str, path: &str) -> Result<bool, Problem> {
@@ -303,7 +311,10 @@ fn publish(body: &Map<String, Value>) -> Result<Publish, Problem> {
         None => 0,
         Some(value) if value.as_u64() == Some(0) => 0,
         Some(_) => {
-            return Err(Problem::not_yet("publish.max_over", "Leave it at 0: each object's own paths are invalidated."));
+            return Err(Problem::not_yet(
+                "publish.max_over",
+                "Leave it at 0: each object's own paths are invalidated.",
+            ));
         }
     };
     let whens = [("each", PublishWhen::Each), ("together", PublishWhen::Together), ("never", PublishWhen::Never)];
@@ -323,9 +334,10 @@ fn notify(body: &Map<String, Value>) -> Result<Vec<String>, Problem> {
     words
         .iter()
         .enumerate()
-        .map(|(index, word)| match word {
-            Value::String(text) if (1..=256).contains(&text.len()) => Ok(text.clone()),
-            other => Err(Problem::field(format!("notify[{index}]"), other, "must be a text of 1 to 256 bytes.")),
+        .map(|(index, word)| {
+            let text = word.as_str().filter(|text| (1..=256).contains(&text.len()));
+            let refused = || Problem::field(format!("notify[{index}]"), word, "must be a text of 1 to 256 bytes.");
+            text.map(str::to_owned).ok_or_else(refused)
         })
         .collect()
 }

@@ -215,7 +215,8 @@ mod tests {
 
     #[test]
     fn notification_keys_are_form_encoded() {
-        let event = &read_s3_events(&notification("ObjectRestore:Post", "dir/a+b%2Bc%C3%BC.jpg").to_string()).unwrap()[0];
+        let event =
+            &read_s3_events(&notification("ObjectRestore:Post", "dir/a+b%2Bc%C3%BC.jpg").to_string()).unwrap()[0];
         assert_eq!(event.object.key, "dir/a b+cü.jpg");
         assert_eq!(event.kind, S3EventKind::Initiated);
     }

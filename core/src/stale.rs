@@ -30,12 +30,12 @@ pub enum Staleness {
 /// fell over to, which is cached like any other.
 pub fn staleness(distribution: &Distribution, path: &str, readable: Timestamp, now: Timestamp) -> Staleness {
     let Some(behaviour) = distribution.behaviour(path) else { return Staleness::Impossible };
-    let falls_over =
-        distribution.group(behaviour).is_some_and(|group| group.fails_over_on.contains(&ARCHIVED));
+    let falls_over = distribution.group(behaviour).is_some_and(|group| group.fails_over_on.contains(&ARCHIVED));
     if falls_over || behaviour.has_origin_function {
         return Staleness::Possible;
     }
-    let ttl = distribution.errors.iter().find(|rule| rule.code == ARCHIVED).map_or(DEFAULT_ERROR_TTL, |rule| rule.min_ttl);
+    let ttl =
+        distribution.errors.iter().find(|rule| rule.code == ARCHIVED).map_or(DEFAULT_ERROR_TTL, |rule| rule.min_ttl);
     // The TTL of 0 still keeps an error for a second.
     let gone = readable + std::time::Duration::from_secs(ttl.clamp(1, 31_536_000));
     if gone > now { Staleness::Until(gone) } else { Staleness::Impossible }

@@ -69,5 +69,8 @@ fn real_seconds() -> f64 {
 }
 
 fn at(seconds: f64) -> Timestamp {
-    SignedDuration::try_from_secs_f64(seconds).ok().and_then(|d| Timestamp::from_duration(d).ok()).unwrap_or(Timestamp::MAX)
+    SignedDuration::try_from_secs_f64(seconds)
+        .ok()
+        .and_then(|d| Timestamp::from_duration(d).ok())
+        .unwrap_or(Timestamp::MAX)
 }

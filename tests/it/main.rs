@@ -1,1 +1,3 @@
-//! Soon.
+//! thaw's integration tests: one binary, so that the dependencies are linked once.
+
+mod contracts;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -71,17 +71,6 @@ impl Aws {
     pub fn put_object(&self, bucket: &str, key: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<()> {
         let path = format!("/{bucket}/{}", encode(key, true));
         self.send("s3", "PUT", &path, headers, body)?.ok(&format!("put s3://{bucket}/{key}")).map(drop)
-    }
-
-    /// Invokes a function and waits for its answer; a function's own error is an error here.
-    pub fn invoke(&self, function: &str, event: &Value) -> Result<Value> {
-        let path = format!("/2015-03-31/functions/{}/invocations", encode(function, false));
-        let what = format!("invoke {function}");
-        let answer = self.send("lambda", "POST", &path, &[], event.to_string().as_bytes())?.ok(&what)?;
-        if let Some(kind) = answer.header("x-amz-function-error") {
-            bail!("{what}: {kind}: {}", answer.text());
-        }
-        answer.json()
     }
 }
 

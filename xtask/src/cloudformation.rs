@@ -14,14 +14,14 @@ const VERSION: &str = "2010-05-15";
 /// Creating the whole stack takes about a second; a busy machine may take its time.
 const CREATED_WITHIN: Duration = Duration::from_secs(120);
 
-/// Creates a stack and waits for it; answers its outputs.
+/// Creates a stack from a template in S3, which may be longer than one in the request; waits, answers its outputs.
 pub fn deploy(
     aws: &Aws,
     name: &str,
-    template: &str,
+    template_url: String,
     parameters: &[(&str, String)],
 ) -> Result<BTreeMap<String, String>> {
-    let mut form = vec![("StackName".to_owned(), name.to_owned()), ("TemplateBody".to_owned(), template.to_owned())];
+    let mut form = vec![("StackName".to_owned(), name.to_owned()), ("TemplateURL".to_owned(), template_url)];
     for (number, capability) in ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM"].iter().enumerate() {
         form.push((format!("Capabilities.member.{}", number + 1), (*capability).to_owned()));
     }

@@ -1,6 +1,7 @@
 //! MiniStack's own bucket events and CloudFront distribution, for `--s3 ministack`.
 
 use anyhow::{Context, Result};
+use serde_json::json;
 
 use crate::aws::{Aws, xml_text};
 
@@ -10,10 +11,24 @@ pub fn send_events_to_eventbridge(aws: &Aws, bucket: &str) -> Result<()> {
     aws.send("s3", "PUT", &format!("/{bucket}?notification="), &[], body)?.ok("turn on bucket events").map(drop)
 }
 
-/// Creates a distribution in front of the bucket; answers its id and its domain.
+/// Creates a distribution in front of the private bucket; answers its id and its domain.
 pub fn create(aws: &Aws, bucket: &str) -> Result<(String, String)> {
-    let body = format!(
-        r#"<DistributionConfig xmlns="http://cloudfront.amazonaws.com/doc/2020-05-31/">
+    let access_control = post(
+        aws,
+        "origin-access-control",
+        r#"<OriginAccessControlConfig xmlns="http://cloudfront.amazonaws.com/doc/2020-05-31/">
+  <Name>archive</Name>
+  <SigningProtocol>sigv4</SigningProtocol>
+  <SigningBehavior>always</SigningBehavior>
+  <OriginAccessControlOriginType>s3</OriginAccessControlOriginType>
+</OriginAccessControlConfig>"#,
+    )?;
+    let access_control_id = xml_text(&access_control, "Id").context("the new access control has no id")?;
+    let made = post(
+        aws,
+        "distribution",
+        &format!(
+            r#"<DistributionConfig xmlns="http://cloudfront.amazonaws.com/doc/2020-05-31/">
   <CallerReference>local-stack</CallerReference>
   <Comment>the local stack's</Comment>
   <Enabled>true</Enabled>
@@ -21,6 +36,7 @@ pub fn create(aws: &Aws, bucket: &str) -> Result<(String, String)> {
     <Id>archive</Id>
     <DomainName>{bucket}.s3.{region}.amazonaws.com</DomainName>
     <OriginPath></OriginPath>
+    <OriginAccessControlId>{access_control_id}</OriginAccessControlId>
     <S3OriginConfig><OriginAccessIdentity></OriginAccessIdentity></S3OriginConfig>
   </Origin></Items></Origins>
   <DefaultCacheBehavior>
@@ -30,14 +46,27 @@ pub fn create(aws: &Aws, bucket: &str) -> Result<(String, String)> {
     <ForwardedValues><QueryString>false</QueryString><Cookies><Forward>none</Forward></Cookies></ForwardedValues>
   </DefaultCacheBehavior>
 </DistributionConfig>"#,
-        region = aws.region,
-    );
+            region = aws.region,
+        ),
+    )?;
+    let field = |name: &str| xml_text(&made, name).with_context(|| format!("the new distribution has no {name}"));
+    let policy = json!({
+        "Version": "2012-10-17",
+        "Statement": [{
+            "Effect": "Allow",
+            "Principal": { "Service": "cloudfront.amazonaws.com" },
+            "Action": "s3:GetObject",
+            "Resource": format!("arn:aws:s3:::{bucket}/*"),
+            "Condition": { "StringEquals": { "AWS:SourceArn": field("ARN")? } },
+        }],
+    });
+    aws.send("s3", "PUT", &format!("/{bucket}?policy="), &[], policy.to_string().as_bytes())?
+        .ok("let the distribution read the bucket")?;
+    Ok((field("Id")?, field("DomainName")?))
+}
+
+fn post(aws: &Aws, what: &str, body: &str) -> Result<String> {
     let headers = [("content-type", "application/xml")];
-    let answer = aws
-        .send("cloudfront", "POST", "/2020-05-31/distribution", &headers, body.as_bytes())?
-        .ok("create the distribution")?
-        .text();
-    let id = xml_text(&answer, "Id").context("the new distribution has no id")?;
-    let domain = xml_text(&answer, "DomainName").context("the new distribution has no domain")?;
-    Ok((id, domain))
+    let path = format!("/2020-05-31/{what}");
+    Ok(aws.send("cloudfront", "POST", &path, &headers, body.as_bytes())?.ok(&format!("create {what}"))?.text())
 }

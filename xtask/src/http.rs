@@ -7,6 +7,9 @@ use anyhow::{Context, Result, bail};
 /// Longer than any answer of a program on this machine takes, shorter than a person's patience.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
+/// How much of an unwelcome answer a person wants to read.
+const QUOTED: usize = 1000;
+
 /// An answer, whatever its status.
 #[derive(Debug)]
 pub struct Response {
@@ -32,7 +35,9 @@ impl Response {
     /// This answer if it is a success; otherwise an error that quotes it.
     pub fn ok(self, what: &str) -> Result<Self> {
         if !(200..300).contains(&self.status) {
-            bail!("{what}: {} {}", self.status, self.text());
+            // Some errors quote all that they were sent.
+            let text: String = self.text().chars().take(QUOTED).collect();
+            bail!("{what}: {} {text}", self.status);
         }
         Ok(self)
     }

@@ -3,16 +3,20 @@
 mod archive;
 mod aws;
 mod cloudformation;
+mod demo;
+mod dependencies;
 mod distribution;
 mod down;
 mod http;
 mod ministack;
+mod package;
 mod process;
 mod python;
 mod sign;
 mod simulator;
 mod stack;
 mod teardown;
+mod test;
 mod up;
 mod workspace;
 
@@ -24,16 +28,25 @@ use clap::Parser;
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 enum Command {
+    /// Show thaw's main job on the local stack, from 403 to the bytes
+    Demo(demo::Options),
+    /// Run every check: format, lints, documentation, template, dependencies, all tests
+    Test,
     /// Boot the local stack and deploy thaw into it
     Up(up::Options),
     /// End the local stack
     Down(stack::Which),
+    /// Build what a deployment to AWS needs
+    Package,
 }
 
 fn main() -> ExitCode {
     let done = match Command::parse() {
+        Command::Demo(options) => demo::run(&options),
+        Command::Test => test::run(),
         Command::Up(options) => up::run(&options),
         Command::Down(which) => down::run(&which),
+        Command::Package => package::run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

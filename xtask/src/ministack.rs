@@ -69,6 +69,8 @@ fn environment(settings: &Settings) -> BTreeMap<String, String> {
         ("TMPDIR", path("tmp")),
         ("LANG", "C.UTF-8".into()),
         ("BIND_HOST", "127.0.0.1".into()),
+        // Else it names itself `localhost` in queue URLs, which may mean ::1.
+        ("MINISTACK_HOST", "127.0.0.1".into()),
         ("GATEWAY_PORT", settings.port.to_string()),
         ("AUTH", settings.auth.to_string()),
         ("LAMBDA_EXECUTOR", "local".into()),

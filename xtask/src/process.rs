@@ -87,7 +87,7 @@ pub fn stop(processes: &[Process]) -> Result<()> {
     for process in &alive {
         process.signal(Signal::SIGTERM);
     }
-    let mut gone = |alive: &mut Vec<&Process>| {
+    let gone = |alive: &mut Vec<&Process>| {
         alive.retain(|process| process.is_alive());
         alive.is_empty()
     };

@@ -90,13 +90,28 @@ impl Control {
         self.post("buckets", &json!({ "name": name })).map(drop)
     }
 
-    /// Creates a distribution in front of the bucket; answers its id and domain.
+    /// Creates a distribution in front of the bucket that keeps "403" for a day, so that there is something stale to be
+    /// seen; answers its id and domain.
     pub fn create_distribution(&self, bucket: &str) -> Result<(String, String)> {
-        let made = self.post("distributions", &json!({ "bucket": bucket }))?;
+        let config = json!({
+            "origins": [{ "id": "archive", "bucket": bucket }],
+            "custom_error_responses": [{ "error_code": 403, "error_caching_min_ttl": 24 * 3600 }],
+        });
+        let made = self.post("distributions", &config)?;
         let field = |name: &str| {
-            made[name].as_str().map(str::to_owned).with_context(|| format!("the new distribution has no {name}: {made}"))
+            made[name]
+                .as_str()
+                .map(str::to_owned)
+                .with_context(|| format!("the new distribution has no {name}: {made}"))
         };
-        Ok((field("id")?, field("domain")?))
+        Ok((field("id")?, field("domain_name")?))
+    }
+
+    /// Moves an Intelligent-Tiering object to an access tier, as months without a read would.
+    pub fn move_to_access_tier(&self, bucket: &str, key: &str, tier: &str) -> Result<()> {
+        let moved =
+            json!({ "bucket": bucket, "key": key, "storage_class": "INTELLIGENT_TIERING", "access_tier": tier });
+        self.post("objects", &moved).map(drop)
     }
 
     /// Tells where S3's events go.

@@ -210,10 +210,12 @@ fn deploy(stack: &mut Stack, dir: &Path, bootstrap: &Path) -> Result<()> {
     let aws = stack.aws();
     let zip = archive::lambda_zip(&archive::stripped(bootstrap, &dir.join("bootstrap"))?, archive::Packing::Store)?;
     let workflow = fs::read(root().join("statemachine/thaw.asl.json")).context("cannot read the workflow")?;
-    let template = fs::read_to_string(root().join("infra/template.yaml")).context("cannot read the template")?;
+    let template = fs::read(root().join("infra/template.yaml")).context("cannot read the template")?;
     aws.create_bucket(CODE_BUCKET)?;
     aws.put_object(CODE_BUCKET, "thaw.zip", &[], &zip)?;
     aws.put_object(CODE_BUCKET, "thaw.asl.json", &[], &workflow)?;
+    aws.put_object(CODE_BUCKET, "template.yaml", &[], &template)?;
+    let template_url = format!("{}/{CODE_BUCKET}/template.yaml", stack.endpoint_url);
 
     let parameters = [
         ("CodeBucket", CODE_BUCKET.to_owned()),
@@ -223,7 +225,7 @@ fn deploy(stack: &mut Stack, dir: &Path, bootstrap: &Path) -> Result<()> {
         ("DistributionIds", stack.distribution_id.clone()),
         ("Architecture", archive::ARCHITECTURE.to_owned()),
     ];
-    let outputs = cloudformation::deploy(&aws, STACK_NAME, &template, &parameters)?;
+    let outputs = cloudformation::deploy(&aws, STACK_NAME, template_url, &parameters)?;
     let output = |name: &str| {
         outputs.get(name).cloned().with_context(|| format!("the stack has no output {name}, but {:?}", outputs.keys()))
     };
@@ -280,8 +282,9 @@ fn ports_are_free(options: &Options) -> Result<()> {
     for port in first..=last {
         if let Err(error) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
             bail!(
-                "port {port} cannot be used ({error}). The local stack takes {first} to {last}; \
-                 choose others with --port, for example --port {}",
+                "port {port} cannot be used ({error}); the local stack takes {}. \
+                 Choose another place with --port, for example --port {}",
+                if first == last { first.to_string() } else { format!("{first} to {last}") },
                 first.saturating_add(10)
             );
         }

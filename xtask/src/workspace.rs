@@ -7,7 +7,8 @@ use anyhow::{Context, Result, bail};
 
 /// The workspace's root: the folder above this crate.
 pub fn root() -> PathBuf {
-    let here = std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    let here =
+        std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
     let xtask = if here.ends_with("xtask") { here } else { PathBuf::from(env!("CARGO_MANIFEST_DIR")) };
     xtask.parent().expect("xtask lies in the workspace").to_path_buf()
 }

@@ -9,7 +9,7 @@ use crate::ports::PortError;
 pub enum StepError {
     /// What was asked for is wrong; nothing was spent.
     #[error("{}", .0.detail)]
-    InvalidRequest(Problem),
+    InvalidRequest(Box<Problem>),
     /// A service asked to be called more slowly.
     #[error("{0}")]
     Throttled(String),
@@ -47,7 +47,7 @@ impl StepError {
     /// The answer of a door that met this error.
     pub fn problem(self) -> Problem {
         match self {
-            Self::InvalidRequest(problem) => problem,
+            Self::InvalidRequest(problem) => *problem,
             Self::Throttled(why) | Self::TooManyInvalidationsInProgress(why) | Self::Unavailable(why) => {
                 Problem::busy(why)
             }
@@ -58,7 +58,7 @@ impl StepError {
 
 impl From<Problem> for StepError {
     fn from(problem: Problem) -> Self {
-        Self::InvalidRequest(problem)
+        Self::InvalidRequest(Box::new(problem))
     }
 }
 

@@ -15,6 +15,9 @@
 // Lambda runs one event at a time on one thread: futures need not be `Send`, so async functions in traits are fine.
 #![allow(async_fn_in_trait, reason = "one thread, one event at a time")]
 
+// Every enum is matched whole: a new variant makes the compiler list the places to think about.
+#![cfg_attr(not(test), warn(clippy::wildcard_enum_match_arm))]
+
 pub mod cancel_restore;
 pub mod check_invalidations;
 pub mod check_restores;
@@ -30,15 +33,19 @@ pub mod report;
 pub mod report_failure;
 pub mod start_restores;
 
+pub mod memory;
 pub mod ports;
 
 mod error;
 mod ledger;
 mod looking;
 mod publishing;
+mod object_view;
 mod queue;
+mod restore_view;
 mod settings;
 mod survey;
+
 
 pub use error::StepError;
 pub use ledger::{ChunkEntry, KeyRecord, RestoreRecord, chunk_name, request_name};

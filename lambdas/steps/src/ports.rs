@@ -135,15 +135,25 @@ pub trait Ledger {
 
 /// The index over restores.
 pub trait ListRestores {
-    /// A page of restores, newest first, of one status if one is named; and the cursor of the next page.
+    /// A page of restores, newest first, of one status if one is named; and where it ends,
+    /// if there are more.
     ///
     /// The index may lag behind the ledger by a moment.
     async fn restores(
         &self,
         status: Option<Status>,
-        cursor: Option<&str>,
+        after: Option<&Cursor>,
         limit: usize,
-    ) -> Result<(Vec<RestoreRecord>, Option<String>), PortError>;
+    ) -> Result<(Vec<RestoreRecord>, Option<Cursor>), PortError>;
+}
+
+/// A place in the list of restores: that of the last restore of a page. The next page begins after it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cursor {
+    /// When it was requested.
+    pub requested_at: Timestamp,
+    /// Its id.
+    pub id: RestoreId,
 }
 
 /// An item of the ledger.

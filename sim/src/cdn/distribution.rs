@@ -110,12 +110,7 @@ pub struct Behavior {
 
 impl Default for Behavior {
     fn default() -> Self {
-        Self {
-            path_pattern: String::new(),
-            target_origin_id: String::new(),
-            default_ttl: 86_400,
-            query_string: false,
-        }
+        Self { path_pattern: String::new(), target_origin_id: String::new(), default_ttl: 86_400, query_string: false }
     }
 }
 

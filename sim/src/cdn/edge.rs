@@ -115,13 +115,15 @@ fn quick_escape(text: &str) -> String {
 impl Cache {
     /// Drops what an invalidation covers and what was stored before it took effect.
     fn drop_covered(&mut self, invalidation: &Invalidation) {
-        let items: Vec<&str> = invalidation.items.iter().map(String::as_str).filter(|item| !names_tilde(item)).collect();
+        let items: Vec<&str> =
+            invalidation.items.iter().map(String::as_str).filter(|item| !names_tilde(item)).collect();
         self.entries.retain(|_, entry| {
             if entry.stored >= invalidation.completed {
                 return true;
             }
             entry.names.retain(|name| !items.iter().any(|item| covers(item, name)));
-            let tagged = entry.tags.iter().any(|tag| items.iter().any(|item| item.eq_ignore_ascii_case(&format!("#{tag}"))));
+            let tagged =
+                entry.tags.iter().any(|tag| items.iter().any(|item| item.eq_ignore_ascii_case(&format!("#{tag}"))));
             !entry.names.is_empty() && !tagged
         });
     }
@@ -235,7 +237,8 @@ impl Sim {
     /// Puts the page of a custom error response in the place of an error. Without that page the error stays.
     fn with_error_page(&mut self, config: &DistributionConfig, response: Response, now: Timestamp) -> Response {
         let custom = config.custom_error_responses.iter().find(|custom| custom.error_code == response.status);
-        let Some((custom, path)) = custom.and_then(|custom| Some((custom, custom.response_page_path.as_deref()?))) else {
+        let Some((custom, path)) = custom.and_then(|custom| Some((custom, custom.response_page_path.as_deref()?)))
+        else {
             return response;
         };
         let page = self.fetch(config, &Request::new(config, path).owned(), now);
@@ -269,8 +272,7 @@ impl<'a> Request<'a> {
         };
         let matching = config.behaviors.iter().find(|behavior| behaves(&behavior.path_pattern, &origin));
         let behavior = matching.unwrap_or(&config.default_behavior);
-        let suffix =
-            if behavior.query_string && !query.is_empty() { format!("?{query}") } else { String::new() };
+        let suffix = if behavior.query_string && !query.is_empty() { format!("?{query}") } else { String::new() };
         Self { viewer: format!("{path}{suffix}"), origin: format!("{origin}{suffix}"), behavior }
     }
 

@@ -10,3 +10,6 @@ pub use distribution::{
 };
 pub use edge::{CacheOutcome, EdgeAnswer};
 pub use invalidation::{Invalidation, InvalidationPage, InvalidationRequest, InvalidationStatus};
+
+#[cfg(test)]
+mod tests;

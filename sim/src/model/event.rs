@@ -194,7 +194,13 @@ impl Sim {
             let Some(event) = self.event(&pending, at, serial) else { continue };
             let lost = self.outbox.is_lost(event.kind, &event.object.key);
             let copies = if lost { 0 } else { 1 + self.outbox.faults.duplicate };
-            self.outbox.sent.push(SentEvent { kind: event.kind, object: event.object.clone(), time: at, sent: now, copies });
+            self.outbox.sent.push(SentEvent {
+                kind: event.kind,
+                object: event.object.clone(),
+                time: at,
+                sent: now,
+                copies,
+            });
             events.extend((0..copies).map(|_| event.clone()));
         }
         events

@@ -112,7 +112,11 @@ impl Bucket {
             let visible = keys
                 .find_map(|(key, versions)| {
                     let done = !key.starts_with(&request.prefix);
-                    if done { Some(None) } else { versions.last().and_then(|v| v.head(now)).map(|head| Some((key, head))) }
+                    if done {
+                        Some(None)
+                    } else {
+                        versions.last().and_then(|v| v.head(now)).map(|head| Some((key, head)))
+                    }
                 })
                 .flatten();
             let Some((key, head)) = visible else { return Ok(page) };

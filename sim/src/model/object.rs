@@ -279,10 +279,8 @@ impl Sim {
             let etag = hex(super::hash(0, &[&String::from_utf8_lossy(&put.content.body)]), 32);
             let bucket = sim.bucket_mut(&put.bucket)?;
             let id = if bucket.versioned { name(hash, 32) } else { NO_VERSION.to_owned() };
-            let tier =
-                if put.class == StorageClass::IntelligentTiering { put.tier } else { AccessTier::Frequent };
-            let object =
-                Object { content: put.content, etag: etag.clone(), class: put.class, tier, retrieval: None };
+            let tier = if put.class == StorageClass::IntelligentTiering { put.tier } else { AccessTier::Frequent };
+            let object = Object { content: put.content, etag: etag.clone(), class: put.class, tier, retrieval: None };
             bucket.lay(put.key, Version { id: id.clone(), at: now, object: Some(object) });
             Ok(Stored { etag, version: Some(id).filter(|id| id != NO_VERSION) })
         })

@@ -15,11 +15,7 @@ pub struct Refusal {
 
 impl Refusal {
     /// Any code, status and message: scripted faults use codes that the model itself never answers.
-    pub fn new(
-        code: impl Into<Cow<'static, str>>,
-        status: u16,
-        message: impl Into<Cow<'static, str>>,
-    ) -> Self {
+    pub fn new(code: impl Into<Cow<'static, str>>, status: u16, message: impl Into<Cow<'static, str>>) -> Self {
         Self { code: code.into(), status, message: message.into(), archived: None }
     }
 

@@ -184,7 +184,8 @@ impl Sim {
 
     /// The object with the version it means now, so that the counts of one version stay together.
     fn pinned(&self, object: &ObjectRef) -> ObjectRef {
-        let version = self.bucket(&object.bucket).and_then(|bucket| bucket.find(&object.key, object.version.as_deref()));
+        let version =
+            self.bucket(&object.bucket).and_then(|bucket| bucket.find(&object.key, object.version.as_deref()));
         let version = version.ok().and_then(|version| version.public_id());
         ObjectRef::version(&object.bucket, &object.key, version.or(object.version.as_deref()))
     }
@@ -320,11 +321,9 @@ fn not_archived(class: StorageClass) -> Refusal {
         | StorageClass::StandardIa
         | StorageClass::GlacierIr
         | StorageClass::Glacier
-        | StorageClass::DeepArchive => Refusal::new(
-            "InvalidObjectState",
-            403,
-            "Restore is not allowed for the object's current storage class",
-        ),
+        | StorageClass::DeepArchive => {
+            Refusal::new("InvalidObjectState", 403, "Restore is not allowed for the object's current storage class")
+        }
     }
 }
 

@@ -1,0 +1,248 @@
+//! What all clients share: one connection pool, the credentials, the region, the endpoints.
+
+use std::time::Duration;
+
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_sdk_s3::config::retry::RetryConfig;
+use aws_sdk_s3::config::timeout::TimeoutConfig;
+use aws_sdk_s3::config::{
+    BehaviorVersion, Region, RequestChecksumCalculation, ResponseChecksumValidation, StalledStreamProtectionConfig,
+};
+use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_types::SdkConfig;
+
+use crate::{Archive, Bus, Cdn, Executions, LedgerTable, WorkBucket};
+
+/// Makes the clients of AWS's services, each when it is asked for.
+#[derive(Debug, Clone)]
+pub struct Clients {
+    shared: SdkConfig,
+    /// In the order of [`Service::ALL`]; `None` is AWS's own endpoint.
+    endpoints: [Option<String>; Service::ALL.len()],
+}
+
+/// Why a function cannot start.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StartError {
+    /// Lambda sets these for every function.
+    #[error("the environment has no {0}")]
+    Missing(&'static str),
+    /// On the local stack, no call may leave the machine.
+    #[error("THAW_LOCAL is set, but {service} would be called at {endpoint}: only 127.0.0.1 and localhost may be")]
+    LeavesTheMachine {
+        /// The service.
+        service: &'static str,
+        /// Where it would be called.
+        endpoint: String,
+    },
+}
+
+/// The services, by the names that `AWS_ENDPOINT_URL_…` gives them (SDKs and Tools Reference Guide, "Service-specific
+/// endpoints").
+#[derive(Debug, Clone, Copy)]
+enum Service {
+    S3,
+    CloudFront,
+    DynamoDb,
+    StepFunctions,
+    EventBridge,
+}
+
+impl Service {
+    const ALL: [Self; 5] = [Self::S3, Self::CloudFront, Self::DynamoDb, Self::StepFunctions, Self::EventBridge];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::S3 => "S3",
+            Self::CloudFront => "CLOUDFRONT",
+            Self::DynamoDb => "DYNAMODB",
+            Self::StepFunctions => "SFN",
+            Self::EventBridge => "EVENTBRIDGE",
+        }
+    }
+}
+
+impl Clients {
+    /// Reads credentials, region and endpoints from the environment, as Lambda sets them.
+    ///
+    /// No other source is tried: profiles, STS and instance metadata have no place in a function, and code that is not
+    /// linked starts fastest.
+    pub fn from_env() -> Result<Self, StartError> {
+        Self::read(|name| std::env::var(name).ok())
+    }
+
+    /// The same from a function that knows the environment.
+    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, StartError> {
+        let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
+        let need = |name: &'static str| variable(name).ok_or(StartError::Missing(name));
+        let general = variable("AWS_ENDPOINT_URL");
+        let endpoints = Service::ALL
+            .map(|service| variable(&format!("AWS_ENDPOINT_URL_{}", service.word())).or_else(|| general.clone()));
+        if variable("THAW_LOCAL").is_some() {
+            stays_on_this_machine(&endpoints)?;
+        }
+        let credentials = Credentials::new(
+            need("AWS_ACCESS_KEY_ID")?,
+            need("AWS_SECRET_ACCESS_KEY")?,
+            variable("AWS_SESSION_TOKEN"),
+            None,
+            "environment",
+        );
+        let shared = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new(need("AWS_REGION")?))
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            // Not aws-lc, the SDK's default: the jitter entropy of its first TLS connection costs 25 ms of CPU, some
+            // 360 ms on the share of 128 MB (measured; ring 1.5 ms).
+            .http_client(
+                aws_smithy_http_client::Builder::new()
+                    .tls_provider(Provider::Rustls(CryptoMode::Ring))
+                    .build_https(),
+            )
+            .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
+            .retry_config(RetryConfig::standard())
+            .timeout_config(timeouts())
+            // It guards long downloads; ours are a few kilobytes and have a timeout.
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+            // The signature covers the body already.
+            .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+            .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
+            .build();
+        Ok(Self { shared, endpoints })
+    }
+
+    /// The archive buckets.
+    pub fn archive(&self) -> Archive {
+        // S3 takes 1,000 restores a second per account and refuses more; the adaptive mode finds the rate that is left
+        // for this function. More attempts than usual, because being slowed down is normal here.
+        let retries = RetryConfig::adaptive().with_max_attempts(6);
+        Archive::new(self.s3().retry_config(retries))
+    }
+
+    /// The work bucket.
+    pub fn work_files(&self, bucket: String) -> WorkBucket {
+        WorkBucket::new(self.s3(), bucket)
+    }
+
+    fn s3(&self) -> aws_sdk_s3::config::Builder {
+        let config = aws_sdk_s3::config::Builder::from(&self.shared_at(Service::S3));
+        // A bucket's name before an IP address or `localhost` resolves nowhere.
+        let local = self.endpoint(Service::S3).is_some_and(is_loopback);
+        config.force_path_style(local)
+    }
+
+    /// CloudFront.
+    pub fn cdn(&self) -> Cdn {
+        Cdn::new(aws_sdk_cloudfront::Client::new(&self.shared_at(Service::CloudFront)))
+    }
+
+    /// The ledger in this table.
+    pub fn ledger(&self, table: String) -> LedgerTable {
+        LedgerTable::new(aws_sdk_dynamodb::Client::new(&self.shared_at(Service::DynamoDb)), table)
+    }
+
+    /// The executions of this state machine.
+    pub fn executions(&self, machine_arn: String) -> Executions {
+        Executions::new(aws_sdk_sfn::Client::new(&self.shared_at(Service::StepFunctions)), machine_arn)
+    }
+
+    /// The default event bus.
+    pub fn bus(&self) -> Bus {
+        Bus::new(aws_sdk_eventbridge::Client::new(&self.shared_at(Service::EventBridge)))
+    }
+
+    fn endpoint(&self, service: Service) -> Option<&str> {
+        self.endpoints[service as usize].as_deref()
+    }
+
+    fn shared_at(&self, service: Service) -> SdkConfig {
+        let mut config = self.shared.to_builder();
+        config.set_endpoint_url(self.endpoint(service).map(str::to_owned));
+        config.build()
+    }
+}
+
+/// None of our calls waits for anything but the service itself: answers come in milliseconds, CloudFront's in a second
+/// or two. The SDK's own retries follow a timeout; every call of ours may be sent twice.
+fn timeouts() -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(3))
+        .read_timeout(Duration::from_secs(15))
+        .operation_attempt_timeout(Duration::from_secs(30))
+        .build()
+}
+
+fn stays_on_this_machine(endpoints: &[Option<String>]) -> Result<(), StartError> {
+    for (service, endpoint) in Service::ALL.into_iter().zip(endpoints) {
+        let endpoint = endpoint.as_deref().unwrap_or("AWS itself");
+        if !is_loopback(endpoint) {
+            return Err(StartError::LeavesTheMachine { service: service.word(), endpoint: endpoint.to_owned() });
+        }
+    }
+    Ok(())
+}
+
+/// Whether a URL is on this machine for sure. What looks unusual is not.
+fn is_loopback(endpoint: &str) -> bool {
+    let Some(rest) = endpoint.strip_prefix("http://").or_else(|| endpoint.strip_prefix("https://")) else {
+        return false;
+    };
+    let authority = rest.split('/').next().unwrap_or_default();
+    let host = match authority.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        Some(_) => return false,
+        None => authority,
+    };
+    host == "127.0.0.1" || host == "localhost"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn start(extra: &[(&str, &str)]) -> Result<Clients, StartError> {
+        let base = [("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "s"), ("AWS_REGION", "eu-central-1")];
+        let find = |name: &str| {
+            extra.iter().chain(&base).find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+        };
+        Clients::read(find)
+    }
+
+    #[test]
+    fn on_aws_nothing_but_lambdas_own_variables_is_needed() {
+        let clients = start(&[]).unwrap();
+        assert_eq!(clients.endpoint(Service::S3), None);
+        assert_eq!(start(&[("AWS_REGION", "")]).unwrap_err(), StartError::Missing("AWS_REGION"));
+    }
+
+    #[test]
+    fn a_services_own_endpoint_goes_before_the_general_one() {
+        let clients = start(&[("AWS_ENDPOINT_URL", "http://127.0.0.1:1"), ("AWS_ENDPOINT_URL_SFN", "http://localhost:2")]);
+        let clients = clients.unwrap();
+        assert_eq!(clients.endpoint(Service::S3), Some("http://127.0.0.1:1"));
+        assert_eq!(clients.endpoint(Service::StepFunctions), Some("http://localhost:2"));
+    }
+
+    #[test]
+    fn the_local_stack_never_calls_aws() {
+        let local = ("THAW_LOCAL", "1");
+        let here = ("AWS_ENDPOINT_URL", "http://127.0.0.1:4600");
+        assert!(start(&[local, here]).is_ok());
+        let error = start(&[local]).unwrap_err();
+        assert_eq!(error, StartError::LeavesTheMachine { service: "S3", endpoint: "AWS itself".to_owned() });
+        for elsewhere in [
+            "https://s3.amazonaws.com",
+            "http://127.0.0.1.example.com",
+            "http://127.0.0.1@example.com",
+            "http://127.0.0.1:80@example.com",
+            "http://example.com/127.0.0.1",
+            "http://localhost.example.com:80",
+            "127.0.0.1",
+        ] {
+            let start = start(&[local, here, ("AWS_ENDPOINT_URL_DYNAMODB", elsewhere)]);
+            assert!(start.is_err(), "{elsewhere}");
+        }
+    }
+}

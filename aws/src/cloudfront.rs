@@ -1,0 +1,303 @@
+//! CloudFront.
+
+use aws_sdk_cloudfront::Client;
+use aws_sdk_cloudfront::types::{
+    DistributionConfig, EventType, InvalidationBatch, LambdaFunctionAssociations, Origins, Paths,
+};
+use futures_util::future::try_join_all;
+use thaw_core::{Behaviour, Distribution, ErrorRule, Origin, OriginGroup};
+use thaw_steps::ports::{CreateInvalidations, Invalidation, PortError, ReadDistributions, ReadInvalidations};
+
+use crate::error::{Answer, answer, port_error, unexpected};
+
+/// CloudFront.
+#[derive(Debug, Clone)]
+pub struct Cdn {
+    client: Client,
+}
+
+impl Cdn {
+    pub(crate) fn new(client: Client) -> Self {
+        Self { client }
+    }
+
+    async fn distribution(&self, id: &str) -> Result<Distribution, PortError> {
+        let what = format!("GetDistributionConfig of {id}");
+        let output = self.client.get_distribution_config().id(id).send().await;
+        let output = output.map_err(|error| port_error(&what, &error))?;
+        let config = output.distribution_config().ok_or_else(|| unexpected(what, "CloudFront sent no config"))?;
+        Ok(read_config(id, config))
+    }
+
+    /// The ids of the enabled distributions that have the bucket as an origin.
+    async fn with_origin(&self, bucket: &str) -> Result<Vec<String>, PortError> {
+        let mut found = Vec::new();
+        let mut marker = None;
+        loop {
+            let output = self.client.list_distributions().set_marker(marker).send().await;
+            let output = output.map_err(|error| port_error("ListDistributions", &error))?;
+            let Some(list) = output.distribution_list() else { return Ok(found) };
+            for summary in list.items().iter().filter(|summary| summary.enabled()) {
+                let origins = Distribution { origins: read_origins(summary.origins()), ..Distribution::default() };
+                if origins.has_origin(bucket) {
+                    found.push(summary.id().to_owned());
+                }
+            }
+            match list.next_marker() {
+                Some(next) if list.is_truncated() => marker = Some(next.to_owned()),
+                _ => return Ok(found),
+            }
+        }
+    }
+}
+
+impl ReadDistributions for Cdn {
+    async fn distributions(&self, bucket: &str, ids: &[String]) -> Result<Vec<Distribution>, PortError> {
+        let found = if ids.is_empty() { self.with_origin(bucket).await? } else { ids.to_vec() };
+        try_join_all(found.iter().map(|id| self.distribution(id))).await
+    }
+}
+
+impl CreateInvalidations for Cdn {
+    async fn invalidate(
+        &self,
+        distribution: &str,
+        items: &[String],
+        caller_reference: &str,
+    ) -> Result<Invalidation, PortError> {
+        let what = || format!("CreateInvalidation of {} paths in {distribution}", items.len());
+        let call = self.client.create_invalidation().distribution_id(distribution);
+        let batch = batch(items, caller_reference).map_err(|error| unexpected(what(), error))?;
+        match call.invalidation_batch(batch).send().await {
+            Ok(output) => {
+                let invalidation = output.invalidation().ok_or_else(|| unexpected(what(), "CloudFront sent no id"))?;
+                let completed = is_completed(invalidation.status());
+                Ok(Invalidation::Accepted { id: invalidation.id().to_owned(), completed })
+            }
+            Err(error) => match answer(&error).filter(refuses) {
+                Some(answer) => Ok(Invalidation::Refused { says: answer.to_string() }),
+                None => Err(port_error(what(), &error)),
+            },
+        }
+    }
+}
+
+impl ReadInvalidations for Cdn {
+    async fn completed(&self, distribution: &str, invalidation: &str) -> Result<bool, PortError> {
+        let what = || format!("GetInvalidation of {invalidation} in {distribution}");
+        let output = self.client.get_invalidation().distribution_id(distribution).id(invalidation).send().await;
+        let output = output.map_err(|error| port_error(what(), &error))?;
+        let invalidation = output.invalidation().ok_or_else(|| unexpected(what(), "CloudFront sent none"))?;
+        Ok(is_completed(invalidation.status()))
+    }
+}
+
+fn batch(items: &[String], caller_reference: &str) -> Result<InvalidationBatch, aws_sdk_cloudfront::error::BuildError> {
+    // Its own count beside the list is a thing of the XML protocol. `i32` holds it: a batch has 150 paths at most.
+    let quantity = i32::try_from(items.len()).unwrap_or(i32::MAX);
+    let paths = Paths::builder().quantity(quantity).set_items(Some(items.to_vec())).build()?;
+    InvalidationBatch::builder().paths(paths).caller_reference(caller_reference).build()
+}
+
+/// Whether CloudFront will never take this call, whoever sends it again (API Reference, "CreateInvalidation").
+///
+/// A reference that was used before for other paths is answered with `InvalidArgument`, in spite of the reference.
+fn refuses(answer: &Answer<'_>) -> bool {
+    match (answer.status, answer.code) {
+        (
+            _,
+            "InvalidArgument" | "BatchTooLarge" | "InconsistentQuantities" | "MissingBody" | "NoSuchDistribution"
+            | "InvalidationBatchAlreadyExists",
+        ) => true,
+        // Without a code that could be read, the status says as much.
+        (404 | 413, "") => true,
+        _ => false,
+    }
+}
+
+fn is_completed(status: &str) -> bool {
+    status == "Completed"
+}
+
+/// What CloudFront assumes where a config names none (Developer Guide, "How CloudFront caches HTTP 4xx and 5xx").
+const DEFAULT_ERROR_TTL: i64 = 10;
+
+/// The part of a config that decides paths and staleness.
+fn read_config(id: &str, config: &DistributionConfig) -> Distribution {
+    let groups = config.origin_groups().map(|groups| groups.items()).unwrap_or_default();
+    let behaviours = config.cache_behaviors().map(|behaviours| behaviours.items()).unwrap_or_default();
+    let named = behaviours.iter().map(|behaviour| Behaviour {
+        pattern: behaviour.path_pattern().to_owned(),
+        target: behaviour.target_origin_id().to_owned(),
+        has_origin_function: has_origin_function(behaviour.lambda_function_associations()),
+    });
+    let default = config.default_cache_behavior().map(|behaviour| Behaviour {
+        pattern: "*".to_owned(),
+        target: behaviour.target_origin_id().to_owned(),
+        has_origin_function: has_origin_function(behaviour.lambda_function_associations()),
+    });
+    let errors = config.custom_error_responses().map(|errors| errors.items()).unwrap_or_default();
+    let errors = errors.iter().filter_map(|error| {
+        let seconds = error.error_caching_min_ttl().unwrap_or(DEFAULT_ERROR_TTL);
+        // A code or TTL that is no such number is no rule.
+        Some(ErrorRule { code: error.error_code().try_into().ok()?, min_ttl: seconds.try_into().ok()? })
+    });
+    Distribution {
+        id: id.to_owned(),
+        origins: read_origins(config.origins()),
+        groups: groups
+            .iter()
+            .map(|group| {
+                let members = group.members().map(|members| members.items()).unwrap_or_default();
+                let codes = group.failover_criteria().and_then(|criteria| criteria.status_codes());
+                let codes = codes.map(|codes| codes.items()).unwrap_or_default();
+                OriginGroup {
+                    id: group.id().to_owned(),
+                    members: members.iter().map(|member| member.origin_id().to_owned()).collect(),
+                    fails_over_on: codes.iter().filter_map(|code| u16::try_from(*code).ok()).collect(),
+                }
+            })
+            .collect(),
+        behaviours: named.chain(default).collect(),
+        default_root_object: config.default_root_object().unwrap_or_default().to_owned(),
+        errors: errors.collect(),
+    }
+}
+
+fn read_origins(origins: Option<&Origins>) -> Vec<Origin> {
+    let read = |origin: &aws_sdk_cloudfront::types::Origin| Origin {
+        id: origin.id().to_owned(),
+        domain: origin.domain_name().to_owned(),
+        path: origin.origin_path().unwrap_or_default().to_owned(),
+    };
+    origins.map(|origins| origins.items()).unwrap_or_default().iter().map(read).collect()
+}
+
+/// CloudFront Functions run on the viewer's side only and change nothing that is cached; neither do Lambda@Edge
+/// functions on that side.
+fn has_origin_function(functions: Option<&LambdaFunctionAssociations>) -> bool {
+    let functions = functions.map(|functions| functions.items()).unwrap_or_default();
+    functions.iter().any(|function| matches!(function.event_type(), EventType::OriginRequest | EventType::OriginResponse))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aws_sdk_cloudfront::types::{
+        CacheBehavior, CacheBehaviors, CustomErrorResponse, CustomErrorResponses, DefaultCacheBehavior,
+        LambdaFunctionAssociation, OriginGroupFailoverCriteria, OriginGroupMember, OriginGroupMembers, OriginGroups,
+        StatusCodes, ViewerProtocolPolicy,
+    };
+
+    fn origin(id: &str, domain: &str, path: &str) -> aws_sdk_cloudfront::types::Origin {
+        aws_sdk_cloudfront::types::Origin::builder().id(id).domain_name(domain).origin_path(path).build().unwrap()
+    }
+
+    fn function(event: EventType) -> LambdaFunctionAssociations {
+        let association = LambdaFunctionAssociation::builder().lambda_function_arn("arn").event_type(event).build();
+        LambdaFunctionAssociations::builder().quantity(1).items(association.unwrap()).build().unwrap()
+    }
+
+    fn error(code: i32, ttl: Option<i64>) -> CustomErrorResponse {
+        CustomErrorResponse::builder().error_code(code).set_error_caching_min_ttl(ttl).build().unwrap()
+    }
+
+    fn group() -> aws_sdk_cloudfront::types::OriginGroup {
+        let member = |id: &str| OriginGroupMember::builder().origin_id(id).build().unwrap();
+        let members = OriginGroupMembers::builder().quantity(2).items(member("bucket")).items(member("spare"));
+        let codes = StatusCodes::builder().quantity(2).items(403).items(404).build().unwrap();
+        aws_sdk_cloudfront::types::OriginGroup::builder()
+            .id("both")
+            .members(members.build().unwrap())
+            .failover_criteria(OriginGroupFailoverCriteria::builder().status_codes(codes).build())
+            .build()
+            .unwrap()
+    }
+
+    fn config() -> DistributionConfig {
+        let origins = Origins::builder()
+            .quantity(2)
+            .items(origin("bucket", "archive.s3.eu-central-1.amazonaws.com", "/public"))
+            .items(origin("spare", "example.com", ""));
+        let behaviour = CacheBehavior::builder()
+            .path_pattern("img/*")
+            .target_origin_id("both")
+            .viewer_protocol_policy(ViewerProtocolPolicy::AllowAll)
+            .lambda_function_associations(function(EventType::OriginResponse));
+        let default = DefaultCacheBehavior::builder()
+            .target_origin_id("bucket")
+            .viewer_protocol_policy(ViewerProtocolPolicy::AllowAll)
+            .lambda_function_associations(function(EventType::ViewerRequest));
+        let errors = CustomErrorResponses::builder().quantity(2).items(error(403, Some(0))).items(error(404, None));
+        DistributionConfig::builder()
+            .caller_reference("r")
+            .comment("")
+            .enabled(true)
+            .origins(origins.build().unwrap())
+            .origin_groups(OriginGroups::builder().quantity(1).items(group()).build().unwrap())
+            .cache_behaviors(CacheBehaviors::builder().quantity(1).items(behaviour.build().unwrap()).build().unwrap())
+            .default_cache_behavior(default.build().unwrap())
+            .default_root_object("index.html")
+            .custom_error_responses(errors.build().unwrap())
+            .build()
+            .unwrap()
+    }
+
+    #[test]
+    fn a_config_keeps_what_decides_paths_and_staleness() {
+        let read = read_config("E1", &config());
+        let behaviour = |pattern: &str, target: &str, has_origin_function| Behaviour {
+            pattern: pattern.to_owned(),
+            target: target.to_owned(),
+            has_origin_function,
+        };
+        let expected = Distribution {
+            id: "E1".to_owned(),
+            origins: vec![
+                Origin {
+                    id: "bucket".to_owned(),
+                    domain: "archive.s3.eu-central-1.amazonaws.com".to_owned(),
+                    path: "/public".to_owned(),
+                },
+                Origin { id: "spare".to_owned(), domain: "example.com".to_owned(), path: String::new() },
+            ],
+            groups: vec![OriginGroup {
+                id: "both".to_owned(),
+                members: vec!["bucket".to_owned(), "spare".to_owned()],
+                fails_over_on: vec![403, 404],
+            }],
+            behaviours: vec![behaviour("img/*", "both", true), behaviour("*", "bucket", false)],
+            default_root_object: "index.html".to_owned(),
+            errors: vec![ErrorRule { code: 403, min_ttl: 0 }, ErrorRule { code: 404, min_ttl: 10 }],
+        };
+        assert_eq!(read, expected);
+        assert!(read.has_origin("archive"));
+    }
+
+    #[test]
+    fn only_what_no_repetition_mends_is_refused() {
+        let check = |status, code, expected| {
+            assert_eq!(refuses(&Answer { status, code, message: "" }), expected, "{status} {code}");
+        };
+        for code in ["InvalidArgument", "InconsistentQuantities", "InvalidationBatchAlreadyExists", "MissingBody"] {
+            check(400, code, true);
+        }
+        check(413, "BatchTooLarge", true);
+        check(404, "NoSuchDistribution", true);
+        check(404, "", true);
+        check(400, "TooManyInvalidationsInProgress", false);
+        check(400, "Throttling", false);
+        check(403, "AccessDenied", false);
+        check(403, "", false);
+        check(503, "ServiceUnavailable", false);
+        check(400, "", false);
+    }
+
+    #[test]
+    fn a_batch_says_how_many_paths_it_has() {
+        let batch = batch(&["/a".to_owned(), "/b*".to_owned()], "ref").unwrap();
+        assert_eq!(batch.caller_reference(), "ref");
+        let paths = batch.paths().unwrap();
+        assert_eq!((paths.quantity(), paths.items()), (2, &["/a".to_owned(), "/b*".to_owned()][..]));
+    }
+}

@@ -1,0 +1,149 @@
+//! What an SDK's error means, for all services.
+
+use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use thaw_core::Trouble;
+use thaw_steps::ports::PortError;
+
+/// A service's answer that is an error, as far as it was understood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Answer<'a> {
+    /// The HTTP status.
+    pub status: u16,
+    /// The service's name for the error; empty where it sent none.
+    pub code: &'a str,
+    /// Its words.
+    pub message: &'a str,
+}
+
+/// The service's answer, if there was one: otherwise the request did not reach it, or its answer did not reach us.
+pub(crate) fn answer<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> Option<Answer<'_>> {
+    let raw = error.raw_response()?;
+    let body = raw.body().bytes().and_then(|body| std::str::from_utf8(body).ok()).unwrap_or_default();
+    Some(Answer {
+        status: raw.status().as_u16(),
+        // The SDK reads only errors wrapped as the service documents them; CloudFront and gateways in front of a
+        // service send others too.
+        code: error.code().or_else(|| element(body, "Code")).unwrap_or_default(),
+        message: error.message().or_else(|| element(body, "Message")).unwrap_or_default(),
+    })
+}
+
+/// The error of a port.
+pub(crate) fn port_error<E>(what: impl Into<String>, error: &SdkError<E, HttpResponse>) -> PortError
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    let what = what.into();
+    match answer(error) {
+        Some(answer) => PortError { what, says: answer.to_string(), trouble: answer.trouble() },
+        None => {
+            let trouble = match error {
+                // A request that cannot be built is a bug of ours; that credentials are missing is no better.
+                SdkError::ConstructionFailure(_) => None,
+                // Timeouts, connections that fail or break off.
+                _ => Some(Trouble::Unavailable),
+            };
+            PortError { what, says: causes(error), trouble }
+        }
+    }
+}
+
+/// The error of a port for something that AWS sent and nobody foresaw.
+pub(crate) fn unexpected(what: impl Into<String>, says: impl std::fmt::Display) -> PortError {
+    PortError { what: what.into(), says: says.to_string(), trouble: None }
+}
+
+impl Answer<'_> {
+    /// Whether it is trouble of any service.
+    pub(crate) fn trouble(&self) -> Option<Trouble> {
+        thaw_core::trouble(self.status, self.code).or(match (self.status, self.code) {
+            (401 | 403, "") => Some(Trouble::Denied),
+            _ => None,
+        })
+    }
+}
+
+impl std::fmt::Display for Answer<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { status, code, message } = self;
+        let message: String = message.chars().take(500).collect();
+        match (code.is_empty(), message.is_empty()) {
+            (true, true) => write!(f, "HTTP {status}"),
+            (true, false) => write!(f, "{message} (HTTP {status})"),
+            (false, true) => write!(f, "{code} (HTTP {status})"),
+            (false, false) => write!(f, "{code}: {message} (HTTP {status})"),
+        }
+    }
+}
+
+/// The text of the first XML element of this name.
+fn element<'a>(body: &'a str, name: &str) -> Option<&'a str> {
+    let (_, rest) = body.split_once(&format!("<{name}>"))?;
+    rest.split_once(&format!("</{name}>")).map(|(text, _)| text)
+}
+
+/// The error and what caused it; an SDK's error alone says no more than "dispatch failure".
+fn causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut says = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        says.push_str(": ");
+        says.push_str(&error.to_string());
+        cause = error.source();
+    }
+    says
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aws_sdk_s3::error::{ConnectorError, ErrorMetadata};
+    use aws_sdk_s3::operation::head_object::HeadObjectError;
+    use aws_sdk_s3::primitives::SdkBody;
+
+    fn error(status: u16, code: Option<&str>, body: &str) -> SdkError<HeadObjectError, HttpResponse> {
+        let mut meta = ErrorMetadata::builder();
+        if let Some(code) = code {
+            meta = meta.code(code).message("words");
+        }
+        let raw = HttpResponse::new(status.try_into().unwrap(), SdkBody::from(body));
+        SdkError::service_error(HeadObjectError::generic(meta.build()), raw)
+    }
+
+    #[track_caller]
+    fn check(status: u16, code: Option<&str>, body: &str, trouble: Option<Trouble>, says: &str) {
+        let error = port_error("a call", &error(status, code, body));
+        assert_eq!((error.trouble, error.says.as_str()), (trouble, says));
+    }
+
+    #[test]
+    fn the_code_decides_and_then_the_status() {
+        check(503, Some("SlowDown"), "", Some(Trouble::Throttled), "SlowDown: words (HTTP 503)");
+        check(400, Some("Throttling"), "", Some(Trouble::Throttled), "Throttling: words (HTTP 400)");
+        check(403, Some("AccessDenied"), "", Some(Trouble::Denied), "AccessDenied: words (HTTP 403)");
+        check(403, None, "", Some(Trouble::Denied), "HTTP 403");
+        check(502, None, "<html>", Some(Trouble::Unavailable), "HTTP 502");
+        check(404, Some("NoSuchBucket"), "", None, "NoSuchBucket: words (HTTP 404)");
+    }
+
+    #[test]
+    fn an_error_the_sdk_did_not_understand_is_read_from_its_body() {
+        let body = "<Other><Error><Code>TooManyInvalidationsInProgress</Code><Message>wait</Message></Error></Other>";
+        let says = "TooManyInvalidationsInProgress: wait (HTTP 400)";
+        check(400, None, body, Some(Trouble::TooManyInvalidations), says);
+    }
+
+    #[test]
+    fn what_never_arrived_may_work_next_time() {
+        let timeout = SdkError::<HeadObjectError, HttpResponse>::timeout_error("slow");
+        assert_eq!(port_error("a call", &timeout).trouble, Some(Trouble::Unavailable));
+        let refused = ConnectorError::io("connection refused".into());
+        let dispatch = SdkError::<HeadObjectError, HttpResponse>::dispatch_failure(refused);
+        let error = port_error("a call", &dispatch);
+        assert_eq!(error.trouble, Some(Trouble::Unavailable));
+        assert!(error.says.contains("connection refused"), "{}", error.says);
+        let bug = SdkError::<HeadObjectError, HttpResponse>::construction_failure("no bucket");
+        assert_eq!(port_error("a call", &bug).trouble, None);
+    }
+}

@@ -1,0 +1,320 @@
+//! S3: the archive buckets and the work bucket.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::interceptors::BeforeDeserializationInterceptorContextRef;
+use aws_sdk_s3::config::retry::{ClassifyRetry, RetryAction};
+use aws_sdk_s3::config::{Builder, ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_s3::error::BoxError;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::operation::head_object::HeadObjectOutput;
+use aws_sdk_s3::operation::restore_object::RestoreObjectError;
+use aws_sdk_s3::primitives::{ByteStream, DateTime};
+use aws_sdk_s3::types::{
+    EncodingType, GlacierJobParameters, Object, OptionalObjectAttributes, RestoreRequest, RestoreStatus,
+};
+use jiff::Timestamp;
+use percent_encoding::percent_decode_str;
+use thaw_core::{Facts, Head, Missing, ObjectId, RestoreAnswer, Tier, Trouble};
+use thaw_steps::ports::{Listed, ListedRestore, Page, PortError, ReadArchive, RequestRestores, WorkFiles};
+
+use crate::error::{answer, port_error, unexpected};
+
+/// The archive buckets.
+#[derive(Debug, Clone)]
+pub struct Archive {
+    client: Client,
+}
+
+impl Archive {
+    pub(crate) fn new(config: Builder) -> Self {
+        Self { client: Client::from_conf(config.retry_classifier(NoCapacityIsAnAnswer).build()) }
+    }
+}
+
+impl ReadArchive for Archive {
+    async fn head(&self, object: &ObjectId) -> Result<Facts, PortError> {
+        let call = self.client.head_object().bucket(&object.bucket).key(&object.key);
+        match call.set_version_id(object.version.clone()).send().await {
+            Ok(output) => Ok(Facts::Found(read_head(&output))),
+            Err(error) => {
+                let raw = error.raw_response();
+                let status = raw.map_or(0, |raw| raw.status().as_u16());
+                let marker = raw.is_some_and(|raw| raw.headers().get("x-amz-delete-marker") == Some("true"));
+                match missing(status, marker, object.version.is_some()) {
+                    Some(missing) => Ok(Facts::Missing(missing)),
+                    None => Err(port_error(format!("HeadObject of {object}"), &error)),
+                }
+            }
+        }
+    }
+
+    async fn list(&self, bucket: &str, prefix: &str, start_after: &str) -> Result<Page, PortError> {
+        let call = self.client.list_objects_v2().bucket(bucket).prefix(prefix);
+        let output = call
+            .set_start_after(Some(start_after.to_owned()).filter(|key| !key.is_empty()))
+            .optional_object_attributes(OptionalObjectAttributes::RestoreStatus)
+            // XML cannot carry the control characters that a key may hold.
+            .encoding_type(EncodingType::Url)
+            .send()
+            .await
+            .map_err(|error| port_error(format!("ListObjectsV2 of s3://{bucket}/{prefix}"), &error))?;
+        // Who encodes the keys says so.
+        let encoded = output.encoding_type() == Some(&EncodingType::Url);
+        Ok(Page {
+            objects: output.contents().iter().filter_map(|object| read_listed(object, encoded)).collect(),
+            more: output.is_truncated() == Some(true),
+        })
+    }
+}
+
+impl RequestRestores for Archive {
+    async fn restore(&self, object: &ObjectId, days: Option<u32>, tier: Tier) -> Result<RestoreAnswer, PortError> {
+        let what = || format!("RestoreObject of {object}");
+        let request = restore_request(days, tier).map_err(|error| unexpected(what(), error))?;
+        let status = HttpStatus::default();
+        let sent = self
+            .client
+            .restore_object()
+            .bucket(&object.bucket)
+            .key(&object.key)
+            .set_version_id(object.version.clone())
+            .restore_request(request)
+            .customize()
+            .interceptor(status.clone())
+            .send()
+            .await;
+        let read = match &sent {
+            Ok(_) => RestoreAnswer::read(status.get(), "", ""),
+            Err(error) => match answer(error) {
+                Some(answer) => RestoreAnswer::read(answer.status, answer.code, answer.message),
+                None => return Err(port_error(what(), error)),
+            },
+        };
+        read.map_err(|trouble| match &sent {
+            Err(error) => PortError { trouble: Some(trouble), ..port_error(what(), error) },
+            Ok(_) => PortError { trouble: Some(trouble), ..unexpected(what(), format!("HTTP {}", status.get())) },
+        })
+    }
+}
+
+/// What a `HeadObject` answered, unread.
+fn read_head(output: &HeadObjectOutput) -> Head {
+    Head {
+        storage_class: output.storage_class().map(|class| class.as_str().to_owned()),
+        archive_status: output.archive_status().map(|status| status.as_str().to_owned()),
+        restore: output.restore().map(str::to_owned),
+        version: output.version_id().map(str::to_owned),
+        size: output.content_length().and_then(|bytes| bytes.try_into().ok()).unwrap_or_default(),
+    }
+}
+
+/// What a `HeadObject` that failed says about the object; `None` if it says nothing. Errors to HEAD have no body, so
+/// there is only the status.
+fn missing(status: u16, delete_marker: bool, version_asked: bool) -> Option<Missing> {
+    match (status, delete_marker, version_asked) {
+        (404 | 405, true, _) => Some(Missing::DeleteMarker),
+        (404, false, false) => Some(Missing::Key),
+        (404, false, true) => Some(Missing::Version),
+        // Text that cannot be a version's id.
+        (400, _, true) => Some(Missing::Version),
+        (403, _, _) => Some(Missing::Denied),
+        _ => None,
+    }
+}
+
+/// One key of a listing; `None` for an entry without a key.
+fn read_listed(object: &Object, encoded: bool) -> Option<Listed> {
+    let key = object.key()?;
+    Some(Listed {
+        key: if encoded { form_decoded(key) } else { key.to_owned() },
+        storage_class: object.storage_class().map_or("STANDARD", |class| class.as_str()).to_owned(),
+        restore: object.restore_status().and_then(read_restore_status),
+    })
+}
+
+fn read_restore_status(status: &RestoreStatus) -> Option<ListedRestore> {
+    match (status.is_restore_in_progress(), status.restore_expiry_date()) {
+        (Some(true), _) => Some(ListedRestore::Ongoing),
+        (_, Some(expires)) => timestamp(expires).map(ListedRestore::Copy),
+        (_, None) => None,
+    }
+}
+
+fn timestamp(time: &DateTime) -> Option<Timestamp> {
+    Timestamp::new(time.secs(), time.subsec_nanos().try_into().ok()?).ok()
+}
+
+/// S3 encodes keys as forms do: a space is `+`.
+fn form_decoded(key: &str) -> String {
+    percent_decode_str(&key.replace('+', " ")).decode_utf8_lossy().into_owned()
+}
+
+fn restore_request(days: Option<u32>, tier: Tier) -> Result<RestoreRequest, aws_sdk_s3::error::BuildError> {
+    let tier = match tier {
+        Tier::Bulk => aws_sdk_s3::types::Tier::Bulk,
+        Tier::Standard => aws_sdk_s3::types::Tier::Standard,
+        Tier::Expedited => aws_sdk_s3::types::Tier::Expedited,
+    };
+    let parameters = GlacierJobParameters::builder().tier(tier).build()?;
+    let days = days.map(|days| i32::try_from(days).unwrap_or(i32::MAX));
+    Ok(RestoreRequest::builder().set_days(days).glacier_job_parameters(parameters).build())
+}
+
+/// Keeps the HTTP status of the answer, which tells a restore that began (202) from a copy that stays longer (200).
+#[derive(Debug, Clone, Default)]
+struct HttpStatus(Arc<AtomicU16>);
+
+impl HttpStatus {
+    /// 0 before there is an answer.
+    fn get(&self) -> u16 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Intercept for HttpStatus {
+    fn name(&self) -> &'static str {
+        "HttpStatus"
+    }
+
+    fn read_before_deserialization(
+        &self,
+        context: &BeforeDeserializationInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        self.0.store(context.response().status().as_u16(), Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+/// S3 answers 503 where it has no Expedited capacity. The SDK would repeat the call as it repeats every 503; S3 says to
+/// try again later, and the request says what to do instead.
+#[derive(Debug)]
+struct NoCapacityIsAnAnswer;
+
+impl ClassifyRetry for NoCapacityIsAnAnswer {
+    fn name(&self) -> &'static str {
+        "NoCapacityIsAnAnswer"
+    }
+
+    fn classify_retry(&self, context: &aws_sdk_s3::config::retry::InterceptorContext) -> RetryAction {
+        let error = context.output_or_error().and_then(Result::err).and_then(|error| error.as_operation_error());
+        match error.and_then(|error| error.downcast_ref::<RestoreObjectError>()).and_then(ProvideErrorMetadata::code) {
+            Some("GlacierExpeditedRetrievalNotAvailable") => RetryAction::RetryForbidden,
+            _ => RetryAction::NoActionIndicated,
+        }
+    }
+}
+
+/// The work bucket.
+#[derive(Debug, Clone)]
+pub struct WorkBucket {
+    client: Client,
+    bucket: String,
+}
+
+impl WorkBucket {
+    pub(crate) fn new(config: Builder, bucket: String) -> Self {
+        Self { client: Client::from_conf(config.build()), bucket }
+    }
+}
+
+impl WorkFiles for WorkBucket {
+    async fn put(&self, name: &str, bytes: Vec<u8>) -> Result<(), PortError> {
+        let call = self.client.put_object().bucket(&self.bucket).key(name).content_type("application/json");
+        match call.body(ByteStream::from(bytes)).send().await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(port_error(format!("PutObject of s3://{}/{name}", self.bucket), &error)),
+        }
+    }
+
+    async fn get(&self, name: &str) -> Result<Option<Vec<u8>>, PortError> {
+        let what = || format!("GetObject of s3://{}/{name}", self.bucket);
+        match self.client.get_object().bucket(&self.bucket).key(name).send().await {
+            Ok(output) => match output.body.collect().await {
+                Ok(body) => Ok(Some(body.to_vec())),
+                // The answer broke off.
+                Err(error) => Err(PortError { trouble: Some(Trouble::Unavailable), ..unexpected(what(), error) }),
+            },
+            Err(SdkError::ServiceError(error)) if error.err().is_no_such_key() => Ok(None),
+            Err(error) => Err(port_error(what(), &error)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aws_sdk_s3::types::{ObjectStorageClass, StorageClass};
+
+    #[test]
+    fn a_head_is_passed_on_as_s3_sent_it() {
+        let output = HeadObjectOutput::builder()
+            .storage_class(StorageClass::Glacier)
+            .restore(r#"ongoing-request="true""#)
+            .version_id("v1")
+            .content_length(7)
+            .build();
+        let head = Head {
+            storage_class: Some("GLACIER".to_owned()),
+            archive_status: None,
+            restore: Some(r#"ongoing-request="true""#.to_owned()),
+            version: Some("v1".to_owned()),
+            size: 7,
+        };
+        assert_eq!(read_head(&output), head);
+        let classes = StorageClass::from("A_CLASS_OF_NEXT_YEAR");
+        let output = HeadObjectOutput::builder().storage_class(classes).build();
+        assert_eq!(read_head(&output).storage_class.as_deref(), Some("A_CLASS_OF_NEXT_YEAR"));
+    }
+
+    #[test]
+    fn a_head_that_failed_is_read_from_its_status() {
+        for (status, marker, version_asked, expected) in [
+            (404, false, false, Some(Missing::Key)),
+            (404, false, true, Some(Missing::Version)),
+            (404, true, false, Some(Missing::DeleteMarker)),
+            (405, true, true, Some(Missing::DeleteMarker)),
+            (400, false, true, Some(Missing::Version)),
+            (400, false, false, None),
+            (403, false, false, Some(Missing::Denied)),
+            (405, false, false, None),
+            (412, false, false, None),
+            (503, false, false, None),
+            (0, false, false, None),
+        ] {
+            assert_eq!(missing(status, marker, version_asked), expected, "{status} {marker} {version_asked}");
+        }
+    }
+
+    #[test]
+    fn a_listing_says_class_and_restore() {
+        let listed = |status: Option<RestoreStatus>| {
+            let object = Object::builder().key("a+b%2B%C3%BC").storage_class(ObjectStorageClass::DeepArchive);
+            read_listed(&object.set_restore_status(status).build(), true).unwrap()
+        };
+        let plain = listed(None);
+        assert_eq!((plain.key.as_str(), plain.storage_class.as_str(), plain.restore), ("a b+ü", "DEEP_ARCHIVE", None));
+        let ongoing = RestoreStatus::builder().is_restore_in_progress(true).build();
+        assert_eq!(listed(Some(ongoing)).restore, Some(ListedRestore::Ongoing));
+        let expires = DateTime::from_secs(1_795_824_000);
+        let done = RestoreStatus::builder().is_restore_in_progress(false).restore_expiry_date(expires).build();
+        let copy = ListedRestore::Copy(Timestamp::new(1_795_824_000, 0).unwrap());
+        assert_eq!(listed(Some(done)).restore, Some(copy));
+        let nothing = RestoreStatus::builder().is_restore_in_progress(false).build();
+        assert_eq!(listed(Some(nothing)).restore, None);
+        let raw = Object::builder().key("a+b%20").build();
+        assert_eq!(read_listed(&raw, false).unwrap().key, "a+b%20");
+    }
+
+    #[test]
+    fn a_restore_without_days_sends_none() {
+        assert_eq!(restore_request(None, Tier::Bulk).unwrap().days(), None);
+        let request = restore_request(Some(3), Tier::Expedited).unwrap();
+        assert_eq!(request.days(), Some(3));
+        assert_eq!(request.glacier_job_parameters().unwrap().tier().as_str(), "Expedited");
+    }
+}

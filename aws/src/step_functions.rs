@@ -1,0 +1,67 @@
+//! Step Functions.
+
+use aws_sdk_sfn::Client;
+use serde_json::Value;
+use thaw_core::RestoreId;
+use thaw_steps::ports::{PortError, StartExecutions, StopExecutions};
+
+use crate::error::{answer, port_error};
+
+/// The executions of thaw's state machine.
+#[derive(Debug, Clone)]
+pub struct Executions {
+    client: Client,
+    machine_arn: String,
+}
+
+impl Executions {
+    pub(crate) fn new(client: Client, machine_arn: String) -> Self {
+        Self { client, machine_arn }
+    }
+}
+
+impl StartExecutions for Executions {
+    async fn start(&self, id: &RestoreId, input: &Value) -> Result<(), PortError> {
+        let call = self.client.start_execution().state_machine_arn(&self.machine_arn).name(id.as_str());
+        match call.input(input.to_string()).send().await {
+            Ok(_) => Ok(()),
+            // AWS answers a repeated call with the first one's execution only while that one runs and the input is the
+            // same, byte for byte.
+            Err(error) if answer(&error).is_some_and(|answer| answer.code == "ExecutionAlreadyExists") => Ok(()),
+            Err(error) => Err(port_error(format!("StartExecution of {id}"), &error)),
+        }
+    }
+}
+
+/// `StopExecution` takes at most 32,768 characters of cause (API Reference); nobody reads that many.
+const CAUSE: usize = 1_000;
+
+impl StopExecutions for Executions {
+    async fn stop(&self, id: &RestoreId, cause: &str) -> Result<(), PortError> {
+        let call = self.client.stop_execution().execution_arn(execution_arn(&self.machine_arn, id)).error("Cancelled");
+        match call.cause(cause.chars().take(CAUSE).collect::<String>()).send().await {
+            Ok(_) => Ok(()),
+            Err(error) if answer(&error).is_some_and(|answer| answer.code == "ExecutionDoesNotExist") => Ok(()),
+            Err(error) => Err(port_error(format!("StopExecution of {id}"), &error)),
+        }
+    }
+}
+
+/// `arn:aws:states:R:A:stateMachine:M` has the executions `arn:aws:states:R:A:execution:M:NAME`.
+fn execution_arn(machine_arn: &str, id: &RestoreId) -> String {
+    format!("{}:{id}", machine_arn.replacen(":stateMachine:", ":execution:", 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_executions_arn_follows_from_its_machines() {
+        let id = RestoreId::try_from("2026-11-22_photos_standard_1".to_owned()).unwrap();
+        assert_eq!(
+            execution_arn("arn:aws:states:eu-central-1:111122223333:stateMachine:thaw", &id),
+            "arn:aws:states:eu-central-1:111122223333:execution:thaw:2026-11-22_photos_standard_1"
+        );
+    }
+}

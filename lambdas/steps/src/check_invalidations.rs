@@ -1,0 +1,96 @@
+//! CheckInvalidations: look which invalidations took effect, and publish their objects.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use thaw_core::{Batch, BatchId, Counts, Row, State, sentence};
+use tracing::info;
+
+use crate::ledger::{self, batch_key};
+use crate::looking::seconds_until_next_look;
+use crate::ports::{Ledger, Put, ReadInvalidations, WorkFiles};
+use crate::publishing::settle_batch;
+use crate::{StepError, plan};
+
+/// CloudFront's own waiter asks every 20 seconds.
+const ASK_AGAIN: u64 = 20;
+
+/// What the state hands over.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Input {
+    /// The restore's id.
+    pub restore: String,
+}
+
+/// What the next states decide on.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Output {
+    /// In words.
+    pub says: String,
+    /// Where the objects stand.
+    pub counts: Counts,
+    /// Whether nothing is left to do.
+    pub all_published: bool,
+    /// Seconds until the next look.
+    pub wait_seconds: u64,
+}
+
+/// Looks at every invalidation that this restore's objects wait for.
+pub async fn run(
+    input: Input,
+    cdn: &impl ReadInvalidations,
+    ledger: &impl Ledger,
+    files: &impl WorkFiles,
+    now: Timestamp,
+) -> Result<Output, StepError> {
+    let record = ledger::record(ledger, &plan::restore_id(input.restore)?).await?;
+    let claims = claims(&ledger::rows(ledger, files, &record).await?);
+    let keys: Vec<_> = claims.iter().map(batch_key).collect();
+    for batch in ledger.get_many::<Batch>(&keys).await? {
+        let batch = ask(batch, cdn, ledger).await?;
+        if batch.is_completed() {
+            settle_batch(&batch, ledger, now).await?;
+        }
+    }
+    let rows = ledger::rows(ledger, files, &record).await?;
+    let counts = Counts::of(&rows);
+    let waits_for_edges = rows.iter().any(|row| !row.is_settled() && matches!(row.state, State::Restored { .. }));
+    let output = Output {
+        says: sentence(counts, &[]),
+        counts,
+        all_published: rows.iter().all(Row::is_settled),
+        wait_seconds: if waits_for_edges { ASK_AGAIN } else { seconds_until_next_look(&rows, now) },
+    };
+    info!(restore = %record.id, wait_seconds = output.wait_seconds, "{}", output.says);
+    Ok(output)
+}
+
+fn claims(rows: &[Row]) -> BTreeSet<BatchId> {
+    let claim = |row: &Row| match &row.state {
+        State::Restored { claim, .. } => claim.clone(),
+        State::Planned
+        | State::Available
+        | State::Restoring { .. }
+        | State::Published { .. }
+        | State::Failed { .. }
+        | State::Cancelled { .. } => None,
+    };
+    rows.iter().filter_map(claim).collect()
+}
+
+async fn ask(mut batch: Batch, cdn: &impl ReadInvalidations, ledger: &impl Ledger) -> Result<Batch, StepError> {
+    for index in 0..batch.calls.as_ref().map_or(0, Vec::len) {
+        let Some(call) = batch.calls.as_ref().and_then(|calls| calls.get(index)) else { break };
+        let Some(invalidation) = call.invalidation.clone().filter(|_| !call.completed) else { continue };
+        if !cdn.completed(&call.distribution, &invalidation).await? {
+            continue;
+        }
+        let next = batch.with_call(index, |call| call.completed = true);
+        batch = match ledger.replace(&next).await? {
+            Put::Done => next,
+            Put::Lost(other) => other,
+        };
+    }
+    Ok(batch)
+}

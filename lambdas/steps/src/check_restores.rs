@@ -1,0 +1,119 @@
+//! CheckRestores: look which objects can be read, and say what comes next.
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use thaw_core::{Counts, Event, PublishWhen, Row, State, Status, sentence};
+use tracing::info;
+
+use crate::ledger::{self, apply};
+use crate::looking::{look_at, seconds_until_next_look};
+use crate::ports::{Ledger, PutEvents, ReadArchive, WorkFiles};
+use crate::{IN_FLIGHT, RestoreRecord, StepError, plan};
+
+/// What the state hands over.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Input {
+    /// The restore's id.
+    pub restore: String,
+}
+
+/// What the next states decide on.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Output {
+    /// In words.
+    pub says: String,
+    /// Where the objects stand.
+    pub counts: Counts,
+    /// Whether objects are readable whose paths are not yet known to be clean.
+    pub anything_to_invalidate: bool,
+    /// Whether nothing is left to do.
+    pub all_published: bool,
+    /// Seconds until the next look.
+    pub wait_seconds: u64,
+}
+
+/// Looks at what is being restored.
+pub async fn run(
+    input: Input,
+    archive: &impl ReadArchive,
+    ledger: &impl Ledger,
+    files: &impl WorkFiles,
+    events: &impl PutEvents,
+    now: Timestamp,
+) -> Result<Output, StepError> {
+    let record = ledger::record(ledger, &plan::restore_id(input.restore)?).await?;
+    let rows = ledger::rows(ledger, files, &record).await?;
+    let rows = if record.status == Status::Running {
+        let seen = look_at(rows.clone(), archive, now).await?;
+        let learned: Vec<(Row, Event)> = seen.into_iter().filter_map(|seen| Some((seen.row, seen.event?))).collect();
+        updated(ledger, rows, learned).await?
+    } else {
+        let cancelled = rows.iter().map(|row| (row.clone(), Event::Cancelled { at: now })).collect();
+        updated(ledger, rows, cancelled).await?
+    };
+    if !record.late && is_late(&rows, now) {
+        say_late(&record, &rows, ledger, events).await?;
+    }
+    let counts = Counts::of(&rows);
+    let output = Output {
+        says: sentence(counts, &[]),
+        counts,
+        anything_to_invalidate: rows.iter().any(|row| is_to_publish(row, &rows)),
+        all_published: rows.iter().all(Row::is_settled),
+        wait_seconds: seconds_until_next_look(&rows, now),
+    };
+    info!(restore = %record.id, wait_seconds = output.wait_seconds, "{}", output.says);
+    Ok(output)
+}
+
+/// Whether a readable object is to be published now: at once, or (`together`) when no other is still on its way.
+pub fn is_to_publish(row: &Row, all: &[Row]) -> bool {
+    let readable = matches!(row.state, State::Restored { .. });
+    let on_its_way = |row: &Row| matches!(row.state, State::Planned | State::Restoring { .. });
+    match row.publish.when {
+        PublishWhen::Each => readable,
+        PublishWhen::Together => readable && !all.iter().any(on_its_way),
+        PublishWhen::Never => false,
+    }
+}
+
+async fn updated(ledger: &impl Ledger, mut rows: Vec<Row>, events: Vec<(Row, Event)>) -> Result<Vec<Row>, StepError> {
+    let changed: Vec<Row> = stream::iter(events)
+        .map(|(row, event)| async move { apply(ledger, &row, &event).await })
+        .buffer_unordered(IN_FLIGHT)
+        .try_collect()
+        .await?;
+    for new in changed {
+        if let Some(old) = rows.iter_mut().find(|row| row.object == new.object) {
+            *old = new;
+        }
+    }
+    Ok(rows)
+}
+
+fn is_late(rows: &[Row], now: Timestamp) -> bool {
+    rows.iter().any(|row| match (&row.state, row.kind) {
+        (State::Restoring { since, tier, .. }, Some(kind)) => {
+            kind.window(*tier).is_some_and(|window| now.duration_since(*since).as_secs() > window.typical.as_secs() as i64)
+        }
+        _ => false,
+    })
+}
+
+async fn say_late(
+    record: &RestoreRecord,
+    rows: &[Row],
+    ledger: &impl Ledger,
+    events: &impl PutEvents,
+) -> Result<(), StepError> {
+    let says = format!("S3 takes longer than it typically does. {}", sentence(Counts::of(rows), &[]));
+    let detail = json!({
+        "schema_version": 1, "id": record.id, "bucket": record.request.bucket, "tier": record.request.tier,
+        "counts": Counts::of(rows), "says": says, "notify": record.request.notify,
+    });
+    events.put_event("Restore Late", &detail).await?;
+    ledger::change(ledger, record.clone(), |record| record.late = true).await?;
+    Ok(())
+}

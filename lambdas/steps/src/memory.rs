@@ -1,0 +1,219 @@
+//! The ledger, the work bucket, the executions and the bus in memory: the steps can be run, and watched, without AWS.
+//!
+//! They keep what AWS promises and nothing more: conditional writes, strongly consistent reads, names that are taken
+//! only once. Items are kept as JSON, so that what a step reads is what it could have written. Each call lets other
+//! futures run first, so that steps that run at once do meet in between.
+
+use std::cell::RefCell;
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::task::Poll;
+
+use serde_json::Value;
+use thaw_core::{ObjectId, RestoreId, Row, Status};
+
+use crate::RestoreRecord;
+use crate::ledger::{object_key, version_prefix};
+use crate::ports::{
+    Cursor, Item, ItemKey, Ledger, ListRestores, PortError, Put, PutEvents, StartExecutions, StopExecutions, WorkFiles,
+};
+
+/// The ledger's table and its index.
+#[derive(Debug, Default)]
+pub struct MemoryLedger {
+    items: RefCell<BTreeMap<ItemKey, Value>>,
+}
+
+impl MemoryLedger {
+    /// Every item, in the order of the keys.
+    pub fn items(&self) -> Vec<(ItemKey, Value)> {
+        self.items.borrow().iter().map(|(key, item)| (key.clone(), item.clone())).collect()
+    }
+
+    fn read<T: Item>(&self, key: &ItemKey) -> Result<Option<T>, PortError> {
+        self.items.borrow().get(key).map(|item| parse(key, item)).transpose()
+    }
+
+    fn write<T: Item>(&self, item: &T) -> Result<Put<T>, PortError> {
+        let key = item.key();
+        let json = serde_json::to_value(item).map_err(|error| unexpected(&key, &error))?;
+        self.items.borrow_mut().insert(key, json);
+        Ok(Put::Done)
+    }
+}
+
+impl Ledger for MemoryLedger {
+    async fn get<T: Item>(&self, key: &ItemKey) -> Result<Option<T>, PortError> {
+        others_first().await;
+        self.read(key)
+    }
+
+    async fn get_many<T: Item>(&self, keys: &[ItemKey]) -> Result<Vec<T>, PortError> {
+        others_first().await;
+        keys.iter().filter_map(|key| self.read(key).transpose()).collect()
+    }
+
+    async fn insert<T: Item>(&self, item: &T) -> Result<Put<T>, PortError> {
+        others_first().await;
+        match self.read(&item.key())? {
+            Some(there) => Ok(Put::Lost(there)),
+            None => self.write(item),
+        }
+    }
+
+    async fn replace<T: Item>(&self, item: &T) -> Result<Put<T>, PortError> {
+        others_first().await;
+        match self.read::<T>(&item.key())? {
+            Some(there) if there.revision() + 1 == item.revision() => self.write(item),
+            Some(there) => Ok(Put::Lost(there)),
+            None => Err(unexpected(&item.key(), &"there is no such item to replace")),
+        }
+    }
+
+    async fn rows_of(&self, object: &ObjectId) -> Result<Vec<Row>, PortError> {
+        others_first().await;
+        let (pk, prefix) = (object_key(object), version_prefix(object));
+        let items = self.items.borrow();
+        let from = ItemKey { pk: pk.clone(), sk: prefix.clone() };
+        items
+            .range(from..)
+            .take_while(|(key, _)| key.pk == pk && key.sk.starts_with(&prefix))
+            .map(|(key, item)| parse(key, item))
+            .collect()
+    }
+}
+
+impl ListRestores for MemoryLedger {
+    async fn restores(
+        &self,
+        status: Option<Status>,
+        after: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<(Vec<RestoreRecord>, Option<Cursor>), PortError> {
+        others_first().await;
+        let place = |record: &RestoreRecord| Reverse((record.requested_at, record.id.clone()));
+        let after = after.map(|cursor| Reverse((cursor.requested_at, cursor.id.clone())));
+        let items = self.items.borrow();
+        let mut restores = items
+            .iter()
+            .filter(|(key, _)| key.pk.starts_with("R#"))
+            .map(|(key, item)| parse::<RestoreRecord>(key, item))
+            .collect::<Result<Vec<_>, _>>()?;
+        restores.retain(|record| {
+            status.is_none_or(|status| record.status == status)
+                && after.as_ref().is_none_or(|after| place(record) > *after)
+        });
+        restores.sort_by_key(place);
+        let more = restores.len() > limit;
+        restores.truncate(limit);
+        let last = restores.last().filter(|_| more);
+        let last = last.map(|last| Cursor { requested_at: last.requested_at, id: last.id.clone() });
+        Ok((restores, last))
+    }
+}
+
+fn parse<T: Item>(key: &ItemKey, item: &Value) -> Result<T, PortError> {
+    serde_json::from_value(item.clone()).map_err(|error| unexpected(key, &error))
+}
+
+fn unexpected(key: &ItemKey, says: &impl ToString) -> PortError {
+    PortError { what: format!("item {} {}", key.pk, key.sk), says: says.to_string(), trouble: None }
+}
+
+/// The work bucket.
+#[derive(Debug, Default)]
+pub struct MemoryFiles {
+    files: RefCell<BTreeMap<String, Vec<u8>>>,
+}
+
+impl MemoryFiles {
+    /// The names of all files, in order.
+    pub fn names(&self) -> Vec<String> {
+        self.files.borrow().keys().cloned().collect()
+    }
+}
+
+impl WorkFiles for MemoryFiles {
+    async fn put(&self, name: &str, bytes: Vec<u8>) -> Result<(), PortError> {
+        others_first().await;
+        self.files.borrow_mut().insert(name.to_owned(), bytes);
+        Ok(())
+    }
+
+    async fn get(&self, name: &str) -> Result<Option<Vec<u8>>, PortError> {
+        others_first().await;
+        Ok(self.files.borrow().get(name).cloned())
+    }
+}
+
+/// The state machine's executions: which were started with what, and which were stopped and why. They do not run.
+#[derive(Debug, Default)]
+pub struct MemoryExecutions {
+    started: RefCell<BTreeMap<RestoreId, Value>>,
+    stopped: RefCell<BTreeMap<RestoreId, String>>,
+}
+
+impl MemoryExecutions {
+    /// The executions that were started, with their inputs. A second start of the same name changes nothing.
+    pub fn started(&self) -> BTreeMap<RestoreId, Value> {
+        self.started.borrow().clone()
+    }
+
+    /// The executions that were stopped, with the cause.
+    pub fn stopped(&self) -> BTreeMap<RestoreId, String> {
+        self.stopped.borrow().clone()
+    }
+}
+
+impl StartExecutions for MemoryExecutions {
+    async fn start(&self, id: &RestoreId, input: &Value) -> Result<(), PortError> {
+        others_first().await;
+        self.started.borrow_mut().entry(id.clone()).or_insert_with(|| input.clone());
+        Ok(())
+    }
+}
+
+impl StopExecutions for MemoryExecutions {
+    async fn stop(&self, id: &RestoreId, cause: &str) -> Result<(), PortError> {
+        others_first().await;
+        if self.started.borrow().contains_key(id) {
+            self.stopped.borrow_mut().entry(id.clone()).or_insert_with(|| cause.to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// The event bus: what was put on it, in order.
+#[derive(Debug, Default)]
+pub struct MemoryEvents {
+    events: RefCell<Vec<(String, Value)>>,
+}
+
+impl MemoryEvents {
+    /// Every event: its detail-type and its detail.
+    pub fn events(&self) -> Vec<(String, Value)> {
+        self.events.borrow().clone()
+    }
+}
+
+impl PutEvents for MemoryEvents {
+    async fn put_event(&self, detail_type: &str, detail: &Value) -> Result<(), PortError> {
+        others_first().await;
+        self.events.borrow_mut().push((detail_type.to_owned(), detail.clone()));
+        Ok(())
+    }
+}
+
+/// Gives every other future a turn, as a call over a network does.
+async fn others_first() {
+    let mut waited = false;
+    std::future::poll_fn(|context| {
+        if waited {
+            return Poll::Ready(());
+        }
+        waited = true;
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}

@@ -1,0 +1,191 @@
+//! What the doors say about one object of a restore.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use thaw_core::{ArchiveKind, Batch, FailureCode, How, Row, State, Tier};
+
+use crate::restore_view::claim;
+
+/// A page of a restore's objects.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ObjectPage {
+    /// In the order of keys and versions within the page.
+    pub objects: Vec<ObjectView>,
+    /// Asks for the next page; absent on the last one. A page of a filtered list may be empty and not be the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
+}
+
+/// One object of a restore.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObjectView {
+    /// The key.
+    pub key: String,
+    /// The version, pinned when it was planned; absent in a bucket without versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version_id: Option<String>,
+    /// Bytes; 0 if S3 did not say.
+    pub size: u64,
+    /// Where it lies; absent if it is not archived or S3 did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<ArchiveKind>,
+    /// Where it stands.
+    pub state: ObjectState,
+    /// Since when.
+    pub since: Timestamp,
+    /// While it is restored: at which tier. Not the one asked for if S3 had no Expedited capacity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tier: Option<Tier>,
+    /// While it is restored: whether somebody else's request is fetching it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub joined: bool,
+    /// When its copy goes away, where there is one and it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copy_expires: Option<Timestamp>,
+    /// Why it is known to be visible.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub how: Option<PublishedHow>,
+    /// The paths that are invalidated for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paths: Vec<String>,
+    /// Why it failed, for programs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<FailureCode>,
+    /// Why it failed, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// Where an object stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ObjectState {
+    /// S3 has not been asked for it yet.
+    Planned,
+    /// It was never archived: there is nothing to do.
+    Available,
+    /// S3 is fetching it.
+    Restoring,
+    /// It can be read.
+    Restored,
+    /// It is visible on the CDN.
+    Published,
+    /// It will not be restored or published by this restore.
+    Failed,
+    /// The restore was cancelled before it was published.
+    Cancelled,
+}
+
+/// Why a published object is known to be visible.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PublishedHow {
+    /// CloudFront completed the invalidation of its paths.
+    Invalidated,
+    /// `only_if_stale` was asked, and nothing stale can be cached.
+    NothingStale,
+    /// No distribution serves it.
+    NoPath,
+    /// It is not the current version, so no viewer gets it under its path.
+    NotCurrent,
+    /// Another restore published this very copy.
+    AlreadyPublished,
+}
+
+impl ObjectState {
+    /// Every state.
+    pub const ALL: [Self; 7] = [
+        Self::Planned,
+        Self::Available,
+        Self::Restoring,
+        Self::Restored,
+        Self::Published,
+        Self::Failed,
+        Self::Cancelled,
+    ];
+
+    /// The state's word.
+    pub(crate) fn of(state: &State) -> Self {
+        match state {
+            State::Planned => Self::Planned,
+            State::Available => Self::Available,
+            State::Restoring { .. } => Self::Restoring,
+            State::Restored { .. } => Self::Restored,
+            State::Published { .. } => Self::Published,
+            State::Failed { .. } => Self::Failed,
+            State::Cancelled { .. } => Self::Cancelled,
+        }
+    }
+
+    /// The word used in the API.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Planned => "planned",
+            Self::Available => "available",
+            Self::Restoring => "restoring",
+            Self::Restored => "restored",
+            Self::Published => "published",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+impl PublishedHow {
+    fn of(how: &How) -> Self {
+        match how {
+            How::Invalidated { .. } => Self::Invalidated,
+            How::NothingStale => Self::NothingStale,
+            How::NoPath => Self::NoPath,
+            How::NotCurrent => Self::NotCurrent,
+            How::AlreadyPublished => Self::AlreadyPublished,
+        }
+    }
+}
+
+impl ObjectView {
+    /// A row, with its paths from the batch that claimed it.
+    pub(crate) fn of(row: &Row, batches: &[Batch]) -> Self {
+        let base = Self {
+            key: row.object.key.clone(),
+            version_id: row.object.version.clone(),
+            size: row.size,
+            kind: row.kind,
+            state: ObjectState::of(&row.state),
+            since: row.planned_at,
+            tier: None,
+            joined: false,
+            copy_expires: None,
+            how: None,
+            paths: paths(row, batches),
+            code: None,
+            message: None,
+        };
+        match &row.state {
+            State::Planned | State::Available => base,
+            State::Restoring { since, tier, joined } => {
+                Self { since: *since, tier: Some(*tier), joined: *joined, ..base }
+            }
+            State::Restored { at, expires, claim: _ } => Self { since: *at, copy_expires: *expires, ..base },
+            State::Published { at, expires, how } => {
+                Self { since: *at, copy_expires: *expires, how: Some(PublishedHow::of(how)), ..base }
+            }
+            State::Failed { at, code, message } => {
+                Self { since: *at, code: Some(*code), message: Some(message.clone()), ..base }
+            }
+            State::Cancelled { at } => Self { since: *at, ..base },
+        }
+    }
+}
+
+/// The paths of an object in the batch that claimed it, of all distributions, each once.
+fn paths(row: &Row, batches: &[Batch]) -> Vec<String> {
+    let Some(batch) = claim(row).and_then(|id| batches.iter().find(|batch| batch.id == *id)) else {
+        return Vec::new();
+    };
+    let own = batch.candidates.iter().filter(|candidate| candidate.object == row.object);
+    let paths: BTreeSet<&String> = own.flat_map(|candidate| candidate.paths.values().flatten()).collect();
+    paths.into_iter().cloned().collect()
+}

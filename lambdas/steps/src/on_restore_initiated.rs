@@ -1,0 +1,128 @@
+//! OnRestoreInitiated: somebody began restores in the bucket. Those that thaw did not begin, it joins.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::{StreamExt, stream};
+use jiff::Timestamp;
+use thaw_core::{
+    Asked, ExpeditedFallback, MAX_KEYS, ObjectId, Publish, Request, RestoreId, S3Event, S3EventKind, State, Tier, hash,
+    read_s3_events,
+};
+use tracing::{info, warn};
+
+use crate::create_restore::begin;
+use crate::ports::{Ledger, StartExecutions, WorkFiles};
+use crate::{IN_FLIGHT, QueueBatch, QueueResponse, Settings, StepError};
+
+/// Joins the foreign restores of a batch of messages: one execution per bucket and batch, never one per object.
+pub async fn run(
+    batch: QueueBatch,
+    ledger: &impl Ledger,
+    files: &impl WorkFiles,
+    executions: &impl StartExecutions,
+    settings: &Settings,
+    now: Timestamp,
+) -> Result<QueueResponse, StepError> {
+    let mut failing = BTreeSet::new();
+    let mut events: Vec<(&str, S3Event)> = Vec::new();
+    for message in &batch.records {
+        match read_s3_events(&message.body) {
+            Ok(read) => events.extend(read.into_iter().map(|event| (message.message_id.as_str(), event))),
+            Err(error) => {
+                warn!(message = %message.message_id, "{error}");
+                failing.insert(message.message_id.as_str());
+            }
+        }
+    }
+    events.retain(|(_, event)| {
+        event.kind == S3EventKind::Initiated && settings.archive_buckets.contains(&event.object.bucket)
+    });
+    let known: Vec<(&str, S3Event, Result<bool, StepError>)> = stream::iter(events)
+        .map(|(message, event)| async move {
+            let known = is_known(&event, ledger).await;
+            (message, event, known)
+        })
+        .buffer_unordered(IN_FLIGHT)
+        .collect()
+        .await;
+
+    // The objects of a bucket, and the messages that told of them.
+    let mut foreign: BTreeMap<String, Foreign> = BTreeMap::new();
+    for (message, event, known) in known {
+        match known {
+            Ok(true) => {}
+            Ok(false) => {
+                let entry = foreign.entry(event.object.bucket.clone()).or_default();
+                entry.objects.insert(event.object);
+                entry.messages.insert(message);
+                entry.first = Some(entry.first.map_or(event.at, |first| first.min(event.at)));
+            }
+            Err(error) => {
+                warn!(message, "{error}");
+                failing.insert(message);
+            }
+        }
+    }
+    for (bucket, foreign) in foreign {
+        if let Err(error) = join(&bucket, &foreign, ledger, files, executions, now).await {
+            warn!("{error}");
+            failing.extend(foreign.messages);
+        }
+    }
+    Ok(QueueResponse::failing(failing))
+}
+
+#[derive(Default)]
+struct Foreign<'a> {
+    objects: BTreeSet<ObjectId>,
+    messages: BTreeSet<&'a str>,
+    first: Option<Timestamp>,
+}
+
+/// Whether a restore of thaw waits for the object, or has dealt with the very restore that the event tells of.
+///
+/// thaw writes its row before it asks S3, so its own restores are always known.
+async fn is_known(event: &S3Event, ledger: &impl Ledger) -> Result<bool, StepError> {
+    let rows = ledger.rows_of(&event.object).await?;
+    Ok(rows.iter().any(|row| match &row.state {
+        State::Planned | State::Restoring { .. } | State::Restored { .. } => true,
+        // Settled by now: known if the event is older, because it came late, or twice.
+        State::Available => event.at <= row.planned_at,
+        State::Published { at, .. } | State::Failed { at, .. } | State::Cancelled { at } => event.at <= *at,
+    }))
+}
+
+async fn join(
+    bucket: &str,
+    foreign: &Foreign<'_>,
+    ledger: &impl Ledger,
+    files: &impl WorkFiles,
+    executions: &impl StartExecutions,
+    now: Timestamp,
+) -> Result<(), StepError> {
+    let objects: Vec<&ObjectId> = foreign.objects.iter().collect();
+    for objects in objects.chunks(MAX_KEYS) {
+        let request = Request {
+            bucket: bucket.to_owned(),
+            keys: objects
+                .iter()
+                .map(|object| Asked { key: object.key.clone(), version_id: object.version.clone() })
+                .collect(),
+            // What others asked for is not known; Bulk is what can take longest.
+            tier: Tier::Bulk,
+            days: None,
+            on_expedited_unavailable: ExpeditedFallback::Standard,
+            max_cost_usd: None,
+            publish: Publish::default(),
+            notify: Vec::new(),
+            join_only: true,
+        };
+        // The same messages make the same restore, however often they come.
+        let begun = foreign.first.unwrap_or(now);
+        let seed = hash(&[&request.hash(), &begun.to_string()]);
+        let id = RestoreId::new(begun, &request, &seed);
+        begin(id.clone(), &request, begun, ledger, files, executions).await?;
+        info!(restore = %id, objects = objects.len(), "joined restores of {} objects in {bucket} that others began", objects.len());
+    }
+    Ok(())
+}

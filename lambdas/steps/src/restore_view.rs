@@ -1,0 +1,245 @@
+//! What the doors say about a restore: made from the ledger's items, never kept.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use thaw_core::{
+    Batch, BatchId, Call, Cost, Counts, Failure, How, Request, RestoreId, Row, Stage, State, Status, Tier,
+};
+
+use crate::RestoreRecord;
+
+/// Seconds after which it is worth asking again about a restore that runs. Restores take hours; a person who looks at a
+/// screen wants to see the last step within a minute.
+pub(crate) const RETRY_RUNNING_SECONDS: u32 = 60;
+
+/// Failures in the view of a restore; the list of its objects has them all.
+const FAILURES_SHOWN: usize = 20;
+
+/// A restore, and where it stands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RestoreView {
+    /// Its id, which is the name of its execution.
+    pub id: RestoreId,
+    /// Whether it runs, and how it ended.
+    pub status: Status,
+    /// What it is doing.
+    pub stage: Stage,
+    /// The bucket the objects are in.
+    pub bucket: String,
+    /// How fast, as asked.
+    pub tier: Tier,
+    /// How many days copies stay. Objects of Intelligent-Tiering have no copy: they come back for good.
+    pub days: u32,
+    /// How many objects are where. Until it is planned, only `total` is known.
+    pub counts: Counts,
+    /// When it was asked for.
+    pub requested_at: Timestamp,
+    /// When the first and the last object are typically readable; absent until it is planned, and if nothing needs to be
+    /// waited for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready_between: Option<[Timestamp; 2]>,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completed_at: Option<Timestamp>,
+    /// What it was estimated to cost; absent until it is planned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Cost>,
+    /// The invalidations that publish its objects.
+    pub invalidations: Vec<InvalidationView>,
+    /// The first 20 objects that failed.
+    pub failures: Vec<Failure>,
+    /// What the requester should know.
+    pub warnings: Vec<String>,
+    /// How it ended, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub says: Option<String>,
+    /// Where to read more.
+    pub links: Links,
+}
+
+/// Where to read more about a restore.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Links {
+    /// The restore.
+    #[serde(rename = "self")]
+    pub this: String,
+    /// Its objects.
+    pub objects: String,
+}
+
+impl Links {
+    fn of(id: &RestoreId) -> Self {
+        Self { this: format!("/v1/restores/{id}"), objects: format!("/v1/restores/{id}/objects") }
+    }
+}
+
+impl RestoreView {
+    /// A restore at the moment it was asked for.
+    pub(crate) fn accepted(id: &RestoreId, asked: &Request, requested_at: Timestamp) -> Self {
+        Self::of(&RestoreRecord::new(id.clone(), asked, requested_at), &[], &[])
+    }
+
+    /// A restore from its rows and from the batches that claimed them.
+    pub(crate) fn of(record: &RestoreRecord, rows: &[Row], batches: &[Batch]) -> Self {
+        let plan = record.plan.as_ref();
+        let (counts, stage) = match plan {
+            Some(_) => {
+                let counts = Counts::of(rows);
+                (counts, counts.stage(record.status))
+            }
+            None => {
+                let cancelled = if record.status == Status::Cancelled { record.asked } else { 0 };
+                let counts = Counts { total: record.asked, cancelled, ..Counts::default() };
+                (counts, Counts::default().stage(record.status))
+            }
+        };
+        Self {
+            id: record.id.clone(),
+            status: record.status,
+            stage,
+            bucket: record.request.bucket.clone(),
+            tier: record.request.tier,
+            days: record.request.copy_days(),
+            counts,
+            requested_at: record.requested_at,
+            ready_between: plan.and_then(|plan| plan.ready_between),
+            completed_at: record.completed_at,
+            cost: plan.map(|plan| plan.cost.clone()),
+            invalidations: invalidations(batches),
+            failures: rows.iter().filter_map(Failure::of).take(FAILURES_SHOWN).collect(),
+            warnings: plan.map(|plan| plan.warnings.clone()).unwrap_or_default(),
+            says: record.says.clone(),
+            links: Links::of(&record.id),
+        }
+    }
+}
+
+/// A row as its restore makes it look: whatever a cancelled restore has left undone is cancelled, also in the moment
+/// before the row itself says so.
+pub(crate) fn shown(record: &RestoreRecord, row: Row) -> Row {
+    if record.status != Status::Cancelled || row.is_settled() {
+        return row;
+    }
+    Row { state: State::Cancelled { at: record.completed_at.unwrap_or(record.requested_at) }, ..row }
+}
+
+/// The batches that claimed these rows.
+pub(crate) fn claims<'a>(rows: impl IntoIterator<Item = &'a Row>) -> BTreeSet<&'a BatchId> {
+    rows.into_iter().filter_map(claim).collect()
+}
+
+pub(crate) fn claim(row: &Row) -> Option<&BatchId> {
+    match &row.state {
+        State::Restored { claim, .. } => claim.as_ref(),
+        State::Published { how: How::Invalidated { batch }, .. } => Some(batch),
+        State::Published {
+            how: How::NothingStale | How::NoPath | How::NotCurrent | How::AlreadyPublished, ..
+        }
+        | State::Planned
+        | State::Available
+        | State::Restoring { .. }
+        | State::Failed { .. }
+        | State::Cancelled { .. } => None,
+    }
+}
+
+/// A CloudFront invalidation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InvalidationView {
+    /// CloudFront's id for it; absent until CloudFront has taken it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// The distribution's id.
+    pub distribution: String,
+    /// Where it stands.
+    pub status: InvalidationStatus,
+    /// How many paths it has. Other restores of the same objects share it.
+    pub paths: u64,
+}
+
+/// Where an invalidation stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InvalidationStatus {
+    /// CloudFront has not taken it yet.
+    Pending,
+    /// CloudFront is telling its edges.
+    InProgress,
+    /// It took effect everywhere.
+    Completed,
+    /// CloudFront will not take it.
+    Refused,
+}
+
+fn invalidations(batches: &[Batch]) -> Vec<InvalidationView> {
+    let view = |call: &Call| InvalidationView {
+        id: call.invalidation.clone(),
+        distribution: call.distribution.clone(),
+        status: match call {
+            Call { refused: Some(_), .. } => InvalidationStatus::Refused,
+            Call { completed: true, .. } => InvalidationStatus::Completed,
+            Call { invalidation: Some(_), .. } => InvalidationStatus::InProgress,
+            Call { invalidation: None, .. } => InvalidationStatus::Pending,
+        },
+        paths: call.items.len() as u64,
+    };
+    batches.iter().filter_map(|batch| batch.calls.as_ref()).flatten().map(view).collect()
+}
+
+/// A restore in a list.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RestoreSummary {
+    /// Its id.
+    pub id: RestoreId,
+    /// Whether it runs, and how it ended.
+    pub status: Status,
+    /// The bucket the objects are in.
+    pub bucket: String,
+    /// How fast, as asked.
+    pub tier: Tier,
+    /// How many objects were asked for.
+    pub objects: u64,
+    /// When it was asked for.
+    pub requested_at: Timestamp,
+    /// When the first and the last object are typically readable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready_between: Option<[Timestamp; 2]>,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completed_at: Option<Timestamp>,
+    /// How it ended, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub says: Option<String>,
+    /// Where to read more.
+    pub links: Links,
+}
+
+impl RestoreSummary {
+    /// What the restore's own item knows.
+    pub(crate) fn of(record: RestoreRecord) -> Self {
+        Self {
+            links: Links::of(&record.id),
+            id: record.id,
+            status: record.status,
+            tier: record.request.tier,
+            bucket: record.request.bucket,
+            objects: record.asked,
+            requested_at: record.requested_at,
+            ready_between: record.plan.and_then(|plan| plan.ready_between),
+            completed_at: record.completed_at,
+            says: record.says,
+        }
+    }
+}
+
+/// A page of restores.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RestorePage {
+    /// Newest first.
+    pub restores: Vec<RestoreSummary>,
+    /// Asks for the next page; absent on the last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
+}

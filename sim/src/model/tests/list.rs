@@ -1,0 +1,86 @@
+use super::*;
+
+fn list(sim: &mut Sim, request: &ListRequest) -> (Vec<String>, Vec<String>, Option<String>) {
+    let page = sim.list_objects(request, start()).expect("the bucket is there");
+    (page.objects.into_iter().map(|listed| listed.key).collect(), page.common_prefixes, page.next)
+}
+
+fn filled(keys: &[&str]) -> Sim {
+    let mut sim = Sim::default();
+    sim.create_bucket("b", false);
+    for key in keys {
+        sim.put_object(PutRequest::new("b", key, StorageClass::Glacier, ""), start()).expect("the bucket is there");
+    }
+    sim
+}
+
+fn ask(prefix: &str) -> ListRequest {
+    ListRequest { bucket: "b".to_owned(), prefix: prefix.to_owned(), ..ListRequest::default() }
+}
+
+#[test]
+fn keys_come_in_byte_order_a_page_at_a_time() {
+    let mut sim = filled(&["b", "a/2", "ä", "a/1", "B", "a/3"]);
+    let mut request = ListRequest { max_keys: Some(2), ..ask("") };
+    let mut seen = Vec::new();
+    loop {
+        let (keys, _, next) = list(&mut sim, &request);
+        seen.extend(keys);
+        if next.is_none() {
+            break;
+        }
+        request.continuation_token = next;
+    }
+    assert_eq!(seen, ["B", "a/1", "a/2", "a/3", "b", "ä"]);
+    assert_eq!(sim.calls("ListObjectsV2"), 3);
+}
+
+#[test]
+fn a_page_holds_a_thousand_keys_whatever_is_asked() {
+    let keys: Vec<String> = (0..1_001).map(|n| format!("{n:04}")).collect();
+    let mut sim = filled(&keys.iter().map(String::as_str).collect::<Vec<_>>());
+    let (page, _, next) = list(&mut sim, &ListRequest { max_keys: Some(5_000), ..ask("") });
+    assert_eq!((page.len(), next.is_some()), (1_000, true));
+}
+
+#[test]
+fn prefix_and_start_after_narrow_the_page() {
+    let mut sim = filled(&["a/1", "a/2", "a/3", "b/1"]);
+    let (keys, ..) = list(&mut sim, &ListRequest { start_after: Some("a/1".to_owned()), ..ask("a/") });
+    assert_eq!(keys, ["a/2", "a/3"]);
+    let (keys, ..) = list(&mut sim, &ListRequest { start_after: Some("A".to_owned()), ..ask("a/") });
+    assert_eq!(keys, ["a/1", "a/2", "a/3"]);
+}
+
+#[test]
+fn a_delimiter_rolls_keys_up() {
+    let mut sim = filled(&["a/1", "a/2", "b", "c/1", "c/d/2"]);
+    let mut request = ListRequest { delimiter: Some("/".to_owned()), max_keys: Some(2), ..ask("") };
+    let (keys, prefixes, next) = list(&mut sim, &request);
+    assert_eq!((keys, prefixes), (vec!["b".to_owned()], vec!["a/".to_owned()]));
+    request.continuation_token = next;
+    assert_eq!(list(&mut sim, &request), (vec![], vec!["c/".to_owned()], None));
+}
+
+#[test]
+fn a_wrong_token_is_refused() {
+    let mut sim = filled(&[]);
+    for token in ["xyz", "f", "ff", "é"] {
+        let request = ListRequest { continuation_token: Some(token.to_owned()), ..ask("") };
+        assert_eq!(sim.list_objects(&request, start()).expect_err("it means nothing").code(), "InvalidArgument");
+    }
+}
+
+#[test]
+fn versions_are_listed_the_newest_first_with_markers() {
+    let mut sim = Sim::default();
+    sim.create_bucket("b", true);
+    for _ in 0..2 {
+        sim.put_object(PutRequest::new("b", "k", StorageClass::Glacier, ""), start()).expect("the bucket is there");
+    }
+    sim.delete_object(&ObjectRef::new("b", "k"), start()).expect("the bucket is there");
+    let versions = sim.list_versions("b", "", start()).expect("the bucket is there").versions;
+    let shown: Vec<_> = versions.iter().map(|version| (version.latest, version.head.is_some())).collect();
+    assert_eq!(shown, [(true, false), (false, true), (false, true)]);
+    assert_eq!(list(&mut sim, &ask("")), (vec![], vec![], None));
+}

@@ -1,0 +1,100 @@
+//! CloudFront's API (REST-XML, version 2020-05-31), as far as an invalidation needs it.
+
+use super::cloudfront_xml::{
+    distribution, distribution_config, distribution_list, error, invalidation, invalidation_list, parse_batch,
+};
+use super::{World, control, header, read, reply};
+use crate::cdn::InvalidationRequest;
+use crate::model::Refusal;
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::{Method, Request, Response};
+use std::sync::Arc;
+
+const VERSION: &str = "/2020-05-31/";
+
+/// Answers a request to the API, or to the control endpoint on the same port.
+pub(crate) async fn call(world: Arc<World>, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    let (parts, body) = request.into_parts();
+    let body = read(body).await;
+    let path = parts.uri.path();
+    if let Some(what) = path.strip_prefix("/_sim/") {
+        return control::call(&world, &parts.method, what, &body);
+    }
+    let request_id = format!("{:x}", world.clock.now().as_nanosecond());
+    let answer = path.strip_prefix(VERSION).ok_or_else(unknown).and_then(|path| {
+        let path: Vec<&str> = path.trim_end_matches('/').split('/').collect();
+        answer(&world, &parts.method, &path, parts.uri.query().unwrap_or_default(), &body)
+    });
+    let mut response = match answer {
+        Ok(response) => response,
+        Err(refusal) => reply(refusal.status(), "text/xml", error(&refusal, &request_id)),
+    };
+    header(&mut response, "x-amzn-requestid", &request_id);
+    response
+}
+
+fn answer(
+    world: &World,
+    method: &Method,
+    path: &[&str],
+    query: &str,
+    body: &Bytes,
+) -> Result<Response<Full<Bytes>>, Refusal> {
+    let now = world.clock.now();
+    let mut sim = world.sim();
+    match (method.as_str(), path) {
+        ("GET", ["distribution"]) => {
+            let list = sim.list_distributions()?;
+            Ok(reply(200, "text/xml", distribution_list(&list)))
+        }
+        ("GET", ["distribution", id]) => {
+            let found = sim.get_distribution(id)?;
+            let mut response = reply(200, "text/xml", distribution(found, now));
+            header(&mut response, "etag", &found.etag());
+            Ok(response)
+        }
+        ("GET", ["distribution", id, "config"]) => {
+            let found = sim.get_distribution(id)?;
+            let mut response = reply(200, "text/xml", distribution_config(found));
+            header(&mut response, "etag", &found.etag());
+            Ok(response)
+        }
+        ("POST", ["distribution", id, "invalidation"]) => {
+            let batch = parse_batch(body)?;
+            let request = InvalidationRequest {
+                distribution: (*id).to_owned(),
+                caller_reference: batch.caller_reference,
+                items: batch.items,
+                quantity: batch.quantity,
+            };
+            let made = sim.create_invalidation(&request, now)?;
+            let mut response = reply(201, "text/xml", invalidation(&made, now));
+            let location =
+                format!("https://cloudfront.amazonaws.com{VERSION}distribution/{id}/invalidation/{}", made.id);
+            header(&mut response, "location", &location);
+            Ok(response)
+        }
+        ("GET", ["distribution", id, "invalidation"]) => {
+            let argument = |name: &str| {
+                query
+                    .split('&')
+                    .find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
+                    .filter(|value| !value.is_empty())
+            };
+            let (marker, max) = (argument("Marker"), argument("MaxItems").and_then(|max| max.parse().ok()));
+            let page = sim.list_invalidations(id, marker, max)?;
+            Ok(reply(200, "text/xml", invalidation_list(&page, marker, max, now)))
+        }
+        ("GET", ["distribution", id, "invalidation", invalidation_id]) => {
+            let found = sim.get_invalidation(id, invalidation_id)?;
+            Ok(reply(200, "text/xml", invalidation(&found, now)))
+        }
+        (_, _) => Err(unknown()),
+    }
+}
+
+fn unknown() -> Refusal {
+    Refusal::new("UnknownOperationException", 404, "the simulator does not know this operation of CloudFront")
+}

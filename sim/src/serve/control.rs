@@ -1,0 +1,125 @@
+//! The control endpoint: sets the stage and looks behind it. Only a simulator has one; see `sim/README.md`.
+
+use super::{Queues, World, reply};
+use crate::cdn::DistributionConfig;
+use crate::model::{
+    AccessTier, EventFaults, FaultRule, ObjectRef, Refusal, RetrievalRule, SettingsChange, StorageClass,
+};
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::{Method, Response};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewBucket {
+    name: String,
+    #[serde(default)]
+    versioned: bool,
+    #[serde(default)]
+    hide_missing: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Moved {
+    bucket: String,
+    key: String,
+    #[serde(default)]
+    version: Option<String>,
+    storage_class: StorageClass,
+    #[serde(default)]
+    access_tier: AccessTier,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rules<T> {
+    rules: Vec<T>,
+}
+
+/// Answers `/_sim/<what>`.
+pub(crate) fn call(world: &World, method: &Method, what: &str, body: &Bytes) -> Response<Full<Bytes>> {
+    let answer = match (method.as_str(), what) {
+        ("GET", "state") => Ok(state(world)),
+        ("GET", "clock") => Ok(json!({ "now": world.clock.now(), "scale": world.clock.scale() })),
+        ("POST", _) => change(world, what, body),
+        (_, _) => Err(unknown(what)),
+    };
+    // A change may make an event due.
+    world.changed.notify_one();
+    match answer {
+        Ok(value) => reply(200, "application/json", format!("{value}\n")),
+        Err(refusal) => {
+            let problem = json!({ "code": refusal.code(), "message": refusal.message() });
+            reply(refusal.status(), "application/json", format!("{problem}\n"))
+        }
+    }
+}
+
+fn state(world: &World) -> Value {
+    let mut state = world.sim().snapshot(world.clock.now());
+    state["events"]["delivery"] = world.events.snapshot();
+    state
+}
+
+fn change(world: &World, what: &str, body: &Bytes) -> Result<Value, Refusal> {
+    let now = world.clock.now();
+    let mut sim = world.sim();
+    match what {
+        "buckets" => {
+            let bucket: NewBucket = parse(body)?;
+            sim.create_bucket(&bucket.name, bucket.versioned);
+            sim.hide_missing_keys(&bucket.name, bucket.hide_missing)?;
+            Ok(json!({ "name": bucket.name, "versioned": bucket.versioned }))
+        }
+        "distributions" => {
+            let config: DistributionConfig = parse(body)?;
+            let id = sim.put_distribution(config, now)?;
+            let distribution = sim.distribution(&id)?;
+            Ok(json!({ "id": id, "domain_name": distribution.domain_name(), "config": distribution.config() }))
+        }
+        "objects" => {
+            let moved: Moved = parse(body)?;
+            let object = ObjectRef::version(&moved.bucket, &moved.key, moved.version.as_deref());
+            sim.transition(&object, moved.storage_class, moved.access_tier)?;
+            Ok(json!({}))
+        }
+        "faults" => {
+            let faults: Rules<FaultRule> = parse(body)?;
+            sim.set_faults(faults.rules);
+            Ok(json!({}))
+        }
+        "retrievals" => {
+            let retrievals: Rules<RetrievalRule> = parse(body)?;
+            sim.set_retrieval_rules(retrievals.rules);
+            Ok(json!({}))
+        }
+        "events" => {
+            let faults: EventFaults = parse(body)?;
+            sim.set_event_faults(faults);
+            Ok(json!({}))
+        }
+        "settings" => {
+            let settings: SettingsChange = parse(body)?;
+            sim.change_settings(&settings);
+            Ok(json!(sim.settings()))
+        }
+        "queues" => {
+            let queues: Queues = parse(body)?;
+            world.events.set_queues(queues);
+            Ok(json!({}))
+        }
+        _ => Err(unknown(what)),
+    }
+}
+
+fn parse<T: DeserializeOwned>(body: &Bytes) -> Result<T, Refusal> {
+    serde_json::from_slice(body).map_err(|error| Refusal::new("BadRequest", 400, error.to_string()))
+}
+
+fn unknown(what: &str) -> Refusal {
+    Refusal::new("NotFound", 404, format!("there is no /_sim/{what}"))
+}

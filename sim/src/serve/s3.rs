@@ -1,0 +1,419 @@
+//! S3's operations: what a request asks of the model, and how its answer looks on the wire.
+
+use super::World;
+use super::s3_door::Note;
+use crate::model::{
+    AccessTier, Content, Head, ListRequest, Listed, ListedVersion, ObjectRef, PutRequest, Refusal, RestoreRequest,
+    RestoreState, StorageClass,
+};
+use async_trait::async_trait;
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use jiff::Timestamp;
+use s3s::dto::*;
+use s3s::{Body, S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+/// User metadata that puts an Intelligent-Tiering object into an archive tier; S3 has no call for that.
+const TIER_METADATA: &str = "thaw-sim-access-tier";
+/// User metadata that makes an object claim a size which its bytes have not.
+const SIZE_METADATA: &str = "thaw-sim-size";
+
+/// S3's operations over the model.
+pub(super) struct Wire {
+    world: Arc<World>,
+}
+
+impl Wire {
+    pub(super) fn new(world: Arc<World>) -> Self {
+        Self { world }
+    }
+}
+
+/// The model's verdict goes to the door through the note; s3s only learns that it was an error.
+fn told<T, I>(request: &S3Request<I>, result: Result<T, Refusal>) -> S3Result<T> {
+    result.map_err(|refusal| {
+        if let Some(note) = request.extensions.get::<Note>() {
+            note.refuse(refusal);
+        }
+        S3Error::new(S3ErrorCode::InternalError)
+    })
+}
+
+fn ok<T>(output: T) -> S3Result<S3Response<T>> {
+    Ok(S3Response::new(output))
+}
+
+#[async_trait]
+impl S3 for Wire {
+    async fn create_bucket(&self, req: S3Request<CreateBucketInput>) -> S3Result<S3Response<CreateBucketOutput>> {
+        let mut sim = self.world.sim();
+        if sim.bucket_versioning(&req.input.bucket).is_err() {
+            sim.create_bucket(&req.input.bucket, false);
+        }
+        ok(CreateBucketOutput { location: Some(format!("/{}", req.input.bucket)), ..Default::default() })
+    }
+
+    async fn delete_bucket(&self, req: S3Request<DeleteBucketInput>) -> S3Result<S3Response<DeleteBucketOutput>> {
+        told(&req, self.world.sim().delete_bucket(&req.input.bucket))?;
+        ok(DeleteBucketOutput::default())
+    }
+
+    async fn head_bucket(&self, req: S3Request<HeadBucketInput>) -> S3Result<S3Response<HeadBucketOutput>> {
+        let sim = self.world.sim();
+        told(&req, sim.bucket_versioning(&req.input.bucket))?;
+        ok(HeadBucketOutput { bucket_region: Some(sim.settings().region.clone()), ..Default::default() })
+    }
+
+    async fn list_buckets(&self, _: S3Request<ListBucketsInput>) -> S3Result<S3Response<ListBucketsOutput>> {
+        let sim = self.world.sim();
+        let bucket = |name: &str| Bucket {
+            name: Some(name.to_owned()),
+            creation_date: Some(SystemTime::UNIX_EPOCH.into()),
+            ..Default::default()
+        };
+        ok(ListBucketsOutput { buckets: Some(sim.bucket_names().map(bucket).collect()), ..Default::default() })
+    }
+
+    async fn get_bucket_location(
+        &self,
+        req: S3Request<GetBucketLocationInput>,
+    ) -> S3Result<S3Response<GetBucketLocationOutput>> {
+        let sim = self.world.sim();
+        told(&req, sim.bucket_versioning(&req.input.bucket))?;
+        // The oldest Region goes without a name here.
+        let region = Some(sim.settings().region.clone()).filter(|region| region != "us-east-1");
+        ok(GetBucketLocationOutput { location_constraint: region.map(Into::into) })
+    }
+
+    async fn get_bucket_versioning(
+        &self,
+        req: S3Request<GetBucketVersioningInput>,
+    ) -> S3Result<S3Response<GetBucketVersioningOutput>> {
+        let versioned = told(&req, self.world.sim().bucket_versioning(&req.input.bucket))?;
+        let status = versioned.then(|| BucketVersioningStatus::from_static(BucketVersioningStatus::ENABLED));
+        ok(GetBucketVersioningOutput { status, ..Default::default() })
+    }
+
+    async fn put_bucket_versioning(
+        &self,
+        req: S3Request<PutBucketVersioningInput>,
+    ) -> S3Result<S3Response<PutBucketVersioningOutput>> {
+        let mut sim = self.world.sim();
+        told(&req, sim.bucket_versioning(&req.input.bucket))?;
+        let status = req.input.versioning_configuration.status.as_ref();
+        sim.create_bucket(&req.input.bucket, status.is_some_and(|status| status.as_str() == "Enabled"));
+        ok(PutBucketVersioningOutput::default())
+    }
+
+    async fn put_object(&self, mut req: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
+        let body = collect(req.input.body.take()).await?;
+        let put = told(&req, to_put(&req.input, body))?;
+        let must_be_new = matches!(req.input.if_none_match, Some(ETagCondition::Any));
+        let now = self.world.clock.now();
+        let mut sim = self.world.sim();
+        if must_be_new && sim.look(&ObjectRef::new(&put.bucket, &put.key), now).is_ok() {
+            let message = "At least one of the pre-conditions you specified did not hold";
+            told(&req, Err(Refusal::new("PreconditionFailed", 412, message)))?;
+        }
+        let stored = told(&req, sim.put_object(put, now))?;
+        let e_tag = Some(ETag::Strong(stored.etag));
+        ok(PutObjectOutput { e_tag, version_id: stored.version, ..Default::default() })
+    }
+
+    async fn head_object(&self, req: S3Request<HeadObjectInput>) -> S3Result<S3Response<HeadObjectOutput>> {
+        let object = ObjectRef::version(&req.input.bucket, &req.input.key, req.input.version_id.as_deref());
+        let head = told(&req, self.world.sim().head_object(&object, self.world.clock.now()))?;
+        ok(HeadObjectOutput {
+            accept_ranges: Some("bytes".to_owned()),
+            archive_status: head.archive_status.map(|tier| ArchiveStatus::from(tier.as_str().to_owned())),
+            cache_control: head.content.cache_control.clone(),
+            content_length: Some(size(head.size)),
+            content_type: Some(content_type(&head)),
+            e_tag: Some(ETag::Strong(head.etag.clone())),
+            last_modified: Some(time(head.last_modified)),
+            metadata: Some(metadata(&head)),
+            restore: restore(head.restore),
+            storage_class: class(head.class),
+            version_id: head.version,
+            ..Default::default()
+        })
+    }
+
+    async fn get_object(&self, req: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
+        let object = ObjectRef::version(&req.input.bucket, &req.input.key, req.input.version_id.as_deref());
+        let head = told(&req, self.world.sim().get_object(&object, self.world.clock.now()))?;
+        let whole = head.content.body.clone();
+        let (body, content_range) = match &req.input.range {
+            None => (whole, None),
+            Some(range) => {
+                let length = whole.len() as u64;
+                let unsatisfiable = || Refusal::new("InvalidRange", 416, "The requested range is not satisfiable");
+                let part = told(&req, range.check(length).map_err(|_| unsatisfiable()))?;
+                let shown = format!("bytes {}-{}/{length}", part.start, part.end.saturating_sub(1));
+                // Both ends are within a body that is in memory, so they fit.
+                (whole.slice(part.start as usize..part.end as usize), Some(shown))
+            }
+        };
+        let partial = content_range.is_some();
+        let output = GetObjectOutput {
+            accept_ranges: Some("bytes".to_owned()),
+            content_length: Some(size(body.len() as u64)),
+            body: Some(StreamingBlob::from(Body::from(body))),
+            cache_control: head.content.cache_control.clone(),
+            content_range,
+            content_type: Some(content_type(&head)),
+            e_tag: Some(ETag::Strong(head.etag.clone())),
+            last_modified: Some(time(head.last_modified)),
+            metadata: Some(metadata(&head)),
+            restore: restore(head.restore),
+            storage_class: class(head.class),
+            version_id: head.version,
+            ..Default::default()
+        };
+        if let (true, Some(note)) = (partial, req.extensions.get::<Note>()) {
+            note.status(206);
+        }
+        ok(output)
+    }
+
+    async fn delete_object(&self, req: S3Request<DeleteObjectInput>) -> S3Result<S3Response<DeleteObjectOutput>> {
+        let object = ObjectRef::version(&req.input.bucket, &req.input.key, req.input.version_id.as_deref());
+        let deleted = told(&req, self.world.sim().delete_object(&object, self.world.clock.now()))?;
+        let delete_marker = Some(deleted.marker).filter(|marker| *marker);
+        ok(DeleteObjectOutput { delete_marker, version_id: deleted.version, ..Default::default() })
+    }
+
+    async fn delete_objects(&self, req: S3Request<DeleteObjectsInput>) -> S3Result<S3Response<DeleteObjectsOutput>> {
+        let now = self.world.clock.now();
+        let mut sim = self.world.sim();
+        let (mut deleted, mut errors) = (Vec::new(), Vec::new());
+        for one in &req.input.delete.objects {
+            let object = ObjectRef::version(&req.input.bucket, &one.key, one.version_id.as_deref());
+            match sim.delete_object(&object, now) {
+                Ok(done) => deleted.push(DeletedObject {
+                    delete_marker: Some(done.marker).filter(|marker| *marker),
+                    delete_marker_version_id: done.version.filter(|_| done.marker),
+                    key: Some(one.key.clone()),
+                    version_id: one.version_id.clone(),
+                }),
+                Err(refusal) => errors.push(Error {
+                    code: Some(refusal.code().to_owned()),
+                    key: Some(one.key.clone()),
+                    message: Some(refusal.message().to_owned()),
+                    version_id: one.version_id.clone(),
+                }),
+            }
+        }
+        ok(DeleteObjectsOutput { deleted: Some(deleted), errors: Some(errors), ..Default::default() })
+    }
+
+    async fn restore_object(&self, req: S3Request<RestoreObjectInput>) -> S3Result<S3Response<RestoreObjectOutput>> {
+        let input = &req.input;
+        let body = input.restore_request.as_ref();
+        let tier = body.and_then(|body| match &body.glacier_job_parameters {
+            Some(parameters) => Some(parameters.tier.clone()),
+            None => body.tier.clone(),
+        });
+        let tier = told(&req, tier.map(|tier| tier.as_str().parse()).transpose())?;
+        let request = RestoreRequest {
+            object: ObjectRef::version(&input.bucket, &input.key, input.version_id.as_deref()),
+            // Days below zero are as wrong as none at all, and the model says so.
+            days: body.and_then(|body| body.days).map(|days| u32::try_from(days).unwrap_or_default()),
+            tier,
+        };
+        let answer = self.world.sim().restore_object(&request, self.world.clock.now());
+        // A scripted fault may have come after the effect, so there may be an event either way.
+        self.world.changed.notify_one();
+        let answer = told(&req, answer)?;
+        if let Some(note) = req.extensions.get::<Note>() {
+            note.status(answer.status());
+        }
+        ok(RestoreObjectOutput::default())
+    }
+
+    async fn list_objects_v2(&self, req: S3Request<ListObjectsV2Input>) -> S3Result<S3Response<ListObjectsV2Output>> {
+        let input = &req.input;
+        let request = ListRequest {
+            bucket: input.bucket.clone(),
+            prefix: input.prefix.clone().unwrap_or_default(),
+            start_after: input.start_after.clone(),
+            continuation_token: input.continuation_token.clone(),
+            max_keys: input.max_keys.map(|max| usize::try_from(max).unwrap_or_default()),
+            delimiter: input.delimiter.clone(),
+        };
+        let page = told(&req, self.world.sim().list_objects(&request, self.world.clock.now()))?;
+        let asked = input.optional_object_attributes.iter().flatten();
+        let with_status = asked.into_iter().any(|one| one.as_str() == OptionalObjectAttributes::RESTORE_STATUS);
+        let encode = Encoding::asked(input.encoding_type.as_ref());
+        let count = page.objects.len() + page.common_prefixes.len();
+        let prefixes = page.common_prefixes.iter().map(|prefix| CommonPrefix { prefix: Some(encode.text(prefix)) });
+        ok(ListObjectsV2Output {
+            name: Some(request.bucket),
+            prefix: Some(encode.text(&request.prefix)),
+            delimiter: request.delimiter.as_deref().map(|delimiter| encode.text(delimiter)),
+            start_after: request.start_after.as_deref().map(|after| encode.text(after)),
+            continuation_token: request.continuation_token,
+            encoding_type: input.encoding_type.clone(),
+            max_keys: Some(i32::try_from(request.max_keys.unwrap_or(1_000)).unwrap_or(1_000).min(1_000)),
+            key_count: i32::try_from(count).ok(),
+            is_truncated: Some(page.next.is_some()),
+            next_continuation_token: page.next,
+            common_prefixes: Some(prefixes.collect()),
+            contents: Some(page.objects.iter().map(|listed| encode.object(listed, with_status)).collect()),
+            ..Default::default()
+        })
+    }
+
+    async fn list_object_versions(
+        &self,
+        req: S3Request<ListObjectVersionsInput>,
+    ) -> S3Result<S3Response<ListObjectVersionsOutput>> {
+        let input = &req.input;
+        let prefix = input.prefix.clone().unwrap_or_default();
+        let page = self.world.sim().list_versions(&input.bucket, &prefix, self.world.clock.now());
+        let page = told(&req, page)?;
+        let encode = Encoding::asked(input.encoding_type.as_ref());
+        let (versions, markers): (Vec<_>, Vec<_>) = page.versions.iter().partition(|version| version.head.is_some());
+        ok(ListObjectVersionsOutput {
+            name: Some(input.bucket.clone()),
+            prefix: Some(encode.text(&prefix)),
+            encoding_type: input.encoding_type.clone(),
+            is_truncated: Some(false),
+            versions: Some(versions.into_iter().filter_map(|version| encode.version(version)).collect()),
+            delete_markers: Some(markers.into_iter().map(|marker| encode.marker(marker)).collect()),
+            ..Default::default()
+        })
+    }
+}
+
+/// Listings encode keys only for clients that ask for it.
+struct Encoding(bool);
+
+impl Encoding {
+    fn asked(asked: Option<&EncodingType>) -> Self {
+        Self(asked.is_some_and(|asked| asked.as_str() == EncodingType::URL))
+    }
+
+    fn text(&self, text: &str) -> String {
+        if !self.0 {
+            return text.to_owned();
+        }
+        let encode = |byte: u8| match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'/' | b'*' => char::from(byte).to_string(),
+            b' ' => "+".to_owned(),
+            _ => format!("%{byte:02X}"),
+        };
+        text.bytes().map(encode).collect()
+    }
+
+    fn object(&self, listed: &Listed, with_status: bool) -> Object {
+        let head = &listed.head;
+        Object {
+            key: Some(self.text(&listed.key)),
+            e_tag: Some(ETag::Strong(head.etag.clone())),
+            last_modified: Some(time(head.last_modified)),
+            size: Some(size(head.size)),
+            storage_class: Some(ObjectStorageClass::from(head.class.as_str().to_owned())),
+            restore_status: if with_status { restore_status(head.restore) } else { None },
+            ..Default::default()
+        }
+    }
+
+    fn version(&self, version: &ListedVersion) -> Option<ObjectVersion> {
+        let head = version.head.as_ref()?;
+        Some(ObjectVersion {
+            key: Some(self.text(&version.key)),
+            version_id: Some(version.version.clone()),
+            is_latest: Some(version.latest),
+            last_modified: Some(time(version.last_modified)),
+            e_tag: Some(ETag::Strong(head.etag.clone())),
+            size: Some(size(head.size)),
+            storage_class: Some(ObjectVersionStorageClass::from(head.class.as_str().to_owned())),
+            restore_status: restore_status(head.restore),
+            ..Default::default()
+        })
+    }
+
+    fn marker(&self, marker: &ListedVersion) -> DeleteMarkerEntry {
+        DeleteMarkerEntry {
+            key: Some(self.text(&marker.key)),
+            version_id: Some(marker.version.clone()),
+            is_latest: Some(marker.latest),
+            last_modified: Some(time(marker.last_modified)),
+            ..Default::default()
+        }
+    }
+}
+
+async fn collect(body: Option<StreamingBlob>) -> S3Result<Bytes> {
+    let Some(body) = body else { return Ok(Bytes::new()) };
+    let collected = Body::from(body).collect().await.map_err(|_| S3Error::new(S3ErrorCode::IncompleteBody))?;
+    Ok(collected.to_bytes())
+}
+
+fn to_put(input: &PutObjectInput, body: Bytes) -> Result<PutRequest, Refusal> {
+    let class = input.storage_class.as_ref().map(|class| class.as_str().parse::<StorageClass>()).transpose()?;
+    let metadata = input.metadata.clone().unwrap_or_default();
+    let tier = metadata.get(TIER_METADATA).map(|tier| tier.parse::<AccessTier>()).transpose()?;
+    let claimed_size = metadata.get(SIZE_METADATA).and_then(|size| size.parse().ok());
+    Ok(PutRequest {
+        bucket: input.bucket.clone(),
+        key: input.key.clone(),
+        class: class.unwrap_or_default(),
+        tier: tier.unwrap_or_default(),
+        content: Content {
+            body,
+            claimed_size,
+            content_type: input.content_type.clone(),
+            cache_control: input.cache_control.clone(),
+            metadata: metadata.into_iter().collect(),
+        },
+    })
+}
+
+/// `x-amz-restore`, to the letter (API reference, `HeadObject`).
+fn restore(state: RestoreState) -> Option<String> {
+    match state {
+        RestoreState::None => None,
+        RestoreState::Ongoing { .. } => Some("ongoing-request=\"true\"".to_owned()),
+        RestoreState::Copy { expires } => {
+            let date = expires.strftime("%a, %d %b %Y %H:%M:%S GMT");
+            Some(format!("ongoing-request=\"false\", expiry-date=\"{date}\""))
+        }
+    }
+}
+
+fn restore_status(state: RestoreState) -> Option<RestoreStatus> {
+    match state {
+        RestoreState::None => None,
+        RestoreState::Ongoing { .. } => {
+            Some(RestoreStatus { is_restore_in_progress: Some(true), restore_expiry_date: None })
+        }
+        RestoreState::Copy { expires } => {
+            Some(RestoreStatus { is_restore_in_progress: Some(false), restore_expiry_date: Some(time(expires)) })
+        }
+    }
+}
+
+/// S3 leaves the header out for its standard class.
+fn class(class: StorageClass) -> Option<s3s::dto::StorageClass> {
+    (class != StorageClass::Standard).then(|| class.as_str().to_owned().into())
+}
+
+fn content_type(head: &Head) -> String {
+    head.content.content_type.clone().unwrap_or_else(|| "binary/octet-stream".to_owned())
+}
+
+fn metadata(head: &Head) -> Metadata {
+    head.content.metadata.clone().into_iter().collect()
+}
+
+fn size(size: u64) -> i64 {
+    i64::try_from(size).unwrap_or(i64::MAX)
+}
+
+fn time(time: Timestamp) -> s3s::dto::Timestamp {
+    SystemTime::from(time).into()
+}

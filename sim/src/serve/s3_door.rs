@@ -1,0 +1,192 @@
+//! What stands in front of s3s: takes signatures off, and says what s3s has no words for.
+//!
+//! s3s wants to verify a signature if there is one, knows a fixed list of error codes without further elements, and
+//! answers every restore with 200. So the door strips signatures and signed chunks before, and afterwards writes
+//! refusals and the 202 itself. The model's verdict comes back through a [`Note`] in the request's extensions.
+
+use super::s3::Wire;
+use super::{World, header, read};
+use crate::model::Refusal;
+use bytes::{Bytes, BytesMut};
+use hyper::body::Incoming;
+use hyper::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH};
+use hyper::{HeaderMap, Method, Request, Response, StatusCode, Uri};
+use quick_xml::escape::escape;
+use s3s::service::{S3Service, S3ServiceBuilder};
+use s3s::{Body, HttpResponse};
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// What the model said, where s3s cannot carry it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Note(Arc<Mutex<Said>>);
+
+#[derive(Debug, Default)]
+struct Said {
+    refusal: Option<Refusal>,
+    status: Option<u16>,
+}
+
+impl Note {
+    pub(super) fn refuse(&self, refusal: Refusal) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).refusal = Some(refusal);
+    }
+
+    pub(super) fn status(&self, status: u16) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).status = Some(status);
+    }
+
+    fn take(&self) -> Said {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// S3 over HTTP.
+#[derive(Clone)]
+pub(super) struct Door {
+    service: S3Service,
+    requests: Arc<AtomicU64>,
+}
+
+impl fmt::Debug for Door {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Door").finish_non_exhaustive()
+    }
+}
+
+impl Door {
+    pub(super) fn new(world: Arc<World>) -> Self {
+        Self { service: S3ServiceBuilder::new(Wire::new(world)).build(), requests: Arc::default() }
+    }
+
+    pub(super) async fn call(self, request: Request<Incoming>) -> HttpResponse {
+        let is_head = request.method() == Method::HEAD;
+        let (mut parts, body) = request.into_parts();
+        let body = unsign(&mut parts.headers, read(body).await);
+        parts.uri = without_signature(&parts.uri);
+        let note = Note::default();
+        parts.extensions.insert(note.clone());
+        let answer = self.service.call(Request::from_parts(parts, Body::from(body))).await;
+        let request_id = format!("{:016X}", self.requests.fetch_add(1, Ordering::Relaxed));
+        let mut response = match (note.take(), answer) {
+            (Said { refusal: Some(refusal), .. }, _) => refused(&refusal, &request_id, is_head),
+            (Said { status, .. }, Ok(mut response)) => {
+                if let Some(status) = status.and_then(|status| StatusCode::from_u16(status).ok()) {
+                    *response.status_mut() = status;
+                }
+                response
+            }
+            (_, Err(error)) => refused(&Refusal::new("InternalError", 500, format!("{error:?}")), &request_id, is_head),
+        };
+        header(&mut response, "x-amz-request-id", &request_id);
+        header(&mut response, "server", "AmazonS3");
+        response
+    }
+}
+
+/// An error answer. That of a `HEAD` has no body, so its code is lost: clients see the bare status, as on AWS.
+fn refused(refusal: &Refusal, request_id: &str, is_head: bool) -> HttpResponse {
+    let element = |name: &str, text: &str| format!("<{name}>{}</{name}>", escape(text));
+    let class = refusal.storage_class().map(|class| element("StorageClass", class.as_str())).unwrap_or_default();
+    let tier = refusal.access_tier().map(|tier| element("AccessTier", tier.as_str())).unwrap_or_default();
+    let content = [
+        element("Code", refusal.code()),
+        element("Message", refusal.message()),
+        class,
+        tier,
+        element("RequestId", request_id),
+    ];
+    let body = format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error>{}</Error>", content.concat());
+    let body = if is_head { Body::empty() } else { Body::from(body) };
+    let mut response = Response::new(body);
+    *response.status_mut() = StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    header(&mut response, "content-type", "application/xml");
+    response
+}
+
+/// Takes the signature off the headers, and the chunks of `aws-chunked` apart.
+fn unsign(headers: &mut HeaderMap, body: Bytes) -> Bytes {
+    let value = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+    let chunked =
+        value("x-amz-content-sha256").starts_with("STREAMING-") || value("content-encoding").contains("aws-chunked");
+    for name in ["x-amz-content-sha256", "x-amz-decoded-content-length", "x-amz-trailer", "x-amz-security-token"] {
+        headers.remove(name);
+    }
+    headers.remove(AUTHORIZATION);
+    if !chunked {
+        return body;
+    }
+    let encoding = value_without_chunks(headers);
+    headers.remove(CONTENT_ENCODING);
+    if let Some(Ok(encoding)) = encoding.map(|encoding| encoding.parse()) {
+        headers.insert(CONTENT_ENCODING, encoding);
+    }
+    let body = dechunk(&body);
+    headers.insert(CONTENT_LENGTH, body.len().into());
+    body
+}
+
+fn value_without_chunks(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(CONTENT_ENCODING)?.to_str().ok()?;
+    let rest: Vec<&str> = value.split(',').map(str::trim).filter(|one| *one != "aws-chunked").collect();
+    if rest.is_empty() { None } else { Some(rest.join(",")) }
+}
+
+/// Chunks are `<size in hex>[;chunk-signature=…]\r\n<bytes>\r\n`; one of size 0 ends them, trailers follow.
+fn dechunk(body: &[u8]) -> Bytes {
+    let mut content = BytesMut::with_capacity(body.len());
+    let mut rest = body;
+    while let Some(end) = rest.windows(2).position(|pair| pair == b"\r\n") {
+        let size = std::str::from_utf8(&rest[..end]).ok().and_then(|line| line.split(';').next());
+        let size = size.and_then(|size| usize::from_str_radix(size.trim(), 16).ok()).unwrap_or(0);
+        rest = &rest[end + 2..];
+        if size == 0 || size > rest.len() {
+            break;
+        }
+        content.extend_from_slice(&rest[..size]);
+        rest = rest.get(size + 2..).unwrap_or_default();
+    }
+    content.freeze()
+}
+
+/// A presigned URL without its signature.
+fn without_signature(uri: &Uri) -> Uri {
+    let Some(query) = uri.query() else { return uri.clone() };
+    let of_signature = |pair: &&str| pair.to_ascii_lowercase().starts_with("x-amz-");
+    if !query.split('&').any(|pair| of_signature(&pair)) {
+        return uri.clone();
+    }
+    let kept: Vec<&str> = query.split('&').filter(|pair| !of_signature(pair)).collect();
+    let joined = if kept.is_empty() { uri.path().to_owned() } else { format!("{}?{}", uri.path(), kept.join("&")) };
+    joined.parse().unwrap_or_else(|_| uri.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_are_put_together_and_trailers_left_out() {
+        let signed =
+            b"5;chunk-signature=abc\r\nhello\r\n6;chunk-signature=def\r\n world\r\n0;chunk-signature=0\r\n\r\n";
+        assert_eq!(dechunk(signed).as_ref(), b"hello world");
+        let with_trailer = b"3\r\na\r\n\r\n0\r\nx-amz-checksum-crc32:AAAA\r\n\r\n";
+        assert_eq!(dechunk(with_trailer).as_ref(), b"a\r\n");
+        assert_eq!(dechunk(b"0\r\n\r\n").as_ref(), b"");
+    }
+
+    #[test]
+    fn an_encoding_of_the_content_itself_stays() {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_ENCODING, "aws-chunked,gzip".parse().expect("it is a value"));
+        assert_eq!(unsign(&mut headers, Bytes::from_static(b"1\r\na\r\n0\r\n\r\n")).as_ref(), b"a");
+        assert_eq!(headers[CONTENT_ENCODING], "gzip");
+    }
+
+    #[test]
+    fn a_presigned_url_is_as_good_as_an_open_one() {
+        let uri: Uri = "/b/k?versionId=1&X-Amz-Signature=2&X-Amz-Date=3".parse().expect("it is one");
+        assert_eq!(without_signature(&uri), "/b/k?versionId=1");
+    }
+}

@@ -1,0 +1,7 @@
+//! State machine, template and code name the same things in three languages. These tests hold them together.
+
+mod names;
+mod permissions;
+mod stack;
+mod template;
+mod workflow;

@@ -1,0 +1,179 @@
+//! What each role may do, word for word. Who widens a role changes this table too, and says why in the template.
+
+use std::collections::BTreeSet;
+
+use serde_json::json;
+use thaw_steps::Step;
+
+use super::template::{Permission, Template, object, permissions};
+
+const OBJECTS: &str = "arn:aws:s3:::one/* arn:aws:s3:::two/*";
+const BUCKETS: &str = "arn:aws:s3:::one arn:aws:s3:::two";
+const NAMED: &str = "arn:aws:cloudfront::*:distribution/E1 arn:aws:cloudfront::*:distribution/E2";
+const LEDGER: &str = "{Ledger.Arn}";
+const WORK: &str = "{WorkBucket.Arn}/restores/*";
+const REQUEST: &str = "{WorkBucket.Arn}/restores/*/request.json";
+const EXECUTIONS: &str = "arn:aws:states:us-east-1:111122223333:execution:{StateMachine.Name}:*";
+
+/// Actions, separated by spaces, on resources.
+type Allowed = (&'static str, &'static str);
+
+const READ_ARCHIVE: &[Allowed] = &[("s3:GetObject s3:GetObjectVersion", OBJECTS), ("s3:ListBucket", BUCKETS)];
+const READ_DISTRIBUTIONS: &[Allowed] = &[("cloudfront:GetDistributionConfig", NAMED)];
+const CREATE_INVALIDATIONS: &[Allowed] = &[("cloudfront:CreateInvalidation", NAMED)];
+const READ_WORK: &[Allowed] = &[("s3:GetObject", WORK)];
+const PUT_EVENTS: &[Allowed] = &[("events:PutEvents", "arn:aws:events:us-east-1:111122223333:event-bus/default")];
+const USE_LEDGER: &[Allowed] =
+    &[("dynamodb:GetItem dynamodb:BatchGetItem dynamodb:Query dynamodb:PutItem dynamodb:UpdateItem", LEDGER)];
+
+/// Every function with all it may do, its own log aside.
+const FUNCTIONS: [(Step, &[&[Allowed]]); 13] = [
+    (
+        Step::Plan,
+        &[
+            READ_ARCHIVE,
+            READ_DISTRIBUTIONS,
+            READ_WORK,
+            PUT_EVENTS,
+            &[
+                ("s3:PutObject", WORK),
+                ("dynamodb:GetItem dynamodb:Query dynamodb:PutItem dynamodb:UpdateItem", LEDGER),
+            ],
+        ],
+    ),
+    (Step::StartRestores, &[USE_LEDGER, READ_WORK, &[("s3:RestoreObject", OBJECTS)]]),
+    (Step::CheckRestores, &[READ_ARCHIVE, USE_LEDGER, READ_WORK, PUT_EVENTS]),
+    (Step::Invalidate, &[READ_ARCHIVE, READ_DISTRIBUTIONS, CREATE_INVALIDATIONS, USE_LEDGER, READ_WORK]),
+    (Step::CheckInvalidations, &[USE_LEDGER, READ_WORK, &[("cloudfront:GetInvalidation", NAMED)]]),
+    (Step::Report, &[USE_LEDGER, READ_WORK, PUT_EVENTS]),
+    (Step::ReportFailure, &[USE_LEDGER, READ_WORK, PUT_EVENTS]),
+    (
+        Step::CreateRestore,
+        &[&[
+            ("dynamodb:GetItem dynamodb:PutItem dynamodb:UpdateItem", LEDGER),
+            ("s3:PutObject", REQUEST),
+            ("states:StartExecution", "{StateMachine}"),
+        ]],
+    ),
+    (Step::CreatePlan, &[READ_ARCHIVE, READ_DISTRIBUTIONS]),
+    (
+        Step::GetRestores,
+        &[
+            READ_WORK,
+            &[
+                ("dynamodb:GetItem dynamodb:BatchGetItem dynamodb:Query", LEDGER),
+                ("dynamodb:Query", "{Ledger.Arn}/index/restores"),
+            ],
+        ],
+    ),
+    (Step::CancelRestore, &[USE_LEDGER, READ_WORK, &[("states:StopExecution", EXECUTIONS)]]),
+    (
+        Step::OnRestoreCompleted,
+        &[
+            READ_ARCHIVE,
+            READ_DISTRIBUTIONS,
+            CREATE_INVALIDATIONS,
+            USE_LEDGER,
+            &[("sqs:ReceiveMessage sqs:DeleteMessage sqs:GetQueueAttributes", "{RestoreCompletedQueue.Arn}")],
+        ],
+    ),
+    (
+        Step::OnRestoreInitiated,
+        &[&[
+            ("sqs:ReceiveMessage sqs:DeleteMessage sqs:GetQueueAttributes", "{RestoreInitiatedQueue.Arn}"),
+            ("dynamodb:GetItem dynamodb:PutItem dynamodb:Query", LEDGER),
+            ("s3:PutObject", REQUEST),
+            ("states:StartExecution", "{StateMachine}"),
+        ]],
+    ),
+];
+
+/// What may be done to everything, because AWS knows no narrower resource for it. The reasons are in the template.
+const ON_EVERYTHING: [(&str, &str); 9] = [
+    ("ReadDistributions", "cloudfront:ListDistributions"),
+    ("StateMachineRole", "logs:CreateLogDelivery"),
+    ("StateMachineRole", "logs:DeleteLogDelivery"),
+    ("StateMachineRole", "logs:DescribeLogGroups"),
+    ("StateMachineRole", "logs:DescribeResourcePolicies"),
+    ("StateMachineRole", "logs:GetLogDelivery"),
+    ("StateMachineRole", "logs:ListLogDeliveries"),
+    ("StateMachineRole", "logs:PutResourcePolicy"),
+    ("StateMachineRole", "logs:UpdateLogDelivery"),
+];
+
+/// The stack with two distributions named.
+fn with_distributions() -> Template {
+    Template::with(&[("DistributionIds", json!(["E1", "E2"]))])
+}
+
+fn expand(allowed: &[&[Allowed]]) -> BTreeSet<Permission> {
+    let allowed = allowed.iter().flat_map(|group| group.iter());
+    allowed.flat_map(|(actions, on)| actions.split(' ').map(move |action| (action.to_owned(), (*on).to_owned()))).collect()
+}
+
+#[test]
+fn every_function_may_do_exactly_this() {
+    let template = with_distributions();
+    for (step, allowed) in FUNCTIONS {
+        let log = format!("{{{}Logs.Arn}}", step.name());
+        let mut expected = expand(allowed);
+        expected.extend(["logs:CreateLogStream", "logs:PutLogEvents"].map(|action| (action.to_owned(), log.clone())));
+        let found = template.permissions(&format!("{}Role", step.name()));
+        let more: Vec<_> = found.difference(&expected).collect();
+        let less: Vec<_> = expected.difference(&found).collect();
+        assert!(more.is_empty() && less.is_empty(), "{} may also {more:?} and may not {less:?}", step.name());
+    }
+}
+
+#[test]
+fn without_named_distributions_any_may_be_found_and_invalidated() {
+    let template = Template::load();
+    let any = "arn:aws:cloudfront::*:distribution/*";
+    let found = template.permissions("InvalidateRole");
+    let found: BTreeSet<_> = found.iter().filter(|(action, _)| action.starts_with("cloudfront:")).collect();
+    let expected = [
+        ("cloudfront:CreateInvalidation", any),
+        ("cloudfront:GetDistributionConfig", any),
+        ("cloudfront:ListDistributions", "*"),
+    ];
+    assert_eq!(found, expected.map(|(action, on)| (action.to_owned(), on.to_owned())).iter().collect());
+}
+
+#[test]
+fn the_state_machine_may_call_its_seven_functions_and_nothing_else() {
+    let found = Template::load().permissions("StateMachineRole");
+    let called: Vec<_> = found.iter().filter(|(_, on)| on != "*").collect();
+    let seven = Step::ALL[..7].iter().map(|step| format!("{{{}.Arn}}", step.name())).collect::<Vec<_>>().join(" ");
+    assert_eq!(called, [&("lambda:InvokeFunction".to_owned(), seven)]);
+}
+
+#[test]
+fn nothing_may_be_done_to_everything_but_what_aws_cannot_narrow() {
+    let template = Template::load();
+    let roles = template.resources("AWS::IAM::Role").into_iter().flat_map(|(id, role)| {
+        let policies = super::template::list(&role["Policies"]);
+        policies.into_iter().map(move |policy| (id.clone(), policy["PolicyDocument"].clone()))
+    });
+    let shared = template.resources("AWS::IAM::ManagedPolicy");
+    let shared = shared.into_iter().map(|(id, policy)| (id, policy["PolicyDocument"].clone()));
+    let mut broad = BTreeSet::new();
+    for (id, document) in roles.chain(shared) {
+        for (action, on) in permissions(&document) {
+            assert!(!action.contains('*'), "{id} may {action}");
+            if on.split(' ').any(|resource| resource == "*") {
+                broad.insert((id.clone(), action));
+            }
+        }
+    }
+    assert_eq!(broad, ON_EVERYTHING.map(|(id, action)| (id.to_owned(), action.to_owned())).into());
+}
+
+#[test]
+fn every_role_is_taken_by_its_service_alone() {
+    for (id, role) in Template::load().resources("AWS::IAM::Role") {
+        let trust = super::template::list(&role["AssumeRolePolicyDocument"]["Statement"]);
+        let service = if id == "StateMachineRole" { "states.amazonaws.com" } else { "lambda.amazonaws.com" };
+        assert_eq!(trust.len(), 1, "{id}");
+        assert_eq!(object(&trust[0])["Principal"], json!({"Service": service}), "{id}");
+    }
+}

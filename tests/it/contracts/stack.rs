@@ -1,0 +1,205 @@
+//! The shape of the stack: what each function is given, what is public, what is left alone.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+use thaw_steps::Step;
+
+use super::template::{TEXT, Template, list, object, text};
+use super::workflow::Machine;
+
+/// What each function is told, and no more: a name it does not need is a resource it could come to use.
+const ENVIRONMENT: [(Step, &str); 13] = [
+    (Step::Plan, "ARCHIVE_BUCKETS DIRECTORY_INDEX DISTRIBUTION_IDS LEDGER_TABLE WORK_BUCKET"),
+    (Step::StartRestores, "LEDGER_TABLE WORK_BUCKET"),
+    (Step::CheckRestores, "LEDGER_TABLE WORK_BUCKET"),
+    (Step::Invalidate, "DIRECTORY_INDEX DISTRIBUTION_IDS LEDGER_TABLE WORK_BUCKET"),
+    (Step::CheckInvalidations, "LEDGER_TABLE WORK_BUCKET"),
+    (Step::Report, "LEDGER_TABLE WORK_BUCKET"),
+    (Step::ReportFailure, "LEDGER_TABLE WORK_BUCKET"),
+    (Step::CreateRestore, "ARCHIVE_BUCKETS LEDGER_TABLE STATE_MACHINE_ARN WORK_BUCKET"),
+    (Step::CreatePlan, "ARCHIVE_BUCKETS DIRECTORY_INDEX DISTRIBUTION_IDS"),
+    (Step::GetRestores, "LEDGER_TABLE WORK_BUCKET"),
+    (Step::CancelRestore, "LEDGER_TABLE STATE_MACHINE_ARN WORK_BUCKET"),
+    (Step::OnRestoreCompleted, "ARCHIVE_BUCKETS DIRECTORY_INDEX DISTRIBUTION_IDS LEDGER_TABLE"),
+    (Step::OnRestoreInitiated, "ARCHIVE_BUCKETS LEDGER_TABLE STATE_MACHINE_ARN WORK_BUCKET"),
+];
+
+/// The HTTP API: route, function.
+const ROUTES: [(&str, Step); 6] = [
+    ("DELETE /v1/restores/{id}", Step::CancelRestore),
+    ("GET /v1/restores", Step::GetRestores),
+    ("GET /v1/restores/{id}", Step::GetRestores),
+    ("GET /v1/restores/{id}/objects", Step::GetRestores),
+    ("POST /v1/plans", Step::CreatePlan),
+    ("POST /v1/restores", Step::CreateRestore),
+];
+
+/// Kinds of resources the stack is made of. A distribution, a key, a function URL is not among them.
+const TYPES: [&str; 18] = [
+    "AWS::ApiGatewayV2::Api",
+    "AWS::ApiGatewayV2::Integration",
+    "AWS::ApiGatewayV2::Route",
+    "AWS::ApiGatewayV2::Stage",
+    "AWS::CloudWatch::Alarm",
+    "AWS::DynamoDB::Table",
+    "AWS::Events::Rule",
+    "AWS::IAM::ManagedPolicy",
+    "AWS::IAM::Role",
+    "AWS::Lambda::EventSourceMapping",
+    "AWS::Lambda::Function",
+    "AWS::Lambda::Permission",
+    "AWS::Logs::LogGroup",
+    "AWS::S3::Bucket",
+    "AWS::S3::BucketPolicy",
+    "AWS::SNS::Subscription",
+    "AWS::SNS::Topic",
+    "AWS::SNS::TopicPolicy",
+];
+/// The queues, apart only because of the line's length.
+const QUEUE_TYPES: [&str; 3] = ["AWS::SQS::Queue", "AWS::SQS::QueuePolicy", "AWS::StepFunctions::StateMachine"];
+
+#[test]
+fn every_function_knows_exactly_what_it_needs() {
+    let functions = Template::load().resources("AWS::Lambda::Function");
+    for (step, expected) in ENVIRONMENT {
+        let variables: BTreeSet<_> = object(&functions[step.name()]["Environment"]["Variables"]).keys().cloned().collect();
+        assert_eq!(variables, expected.split(' ').map(str::to_owned).collect(), "environment of {}", step.name());
+    }
+}
+
+#[test]
+fn the_same_variable_means_the_same_everywhere() {
+    let mut meanings = BTreeMap::new();
+    for (id, function) in Template::load().resources("AWS::Lambda::Function") {
+        for (name, value) in object(&function["Environment"]["Variables"]) {
+            assert_eq!(meanings.entry(name.clone()).or_insert_with(|| value.clone()), value, "{name} of {id}");
+        }
+    }
+    assert_eq!(meanings["ARCHIVE_BUCKETS"], "one,two");
+    assert_eq!(meanings["STATE_MACHINE_ARN"], "{StateMachine}");
+}
+
+#[test]
+fn every_function_has_a_role_and_a_log_of_its_own() {
+    let template = Template::load();
+    for (id, function) in template.resources("AWS::Lambda::Function") {
+        assert_eq!(text(&function["Role"]), format!("{{{id}Role.Arn}}"));
+        assert_eq!(text(&function["LoggingConfig"]["LogGroup"]), format!("{{{id}Logs}}"));
+        let log = template.resource(&format!("{id}Logs"));
+        assert_eq!(text(&log["LogGroupName"]), format!("/aws/lambda/{}", text(&function["FunctionName"])));
+    }
+}
+
+#[test]
+fn no_log_is_kept_for_ever() {
+    for (id, log) in Template::load().resources("AWS::Logs::LogGroup") {
+        assert_eq!(log["RetentionInDays"], 30, "{id}: the default of LogRetentionDays");
+    }
+}
+
+#[test]
+fn a_task_outlives_the_function_it_calls() {
+    let functions = Template::load().resources("AWS::Lambda::Function");
+    for (name, state) in Machine::load().states_of_type("Task") {
+        let function = functions[&name]["Timeout"].as_u64().expect("a number");
+        assert!(state["TimeoutSeconds"].as_u64() > Some(function), "{name}: the function has {function} s");
+    }
+}
+
+#[test]
+fn every_route_wants_a_signature_and_reaches_its_function() {
+    let template = Template::load();
+    let mut found = BTreeMap::new();
+    for (id, route) in template.resources("AWS::ApiGatewayV2::Route") {
+        assert_eq!(route["AuthorizationType"], "AWS_IAM", "{id} is open");
+        let target = text(&route["Target"]);
+        let integration = target.strip_prefix("integrations/{").and_then(|rest| rest.strip_suffix('}')).expect("its form");
+        found.insert(text(&route["RouteKey"]), text(&template.resource(integration)["IntegrationUri"]));
+    }
+    let expected = ROUTES.map(|(route, step)| (route.to_owned(), format!("{{{}.Arn}}", step.name())));
+    assert_eq!(found, expected.into());
+}
+
+#[test]
+fn the_api_may_call_each_function_only_through_its_routes() {
+    let mut open: BTreeSet<_> = ROUTES.map(|(_, step)| format!("{{{}}}", step.name())).into();
+    for (id, permission) in Template::load().resources("AWS::Lambda::Permission") {
+        let function = text(&permission["FunctionName"]);
+        assert!(open.remove(&function), "{id}: {function} has no route, or a permission already");
+        assert_eq!(permission["Principal"], "apigateway.amazonaws.com", "{id}");
+        let source = text(&permission["SourceArn"]);
+        let allowed = source.strip_prefix("arn:aws:execute-api:us-east-1:111122223333:{Api}/*/").expect("its form");
+        for (route, step) in ROUTES {
+            let own = function == format!("{{{}}}", step.name());
+            assert_eq!(matches(allowed, &route.replacen(" /", "/", 1)), own, "{id}: {allowed}, {route}");
+        }
+    }
+    assert_eq!(open, BTreeSet::new(), "functions with a route that nobody may call");
+}
+
+/// Whether a pattern of IAM, where `*` is anything, matches a text.
+fn matches(pattern: &str, text: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == text,
+        Some((start, rest)) => text
+            .strip_prefix(start)
+            .is_some_and(|tail| (0..=tail.len()).any(|skip| tail.is_char_boundary(skip) && matches(rest, &tail[skip..]))),
+    }
+}
+
+#[test]
+fn a_queue_takes_messages_from_its_rule_only() {
+    let template = Template::load();
+    for kind in ["RestoreCompleted", "RestoreInitiated"] {
+        let queue = format!("{{{kind}Queue.Arn}}");
+        let policy = template.resource(&format!("{kind}QueuePolicy"));
+        let allowed: Vec<_> =
+            list(&policy["PolicyDocument"]["Statement"]).into_iter().filter(|rule| rule["Effect"] == "Allow").collect();
+        assert_eq!(
+            allowed,
+            [json!({
+                "Effect": "Allow",
+                "Principal": {"Service": "events.amazonaws.com"},
+                "Action": "sqs:SendMessage",
+                "Resource": queue,
+                "Condition": {"ArnEquals": {"aws:SourceArn": format!("{{{kind}Rule.Arn}}")}},
+            })]
+        );
+        let rule = template.resource(&format!("{kind}Rule"));
+        assert_eq!(rule["Targets"], json!([{"Id": "Queue", "Arn": queue}]));
+        assert_eq!(rule["EventPattern"]["detail"], json!({"bucket": {"name": ["one", "two"]}}));
+    }
+}
+
+/// Lambda User Guide, "Using Lambda with Amazon SQS": visibility of six times the function's timeout plus the window, at
+/// least five attempts; a batch above ten needs a window.
+#[test]
+fn a_batch_has_the_time_it_needs_before_it_is_seen_again() {
+    let template = Template::load();
+    for (id, source) in template.resources("AWS::Lambda::EventSourceMapping") {
+        let number = |value: &Value| value.as_u64().unwrap_or_else(|| panic!("{id}: not a number: {value}"));
+        let queue = template.resource(text(&source["EventSourceArn"]).trim_matches('{').trim_end_matches(".Arn}"));
+        let function = template.resource(text(&source["FunctionName"]).trim_matches(['{', '}']));
+        let window = number(&source["MaximumBatchingWindowInSeconds"]);
+        assert!(number(&queue["VisibilityTimeout"]) >= 6 * number(&function["Timeout"]) + window, "{id}");
+        assert!(number(&queue["RedrivePolicy"]["maxReceiveCount"]) >= 5, "{id}");
+        assert!(number(&source["BatchSize"]) <= 10 || window >= 1, "{id}");
+        assert_eq!(source["FunctionResponseTypes"], json!(["ReportBatchItemFailures"]), "{id}");
+    }
+}
+
+#[test]
+fn your_buckets_and_distributions_are_left_alone() {
+    let template = Template::load();
+    assert_eq!(template.types(), TYPES.into_iter().chain(QUEUE_TYPES).map(str::to_owned).collect());
+    let buckets = template.resources("AWS::S3::Bucket");
+    assert_eq!(buckets.keys().collect::<Vec<_>>(), ["WorkBucket"]);
+    assert!(buckets["WorkBucket"].get("BucketName").is_none(), "a name of ours could be a bucket of somebody else");
+}
+
+/// CloudFormation takes a template of up to 51,200 bytes in a call; a longer one must be put into a bucket first.
+#[test]
+fn the_template_fits_into_one_call() {
+    assert!(TEXT.len() <= 51_200, "{} bytes", TEXT.len());
+}

@@ -1,0 +1,191 @@
+//! Reads `infra/template.yaml` and works out its functions, so that a test sees what CloudFormation would see.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use saphyr::{LoadableYamlNode, Scalar, Yaml};
+use serde_json::{Map, Value, json};
+
+/// The template as it is written.
+pub const TEXT: &str = include_str!("../../../infra/template.yaml");
+
+/// The template with parameters filled in. What only AWS knows stays a name in braces: `{Ledger.Arn}`.
+#[derive(Debug)]
+pub struct Template {
+    document: Value,
+    parameters: BTreeMap<String, Value>,
+}
+
+/// One thing that a statement allows.
+pub type Permission = (String, String);
+
+impl Template {
+    /// A stack called `thaw` for the archive buckets `one` and `two`, with these parameters besides.
+    pub fn with(parameters: &[(&str, Value)]) -> Self {
+        let yaml = Yaml::load_from_str(TEXT).expect("the template is YAML").remove(0);
+        let mut template = Self { document: plain(&yaml), parameters: BTreeMap::new() };
+        for (name, definition) in object(&template.document["Parameters"]) {
+            template.parameters.insert(name.clone(), definition["Default"].clone());
+        }
+        let given = [("ArchiveBuckets", json!(["one", "two"])), ("DistributionIds", json!([""]))];
+        for (name, value) in given.iter().chain(parameters) {
+            template.parameters.insert((*name).to_owned(), value.clone());
+        }
+        template
+    }
+
+    /// That stack with everything else left to the defaults.
+    pub fn load() -> Self {
+        Self::with(&[])
+    }
+
+    /// The resources of one type, by logical id, each with its properties.
+    pub fn resources(&self, kind: &str) -> BTreeMap<String, Value> {
+        object(&self.document["Resources"])
+            .iter()
+            .filter(|(_, resource)| resource["Type"] == kind)
+            .map(|(id, resource)| (id.clone(), self.evaluate(&resource["Properties"])))
+            .collect()
+    }
+
+    /// The properties of a resource.
+    #[track_caller]
+    pub fn resource(&self, id: &str) -> Value {
+        let resource = &self.document["Resources"][id];
+        assert!(resource.is_object(), "the template has no {id}");
+        self.evaluate(&resource["Properties"])
+    }
+
+    /// Every type of resource in the template.
+    pub fn types(&self) -> BTreeSet<String> {
+        object(&self.document["Resources"]).values().map(|resource| text(&resource["Type"])).collect()
+    }
+
+    /// What a role may do: its own policies and those it shares. Panics at anything but plain permissions.
+    pub fn permissions(&self, role: &str) -> BTreeSet<Permission> {
+        let role = self.resource(role);
+        let own = list(&role["Policies"]).into_iter().map(|policy| policy["PolicyDocument"].clone());
+        let shared = list(&role["ManagedPolicyArns"])
+            .into_iter()
+            .map(|policy| self.resource(text(&policy).trim_matches(['{', '}']))["PolicyDocument"].clone());
+        own.chain(shared).flat_map(|document| permissions(&document)).collect()
+    }
+
+    fn evaluate(&self, value: &Value) -> Value {
+        if let Some(items) = value.as_array() {
+            return items.iter().map(|item| self.evaluate(item)).filter(|item| !item.is_null()).collect();
+        }
+        let Some(members) = value.as_object() else { return value.clone() };
+        if let Some((name, argument)) = members.iter().next().filter(|_| members.len() == 1) {
+            if name == "Ref" {
+                return self.reference(&text(argument));
+            }
+            if let Some(function) = name.strip_prefix("Fn::") {
+                return self.call(function, argument);
+            }
+        }
+        let members = members.iter().map(|(name, value)| (name.clone(), self.evaluate(value)));
+        Value::Object(members.filter(|(_, value)| !value.is_null()).collect())
+    }
+
+    fn reference(&self, name: &str) -> Value {
+        match name {
+            "AWS::NoValue" => Value::Null,
+            "AWS::StackName" => json!("thaw"),
+            "AWS::Region" => json!("us-east-1"),
+            "AWS::AccountId" => json!("111122223333"),
+            _ => self.parameters.get(name).cloned().unwrap_or_else(|| json!(format!("{{{name}}}"))),
+        }
+    }
+
+    fn call(&self, function: &str, argument: &Value) -> Value {
+        if function == "If" {
+            let condition = &self.document["Conditions"][text(&argument[0])];
+            let branch = if self.evaluate(condition) == json!(true) { 1 } else { 2 };
+            return self.evaluate(&argument[branch]);
+        }
+        if function == "Sub" {
+            return self.substitute(argument);
+        }
+        let argument = self.evaluate(argument);
+        match function {
+            "GetAtt" => json!(format!("{{{}}}", text(&argument))),
+            "Equals" => json!(argument[0] == argument[1]),
+            "Not" => json!(argument[0] == json!(false)),
+            "Select" => argument[1][argument[0].as_u64().expect("an index") as usize].clone(),
+            "Split" => text(&argument[1]).split(&text(&argument[0])).collect(),
+            "Join" => json!(list(&argument[1]).iter().map(text).collect::<Vec<_>>().join(&text(&argument[0]))),
+            unknown => panic!("teach this test what Fn::{unknown} does"),
+        }
+    }
+
+    fn substitute(&self, argument: &Value) -> Value {
+        let (pattern, own) = match argument.as_array() {
+            Some(pair) => (text(&pair[0]), self.evaluate(&pair[1])),
+            None => (text(argument), Value::Null),
+        };
+        let mut pieces = pattern.split("${");
+        let mut result = pieces.next().unwrap_or_default().to_owned();
+        for piece in pieces {
+            let (name, rest) = piece.split_once('}').expect("a brace that opens also closes");
+            let value = own.get(name).cloned().unwrap_or_else(|| self.reference(name));
+            result += &text(&value);
+            result += rest;
+        }
+        json!(result)
+    }
+}
+
+/// What a policy document allows, one action on one resource each; several resources stand in one line.
+pub fn permissions(document: &Value) -> Vec<Permission> {
+    let mut found = Vec::new();
+    for statement in list(&document["Statement"]).iter().filter(|statement| statement["Effect"] == "Allow") {
+        assert!(statement.get("NotAction").is_none(), "an exception is no permission: {statement}");
+        assert!(statement.get("NotResource").is_none(), "an exception is no resource: {statement}");
+        let resource = list(&statement["Resource"]).iter().map(text).collect::<Vec<_>>().join(" ");
+        found.extend(list(&statement["Action"]).iter().map(|action| (text(action), resource.clone())));
+    }
+    found
+}
+
+/// A value as a list: CloudFormation and IAM take one where they take many.
+pub fn list(value: &Value) -> Vec<Value> {
+    match value.as_array() {
+        Some(items) => items.clone(),
+        None if value.is_null() => Vec::new(),
+        None => vec![value.clone()],
+    }
+}
+
+/// A value that must be a string.
+#[track_caller]
+pub fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_else(|| panic!("not a string: {value}")).to_owned()
+}
+
+/// A value that must be an object.
+#[track_caller]
+pub fn object(value: &Value) -> &Map<String, Value> {
+    value.as_object().unwrap_or_else(|| panic!("not an object: {value}"))
+}
+
+/// YAML as JSON, with `!Sub x` in its long form, `{"Fn::Sub": x}`.
+fn plain(yaml: &Yaml) -> Value {
+    match yaml {
+        Yaml::Tagged(tag, inner) => {
+            let name = if tag.suffix == "Ref" { "Ref".to_owned() } else { format!("Fn::{}", tag.suffix) };
+            json!({ name: plain(inner) })
+        }
+        Yaml::Mapping(members) => {
+            members.iter().map(|(name, value)| (text(&plain(name)), plain(value))).collect::<Map<_, _>>().into()
+        }
+        Yaml::Sequence(items) => items.iter().map(plain).collect(),
+        Yaml::Value(scalar) => match scalar {
+            Scalar::Null => Value::Null,
+            Scalar::Boolean(value) => json!(value),
+            Scalar::Integer(value) => json!(value),
+            Scalar::FloatingPoint(value) => json!(value.into_inner()),
+            Scalar::String(value) => json!(value),
+        },
+        Yaml::Representation(..) | Yaml::Alias(_) | Yaml::BadValue => panic!("CloudFormation cannot read {yaml:?}"),
+    }
+}
