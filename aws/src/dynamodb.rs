@@ -23,7 +23,7 @@ use jiff::{Timestamp, ToSpan};
 use serde_dynamo::aws_sdk_dynamodb_1::{from_item, to_item};
 use thaw_core::{ObjectId, RestoreId, Row, Status, Trouble};
 use thaw_steps::RestoreRecord;
-use thaw_steps::ports::{Item, ItemKey, Ledger, ListRestores, PortError, Put};
+use thaw_steps::ports::{Cursor, Item, ItemKey, Ledger, ListRestores, PortError, Put};
 
 use crate::error::{port_error, unexpected};
 
@@ -187,14 +187,11 @@ impl ListRestores for LedgerTable {
     async fn restores(
         &self,
         status: Option<Status>,
-        cursor: Option<&str>,
+        after: Option<&Cursor>,
         limit: usize,
-    ) -> Result<(Vec<RestoreRecord>, Option<String>), PortError> {
+    ) -> Result<(Vec<RestoreRecord>, Option<Cursor>), PortError> {
         let what = "Query of the restores";
-        let mut from = match cursor {
-            None => None,
-            Some(cursor) => Some(start_key(cursor).ok_or_else(|| unexpected(what, "this is no cursor of thaw's"))?),
-        };
+        let mut from = after.map(index_key);
         let mut records: Vec<RestoreRecord> = Vec::new();
         for _ in 0..PAGES_PER_CALL {
             let mut call = self
@@ -223,15 +220,17 @@ impl ListRestores for LedgerTable {
             from = output.last_evaluated_key.filter(|key| !key.is_empty());
             if records.len() > limit || (records.len() == limit && from.is_some()) {
                 records.truncate(limit);
-                return Ok((records.clone(), records.last().map(cursor_after)));
+                let last = records.last();
+                let last = last.map(|last| Cursor { requested_at: last.requested_at, id: last.id.clone() });
+                return Ok((records, last));
             }
             if from.is_none() {
                 return Ok((records, None));
             }
         }
         // A rare status: what was found so far, and where to go on.
-        let next = from.as_ref().and_then(cursor_of_key);
-        Ok((records, next))
+        let next = from.as_ref().and_then(cursor).ok_or_else(|| unexpected(what, "a page ends nowhere"))?;
+        Ok((records, Some(next)))
     }
 }
 
@@ -286,26 +285,19 @@ fn sortable(at: Timestamp) -> String {
     format!("{at:.9}")
 }
 
-/// A page ends with a restore; the next one begins after it.
-fn cursor_after(record: &RestoreRecord) -> String {
-    format!("{}_{}", sortable(record.requested_at), record.id)
-}
-
-fn cursor_of_key(key: &Attributes) -> Option<String> {
-    let at = key.get("requested_at")?.as_s().ok()?;
-    let id = key.get("pk")?.as_s().ok()?.strip_prefix("R#")?;
-    Some(format!("{at}_{id}"))
-}
-
-/// The key of the restore that a cursor names; `None` if it is no cursor.
-fn start_key(cursor: &str) -> Option<Attributes> {
-    let (at, id) = cursor.split_once('_')?;
-    let at: Timestamp = at.parse().ok()?;
-    let id = RestoreId::try_from(id.to_owned()).ok()?;
-    let mut key = attributes(&RestoreRecord::key_of(&id));
+/// The key of a restore in the index.
+fn index_key(cursor: &Cursor) -> Attributes {
+    let mut key = attributes(&RestoreRecord::key_of(&cursor.id));
     key.insert("listing".to_owned(), text(LISTING));
-    key.insert("requested_at".to_owned(), text(&sortable(at)));
-    Some(key)
+    key.insert("requested_at".to_owned(), text(&sortable(cursor.requested_at)));
+    key
+}
+
+/// The restore that a key of the index names.
+fn cursor(key: &Attributes) -> Option<Cursor> {
+    let requested_at = key.get("requested_at")?.as_s().ok()?.parse().ok()?;
+    let id = key.get("pk")?.as_s().ok()?.strip_prefix("R#")?;
+    Some(Cursor { requested_at, id: RestoreId::try_from(id.to_owned()).ok()? })
 }
 
 /// A name that no other write has.
@@ -333,4 +325,166 @@ fn text(value: &str) -> AttributeValue {
 
 fn number(value: impl ToString) -> AttributeValue {
     AttributeValue::N(value.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use thaw_core::{
+        ArchiveKind, Batch, BatchId, Call, Candidate, Decision, FailureCode, How, Publish, Request, State, Tier,
+    };
+    use thaw_steps::KeyRecord;
+
+    fn at() -> Timestamp {
+        "2026-11-22T10:00:00Z".parse().unwrap()
+    }
+
+    fn id() -> RestoreId {
+        RestoreId::try_from("2026-11-22_photos_standard_1".to_owned()).unwrap()
+    }
+
+    fn row(version: Option<&str>, state: State) -> Row {
+        Row {
+            object: ObjectId {
+                bucket: "photos".to_owned(),
+                key: "a/b ü.jpg".to_owned(),
+                version: version.map(str::to_owned),
+            },
+            restore: id(),
+            size: u64::MAX,
+            kind: Some(ArchiveKind::ItDeep),
+            decision: Decision::Join,
+            publish: Publish::default(),
+            current: true,
+            planned_at: at(),
+            state,
+            revision: 3,
+        }
+    }
+
+    fn states() -> Vec<State> {
+        let batch = BatchId::from("0".repeat(32));
+        let expires = Some(at());
+        vec![
+            State::Planned,
+            State::Available,
+            State::Restoring { since: at(), tier: Tier::Bulk, joined: true },
+            State::Restored { at: at(), expires: None, claim: None },
+            State::Restored { at: at(), expires, claim: Some(batch.clone()) },
+            State::Published { at: at(), expires, how: How::Invalidated { batch } },
+            State::Published { at: at(), expires: None, how: How::NoPath },
+            State::Failed { at: at(), code: FailureCode::RefusedByS3, message: String::new() },
+            State::Cancelled { at: "2026-11-22T10:00:00.000000001Z".parse().unwrap() },
+        ]
+    }
+
+    fn record(body: &serde_json::Value) -> RestoreRecord {
+        RestoreRecord::new(id(), &Request::parse(body).unwrap(), "2026-11-22T10:00:00.5Z".parse().unwrap())
+    }
+
+    #[track_caller]
+    fn round_trip<T: Item + PartialEq + std::fmt::Debug>(item: &T) -> Attributes {
+        let attributes = encode(item, at(), "w").unwrap();
+        assert_eq!(&decode::<T>(&item.key(), attributes.clone()).unwrap(), item);
+        attributes
+    }
+
+    #[test]
+    fn every_item_comes_back_as_it_went() {
+        for state in states() {
+            round_trip(&row(None, state.clone()));
+            round_trip(&row(Some("v1"), state));
+        }
+        let body = json!({"bucket": "photos", "keys": ["a"], "max_cost_usd": 0.1, "days": 7, "notify": ["me"]});
+        round_trip(&record(&body).with(|record| {
+            record.status = Status::PartlyFailed;
+            record.completed_at = Some(at());
+            record.says = Some("so".to_owned());
+            record.late = true;
+        }));
+        let planned = json!({
+            "chunks": 2,
+            "counts": serde_json::to_value(thaw_core::Counts { total: 7, ..Default::default() }).unwrap(),
+            "ready_between": ["2026-11-22T13:00:00Z", "2026-11-22T15:00:00Z"],
+            "cost": {
+                "total_usd": 0.000_012_5,
+                "lines": [{"what": "requests", "amount": "7", "usd": 0.3}],
+                "region": "us-east-1",
+                "prices_of": "2026-11",
+            },
+            "warnings": ["slow"],
+        });
+        round_trip(&record(&body).with(|record| record.plan = serde_json::from_value(planned.clone()).unwrap()));
+        round_trip(&KeyRecord { key_hash: "ab".to_owned(), id: id(), body_hash: "cd".to_owned(), requested_at: at() });
+        let call = Call {
+            distribution: "E1".to_owned(),
+            items: vec!["/a%20b".to_owned()],
+            caller_reference: "thaw-1".to_owned(),
+            invalidation: None,
+            completed: false,
+            refused: Some("no".to_owned()),
+        };
+        let candidate = Candidate {
+            object: row(Some("v1"), State::Planned).object,
+            restores: vec![id()],
+            paths: [("E1".to_owned(), ["/a%20b".to_owned()].into())].into(),
+        };
+        round_trip(&Batch {
+            id: BatchId::from("0".repeat(32)),
+            candidates: vec![candidate],
+            calls: Some(vec![call]),
+            created_at: at(),
+            revision: 1,
+        });
+    }
+
+    #[test]
+    fn an_item_carries_what_the_table_needs() {
+        let row = row(Some("v1"), State::Planned);
+        let item = round_trip(&row);
+        assert_eq!(item["pk"], text("photos/a/b ü.jpg"));
+        assert_eq!(item["sk"], text("v1#2026-11-22_photos_standard_1"));
+        assert_eq!(item["revision"], number(3));
+        assert_eq!(item["ttl"], number(at().as_second() + 400 * 86_400));
+        assert!(!item.contains_key("listing"));
+    }
+
+    #[test]
+    fn only_restores_are_listed_and_in_the_order_of_their_time() {
+        let item = round_trip(&record(&json!({"bucket": "photos", "keys": ["a"]})));
+        assert_eq!(item["listing"], text("restore"));
+        assert_eq!(item["requested_at"], text("2026-11-22T10:00:00.500000000Z"));
+        assert_eq!(item["status"], text(Status::Running.word()));
+        let whole: Timestamp = "2026-11-22T10:00:00Z".parse().unwrap();
+        let later: Timestamp = "2026-11-22T10:00:00.000001Z".parse().unwrap();
+        assert!(sortable(whole) < sortable(later));
+    }
+
+    #[test]
+    fn an_objects_rows_lie_where_the_query_looks() {
+        for version in [None, Some("null"), Some("v1")] {
+            let row = row(version, State::Planned);
+            let (pk, prefix) = partition(&row.object);
+            assert_eq!(row.key().pk, pk);
+            assert_eq!(row.key().sk, format!("{prefix}{}", row.restore));
+        }
+    }
+
+    #[test]
+    fn a_cursor_leads_to_the_restore_it_was_made_from() {
+        let record = record(&json!({"bucket": "photos", "keys": ["a"]}));
+        let item = round_trip(&record);
+        let place = Cursor { requested_at: record.requested_at, id: record.id };
+        let key = index_key(&place);
+        assert!(key.iter().all(|(name, value)| item[name] == *value));
+        assert_eq!(key.len(), 4);
+        assert_eq!(cursor(&key), Some(place));
+    }
+
+    #[test]
+    fn every_write_has_its_own_name() {
+        let names: BTreeSet<_> = (0..1_000).map(|_| write_name()).collect();
+        assert_eq!(names.len(), 1_000);
+    }
 }

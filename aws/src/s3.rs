@@ -15,6 +15,7 @@ use aws_sdk_s3::primitives::{ByteStream, DateTime};
 use aws_sdk_s3::types::{
     EncodingType, GlacierJobParameters, Object, OptionalObjectAttributes, RestoreRequest, RestoreStatus,
 };
+use aws_smithy_runtime_api::client::interceptors::context::InterceptorContext;
 use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
 use thaw_core::{Facts, Head, Missing, ObjectId, RestoreAnswer, Tier, Trouble};
@@ -200,7 +201,7 @@ impl ClassifyRetry for NoCapacityIsAnAnswer {
         "NoCapacityIsAnAnswer"
     }
 
-    fn classify_retry(&self, context: &aws_sdk_s3::config::retry::InterceptorContext) -> RetryAction {
+    fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
         let error = context.output_or_error().and_then(Result::err).and_then(|error| error.as_operation_error());
         match error.and_then(|error| error.downcast_ref::<RestoreObjectError>()).and_then(ProvideErrorMetadata::code) {
             Some("GlacierExpeditedRetrievalNotAvailable") => RetryAction::RetryForbidden,

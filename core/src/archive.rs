@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// Where a cold object lies. Decides which tiers are offered, how long they take and what they cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ArchiveKind {
     /// Storage class `GLACIER` (S3 Glacier Flexible Retrieval).
@@ -56,6 +57,7 @@ pub fn copy_expiry(from: Timestamp, days: u32) -> Timestamp {
 
 /// How fast to fetch an archived object. Ordered by speed, slowest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Tier {
     /// Hours to two days; the cheapest.
     Bulk,

@@ -11,6 +11,8 @@ use crate::Request;
 ///
 /// Step Functions allows 1 to 80 characters; outside `[0-9A-Za-z_-]` CloudWatch logging would not work (StartExecution).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(value_type = String, max_length = 80, pattern = "^[0-9A-Za-z_-]+$"))]
 #[serde(try_from = "String", into = "String")]
 pub struct RestoreId(String);
 
@@ -145,7 +147,7 @@ mod tests {
 
     #[test]
     fn an_id_reads_like_a_label() {
-        assert_eq!(id("photos-archive", "2019/cat.jpg"), "2026-11-22_photos-archive_2019-cat-jpg_standard_14cdf42d");
+        assert_eq!(id("photos-archive", "2019/cat.jpg"), "2026-11-22_photos-archive_2019-cat-jpg_standard_14cdf42d8a3a");
     }
 
     #[test]

@@ -40,6 +40,8 @@ mod path;
 mod price;
 mod problem;
 mod request;
+#[cfg(feature = "openapi")]
+mod request_schema;
 mod retrieval;
 mod s3_event;
 mod stale;

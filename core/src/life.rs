@@ -78,6 +78,7 @@ pub enum How {
 
 /// Why an object failed. Part of the API: names are stable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum FailureCode {
     /// There is no such key.
     NoSuchKey,

@@ -6,6 +6,8 @@ use crate::{ArchiveKind, Tier};
 
 /// An amount of US dollars, exact to a billionth.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(value_type = f64, minimum = 0))]
 pub struct Usd(i64);
 
 impl Usd {
@@ -197,6 +199,7 @@ impl Overhead {
 
 /// One line of a price.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Line {
     /// What is paid.
     pub what: String,
@@ -208,6 +211,7 @@ pub struct Line {
 
 /// The price of a plan, by line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Cost {
     /// The sum.
     pub total_usd: Usd,

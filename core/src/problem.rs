@@ -5,6 +5,7 @@ use serde_json::Value;
 
 /// What is wrong with a request: the field, the value and the fix. Serialises as `application/problem+json`.
 #[derive(Debug, Clone, PartialEq, Serialize, thiserror::Error)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[error("{detail}")]
 pub struct Problem {
     /// Stable name of the kind of problem, as a URN.

@@ -14,15 +14,22 @@ pub const MAX_KEYS: usize = 1_000;
 pub const MAX_BODY_BYTES: usize = 2 * 1024 * 1024;
 
 /// S3's limit for a key, in bytes of UTF-8 (User Guide, "Naming Amazon S3 objects").
-const MAX_KEY_BYTES: usize = 1_024;
+pub(crate) const MAX_KEY_BYTES: usize = 1_024;
 
 /// S3 allows 1,024 bytes; the ledger's sort key holds the version and the restore's id, and has 1,024 bytes for both.
-const MAX_VERSION_BYTES: usize = 900;
+pub(crate) const MAX_VERSION_BYTES: usize = 900;
 
 /// S3 names no upper bound for `Days`; a century catches a slip of the keyboard.
-const MAX_DAYS: u64 = 36_500;
+pub(crate) const MAX_DAYS: u64 = 36_500;
 
-const DEFAULT_DAYS: u32 = 3;
+/// How long copies stay unless the request says otherwise.
+pub(crate) const DEFAULT_DAYS: u32 = 3;
+
+/// Words that the notices of a restore may carry.
+pub(crate) const MAX_NOTIFY: usize = 10;
+
+/// Bytes of such a word: a label, not a text.
+pub(crate) const MAX_NOTIFY_BYTES: usize = 256;
 
 /// A request that passed validation. Nothing that costs money happens before there is one.
 ///
@@ -164,7 +171,7 @@ impl Request {
     }
 }
 
-const KNOWN_FIELDS: [&str; 11] = [
+pub(crate) const KNOWN_FIELDS: [&str; 11] = [
     "bucket",
     "keys",
     "prefix",
@@ -328,15 +335,18 @@ fn publish(body: &Map<String, Value>) -> Result<Publish, Problem> {
 fn notify(body: &Map<String, Value>) -> Result<Vec<String>, Problem> {
     let words = match body.get("notify") {
         None => return Ok(Vec::new()),
-        Some(Value::Array(words)) if words.len() <= 10 => words,
-        Some(other) => return Err(Problem::field("notify", other, "must be a list of at most 10 words.")),
+        Some(Value::Array(words)) if words.len() <= MAX_NOTIFY => words,
+        Some(other) => return Err(Problem::field("notify", other, format!("must be a list of at most {MAX_NOTIFY} words."))),
     };
     words
         .iter()
         .enumerate()
         .map(|(index, word)| {
-            let text = word.as_str().filter(|text| (1..=256).contains(&text.len()));
-            let refused = || Problem::field(format!("notify[{index}]"), word, "must be a text of 1 to 256 bytes.");
+            let text = word.as_str().filter(|text| (1..=MAX_NOTIFY_BYTES).contains(&text.len()));
+            let refused = || {
+                let why = format!("must be a text of 1 to {MAX_NOTIFY_BYTES} bytes.");
+                Problem::field(format!("notify[{index}]"), word, why)
+            };
             text.map(str::to_owned).ok_or_else(refused)
         })
         .collect()

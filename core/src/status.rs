@@ -6,6 +6,7 @@ use crate::{FailureCode, Row, State};
 
 /// How many objects are where. The counts add up to `total`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Counts {
     /// Objects asked for.
     pub total: u64,
@@ -59,6 +60,7 @@ impl Counts {
 
 /// Whether a restore runs, and how it ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// It has not ended.
@@ -91,6 +93,7 @@ impl Status {
 
 /// What a restore is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
     /// Looking at the objects and pricing them.
@@ -109,6 +112,7 @@ pub enum Stage {
 
 /// One failed object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Failure {
     /// The key.
     pub key: String,

@@ -20,6 +20,8 @@
 pub mod cdn;
 mod clock;
 pub mod model;
+#[cfg(feature = "ports")]
+pub mod ports;
 #[cfg(feature = "serve")]
 pub mod serve;
 

@@ -31,7 +31,7 @@ enum Command {
     /// Show thaw's main job on the local stack, from 403 to the bytes
     Demo(demo::Options),
     /// Run every check: format, lints, documentation, template, dependencies, all tests
-    Test,
+    Test(test::Options),
     /// Boot the local stack and deploy thaw into it
     Up(up::Options),
     /// End the local stack
@@ -43,7 +43,7 @@ enum Command {
 fn main() -> ExitCode {
     let done = match Command::parse() {
         Command::Demo(options) => demo::run(&options),
-        Command::Test => test::run(),
+        Command::Test(options) => test::run(&options),
         Command::Up(options) => up::run(&options),
         Command::Down(which) => down::run(&which),
         Command::Package => package::run(),
@@ -54,5 +54,15 @@ fn main() -> ExitCode {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Command::command().debug_assert();
     }
 }

@@ -3,7 +3,7 @@
 //! An environment is made once and kept until its lock file changes. Every package is installed from a wheel whose
 //! hash the lock names, so nothing is built and nothing can be swapped.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -31,6 +31,10 @@ impl PythonEnv {
 pub fn python_env(name: &str, lock_file: &Path) -> Result<PythonEnv> {
     let lock = fs::read(lock_file).with_context(|| format!("cannot read {}", lock_file.display()))?;
     let dir = target_dir().join(name);
+    fs::create_dir_all(target_dir())?;
+    // Another command may be making the same environment right now; the lock ends with this function.
+    let one_at_a_time = File::create(target_dir().join(format!("{name}.lock")))?;
+    one_at_a_time.lock()?;
     let env = PythonEnv { bin: dir.join("bin") };
     let stamp = dir.join("lock.sha256");
     let wanted = sha256_hex(&lock);

@@ -19,8 +19,10 @@ impl Teardown {
     pub fn arm(dir: &Path) -> Result<Self> {
         *lock() = Some(dir.to_path_buf());
         ctrlc::set_handler(|| {
+            // Held until the end: the command, which now fails for want of a stack, waits here and says nothing more.
+            let mut armed = lock();
             eprintln!("\ninterrupted: taking the local stack down");
-            stop_armed();
+            stop(&mut armed);
             // The shell's convention for a command that a signal ended.
             std::process::exit(130);
         })
@@ -36,12 +38,12 @@ impl Teardown {
 
 impl Drop for Teardown {
     fn drop(&mut self) {
-        stop_armed();
+        stop(&mut lock());
     }
 }
 
-fn stop_armed() {
-    let Some(dir) = lock().take() else { return };
+fn stop(armed: &mut Option<PathBuf>) {
+    let Some(dir) = armed.take() else { return };
     if let Err(error) = down::stop(&dir) {
         eprintln!("could not take the local stack down: {error:#}");
     }

@@ -4,36 +4,79 @@ use std::process::Command;
 use std::time::Instant;
 
 use anyhow::Result;
+use clap::{Args, ValueEnum};
 
 use crate::dependencies;
 use crate::python::python_env;
 use crate::workspace::{cargo, on_path, root, run as run_command};
 
-/// Runs every check.
-pub fn run() -> Result<()> {
+/// What `test` can be told.
+#[derive(Args, Clone, Debug)]
+#[group(skip)]
+pub struct Options {
+    /// Only these checks [default: all]
+    only: Vec<Check>,
+}
+
+/// A check, in the order in which they run.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Check {
+    /// The code is formatted
+    Format,
+    /// Clippy has nothing to say
+    Lints,
+    /// The documentation builds, and its links lead somewhere
+    Docs,
+    /// cfn-lint and checkov have nothing to say
+    Template,
+    /// Sources and licenses of what we depend on
+    Dependencies,
+    /// Unit, contract and simulation tests
+    Tests,
+    /// The examples in the documentation
+    Examples,
+    /// The tests on the local stack
+    LocalStack,
+}
+
+/// Runs the checks.
+pub fn run(options: &Options) -> Result<()> {
     let begun = Instant::now();
-    step("format", || run_command(&mut cargo(&["fmt", "--all", "--check"])))?;
-    step("lints", || {
-        run_command(&mut cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "--deny", "warnings"]))
-    })?;
-    step("documentation", || {
-        run_command(cargo(&["doc", "--workspace", "--no-deps", "--locked"]).env("RUSTDOCFLAGS", "--deny warnings"))
-    })?;
-    step("template", template)?;
-    step("dependencies", dependencies::check)?;
-    step("tests", tests)?;
-    step("tests in documentation", || run_command(&mut cargo(&["test", "--workspace", "--doc", "--locked"])))?;
-    step("tests on the local stack", local_stack_tests)?;
-    println!("\nall checks passed in {:.0} s", begun.elapsed().as_secs_f64());
+    let chosen = |check: &&Check| options.only.is_empty() || options.only.contains(check);
+    for check in Check::value_variants().iter().filter(chosen) {
+        let name = check.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned());
+        println!("\n=== {name}");
+        let step_begun = Instant::now();
+        check.run().map_err(|error| error.context(format!("{name} failed")))?;
+        println!("=== {name}: passed in {:.1} s", step_begun.elapsed().as_secs_f64());
+    }
+    println!("\nall of it passed in {:.0} s", begun.elapsed().as_secs_f64());
     Ok(())
 }
 
-fn step(name: &str, check: impl FnOnce() -> Result<()>) -> Result<()> {
-    println!("\n=== {name}");
-    let begun = Instant::now();
-    check().map_err(|error| error.context(format!("{name} failed")))?;
-    println!("=== {name}: passed in {:.1} s", begun.elapsed().as_secs_f64());
-    Ok(())
+impl Check {
+    fn run(self) -> Result<()> {
+        match self {
+            Self::Format => run_command(&mut cargo(&["fmt", "--all", "--check"])),
+            Self::Lints => run_command(&mut cargo(&[
+                "clippy",
+                "--workspace",
+                "--all-targets",
+                "--locked",
+                "--",
+                "--deny",
+                "warnings",
+            ])),
+            Self::Docs => run_command(
+                cargo(&["doc", "--workspace", "--no-deps", "--locked"]).env("RUSTDOCFLAGS", "--deny warnings"),
+            ),
+            Self::Template => template(),
+            Self::Dependencies => dependencies::check(),
+            Self::Tests => tests(),
+            Self::Examples => run_command(&mut cargo(&["test", "--workspace", "--doc", "--locked"])),
+            Self::LocalStack => local_stack(),
+        }
+    }
 }
 
 /// The template, by two tools that know CloudFormation and common mistakes.
@@ -47,21 +90,14 @@ fn template() -> Result<()> {
 /// Everything but the local stack: many small tests, fast and in parallel.
 fn tests() -> Result<()> {
     if on_path("cargo-nextest").is_some() {
-        run_command(&mut cargo(&[
-            "nextest",
-            "run",
-            "--workspace",
-            "--locked",
-            "--no-fail-fast",
-            "--filterset",
-            "not test(/^local_stack/)",
-        ]))
+        let only = ["--filterset", "not test(/^local_stack/)"];
+        run_command(cargo(&["nextest", "run", "--workspace", "--locked", "--no-fail-fast"]).args(only))
     } else {
         run_command(&mut cargo(&["test", "--workspace", "--all-targets", "--locked", "--", "--skip", "local_stack"]))
     }
 }
 
 /// The same as a user would see it, on MiniStack with either S3. In one process, so that tests can share a stack.
-fn local_stack_tests() -> Result<()> {
+fn local_stack() -> Result<()> {
     run_command(&mut cargo(&["test", "--workspace", "--locked", "--test", "it", "local_stack"]))
 }

@@ -77,7 +77,7 @@ pub fn up(options: &Options) -> Result<(Stack, Teardown)> {
     down::stop(&dir)?;
     ports_are_free(options)?;
 
-    let programs = build(options.s3)?;
+    let programs = build()?;
     let python = python_env("python", &root().join("xtask/python/requirements.lock"))?;
 
     fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
@@ -98,12 +98,11 @@ struct Programs {
 }
 
 /// Builds what runs in the stack, with cargo's own progress shown.
-fn build(s3: S3) -> Result<Programs> {
-    let mut packages = vec!["--package", "thaw-bootstrap"];
-    if s3 == S3::Sim {
-        packages.extend(["--package", "thaw-sim"]);
-    }
-    workspace::run(cargo(&["build"]).args(packages))?;
+///
+/// The whole workspace, as `cargo xtask test` does: a smaller selection would choose other features of shared crates,
+/// and so compile the AWS SDK a second time.
+fn build() -> Result<Programs> {
+    workspace::run(&mut cargo(&["build", "--workspace", "--bins"]))?;
     let debug = target_dir().join("debug");
     Ok(Programs { bootstrap: debug.join("bootstrap"), simulator: debug.join("thaw-sim") })
 }

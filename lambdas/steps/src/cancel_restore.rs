@@ -51,8 +51,9 @@ async fn cancel(
     executions.stop(&record.id, says).await?;
     // Read again: what moved on before the flag was seen is cancelled as well.
     let rows = ledger::rows(ledger, files, &record).await?;
+    let event = Event::Cancelled { at: record.completed_at.unwrap_or(now) };
     stream::iter(rows.iter().filter(|row| !row.is_settled()))
-        .map(|row| ledger::apply(ledger, row, &Event::Cancelled { at: record.completed_at.unwrap_or(now) }))
+        .map(|row| ledger::apply(ledger, row, &event))
         .buffer_unordered(IN_FLIGHT)
         .try_collect::<Vec<_>>()
         .await?;
@@ -89,4 +90,117 @@ fn says(record: &RestoreRecord, rows: &[Row]) -> String {
 
 fn objects(count: u64) -> String {
     if count == 1 { "1 object".to_owned() } else { format!("{count} objects") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::door::{Stack, body, is_problem, now, restored, restoring};
+    use serde_json::{Value, json};
+    use thaw_core::{FailureCode, How, RestoreId, State};
+
+    fn published() -> State {
+        State::Published { at: now(), expires: None, how: How::NoPath }
+    }
+
+    fn failed() -> State {
+        State::Failed { at: now(), code: FailureCode::NoSuchKey, message: "gone".to_owned() }
+    }
+
+    /// Cancels, and answers the body; nothing of the restore is left running.
+    async fn cancelled(stack: &Stack, id: &RestoreId) -> Value {
+        let response = stack.delete(id.as_str()).await;
+        let answer = body(&response);
+        assert_eq!((response.status_code, &answer["status"]), (202, &json!("cancelled")));
+        assert_eq!((&answer["stage"], &answer["completed_at"]), (&json!("ended"), &json!(now())));
+        assert_eq!(stack.executions.stopped()[id], answer["says"].as_str().unwrap());
+        let record = stack.record(id).await;
+        for row in ledger::rows(&stack.ledger, &stack.files, &record).await.unwrap() {
+            assert!(row.is_settled(), "{row:?}");
+        }
+        answer
+    }
+
+    async fn says(objects: &[(&str, State)]) -> String {
+        let stack = Stack::default();
+        let id = stack.planned(objects, 2).await;
+        cancelled(&stack, &id).await["says"].as_str().unwrap().to_owned()
+    }
+
+    #[tokio::test]
+    async fn a_restore_that_is_not_planned_yet_has_cost_nothing() {
+        let stack = Stack::default();
+        let id = stack.accepted(&["a", "b"]).await;
+        let answer = cancelled(&stack, &id).await;
+        assert_eq!((&answer["counts"]["total"], &answer["counts"]["cancelled"]), (&json!(2), &json!(2)));
+        assert!(answer["says"].as_str().unwrap().contains("nothing was spent"));
+    }
+
+    #[tokio::test]
+    async fn what_s3_was_not_asked_for_will_not_be() {
+        let says = says(&[("a", State::Planned), ("b", State::Planned), ("c", State::Available)]).await;
+        assert!(says.contains("2 objects had not been asked of S3 yet") && says.contains("nothing more to pay"), "{says}");
+    }
+
+    #[tokio::test]
+    async fn what_s3_has_begun_cannot_be_stopped_and_is_paid() {
+        let says = says(&[("a", restoring()), ("b", restored(None)), ("c", State::Planned)]).await;
+        assert!(says.contains("S3 has begun to restore 2 objects and has no way to cancel that: it is paid for"), "{says}");
+    }
+
+    #[tokio::test]
+    async fn an_invalidation_that_is_under_way_is_mentioned() {
+        let says = says(&[("a", restored(Some("batch")))]).await;
+        assert!(says.contains("The invalidation for 1 object may take effect still"), "{says}");
+    }
+
+    #[tokio::test]
+    async fn what_is_published_or_failed_stays_so() {
+        let stack = Stack::default();
+        let id = stack.planned(&[("a", published()), ("b", failed()), ("c", restoring())], 2).await;
+        let answer = cancelled(&stack, &id).await;
+        let counts = ["published", "failed", "cancelled"].map(|state| answer["counts"][state].as_u64().unwrap());
+        assert_eq!(counts, [1, 1, 1]);
+    }
+
+    #[tokio::test]
+    async fn cancelling_twice_says_the_same() {
+        let stack = Stack::default();
+        let id = stack.planned(&[("a", restoring())], 1).await;
+        let first = cancelled(&stack, &id).await;
+        assert_eq!(cancelled(&stack, &id).await, first);
+    }
+
+    #[tokio::test]
+    async fn cancelling_again_finishes_what_was_left_undone() {
+        let stack = Stack::default();
+        let id = stack.planned(&[("a", restoring())], 1).await;
+        stack
+            .change(&id, |record| {
+                record.status = Status::Cancelled;
+                record.completed_at = Some(now());
+                record.says = Some("Cancelled.".to_owned());
+            })
+            .await;
+        assert_eq!(cancelled(&stack, &id).await["says"], "Cancelled.");
+    }
+
+    #[tokio::test]
+    async fn a_restore_that_ended_cannot_be_cancelled() {
+        for status in [Status::Succeeded, Status::PartlyFailed, Status::Failed] {
+            let stack = Stack::default();
+            let id = stack.planned(&[("a", restoring())], 1).await;
+            stack.change(&id, |record| record.status = status).await;
+            is_problem(&stack.delete(id.as_str()).await, 409, None);
+            assert!(stack.executions.stopped().is_empty());
+            assert_eq!(stack.record(&id).await.status, status);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_restore_that_nobody_knows_cannot_be_cancelled() {
+        let stack = Stack::default();
+        is_problem(&stack.delete("no-such").await, 404, Some("id"));
+        is_problem(&stack.delete("a b").await, 404, Some("id"));
+    }
 }

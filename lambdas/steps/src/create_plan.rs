@@ -1,7 +1,7 @@
 //! `POST /v1/plans`: what a restore would do, take and cost. Nothing is written and nothing is started.
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use thaw_core::{Cost, Counts, Failure, Request, Tier, Usd};
 
 use crate::create_restore::read_request;
@@ -37,7 +37,8 @@ async fn plan(
 }
 
 /// What a restore would do, take and cost.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PlanView {
     /// The bucket the objects are in.
     pub bucket: String,
@@ -52,12 +53,12 @@ pub struct PlanView {
     /// What it would cost, by line.
     pub cost: Cost,
     /// The limit that was sent along.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_cost_usd: Option<Usd>,
     /// Whether the cost is over that limit, so that the restore would be refused.
     pub over_max_cost: bool,
     /// When the first and the last object would typically be readable; absent if nothing needs to be waited for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub ready_between: Option<[Timestamp; 2]>,
     /// How many paths would be invalidated.
     pub paths: u64,
@@ -83,5 +84,72 @@ impl PlanView {
             warnings: survey.warnings,
             failures: survey.failures.into_iter().take(FAILURES_SHOWN).collect(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::door::{body, is_problem, now, read, settings};
+    use crate::ports::{Page, PortError};
+    use serde_json::{Value, json};
+    use thaw_core::{Distribution, Facts, Head, Missing, ObjectId};
+
+    /// A bucket where every key lies in Flexible Retrieval but those that are gone.
+    struct Archive;
+
+    impl ReadArchive for Archive {
+        async fn head(&self, object: &ObjectId) -> Result<Facts, PortError> {
+            if object.key.starts_with("gone") {
+                return Ok(Facts::Missing(Missing::Key));
+            }
+            Ok(Facts::Found(Head { storage_class: Some("GLACIER".to_owned()), size: 1 << 30, ..Head::default() }))
+        }
+
+        async fn list(&self, _: &str, _: &str, _: &str) -> Result<Page, PortError> {
+            Ok(Page::default())
+        }
+    }
+
+    struct NoCdn;
+
+    impl ReadDistributions for NoCdn {
+        async fn distributions(&self, _: &str, _: &[String]) -> Result<Vec<Distribution>, PortError> {
+            Ok(Vec::new())
+        }
+    }
+
+    async fn post(body: &Value) -> Response {
+        let event = json!({"routeKey": "POST /v1/plans", "body": body.to_string()});
+        run(&read(event), &Archive, &NoCdn, &settings(), now()).await
+    }
+
+    #[tokio::test]
+    async fn a_plan_says_what_a_restore_would_do_and_cost() {
+        let response = post(&json!({"bucket": "archive", "keys": ["a", "b", "gone"], "days": 30})).await;
+        let plan = body(&response);
+        assert_eq!(response.status_code, 200);
+        let counts = ["total", "planned", "failed"].map(|state| plan["counts"][state].as_u64().unwrap());
+        assert_eq!(counts, [3, 2, 1]);
+        assert_eq!(plan["by_kind"], json!([{"kind": "flexible", "objects": 2, "bytes": 2_u64 << 30}]));
+        assert!(plan["cost"]["total_usd"].as_f64().unwrap() > 0.0);
+        assert_eq!(plan["failures"][0]["code"], "NoSuchKey");
+        assert!(plan["ready_between"].is_array());
+        assert_eq!((&plan["over_max_cost"], &plan["days"]), (&json!(false), &json!(30)));
+    }
+
+    #[tokio::test]
+    async fn a_plan_over_the_limit_is_shown_and_says_so() {
+        let plan = body(&post(&json!({"bucket": "archive", "keys": ["a"], "max_cost_usd": 0.000_001})).await);
+        assert_eq!((&plan["over_max_cost"], &plan["max_cost_usd"]), (&json!(true), &json!(0.000_001)));
+        let plan = body(&post(&json!({"bucket": "archive", "keys": ["a"], "max_cost_usd": 1_000})).await);
+        assert_eq!(plan["over_max_cost"], false);
+    }
+
+    #[tokio::test]
+    async fn a_plan_is_checked_like_a_restore() {
+        is_problem(&post(&json!({"bucket": "archive", "keys": []})).await, 400, Some("keys"));
+        is_problem(&post(&json!({"bucket": "archive", "keys": ["a"], "days": 0})).await, 400, Some("days"));
+        is_problem(&post(&json!({"bucket": "not-ours", "keys": ["a"]})).await, 403, Some("bucket"));
     }
 }

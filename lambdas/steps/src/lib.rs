@@ -34,24 +34,29 @@ pub mod report_failure;
 pub mod start_restores;
 
 pub mod memory;
+#[cfg(feature = "openapi")]
+pub mod openapi;
 pub mod ports;
 
+#[cfg(test)]
+mod door;
 mod error;
 mod ledger;
 mod looking;
-mod publishing;
 mod object_view;
+mod publishing;
 mod queue;
 mod restore_view;
 mod settings;
 mod survey;
 
-
 pub use error::StepError;
 pub use ledger::{ChunkEntry, KeyRecord, RestoreRecord, chunk_name, request_name};
+pub use object_view::{ObjectPage, ObjectState, ObjectView, PublishedHow};
 pub use queue::{BatchItemFailure, QueueBatch, QueueMessage, QueueResponse};
+pub use restore_view::{InvalidationStatus, InvalidationView, Links, RestorePage, RestoreSummary, RestoreView};
 pub use settings::Settings;
-pub use survey::Survey;
+pub use survey::{KindTotal, Survey, Surveyed};
 
 /// Objects a step asks a service about at a time. With 64 in flight, the SDK on one thread sends some 2,600 requests a
 /// second at 20 ms each, more than S3's 1,000 restores a second per account.

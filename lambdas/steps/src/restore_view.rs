@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use thaw_core::{
     Batch, BatchId, Call, Cost, Counts, Failure, How, Request, RestoreId, Row, Stage, State, Status, Tier,
 };
@@ -18,7 +18,8 @@ pub(crate) const RETRY_RUNNING_SECONDS: u32 = 60;
 const FAILURES_SHOWN: usize = 20;
 
 /// A restore, and where it stands.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RestoreView {
     /// Its id, which is the name of its execution.
     pub id: RestoreId,
@@ -38,13 +39,13 @@ pub struct RestoreView {
     pub requested_at: Timestamp,
     /// When the first and the last object are typically readable; absent until it is planned, and if nothing needs to be
     /// waited for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub ready_between: Option<[Timestamp; 2]>,
     /// When it ended.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub completed_at: Option<Timestamp>,
     /// What it was estimated to cost; absent until it is planned.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cost: Option<Cost>,
     /// The invalidations that publish its objects.
     pub invalidations: Vec<InvalidationView>,
@@ -53,14 +54,15 @@ pub struct RestoreView {
     /// What the requester should know.
     pub warnings: Vec<String>,
     /// How it ended, in words.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub says: Option<String>,
     /// Where to read more.
     pub links: Links,
 }
 
 /// Where to read more about a restore.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Links {
     /// The restore.
     #[serde(rename = "self")]
@@ -146,10 +148,11 @@ pub(crate) fn claim(row: &Row) -> Option<&BatchId> {
 }
 
 /// A CloudFront invalidation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct InvalidationView {
     /// CloudFront's id for it; absent until CloudFront has taken it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     /// The distribution's id.
     pub distribution: String,
@@ -160,7 +163,8 @@ pub struct InvalidationView {
 }
 
 /// Where an invalidation stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum InvalidationStatus {
     /// CloudFront has not taken it yet.
@@ -189,7 +193,8 @@ fn invalidations(batches: &[Batch]) -> Vec<InvalidationView> {
 }
 
 /// A restore in a list.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RestoreSummary {
     /// Its id.
     pub id: RestoreId,
@@ -204,13 +209,13 @@ pub struct RestoreSummary {
     /// When it was asked for.
     pub requested_at: Timestamp,
     /// When the first and the last object are typically readable.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub ready_between: Option<[Timestamp; 2]>,
     /// When it ended.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub completed_at: Option<Timestamp>,
     /// How it ended, in words.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub says: Option<String>,
     /// Where to read more.
     pub links: Links,
@@ -235,11 +240,12 @@ impl RestoreSummary {
 }
 
 /// A page of restores.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RestorePage {
     /// Newest first.
     pub restores: Vec<RestoreSummary>,
     /// Asks for the next page; absent on the last one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub next_cursor: Option<String>,
 }

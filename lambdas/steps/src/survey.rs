@@ -50,6 +50,7 @@ pub struct Surveyed {
 
 /// How much lies where.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct KindTotal {
     /// Where.
     pub kind: ArchiveKind,

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::model::{
-    ObjectRef, PutRequest, QuotaRegime, Refusal, RestoreRequest, RetrievalTier, SettingsChange, Sim, StorageClass,
+    AccessTier, FaultRule, ObjectRef, PutRequest, QuotaRegime, Refusal, RestoreRequest, RetrievalTier, SettingsChange,
+    Sim, StorageClass,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -120,7 +121,7 @@ fn an_archived_object_that_is_still_kept_breaks_when_it_is_invalidated() {
     let mut sim = sim(bucket_origin());
     check(&mut sim, "/hot", start(), 200, Miss);
     let hot = ObjectRef::new("b", "hot");
-    sim.transition(&hot, StorageClass::DeepArchive, Default::default()).expect("there is hot");
+    sim.transition(&hot, StorageClass::DeepArchive, AccessTier::Frequent, after(60)).expect("there is hot");
     check(&mut sim, "/hot", after(60), 200, Hit);
     invalidate(&mut sim, "r", &["/hot"], after(60)).expect("it is valid");
     check(&mut sim, "/hot", after(90), 403, Error);
@@ -130,10 +131,10 @@ fn an_archived_object_that_is_still_kept_breaks_when_it_is_invalidated() {
 fn expired_content_gives_way_to_a_4xx_and_not_to_a_5xx() {
     let mut sim = sim(bucket_origin());
     check(&mut sim, "/hot", start(), 200, Miss);
-    sim.set_faults(vec![crate::model::FaultRule::new("OriginGetObject", "SlowDown").times(1)]);
+    sim.set_faults(vec![FaultRule::new("OriginGetObject", "SlowDown").times(1)]);
     check(&mut sim, "/hot", after(90_000), 200, Hit);
     let hot = ObjectRef::new("b", "hot");
-    sim.transition(&hot, StorageClass::Glacier, Default::default()).expect("there is hot");
+    sim.transition(&hot, StorageClass::Glacier, AccessTier::Frequent, after(90_000)).expect("there is hot");
     check(&mut sim, "/hot", after(90_001), 403, Error);
 }
 
@@ -157,7 +158,7 @@ fn a_wildcard_is_the_last_character_and_case_and_encoding_matter() {
     ];
     for (item, path, gone) in cases {
         let mut sim = sim(bucket_origin());
-        let key = super::path::to_key("", path);
+        let key = path::to_key("", path);
         sim.put_object(PutRequest::new("b", &key, StorageClass::Standard, ""), start()).expect("there is b");
         check(&mut sim, path, start(), 200, Miss);
         invalidate(&mut sim, "r", &[item], start()).expect("it is valid");

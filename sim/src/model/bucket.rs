@@ -79,7 +79,7 @@ impl Bucket {
         match version {
             None => {
                 let last = versions.len() - 1;
-                if versions[last].object.is_some() { Ok(last) } else { Err(self.missing(key)) }
+                if versions[last].object.is_some() { Ok(last) } else { Err(self.missing(key).of_marker()) }
             }
             Some(id) => {
                 let index = versions.iter().position(|version| version.id == id).ok_or_else(|| no_such_version(id))?;
@@ -102,7 +102,7 @@ fn no_such_version(id: &str) -> Refusal {
 }
 
 fn marker() -> Refusal {
-    Refusal::new("MethodNotAllowed", 405, "The specified method is not allowed against this resource.")
+    Refusal::new("MethodNotAllowed", 405, "The specified method is not allowed against this resource.").of_marker()
 }
 
 impl Sim {

@@ -1,6 +1,6 @@
 //! The events of restores: when they are due, what they look like, and what may happen to them on the way.
 
-use super::chance::hex;
+use super::chance::{between, hex};
 use super::fault::matches;
 use super::restore::{RestoreState, later};
 use super::{ObjectRef, Sim, StorageClass, hash};
@@ -96,7 +96,8 @@ fn to_seconds(time: Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-/// What happens to events on their way: they may get lost, come twice, or come late.
+/// What happens to events on their way: they may get lost, come twice, come late, and overtake each other.
+/// The faults that hold when an event happens are its own.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EventFaults {
@@ -106,6 +107,8 @@ pub struct EventFaults {
     pub duplicate: u32,
     /// Every event comes so many model seconds later than it happened.
     pub delay_seconds: u32,
+    /// Every event and every duplicate comes up to so many model seconds later still, each its own.
+    pub jitter_seconds: u32,
 }
 
 /// Which events get lost.
@@ -120,7 +123,7 @@ pub struct DropRule {
     pub times: Option<u32>,
 }
 
-/// An event that was due, and what became of it.
+/// An event that happened, and what became of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SentEvent {
     /// What it announced.
@@ -130,22 +133,21 @@ pub struct SentEvent {
     pub object: ObjectRef,
     /// When it happened.
     pub time: Timestamp,
-    /// When it was handed on.
-    pub sent: Timestamp,
-    /// How often it was handed on; 0 is lost.
+    /// How often it arrives; 0 is lost.
     pub copies: u32,
 }
 
-/// Events that are due some day, in the order of that day, and those that were.
+/// Events by the time at which they will happen, then by the time at which they arrive, and what became of all.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     pending: BTreeMap<(Timestamp, u64), Pending>,
+    on_the_way: BTreeMap<(Timestamp, u64), Event>,
     serial: u64,
     pub(crate) faults: EventFaults,
     pub(crate) sent: Vec<SentEvent>,
 }
 
-/// An event that will be due, unless the object has another fate until then.
+/// An event that will happen, unless the object has another fate until then.
 #[derive(Debug, Clone)]
 struct Pending {
     kind: RestoreEvent,
@@ -161,16 +163,24 @@ impl Outbox {
         self.pending.insert((at, self.serial), pending);
     }
 
+    /// When something is to be done for events next: one happens, or one arrives.
     pub(crate) fn next_due(&self) -> Option<Timestamp> {
-        let (at, _) = self.pending.first_key_value()?.0;
-        Some(later(*at, i64::from(self.faults.delay_seconds)))
+        let happens = self.pending.first_key_value().map(|((at, _), _)| *at);
+        let arrives = self.on_the_way.first_key_value().map(|((at, _), _)| *at);
+        [happens, arrives].into_iter().flatten().min()
     }
 
-    fn pop_due(&mut self, now: Timestamp) -> Option<(Timestamp, u64, Pending)> {
-        if self.next_due()? > now {
-            return None;
+    /// Sends an event on its way, as often and as late as the faults want it.
+    fn send(&mut self, event: &Event) {
+        let copies = if self.is_lost(event.kind, &event.object.key) { 0 } else { 1 + self.faults.duplicate };
+        for copy in 0..copies {
+            let jitter = between(hash(u64::from(copy), &[&event.id]), 0, i64::from(self.faults.jitter_seconds));
+            let arrives = later(event.time, i64::from(self.faults.delay_seconds) + jitter);
+            self.serial += 1;
+            self.on_the_way.insert((arrives, self.serial), event.clone());
         }
-        self.pending.pop_first().map(|((at, serial), pending)| (at, serial, pending))
+        let object = event.object.clone();
+        self.sent.push(SentEvent { kind: event.kind, object, time: event.time, copies });
     }
 
     fn is_lost(&mut self, kind: RestoreEvent, key: &str) -> bool {
@@ -186,32 +196,32 @@ impl Outbox {
 }
 
 impl Sim {
-    /// The events that are due by now and were not taken before, in order; a lost one is not among them,
-    /// a doubled one is there more than once.
+    /// The events that have arrived by now and were not taken before, in the order of their arrival; a lost one is
+    /// not among them, a doubled one is there more than once.
     pub fn take_events(&mut self, now: Timestamp) -> Vec<Event> {
-        let mut events = Vec::new();
-        while let Some((at, serial, pending)) = self.outbox.pop_due(now) {
-            let Some(event) = self.event(&pending, at, serial) else { continue };
-            let lost = self.outbox.is_lost(event.kind, &event.object.key);
-            let copies = if lost { 0 } else { 1 + self.outbox.faults.duplicate };
-            self.outbox.sent.push(SentEvent {
-                kind: event.kind,
-                object: event.object.clone(),
-                time: at,
-                sent: now,
-                copies,
-            });
-            events.extend((0..copies).map(|_| event.clone()));
-        }
-        events
+        self.let_events_happen(now);
+        let on_the_way = &mut self.outbox.on_the_way;
+        let later = on_the_way.split_off(&(now, u64::MAX));
+        std::mem::replace(on_the_way, later).into_values().collect()
     }
 
-    /// Everything that was due so far.
+    /// Everything that happened so far.
     pub fn sent_events(&self) -> &[SentEvent] {
         &self.outbox.sent
     }
 
-    /// The event, if what it announces is still so: an upgrade moves the completion, an extension the expiry,
+    /// Lets happen what is to happen by now. Whatever changes an object does this first, so that an event tells of
+    /// the object as it was at its time.
+    pub(crate) fn let_events_happen(&mut self, now: Timestamp) {
+        while let Some(next) = self.outbox.pending.first_entry().filter(|next| next.key().0 <= now) {
+            let ((at, serial), pending) = next.remove_entry();
+            if let Some(event) = self.event(&pending, at, serial) {
+                self.outbox.send(&event);
+            }
+        }
+    }
+
+    /// The event, if what it announces is so: an upgrade moves the completion, an extension the expiry,
     /// a new or deleted object has neither.
     fn event(&self, pending: &Pending, at: Timestamp, serial: u64) -> Option<Event> {
         let bucket = self.buckets.get(&pending.object.bucket)?;

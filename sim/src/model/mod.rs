@@ -143,7 +143,7 @@ impl Sim {
         self.settings.pace
     }
 
-    /// Moves the event clock: the time of the earliest event not yet taken, if any is on its way.
+    /// When to ask [`Sim::take_events`] next, if ever: an event happens or arrives then.
     pub fn next_event_at(&self) -> Option<Timestamp> {
         self.outbox.next_due()
     }

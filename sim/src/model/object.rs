@@ -273,6 +273,7 @@ impl Version {
 impl Sim {
     /// `PutObject`. Without versions it replaces what was there, a restore in progress included.
     pub fn put_object(&mut self, put: PutRequest, now: Timestamp) -> Result<Stored, Refusal> {
+        self.let_events_happen(now);
         let key = put.key.clone();
         self.call("PutObject", &[&key], |sim| {
             let hash = sim.next_hash(&put.key);
@@ -298,6 +299,7 @@ impl Sim {
 
     /// `DeleteObject`: lays a marker in a bucket with versions, unless a version is named.
     pub fn delete_object(&mut self, object: &ObjectRef, now: Timestamp) -> Result<Deleted, Refusal> {
+        self.let_events_happen(now);
         self.call("DeleteObject", &[&object.key], |sim| {
             let id = name(sim.next_hash(&object.key), 32);
             let bucket = sim.bucket_mut(&object.bucket)?;
@@ -317,7 +319,14 @@ impl Sim {
 
     /// What a lifecycle rule or Intelligent-Tiering does by itself: moves an object to another class or tier.
     /// A copy and a restore in progress are gone with it.
-    pub fn transition(&mut self, object: &ObjectRef, class: StorageClass, tier: AccessTier) -> Result<(), Refusal> {
+    pub fn transition(
+        &mut self,
+        object: &ObjectRef,
+        class: StorageClass,
+        tier: AccessTier,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        self.let_events_happen(now);
         let bucket = self.bucket_mut(&object.bucket)?;
         let version = bucket.find_mut(&object.key, object.version.as_deref())?;
         if let Some(object) = &mut version.object {

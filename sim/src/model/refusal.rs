@@ -11,18 +11,30 @@ pub struct Refusal {
     status: u16,
     message: Cow<'static, str>,
     archived: Option<(StorageClass, Option<AccessTier>)>,
+    deleted: bool,
 }
 
 impl Refusal {
     /// Any code, status and message: scripted faults use codes that the model itself never answers.
     pub fn new(code: impl Into<Cow<'static, str>>, status: u16, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { code: code.into(), status, message: message.into(), archived: None }
+        Self { code: code.into(), status, message: message.into(), archived: None, deleted: false }
     }
 
     /// 403 `InvalidObjectState` of a read, which says where the object lies.
     pub(crate) fn archived(class: StorageClass, tier: Option<AccessTier>) -> Self {
         let message = "The operation is not valid for the object's storage class";
         Self { archived: Some((class, tier)), ..Self::new("InvalidObjectState", 403, message) }
+    }
+
+    /// The same, because of a delete marker.
+    pub(crate) fn of_marker(self) -> Self {
+        Self { deleted: true, ..self }
+    }
+
+    /// Is it because of a delete marker (`x-amz-delete-marker`)? True of the 404 of a deleted key and of the 405 of
+    /// the marker itself.
+    pub fn is_delete_marker(&self) -> bool {
+        self.deleted
     }
 
     /// The error code, as in `<Code>`.

@@ -167,6 +167,7 @@ pub fn next_midnight(completed: Timestamp, days: u32) -> Timestamp {
 impl Sim {
     /// `RestoreObject`.
     pub fn restore_object(&mut self, request: &RestoreRequest, now: Timestamp) -> Result<RestoreAnswer, Refusal> {
+        self.let_events_happen(now);
         let counted = self.pinned(&request.object);
         self.restores.entry(counted.clone()).or_default().calls += 1;
         self.call("RestoreObject", &[&request.object.key], |sim| {

@@ -23,6 +23,10 @@ fn number(name: &str, number: impl ToString) -> String {
     tag(name, &number.to_string())
 }
 
+fn time(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
+}
+
 /// CloudFront's lists: a count, and the items if there are any.
 fn list(name: &str, items: &[String]) -> String {
     let content = if items.is_empty() { String::new() } else { tag("Items", &items.concat()) };
@@ -49,8 +53,7 @@ pub(super) fn invalidation(invalidation: &Invalidation, now: Timestamp) -> Strin
 
 fn summary(invalidation: &Invalidation, now: Timestamp) -> String {
     let status = invalidation.status(now).as_str();
-    [text("Id", &invalidation.id), text("Status", status), text("CreateTime", &invalidation.created.to_string())]
-        .concat()
+    [text("Id", &invalidation.id), text("Status", status), text("CreateTime", &time(invalidation.created))].concat()
 }
 
 /// `InvalidationList`.
@@ -88,7 +91,7 @@ pub(super) fn distribution(distribution: &Distribution, now: Timestamp) -> Strin
         text("Id", distribution.id()),
         text("ARN", &arn(distribution)),
         text("Status", "Deployed"),
-        text("LastModifiedTime", &distribution.made().to_string()),
+        text("LastModifiedTime", &time(distribution.made())),
         number("InProgressInvalidationBatches", running),
         text("DomainName", &distribution.domain_name()),
         tag("DistributionConfig", &config(distribution.config())),
@@ -110,7 +113,7 @@ fn distribution_summary(distribution: &Distribution) -> String {
         text("Id", distribution.id()),
         text("ARN", &arn(distribution)),
         text("Status", "Deployed"),
-        text("LastModifiedTime", &distribution.made().to_string()),
+        text("LastModifiedTime", &time(distribution.made())),
         text("DomainName", &distribution.domain_name()),
         routing(distribution.config()),
         rest(distribution.config()),

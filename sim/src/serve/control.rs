@@ -84,7 +84,7 @@ fn change(world: &World, what: &str, body: &Bytes) -> Result<Value, Refusal> {
         "objects" => {
             let moved: Moved = parse(body)?;
             let object = ObjectRef::version(&moved.bucket, &moved.key, moved.version.as_deref());
-            sim.transition(&object, moved.storage_class, moved.access_tier)?;
+            sim.transition(&object, moved.storage_class, moved.access_tier, now)?;
             Ok(json!({}))
         }
         "faults" => {

@@ -1,7 +1,7 @@
 //! The edge over HTTP: what a viewer's browser sees.
 
 use super::{World, header, reply};
-use crate::cdn::Distribution;
+use crate::cdn::{CacheOutcome, Distribution};
 use crate::model::Sim;
 use bytes::Bytes;
 use http_body_util::Full;
@@ -30,7 +30,9 @@ pub(crate) async fn call(world: Arc<World>, request: Request<Incoming>) -> Respo
             let mut response = reply(answer.status, &answer.content_type, answer.body);
             header(&mut response, "x-cache", answer.outcome.header());
             header(&mut response, "via", &format!("1.1 {}.cloudfront.net (CloudFront)", id.to_lowercase()));
-            header(&mut response, "age", &answer.age.to_string());
+            if answer.outcome == CacheOutcome::Hit || answer.age > 0 {
+                header(&mut response, "age", &answer.age.to_string());
+            }
             if let Some(etag) = answer.etag {
                 header(&mut response, "etag", &format!("\"{etag}\""));
             }

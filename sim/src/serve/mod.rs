@@ -10,6 +10,9 @@ mod edge;
 mod events;
 mod s3;
 mod s3_door;
+mod s3_uploads;
+#[cfg(test)]
+mod tests;
 
 pub use events::Queues;
 

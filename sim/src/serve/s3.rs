@@ -2,6 +2,7 @@
 
 use super::World;
 use super::s3_door::Note;
+use super::s3_uploads::Uploads;
 use crate::model::{
     AccessTier, Content, Head, ListRequest, Listed, ListedVersion, ObjectRef, PutRequest, Refusal, RestoreRequest,
     RestoreState, StorageClass,
@@ -23,11 +24,12 @@ const SIZE_METADATA: &str = "thaw-sim-size";
 /// S3's operations over the model.
 pub(super) struct Wire {
     world: Arc<World>,
+    uploads: Uploads,
 }
 
 impl Wire {
     pub(super) fn new(world: Arc<World>) -> Self {
-        Self { world }
+        Self { world, uploads: Uploads::default() }
     }
 }
 
@@ -52,7 +54,7 @@ impl S3 for Wire {
         if sim.bucket_versioning(&req.input.bucket).is_err() {
             sim.create_bucket(&req.input.bucket, false);
         }
-        ok(CreateBucketOutput { location: Some(format!("/{}", req.input.bucket)), ..Default::default() })
+        ok(CreateBucketOutput { location: Some(format!("/{}", req.input.bucket)) })
     }
 
     async fn delete_bucket(&self, req: S3Request<DeleteBucketInput>) -> S3Result<S3Response<DeleteBucketOutput>> {
@@ -109,7 +111,16 @@ impl S3 for Wire {
 
     async fn put_object(&self, mut req: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
         let body = collect(req.input.body.take()).await?;
-        let put = told(&req, to_put(&req.input, body))?;
+        let input = &req.input;
+        let put = Put {
+            bucket: &input.bucket,
+            key: &input.key,
+            class: input.storage_class.as_ref(),
+            content_type: input.content_type.as_ref(),
+            cache_control: input.cache_control.as_ref(),
+            metadata: input.metadata.as_ref(),
+        };
+        let put = told(&req, put.request(body))?;
         let must_be_new = matches!(req.input.if_none_match, Some(ETagCondition::Any));
         let now = self.world.clock.now();
         let mut sim = self.world.sim();
@@ -120,6 +131,55 @@ impl S3 for Wire {
         let stored = told(&req, sim.put_object(put, now))?;
         let e_tag = Some(ETag::Strong(stored.etag));
         ok(PutObjectOutput { e_tag, version_id: stored.version, ..Default::default() })
+    }
+
+    async fn create_multipart_upload(
+        &self,
+        req: S3Request<CreateMultipartUploadInput>,
+    ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
+        let input = &req.input;
+        let put = Put {
+            bucket: &input.bucket,
+            key: &input.key,
+            class: input.storage_class.as_ref(),
+            content_type: input.content_type.as_ref(),
+            cache_control: input.cache_control.as_ref(),
+            metadata: input.metadata.as_ref(),
+        };
+        told(&req, self.world.sim().bucket_versioning(&input.bucket))?;
+        let put = told(&req, put.request(Bytes::new()))?;
+        let upload_id = Some(self.uploads.begin(put));
+        let (bucket, key) = (Some(input.bucket.clone()), Some(input.key.clone()));
+        ok(CreateMultipartUploadOutput { bucket, key, upload_id, ..Default::default() })
+    }
+
+    async fn upload_part(&self, mut req: S3Request<UploadPartInput>) -> S3Result<S3Response<UploadPartOutput>> {
+        let body = collect(req.input.body.take()).await?;
+        let etag = told(&req, self.uploads.add(&req.input.upload_id, req.input.part_number, body))?;
+        ok(UploadPartOutput { e_tag: Some(ETag::Strong(etag)), ..Default::default() })
+    }
+
+    async fn complete_multipart_upload(
+        &self,
+        req: S3Request<CompleteMultipartUploadInput>,
+    ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
+        let put = told(&req, self.uploads.end(&req.input.upload_id))?;
+        let stored = told(&req, self.world.sim().put_object(put, self.world.clock.now()))?;
+        ok(CompleteMultipartUploadOutput {
+            bucket: Some(req.input.bucket),
+            key: Some(req.input.key),
+            e_tag: Some(ETag::Strong(stored.etag)),
+            version_id: stored.version,
+            ..Default::default()
+        })
+    }
+
+    async fn abort_multipart_upload(
+        &self,
+        req: S3Request<AbortMultipartUploadInput>,
+    ) -> S3Result<S3Response<AbortMultipartUploadOutput>> {
+        told(&req, self.uploads.end(&req.input.upload_id))?;
+        ok(AbortMultipartUploadOutput::default())
     }
 
     async fn head_object(&self, req: S3Request<HeadObjectInput>) -> S3Result<S3Response<HeadObjectOutput>> {
@@ -244,8 +304,7 @@ impl S3 for Wire {
             delimiter: input.delimiter.clone(),
         };
         let page = told(&req, self.world.sim().list_objects(&request, self.world.clock.now()))?;
-        let asked = input.optional_object_attributes.iter().flatten();
-        let with_status = asked.into_iter().any(|one| one.as_str() == OptionalObjectAttributes::RESTORE_STATUS);
+        let with_status = wants_status(input.optional_object_attributes.as_ref());
         let encode = Encoding::asked(input.encoding_type.as_ref());
         let count = page.objects.len() + page.common_prefixes.len();
         let prefixes = page.common_prefixes.iter().map(|prefix| CommonPrefix { prefix: Some(encode.text(prefix)) });
@@ -275,17 +334,22 @@ impl S3 for Wire {
         let page = self.world.sim().list_versions(&input.bucket, &prefix, self.world.clock.now());
         let page = told(&req, page)?;
         let encode = Encoding::asked(input.encoding_type.as_ref());
+        let with_status = wants_status(input.optional_object_attributes.as_ref());
         let (versions, markers): (Vec<_>, Vec<_>) = page.versions.iter().partition(|version| version.head.is_some());
         ok(ListObjectVersionsOutput {
             name: Some(input.bucket.clone()),
             prefix: Some(encode.text(&prefix)),
             encoding_type: input.encoding_type.clone(),
             is_truncated: Some(false),
-            versions: Some(versions.into_iter().filter_map(|version| encode.version(version)).collect()),
+            versions: Some(versions.into_iter().filter_map(|version| encode.version(version, with_status)).collect()),
             delete_markers: Some(markers.into_iter().map(|marker| encode.marker(marker)).collect()),
             ..Default::default()
         })
     }
+}
+
+fn wants_status(asked: Option<&OptionalObjectAttributesList>) -> bool {
+    asked.into_iter().flatten().any(|one| one.as_str() == OptionalObjectAttributes::RESTORE_STATUS)
 }
 
 /// Listings encode keys only for clients that ask for it.
@@ -321,7 +385,7 @@ impl Encoding {
         }
     }
 
-    fn version(&self, version: &ListedVersion) -> Option<ObjectVersion> {
+    fn version(&self, version: &ListedVersion, with_status: bool) -> Option<ObjectVersion> {
         let head = version.head.as_ref()?;
         Some(ObjectVersion {
             key: Some(self.text(&version.key)),
@@ -331,7 +395,7 @@ impl Encoding {
             e_tag: Some(ETag::Strong(head.etag.clone())),
             size: Some(size(head.size)),
             storage_class: Some(ObjectVersionStorageClass::from(head.class.as_str().to_owned())),
-            restore_status: restore_status(head.restore),
+            restore_status: if with_status { restore_status(head.restore) } else { None },
             ..Default::default()
         })
     }
@@ -353,24 +417,36 @@ async fn collect(body: Option<StreamingBlob>) -> S3Result<Bytes> {
     Ok(collected.to_bytes())
 }
 
-fn to_put(input: &PutObjectInput, body: Bytes) -> Result<PutRequest, Refusal> {
-    let class = input.storage_class.as_ref().map(|class| class.as_str().parse::<StorageClass>()).transpose()?;
-    let metadata = input.metadata.clone().unwrap_or_default();
-    let tier = metadata.get(TIER_METADATA).map(|tier| tier.parse::<AccessTier>()).transpose()?;
-    let claimed_size = metadata.get(SIZE_METADATA).and_then(|size| size.parse().ok());
-    Ok(PutRequest {
-        bucket: input.bucket.clone(),
-        key: input.key.clone(),
-        class: class.unwrap_or_default(),
-        tier: tier.unwrap_or_default(),
-        content: Content {
-            body,
-            claimed_size,
-            content_type: input.content_type.clone(),
-            cache_control: input.cache_control.clone(),
-            metadata: metadata.into_iter().collect(),
-        },
-    })
+/// What a put and the begin of a multipart upload say alike.
+struct Put<'a> {
+    bucket: &'a str,
+    key: &'a str,
+    class: Option<&'a s3s::dto::StorageClass>,
+    content_type: Option<&'a String>,
+    cache_control: Option<&'a String>,
+    metadata: Option<&'a Metadata>,
+}
+
+impl Put<'_> {
+    fn request(&self, body: Bytes) -> Result<PutRequest, Refusal> {
+        let class = self.class.map(|class| class.as_str().parse::<StorageClass>()).transpose()?;
+        let metadata = self.metadata.cloned().unwrap_or_default();
+        let tier = metadata.get(TIER_METADATA).map(|tier| tier.parse::<AccessTier>()).transpose()?;
+        let claimed_size = metadata.get(SIZE_METADATA).and_then(|size| size.parse().ok());
+        Ok(PutRequest {
+            bucket: self.bucket.to_owned(),
+            key: self.key.to_owned(),
+            class: class.unwrap_or_default(),
+            tier: tier.unwrap_or_default(),
+            content: Content {
+                body,
+                claimed_size,
+                content_type: self.content_type.cloned(),
+                cache_control: self.cache_control.cloned(),
+                metadata: metadata.into_iter().collect(),
+            },
+        })
+    }
 }
 
 /// `x-amz-restore`, to the letter (API reference, `HeadObject`).

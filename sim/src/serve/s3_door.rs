@@ -102,6 +102,9 @@ fn refused(refusal: &Refusal, request_id: &str, is_head: bool) -> HttpResponse {
     let mut response = Response::new(body);
     *response.status_mut() = StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     header(&mut response, "content-type", "application/xml");
+    if refusal.is_delete_marker() {
+        header(&mut response, "x-amz-delete-marker", "true");
+    }
     response
 }
 
@@ -153,7 +156,11 @@ fn dechunk(body: &[u8]) -> Bytes {
 /// A presigned URL without its signature.
 fn without_signature(uri: &Uri) -> Uri {
     let Some(query) = uri.query() else { return uri.clone() };
-    let of_signature = |pair: &&str| pair.to_ascii_lowercase().starts_with("x-amz-");
+    // Version 4 signs with `X-Amz-…`, version 2, which boto3 still uses for URLs, with these three.
+    let of_version_2 = ["AWSAccessKeyId=", "Signature=", "Expires="];
+    let of_signature = |pair: &&str| {
+        pair.to_ascii_lowercase().starts_with("x-amz-") || of_version_2.iter().any(|name| pair.starts_with(name))
+    };
     if !query.split('&').any(|pair| of_signature(&pair)) {
         return uri.clone();
     }
@@ -188,5 +195,7 @@ mod tests {
     fn a_presigned_url_is_as_good_as_an_open_one() {
         let uri: Uri = "/b/k?versionId=1&X-Amz-Signature=2&X-Amz-Date=3".parse().expect("it is one");
         assert_eq!(without_signature(&uri), "/b/k?versionId=1");
+        let uri: Uri = "/b/k?AWSAccessKeyId=1&Signature=2&Expires=3".parse().expect("it is one");
+        assert_eq!(without_signature(&uri), "/b/k");
     }
 }

@@ -21,10 +21,9 @@ type Allowed = (&'static str, &'static str);
 const READ_ARCHIVE: &[Allowed] = &[("s3:GetObject s3:GetObjectVersion", OBJECTS), ("s3:ListBucket", BUCKETS)];
 const READ_DISTRIBUTIONS: &[Allowed] = &[("cloudfront:GetDistributionConfig", NAMED)];
 const CREATE_INVALIDATIONS: &[Allowed] = &[("cloudfront:CreateInvalidation", NAMED)];
-const READ_WORK: &[Allowed] = &[("s3:GetObject", WORK)];
+const READ_WORK: &[Allowed] = &[("s3:GetObject", WORK), ("s3:ListBucket", "{WorkBucket.Arn}")];
 const PUT_EVENTS: &[Allowed] = &[("events:PutEvents", "arn:aws:events:us-east-1:111122223333:event-bus/default")];
-const USE_LEDGER: &[Allowed] =
-    &[("dynamodb:GetItem dynamodb:BatchGetItem dynamodb:Query dynamodb:PutItem dynamodb:UpdateItem", LEDGER)];
+const USE_LEDGER: &[Allowed] = &[("dynamodb:GetItem dynamodb:BatchGetItem dynamodb:Query dynamodb:PutItem", LEDGER)];
 
 /// Every function with all it may do, its own log aside.
 const FUNCTIONS: [(Step, &[&[Allowed]]); 13] = [
@@ -35,10 +34,7 @@ const FUNCTIONS: [(Step, &[&[Allowed]]); 13] = [
             READ_DISTRIBUTIONS,
             READ_WORK,
             PUT_EVENTS,
-            &[
-                ("s3:PutObject", WORK),
-                ("dynamodb:GetItem dynamodb:Query dynamodb:PutItem dynamodb:UpdateItem", LEDGER),
-            ],
+            &[("s3:PutObject", WORK), ("dynamodb:GetItem dynamodb:PutItem", LEDGER)],
         ],
     ),
     (Step::StartRestores, &[USE_LEDGER, READ_WORK, &[("s3:RestoreObject", OBJECTS)]]),
@@ -50,7 +46,7 @@ const FUNCTIONS: [(Step, &[&[Allowed]]); 13] = [
     (
         Step::CreateRestore,
         &[&[
-            ("dynamodb:GetItem dynamodb:PutItem dynamodb:UpdateItem", LEDGER),
+            ("dynamodb:GetItem dynamodb:PutItem", LEDGER),
             ("s3:PutObject", REQUEST),
             ("states:StartExecution", "{StateMachine}"),
         ]],
@@ -60,10 +56,7 @@ const FUNCTIONS: [(Step, &[&[Allowed]]); 13] = [
         Step::GetRestores,
         &[
             READ_WORK,
-            &[
-                ("dynamodb:GetItem dynamodb:BatchGetItem dynamodb:Query", LEDGER),
-                ("dynamodb:Query", "{Ledger.Arn}/index/restores"),
-            ],
+            &[("dynamodb:GetItem dynamodb:BatchGetItem", LEDGER), ("dynamodb:Query", "{Ledger.Arn}/index/restores")],
         ],
     ),
     (Step::CancelRestore, &[USE_LEDGER, READ_WORK, &[("states:StopExecution", EXECUTIONS)]]),
@@ -108,7 +101,9 @@ fn with_distributions() -> Template {
 
 fn expand(allowed: &[&[Allowed]]) -> BTreeSet<Permission> {
     let allowed = allowed.iter().flat_map(|group| group.iter());
-    allowed.flat_map(|(actions, on)| actions.split(' ').map(move |action| (action.to_owned(), (*on).to_owned()))).collect()
+    allowed
+        .flat_map(|(actions, on)| actions.split(' ').map(move |action| (action.to_owned(), (*on).to_owned())))
+        .collect()
 }
 
 #[test]

@@ -63,7 +63,8 @@ const QUEUE_TYPES: [&str; 3] = ["AWS::SQS::Queue", "AWS::SQS::QueuePolicy", "AWS
 fn every_function_knows_exactly_what_it_needs() {
     let functions = Template::load().resources("AWS::Lambda::Function");
     for (step, expected) in ENVIRONMENT {
-        let variables: BTreeSet<_> = object(&functions[step.name()]["Environment"]["Variables"]).keys().cloned().collect();
+        let variables: BTreeSet<_> =
+            object(&functions[step.name()]["Environment"]["Variables"]).keys().cloned().collect();
         assert_eq!(variables, expected.split(' ').map(str::to_owned).collect(), "environment of {}", step.name());
     }
 }
@@ -114,7 +115,8 @@ fn every_route_wants_a_signature_and_reaches_its_function() {
     for (id, route) in template.resources("AWS::ApiGatewayV2::Route") {
         assert_eq!(route["AuthorizationType"], "AWS_IAM", "{id} is open");
         let target = text(&route["Target"]);
-        let integration = target.strip_prefix("integrations/{").and_then(|rest| rest.strip_suffix('}')).expect("its form");
+        let integration =
+            target.strip_prefix("integrations/{").and_then(|rest| rest.strip_suffix('}')).expect("its form");
         found.insert(text(&route["RouteKey"]), text(&template.resource(integration)["IntegrationUri"]));
     }
     let expected = ROUTES.map(|(route, step)| (route.to_owned(), format!("{{{}.Arn}}", step.name())));
@@ -142,9 +144,9 @@ fn the_api_may_call_each_function_only_through_its_routes() {
 fn matches(pattern: &str, text: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == text,
-        Some((start, rest)) => text
-            .strip_prefix(start)
-            .is_some_and(|tail| (0..=tail.len()).any(|skip| tail.is_char_boundary(skip) && matches(rest, &tail[skip..]))),
+        Some((start, rest)) => text.strip_prefix(start).is_some_and(|tail| {
+            (0..=tail.len()).any(|skip| tail.is_char_boundary(skip) && matches(rest, &tail[skip..]))
+        }),
     }
 }
 

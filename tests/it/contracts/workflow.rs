@@ -22,10 +22,8 @@ impl Machine {
         let mut levels = vec![object(&self.0)];
         let mut next = 0;
         while let Some(level) = levels.get(next) {
-            let inner: Vec<_> = object(&level["States"])
-                .values()
-                .filter_map(|state| state.get("ItemProcessor").map(object))
-                .collect();
+            let inner: Vec<_> =
+                object(&level["States"]).values().filter_map(|state| state.get("ItemProcessor").map(object)).collect();
             levels.extend(inner);
             next += 1;
         }
@@ -45,7 +43,10 @@ impl Machine {
     /// The error names in all `Retry` or all `Catch` fields, each with the state it is in.
     pub fn matched(&self, field: &str) -> Vec<(String, String)> {
         let matchers = self.states().into_iter().flat_map(|(name, state)| {
-            list(&state[field]).into_iter().flat_map(|rule| list(&rule["ErrorEquals"])).map(move |error| (name.clone(), error))
+            list(&state[field])
+                .into_iter()
+                .flat_map(|rule| list(&rule["ErrorEquals"]))
+                .map(move |error| (name.clone(), error))
         });
         matchers.map(|(name, error)| (name, text(&error))).collect()
     }

@@ -19,6 +19,7 @@ use timeline::Timeline;
 
 /// What `demo` can be told.
 #[derive(Args, Clone, Debug)]
+#[group(skip)]
 pub struct Options {
     #[command(flatten)]
     up: up::Options,

@@ -87,7 +87,7 @@ fn an_object_that_is_gone_announces_nothing() {
 fn events_get_lost_come_twice_and_come_late() {
     let mut sim = sim();
     let drop = vec![DropRule { kind: Some(Completed), key: Some("flex*".to_owned()), times: Some(1) }];
-    sim.set_event_faults(EventFaults { drop, duplicate: 1, delay_seconds: 3_600 });
+    sim.set_event_faults(EventFaults { drop, duplicate: 1, delay_seconds: 3_600, jitter_seconds: 0 });
     sim.restore_object(&request("flexible", Some(1), Expedited), start()).expect("it is archived");
     sim.restore_object(&request("it_archive", None, Expedited), start()).expect("it is archived");
     assert_eq!(kinds(&sim.take_events(start() + hours(1))), [Initiated; 4]);
@@ -96,4 +96,27 @@ fn events_get_lost_come_twice_and_come_late() {
     assert_eq!((events[0].object.key.as_str(), &events[0]), ("it_archive", &events[1]));
     let lost = sim.sent_events().iter().filter(|event| event.copies == 0).count();
     assert_eq!(lost, 1);
+}
+
+#[test]
+fn events_overtake_each_other() {
+    let mut sim = sim();
+    sim.set_event_faults(EventFaults { duplicate: 20, jitter_seconds: 600, ..EventFaults::default() });
+    for key in ["flexible", "it_archive"] {
+        let days = (key == "flexible").then_some(1);
+        sim.restore_object(&request(key, days, Expedited), start()).expect("it is archived");
+    }
+    let arrived = kinds(&sim.take_events(start() + hours(1)));
+    assert_eq!(arrived.len(), 84);
+    let completed_first = arrived.windows(2).any(|pair| pair == [Completed, Initiated]);
+    assert!(completed_first, "each of the copies has its own time");
+}
+
+#[test]
+fn an_event_tells_of_its_own_time_however_late_it_is_taken() {
+    let mut sim = sim();
+    sim.restore_object(&request("flexible", Some(1), Standard), start()).expect("it is archived");
+    let long_after = start() + hours(100);
+    sim.restore_object(&request("flexible", Some(1), Standard), long_after).expect("the copy is gone");
+    assert_eq!(kinds(&sim.take_events(long_after)), [Initiated, Completed, Expired, Initiated]);
 }

@@ -149,11 +149,14 @@ fn versions_are_restored_one_by_one() {
     assert!(!sim.look(&of(&new), later).expect("it is there").readable);
 
     let marker = sim.delete_object(&ObjectRef::new("b", "k"), later).expect("the bucket is there");
-    let mut code = |object| sim.head_object(&object, later).map_or_else(|e| e.status(), |_| 200);
-    assert_eq!(code(ObjectRef::new("b", "k")), 404);
-    assert_eq!(code(of(&marker.version.expect("a marker has an id"))), 405);
-    assert_eq!(code(of("nonsense")), 404);
-    assert_eq!(code(of(&new)), 200);
+    let mut code = |object| {
+        sim.head_object(&object, later)
+            .map_or_else(|refusal| (refusal.status(), refusal.is_delete_marker()), |_| (200, false))
+    };
+    assert_eq!(code(ObjectRef::new("b", "k")), (404, true));
+    assert_eq!(code(of(&marker.version.expect("a marker has an id"))), (405, true));
+    assert_eq!(code(of("nonsense")), (404, false));
+    assert_eq!(code(of(&new)), (200, false));
 }
 
 #[test]

@@ -1,0 +1,211 @@
+//! The schema of a request's body, from the same numbers and words that its reader uses.
+
+use serde_json::{Value, json};
+
+use crate::request::{DEFAULT_DAYS, MAX_DAYS, MAX_KEY_BYTES, MAX_NOTIFY, MAX_NOTIFY_BYTES, MAX_VERSION_BYTES};
+use crate::{MAX_KEYS, Request, Tier};
+
+impl Request {
+    /// The JSON Schema of a body that [`Request::read`] takes. Two rules it cannot say: a key's limit is in bytes of UTF-8,
+    /// not characters; and a field that a later version will know is refused like an unknown one.
+    pub fn schema() -> Value {
+        let object = |properties: Value, required: &[&str]| {
+            let mut object = json!({"type": "object", "properties": properties, "additionalProperties": false});
+            if !required.is_empty() {
+                object["required"] = json!(required);
+            }
+            object
+        };
+        let key = json!({
+            "type": "string", "minLength": 1, "maxLength": MAX_KEY_BYTES,
+            "description": format!("The key: 1 to {MAX_KEY_BYTES} bytes in UTF-8."),
+        });
+        let version_id = json!({
+            "type": ["string", "null"], "minLength": 1, "maxLength": MAX_VERSION_BYTES,
+            "description": "The version; without one, the current one, pinned when the restore is planned.",
+        });
+        let publish = object(
+            json!({
+                "when": {
+                    "type": "string", "enum": ["each", "together", "never"], "default": "each",
+                    "description": "Each object as soon as it can be read, all together when the last one can, or not at all.",
+                },
+                "only_if_stale": {
+                    "type": "boolean", "default": false,
+                    "description": "Invalidate only what can be stale under the distribution's error TTLs.",
+                },
+                "max_over": {
+                    "type": "integer", "minimum": 0, "maximum": 0, "default": 0,
+                    "description": "Readable neighbours that a wildcard may cover. Only 0 so far.",
+                },
+            }),
+            &[],
+        );
+        let mut request = object(
+            json!({
+                "bucket": {
+                    "type": "string", "minLength": 3, "maxLength": 63, "pattern": "^[a-z0-9.-]+$",
+                    "description": "The bucket the objects are in: one of the stack's archive buckets.",
+                },
+                "keys": {
+                    "type": "array", "minItems": 1, "maxItems": MAX_KEYS, "uniqueItems": true,
+                    "items": {"oneOf": [key.clone(), object(json!({"key": key, "version_id": version_id}), &["key"])]},
+                    "description": "The objects, each once.",
+                },
+                "tier": {
+                    "type": "string", "enum": Tier::ALL.map(Tier::word), "default": Tier::Standard.word(),
+                    "description": "How fast.",
+                },
+                "days": {
+                    "type": "integer", "minimum": 1, "maximum": MAX_DAYS, "default": DEFAULT_DAYS,
+                    "description": "How long copies stay. Left out for objects of Intelligent-Tiering, which have none; refused if it is set and all objects are.",
+                },
+                "on_expedited_unavailable": {
+                    "type": "string", "enum": ["standard", "fail"], "default": "standard",
+                    "description": "What to do when S3 has no Expedited capacity.",
+                },
+                "max_cost_usd": {
+                    "type": "number", "minimum": 0,
+                    "description": "Refuse before anything is spent if the plan costs more.",
+                },
+                "publish": publish,
+                "notify": {
+                    "type": "array", "maxItems": MAX_NOTIFY,
+                    "items": {"type": "string", "minLength": 1, "maxLength": MAX_NOTIFY_BYTES},
+                    "description": "Words that the notices of this restore carry, for subscribers to filter on.",
+                },
+                "join_only": {
+                    "type": "boolean", "default": false,
+                    "description": "Only take on restores that already run: S3 is never asked for one.",
+                },
+            }),
+            &["bucket", "keys"],
+        );
+        request["description"] = "What to restore. Unknown fields are refused.".into();
+        request
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Map;
+
+    /// A body with one field set, however deep.
+    fn with(path: &[&str], value: Value) -> Value {
+        let mut body = json!({"bucket": "archive", "keys": ["a"]});
+        let mut at = &mut body;
+        for name in path {
+            at = &mut at[*name];
+        }
+        *at = value;
+        body
+    }
+
+    #[track_caller]
+    fn taken(path: &[&str], value: Value, taken: bool) {
+        let short: String = value.to_string().chars().take(60).collect();
+        assert_eq!(Request::parse(&with(path, value)).is_ok(), taken, "{} = {short}", path.join("."));
+    }
+
+    /// Takes the schema at its word: the reader takes what is just within each limit, and refuses what is just outside.
+    fn compare(path: &[&str], schema: &Value) {
+        let limit = |name: &str| schema.get(name).and_then(Value::as_u64);
+        let text = |length: u64| Value::from("a".repeat(usize::try_from(length).unwrap()));
+        for word in schema["enum"].as_array().into_iter().flatten() {
+            taken(path, word.clone(), true);
+            taken(path, Value::from(format!("{}!", word.as_str().unwrap())), false);
+        }
+        match schema["type"].as_str() {
+            Some("integer" | "number") => {
+                let least = limit("minimum").unwrap();
+                taken(path, least.into(), true);
+                taken(path, (i64::try_from(least).unwrap() - 1).into(), false);
+                if let Some(most) = limit("maximum") {
+                    taken(path, most.into(), true);
+                    taken(path, (most + 1).into(), false);
+                }
+            }
+            Some("string") if schema.get("enum").is_none() => {
+                for (name, outside) in [("minLength", -1), ("maxLength", 1)] {
+                    let length = limit(name).unwrap();
+                    taken(path, text(length), true);
+                    taken(path, text(length.checked_add_signed(outside).unwrap()), false);
+                }
+            }
+            Some("array") => {
+                let items = |count: u64| (0..count).map(|n| Value::from(format!("k{n}"))).collect::<Vec<_>>();
+                for (name, outside) in [("minItems", -1), ("maxItems", 1)] {
+                    let Some(count) = limit(name) else { continue };
+                    taken(path, items(count).into(), true);
+                    taken(path, items(count.checked_add_signed(outside).unwrap()).into(), false);
+                }
+                let item = schema["items"].get("oneOf").map_or(&schema["items"], |shapes| &shapes[0]);
+                for (name, outside) in [("minLength", -1), ("maxLength", 1)] {
+                    let length = item[name].as_u64().unwrap();
+                    taken(path, vec![text(length)].into(), true);
+                    taken(path, vec![text(length.checked_add_signed(outside).unwrap())].into(), false);
+                }
+            }
+            Some("boolean") => {
+                taken(path, true.into(), true);
+                taken(path, "yes".into(), false);
+            }
+            Some("object") => {
+                for (name, schema) in properties(schema) {
+                    compare(&[path, &[name.as_str()]].concat(), schema);
+                }
+                if let [.., _] = path {
+                    taken(path, json!({"colour": "red"}), schema["additionalProperties"] != false);
+                }
+            }
+            Some(_) | None => {}
+        }
+        if let Some(default) = schema.get("default") {
+            taken(path, default.clone(), true);
+        }
+    }
+
+    fn properties(schema: &Value) -> &Map<String, Value> {
+        schema["properties"].as_object().unwrap()
+    }
+
+    #[test]
+    fn the_schema_and_the_reader_agree_on_every_limit() {
+        compare(&[], &Request::schema());
+    }
+
+    #[test]
+    fn the_schema_knows_every_field_that_can_be_used() {
+        let known = crate::request::KNOWN_FIELDS.into_iter().filter(|field| !["prefix", "manifest"].contains(field));
+        let mut known: Vec<_> = known.collect();
+        known.sort_unstable();
+        assert_eq!(properties(&Request::schema()).keys().map(String::as_str).collect::<Vec<_>>(), known);
+    }
+
+    #[test]
+    fn the_defaults_in_the_schema_are_the_readers() {
+        let schema = Request::schema();
+        let read = Request::parse(&json!({"bucket": "archive", "keys": ["a"]})).unwrap();
+        assert_eq!(schema["properties"]["days"]["default"], read.copy_days());
+        let written = serde_json::to_value(&read).unwrap();
+        for field in ["tier", "on_expedited_unavailable"] {
+            assert_eq!(schema["properties"][field]["default"], written[field], "{field}");
+        }
+        for (field, schema) in properties(&schema["properties"]["publish"]) {
+            assert_eq!(schema["default"], written["publish"][field], "{field}");
+        }
+    }
+
+    #[test]
+    fn a_versioned_key_is_limited_as_the_schema_says() {
+        let shape = &Request::schema()["properties"]["keys"]["items"]["oneOf"][1];
+        assert_eq!(shape["required"], json!(["key"]));
+        let most = usize::try_from(shape["properties"]["version_id"]["maxLength"].as_u64().unwrap()).unwrap();
+        let versioned = |version: Value| json!([{"key": "a", "version_id": version}]);
+        taken(&["keys"], versioned("v".repeat(most).into()), true);
+        taken(&["keys"], versioned(Value::Null), true);
+        taken(&["keys"], versioned("v".repeat(most + 1).into()), false);
+        taken(&["keys"], json!([{"key": "a", "colour": "red"}]), false);
+    }
+}

@@ -1,0 +1,122 @@
+//! JSON log lines, as Lambda's advanced logging reads them: one object a line, with `timestamp` and `level`.
+//!
+//! This is a subscriber of our own because the usual one costs as much as the rest of the logging does not need:
+//! spans, filters by regular expression, formats, time zones. It takes the events of thaw's crates, and errors of the
+//! Lambda runtime. Nothing of the SDK, so no header, signature or body ever reaches a log.
+
+use std::cell::RefCell;
+use std::fmt::Debug;
+use std::io::Write;
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+use tracing::field::{Field, Visit};
+use tracing::level_filters::LevelFilter;
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Metadata, Subscriber};
+
+thread_local! {
+    /// The id of the invocation that runs. There is one thread, and one invocation at a time.
+    static REQUEST: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// Sends events, and the words of a panic, to standard output.
+pub fn init() {
+    let level = std::env::var("AWS_LAMBDA_LOG_LEVEL").ok().and_then(|level| level.parse().ok());
+    let lines = JsonLines { level: level.unwrap_or(LevelFilter::INFO) };
+    // Fails only if there is a subscriber already, and this is the first thing that `main` does.
+    let _ = tracing::subscriber::set_global_default(lines);
+    std::panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
+}
+
+/// An invocation begins: its lines carry this id.
+pub fn begin(request_id: &str) {
+    REQUEST.with(|request| request_id.clone_into(&mut request.borrow_mut()));
+}
+
+#[derive(Debug)]
+struct JsonLines {
+    level: LevelFilter,
+}
+
+impl JsonLines {
+    fn takes(&self, metadata: &Metadata<'_>) -> bool {
+        let target = metadata.target();
+        // The runtime logs a handler's error and panic too; ours are logged already.
+        let of_runtime = target.starts_with("lambda_runtime") && !target.ends_with("::panic");
+        let ours = target.starts_with("thaw") || target.starts_with("bootstrap");
+        metadata.is_event()
+            && *metadata.level() <= self.level
+            && (ours || (of_runtime && *metadata.level() <= Level::ERROR))
+    }
+}
+
+impl Subscriber for JsonLines {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        self.takes(metadata)
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(self.level)
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        let request = REQUEST.with(|request| request.borrow().clone());
+        let mut line = line(event, Timestamp::now(), &request);
+        line.push('\n');
+        // Where a log line cannot be written, there is nobody to tell.
+        let _ = std::io::stdout().write_all(line.as_bytes());
+    }
+
+    // No span is enabled, so none of these is ever called.
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
+}
+
+fn line(event: &Event<'_>, at: Timestamp, request: &str) -> String {
+    let mut fields = Fields::default();
+    event.record(&mut fields);
+    let mut line = fields.0;
+    line.insert("timestamp".to_owned(), format!("{at:.3}").into());
+    line.insert("level".to_owned(), event.metadata().level().as_str().into());
+    if !request.is_empty() {
+        line.insert("requestId".to_owned(), request.into());
+    }
+    Value::Object(line).to_string()
+}
+
+/// The fields of an event by name; its words are the field `message`.
+#[derive(Default)]
+struct Fields(Map<String, Value>);
+
+impl Fields {
+    fn put(&mut self, field: &Field, value: impl Into<Value>) {
+        self.0.insert(field.name().to_owned(), value.into());
+    }
+}
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        self.put(field, format!("{value:?}"));
+    }
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.put(field, value);
+    }
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.put(field, value);
+    }
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.put(field, value);
+    }
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.put(field, value);
+    }
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.put(field, value);
+    }
+}

@@ -1,0 +1,152 @@
+//! A stack in memory with its doors, for their tests.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use thaw_core::{
+    ArchiveKind, Book, Cost, Counts, Decision, Line, ObjectId, Publish, RestoreId, Row, State, Tier, Usd,
+};
+
+use crate::http::{Request, Response};
+use crate::ledger::{ChunkEntry, Planned, chunk_name, record};
+use crate::memory::{MemoryExecutions, MemoryFiles, MemoryLedger};
+use crate::ports::{Item, Ledger, Put, WorkFiles};
+use crate::{RestoreRecord, Settings, cancel_restore, create_restore, get_restores};
+
+/// When the stories of the tests begin.
+pub fn now() -> Timestamp {
+    "2026-11-22T10:00:00Z".parse().unwrap()
+}
+
+#[derive(Default)]
+pub struct Stack {
+    pub ledger: MemoryLedger,
+    pub files: MemoryFiles,
+    pub executions: MemoryExecutions,
+}
+
+impl Stack {
+    /// `POST /v1/restores` at a time, with or without an `Idempotency-Key`.
+    pub async fn post_at(&self, key: Option<&str>, body: &str, now: Timestamp) -> Response {
+        let mut event = json!({
+            "routeKey": "POST /v1/restores", "body": body, "requestContext": {"requestId": format!("request at {now}")},
+        });
+        if let Some(key) = key {
+            event["headers"] = json!({"idempotency-key": key});
+        }
+        create_restore::run(&read(event), &self.ledger, &self.files, &self.executions, &settings(), now).await
+    }
+
+    pub async fn post(&self, key: Option<&str>, body: &Value) -> Response {
+        self.post_at(key, &body.to_string(), now()).await
+    }
+
+    /// A restore of these objects, accepted but not planned.
+    pub async fn accepted(&self, keys: &[&str]) -> RestoreId {
+        let response = self.post(None, &json!({"bucket": "archive", "keys": keys})).await;
+        assert_eq!(response.status_code, 202, "{response:?}");
+        serde_json::from_value(body(&response)["id"].clone()).unwrap()
+    }
+
+    /// A restore of these objects, planned, each in its state; so many of them in a chunk.
+    pub async fn planned(&self, objects: &[(&str, State)], in_chunk: usize) -> RestoreId {
+        let keys: Vec<_> = objects.iter().map(|(key, _)| *key).collect();
+        let id = self.accepted(&keys).await;
+        let rows: Vec<Row> = objects.iter().map(|(key, state)| row(&id, key, state.clone())).collect();
+        for (chunk, rows) in (0..).zip(rows.chunks(in_chunk)) {
+            let entries = rows.iter().map(|row| ChunkEntry { key: row.object.key.clone(), version: None });
+            let entries = serde_json::to_vec(&entries.collect::<Vec<_>>()).unwrap();
+            self.files.put(&chunk_name(&id, chunk), entries).await.unwrap();
+        }
+        for row in &rows {
+            self.insert(row).await;
+        }
+        let line = Line { what: "everything".to_owned(), amount: "all of it".to_owned(), usd: Usd::nanos(1) };
+        let plan = Planned {
+            chunks: rows.len().div_ceil(in_chunk).try_into().unwrap(),
+            counts: Counts::of(&rows),
+            ready_between: Some([now(), now()]),
+            cost: Cost::of(vec![line], Book::US_EAST_1),
+            warnings: vec!["mind the gap".to_owned()],
+        };
+        self.change(&id, |record| record.plan = Some(plan)).await;
+        id
+    }
+
+    pub async fn change(&self, id: &RestoreId, change: impl FnOnce(&mut RestoreRecord)) {
+        let record = self.record(id).await;
+        assert_eq!(self.ledger.replace(&record.with(change)).await.unwrap(), Put::Done);
+    }
+
+    pub async fn insert<T: Item + std::fmt::Debug + PartialEq>(&self, item: &T) {
+        assert_eq!(self.ledger.insert(item).await.unwrap(), Put::Done);
+    }
+
+    pub async fn record(&self, id: &RestoreId) -> RestoreRecord {
+        record(&self.ledger, id).await.unwrap()
+    }
+
+    /// `GET` of a route, for an id or none, with a query.
+    pub async fn get(&self, route: &str, id: &str, query: Value) -> Response {
+        let event = json!({"routeKey": route, "pathParameters": {"id": id}, "queryStringParameters": query});
+        get_restores::run(&read(event), &self.ledger, &self.files).await
+    }
+
+    pub async fn restore(&self, id: &RestoreId) -> Response {
+        self.get("GET /v1/restores/{id}", id.as_str(), json!({})).await
+    }
+
+    pub async fn objects(&self, id: &RestoreId, query: Value) -> Response {
+        self.get("GET /v1/restores/{id}/objects", id.as_str(), query).await
+    }
+
+    pub async fn delete(&self, id: &str) -> Response {
+        let event = json!({"routeKey": "DELETE /v1/restores/{id}", "pathParameters": {"id": id}});
+        cancel_restore::run(&read(event), &self.ledger, &self.files, &self.executions, now()).await
+    }
+}
+
+pub fn settings() -> Settings {
+    Settings { archive_buckets: vec!["archive".to_owned()], ..Settings::default() }
+}
+
+pub fn read(event: Value) -> Request {
+    serde_json::from_value(event).unwrap()
+}
+
+pub fn body(response: &Response) -> Value {
+    serde_json::from_str(&response.body).unwrap()
+}
+
+/// That the answer is a problem of this status about this field.
+#[track_caller]
+pub fn is_problem(response: &Response, status: u16, field: Option<&str>) {
+    let problem = body(response);
+    assert_eq!(response.headers["content-type"], "application/problem+json");
+    assert_eq!((response.status_code, problem["status"].as_u64()), (status, Some(u64::from(status))), "{problem}");
+    assert_eq!(problem["field"].as_str(), field, "{problem}");
+    assert!(problem["type"].as_str().unwrap().starts_with("urn:thaw:problem:"), "{problem}");
+    assert!(field.is_none_or(|field| problem["detail"].as_str().unwrap().contains(field)) || status == 413, "{problem}");
+}
+
+pub fn row(id: &RestoreId, key: &str, state: State) -> Row {
+    Row {
+        object: ObjectId { bucket: "archive".to_owned(), key: key.to_owned(), version: None },
+        restore: id.clone(),
+        size: 7,
+        kind: Some(ArchiveKind::Flexible),
+        decision: Decision::Restore,
+        publish: Publish::default(),
+        current: true,
+        planned_at: now(),
+        state,
+        revision: 0,
+    }
+}
+
+pub fn restoring() -> State {
+    State::Restoring { since: now(), tier: Tier::Standard, joined: false }
+}
+
+pub fn restored(claim: Option<&str>) -> State {
+    State::Restored { at: now(), expires: Some(now()), claim: claim.map(|id| id.to_owned().into()) }
+}

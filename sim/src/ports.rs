@@ -1,0 +1,213 @@
+//! The model behind the ports of the steps: S3 and CloudFront in process, in virtual time.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use jiff::Timestamp;
+use thaw_core::{Distribution, Facts, Head, Missing, ObjectId, RestoreAnswer, Tier, Trouble, trouble};
+use thaw_steps::ports::{
+    CreateInvalidations, Invalidation, Listed, ListedRestore, Page, PortError, ReadArchive, ReadDistributions,
+    ReadInvalidations, RequestRestores,
+};
+
+use crate::cdn::{InvalidationRequest, InvalidationStatus};
+use crate::model::{ListRequest, ObjectRef, Refusal, RestoreRequest, RestoreState, RetrievalTier};
+use crate::{Clock, Sim};
+
+/// S3 and CloudFront, as the steps see them.
+#[derive(Debug, Clone)]
+pub struct Aws {
+    sim: Rc<RefCell<Sim>>,
+    clock: Rc<Clock>,
+}
+
+impl Aws {
+    /// A world at this time, which only [`Aws::clock`] moves on.
+    pub fn new(sim: Sim, start: Timestamp) -> Self {
+        Self { sim: Rc::new(RefCell::new(sim)), clock: Rc::new(Clock::manual(start)) }
+    }
+
+    /// Its time.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Does something to the model, or looks at it.
+    pub fn with<T>(&self, act: impl FnOnce(&mut Sim, Timestamp) -> T) -> T {
+        act(&mut self.sim.borrow_mut(), self.clock.now())
+    }
+}
+
+fn port_error(what: &str, refusal: &Refusal) -> PortError {
+    PortError {
+        what: what.to_owned(),
+        says: format!("{} ({}): {}", refusal.code(), refusal.status(), refusal.message()),
+        trouble: trouble(refusal.status(), refusal.code()),
+    }
+}
+
+fn object_ref(object: &ObjectId) -> ObjectRef {
+    ObjectRef::version(&object.bucket, &object.key, object.version.as_deref())
+}
+
+impl ReadArchive for Aws {
+    async fn head(&self, object: &ObjectId) -> Result<Facts, PortError> {
+        match self.with(|sim, now| sim.head_object(&object_ref(object), now)) {
+            Ok(head) => Ok(Facts::Found(Head {
+                storage_class: Some(head.class.as_str().to_owned()),
+                archive_status: head.archive_status.map(|tier| tier.as_str().to_owned()),
+                restore: restore_header(head.restore),
+                version: head.version,
+                size: head.size,
+            })),
+            Err(refusal) => match (refusal.status(), refusal.code()) {
+                // S3 says it with `x-amz-delete-marker`, whichever of the two statuses it takes.
+                (405, _) | (404, "DeleteMarker") => Ok(Facts::Missing(Missing::DeleteMarker)),
+                (404, _) if object.version.is_some() => Ok(Facts::Missing(Missing::Version)),
+                (404, _) => Ok(Facts::Missing(Missing::Key)),
+                (403, _) => Ok(Facts::Missing(Missing::Denied)),
+                _ => Err(port_error("HeadObject", &refusal)),
+            },
+        }
+    }
+
+    async fn list(&self, bucket: &str, prefix: &str, start_after: &str) -> Result<Page, PortError> {
+        let request = ListRequest {
+            bucket: bucket.to_owned(),
+            prefix: prefix.to_owned(),
+            start_after: Some(start_after.to_owned()),
+            ..ListRequest::default()
+        };
+        let page = self.with(|sim, now| sim.list_objects(&request, now));
+        let page = page.map_err(|refusal| port_error("ListObjectsV2", &refusal))?;
+        let listed = |listed: crate::model::Listed| Listed {
+            key: listed.key,
+            storage_class: listed.head.class.as_str().to_owned(),
+            restore: match listed.head.restore {
+                RestoreState::None => None,
+                RestoreState::Ongoing { .. } => Some(ListedRestore::Ongoing),
+                RestoreState::Copy { expires } => Some(ListedRestore::Copy(expires)),
+            },
+        };
+        Ok(Page { more: page.next.is_some(), objects: page.objects.into_iter().map(listed).collect() })
+    }
+}
+
+fn restore_header(state: RestoreState) -> Option<String> {
+    match state {
+        RestoreState::None => None,
+        RestoreState::Ongoing { .. } => Some(r#"ongoing-request="true""#.to_owned()),
+        RestoreState::Copy { expires } => {
+            let date = expires.strftime("%a, %d %b %Y %H:%M:%S GMT");
+            Some(format!(r#"ongoing-request="false", expiry-date="{date}""#))
+        }
+    }
+}
+
+impl RequestRestores for Aws {
+    async fn restore(&self, object: &ObjectId, days: Option<u32>, tier: Tier) -> Result<RestoreAnswer, PortError> {
+        let tier = match tier {
+            Tier::Bulk => RetrievalTier::Bulk,
+            Tier::Standard => RetrievalTier::Standard,
+            Tier::Expedited => RetrievalTier::Expedited,
+        };
+        let request = RestoreRequest { object: object_ref(object), days, tier: Some(tier) };
+        let (answer, says) = match self.with(|sim, now| sim.restore_object(&request, now)) {
+            Ok(answer) => (RestoreAnswer::read(answer.status(), "", ""), String::new()),
+            Err(refusal) => {
+                (RestoreAnswer::read(refusal.status(), refusal.code(), refusal.message()), refusal.message().to_owned())
+            }
+        };
+        answer.map_err(|trouble| PortError { what: "RestoreObject".to_owned(), says, trouble: Some(trouble) })
+    }
+}
+
+impl ReadDistributions for Aws {
+    async fn distributions(&self, bucket: &str, ids: &[String]) -> Result<Vec<Distribution>, PortError> {
+        self.with(|sim, _| {
+            let all = sim.list_distributions().map_err(|refusal| port_error("ListDistributions", &refusal))?;
+            let found = all.into_iter().map(|distribution| config(distribution.id(), distribution.config()));
+            let named = |distribution: &Distribution| ids.is_empty() || ids.contains(&distribution.id);
+            Ok(found.filter(|distribution| named(distribution) && distribution.has_origin(bucket)).collect())
+        })
+    }
+}
+
+fn config(id: &str, config: &crate::cdn::DistributionConfig) -> Distribution {
+    let behaviour = |behavior: &crate::cdn::Behavior, pattern: &str| thaw_core::Behaviour {
+        pattern: pattern.to_owned(),
+        target: if behavior.target_origin_id.is_empty() {
+            config.origins.first().map(|origin| origin.id.clone()).unwrap_or_default()
+        } else {
+            behavior.target_origin_id.clone()
+        },
+        has_origin_function: false,
+    };
+    let behaviours = config.behaviors.iter().map(|behavior| behaviour(behavior, &behavior.path_pattern));
+    Distribution {
+        id: id.to_owned(),
+        origins: config
+            .origins
+            .iter()
+            .map(|origin| thaw_core::Origin {
+                id: origin.id.clone(),
+                domain: if origin.domain_name.is_empty() {
+                    format!("{}.s3.us-east-1.amazonaws.com", origin.bucket)
+                } else {
+                    origin.domain_name.clone()
+                },
+                path: origin.origin_path.clone(),
+            })
+            .collect(),
+        groups: config
+            .origin_groups
+            .iter()
+            .map(|group| thaw_core::OriginGroup {
+                id: group.id.clone(),
+                members: group.members.clone(),
+                fails_over_on: group.failover_statuses.clone(),
+            })
+            .collect(),
+        behaviours: behaviours.chain([behaviour(&config.default_behavior, "*")]).collect(),
+        default_root_object: config.default_root_object.clone(),
+        errors: config
+            .custom_error_responses
+            .iter()
+            .map(|rule| thaw_core::ErrorRule {
+                code: rule.error_code,
+                min_ttl: rule.error_caching_min_ttl.map_or(10, u64::from),
+            })
+            .collect(),
+    }
+}
+
+impl CreateInvalidations for Aws {
+    async fn invalidate(
+        &self,
+        distribution: &str,
+        items: &[String],
+        caller_reference: &str,
+    ) -> Result<Invalidation, PortError> {
+        let request = InvalidationRequest::new(distribution, caller_reference, items.iter().cloned());
+        match self
+            .with(|sim, now| sim.create_invalidation(&request, now).map(|made| (made.id.clone(), made.status(now))))
+        {
+            Ok((id, status)) => Ok(Invalidation::Accepted { id, completed: status == InvalidationStatus::Completed }),
+            Err(refusal) => match trouble(refusal.status(), refusal.code()) {
+                Some(Trouble::Throttled | Trouble::TooManyInvalidations | Trouble::Unavailable | Trouble::Denied) => {
+                    Err(port_error("CreateInvalidation", &refusal))
+                }
+                None => Ok(Invalidation::Refused { says: format!("{}: {}", refusal.code(), refusal.message()) }),
+            },
+        }
+    }
+}
+
+impl ReadInvalidations for Aws {
+    async fn completed(&self, distribution: &str, invalidation: &str) -> Result<bool, PortError> {
+        let found =
+            self.with(|sim, now| sim.get_invalidation(distribution, invalidation).map(|found| found.status(now)));
+        let status = found.map_err(|refusal| port_error("GetInvalidation", &refusal))?;
+        Ok(status == InvalidationStatus::Completed)
+    }
+}

@@ -1,0 +1,204 @@
+//! The doors over real sockets, with a clock that is moved by hand.
+
+use super::*;
+use hyper::Method;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+struct Stage {
+    server: Server,
+    clock: Clock,
+    messages: mpsc::UnboundedReceiver<Value>,
+}
+
+struct Answer {
+    status: u16,
+    headers: hyper::HeaderMap,
+    body: String,
+}
+
+impl Answer {
+    fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+}
+
+/// A server with an archive bucket and a distribution before it, and somebody who plays SQS.
+async fn stage() -> Stage {
+    let start: Timestamp = "2026-03-02T12:00:00Z".parse().expect("it is a time");
+    let clock = Clock::manual(start);
+    let (sender, messages) = mpsc::unbounded_channel();
+    let sqs = bind(0).await.expect("a port is free");
+    let sqs_endpoint = Some(format!("http://{}", sqs.local_addr().expect("it is bound")));
+    tokio::spawn(listen(sqs, move |request: Request<Incoming>| {
+        let sender = sender.clone();
+        async move {
+            assert_eq!(request.headers()["x-amz-target"], "AmazonSQS.SendMessage");
+            let message: Value = serde_json::from_slice(&read(request.into_body()).await).expect("it is JSON");
+            sender.send(message).expect("the test still listens");
+            reply(200, "application/x-amz-json-1.0", "{}")
+        }
+    }));
+    let (s3_port, cloudfront_port, edge_port) = (0, 0, 0);
+    let settings = Settings::default();
+    let options = Options { s3_port, cloudfront_port, edge_port, clock: clock.clone(), sqs_endpoint, settings };
+    let server = Server::start(options).await.expect("ports are free");
+    let stage = Stage { server, clock, messages };
+    stage.control("buckets", json!({ "name": "archive", "versioned": true })).await;
+    stage.control("queues", json!({ "initiated": "http://q/1/initiated", "completed": "http://q/1/completed" })).await;
+    let custom = json!([{ "error_code": 403, "error_caching_min_ttl": 86_400 }]);
+    let origins = json!([{ "id": "archive", "bucket": "archive" }]);
+    let config = json!({ "id": "E1", "origins": origins, "custom_error_responses": custom });
+    stage.control("distributions", config).await;
+    stage
+}
+
+impl Stage {
+    async fn control(&self, what: &str, body: Value) -> Answer {
+        let url = format!("{}/_sim/{what}", self.server.cloudfront_url());
+        let answer = ask(Method::POST, &url, &[], body.to_string()).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        answer
+    }
+
+    async fn s3(&self, method: Method, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        let signed = [("authorization", "AWS4-HMAC-SHA256 Credential=any/20260101/us-east-1/s3/aws4_request")];
+        let headers = [&signed[..], headers].concat();
+        ask(method, &format!("{}{path}", self.server.s3_url()), &headers, body.to_owned()).await
+    }
+
+    async fn view(&self, path: &str) -> Answer {
+        ask(Method::GET, &format!("{}{path}", self.server.edge_url()), &[], String::new()).await
+    }
+
+    async fn message(&mut self) -> Value {
+        self.messages.recv().await.expect("somebody plays SQS")
+    }
+
+    fn advance(&self, hours: i64) {
+        self.clock.advance(SignedDuration::from_hours(hours));
+        self.server.wake();
+    }
+}
+
+async fn ask(method: Method, url: &str, headers: &[(&str, &str)], body: String) -> Answer {
+    let mut request = Request::builder().method(method).uri(url);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let request = request.body(Full::new(Bytes::from(body))).expect("it is a request");
+    let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
+    let (parts, body) = client.request(request).await.expect("the server answers").into_parts();
+    let body = String::from_utf8_lossy(&read(body).await).into_owned();
+    Answer { status: parts.status.as_u16(), headers: parts.headers, body }
+}
+
+const GLACIER: (&str, &str) = ("x-amz-storage-class", "GLACIER");
+const RESTORE: &str = r#"<RestoreRequest xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Days>3</Days>
+    <GlacierJobParameters><Tier>Standard</Tier></GlacierJobParameters></RestoreRequest>"#;
+
+#[tokio::test]
+async fn an_object_is_put_restored_announced_and_seen_again() {
+    let mut stage = stage().await;
+    let put = stage.s3(Method::PUT, "/archive/a%20b.txt", &[GLACIER], "content").await;
+    assert_eq!(put.status, 200, "{}", put.body);
+    let version = put.header("x-amz-version-id").to_owned();
+    let path = format!("/archive/a%20b.txt?versionId={version}");
+
+    let cold = stage.s3(Method::GET, "/archive/a%20b.txt", &[], "").await;
+    assert_eq!(cold.status, 403);
+    assert!(cold.body.contains("<Code>InvalidObjectState</Code>"), "{}", cold.body);
+    assert!(cold.body.contains("<StorageClass>GLACIER</StorageClass>"), "{}", cold.body);
+    assert_eq!(stage.view("/a%20b.txt").await.header("x-cache"), "Error from cloudfront");
+
+    let restore = format!("/archive/a%20b.txt?restore&versionId={version}");
+    assert_eq!(stage.s3(Method::POST, &restore, &[], RESTORE).await.status, 202);
+    let again = stage.s3(Method::POST, &restore, &[], RESTORE).await;
+    assert_eq!(again.status, 409);
+    assert!(again.body.contains("<Code>RestoreAlreadyInProgress</Code>"), "{}", again.body);
+    let head = stage.s3(Method::HEAD, &path, &[], "").await;
+    assert_eq!(head.header("x-amz-restore"), r#"ongoing-request="true""#);
+    assert_eq!(head.header("x-amz-storage-class"), "GLACIER");
+    let initiated = stage.message().await;
+    assert_eq!(initiated["QueueUrl"], "http://q/1/initiated");
+
+    stage.advance(5);
+    let completed = stage.message().await;
+    assert_eq!(completed["QueueUrl"], "http://q/1/completed");
+    let event: Value = serde_json::from_str(completed["MessageBody"].as_str().unwrap_or_default()).expect("JSON");
+    assert_eq!(event["detail-type"], "Object Restore Completed");
+    assert_eq!(event["detail"]["object"]["key"], "a b.txt");
+    assert_eq!(event["detail"]["object"]["version-id"], version.as_str());
+    let head = stage.s3(Method::HEAD, &path, &[], "").await;
+    let done = r#"ongoing-request="false", expiry-date="Fri, 06 Mar 2026 00:00:00 GMT""#;
+    assert_eq!(head.header("x-amz-restore"), done);
+    assert_eq!(stage.s3(Method::GET, &path, &[], "").await.body, "content");
+    assert_eq!(stage.s3(Method::POST, &restore, &[], RESTORE).await.status, 200, "the copy is extended");
+
+    assert_eq!(stage.view("/a%20b.txt").await.status, 403, "the edge remembers");
+    let batch = r#"<InvalidationBatch xmlns="http://cloudfront.amazonaws.com/doc/2020-05-31/"><Paths><Quantity>1</Quantity>
+        <Items><Path>/a%20b.txt</Path></Items></Paths><CallerReference>r</CallerReference></InvalidationBatch>"#;
+    let url = format!("{}/2020-05-31/distribution/E1/invalidation", stage.server.cloudfront_url());
+    let made = ask(Method::POST, &url, &[], batch.to_owned()).await;
+    assert_eq!(made.status, 201, "{}", made.body);
+    assert!(made.body.contains("<Status>InProgress</Status>"), "{}", made.body);
+    stage.advance(1);
+    let id = made.header("location").rsplit('/').next().unwrap_or_default().to_owned();
+    let look = ask(Method::GET, &format!("{url}/{id}"), &[], String::new()).await;
+    assert!(look.body.contains("<Status>Completed</Status>"), "{}", look.body);
+    let seen = stage.view("/a%20b.txt").await;
+    assert_eq!((seen.status, seen.body.as_str(), seen.header("x-cache")), (200, "content", "Miss from cloudfront"));
+    assert_eq!(stage.view("/a%20b.txt").await.header("x-cache"), "Hit from cloudfront");
+}
+
+#[tokio::test]
+async fn a_listing_tells_of_restores_if_asked() {
+    let stage = stage().await;
+    stage.s3(Method::PUT, "/archive/k", &[GLACIER], "").await;
+    stage.s3(Method::POST, "/archive/k?restore", &[], RESTORE).await;
+    let asking = [("x-amz-optional-object-attributes", "RestoreStatus")];
+    let asked = stage.s3(Method::GET, "/archive?list-type=2", &asking, "").await;
+    assert!(asked.body.contains("<IsRestoreInProgress>true</IsRestoreInProgress>"), "{}", asked.body);
+    let plain = stage.s3(Method::GET, "/archive?list-type=2", &[], "").await;
+    assert!(!plain.body.contains("RestoreStatus"), "{}", plain.body);
+}
+
+#[tokio::test]
+async fn a_signed_stream_is_stored_without_its_signature() {
+    let stage = stage().await;
+    let streaming = [
+        ("x-amz-content-sha256", "STREAMING-UNSIGNED-PAYLOAD-TRAILER"),
+        ("content-encoding", "aws-chunked"),
+        ("x-amz-decoded-content-length", "7"),
+        ("x-amz-trailer", "x-amz-checksum-crc32"),
+    ];
+    let body = "7\r\ncontent\r\n0\r\nx-amz-checksum-crc32:AAAAAA==\r\n\r\n";
+    assert_eq!(stage.s3(Method::PUT, "/archive/k", &streaming, body).await.status, 200);
+    assert_eq!(stage.s3(Method::GET, "/archive/k", &[], "").await.body, "content");
+}
+
+#[tokio::test]
+async fn faults_reach_the_wire_with_their_code_and_status() {
+    let stage = stage().await;
+    let slow = json!({ "operation": "HeadObject", "code": "SlowDown", "times": 1 });
+    let throttled = json!({ "operation": "ListInvalidations", "code": "Throttling", "message": "Rate exceeded" });
+    stage.control("faults", json!({ "rules": [slow, throttled] })).await;
+    assert_eq!(stage.s3(Method::HEAD, "/archive/k", &[], "").await.status, 503);
+    assert_eq!(stage.s3(Method::HEAD, "/archive/k", &[], "").await.status, 404);
+    let url = format!("{}/2020-05-31/distribution/E1/invalidation", stage.server.cloudfront_url());
+    let answer = ask(Method::GET, &url, &[], String::new()).await;
+    assert_eq!(answer.status, 400);
+    assert!(answer.body.contains("<Code>Throttling</Code><Message>Rate exceeded</Message>"), "{}", answer.body);
+}
+
+#[tokio::test]
+async fn a_control_call_with_a_typo_is_refused() {
+    let stage = stage().await;
+    let url = format!("{}/_sim/buckets", stage.server.cloudfront_url());
+    let answer = ask(Method::POST, &url, &[], r#"{"name":"b","version":true}"#.to_owned()).await;
+    assert_eq!(answer.status, 400);
+    assert!(answer.body.contains("unknown field"), "{}", answer.body);
+}

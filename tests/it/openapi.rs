@@ -1,0 +1,75 @@
+//! The checked-in description of the HTTP API is what the code says.
+//!
+//! After a change: `UPDATE_OPENAPI=1 cargo test --package thaw-tests openapi` writes it anew.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use serde_json::Value;
+use thaw_steps::openapi::document;
+
+#[test]
+fn the_checked_in_description_is_what_the_code_says() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../infra/openapi.json");
+    let said = serde_json::to_string_pretty(&document()).unwrap() + "\n";
+    if std::env::var_os("UPDATE_OPENAPI").is_some() {
+        std::fs::write(&path, &said).unwrap();
+    }
+    let written = std::fs::read_to_string(&path).unwrap_or_default();
+    let differs = said.lines().zip(written.lines()).position(|(said, written)| said != written);
+    assert!(
+        said == written,
+        "infra/openapi.json differs from the code (first in line {}). UPDATE_OPENAPI=1 cargo test --package thaw-tests openapi",
+        differs.map_or_else(|| said.lines().count().min(written.lines().count()) + 1, |line| line + 1),
+    );
+}
+
+#[test]
+fn every_route_of_the_template_is_described_and_no_other() {
+    let template = include_str!("../../infra/template.yaml");
+    let in_template: BTreeSet<_> =
+        template.lines().filter_map(|line| line.trim().strip_prefix("RouteKey: ").map(str::to_owned)).collect();
+    let document = document();
+    let described: BTreeSet<_> = fields(&document["paths"])
+        .flat_map(|(path, methods)| fields(methods).map(move |(method, _)| format!("{} {path}", method.to_uppercase())))
+        .collect();
+    assert_eq!(described, in_template);
+}
+
+#[test]
+fn every_answer_that_is_no_success_is_a_problem() {
+    let document = document();
+    for (path, methods) in fields(&document["paths"]) {
+        for (method, call) in fields(methods) {
+            for (status, response) in fields(&call["responses"]) {
+                let content = &response["content"];
+                let schema = &content["application/problem+json"]["schema"]["$ref"];
+                let is_problem = schema == "#/components/schemas/Problem";
+                assert_eq!(is_problem, status.as_str() >= "400", "{method} {path} {status}: {content}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_schema_that_is_referred_to_is_there() {
+    fn check(value: &Value, document: &Value) {
+        match value {
+            Value::Object(fields) => {
+                if let Some(Value::String(reference)) = fields.get("$ref") {
+                    let pointer = reference.strip_prefix('#').expect("references stay within the document");
+                    assert!(document.pointer(pointer).is_some(), "{reference}");
+                }
+                fields.values().for_each(|value| check(value, document));
+            }
+            Value::Array(items) => items.iter().for_each(|value| check(value, document)),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+    let document = document();
+    check(&document, &document);
+}
+
+fn fields(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    value.as_object().expect("an object").iter()
+}
