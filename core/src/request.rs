@@ -336,7 +336,9 @@ fn notify(body: &Map<String, Value>) -> Result<Vec<String>, Problem> {
     let words = match body.get("notify") {
         None => return Ok(Vec::new()),
         Some(Value::Array(words)) if words.len() <= MAX_NOTIFY => words,
-        Some(other) => return Err(Problem::field("notify", other, format!("must be a list of at most {MAX_NOTIFY} words."))),
+        Some(other) => {
+            return Err(Problem::field("notify", other, format!("must be a list of at most {MAX_NOTIFY} words.")));
+        }
     };
     words
         .iter()

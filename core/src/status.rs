@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{FailureCode, Row, State};
 
-/// How many objects are where. The counts add up to `total`.
+/// How many objects are where. Once the restore is planned, the counts add up to `total`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Counts {

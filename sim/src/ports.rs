@@ -60,12 +60,11 @@ impl ReadArchive for Aws {
                 version: head.version,
                 size: head.size,
             })),
-            Err(refusal) => match (refusal.status(), refusal.code()) {
-                // S3 says it with `x-amz-delete-marker`, whichever of the two statuses it takes.
-                (405, _) | (404, "DeleteMarker") => Ok(Facts::Missing(Missing::DeleteMarker)),
-                (404, _) if object.version.is_some() => Ok(Facts::Missing(Missing::Version)),
-                (404, _) => Ok(Facts::Missing(Missing::Key)),
-                (403, _) => Ok(Facts::Missing(Missing::Denied)),
+            Err(refusal) if refusal.is_delete_marker() => Ok(Facts::Missing(Missing::DeleteMarker)),
+            Err(refusal) => match refusal.status() {
+                404 if object.version.is_some() => Ok(Facts::Missing(Missing::Version)),
+                404 => Ok(Facts::Missing(Missing::Key)),
+                403 => Ok(Facts::Missing(Missing::Denied)),
                 _ => Err(port_error("HeadObject", &refusal)),
             },
         }

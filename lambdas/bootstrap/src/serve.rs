@@ -7,7 +7,7 @@ use futures_util::FutureExt;
 use lambda_runtime::{Diagnostic, Error, LambdaEvent, service_fn};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::Value;
 use thaw_core::Problem;
 use thaw_steps::StepError;
 use thaw_steps::http::{Request, Response};
@@ -23,7 +23,8 @@ where
     let step = &step;
     lambda_runtime::run(service_fn(|event: LambdaEvent<Value>| async move {
         log::begin(&event.context.request_id);
-        let done = async { step(read(event.payload)?).await };
+        // Boxed: the future of a step is large, and this keeps it off the stack of the runtime's own.
+        let done = async { step(read(event.payload)?).await }.boxed_local();
         let done = AssertUnwindSafe(done).catch_unwind().await;
         done.unwrap_or_else(|_| Err(panicked())).map_err(Reported::new)
     }))

@@ -58,13 +58,15 @@ async fn cancel(
         .try_collect::<Vec<_>>()
         .await?;
     info!(restore = %record.id, "cancelled restore {}: {says}", record.id);
-    Ok(Response::json(202, &view(&record, ledger, files).await?).with("location", format!("/v1/restores/{}", record.id)))
+    Ok(Response::json(202, &view(&record, ledger, files).await?)
+        .with("location", format!("/v1/restores/{}", record.id)))
 }
 
 /// What was stopped, what cannot be, and what that means for the bill.
 fn says(record: &RestoreRecord, rows: &[Row]) -> String {
     if record.plan.is_none() {
-        return "Cancelled before anything was asked of S3: nothing is being restored, and nothing was spent.".to_owned();
+        return "Cancelled before anything was asked of S3: nothing is being restored, and nothing was spent."
+            .to_owned();
     }
     let open = Counts::of(rows.iter().filter(|row| !row.is_settled()));
     let mut says = String::from("Cancelled: thaw has stopped waiting and publishes nothing more.");
@@ -139,13 +141,19 @@ mod tests {
     #[tokio::test]
     async fn what_s3_was_not_asked_for_will_not_be() {
         let says = says(&[("a", State::Planned), ("b", State::Planned), ("c", State::Available)]).await;
-        assert!(says.contains("2 objects had not been asked of S3 yet") && says.contains("nothing more to pay"), "{says}");
+        assert!(
+            says.contains("2 objects had not been asked of S3 yet") && says.contains("nothing more to pay"),
+            "{says}"
+        );
     }
 
     #[tokio::test]
     async fn what_s3_has_begun_cannot_be_stopped_and_is_paid() {
         let says = says(&[("a", restoring()), ("b", restored(None)), ("c", State::Planned)]).await;
-        assert!(says.contains("S3 has begun to restore 2 objects and has no way to cancel that: it is paid for"), "{says}");
+        assert!(
+            says.contains("S3 has begun to restore 2 objects and has no way to cancel that: it is paid for"),
+            "{says}"
+        );
     }
 
     #[tokio::test]

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use thaw_core::{Batch, BatchId, Counts, Row, State, sentence};
 use tracing::info;
 
+use crate::check_restores::is_to_publish;
 use crate::ledger::{self, batch_key};
 use crate::looking::seconds_until_next_look;
 use crate::ports::{Ledger, Put, ReadInvalidations, WorkFiles};
@@ -55,7 +56,7 @@ pub async fn run(
     }
     let rows = ledger::rows(ledger, files, &record).await?;
     let counts = Counts::of(&rows);
-    let waits_for_edges = rows.iter().any(|row| !row.is_settled() && matches!(row.state, State::Restored { .. }));
+    let waits_for_edges = rows.iter().any(|row| is_to_publish(row, &rows));
     let output = Output {
         says: sentence(counts, &[]),
         counts,

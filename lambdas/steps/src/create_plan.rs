@@ -59,6 +59,7 @@ pub struct PlanView {
     pub over_max_cost: bool,
     /// When the first and the last object would typically be readable; absent if nothing needs to be waited for.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(min_items = 2, max_items = 2))]
     pub ready_between: Option<[Timestamp; 2]>,
     /// How many paths would be invalidated.
     pub paths: u64,

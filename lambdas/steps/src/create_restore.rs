@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 use thaw_core::{Problem, Request, RestoreId, Status, hash};
 use tracing::info;
 
-use crate::restore_view::{RETRY_RUNNING_SECONDS, RestoreView};
 use crate::http::{self, Response};
 use crate::ledger::{self, KeyRecord, RestoreRecord, request_name};
 use crate::ports::{Ledger, Put, StartExecutions, WorkFiles};
+use crate::restore_view::{RETRY_RUNNING_SECONDS, RestoreView};
 use crate::{Settings, StepError};
 
 /// Bytes of a request that go into the execution's input, where a person can read them in the console. Step Functions

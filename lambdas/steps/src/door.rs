@@ -2,9 +2,7 @@
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use thaw_core::{
-    ArchiveKind, Book, Cost, Counts, Decision, Line, ObjectId, Publish, RestoreId, Row, State, Tier, Usd,
-};
+use thaw_core::{ArchiveKind, Book, Cost, Counts, Decision, Line, ObjectId, Publish, RestoreId, Row, State, Tier, Usd};
 
 use crate::http::{Request, Response};
 use crate::ledger::{ChunkEntry, Planned, chunk_name, record};
@@ -125,7 +123,10 @@ pub fn is_problem(response: &Response, status: u16, field: Option<&str>) {
     assert_eq!((response.status_code, problem["status"].as_u64()), (status, Some(u64::from(status))), "{problem}");
     assert_eq!(problem["field"].as_str(), field, "{problem}");
     assert!(problem["type"].as_str().unwrap().starts_with("urn:thaw:problem:"), "{problem}");
-    assert!(field.is_none_or(|field| problem["detail"].as_str().unwrap().contains(field)) || status == 413, "{problem}");
+    assert!(
+        field.is_none_or(|field| problem["detail"].as_str().unwrap().contains(field)) || status == 413,
+        "{problem}"
+    );
 }
 
 pub fn row(id: &RestoreId, key: &str, state: State) -> Row {

@@ -4,12 +4,12 @@ use jiff::Timestamp;
 use serde_json::Value;
 use thaw_core::{Batch, Problem, RestoreId, Row, Status};
 
+use crate::StepError;
 use crate::http::{self, Response};
 use crate::ledger::{self, RestoreRecord, batch_key};
 use crate::object_view::{ObjectPage, ObjectState, ObjectView};
 use crate::ports::{Cursor, Ledger, ListRestores, WorkFiles};
 use crate::restore_view::{RETRY_RUNNING_SECONDS, RestorePage, RestoreSummary, RestoreView, claims, shown};
-use crate::StepError;
 
 /// Restores on a page: a page of items of at most a few kilobytes each is one DynamoDB query.
 const PAGE: usize = 50;
@@ -18,11 +18,7 @@ const PAGE: usize = 50;
 pub const ROUTES: [&str; 3] = ["GET /v1/restores", "GET /v1/restores/{id}", "GET /v1/restores/{id}/objects"];
 
 /// Answers a question about restores. Changes nothing.
-pub async fn run(
-    request: &http::Request,
-    ledger: &(impl Ledger + ListRestores),
-    files: &impl WorkFiles,
-) -> Response {
+pub async fn run(request: &http::Request, ledger: &(impl Ledger + ListRestores), files: &impl WorkFiles) -> Response {
     let [all, one, objects] = ROUTES;
     let answer = match request.route_key.as_str() {
         route if route == all => get_restores(request, ledger).await,
@@ -142,7 +138,11 @@ fn read_cursor(text: &str) -> Result<Cursor, Problem> {
 }
 
 fn bad_cursor(text: &str) -> Problem {
-    Problem::field("cursor", &Value::from(text), "must be the next_cursor of the page before. Leave it out for the first page.")
+    Problem::field(
+        "cursor",
+        &Value::from(text),
+        "must be the next_cursor of the page before. Leave it out for the first page.",
+    )
 }
 
 #[cfg(test)]
@@ -275,7 +275,12 @@ mod tests {
         };
         assert_eq!(
             body(&stack.restore(&id).await)["invalidations"],
-            json!([call(Some("I1"), "completed"), call(Some("I2"), "in_progress"), call(None, "pending"), call(None, "refused")]),
+            json!([
+                call(Some("I1"), "completed"),
+                call(Some("I2"), "in_progress"),
+                call(None, "pending"),
+                call(None, "refused")
+            ]),
         );
     }
 
@@ -301,7 +306,9 @@ mod tests {
         let stack = Stack::default();
         let objects = [("a", failed()), ("b", State::Planned), ("c", State::Planned), ("d", failed()), ("e", failed())];
         let id = stack.planned(&objects, 2).await;
-        for (state, expected) in [(None, "abcde"), (Some("failed"), "ade"), (Some("planned"), "bc"), (Some("restored"), "")] {
+        for (state, expected) in
+            [(None, "abcde"), (Some("failed"), "ade"), (Some("planned"), "bc"), (Some("restored"), "")]
+        {
             let (mut keys, mut pages, mut query) = (String::new(), 0, json!({"state": state.unwrap_or_default()}));
             loop {
                 let page = body(&stack.objects(&id, query.clone()).await);
@@ -325,7 +332,8 @@ mod tests {
         let id = stack.planned(&objects, 9).await;
         stack.change(&id, |record| record.status = Status::Cancelled).await;
         let answer = body(&stack.restore(&id).await);
-        let counts = ["cancelled", "published", "failed", "restoring"].map(|state| answer["counts"][state].as_u64().unwrap());
+        let counts =
+            ["cancelled", "published", "failed", "restoring"].map(|state| answer["counts"][state].as_u64().unwrap());
         assert_eq!((counts, &answer["stage"]), ([2, 1, 1, 0], &json!("ended")));
         let cancelled = body(&stack.objects(&id, json!({"state": "cancelled"})).await);
         assert_eq!(cancelled["objects"].as_array().unwrap().len(), 2);

@@ -21,28 +21,38 @@ pub fn document() -> Value {
         "description": "An AWS Signature Version 4 for the service execute-api, by a principal who may execute-api:Invoke. Whoever may not gets API Gateway's own 403, which is no problem document.",
     }});
     document["security"] = json!([{"iam": []}]);
-    leave_out_null(&mut document["components"]["schemas"]);
+    tidy(&mut document);
     document["components"]["schemas"]["RestoreRequest"] = Request::schema();
     document
 }
 
-/// Our answers leave out what there is nothing to say about, so no field of theirs is ever null.
-fn leave_out_null(schema: &mut Value) {
-    let is_null = |kind: &Value| kind == "null" || kind["type"] == "null";
-    for (name, only) in [("type", None), ("oneOf", Some("$ref"))] {
-        let Some(Value::Array(kinds)) = schema.get_mut(name) else { continue };
-        kinds.retain(|kind| !is_null(kind));
-        let [kind] = kinds.as_mut_slice() else { continue };
-        let kind = kind.take();
-        schema.as_object_mut().expect("it has a field").remove(name);
-        match only {
-            None => schema[name] = kind,
-            Some(reference) => schema[reference] = kind[reference].clone(),
+/// Says what derived schemas cannot. Our answers leave out what there is nothing to say about, so no field is ever null;
+/// and the lines of a doc comment are no lines of a text.
+fn tidy(part: &mut Value) {
+    match part {
+        Value::Object(fields) => {
+            if let Some(kinds) = fields.get_mut("type").and_then(Value::as_array_mut) {
+                kinds.retain(|kind| kind != "null");
+                if let [kind] = kinds.as_mut_slice() {
+                    let kind = kind.take();
+                    fields.insert("type".to_owned(), kind);
+                }
+            }
+            if let Some(shapes) = fields.get_mut("oneOf").and_then(Value::as_array_mut) {
+                shapes.retain(|shape| shape["type"] != "null");
+                if let [Value::Object(shape)] = shapes.as_mut_slice() {
+                    let mut shape = std::mem::take(shape);
+                    fields.remove("oneOf");
+                    fields.append(&mut shape);
+                }
+            }
+            if let Some(Value::String(text)) = fields.get_mut("description") {
+                let paragraphs = text.split("\n\n").map(|paragraph| paragraph.replace('\n', " "));
+                *text = paragraphs.collect::<Vec<_>>().join("\n\n");
+            }
+            fields.values_mut().for_each(tidy);
         }
-    }
-    match schema {
-        Value::Object(fields) => fields.values_mut().for_each(leave_out_null),
-        Value::Array(items) => items.iter_mut().for_each(leave_out_null),
+        Value::Array(items) => items.iter_mut().for_each(tidy),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
@@ -67,7 +77,11 @@ struct Api;
 /// What any call may meet.
 #[derive(IntoResponses)]
 enum Trouble {
-    #[response(status = 500, description = "A permission is missing, or thaw has a bug.", content_type = "application/problem+json")]
+    #[response(
+        status = 500,
+        description = "A permission is missing, or thaw has a bug.",
+        content_type = "application/problem+json"
+    )]
     Internal(Problem),
     #[response(
         status = 503, description = "An AWS service is busy. The same request can be sent again.", content_type = "application/problem+json",

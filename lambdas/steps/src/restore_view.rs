@@ -40,6 +40,7 @@ pub struct RestoreView {
     /// When the first and the last object are typically readable; absent until it is planned, and if nothing needs to be
     /// waited for.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(min_items = 2, max_items = 2))]
     pub ready_between: Option<[Timestamp; 2]>,
     /// When it ended.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -136,9 +137,7 @@ pub(crate) fn claim(row: &Row) -> Option<&BatchId> {
     match &row.state {
         State::Restored { claim, .. } => claim.as_ref(),
         State::Published { how: How::Invalidated { batch }, .. } => Some(batch),
-        State::Published {
-            how: How::NothingStale | How::NoPath | How::NotCurrent | How::AlreadyPublished, ..
-        }
+        State::Published { how: How::NothingStale | How::NoPath | How::NotCurrent | How::AlreadyPublished, .. }
         | State::Planned
         | State::Available
         | State::Restoring { .. }
@@ -210,6 +209,7 @@ pub struct RestoreSummary {
     pub requested_at: Timestamp,
     /// When the first and the last object are typically readable.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(min_items = 2, max_items = 2))]
     pub ready_between: Option<[Timestamp; 2]>,
     /// When it ended.
     #[serde(skip_serializing_if = "Option::is_none")]

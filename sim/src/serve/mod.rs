@@ -11,6 +11,7 @@ mod events;
 mod s3;
 mod s3_door;
 mod s3_uploads;
+mod s3_words;
 #[cfg(test)]
 mod tests;
 

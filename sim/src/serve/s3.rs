@@ -3,14 +3,11 @@
 use super::World;
 use super::s3_door::Note;
 use super::s3_uploads::Uploads;
-use crate::model::{
-    AccessTier, Content, Head, ListRequest, Listed, ListedVersion, ObjectRef, PutRequest, Refusal, RestoreRequest,
-    RestoreState, StorageClass,
-};
+use super::s3_words::{Encoding, class, content_type, metadata, restore, size, time, wants_status};
+use crate::model::{AccessTier, Content, ListRequest, ObjectRef, PutRequest, Refusal, RestoreRequest, StorageClass};
 use async_trait::async_trait;
 use bytes::Bytes;
 use http_body_util::BodyExt;
-use jiff::Timestamp;
 use s3s::dto::*;
 use s3s::{Body, S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result};
 use std::sync::Arc;
@@ -348,69 +345,6 @@ impl S3 for Wire {
     }
 }
 
-fn wants_status(asked: Option<&OptionalObjectAttributesList>) -> bool {
-    asked.into_iter().flatten().any(|one| one.as_str() == OptionalObjectAttributes::RESTORE_STATUS)
-}
-
-/// Listings encode keys only for clients that ask for it.
-struct Encoding(bool);
-
-impl Encoding {
-    fn asked(asked: Option<&EncodingType>) -> Self {
-        Self(asked.is_some_and(|asked| asked.as_str() == EncodingType::URL))
-    }
-
-    fn text(&self, text: &str) -> String {
-        if !self.0 {
-            return text.to_owned();
-        }
-        let encode = |byte: u8| match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'/' | b'*' => char::from(byte).to_string(),
-            b' ' => "+".to_owned(),
-            _ => format!("%{byte:02X}"),
-        };
-        text.bytes().map(encode).collect()
-    }
-
-    fn object(&self, listed: &Listed, with_status: bool) -> Object {
-        let head = &listed.head;
-        Object {
-            key: Some(self.text(&listed.key)),
-            e_tag: Some(ETag::Strong(head.etag.clone())),
-            last_modified: Some(time(head.last_modified)),
-            size: Some(size(head.size)),
-            storage_class: Some(ObjectStorageClass::from(head.class.as_str().to_owned())),
-            restore_status: if with_status { restore_status(head.restore) } else { None },
-            ..Default::default()
-        }
-    }
-
-    fn version(&self, version: &ListedVersion, with_status: bool) -> Option<ObjectVersion> {
-        let head = version.head.as_ref()?;
-        Some(ObjectVersion {
-            key: Some(self.text(&version.key)),
-            version_id: Some(version.version.clone()),
-            is_latest: Some(version.latest),
-            last_modified: Some(time(version.last_modified)),
-            e_tag: Some(ETag::Strong(head.etag.clone())),
-            size: Some(size(head.size)),
-            storage_class: Some(ObjectVersionStorageClass::from(head.class.as_str().to_owned())),
-            restore_status: if with_status { restore_status(head.restore) } else { None },
-            ..Default::default()
-        })
-    }
-
-    fn marker(&self, marker: &ListedVersion) -> DeleteMarkerEntry {
-        DeleteMarkerEntry {
-            key: Some(self.text(&marker.key)),
-            version_id: Some(marker.version.clone()),
-            is_latest: Some(marker.latest),
-            last_modified: Some(time(marker.last_modified)),
-            ..Default::default()
-        }
-    }
-}
-
 async fn collect(body: Option<StreamingBlob>) -> S3Result<Bytes> {
     let Some(body) = body else { return Ok(Bytes::new()) };
     let collected = Body::from(body).collect().await.map_err(|_| S3Error::new(S3ErrorCode::IncompleteBody))?;
@@ -447,49 +381,4 @@ impl Put<'_> {
             },
         })
     }
-}
-
-/// `x-amz-restore`, to the letter (API reference, `HeadObject`).
-fn restore(state: RestoreState) -> Option<String> {
-    match state {
-        RestoreState::None => None,
-        RestoreState::Ongoing { .. } => Some("ongoing-request=\"true\"".to_owned()),
-        RestoreState::Copy { expires } => {
-            let date = expires.strftime("%a, %d %b %Y %H:%M:%S GMT");
-            Some(format!("ongoing-request=\"false\", expiry-date=\"{date}\""))
-        }
-    }
-}
-
-fn restore_status(state: RestoreState) -> Option<RestoreStatus> {
-    match state {
-        RestoreState::None => None,
-        RestoreState::Ongoing { .. } => {
-            Some(RestoreStatus { is_restore_in_progress: Some(true), restore_expiry_date: None })
-        }
-        RestoreState::Copy { expires } => {
-            Some(RestoreStatus { is_restore_in_progress: Some(false), restore_expiry_date: Some(time(expires)) })
-        }
-    }
-}
-
-/// S3 leaves the header out for its standard class.
-fn class(class: StorageClass) -> Option<s3s::dto::StorageClass> {
-    (class != StorageClass::Standard).then(|| class.as_str().to_owned().into())
-}
-
-fn content_type(head: &Head) -> String {
-    head.content.content_type.clone().unwrap_or_else(|| "binary/octet-stream".to_owned())
-}
-
-fn metadata(head: &Head) -> Metadata {
-    head.content.metadata.clone().into_iter().collect()
-}
-
-fn size(size: u64) -> i64 {
-    i64::try_from(size).unwrap_or(i64::MAX)
-}
-
-fn time(time: Timestamp) -> s3s::dto::Timestamp {
-    SystemTime::from(time).into()
 }

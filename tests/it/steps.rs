@@ -1,0 +1,10 @@
+//! Whole restores in process: the real steps over the simulated S3 and CloudFront, in virtual time.
+//!
+//! The walk below does by hand what the state machine does; the local stack runs the state machine itself.
+
+mod world;
+
+mod faults;
+mod joining;
+mod kinds;
+mod publishing;

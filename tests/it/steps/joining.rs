@@ -1,0 +1,114 @@
+//! Restores that other tools began.
+
+use serde_json::{Value, json};
+use thaw_core::{How, State, Status};
+use thaw_sim::model::{FaultRule, RestoreRequest, RetrievalTier, StorageClass};
+
+use super::world::{BUCKET, World, ask, ask_with};
+
+fn by_hand(world: &World, key: &str, days: u32, tier: RetrievalTier) {
+    let request = RestoreRequest::new(BUCKET, key, Some(days), Some(tier));
+    world.aws.with(|sim, now| sim.restore_object(&request, now)).unwrap();
+}
+
+fn the_one_execution(world: &World) -> (String, Value) {
+    let started = world.executions.started();
+    assert_eq!(started.len(), 1, "one execution per batch: {started:?}");
+    let (id, input) = started.into_iter().next().unwrap();
+    (id.as_str().to_owned(), input)
+}
+
+#[test]
+fn restores_begun_by_hand_are_joined_in_one_execution_and_published() {
+    let world = World::new();
+    for key in ["a", "b", "c"] {
+        world.put(key, StorageClass::Glacier);
+        by_hand(&world, key, 5, RetrievalTier::Bulk);
+    }
+    world.deliver(2);
+    let (id, input) = the_one_execution(&world);
+    assert_eq!(input["join_only"], json!(true));
+    let wait = world.begin(&id, input);
+    let (report, _) = world.finish(&id, wait);
+    assert_eq!((report.status, report.counts.published), (Status::Succeeded, 3));
+    assert!(["a", "b", "c"].iter().all(|key| world.calls(key).calls == 1), "S3 is asked for nothing");
+    let paths: std::collections::BTreeSet<_> = world.invalidated().into_iter().collect();
+    assert_eq!(paths, ["/a", "/b", "/c"].map(str::to_owned).into());
+}
+
+#[test]
+fn the_same_messages_again_start_nothing_more() {
+    let world = World::new();
+    world.put("a", StorageClass::Glacier);
+    by_hand(&world, "a", 5, RetrievalTier::Bulk);
+    let event = world.aws.with(thaw_sim::Sim::take_events)[0].to_json().to_string();
+    let batch = json!({"Records": [{"messageId": "1", "body": event}]});
+    world.initiated(batch.clone());
+    world.initiated(batch);
+    the_one_execution(&world);
+}
+
+#[test]
+fn a_running_restore_is_joined_and_made_faster_where_the_days_agree() {
+    let world = World::new();
+    world.put("same", StorageClass::Glacier);
+    world.put("other", StorageClass::Glacier);
+    by_hand(&world, "same", 3, RetrievalTier::Bulk);
+    by_hand(&world, "other", 9, RetrievalTier::Bulk);
+    let (report, _) = world.restore("r", ask(&["same", "other"]));
+    assert_eq!(report.counts.published, 2);
+    assert_eq!((world.calls("same").upgraded, world.calls("other").upgraded), (1, 0));
+}
+
+#[test]
+fn a_completion_joined_by_nobody_is_no_error() {
+    let world = World::new();
+    world.put("a", StorageClass::Glacier);
+    by_hand(&world, "a", 3, RetrievalTier::Expedited);
+    world.pass(600);
+    let events = world.aws.with(thaw_sim::Sim::take_events);
+    let completed = events.iter().map(|event| event.to_json()).find(|event| event["detail-type"] == "Object Restore Completed");
+    let response = world.completed(json!({"Records": [{"messageId": "1", "body": completed.unwrap().to_string()}]}));
+    assert!(response.batch_item_failures.is_empty());
+    assert!(world.invalidated().is_empty());
+}
+
+#[test]
+fn messages_that_are_no_events_come_again_and_stop_no_others() {
+    let world = World::new();
+    world.put("a", StorageClass::Glacier);
+    let wait = world.begin("r", ask(&["a"]));
+    world.pass(wait.max(5 * 3600));
+    let events = world.aws.with(thaw_sim::Sim::take_events);
+    let good = events.last().unwrap().to_json().to_string();
+    let response = world.completed(json!({"Records": [
+        {"messageId": "bad", "body": "{\"detail-type\": 1}"}, {"messageId": "good", "body": good},
+    ]}));
+    let failing: Vec<_> = response.batch_item_failures.iter().map(|failure| failure.item_identifier.as_str()).collect();
+    assert_eq!(failing, ["bad"]);
+    assert_eq!(world.invalidated(), ["/a"]);
+}
+
+#[test]
+fn messages_whose_invalidation_must_wait_come_again() {
+    let world = World::new();
+    world.put("a", StorageClass::Glacier);
+    world.begin("r", ask(&["a"]));
+    world.pass(5 * 3600);
+    world.aws.with(|sim, _| sim.set_faults(vec![FaultRule::new("CreateInvalidation", "Throttling").times(1)]));
+    let events = world.aws.with(thaw_sim::Sim::take_events);
+    let batch = json!({"Records": [{"messageId": "1", "body": events.last().unwrap().to_json().to_string()}]});
+    assert_eq!(world.completed(batch.clone()).batch_item_failures.len(), 1);
+    assert!(world.completed(batch).batch_item_failures.is_empty());
+    assert_eq!(world.invalidated(), ["/a"]);
+}
+
+#[test]
+fn joining_what_is_not_being_restored_costs_nothing_and_says_so() {
+    let world = World::new();
+    world.put("a", StorageClass::Glacier);
+    let (report, _) = world.restore("r", ask_with(&["a"], json!({"join_only": true})));
+    assert_eq!(report.status, Status::Failed);
+    assert_eq!(world.calls("a").calls, 0);
+    assert!(!matches!(world.row("a", "r").state, State::Published { how: How::NoPath, .. }));
+}

@@ -1,0 +1,258 @@
+//! The two ways to the same publish, and what they pay.
+
+use serde_json::json;
+use thaw_core::{FailureCode, How, State, Status};
+use thaw_sim::cdn::{DistributionConfig, Origin};
+use thaw_sim::model::{FaultRule, StorageClass};
+
+use super::world::{BUCKET, World, ask, ask_with};
+
+/// The keys that other tools get wrong, and their paths.
+const KEYS: [(&str, &str); 13] = [
+    ("photos/2019/cat.jpg", "/photos/2019/cat.jpg"),
+    ("a b.jpg", "/a%20b.jpg"),
+    ("a+b.jpg", "/a+b.jpg"),
+    ("\u{fc}/\u{f1}and\u{fa}.jpg", "/%C3%BC/%C3%B1and%C3%BA.jpg"),
+    ("u\u{308}/n\u{303}andu\u{301}.jpg", "/u%CC%88/n%CC%83andu%CC%81.jpg"),
+    ("100%.txt", "/100%25.txt"),
+    ("q?x=1.html", "/q%3Fx=1.html"),
+    ("#tag.txt", "/%23tag.txt"),
+    ("it's (1).png", "/it's%20(1).png"),
+    ("dir/page.html", "/dir/page.html"),
+    ("ends-with-*", "/ends-with-%2A"),
+    ("a*b", "/a*b"),
+    ("deep/~tilde", "/deep/*"),
+];
+
+fn put_all(world: &World, prefix: &str) -> Vec<String> {
+    let keys: Vec<_> = KEYS.iter().map(|(key, _)| format!("{prefix}{key}")).collect();
+    keys.iter().for_each(|key| world.put(key, StorageClass::Glacier));
+    keys
+}
+
+fn expected() -> Vec<String> {
+    let mut paths: Vec<_> = KEYS.iter().map(|(_, path)| (*path).to_owned()).collect();
+    paths.sort();
+    paths
+}
+
+fn sorted(mut paths: Vec<String>) -> Vec<String> {
+    paths.sort();
+    paths
+}
+
+#[test]
+fn every_key_is_invalidated_under_its_path_once() {
+    let world = World::new();
+    let keys = put_all(&world, "");
+    let keys: Vec<_> = keys.iter().map(String::as_str).collect();
+    world.restore("r", ask(&keys));
+    assert_eq!(sorted(world.invalidated()), expected());
+}
+
+#[test]
+fn the_same_with_an_origin_path() {
+    let world = World::new();
+    world.aws.with(|sim, now| {
+        let config = DistributionConfig {
+            id: Some("E1THAW".to_owned()),
+            origins: vec![Origin {
+                id: "s3".to_owned(),
+                bucket: BUCKET.to_owned(),
+                origin_path: "/public".to_owned(),
+                ..Origin::default()
+            }],
+            ..DistributionConfig::default()
+        };
+        sim.put_distribution(config, now).unwrap();
+    });
+    let mut keys = put_all(&world, "public/");
+    world.put("private", StorageClass::Glacier);
+    keys.push("private".to_owned());
+    let keys: Vec<_> = keys.iter().map(String::as_str).collect();
+    let (report, _) = world.restore("r", ask(&keys));
+    assert_eq!(report.status, Status::Succeeded);
+    assert_eq!(sorted(world.invalidated()), expected());
+    assert!(matches!(world.row("private", "r").state, State::Published { how: How::NoPath, .. }));
+}
+
+#[test]
+fn a_wildcard_never_covers_an_archived_neighbour() {
+    let world = World::new();
+    world.put("~user/x", StorageClass::Glacier);
+    world.put("neighbour", StorageClass::DeepArchive);
+    let (report, _) = world.restore("r", ask(&["~user/x"]));
+    assert!(world.invalidated().is_empty());
+    assert_eq!(report.status, Status::Failed);
+    let State::Failed { code, message, .. } = world.row("~user/x", "r").state else { panic!() };
+    assert_eq!(code, FailureCode::PathCannotBeInvalidated);
+    assert!(message.contains("neighbour"), "{message}");
+}
+
+#[test]
+fn without_events_the_execution_publishes_everything() {
+    let world = World::new();
+    world.put("a", StorageClass::Glacier);
+    let (report, _) = world.restore("r", ask(&["a"]));
+    assert_eq!(report.status, Status::Succeeded);
+    assert_eq!(world.invalidated(), ["/a"]);
+}
+
+#[test]
+fn an_event_publishes_at_once_and_the_execution_finds_it_done() {
+    let world = World::new();
+    world.put("a", StorageClass::Glacier);
+    let wait = world.begin("r", ask(&["a"]));
+    world.pass(5 * 3600);
+    world.deliver(1);
+    assert_eq!(world.invalidated(), ["/a"]);
+    world.finish("r", wait.saturating_sub(5 * 3600));
+    assert_eq!(world.invalidated(), ["/a"]);
+    assert_eq!(world.published_keys(), ["a".to_owned()].into());
+}
+
+#[test]
+fn every_event_three_times_invalidates_nothing_twice() {
+    let world = World::new();
+    let keys = put_all(&world, "");
+    let keys: Vec<_> = keys.iter().map(String::as_str).collect();
+    let wait = world.begin("r", ask(&keys));
+    world.pass(4 * 3600);
+    world.deliver(3);
+    world.pass(3600);
+    let (completed, initiated) = world.deliver(3);
+    assert!(completed.batch_item_failures.is_empty() && initiated.batch_item_failures.is_empty());
+    world.finish("r", wait.saturating_sub(5 * 3600));
+    assert_eq!(sorted(world.invalidated()), expected());
+    assert!(world.executions.started().is_empty(), "our own restores are not foreign");
+}
+
+#[test]
+fn a_completion_that_comes_before_our_own_note_is_not_lost() {
+    let world = World::new();
+    world.put("a", StorageClass::Glacier);
+    world.plan("r", ask(&["a"])).unwrap();
+    // S3 is asked by the Lambda that died before it could write that down.
+    world.aws.with(|sim, now| {
+        let request = thaw_sim::model::RestoreRequest::new(BUCKET, "a", Some(3), None);
+        sim.restore_object(&request, now).unwrap();
+    });
+    world.pass(5 * 3600);
+    world.deliver(1);
+    assert_eq!(world.invalidated(), ["/a"]);
+    world.start_restores("r", 0).unwrap();
+    assert_eq!(world.calls("a").calls, 1, "what is restored is not asked for again");
+}
+
+#[test]
+fn restores_of_the_same_object_pay_its_path_once_and_advance_together() {
+    let world = World::new();
+    world.put("a", StorageClass::Glacier);
+    let first = world.begin("one", ask(&["a"]));
+    let second = world.begin("two", ask(&["a"]));
+    assert_eq!(first, second);
+    world.finish("one", first);
+    let (report, _) = world.finish("two", 0);
+    assert_eq!(report.status, Status::Succeeded);
+    // A third one comes while the copy is live and clean.
+    let (report, _) = world.restore("three", ask(&["a"]));
+    assert_eq!(report.status, Status::Succeeded);
+    assert_eq!(world.invalidated(), ["/a"]);
+    assert!(matches!(world.row("a", "three").state, State::Published { how: How::AlreadyPublished, .. }));
+}
+
+#[test]
+fn the_next_copy_is_invalidated_again() {
+    let world = World::new();
+    world.put("a", StorageClass::Glacier);
+    world.restore("one", ask_with(&["a"], json!({"days": 1})));
+    assert_eq!(world.view("/a"), 200);
+    world.pass(6 * 86_400);
+    assert_eq!(world.view("/a"), 403, "the copy is gone, and so is what the edge had");
+    let (report, _) = world.restore("two", ask_with(&["a"], json!({"days": 1})));
+    assert_eq!(report.status, Status::Succeeded);
+    assert_eq!(world.invalidated(), ["/a", "/a"]);
+    assert_eq!(world.view("/a"), 200);
+}
+
+#[test]
+fn together_waits_for_the_last_object() {
+    let world = World::new();
+    world.put("quick", StorageClass::Glacier);
+    world.put("slow", StorageClass::DeepArchive);
+    let wait = world.begin("r", ask_with(&["quick", "slow"], json!({"publish": {"when": "together"}})));
+    world.pass(5 * 3600);
+    world.deliver(1);
+    assert!(world.invalidated().is_empty(), "the quick one waits");
+    world.finish("r", wait);
+    assert_eq!(world.invalidated(), ["/quick", "/slow"]);
+    let one_batch = world.aws.with(|sim, _| sim.distribution("E1THAW").unwrap().invalidations().len());
+    assert_eq!(one_batch, 1);
+}
+
+#[test]
+fn only_if_stale_pays_nothing_where_nothing_can_be_stale() {
+    let world = World::new();
+    world.aws.with(|sim, now| {
+        let config = DistributionConfig {
+            id: Some("E1THAW".to_owned()),
+            origins: vec![Origin { id: "s3".to_owned(), bucket: BUCKET.to_owned(), ..Origin::default() }],
+            ..DistributionConfig::default()
+        };
+        sim.put_distribution(config, now).unwrap();
+    });
+    world.put("a", StorageClass::Glacier);
+    let (report, _) = world.restore("r", ask_with(&["a"], json!({"publish": {"only_if_stale": true}})));
+    assert_eq!(report.status, Status::Succeeded);
+    assert!(world.invalidated().is_empty());
+    assert!(matches!(world.row("a", "r").state, State::Published { how: How::NothingStale, .. }));
+}
+
+#[test]
+fn the_three_ways_in_which_cloudfront_says_later_are_obeyed() {
+    for (code, name) in [
+        ("Throttling", "Throttled"),
+        ("TooManyInvalidationsInProgress", "TooManyInvalidationsInProgress"),
+        ("ServiceUnavailable", "Unavailable"),
+    ] {
+        let world = World::new();
+        world.put("a", StorageClass::Glacier);
+        let wait = world.begin("r", ask(&["a"]));
+        world.pass(wait.max(5 * 3600));
+        world.check_restores("r").unwrap();
+        world.aws.with(|sim, _| sim.set_faults(vec![FaultRule::new("CreateInvalidation", code).times(1)]));
+        assert_eq!(world.invalidate("r").unwrap_err().name(), name);
+        let (report, _) = world.finish("r", 0);
+        assert_eq!(report.status, Status::Succeeded);
+        assert_eq!(world.invalidated(), ["/a"]);
+    }
+}
+
+#[test]
+fn an_answer_that_got_lost_is_not_paid_twice() {
+    let world = World::new();
+    world.put("a", StorageClass::Glacier);
+    let wait = world.begin("r", ask(&["a"]));
+    world.pass(wait.max(5 * 3600));
+    world.check_restores("r").unwrap();
+    // CloudFront took the call, and nobody heard it say so.
+    world.aws.with(|sim, _| sim.set_faults(vec![FaultRule::new("CreateInvalidation", "ServiceUnavailable").times(1).after()]));
+    assert!(world.invalidate("r").is_err());
+    world.finish("r", 0);
+    assert_eq!(world.invalidated(), ["/a"]);
+}
+
+#[test]
+fn one_refused_path_does_not_stop_the_others() {
+    let world = World::new();
+    let keys = ["bad", "good", "fine"];
+    keys.iter().for_each(|key| world.put(key, StorageClass::Glacier));
+    let wait = world.begin("r", ask(&keys));
+    let refuse = FaultRule { status: Some(400), ..FaultRule::new("CreateInvalidation", "InvalidArgument").on("/bad") };
+    world.aws.with(|sim, _| sim.set_faults(vec![refuse]));
+    let (report, _) = world.finish("r", wait);
+    assert_eq!((report.counts.published, report.counts.failed), (2, 1));
+    let State::Failed { code, .. } = world.row("bad", "r").state else { panic!() };
+    assert_eq!(code, FailureCode::RefusedByCloudFront);
+    assert_eq!(sorted(world.invalidated()), ["/fine", "/good"]);
+}

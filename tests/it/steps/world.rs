@@ -1,0 +1,260 @@
+//! One bucket, one distribution, one ledger, and a clock.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use thaw_core::{RestoreId, Row, State, Status};
+use thaw_sim::Sim;
+use thaw_sim::cdn::{CustomErrorResponse, DistributionConfig, Origin};
+use thaw_sim::model::{AccessTier, ObjectRef, PutRequest, RestoreCalls, StorageClass};
+use thaw_sim::ports::Aws;
+use thaw_steps::memory::{MemoryEvents, MemoryExecutions, MemoryFiles, MemoryLedger};
+use thaw_steps::ports::Ledger;
+use thaw_steps::{
+    QueueBatch, QueueResponse, RestoreRecord, Settings, StepError, check_invalidations, check_restores, invalidate,
+    on_restore_completed, on_restore_initiated, plan, report, start_restores,
+};
+
+pub const BUCKET: &str = "archive";
+pub const DISTRIBUTION: &str = "E1THAW";
+
+pub struct World {
+    pub aws: Aws,
+    pub ledger: MemoryLedger,
+    pub files: MemoryFiles,
+    pub executions: MemoryExecutions,
+    pub events: MemoryEvents,
+    pub settings: Settings,
+    runtime: tokio::runtime::Runtime,
+}
+
+/// What the walk knows between states.
+pub struct Walk {
+    pub restore: String,
+    pub looks: u32,
+}
+
+impl World {
+    pub fn new() -> Self {
+        let aws = Aws::new(Sim::default(), "2026-11-22T10:00:00Z".parse().unwrap());
+        aws.with(|sim, now| {
+            sim.create_bucket(BUCKET, false);
+            let config = DistributionConfig {
+                id: Some(DISTRIBUTION.to_owned()),
+                origins: vec![Origin { id: "s3".to_owned(), bucket: BUCKET.to_owned(), ..Origin::default() }],
+                custom_error_responses: vec![CustomErrorResponse {
+                    error_code: 403,
+                    error_caching_min_ttl: Some(86_400 * 30),
+                    ..CustomErrorResponse::default()
+                }],
+                ..DistributionConfig::default()
+            };
+            sim.put_distribution(config, now).unwrap();
+        });
+        Self {
+            aws,
+            ledger: MemoryLedger::default(),
+            files: MemoryFiles::default(),
+            executions: MemoryExecutions::default(),
+            events: MemoryEvents::default(),
+            settings: Settings {
+                archive_buckets: vec![BUCKET.to_owned()],
+                distribution_ids: Vec::new(),
+                directory_index: String::new(),
+            },
+            runtime: tokio::runtime::Builder::new_current_thread().build().unwrap(),
+        }
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.aws.clock().now()
+    }
+
+    pub fn pass(&self, seconds: u64) {
+        self.aws.clock().advance(jiff::SignedDuration::from_secs(i64::try_from(seconds).unwrap()));
+    }
+
+    pub fn put(&self, key: &str, class: StorageClass) {
+        self.aws.with(|sim, now| sim.put_object(PutRequest::new(BUCKET, key, class, key.to_owned()), now)).unwrap();
+    }
+
+    pub fn put_in_tier(&self, key: &str, tier: AccessTier) {
+        let put = PutRequest::new(BUCKET, key, StorageClass::IntelligentTiering, key.to_owned()).in_tier(tier);
+        self.aws.with(|sim, now| sim.put_object(put, now)).unwrap();
+    }
+
+    /// The status that a viewer gets at the edge.
+    pub fn view(&self, path: &str) -> u16 {
+        self.aws.with(|sim, now| sim.serve(DISTRIBUTION, path, now)).unwrap().status
+    }
+
+    /// All paths of all invalidations, in order, repetitions included.
+    pub fn invalidated(&self) -> Vec<String> {
+        self.aws.with(|sim, _| {
+            let distribution = sim.distribution(DISTRIBUTION).unwrap();
+            distribution.invalidations().iter().flat_map(|invalidation| invalidation.items.clone()).collect()
+        })
+    }
+
+    pub fn calls(&self, key: &str) -> RestoreCalls {
+        self.aws.with(|sim, _| sim.restore_calls(&ObjectRef::new(BUCKET, key)))
+    }
+
+    pub fn run<T>(&self, future: impl Future<Output = T>) -> T {
+        self.runtime.block_on(future)
+    }
+
+    pub fn plan(&self, restore: &str, request: Value) -> Result<plan::Output, StepError> {
+        let input = plan::Input { restore: restore.to_owned(), request };
+        let Self { aws, ledger, files, events, settings, .. } = self;
+        self.run(plan::run(input, aws, aws, ledger, files, events, settings, self.now()))
+    }
+
+    pub fn start_restores(&self, restore: &str, chunk: u32) -> Result<start_restores::Output, StepError> {
+        let input = start_restores::Input { restore: restore.to_owned(), chunk };
+        self.run(start_restores::run(input, &self.aws, &self.ledger, &self.files, self.now()))
+    }
+
+    pub fn check_restores(&self, restore: &str) -> Result<check_restores::Output, StepError> {
+        let input = check_restores::Input { restore: restore.to_owned() };
+        self.run(check_restores::run(input, &self.aws, &self.ledger, &self.files, &self.events, self.now()))
+    }
+
+    pub fn invalidate(&self, restore: &str) -> Result<invalidate::Output, StepError> {
+        let input = invalidate::Input { restore: restore.to_owned() };
+        let Self { aws, ledger, files, settings, .. } = self;
+        self.run(invalidate::run(input, aws, aws, ledger, files, settings, self.now()))
+    }
+
+    pub fn check_invalidations(&self, restore: &str) -> Result<check_invalidations::Output, StepError> {
+        let input = check_invalidations::Input { restore: restore.to_owned() };
+        self.run(check_invalidations::run(input, &self.aws, &self.ledger, &self.files, self.now()))
+    }
+
+    pub fn report(&self, restore: &str) -> Result<report::Output, StepError> {
+        let input = report::Input { restore: restore.to_owned() };
+        self.run(report::run(input, &self.ledger, &self.files, &self.events, self.now()))
+    }
+
+    /// Runs a step as the state machine does: again, after a while, when time may mend the error.
+    pub fn retried<T>(&self, step: impl Fn() -> Result<T, StepError>) -> T {
+        for _ in 0..100 {
+            match step() {
+                Ok(output) => return output,
+                Err(
+                    StepError::Throttled(_)
+                    | StepError::Unavailable(_)
+                    | StepError::TooManyInvalidationsInProgress(_),
+                ) => self.pass(5),
+                Err(other) => panic!("{other}"),
+            }
+        }
+        panic!("a hundred retries did not mend it");
+    }
+
+    /// Plan and StartRestores.
+    pub fn begin(&self, restore: &str, request: Value) -> u64 {
+        let planned = self.retried(|| self.plan(restore, request.clone()));
+        let waits = planned.chunks.iter().map(|chunk| self.retried(|| self.start_restores(restore, *chunk)).wait_seconds);
+        waits.min().unwrap_or(0)
+    }
+
+    /// The loop of looks, to the report.
+    pub fn finish(&self, restore: &str, first_wait: u64) -> (report::Output, Walk) {
+        let mut walk = Walk { restore: restore.to_owned(), looks: 0 };
+        let mut wait = first_wait;
+        loop {
+            self.pass(wait);
+            let look = self.retried(|| self.check_restores(restore));
+            walk.looks += 1;
+            assert!(walk.looks < 200, "the restore does not end: {}", look.says);
+            let (done, next) = if look.anything_to_invalidate {
+                let invalidated = self.retried(|| self.invalidate(restore));
+                self.pass(invalidated.wait_seconds);
+                let checked = self.retried(|| self.check_invalidations(restore));
+                (checked.all_published, checked.wait_seconds)
+            } else {
+                (look.all_published, look.wait_seconds)
+            };
+            if done {
+                return (self.retried(|| self.report(restore)), walk);
+            }
+            wait = next;
+        }
+    }
+
+    /// A whole restore.
+    pub fn restore(&self, restore: &str, request: Value) -> (report::Output, Walk) {
+        let wait = self.begin(restore, request);
+        self.finish(restore, wait)
+    }
+
+    /// Everything that S3 has told by now, as the queue hands it over.
+    pub fn deliver(&self, times: usize) -> (QueueResponse, QueueResponse) {
+        let events = self.aws.with(thaw_sim::Sim::take_events);
+        let records: Vec<Value> = events
+            .iter()
+            .flat_map(|event| std::iter::repeat_n(event, times))
+            .enumerate()
+            .map(|(index, event)| json!({"messageId": index.to_string(), "body": event.to_json().to_string()}))
+            .collect();
+        let of = |kind: &str| {
+            let records = records.iter().filter(|record| record["body"].as_str().unwrap().contains(kind)).cloned();
+            json!({"Records": records.collect::<Vec<_>>()})
+        };
+        (self.completed(of("Object Restore Completed")), self.initiated(of("Object Restore Initiated")))
+    }
+
+    pub fn completed(&self, batch: Value) -> QueueResponse {
+        let batch: QueueBatch = serde_json::from_value(batch).unwrap();
+        let Self { aws, ledger, settings, .. } = self;
+        self.run(on_restore_completed::run(batch, aws, aws, ledger, settings, self.now())).unwrap()
+    }
+
+    pub fn initiated(&self, batch: Value) -> QueueResponse {
+        let batch: QueueBatch = serde_json::from_value(batch).unwrap();
+        let Self { ledger, files, executions, settings, .. } = self;
+        self.run(on_restore_initiated::run(batch, ledger, files, executions, settings, self.now())).unwrap()
+    }
+
+    pub fn rows(&self) -> Vec<Row> {
+        let items = self.ledger.items();
+        items
+            .into_iter()
+            .filter(|(key, _)| key.pk.contains('/'))
+            .map(|(_, item)| serde_json::from_value(item).unwrap())
+            .collect()
+    }
+
+    pub fn row(&self, key: &str, restore: &str) -> Row {
+        let found = self.rows().into_iter().find(|row| row.object.key == key && row.restore.as_str() == restore);
+        found.unwrap_or_else(|| panic!("no row of {key} in {restore}"))
+    }
+
+    pub fn record(&self, restore: &str) -> RestoreRecord {
+        let id = RestoreId::try_from(restore.to_owned()).unwrap();
+        self.run(self.ledger.get(&RestoreRecord::key_of(&id))).unwrap().unwrap()
+    }
+
+    pub fn status(&self, restore: &str) -> Status {
+        self.record(restore).status
+    }
+
+    pub fn published_keys(&self) -> BTreeSet<String> {
+        let rows = self.rows().into_iter();
+        rows.filter(|row| matches!(row.state, State::Published { .. })).map(|row| row.object.key).collect()
+    }
+}
+
+/// A request for these keys.
+pub fn ask(keys: &[&str]) -> Value {
+    json!({"bucket": BUCKET, "keys": keys})
+}
+
+/// The same with more fields.
+pub fn ask_with(keys: &[&str], more: Value) -> Value {
+    let mut body = ask(keys);
+    body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    body
+}
