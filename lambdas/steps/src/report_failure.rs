@@ -71,7 +71,10 @@ async fn end(
         "schema_version": 1, "id": record.id, "bucket": record.request.bucket, "tier": record.request.tier,
         "status": record.status, "counts": counts, "says": says, "notify": record.request.notify,
     });
-    events.put_event("Restore Failed", &detail).await?;
+    // A cancelled restore was reported by the door that cancelled it.
+    if record.status != Status::Cancelled {
+        events.put_event("Restore Failed", &detail).await?;
+    }
     Ok(says)
 }
 
