@@ -97,9 +97,7 @@ impl Clients {
             // Not aws-lc, the SDK's default: the jitter entropy of its first TLS connection costs 25 ms of CPU, some
             // 360 ms on the share of 128 MB (measured; ring 1.5 ms).
             .http_client(
-                aws_smithy_http_client::Builder::new()
-                    .tls_provider(Provider::Rustls(CryptoMode::Ring))
-                    .build_https(),
+                aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https(),
             )
             .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
             .retry_config(RetryConfig::standard())
@@ -204,9 +202,8 @@ mod tests {
 
     fn start(extra: &[(&str, &str)]) -> Result<Clients, StartError> {
         let base = [("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "s"), ("AWS_REGION", "eu-central-1")];
-        let find = |name: &str| {
-            extra.iter().chain(&base).find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
-        };
+        let find =
+            |name: &str| extra.iter().chain(&base).find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
         Clients::read(find)
     }
 
@@ -219,7 +216,8 @@ mod tests {
 
     #[test]
     fn a_services_own_endpoint_goes_before_the_general_one() {
-        let clients = start(&[("AWS_ENDPOINT_URL", "http://127.0.0.1:1"), ("AWS_ENDPOINT_URL_SFN", "http://localhost:2")]);
+        let clients =
+            start(&[("AWS_ENDPOINT_URL", "http://127.0.0.1:1"), ("AWS_ENDPOINT_URL_SFN", "http://localhost:2")]);
         let clients = clients.unwrap();
         assert_eq!(clients.endpoint(Service::S3), Some("http://127.0.0.1:1"));
         assert_eq!(clients.endpoint(Service::StepFunctions), Some("http://localhost:2"));

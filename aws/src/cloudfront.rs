@@ -2,7 +2,8 @@
 
 use aws_sdk_cloudfront::Client;
 use aws_sdk_cloudfront::types::{
-    DistributionConfig, EventType, InvalidationBatch, LambdaFunctionAssociations, Origins, Paths,
+    CacheBehaviors, CustomErrorResponses, DistributionConfig, EventType, InvalidationBatch, LambdaFunctionAssociations,
+    OriginGroupMembers, OriginGroups, Origins, Paths, StatusCodes,
 };
 use futures_util::future::try_join_all;
 use thaw_core::{Behaviour, Distribution, ErrorRule, Origin, OriginGroup};
@@ -106,7 +107,11 @@ fn refuses(answer: &Answer<'_>) -> bool {
     match (answer.status, answer.code) {
         (
             _,
-            "InvalidArgument" | "BatchTooLarge" | "InconsistentQuantities" | "MissingBody" | "NoSuchDistribution"
+            "InvalidArgument"
+            | "BatchTooLarge"
+            | "InconsistentQuantities"
+            | "MissingBody"
+            | "NoSuchDistribution"
             | "InvalidationBatchAlreadyExists",
         ) => true,
         // Without a code that could be read, the status says as much.
@@ -124,8 +129,8 @@ const DEFAULT_ERROR_TTL: i64 = 10;
 
 /// The part of a config that decides paths and staleness.
 fn read_config(id: &str, config: &DistributionConfig) -> Distribution {
-    let groups = config.origin_groups().map(|groups| groups.items()).unwrap_or_default();
-    let behaviours = config.cache_behaviors().map(|behaviours| behaviours.items()).unwrap_or_default();
+    let groups = config.origin_groups().map(OriginGroups::items).unwrap_or_default();
+    let behaviours = config.cache_behaviors().map(CacheBehaviors::items).unwrap_or_default();
     let named = behaviours.iter().map(|behaviour| Behaviour {
         pattern: behaviour.path_pattern().to_owned(),
         target: behaviour.target_origin_id().to_owned(),
@@ -136,7 +141,7 @@ fn read_config(id: &str, config: &DistributionConfig) -> Distribution {
         target: behaviour.target_origin_id().to_owned(),
         has_origin_function: has_origin_function(behaviour.lambda_function_associations()),
     });
-    let errors = config.custom_error_responses().map(|errors| errors.items()).unwrap_or_default();
+    let errors = config.custom_error_responses().map(CustomErrorResponses::items).unwrap_or_default();
     let errors = errors.iter().filter_map(|error| {
         let seconds = error.error_caching_min_ttl().unwrap_or(DEFAULT_ERROR_TTL);
         // A code or TTL that is no such number is no rule.
@@ -148,9 +153,9 @@ fn read_config(id: &str, config: &DistributionConfig) -> Distribution {
         groups: groups
             .iter()
             .map(|group| {
-                let members = group.members().map(|members| members.items()).unwrap_or_default();
+                let members = group.members().map(OriginGroupMembers::items).unwrap_or_default();
                 let codes = group.failover_criteria().and_then(|criteria| criteria.status_codes());
-                let codes = codes.map(|codes| codes.items()).unwrap_or_default();
+                let codes = codes.map(StatusCodes::items).unwrap_or_default();
                 OriginGroup {
                     id: group.id().to_owned(),
                     members: members.iter().map(|member| member.origin_id().to_owned()).collect(),
@@ -170,23 +175,24 @@ fn read_origins(origins: Option<&Origins>) -> Vec<Origin> {
         domain: origin.domain_name().to_owned(),
         path: origin.origin_path().unwrap_or_default().to_owned(),
     };
-    origins.map(|origins| origins.items()).unwrap_or_default().iter().map(read).collect()
+    origins.map(Origins::items).unwrap_or_default().iter().map(read).collect()
 }
 
 /// CloudFront Functions run on the viewer's side only and change nothing that is cached; neither do Lambda@Edge
 /// functions on that side.
 fn has_origin_function(functions: Option<&LambdaFunctionAssociations>) -> bool {
-    let functions = functions.map(|functions| functions.items()).unwrap_or_default();
-    functions.iter().any(|function| matches!(function.event_type(), EventType::OriginRequest | EventType::OriginResponse))
+    let functions = functions.map(LambdaFunctionAssociations::items).unwrap_or_default();
+    functions
+        .iter()
+        .any(|function| matches!(function.event_type(), EventType::OriginRequest | EventType::OriginResponse))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use aws_sdk_cloudfront::types::{
-        CacheBehavior, CacheBehaviors, CustomErrorResponse, CustomErrorResponses, DefaultCacheBehavior,
-        LambdaFunctionAssociation, OriginGroupFailoverCriteria, OriginGroupMember, OriginGroupMembers, OriginGroups,
-        StatusCodes, ViewerProtocolPolicy,
+        CacheBehavior, CustomErrorResponse, DefaultCacheBehavior, LambdaFunctionAssociation,
+        OriginGroupFailoverCriteria, OriginGroupMember, ViewerProtocolPolicy,
     };
 
     fn origin(id: &str, domain: &str, path: &str) -> aws_sdk_cloudfront::types::Origin {

@@ -22,11 +22,8 @@ impl Bus {
 impl PutEvents for Bus {
     async fn put_event(&self, detail_type: &str, detail: &Value) -> Result<(), PortError> {
         let what = format!("PutEvents of {detail_type:?}");
-        let entry = PutEventsRequestEntry::builder()
-            .source("thaw")
-            .detail_type(detail_type)
-            .detail(detail.to_string())
-            .build();
+        let entry =
+            PutEventsRequestEntry::builder().source("thaw").detail_type(detail_type).detail(detail.to_string()).build();
         match self.client.put_events().entries(entry).send().await {
             Ok(output) => output.entries().iter().try_for_each(|entry| taken(&what, entry)),
             Err(error) => Err(port_error(what, &error)),

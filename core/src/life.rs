@@ -287,6 +287,19 @@ impl State {
             Self::Cancelled { .. } => "cancelled",
         }
     }
+
+    /// The batch that will publish it, while it is not published yet.
+    pub fn claim(&self) -> Option<&BatchId> {
+        match self {
+            Self::Restored { claim, .. } => claim.as_ref(),
+            Self::Planned
+            | Self::Available
+            | Self::Restoring { .. }
+            | Self::Published { .. }
+            | Self::Failed { .. }
+            | Self::Cancelled { .. } => None,
+        }
+    }
 }
 
 impl Row {

@@ -29,10 +29,10 @@ pub fn run() -> Result<()> {
     let workflow = fs::read(root().join("statemachine/thaw.asl.json")).context("cannot read the workflow")?;
     let template = fs::read(root().join("infra/template.yaml")).context("cannot read the template")?;
     println!("{} ({ARCHITECTURE}):", folder.display());
-    println!("  {:<14} {:>6.2} MB", "(bootstrap)", megabytes(&bytes));
+    println!("  {:<14} {:>8.1} kB", "(bootstrap)", kilobytes(&bytes));
     for (name, content) in [("thaw.zip", &zip), ("thaw.asl.json", &workflow), ("template.yaml", &template)] {
         fs::write(folder.join(name), content)?;
-        println!("  {name:<14} {:>6.2} MB", megabytes(content));
+        println!("  {name:<14} {:>8.1} kB", kilobytes(content));
     }
 
     let (zip_hash, workflow_hash) = (sha256_hex(&zip), sha256_hex(&workflow));
@@ -67,8 +67,8 @@ fn newest_glibc(program: &[u8]) -> u32 {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a size for people")]
-fn megabytes(bytes: &[u8]) -> f64 {
-    bytes.len() as f64 / 1e6
+fn kilobytes(bytes: &[u8]) -> f64 {
+    bytes.len() as f64 / 1e3
 }
 
 #[cfg(test)]

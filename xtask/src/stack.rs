@@ -163,3 +163,16 @@ impl ProcessList {
             .with_context(|| format!("cannot write {}", self.file.display()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_port_means_another_folder() {
+        let dir = |port, dir: Option<&str>| Which { port, dir: dir.map(PathBuf::from) }.dir();
+        assert!(dir(DEFAULT_PORT, None).ends_with("local"));
+        assert!(dir(4700, None).ends_with("local-4700"));
+        assert_eq!(dir(4700, Some("/tmp/here")), Path::new("/tmp/here"));
+    }
+}

@@ -32,7 +32,7 @@ pub struct Options {
     #[arg(long)]
     pub auth: bool,
     /// How many seconds of waiting pass in one real second
-    #[arg(long, default_value_t = 3600)]
+    #[arg(long, default_value_t = 3600, value_parser = clap::value_parser!(u32).range(1..))]
     pub time_scale: u32,
 }
 
@@ -209,11 +209,11 @@ fn deploy(stack: &mut Stack, dir: &Path, bootstrap: &Path) -> Result<()> {
     let aws = stack.aws();
     let zip = archive::lambda_zip(&archive::stripped(bootstrap, &dir.join("bootstrap"))?, archive::Packing::Store)?;
     let workflow = fs::read(root().join("statemachine/thaw.asl.json")).context("cannot read the workflow")?;
-    let template = fs::read(root().join("infra/template.yaml")).context("cannot read the template")?;
+    let template = template(stack.auth)?;
     aws.create_bucket(CODE_BUCKET)?;
     aws.put_object(CODE_BUCKET, "thaw.zip", &[], &zip)?;
     aws.put_object(CODE_BUCKET, "thaw.asl.json", &[], &workflow)?;
-    aws.put_object(CODE_BUCKET, "template.yaml", &[], &template)?;
+    aws.put_object(CODE_BUCKET, "template.yaml", &[], template.as_bytes())?;
     let template_url = format!("{}/{CODE_BUCKET}/template.yaml", stack.endpoint_url);
 
     let parameters = [
@@ -236,6 +236,18 @@ fn deploy(stack: &mut Stack, dir: &Path, bootstrap: &Path) -> Result<()> {
     stack.restore_completed_queue_url = output("RestoreCompletedQueueUrl")?;
     stack.api_url = format!("{}/_aws/execute-api/{}/$default", stack.endpoint_url, api_id(&output("ApiUrl")?)?);
     Ok(())
+}
+
+/// The real template. Its policies refuse whoever comes without TLS, and the local stack speaks plain HTTP; an emulator
+/// that enforces policies gets that one demand turned off.
+fn template(auth: bool) -> Result<String> {
+    const NO_TLS: &str = r#""aws:SecureTransport": "false""#;
+    let template = fs::read_to_string(root().join("infra/template.yaml")).context("cannot read the template")?;
+    if !auth {
+        return Ok(template);
+    }
+    ensure!(template.contains(NO_TLS), "the template has no {NO_TLS} to turn off; is it written in another way now?");
+    Ok(template.replace(NO_TLS, r#""aws:SecureTransport": "no demand""#))
 }
 
 /// The id in `http://<id>.execute-api.<host>`, an address that needs DNS to resolve; we use the emulator's other one.

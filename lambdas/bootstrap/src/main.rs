@@ -91,7 +91,8 @@ async fn run() -> Result<(), Error> {
         }
         Step::OnRestoreInitiated => {
             let (ledger, files, executions) = (&ledger()?, &files()?, &executions()?);
-            serve(async |batch| on_restore_initiated::run(batch, ledger, files, executions, settings, now()).await).await
+            serve(async |batch| on_restore_initiated::run(batch, ledger, files, executions, settings, now()).await)
+                .await
         }
     }
 }

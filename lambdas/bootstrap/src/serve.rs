@@ -39,7 +39,8 @@ pub async fn serve_door(door: impl AsyncFn(&Request) -> Response) -> Result<(), 
 
 /// Reads the input ourselves: an error of the runtime's own parser would be reported under the name of a Rust type.
 fn read<I: DeserializeOwned>(payload: Value) -> Result<I, StepError> {
-    I::deserialize(&payload).map_err(|error| Problem::field("input", &payload, format!("cannot be read ({error}).")).into())
+    I::deserialize(&payload)
+        .map_err(|error| Problem::field("input", &payload, format!("cannot be read ({error}).")).into())
 }
 
 /// A panic is a bug, and reported like one. What it says was logged by the panic hook.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use thaw_core::{Batch, BatchId, Counts, Row, State, sentence};
+use thaw_core::{Batch, BatchId, Counts, Row, sentence};
 use tracing::info;
 
 use crate::check_restores::is_to_publish;
@@ -46,8 +46,9 @@ pub async fn run(
     now: Timestamp,
 ) -> Result<Output, StepError> {
     let record = ledger::record(ledger, &plan::restore_id(input.restore)?).await?;
-    let claims = claims(&ledger::rows(ledger, files, &record).await?);
-    let keys: Vec<_> = claims.iter().map(batch_key).collect();
+    let rows = ledger::rows(ledger, files, &record).await?;
+    let claims: BTreeSet<&BatchId> = rows.iter().filter_map(|row| row.state.claim()).collect();
+    let keys: Vec<_> = claims.into_iter().map(batch_key).collect();
     for batch in ledger.get_many::<Batch>(&keys).await? {
         let batch = ask(batch, cdn, ledger).await?;
         if batch.is_completed() {
@@ -65,19 +66,6 @@ pub async fn run(
     };
     info!(restore = %record.id, wait_seconds = output.wait_seconds, "{}", output.says);
     Ok(output)
-}
-
-fn claims(rows: &[Row]) -> BTreeSet<BatchId> {
-    let claim = |row: &Row| match &row.state {
-        State::Restored { claim, .. } => claim.clone(),
-        State::Planned
-        | State::Available
-        | State::Restoring { .. }
-        | State::Published { .. }
-        | State::Failed { .. }
-        | State::Cancelled { .. } => None,
-    };
-    rows.iter().filter_map(claim).collect()
 }
 
 async fn ask(mut batch: Batch, cdn: &impl ReadInvalidations, ledger: &impl Ledger) -> Result<Batch, StepError> {

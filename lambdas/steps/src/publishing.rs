@@ -129,7 +129,7 @@ async fn prepare(
         let others = || rows.iter().filter(|other| other.restore != row.restore && same_copy(row, other));
         if others().any(|other| matches!(other.state, State::Published { .. })) {
             apply(ledger, row, &Event::Published { at: now, how: How::AlreadyPublished }).await?;
-        } else if let Some(batch) = others().find_map(claim_of) {
+        } else if let Some(batch) = others().find_map(|other| other.state.claim()) {
             // Another restore's batch has this copy already: this row rides along.
             apply(ledger, row, &Event::Claimed { batch: batch.clone() }).await?;
             prepared.begun.insert(batch.clone());
@@ -165,18 +165,6 @@ async fn prepare(
         }
     }
     Ok(prepared)
-}
-
-fn claim_of(row: &Row) -> Option<&BatchId> {
-    match &row.state {
-        State::Restored { claim, .. } => claim.as_ref(),
-        State::Planned
-        | State::Available
-        | State::Restoring { .. }
-        | State::Published { .. }
-        | State::Failed { .. }
-        | State::Cancelled { .. } => None,
-    }
 }
 
 async fn settle(ledger: &impl Ledger, rows: &[&Row], event: &Event) -> Result<(), StepError> {
@@ -356,11 +344,11 @@ async fn claim(
     ledger: &impl Ledger,
 ) -> Result<bool, StepError> {
     let Some(row) = ledger.get::<Row>(&row_key(object, restore)).await? else { return Ok(false) };
-    match claim_of(&row) {
+    match row.state.claim() {
         Some(held) => Ok(held == batch),
         None if !matches!(row.state, State::Restored { .. }) => Ok(false),
         None => match apply(ledger, &row, &Event::Claimed { batch: batch.clone() }).await {
-            Ok(row) => Ok(claim_of(&row) == Some(batch)),
+            Ok(row) => Ok(row.state.claim() == Some(batch)),
             // Another batch was faster between the read and the write.
             Err(StepError::Unexpected(_)) => Ok(false),
             Err(other) => Err(other),
@@ -380,7 +368,7 @@ pub async fn settle_batch(batch: &Batch, ledger: &impl Ledger, now: Timestamp) -
                 }
             };
             for row in ledger.rows_of(&candidate.object).await? {
-                if claim_of(&row) == Some(&batch.id) {
+                if row.state.claim() == Some(&batch.id) {
                     apply(ledger, &row, &event).await?;
                 }
             }

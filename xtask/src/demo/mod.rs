@@ -7,9 +7,9 @@ mod timeline;
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use clap::Args;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::stack::{S3, Stack};
@@ -28,14 +28,14 @@ pub struct Options {
     keep: bool,
 }
 
-/// Twelve hours of Deep Archive are twelve seconds here; a busy machine may need some more.
-const DONE_WITHIN: Duration = Duration::from_secs(180);
+/// Deep Archive takes twelve hours of virtual time, and looks come with some delay.
+const DONE_WITHIN: Duration = Duration::from_hours(36);
+
+/// What a busy machine may need on top, in real time.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// How often we look for news.
 const POLL: Duration = Duration::from_millis(100);
-
-/// How long the copies are to stay, in days.
-const DAYS: u32 = 3;
 
 /// Boots a stack, shows the main job on it, and takes it down again.
 pub fn run(options: &Options) -> Result<()> {
@@ -44,15 +44,14 @@ pub fn run(options: &Options) -> Result<()> {
     if options.keep {
         teardown.disarm();
         println!("the local stack is left running, see {}", options.up.which.dir().join("stack.json").display());
-    } else {
-        drop(teardown);
-        println!("the local stack is down");
+        return shown;
     }
-    shown
+    drop(teardown);
+    println!("the local stack is down");
+    shown.context("the demo did not go as it must; with --keep the local stack and its logs stay to be looked at")
 }
 
 fn show(stack: &Stack) -> Result<()> {
-    let begun = Instant::now();
     let cast = cast::cast(stack.s3);
 
     heading("An archive behind a CDN");
@@ -68,26 +67,19 @@ fn show(stack: &Stack) -> Result<()> {
     }
 
     heading("What a restore would cost");
-    let plan = post(stack, "/v1/plans", &cast, None, 200)?;
-    show_plan(&plan);
+    show_plan(&post(stack, "/v1/plans", &cast, None, 200)?);
+    // Now, because objects that were restored already cost less.
+    let alone = cast.iter().map(|actor| price_alone(stack, actor)).collect::<Result<Vec<_>>>()?;
 
     heading("The restore is asked for, with one signed call");
     let started = Timestamp::now();
-    let key = format!("demo-{}", started.as_second());
-    let asked = post(stack, "/v1/restores", &cast, Some(&key), 202)?;
-    let id = text(&asked, "id")?;
-    println!("POST /v1/restores  202  {id}");
-    let again = post_any(stack, "/v1/restores", &cast, Some(&key))?;
-    ensure!(
-        again.0 < 300 && again.1["id"] == asked["id"],
-        "asked twice with one Idempotency-Key: expected the same restore, got {} {}",
-        again.0,
-        again.1
-    );
-    println!("the same call again answers the same restore: nothing is asked or paid twice");
+    let id = ask(stack, &cast, &format!("demo-{}", started.as_second()))?;
 
     heading("What happens, in virtual time");
-    let ended = follow(stack, &id, started)?;
+    println!("One second here is {}.\n", timeline::hours(SignedDuration::from_secs(stack.time_scale.into())));
+    let mut timeline = Timeline::new(stack, &id, started);
+    let restore = follow(&mut timeline, PATIENCE + DONE_WITHIN / stack.time_scale)?;
+    ensure!(restore["status"] != "failed", "the restore failed as a whole: {}", restore["says"]);
 
     heading("What a viewer gets now");
     for actor in &cast {
@@ -95,10 +87,13 @@ fn show(stack: &Stack) -> Result<()> {
     }
 
     heading("The result");
-    expect_ending(stack, &ended, &cast)?;
-    let spent = begun.elapsed().as_secs_f64();
-    let virtual_hours = (Timestamp::now().duration_since(started).as_secs_f64()) * f64::from(stack.time_scale) / 3600.0;
-    println!("\nAll of it took {spent:.0} s, in which {virtual_hours:.0} hours of waiting passed.");
+    expect_objects(stack, &id, &cast, &alone)?;
+    expect_ending(stack, &restore, &cast)?;
+    expect_invalidations(stack, &cast)?;
+    if let Some(took) = timeline.took() {
+        let spent = took.as_secs_f64() / f64::from(stack.time_scale);
+        println!("\nFrom the call to the end: {} of virtual time, in {spent:.0} s.", timeline::hours(took));
+    }
     Ok(())
 }
 
@@ -124,7 +119,7 @@ fn look_through_edge(stack: &Stack, actor: &Actor, expected: u16) -> Result<()> 
 
 fn body(stack: &Stack, cast: &[Actor]) -> Value {
     let keys: Vec<&str> = cast.iter().map(|actor| actor.key).collect();
-    json!({ "bucket": stack.archive_bucket, "keys": keys, "tier": "Standard", "days": DAYS })
+    json!({ "bucket": stack.archive_bucket, "keys": keys, "tier": "Standard" })
 }
 
 fn post_any(stack: &Stack, path: &str, cast: &[Actor], key: Option<&str>) -> Result<(u16, Value)> {
@@ -143,69 +138,82 @@ fn post(stack: &Stack, path: &str, cast: &[Actor], key: Option<&str>, expected: 
 fn show_plan(plan: &Value) {
     for line in plan["cost"]["lines"].as_array().into_iter().flatten() {
         let word = |name: &str| line[name].as_str().unwrap_or_default();
-        println!("  {:<34} {:<34} ${:.6}", word("what"), word("amount"), line["usd"].as_f64().unwrap_or_default());
+        println!("  {:<20} {:<58} ${:.6}", word("what"), word("amount"), line["usd"].as_f64().unwrap_or_default());
     }
-    println!("  {:<69} ${:.6}", "together", plan["cost"]["total_usd"].as_f64().unwrap_or_default());
+    println!("  {:<79} ${:.6}", "together", plan["cost"]["total_usd"].as_f64().unwrap_or_default());
     for warning in plan["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str) {
         println!("  {warning}");
     }
 }
 
-/// Tells the news until the restore has ended and its execution too; answers the restore as it is then.
-fn follow(stack: &Stack, id: &str, started: Timestamp) -> Result<Value> {
-    let mut timeline = Timeline::new(stack, id, started);
-    let deadline = Instant::now() + DONE_WITHIN;
+/// What the object would cost if it were asked for alone.
+fn price_alone(stack: &Stack, actor: &Actor) -> Result<f64> {
+    let plan = post(stack, "/v1/plans", std::slice::from_ref(actor), None, 200)?;
+    plan["cost"]["total_usd"].as_f64().with_context(|| format!("no total_usd in {plan}"))
+}
+
+/// Asks for the restore, twice: the second call must not start, or cost, anything.
+fn ask(stack: &Stack, cast: &[Actor], idempotency_key: &str) -> Result<String> {
+    let asked = post(stack, "/v1/restores", cast, Some(idempotency_key), 202)?;
+    let id = text(&asked, "id")?;
+    println!("POST /v1/restores  202  {id}");
+    let (status, again) = post_any(stack, "/v1/restores", cast, Some(idempotency_key))?;
+    ensure!(
+        (200..300).contains(&status) && again["id"] == asked["id"],
+        "asked twice with one Idempotency-Key: expected the same restore, got {status} {again}"
+    );
+    println!("The same call with the same Idempotency-Key answers the same restore: nothing is asked or paid twice.");
+    Ok(id)
+}
+
+/// Tells the news until the restore and its execution have ended; answers the restore as it is then.
+fn follow(timeline: &mut Timeline, patience: Duration) -> Result<Value> {
+    let deadline = Instant::now() + patience;
     loop {
         timeline.tell_news()?;
-        if let Some(restore) = timeline.ended() {
-            return Ok(restore.clone());
+        if let Some(restore) = timeline.ended()? {
+            return Ok(restore);
         }
-        ensure!(Instant::now() < deadline, "the restore has not ended after {} s", DONE_WITHIN.as_secs());
+        ensure!(Instant::now() < deadline, "the restore has not ended after {} s", patience.as_secs());
         std::thread::sleep(POLL);
     }
 }
 
-/// Compares what the restore says of itself with what each object should have come to, and shows it as a table.
-fn expect_ending(stack: &Stack, restore: &Value, cast: &[Actor]) -> Result<()> {
-    let objects = timeline::objects(stack, &text(restore, "id")?)?;
-    println!("  {:<28} {:<34} {:<24} {:>10}", "object", "lay in", "came to", "alone");
+/// Shows what each object came to, and compares it with what it should have come to.
+fn expect_objects(stack: &Stack, id: &str, cast: &[Actor], alone: &[f64]) -> Result<()> {
+    let objects = timeline::objects(stack, id)?;
+    println!("  {:<28} {:<34} {:<20} {:>14}", "object", "lay in", "came to", "alone it costs");
     let mut wrong = Vec::new();
-    for actor in cast {
+    for (actor, alone) in cast.iter().zip(alone) {
         let object = objects.iter().find(|object| object["key"] == actor.key);
-        let state = object.and_then(|object| object["state"].as_str()).unwrap_or("nothing");
-        let code = object.and_then(|object| object["code"].as_str()).unwrap_or_default();
-        let alone = post(stack, "/v1/plans", std::slice::from_ref(actor), None, 200)?;
-        println!(
-            "  {:<28} {:<34} {:<24} {:>10}",
-            actor.key,
-            actor.lies,
-            format!("{state} {code}").trim_end(),
-            format!("${:.6}", alone["cost"]["total_usd"].as_f64().unwrap_or_default())
-        );
-        if state != actor.ending.state() {
-            wrong.push(format!("{}: expected {}, got {state} {code}", actor.key, actor.ending.state()));
+        let word = |field: &str| object.and_then(|object| object[field].as_str()).unwrap_or_default();
+        let came_to = format!("{} {}", word("state"), word("code"));
+        let came_to = came_to.trim_end();
+        println!("  {:<28} {:<34} {came_to:<20} {:>14}", actor.key, actor.lies, format!("${alone:.6}"));
+        if word("state") != actor.ending.state() {
+            wrong.push(format!("{}: expected {}, got {came_to:?}", actor.key, actor.ending.state()));
         }
     }
     ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
-
-    // The missing object must make the whole a failure that is seen, and no more than that.
-    let status = text(restore, "status")?;
-    let missing = cast.iter().filter(|actor| actor.ending == Ending::Missing).count();
-    ensure!(status == "partly_failed", "expected the restore to be partly_failed, got {status}");
-    let execution = timeline::execution(stack, &text(restore, "id")?)?;
-    ensure!(execution["status"] == "FAILED", "expected a failed execution, got {}", execution["status"]);
-    println!("\nThe restore is {status} and its execution is red, as it must be with {missing} object missing:");
-    println!("  {}", execution["cause"].as_str().unwrap_or_default());
-    nothing_archived_was_invalidated(stack, cast)?;
-    match stack.s3 {
-        S3::Sim => println!("Only what had been archived was invalidated, each path once."),
-        S3::Ministack => println!("(MiniStack's CloudFront keeps nothing, so no stale answer could be shown.)"),
-    }
     Ok(())
 }
 
-fn nothing_archived_was_invalidated(stack: &Stack, cast: &[Actor]) -> Result<()> {
-    if stack.s3 != S3::Sim {
+/// The missing object must make the whole a failure that is seen, and no more than that.
+fn expect_ending(stack: &Stack, restore: &Value, cast: &[Actor]) -> Result<()> {
+    let status = text(restore, "status")?;
+    ensure!(status == "partly_failed", "expected the restore to be partly_failed, got {status}");
+    let execution = timeline::execution(stack, &text(restore, "id")?)?;
+    ensure!(execution["status"] == "FAILED", "expected a failed execution, got {}", execution["status"]);
+    let missing = cast.iter().filter(|actor| actor.ending == Ending::Missing).count();
+    println!("\nThe restore is {status} and its execution is red, as it must be with {missing} object missing:");
+    println!("  {}", execution["cause"].as_str().unwrap_or_default());
+    Ok(())
+}
+
+/// What was archived is invalidated, each path once; nothing else is.
+fn expect_invalidations(stack: &Stack, cast: &[Actor]) -> Result<()> {
+    if stack.s3 == S3::Ministack {
+        println!("(MiniStack's CloudFront caches nothing, so there was no stale answer to be seen.)");
         return Ok(());
     }
     let state = stack.control().state()?;
@@ -213,13 +221,12 @@ fn nothing_archived_was_invalidated(stack: &Stack, cast: &[Actor]) -> Result<()>
         .flat_map(|invalidation| invalidation["items"].as_array().into_iter().flatten())
         .filter_map(|path| path.as_str().map(str::to_owned))
         .collect();
-    let mut expected: Vec<String> =
-        cast.iter().filter(|actor| actor.ending == Ending::Published).map(|actor| format!("/{}", actor.key)).collect();
+    let published = cast.iter().filter(|actor| actor.ending == Ending::Published);
+    let mut expected: Vec<String> = published.map(|actor| format!("/{}", actor.key)).collect();
     paths.sort();
     expected.sort();
-    if paths != expected {
-        bail!("expected these paths to be invalidated: {expected:?}, got {paths:?}");
-    }
+    ensure!(paths == expected, "expected these paths to be invalidated: {expected:?}, got {paths:?}");
+    println!("Only what had been archived was invalidated, each path once.");
     Ok(())
 }
 

@@ -1,0 +1,59 @@
+//! Cold start and calls of thaw's Lambda binary beside three functions that make the same call.
+//!
+//! The stand-in of the Lambda Runtime API is this process; DynamoDB is a stub behind TLS. The call is one strongly
+//! consistent `GetItem` per event: thaw's function is `report-failure` for a restore that the ledger does not know, which
+//! is just that. All variants run in turns, so that a noisy moment of the machine strikes all of them.
+//!
+//! `cargo xtask bench start` builds the functions and calls this program.
+
+mod dynamodb;
+mod http;
+mod invoke;
+mod table;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::dynamodb::DynamoDb;
+use crate::invoke::{Sample, Variant};
+
+/// Turns that every variant takes.
+const RUNS: usize = 15;
+
+fn main() -> Result<()> {
+    let args: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
+    let [thaw, lean, python, boto3, node, sdk_for_js, work_dir] = args.as_slice() else {
+        bail!("started with other arguments than `cargo xtask bench start` does")
+    };
+    let dynamodb = DynamoDb::start(work_dir)?;
+    let variant = |name, program: &Path, script: Option<&Path>| Variant {
+        name,
+        program: program.to_owned(),
+        script: script.map(Path::to_owned),
+    };
+    let variants = [
+        variant("thaw", thaw, None),
+        variant("Rust, least possible", lean, None),
+        variant("Python, boto3", python, Some(boto3)),
+        variant("Node, SDK v3", node, Some(sdk_for_js)),
+    ];
+    let mut samples = variants.each_ref().map(|_| Vec::<Sample>::new());
+    for run in 0..=RUNS {
+        for (variant, samples) in variants.iter().zip(&mut samples) {
+            let before = dynamodb.calls();
+            let sample = invoke::once(variant, &dynamodb).with_context(|| format!("{} failed", variant.name))?;
+            let calls = dynamodb.calls() - before;
+            let expected = 1 + invoke::WARM_CALLS;
+            ensure!(calls == expected, "{} made {calls} calls for {expected} events", variant.name);
+            // The first turn reads the programs from the disk, which is not ours to measure.
+            if run > 0 {
+                samples.push(sample);
+            }
+        }
+    }
+    let names = variants.each_ref().map(|variant| variant.name);
+    table::print(&names, &samples, RUNS);
+    ensure!(table::aims_are_met(&samples), "an aim is missed");
+    Ok(())
+}

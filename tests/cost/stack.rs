@@ -1,0 +1,334 @@
+//! A stack with meters: the doors, the workflow as its definition says, and the queues with their readers.
+
+use std::cell::Cell;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+use serde_json::{Value, json};
+use thaw_sim::Sim;
+use thaw_sim::cdn::{DistributionConfig, Origin};
+use thaw_sim::model::{PutRequest, RestoreEvent, StorageClass};
+use thaw_sim::ports::Aws;
+use thaw_steps::memory::{MemoryEvents, MemoryExecutions, MemoryFiles, MemoryLedger};
+use thaw_steps::{
+    Settings, StepError, check_invalidations, check_restores, create_restore, http, invalidate, on_restore_completed,
+    on_restore_initiated, plan, report, start_restores,
+};
+use tokio::time::Instant;
+
+use crate::counted::{Counted, Meter};
+use crate::template::Template;
+
+const BUCKET: &str = "archive";
+const DISTRIBUTION: &str = "E1THAW";
+
+/// The workflow's definition.
+const WORKFLOW: &str = include_str!("../../statemachine/thaw.asl.json");
+
+/// CPU of one AWS call, in milliseconds of a whole CPU: twice what `cargo xtask bench start` measures for a call with
+/// all that is around it.
+const CALL_CPU_MS: f64 = 0.4;
+
+/// A Lambda has a whole CPU at this memory and its share below it (Lambda Developer Guide, "Configuring memory").
+const MB_OF_A_CPU: f64 = 1_769.0;
+
+/// Every invocation is billed as a cold one: 14 ms until a Rust function in 128 MB listens (maxday/lambda-perf, 2026-08),
+/// and as long again for the TLS connections that its first call makes on a share of a CPU.
+const COLD_MS: f64 = 28.0;
+
+/// How closely the simulated time is followed.
+const TICK: SignedDuration = SignedDuration::from_secs(10);
+
+/// The stack, and what it used.
+pub struct Stack {
+    aws: Aws,
+    ledger: MemoryLedger,
+    files: MemoryFiles,
+    executions: MemoryExecutions,
+    events: MemoryEvents,
+    settings: Settings,
+    template: Template,
+    /// The doors and the workflow.
+    pub workflow: Meter,
+    /// The queues and their readers.
+    pub readers: Meter,
+    /// How often the workflow looked.
+    pub looks: Cell<u64>,
+    queues: Vec<Queue>,
+}
+
+struct Queue {
+    reader: &'static str,
+    tells: RestoreEvent,
+    batch: usize,
+    window: SignedDuration,
+    messages: Vec<(Timestamp, Value)>,
+}
+
+impl Stack {
+    /// A stack with so many objects in its archive.
+    pub fn new(objects: usize, versioned: bool) -> Self {
+        let aws = Aws::new(Sim::default(), "2026-11-22T10:00:00Z".parse().expect("a time"));
+        aws.with(|sim, now| {
+            sim.create_bucket(BUCKET, versioned);
+            let config = DistributionConfig {
+                id: Some(DISTRIBUTION.to_owned()),
+                origins: vec![Origin { id: "s3".to_owned(), bucket: BUCKET.to_owned(), ..Origin::default() }],
+                ..DistributionConfig::default()
+            };
+            sim.put_distribution(config, now).expect("CloudFront takes it");
+            for key in keys(objects) {
+                sim.put_object(PutRequest::new(BUCKET, &key, StorageClass::Glacier, "cold"), now).expect("S3 takes it");
+            }
+        });
+        let template = Template::load();
+        let queue = |reader, source, tells| {
+            let source = template.resource(source);
+            let number = |name: &str| source[name].as_i64().expect("the template says");
+            Queue {
+                reader,
+                tells,
+                batch: usize::try_from(number("BatchSize")).expect("a batch is small"),
+                window: SignedDuration::from_secs(number("MaximumBatchingWindowInSeconds")),
+                messages: Vec::new(),
+            }
+        };
+        let queues = vec![
+            queue("OnRestoreInitiated", "RestoreInitiatedSource", RestoreEvent::Initiated),
+            queue("OnRestoreCompleted", "RestoreCompletedSource", RestoreEvent::Completed),
+        ];
+        Self {
+            aws,
+            ledger: MemoryLedger::default(),
+            files: MemoryFiles::default(),
+            executions: MemoryExecutions::default(),
+            events: MemoryEvents::default(),
+            settings: Settings {
+                archive_buckets: vec![BUCKET.to_owned()],
+                distribution_ids: vec![DISTRIBUTION.to_owned()],
+                directory_index: String::new(),
+            },
+            template,
+            workflow: Meter::default(),
+            readers: Meter::default(),
+            looks: Cell::new(0),
+            queues,
+        }
+    }
+
+    /// A restore of everything, from the request to the report, with S3's events as they come.
+    pub async fn restore_all(&mut self, objects: usize) {
+        let (name, input) = self.ask(objects).await;
+        self.execute(&name, input, true).await;
+    }
+
+    /// The same, but S3's events come in full batches, as they do when many restores are fetched at once. Only the
+    /// readers' meter means anything then.
+    pub async fn restore_all_in_a_crowd(&mut self, objects: usize) {
+        let (name, input) = self.ask(objects).await;
+        self.execute(&name, input, false).await;
+        self.aws.clock().advance(SignedDuration::from_hours(6));
+        self.collect_events();
+        for index in 0..self.queues.len() {
+            while !self.queues[index].messages.is_empty() {
+                self.read(index, true).await;
+            }
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        self.aws.clock().now()
+    }
+
+    /// The request at the door. Answers the execution that it began: its name and its input.
+    async fn ask(&self, objects: usize) -> (String, Value) {
+        let body = json!({"bucket": BUCKET, "keys": keys(objects).collect::<Vec<_>>(), "tier": "Standard"});
+        let request = json!({"routeKey": "POST /v1/restores", "body": body.to_string(), "requestContext": {"requestId": "r"}});
+        let request: http::Request = serde_json::from_value(request).expect("a request");
+        let meter = &self.workflow;
+        meter.used.borrow_mut().api_calls += 1;
+        let (ledger, files) = (&Counted { port: &self.ledger, meter }, &Counted { port: &self.files, meter });
+        let executions = &Counted { port: &self.executions, meter };
+        let run = create_restore::run(&request, ledger, files, executions, &self.settings, self.now());
+        let answer = self.invoke("CreateRestore", meter, run).await;
+        assert_eq!(answer.status_code, 202, "{answer:?}");
+        let (id, input) = self.executions.started().pop_first().expect("an execution was started");
+        (id.to_string(), input)
+    }
+
+    /// The execution, state by state, to its end; or only until it begins to wait.
+    async fn execute(&mut self, name: &str, input: Value, to_the_end: bool) {
+        let workflow: Value = serde_json::from_str(WORKFLOW).expect("the workflow is JSON");
+        // The start of an execution is a transition too.
+        self.transition();
+        let (mut at, mut input) = (workflow["StartAt"].clone(), input);
+        loop {
+            self.transition();
+            let state = &workflow["States"][at.as_str().expect("a name")];
+            let mut next = &state["Next"];
+            match state["Type"].as_str().expect("a type") {
+                "Task" if at == "Plan" => {
+                    input = self.task("Plan", json!({"restore": name, "request": input})).await;
+                }
+                "Task" => input = self.task(at.as_str().expect("a name"), json!({"restore": name})).await,
+                "Choice" => {
+                    let choice = &state["Choices"][0];
+                    let condition = choice["Condition"].as_str().expect("a condition");
+                    let field = condition.trim_start_matches("{% $states.input.").trim_end_matches(" %}");
+                    let holds = input[field].as_bool().expect("the condition is a field of the input");
+                    next = if holds { &choice["Next"] } else { &state["Default"] };
+                }
+                "Map" => {
+                    let mut waits = Vec::new();
+                    for chunk in input["chunks"].as_array().expect("chunks") {
+                        self.transition();
+                        let asked = json!({"restore": name, "chunk": chunk});
+                        waits.push(self.task("StartRestores", asked).await["wait_seconds"].as_i64().expect("seconds"));
+                    }
+                    input = json!({"wait_seconds": waits.into_iter().min().unwrap_or(0)});
+                }
+                "Wait" if !to_the_end => return,
+                "Wait" => self.wait(input["wait_seconds"].as_i64().expect("seconds")).await,
+                "Succeed" => return,
+                other => panic!("the execution is at {at}, a {other}: {input}"),
+            }
+            at = next.clone();
+        }
+    }
+
+    fn transition(&self) {
+        self.workflow.used.borrow_mut().state_transitions += 1;
+    }
+
+    /// A state that is a Lambda, with its retries. Each of those is a transition.
+    async fn task(&mut self, state: &str, input: Value) -> Value {
+        if state == "CheckRestores" {
+            self.looks.set(self.looks.get() + 1);
+        }
+        loop {
+            match self.step(state, input.clone()).await {
+                Ok(output) => return output,
+                Err(
+                    StepError::Throttled(_)
+                    | StepError::Unavailable(_)
+                    | StepError::TooManyInvalidationsInProgress(_),
+                ) => {
+                    self.transition();
+                    self.wait(TICK.as_secs()).await;
+                }
+                Err(error) => panic!("{state}: {error}"),
+            }
+        }
+    }
+
+    async fn step(&self, state: &str, input: Value) -> Result<Value, StepError> {
+        let (now, meter, settings) = (self.now(), &self.workflow, &self.settings);
+        let (aws, ledger) = (&Counted { port: &self.aws, meter }, &Counted { port: &self.ledger, meter });
+        let (files, events) = (&Counted { port: &self.files, meter }, &Counted { port: &self.events, meter });
+        macro_rules! run {
+            ($module:ident, $($port:expr),+) => {{
+                let input = $module::Input::deserialize(input)?;
+                json_of(self.invoke(state, meter, $module::run(input, $($port),+)).await)
+            }};
+        }
+        use serde::Deserialize;
+        match state {
+            "Plan" => run!(plan, aws, aws, ledger, files, events, settings, now),
+            "StartRestores" => run!(start_restores, aws, ledger, files, now),
+            "CheckRestores" => run!(check_restores, aws, ledger, files, events, now),
+            "Invalidate" => run!(invalidate, aws, aws, ledger, files, settings, now),
+            "CheckInvalidations" => run!(check_invalidations, aws, ledger, files, now),
+            "Report" => run!(report, ledger, files, events, now),
+            other => panic!("the workflow has a state that this bench does not know: {other}"),
+        }
+    }
+
+    /// Runs a function and bills its time: what its calls take, as many at once as it makes at once, and its CPU.
+    async fn invoke<T>(&self, function: &str, meter: &Meter, run: impl Future<Output = T>) -> T {
+        let (begun, before) = (Instant::now(), meter.calls.get());
+        let output = run.await;
+        let memory = self.template.resource(function)["MemorySize"].as_u64().expect("the template says");
+        #[expect(clippy::cast_precision_loss, reason = "a call or a megabyte more is nothing")]
+        let cpu = CALL_CPU_MS * (1 + meter.calls.get() - before) as f64 * MB_OF_A_CPU / memory as f64;
+        let took = begun.elapsed().as_secs_f64() * 1_000.0 + cpu + COLD_MS;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "milliseconds of a step")]
+        let billed = took.ceil() as u64;
+        let used = &mut meter.used.borrow_mut();
+        used.lambda_requests += 1;
+        used.lambda_mb_ms += memory * billed;
+        output
+    }
+
+    /// Lets time pass. S3's events come meanwhile.
+    async fn wait(&mut self, seconds: i64) {
+        let end = self.now() + SignedDuration::from_secs(seconds);
+        while self.now() < end {
+            self.aws.clock().advance(TICK.min(end.duration_since(self.now())));
+            self.collect_events();
+            for index in 0..self.queues.len() {
+                while self.queues[index].is_due(self.now()) {
+                    self.read(index, false).await;
+                }
+            }
+        }
+    }
+
+    fn collect_events(&mut self) {
+        let now = self.now();
+        for event in self.aws.with(Sim::take_events) {
+            for queue in self.queues.iter_mut().filter(|queue| queue.tells == event.kind) {
+                // EventBridge sends it.
+                self.readers.used.borrow_mut().queue_requests += 1;
+                let id = format!("{}", queue.messages.len());
+                queue.messages.push((now, json!({"messageId": id, "body": event.to_json().to_string()})));
+            }
+        }
+    }
+
+    /// One invocation of a queue's reader.
+    async fn read(&mut self, index: usize, crowded: bool) {
+        let queue = &mut self.queues[index];
+        let messages: Vec<_> = queue.messages.drain(..queue.batch.min(queue.messages.len())).collect();
+        let count = messages.len() as u64;
+        // A request of SQS receives and deletes ten messages at most. Where messages are few, each is received alone.
+        let receives = if crowded { count.div_ceil(10) } else { count };
+        self.readers.used.borrow_mut().queue_requests += receives + count.div_ceil(10);
+        let batch: Vec<Value> = messages.into_iter().map(|(_, message)| message).collect();
+        let batch = serde_json::from_value(json!({"Records": batch})).expect("a batch");
+
+        let (now, meter, settings) = (self.now(), &self.readers, &self.settings);
+        let (aws, ledger) = (&Counted { port: &self.aws, meter }, &Counted { port: &self.ledger, meter });
+        let (reader, tells) = (self.queues[index].reader, self.queues[index].tells);
+        let done = match tells {
+            RestoreEvent::Initiated => {
+                let executions = &Counted { port: &self.executions, meter };
+                let files = &Counted { port: &self.files, meter };
+                let run = on_restore_initiated::run(batch, ledger, files, executions, settings, now);
+                self.invoke(reader, meter, run).await
+            }
+            RestoreEvent::Completed => {
+                let run = on_restore_completed::run(batch, aws, aws, ledger, settings, now);
+                self.invoke(reader, meter, run).await
+            }
+            RestoreEvent::Expired => panic!("no queue is told of it"),
+        };
+        let failures = done.expect("a reader answers").batch_item_failures;
+        assert!(failures.is_empty(), "{failures:?}");
+    }
+}
+
+impl Queue {
+    fn is_due(&self, now: Timestamp) -> bool {
+        let first = self.messages.first();
+        self.messages.len() >= self.batch || first.is_some_and(|(at, _)| now.duration_since(*at) >= self.window)
+    }
+}
+
+fn json_of(output: Result<impl Serialize, StepError>) -> Result<Value, StepError> {
+    Ok(serde_json::to_value(output?)?)
+}
+
+/// Keys as cameras make them.
+fn keys(count: usize) -> impl Iterator<Item = String> {
+    (0..count).map(|number| format!("2019/08/wedding-of-anna/originals/IMG_20190817_{number:06}.jpg"))
+}

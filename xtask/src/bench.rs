@@ -1,0 +1,85 @@
+//! `cargo xtask bench`: how fast a function starts beside others, and what a restore costs of thaw itself.
+//!
+//! The measuring is done by programs of their own, so that this one stays quick to build: `bench/` and
+//! `tests/cost/`. Here they are built, fed and their tables kept.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, ensure};
+use clap::{Args, ValueEnum};
+
+use crate::python::python_env;
+use crate::workspace::{cargo, on_path, root, run as run_command, target_dir};
+
+/// What `bench` can be told.
+#[derive(Args, Clone, Debug)]
+#[group(skip)]
+pub struct Options {
+    /// Only these [default: all]
+    only: Vec<Bench>,
+}
+
+/// A bench.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bench {
+    /// Cold start and calls of the Lambda binary, beside Rust, Python and Node functions that do the same
+    Start,
+    /// What thaw itself uses of AWS for a restore, counted and priced
+    Cost,
+}
+
+/// Runs the benches. Each fails when one of its aims is missed.
+pub fn run(options: &Options) -> Result<()> {
+    let dir = target_dir().join("bench");
+    fs::create_dir_all(&dir)?;
+    let chosen = |bench: &&Bench| options.only.is_empty() || options.only.contains(bench);
+    for bench in Bench::value_variants().iter().filter(chosen) {
+        match bench {
+            Bench::Start => kept(&mut start(&dir)?, &dir.join("start.txt"))?,
+            Bench::Cost => {
+                let mut cost = cargo(&["run", "--quiet", "--locked", "--package", "thaw-tests", "--example", "cost"]);
+                kept(&mut cost, &dir.join("cost.txt"))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn start(dir: &Path) -> Result<Command> {
+    ensure!(cfg!(target_os = "linux"), "the CPU time of other processes is read as Linux tells it");
+    let packages = ["thaw-bootstrap", "thaw-bench-lean", "thaw-bench"].map(|name| ["--package", name]).concat();
+    run_command(cargo(&["build", "--release", "--locked"]).args(packages))?;
+    let built = |name: &str| target_dir().join("release").join(name);
+    let handlers = root().join("bench/handlers");
+    let python = python_env("python", &root().join("xtask/python/requirements.lock"))?;
+    let node = on_path("node").context("node is not on PATH; the bench needs Node 20 or later")?;
+    let mut bench = Command::new(built("thaw-bench"));
+    bench.args([built("bootstrap"), built("thaw-bench-lean")]);
+    bench.args([python.program("python"), handlers.join("handler.py")]);
+    bench.args([node, node_function(&handlers.join("node"), dir)?, dir.to_owned()]);
+    Ok(bench)
+}
+
+/// The Node function with its packages beside it, as a deployment has them.
+fn node_function(source: &Path, dir: &Path) -> Result<PathBuf> {
+    let dir = dir.join("node");
+    fs::create_dir_all(&dir)?;
+    for file in ["index.mjs", "package.json", "package-lock.json", ".npmrc"] {
+        fs::copy(source.join(file), dir.join(file)).with_context(|| format!("cannot copy {file}"))?;
+    }
+    run_command(Command::new("npm").args(["ci", "--silent"]).current_dir(&dir))?;
+    Ok(dir.join("index.mjs"))
+}
+
+/// Runs a bench, shows what it prints, and keeps that in a file.
+fn kept(bench: &mut Command, file: &Path) -> Result<()> {
+    let output = bench.stderr(Stdio::inherit()).output().context("cannot start the bench")?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    println!("{text}");
+    fs::write(file, text.as_bytes())?;
+    println!("(kept in {})\n", file.display());
+    ensure!(output.status.success(), "the bench ended with {}", output.status);
+    Ok(())
+}
