@@ -12,16 +12,18 @@ pub fn send_events_to_eventbridge(aws: &Aws, bucket: &str) -> Result<()> {
 }
 
 /// Creates a distribution in front of the private bucket; answers its id and its domain.
-pub fn create(aws: &Aws, bucket: &str) -> Result<(String, String)> {
+pub fn create(aws: &Aws, bucket: &str, origin_path: &str) -> Result<(String, String)> {
     let access_control = post(
         aws,
         "origin-access-control",
-        r#"<OriginAccessControlConfig xmlns="http://cloudfront.amazonaws.com/doc/2020-05-31/">
-  <Name>archive</Name>
+        &format!(
+            r#"<OriginAccessControlConfig xmlns="http://cloudfront.amazonaws.com/doc/2020-05-31/">
+  <Name>{bucket}</Name>
   <SigningProtocol>sigv4</SigningProtocol>
   <SigningBehavior>always</SigningBehavior>
   <OriginAccessControlOriginType>s3</OriginAccessControlOriginType>
-</OriginAccessControlConfig>"#,
+</OriginAccessControlConfig>"#
+        ),
     )?;
     let access_control_id = xml_text(&access_control, "Id").context("the new access control has no id")?;
     let made = post(
@@ -29,13 +31,13 @@ pub fn create(aws: &Aws, bucket: &str) -> Result<(String, String)> {
         "distribution",
         &format!(
             r#"<DistributionConfig xmlns="http://cloudfront.amazonaws.com/doc/2020-05-31/">
-  <CallerReference>local-stack</CallerReference>
+  <CallerReference>{bucket}</CallerReference>
   <Comment>the local stack's</Comment>
   <Enabled>true</Enabled>
   <Origins><Quantity>1</Quantity><Items><Origin>
     <Id>archive</Id>
     <DomainName>{bucket}.s3.{region}.amazonaws.com</DomainName>
-    <OriginPath></OriginPath>
+    <OriginPath>{origin_path}</OriginPath>
     <OriginAccessControlId>{access_control_id}</OriginAccessControlId>
     <S3OriginConfig><OriginAccessIdentity></OriginAccessIdentity></S3OriginConfig>
   </Origin></Items></Origins>

@@ -66,6 +66,9 @@ pub struct Stack {
     pub archive_bucket: String,
     pub work_bucket: String,
     pub distribution_id: String,
+    /// A second archive, whose distribution has an origin path: it serves `/a` from `public/a`.
+    pub media_bucket: String,
+    pub media_distribution_id: String,
     pub ledger_table: String,
     pub topic_arn: String,
     pub restore_initiated_queue_url: String,

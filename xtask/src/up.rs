@@ -42,6 +42,10 @@ const CREDENTIALS: (&str, &str) = ("test", "test");
 const STACK_NAME: &str = "thaw";
 const CODE_BUCKET: &str = "thaw-code";
 const ARCHIVE_BUCKET: &str = "thaw-archive";
+/// The second archive, and what its distribution puts before every path.
+const MEDIA_BUCKET: &str = "thaw-media";
+const MEDIA_ORIGIN_PATH: &str = "/public";
+const DIRECTORY_INDEX: &str = "index.html";
 
 /// Boots a stack and says where it is.
 pub fn run(options: &Options) -> Result<()> {
@@ -167,6 +171,8 @@ fn boot(options: &Options, dir: &Path, programs: &Programs, python: &PythonEnv) 
         archive_bucket: ARCHIVE_BUCKET.into(),
         work_bucket: String::new(),
         distribution_id: String::new(),
+        media_bucket: MEDIA_BUCKET.into(),
+        media_distribution_id: String::new(),
         ledger_table: String::new(),
         topic_arn: String::new(),
         restore_initiated_queue_url: String::new(),
@@ -178,7 +184,8 @@ fn boot(options: &Options, dir: &Path, programs: &Programs, python: &PythonEnv) 
         port,
         processes: processes.processes,
     };
-    make_archive(&mut stack)?;
+    (stack.distribution_id, stack.edge_host) = make_archive(&stack, ARCHIVE_BUCKET, "")?;
+    (stack.media_distribution_id, _) = make_archive(&stack, MEDIA_BUCKET, MEDIA_ORIGIN_PATH)?;
     deploy(&mut stack, dir, &programs.bootstrap)?;
     after_deploy(&stack)?;
     assert_no_way_out(&stack, &emulator)?;
@@ -186,22 +193,22 @@ fn boot(options: &Options, dir: &Path, programs: &Programs, python: &PythonEnv) 
     Ok(stack)
 }
 
-/// The archive bucket and the distribution in front of it: what a user of thaw already has.
-fn make_archive(stack: &mut Stack) -> Result<()> {
-    (stack.distribution_id, stack.edge_host) = match stack.s3 {
+/// An archive bucket and the distribution in front of it, which a user of thaw already has; answers the distribution's id
+/// and domain.
+fn make_archive(stack: &Stack, bucket: &str, origin_path: &str) -> Result<(String, String)> {
+    match stack.s3 {
         S3::Sim => {
             let control = stack.control();
-            control.create_bucket(&stack.archive_bucket)?;
-            control.create_distribution(&stack.archive_bucket)?
+            control.create_bucket(bucket)?;
+            control.create_distribution(bucket, origin_path)
         }
         S3::Ministack => {
             let aws = stack.aws();
-            aws.create_bucket(&stack.archive_bucket)?;
-            distribution::send_events_to_eventbridge(&aws, &stack.archive_bucket)?;
-            distribution::create(&aws, &stack.archive_bucket)?
+            aws.create_bucket(bucket)?;
+            distribution::send_events_to_eventbridge(&aws, bucket)?;
+            distribution::create(&aws, bucket, origin_path)
         }
-    };
-    Ok(())
+    }
 }
 
 /// Uploads code and workflow where CloudFormation looks for them, and creates the stack.
@@ -220,8 +227,9 @@ fn deploy(stack: &mut Stack, dir: &Path, bootstrap: &Path) -> Result<()> {
         ("CodeBucket", CODE_BUCKET.to_owned()),
         ("CodeKey", "thaw.zip".to_owned()),
         ("DefinitionKey", "thaw.asl.json".to_owned()),
-        ("ArchiveBuckets", stack.archive_bucket.clone()),
-        ("DistributionIds", stack.distribution_id.clone()),
+        ("ArchiveBuckets", format!("{},{}", stack.archive_bucket, stack.media_bucket)),
+        ("DistributionIds", format!("{},{}", stack.distribution_id, stack.media_distribution_id)),
+        ("DirectoryIndex", DIRECTORY_INDEX.to_owned()),
         ("Architecture", archive::ARCHITECTURE.to_owned()),
     ];
     let outputs = cloudformation::deploy(&aws, STACK_NAME, template_url, &parameters)?;

@@ -1,0 +1,11 @@
+//! The real template, workflow and Lambda binary on the local stack, asked by AWS's own clients.
+//!
+//! `cargo xtask test local-stack` boots a stack with either S3, runs these tests on it and takes it down. To run them on
+//! a stack of your own: `cargo xtask up --auth`, then
+//! `cargo test --workspace --features thaw-tests/local-stack --test it local_stack`.
+
+mod client;
+mod stack;
+
+mod both;
+mod sim;

@@ -1,0 +1,127 @@
+//! What holds whoever plays S3 and CloudFront: thaw-sim, or MiniStack, which we did not write.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::stack::{stack, until};
+
+#[test]
+fn a_restore_asked_over_http_turns_the_edges_403_into_the_bytes() {
+    let stack = stack();
+    stack.put("GLACIER", ["http/cat.jpg"]);
+    assert_eq!(stack.view("/http/cat.jpg").status, 403);
+    let id = stack.restore(["http/cat.jpg"]);
+    stack.succeeds(&id);
+    let seen = stack.view("/http/cat.jpg");
+    assert_eq!((seen.status, seen.text.as_str()), (200, "http/cat.jpg"));
+}
+
+#[test]
+fn a_call_without_a_signature_is_refused() {
+    let stack = stack();
+    let body = json!({ "bucket": stack.bucket(), "keys": ["unsigned.jpg"] }).to_string();
+    for (method, path) in [("POST", "/v1/restores"), ("GET", "/v1/restores"), ("DELETE", "/v1/restores/some-id")] {
+        let answer = stack.api_with(json!({ "method": method, "path": path, "body": body, "sign": false }));
+        assert_eq!(answer.status, 403, "{method} {path}: {}", answer.text);
+    }
+    assert!(!stack.ledger_text().contains("unsigned.jpg"));
+}
+
+#[test]
+fn every_example_input_started_from_the_command_line_succeeds() {
+    let stack = stack();
+    stack.put("GLACIER", ["photos/2019/cat.jpg", "photos/2019/dog.jpg", "films/1927/metropolis.mp4"]);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../statemachine/examples");
+    let mut names = Vec::new();
+    for file in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        let input = std::fs::read_to_string(&file).unwrap().replace("BUCKET", stack.bucket());
+        let name = format!("example-{}", file.file_stem().unwrap().to_string_lossy());
+        let arn = stack.entry("state_machine_arn");
+        let start = ["stepfunctions", "start-execution", "--state-machine-arn", arn, "--name", &name, "--input", &input];
+        let started: Value = serde_json::from_str(&stack.cli(&start)).unwrap();
+        assert!(started["executionArn"].as_str().unwrap().ends_with(&name), "{started}");
+        names.push(name);
+    }
+    assert!(names.len() >= 6, "{names:?}");
+    for name in names {
+        let execution = stack.ended(&name);
+        assert_eq!(execution["status"], "SUCCEEDED", "{execution}");
+        assert_eq!(stack.look(&name)["status"], "succeeded");
+    }
+}
+
+#[test]
+fn a_restore_begun_with_the_s3_command_line_is_joined_by_one_execution_and_published() {
+    let stack = stack();
+    let key = "by-hand/letter.pdf";
+    stack.put("GLACIER", [key]);
+    let ask = r#"{"Days": 2, "GlacierJobParameters": {"Tier": "Standard"}}"#;
+    stack.cli(&["s3api", "restore-object", "--bucket", stack.bucket(), "--key", key, "--restore-request", ask]);
+
+    let joined = || {
+        let page = stack.api("GET", "/v1/restores", &Value::Null).json(200);
+        let all = page["restores"].as_array().unwrap().iter().filter_map(|one| one["id"].as_str().map(str::to_owned));
+        all.filter(|id| stack.objects(id).iter().any(|object| object["key"] == key)).collect::<Vec<_>>()
+    };
+    let id = until("thaw joins the restore", || joined().pop());
+    stack.succeeds(&id);
+    assert_eq!(joined(), [id], "one restore, however often the event comes");
+    assert_eq!(stack.view(&format!("/{key}")).status, 200);
+}
+
+#[test]
+fn s3s_event_publishes_an_object_while_its_execution_still_waits_for_the_first_look() {
+    let stack = stack();
+    if stack.is_sim() {
+        // MiniStack is done after two seconds whatever the tier; so shall the simulator be, after a virtual hour.
+        stack.sim_call("POST", "retrievals", &json!({ "rules": [{ "key": "early/*", "seconds": 3600 }] }));
+    }
+    stack.put("DEEP_ARCHIVE", ["early/bird.jpg"]);
+    let body = json!({ "bucket": stack.bucket(), "keys": ["early/bird.jpg"], "tier": "Bulk" });
+    let id = stack.api("POST", "/v1/restores", &body).json(202)["id"].as_str().unwrap().to_owned();
+    until("the object is published", || {
+        let objects = stack.objects(&id);
+        objects.iter().any(|object| object["state"] == "published").then_some(())
+    });
+    assert_eq!(stack.execution(&id)["status"], "RUNNING", "its first look is a day after the request");
+    let entered = history(&id);
+    assert!(!entered.iter().any(|state| state == "CheckRestores"), "{entered:?}");
+}
+
+#[test]
+fn a_message_that_nobody_understands_ends_in_the_dead_letter_queue() {
+    let stack = stack();
+    let queue = stack.entry("restore_completed_queue_url");
+    let read = |queue: &str, name: &str| {
+        let answer = stack.aws("sqs", "get_queue_attributes", json!({ "QueueUrl": queue, "AttributeNames": [name] }));
+        answer["Attributes"][name].as_str().expect("the queue has the attribute").to_owned()
+    };
+    let visibility = |seconds: &str| {
+        let attributes = json!({ "QueueUrl": queue, "Attributes": { "VisibilityTimeout": seconds } });
+        stack.aws("sqs", "set_queue_attributes", attributes);
+    };
+    let redrive: Value = serde_json::from_str(&read(queue, "RedrivePolicy")).unwrap();
+    let arn = redrive["deadLetterTargetArn"].as_str().unwrap();
+    let name = arn.rsplit(':').next().unwrap();
+    let dead_letters = stack.aws("sqs", "get_queue_url", json!({ "QueueName": name }))["QueueUrl"].clone();
+    let dead_letters = dead_letters.as_str().unwrap();
+    // A failed message comes again when its visibility timeout is over; nobody wants to wait for half an hour here.
+    let before = read(queue, "VisibilityTimeout");
+    visibility("2");
+    stack.aws("sqs", "send_message", json!({ "QueueUrl": queue, "MessageBody": "no event at all" }));
+    until("the message is a dead letter", || (read(dead_letters, "ApproximateNumberOfMessages") != "0").then_some(()));
+    visibility(&before);
+    let message = stack.aws("sqs", "receive_message", json!({ "QueueUrl": dead_letters }));
+    assert_eq!(message["Messages"][0]["Body"], "no event at all");
+}
+
+/// The states that an execution has entered so far.
+fn history(id: &str) -> Vec<String> {
+    let stack = stack();
+    let arn = stack.execution(id)["executionArn"].clone();
+    let page = json!({ "executionArn": arn, "maxResults": 1000 });
+    let events = stack.aws("stepfunctions", "get_execution_history", page);
+    let entered = events["events"].as_array().unwrap().iter();
+    entered.filter_map(|event| event["stateEnteredEventDetails"]["name"].as_str().map(str::to_owned)).collect()
+}

@@ -1,0 +1,61 @@
+//! Key to path, through everything that could encode once too often or once too little.
+
+use crate::local_stack::stack::{Stack, sim};
+
+/// The keys that other tools get wrong, and their paths. The second half of a pair is all that is ever invalidated.
+const KEYS: [(&str, &[&str]); 11] = [
+    ("photos/2019/cat.jpg", &["photos/2019/cat.jpg"]),
+    ("a b.jpg", &["a%20b.jpg"]),
+    ("a+b.jpg", &["a+b.jpg"]),
+    ("\u{fc}/\u{f1}and\u{fa}.jpg", &["%C3%BC/%C3%B1and%C3%BA.jpg"]),
+    ("u\u{308}/n\u{303}andu\u{301}.jpg", &["u%CC%88/n%CC%83andu%CC%81.jpg"]),
+    ("100%.txt", &["100%25.txt"]),
+    ("q?x=1.html", &["q%3Fx=1.html"]),
+    ("#tag.txt", &["%23tag.txt"]),
+    ("it's (1).png", &["it's%20(1).png"]),
+    ("dir/index.html", &["dir", "dir/", "dir/index.html"]),
+    ("ends-with-*", &["ends-with-%2A"]),
+];
+
+/// S3's limit for a key.
+const LONGEST: usize = 1_024;
+
+#[test]
+fn every_key_is_invalidated_under_its_paths_once() {
+    check(sim().bucket(), sim().entry("distribution_id"), "keys/", "/keys/");
+}
+
+#[test]
+fn behind_an_origin_path_every_key_is_invalidated_without_it() {
+    check(sim().entry("media_bucket"), sim().entry("media_distribution_id"), "public/", "/");
+}
+
+fn check(bucket: &str, distribution: &str, before_key: &str, before_path: &str) {
+    let stack = sim();
+    let longest = "k".repeat(LONGEST - before_key.len());
+    let mut keys: Vec<_> = KEYS.iter().map(|(key, _)| format!("{before_key}{key}")).collect();
+    keys.push(format!("{before_key}{longest}"));
+    // No invalidation path takes a `~`: the wildcard before it does, if nothing archived lies under it.
+    keys.push(format!("{before_key}home/~user/x"));
+    let mut paths: Vec<_> =
+        KEYS.iter().flat_map(|(_, paths)| *paths).map(|path| format!("{before_path}{path}")).collect();
+    paths.push(format!("{before_path}{longest}"));
+    paths.push(format!("{before_path}home/*"));
+    paths.sort();
+
+    stack.put_into(bucket, "GLACIER", keys.iter().map(String::as_str));
+    let id = stack.restore_from(bucket, keys.iter().map(String::as_str));
+    stack.succeeds(&id);
+    assert_eq!(stack.invalidated(distribution, before_path), paths);
+    assert_eq!(asked(stack, &id), sorted(keys), "the objects come back by their names");
+}
+
+fn asked(stack: &Stack, id: &str) -> Vec<String> {
+    let objects = stack.objects(id);
+    sorted(objects.iter().filter_map(|object| object["key"].as_str().map(str::to_owned)).collect())
+}
+
+fn sorted(mut names: Vec<String>) -> Vec<String> {
+    names.sort();
+    names
+}
