@@ -36,6 +36,10 @@ where
 {
     let what = what.into();
     match answer(error) {
+        // An answer that says yes but cannot be read broke off on its way.
+        Some(answer) if answer.status < 400 => {
+            PortError { what, says: causes(error), trouble: Some(Trouble::Unavailable) }
+        }
         Some(answer) => PortError { what, says: answer.to_string(), trouble: answer.trouble() },
         None => {
             let trouble = match error {
@@ -143,6 +147,9 @@ mod tests {
         let error = port_error("a call", &dispatch);
         assert_eq!(error.trouble, Some(Trouble::Unavailable));
         assert!(error.says.contains("connection refused"), "{}", error.says);
+        let half = HttpResponse::new(200.try_into().unwrap(), SdkBody::from("<Li"));
+        let half = SdkError::<HeadObjectError, HttpResponse>::response_error("unexpected end", half);
+        assert_eq!(port_error("a call", &half).trouble, Some(Trouble::Unavailable));
         let bug = SdkError::<HeadObjectError, HttpResponse>::construction_failure("no bucket");
         assert_eq!(port_error("a call", &bug).trouble, None);
     }

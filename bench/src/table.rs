@@ -65,11 +65,7 @@ fn aims([thaw, lean, boto3, _]: &[Vec<Sample>; 4]) -> [Aim; 4] {
     let times_less = init(boto3) / init(thaw);
     let peak = middle(thaw, |sample| sample.memory_peak);
     [
-        at_most(
-            format!("init CPU at most {TIMES_LEAN} times the least possible"),
-            init(thaw) / init(lean),
-            TIMES_LEAN,
-        ),
+        at_most(format!("init CPU at most {TIMES_LEAN} times the least possible"), init(thaw) / init(lean), TIMES_LEAN),
         at_most(
             format!("first call's CPU at most {TIMES_LEAN} times the least possible"),
             first(thaw) / first(lean),

@@ -147,7 +147,10 @@ mod tests {
 
     #[test]
     fn an_id_reads_like_a_label() {
-        assert_eq!(id("photos-archive", "2019/cat.jpg"), "2026-11-22_photos-archive_2019-cat-jpg_standard_14cdf42d8a3a");
+        assert_eq!(
+            id("photos-archive", "2019/cat.jpg"),
+            "2026-11-22_photos-archive_2019-cat-jpg_standard_14cdf42d8a3a"
+        );
     }
 
     #[test]

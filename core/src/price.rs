@@ -176,20 +176,23 @@ pub struct Overhead {
 }
 
 impl Overhead {
-    /// What a restore of this many objects is expected to use, one look each: the bench that counts real calls prints
-    /// the figures beside these.
+    /// What a restore of this many objects is expected to use: what `cargo xtask bench cost` counts, rounded, for one
+    /// restore that S3 fetches alone within its typical time.
     pub fn expected(objects: u64) -> Self {
         let chunks = objects.div_ceil(250);
         Self {
-            state_transitions: 14 + chunks,
-            lambda_requests: 8 + chunks + objects.div_ceil(5),
-            lambda_mb_ms: 128 * (8 * 50 + objects * 20),
-            // Plan, requested, restored, claimed, published; and the restore's own item.
-            ledger_writes: 6 + 5 * objects,
-            ledger_reads: 12 + 5 * objects,
-            // Two events per object; received and deleted in batches.
-            queue_requests: 4 * objects,
-            s3_gets: 4 + objects,
+            // With two or three looks.
+            state_transitions: 16 + 2 * chunks,
+            // Events come one by one over hours; a reader's call takes those of ten seconds.
+            lambda_requests: 8 + chunks + objects / 3,
+            lambda_mb_ms: 460_000 + 82_000 * objects,
+            // Planned, requested, restored, claimed, published, and a part of a batch; and the restore's own item.
+            ledger_writes: 14 + 7 * objects,
+            // Each look reads every row twice, each event four times.
+            ledger_reads: 6 + 13 * objects,
+            // Two events per object: sent, received, deleted.
+            queue_requests: 2 + objects * 9 / 2,
+            s3_gets: 4 + 5 * chunks + objects,
             s3_puts: 1 + chunks,
             api_calls: 1,
             bus_events: 2,

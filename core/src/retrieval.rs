@@ -69,9 +69,10 @@ pub enum Look {
 
 /// When to look at an object of this kind whose restore S3 accepted at `since`.
 ///
-/// The first look is at the earliest typical time. From then on the interval is a sixth of the time that has passed, a
-/// minute at least: six or so looks inside the typical window, fewer and fewer after it, and under fifty before the
-/// deadline whatever the tier.
+/// The first look is at the earliest typical time. From then on the interval is a third of the time that has passed, a
+/// minute at least: three or so looks inside the typical window, fewer and fewer after it, and under fifty before the
+/// deadline whatever the tier. S3's events tell the minute; looks are for when they get lost, and cost more than all else
+/// that thaw does for a small restore.
 pub fn look(kind: ArchiveKind, tier: Tier, since: Timestamp, now: Timestamp) -> Look {
     // A tier that is not offered was refused by S3 when it was asked for; nothing is being fetched.
     let Some(window) = kind.window(tier) else { return Look::Last };
@@ -80,7 +81,7 @@ pub fn look(kind: ArchiveKind, tier: Tier, since: Timestamp, now: Timestamp) -> 
     if elapsed < window.earliest.as_secs() {
         Look::NotYet { seconds: window.earliest.as_secs() - elapsed }
     } else if elapsed < deadline {
-        let again = (elapsed / 6).max(MINUTE).min(deadline - elapsed);
+        let again = (elapsed / 3).max(MINUTE).min(deadline - elapsed);
         Look::Due { again, late: elapsed > window.typical.as_secs() }
     } else {
         Look::Last
@@ -100,8 +101,8 @@ mod tests {
         let look = |seconds| look(ArchiveKind::Flexible, Tier::Standard, at(0), at(seconds));
         assert_eq!(look(0), Look::NotYet { seconds: 3 * HOUR });
         assert_eq!(look(HOUR), Look::NotYet { seconds: 2 * HOUR });
-        assert_eq!(look(3 * HOUR), Look::Due { again: HOUR / 2, late: false });
-        assert_eq!(look(6 * HOUR), Look::Due { again: HOUR, late: true });
+        assert_eq!(look(3 * HOUR), Look::Due { again: HOUR, late: false });
+        assert_eq!(look(6 * HOUR), Look::Due { again: 2 * HOUR, late: true });
         assert_eq!(look(39 * HOUR), Look::Last);
     }
 

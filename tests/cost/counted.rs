@@ -185,4 +185,3 @@ fn bytes(value: &Value) -> u64 {
         }
     }
 }
-

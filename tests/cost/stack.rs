@@ -1,7 +1,5 @@
 //! A stack with meters: the doors, the workflow as its definition says, and the queues with their readers.
 
-use std::cell::Cell;
-
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -25,8 +23,8 @@ const DISTRIBUTION: &str = "E1THAW";
 /// The workflow's definition.
 const WORKFLOW: &str = include_str!("../../statemachine/thaw.asl.json");
 
-/// CPU of one AWS call, in milliseconds of a whole CPU: twice what `cargo xtask bench start` measures for a call with
-/// all that is around it.
+/// CPU of one AWS call, in milliseconds of a whole CPU: what `cargo xtask bench start` measures on a busy machine for an
+/// invocation with one call, rounded up.
 const CALL_CPU_MS: f64 = 0.4;
 
 /// A Lambda has a whole CPU at this memory and its share below it (Lambda Developer Guide, "Configuring memory").
@@ -53,8 +51,9 @@ pub struct Stack {
     /// The queues and their readers.
     pub readers: Meter,
     /// How often the workflow looked.
-    pub looks: Cell<u64>,
+    pub looks: u32,
     queues: Vec<Queue>,
+    keys: Vec<String>,
 }
 
 struct Queue {
@@ -66,8 +65,8 @@ struct Queue {
 }
 
 impl Stack {
-    /// A stack with so many objects in its archive.
-    pub fn new(objects: usize, versioned: bool) -> Self {
+    /// A stack with these objects in its archive.
+    pub fn new(keys: Vec<String>, versioned: bool) -> Self {
         let aws = Aws::new(Sim::default(), "2026-11-22T10:00:00Z".parse().expect("a time"));
         aws.with(|sim, now| {
             sim.create_bucket(BUCKET, versioned);
@@ -77,8 +76,8 @@ impl Stack {
                 ..DistributionConfig::default()
             };
             sim.put_distribution(config, now).expect("CloudFront takes it");
-            for key in keys(objects) {
-                sim.put_object(PutRequest::new(BUCKET, &key, StorageClass::Glacier, "cold"), now).expect("S3 takes it");
+            for key in &keys {
+                sim.put_object(PutRequest::new(BUCKET, key, StorageClass::Glacier, "cold"), now).expect("S3 takes it");
             }
         });
         let template = Template::load();
@@ -111,21 +110,22 @@ impl Stack {
             template,
             workflow: Meter::default(),
             readers: Meter::default(),
-            looks: Cell::new(0),
+            looks: 0,
             queues,
+            keys,
         }
     }
 
     /// A restore of everything, from the request to the report, with S3's events as they come.
-    pub async fn restore_all(&mut self, objects: usize) {
-        let (name, input) = self.ask(objects).await;
+    pub async fn restore_all(&mut self) {
+        let (name, input) = self.ask().await;
         self.execute(&name, input, true).await;
     }
 
     /// The same, but S3's events come in full batches, as they do when many restores are fetched at once. Only the
     /// readers' meter means anything then.
-    pub async fn restore_all_in_a_crowd(&mut self, objects: usize) {
-        let (name, input) = self.ask(objects).await;
+    pub async fn restore_all_in_a_crowd(&mut self) {
+        let (name, input) = self.ask().await;
         self.execute(&name, input, false).await;
         self.aws.clock().advance(SignedDuration::from_hours(6));
         self.collect_events();
@@ -141,9 +141,10 @@ impl Stack {
     }
 
     /// The request at the door. Answers the execution that it began: its name and its input.
-    async fn ask(&self, objects: usize) -> (String, Value) {
-        let body = json!({"bucket": BUCKET, "keys": keys(objects).collect::<Vec<_>>(), "tier": "Standard"});
-        let request = json!({"routeKey": "POST /v1/restores", "body": body.to_string(), "requestContext": {"requestId": "r"}});
+    async fn ask(&self) -> (String, Value) {
+        let body = json!({"bucket": BUCKET, "keys": self.keys, "tier": "Standard"});
+        let request =
+            json!({"routeKey": "POST /v1/restores", "body": body.to_string(), "requestContext": {"requestId": "r"}});
         let request: http::Request = serde_json::from_value(request).expect("a request");
         let meter = &self.workflow;
         meter.used.borrow_mut().api_calls += 1;
@@ -172,11 +173,10 @@ impl Stack {
                 }
                 "Task" => input = self.task(at.as_str().expect("a name"), json!({"restore": name})).await,
                 "Choice" => {
-                    let choice = &state["Choices"][0];
-                    let condition = choice["Condition"].as_str().expect("a condition");
-                    let field = condition.trim_start_matches("{% $states.input.").trim_end_matches(" %}");
-                    let holds = input[field].as_bool().expect("the condition is a field of the input");
-                    next = if holds { &choice["Next"] } else { &state["Default"] };
+                    let mut choices = state["Choices"].as_array().expect("choices").iter();
+                    next = choices
+                        .find(|choice| holds(choice, &input))
+                        .map_or(&state["Default"], |choice| &choice["Next"]);
                 }
                 "Map" => {
                     let mut waits = Vec::new();
@@ -203,15 +203,13 @@ impl Stack {
     /// A state that is a Lambda, with its retries. Each of those is a transition.
     async fn task(&mut self, state: &str, input: Value) -> Value {
         if state == "CheckRestores" {
-            self.looks.set(self.looks.get() + 1);
+            self.looks += 1;
         }
         loop {
             match self.step(state, input.clone()).await {
                 Ok(output) => return output,
                 Err(
-                    StepError::Throttled(_)
-                    | StepError::Unavailable(_)
-                    | StepError::TooManyInvalidationsInProgress(_),
+                    StepError::Throttled(_) | StepError::Unavailable(_) | StepError::TooManyInvalidationsInProgress(_),
                 ) => {
                     self.transition();
                     self.wait(TICK.as_secs()).await;
@@ -324,11 +322,13 @@ impl Queue {
     }
 }
 
-fn json_of(output: Result<impl Serialize, StepError>) -> Result<Value, StepError> {
-    Ok(serde_json::to_value(output?)?)
+/// Whether a choice's condition holds: all of ours are a field of the input.
+fn holds(choice: &Value, input: &Value) -> bool {
+    let condition = choice["Condition"].as_str().expect("a condition");
+    let field = condition.trim_start_matches("{% $states.input.").trim_end_matches(" %}");
+    input[field].as_bool().expect("the input says")
 }
 
-/// Keys as cameras make them.
-fn keys(count: usize) -> impl Iterator<Item = String> {
-    (0..count).map(|number| format!("2019/08/wedding-of-anna/originals/IMG_20190817_{number:06}.jpg"))
+fn json_of(output: Result<impl Serialize, StepError>) -> Result<Value, StepError> {
+    Ok(serde_json::to_value(output?)?)
 }

@@ -2,6 +2,7 @@
 
 mod archive;
 mod aws;
+mod bench;
 mod cloudformation;
 mod demo;
 mod dependencies;
@@ -10,6 +11,7 @@ mod down;
 mod http;
 mod ministack;
 mod package;
+mod picture;
 mod process;
 mod python;
 mod sign;
@@ -38,6 +40,10 @@ enum Command {
     Down(stack::Which),
     /// Build what a deployment to AWS needs
     Package,
+    /// Draw what the demo printed: cargo xtask demo | cargo xtask picture > docs/demo.svg
+    Picture,
+    /// Measure how fast a function starts, and what a restore costs of thaw itself
+    Bench(bench::Options),
 }
 
 fn main() -> ExitCode {
@@ -47,6 +53,8 @@ fn main() -> ExitCode {
         Command::Up(options) => up::run(&options),
         Command::Down(which) => down::run(&which),
         Command::Package => package::run(),
+        Command::Picture => picture::run(),
+        Command::Bench(options) => bench::run(&options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

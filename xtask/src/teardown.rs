@@ -18,16 +18,19 @@ impl Teardown {
     /// From here on the stack in this folder ends with the command, however that ends.
     pub fn arm(dir: &Path) -> Result<Self> {
         *lock() = Some(dir.to_path_buf());
-        ctrlc::set_handler(|| {
+        let watched = ctrlc::set_handler(|| {
             // Held until the end: the command, which now fails for want of a stack, waits here and says nothing more.
             let mut armed = lock();
             eprintln!("\ninterrupted: taking the local stack down");
             stop(&mut armed);
             // The shell's convention for a command that a signal ended.
             std::process::exit(130);
-        })
-        .context("cannot watch for Ctrl-C")?;
-        Ok(Self)
+        });
+        match watched {
+            // A command may boot one stack after the other; the handler stays.
+            Ok(()) | Err(ctrlc::Error::MultipleHandlers) => Ok(Self),
+            Err(error) => Err(error).context("cannot watch for Ctrl-C"),
+        }
     }
 
     /// Lets the stack live on.

@@ -23,7 +23,7 @@ thread_local! {
 /// Sends events, and the words of a panic, to standard output.
 pub fn init() {
     let level = std::env::var("AWS_LAMBDA_LOG_LEVEL").ok().and_then(|level| level.parse().ok());
-    let lines = JsonLines { level: level.unwrap_or(LevelFilter::INFO) };
+    let lines = JsonLines { level: level.unwrap_or(LevelFilter::INFO), write: to_stdout };
     // Fails only if there is a subscriber already, and this is the first thing that `main` does.
     let _ = tracing::subscriber::set_global_default(lines);
     std::panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
@@ -34,9 +34,15 @@ pub fn begin(request_id: &str) {
     REQUEST.with(|request| request_id.clone_into(&mut request.borrow_mut()));
 }
 
+fn to_stdout(line: &str) {
+    // Where a log line cannot be written, there is nobody to tell.
+    let _ = std::io::stdout().write_all(line.as_bytes());
+}
+
 #[derive(Debug)]
 struct JsonLines {
     level: LevelFilter,
+    write: fn(&str),
 }
 
 impl JsonLines {
@@ -64,8 +70,7 @@ impl Subscriber for JsonLines {
         let request = REQUEST.with(|request| request.borrow().clone());
         let mut line = line(event, Timestamp::now(), &request);
         line.push('\n');
-        // Where a log line cannot be written, there is nobody to tell.
-        let _ = std::io::stdout().write_all(line.as_bytes());
+        (self.write)(&line);
     }
 
     // No span is enabled, so none of these is ever called.
@@ -118,5 +123,55 @@ impl Visit for Fields {
     }
     fn record_f64(&mut self, field: &Field, value: f64) {
         self.put(field, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use tracing::subscriber::with_default;
+
+    thread_local! {
+        static LINES: RefCell<Vec<Value>> = const { RefCell::new(Vec::new()) };
+    }
+
+    fn logged(level: LevelFilter, log: impl FnOnce()) -> Vec<Value> {
+        let write = |line: &str| {
+            assert!(line.ends_with('\n') && line.lines().count() == 1, "{line}");
+            LINES.with(|lines| lines.borrow_mut().push(serde_json::from_str(line).unwrap()));
+        };
+        with_default(JsonLines { level, write }, log);
+        LINES.take()
+    }
+
+    #[test]
+    fn a_line_is_one_object_with_everything_in_it() {
+        begin("r1");
+        let mut lines = logged(LevelFilter::INFO, || {
+            tracing::info!(object.key = "a\nb", wait_seconds = 7_u64, late = true, "still {}", "waiting");
+        });
+        let timestamp = lines[0]["timestamp"].take();
+        assert_eq!(timestamp.as_str().unwrap().len(), "2026-11-22T10:00:00.000Z".len());
+        let expected = json!({
+            "timestamp": null, "level": "INFO", "requestId": "r1", "message": "still waiting",
+            "object.key": "a\nb", "wait_seconds": 7, "late": true,
+        });
+        assert_eq!(lines, [expected]);
+    }
+
+    #[test]
+    fn only_thaw_is_heard_and_errors_of_the_runtime() {
+        let lines = logged(LevelFilter::INFO, || {
+            tracing::debug!("too quiet");
+            tracing::error!(target: "aws_smithy_runtime", "headers of a request");
+            tracing::warn!(target: "lambda_runtime::runtime", "no news");
+            tracing::error!(target: "lambda_runtime::layers::panic", "said already");
+            tracing::error!(target: "lambda_runtime::layers::api_client", "no answer");
+            tracing::info!(target: "thaw_steps::plan", "planned");
+            let _span = tracing::info_span!(target: "thaw_steps", "a span").entered();
+        });
+        let said: Vec<_> = lines.iter().map(|line| line["message"].as_str().unwrap()).collect();
+        assert_eq!(said, ["no answer", "planned"]);
     }
 }

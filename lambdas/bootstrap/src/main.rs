@@ -7,6 +7,8 @@ mod clock;
 mod log;
 mod serve;
 
+use std::process::ExitCode;
+
 use lambda_runtime::Error;
 use thaw_aws::Clients;
 use thaw_steps::{
@@ -20,9 +22,15 @@ use crate::serve::{serve, serve_door};
 // One event at a time: a second thread would only add switching on the share of a CPU that a small function has
 // (measured: 1.9 times the requests at 128 MB).
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Error> {
+async fn main() -> ExitCode {
     log::init();
-    run().await.inspect_err(|error| tracing::error!("this function cannot start: {error}"))
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("this function cannot run: {error}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 async fn run() -> Result<(), Error> {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use thaw_core::{Batch, BatchId, Counts, Row, sentence};
+use thaw_core::{Batch, BatchId, Counts, Row, State, sentence};
 use tracing::info;
 
 use crate::check_restores::is_to_publish;
@@ -46,26 +46,45 @@ pub async fn run(
     now: Timestamp,
 ) -> Result<Output, StepError> {
     let record = ledger::record(ledger, &plan::restore_id(input.restore)?).await?;
-    let rows = ledger::rows(ledger, files, &record).await?;
+    let mut rows = ledger::rows(ledger, files, &record).await?;
     let claims: BTreeSet<&BatchId> = rows.iter().filter_map(|row| row.state.claim()).collect();
     let keys: Vec<_> = claims.into_iter().map(batch_key).collect();
     for batch in ledger.get_many::<Batch>(&keys).await? {
         let batch = ask(batch, cdn, ledger).await?;
-        if batch.is_completed() {
-            settle_batch(&batch, ledger, now).await?;
+        if !batch.is_completed() {
+            continue;
+        }
+        // Reading all rows again would be much of what a large restore costs.
+        for moved in settle_batch(&batch, ledger, now).await? {
+            if let Some(row) =
+                rows.iter_mut().find(|row| (&row.object, &row.restore) == (&moved.object, &moved.restore))
+            {
+                *row = moved;
+            }
         }
     }
-    let rows = ledger::rows(ledger, files, &record).await?;
     let counts = Counts::of(&rows);
-    let waits_for_edges = rows.iter().any(|row| is_to_publish(row, &rows));
     let output = Output {
         says: sentence(counts, &[]),
         counts,
         all_published: rows.iter().all(Row::is_settled),
-        wait_seconds: if waits_for_edges { ASK_AGAIN } else { seconds_until_next_look(&rows, now) },
+        wait_seconds: wait_seconds(&rows, now),
     };
     info!(restore = %record.id, wait_seconds = output.wait_seconds, "{}", output.says);
     Ok(output)
+}
+
+/// What is with CloudFront is visible in seconds, and only its note is missing. So while S3 still fetches other objects,
+/// that note waits for their next look: a round takes five transitions and two reads of every row.
+fn wait_seconds(rows: &[Row], now: Timestamp) -> u64 {
+    let fetching: Vec<Row> = rows.iter().filter(|row| matches!(row.state, State::Restoring { .. })).cloned().collect();
+    let mut to_publish = rows.iter().filter(|row| is_to_publish(row, rows));
+    let soon = if fetching.is_empty() {
+        to_publish.next().is_some()
+    } else {
+        to_publish.any(|row| row.state.claim().is_none())
+    };
+    if soon { ASK_AGAIN } else { seconds_until_next_look(&fetching, now) }
 }
 
 async fn ask(mut batch: Batch, cdn: &impl ReadInvalidations, ledger: &impl Ledger) -> Result<Batch, StepError> {

@@ -1,13 +1,15 @@
 //! CheckRestores: look which objects can be read, and say what comes next.
 
+use std::collections::BTreeSet;
+
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use thaw_core::{Counts, Event, PublishWhen, Row, State, Status, sentence};
+use thaw_core::{Batch, BatchId, Counts, Event, PublishWhen, Row, State, Status, sentence};
 use tracing::info;
 
-use crate::ledger::{self, apply};
+use crate::ledger::{self, apply, batch_key};
 use crate::looking::{look_at, seconds_until_next_look};
 use crate::ports::{Ledger, PutEvents, ReadArchive, WorkFiles};
 use crate::{IN_FLIGHT, RestoreRecord, StepError, plan};
@@ -26,8 +28,10 @@ pub struct Output {
     pub says: String,
     /// Where the objects stand.
     pub counts: Counts,
-    /// Whether objects are readable whose paths are not yet known to be clean.
+    /// Whether objects are readable whose paths are not with CloudFront yet.
     pub anything_to_invalidate: bool,
+    /// Whether paths are with CloudFront, and not yet known to be clean.
+    pub anything_to_confirm: bool,
     /// Whether nothing is left to do.
     pub all_published: bool,
     /// Seconds until the next look.
@@ -57,10 +61,12 @@ pub async fn run(
         say_late(&record, &rows, ledger, events).await?;
     }
     let counts = Counts::of(&rows);
+    let to_publish: Vec<&Row> = rows.iter().filter(|row| is_to_publish(row, &rows)).collect();
     let output = Output {
         says: sentence(counts, &[]),
         counts,
-        anything_to_invalidate: rows.iter().any(|row| is_to_publish(row, &rows)),
+        anything_to_invalidate: !are_with_cloudfront(&to_publish, ledger).await?,
+        anything_to_confirm: !to_publish.is_empty(),
         all_published: rows.iter().all(Row::is_settled),
         wait_seconds: seconds_until_next_look(&rows, now),
     };
@@ -79,6 +85,21 @@ pub fn is_to_publish(row: &Row, all: &[Row]) -> bool {
     }
 }
 
+/// Whether batches have all these rows, and CloudFront has all of those batches: then an event came first, and did all of it.
+async fn are_with_cloudfront(rows: &[&Row], ledger: &impl Ledger) -> Result<bool, StepError> {
+    if rows.iter().any(|row| row.state.claim().is_none()) {
+        return Ok(false);
+    }
+    let claims: BTreeSet<&BatchId> = rows.iter().filter_map(|row| row.state.claim()).collect();
+    let keys: Vec<_> = claims.into_iter().map(batch_key).collect();
+    let batches = ledger.get_many::<Batch>(&keys).await?;
+    let called = |batch: &Batch| {
+        let mut calls = batch.calls.iter().flatten();
+        batch.calls.is_some() && calls.all(|call| call.invalidation.is_some() || call.refused.is_some())
+    };
+    Ok(batches.len() == keys.len() && batches.iter().all(called))
+}
+
 async fn updated(ledger: &impl Ledger, mut rows: Vec<Row>, events: Vec<(Row, Event)>) -> Result<Vec<Row>, StepError> {
     let changed: Vec<Row> = stream::iter(events)
         .map(|(row, event)| async move { apply(ledger, &row, &event).await })
@@ -95,9 +116,9 @@ async fn updated(ledger: &impl Ledger, mut rows: Vec<Row>, events: Vec<(Row, Eve
 
 fn is_late(rows: &[Row], now: Timestamp) -> bool {
     rows.iter().any(|row| match (&row.state, row.kind) {
-        (State::Restoring { since, tier, .. }, Some(kind)) => {
-            kind.window(*tier).is_some_and(|window| now.duration_since(*since).as_secs() > window.typical.as_secs() as i64)
-        }
+        (State::Restoring { since, tier, .. }, Some(kind)) => kind
+            .window(*tier)
+            .is_some_and(|window| now.duration_since(*since).as_secs() > window.typical.as_secs() as i64),
         _ => false,
     })
 }

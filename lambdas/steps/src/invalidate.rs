@@ -1,5 +1,7 @@
 //! Invalidate: make readable objects visible.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tracing::info;
@@ -44,8 +46,14 @@ pub async fn run(
 ) -> Result<Output, StepError> {
     let record = ledger::record(ledger, &plan::restore_id(input.restore)?).await?;
     let rows = ledger::rows(ledger, files, &record).await?;
-    let objects = rows.iter().filter(|row| is_to_publish(row, &rows)).map(|row| row.object.clone()).collect();
-    let published = publish(objects, cdn, archive, ledger, settings, now).await?;
+    let (mut objects, mut begun) = (BTreeSet::new(), BTreeSet::new());
+    for row in rows.iter().filter(|row| is_to_publish(row, &rows)) {
+        match row.state.claim() {
+            Some(batch) => begun.insert(batch.clone()),
+            None => objects.insert(row.object.clone()),
+        };
+    }
+    let published = publish(objects, begun, cdn, archive, ledger, settings, now).await?;
     let says = format!("{} invalidations of {} paths are with CloudFront.", published.invalidations, published.paths);
     info!(restore = %record.id, "{says}");
     Ok(Output { says, wait_seconds: EDGES_TAKE })

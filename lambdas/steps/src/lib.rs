@@ -14,7 +14,6 @@
 
 // Lambda runs one event at a time on one thread: futures need not be `Send`, so async functions in traits are fine.
 #![allow(async_fn_in_trait, reason = "one thread, one event at a time")]
-
 // Every enum is matched whole: a new variant makes the compiler list the places to think about.
 #![cfg_attr(not(test), warn(clippy::wildcard_enum_match_arm))]
 

@@ -116,7 +116,9 @@ async fn list(
         let last = page.objects.last().map(|listed| listed.key.clone());
         let listed: BTreeMap<&str, &Listed> = page.objects.iter().map(|listed| (listed.key.as_str(), listed)).collect();
         let mut answered = 0;
-        while let Some(row) = rows.next_if(|row| !page.more || last.as_ref().is_some_and(|last| row.object.key <= *last)) {
+        while let Some(row) =
+            rows.next_if(|row| !page.more || last.as_ref().is_some_and(|last| row.object.key <= *last))
+        {
             match listed.get(row.object.key.as_str()).and_then(|listed| said(&row, listed, now)) {
                 Some(event) => {
                     answered += 1;
@@ -144,7 +146,9 @@ fn common_prefix(rows: &[Row]) -> String {
 #[expect(clippy::option_option, reason = "not told, told that nothing happened, told what happened")]
 fn said(row: &Row, listed: &Listed, now: Timestamp) -> Option<Option<Event>> {
     match listed.restore? {
-        ListedRestore::Copy(expires) if expires > now => Some(Some(Event::Readable { at: now, expires: Some(expires) })),
+        ListedRestore::Copy(expires) if expires > now => {
+            Some(Some(Event::Readable { at: now, expires: Some(expires) }))
+        }
         ListedRestore::Ongoing => Some(still_fetching(row, now)),
         ListedRestore::Copy(_) => None,
     }
@@ -165,18 +169,25 @@ pub fn meaning(row: &Row, facts: &Facts, now: Timestamp) -> Option<Event> {
             Err(unreadable) => fail(FailureCode::Unreadable, &unreadable.to_string()),
         },
         Facts::Missing(Missing::Key) => fail(FailureCode::NoSuchKey, "it was deleted while it was being restored"),
-        Facts::Missing(Missing::Version) => fail(FailureCode::NoSuchVersion, "its version was deleted while it was being restored"),
-        Facts::Missing(Missing::DeleteMarker) => fail(FailureCode::DeleteMarker, "it was deleted while it was being restored"),
-        Facts::Missing(Missing::Denied) => fail(FailureCode::AccessDenied, "S3 answers 403: thaw may no longer read it, or it is gone"),
+        Facts::Missing(Missing::Version) => {
+            fail(FailureCode::NoSuchVersion, "its version was deleted while it was being restored")
+        }
+        Facts::Missing(Missing::DeleteMarker) => {
+            fail(FailureCode::DeleteMarker, "it was deleted while it was being restored")
+        }
+        Facts::Missing(Missing::Denied) => {
+            fail(FailureCode::AccessDenied, "S3 answers 403: thaw may no longer read it, or it is gone")
+        }
     }
 }
-
 
 fn still_fetching(row: &Row, now: Timestamp) -> Option<Event> {
     let State::Restoring { since, tier, .. } = &row.state else { return None };
     match row.kind.map(|kind| look(kind, *tier, *since, now)) {
         Some(Look::Last) | None => {
-            let message = format!("S3 has not restored it since {since:.0}; thaw stopped looking, and will still publish it when S3 says that it is done");
+            let message = format!(
+                "S3 has not restored it since {since:.0}; thaw stopped looking, and will still publish it when S3 says that it is done"
+            );
             Some(Event::Failed { at: now, code: FailureCode::RetrievalTimedOut, message })
         }
         Some(Look::NotYet { .. } | Look::Due { .. }) => None,

@@ -29,7 +29,7 @@ pub async fn run(
         match read_s3_events(&message.body) {
             Ok(read) => events.extend(read.into_iter().map(|event| (message.message_id.as_str(), event))),
             Err(error) => {
-                warn!(message = %message.message_id, "{error}");
+                warn!(message_id = %message.message_id, "{error}");
                 failing.insert(message.message_id.as_str());
             }
         }
@@ -47,15 +47,20 @@ pub async fn run(
             Ok(Some(object)) => messages_of.entry(object).or_default().push(message),
             Ok(None) => {}
             Err(error) => {
-                warn!(message, "{error}");
+                warn!(message_id = message, "{error}");
                 failing.insert(message);
             }
         }
     }
     let objects: BTreeSet<ObjectId> = messages_of.keys().cloned().collect();
     let count = objects.len();
-    match publish(objects, cdn, archive, ledger, settings, now).await {
-        Ok(published) => info!(objects = count, paths = published.paths, "{count} objects can be read; {} paths are with CloudFront", published.paths),
+    match publish(objects, BTreeSet::new(), cdn, archive, ledger, settings, now).await {
+        Ok(published) => info!(
+            objects = count,
+            paths = published.paths,
+            "{count} objects can be read; {} paths are with CloudFront",
+            published.paths
+        ),
         Err(error) => {
             // The ledger keeps what was done. The messages come again, and their restores' own looks come too.
             warn!("{error}");

@@ -29,7 +29,7 @@ pub async fn run(
         match read_s3_events(&message.body) {
             Ok(read) => events.extend(read.into_iter().map(|event| (message.message_id.as_str(), event))),
             Err(error) => {
-                warn!(message = %message.message_id, "{error}");
+                warn!(message_id = %message.message_id, "{error}");
                 failing.insert(message.message_id.as_str());
             }
         }
@@ -58,7 +58,7 @@ pub async fn run(
                 entry.first = Some(entry.first.map_or(event.at, |first| first.min(event.at)));
             }
             Err(error) => {
-                warn!(message, "{error}");
+                warn!(message_id = message, "{error}");
                 failing.insert(message);
             }
         }

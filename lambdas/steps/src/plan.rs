@@ -47,7 +47,10 @@ pub struct Output {
 }
 
 /// Plans a restore.
-#[expect(clippy::too_many_arguments, reason = "each port is a permission; the signature reads like the function's policy")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "each port is a permission; the signature reads like the function's policy"
+)]
 pub async fn run(
     input: Input,
     archive: &impl ReadArchive,
@@ -127,7 +130,8 @@ async fn read_request(input: &Value, files: &impl WorkFiles) -> Result<Request, 
         Some(body) => Ok(Request::read(&body)?),
         None => {
             let name = Value::from(name);
-            Err(Problem::field("request_in", &name, "names no file in the work bucket. Send the request itself.").into())
+            Err(Problem::field("request_in", &name, "names no file in the work bucket. Send the request itself.")
+                .into())
         }
     }
 }
@@ -187,7 +191,11 @@ fn row(surveyed: &Surveyed, record: &RestoreRecord, now: Timestamp) -> Result<Ro
     })
 }
 
-async fn write_chunks<'a>(files: &impl WorkFiles, id: &RestoreId, rows: &'a [Row]) -> Result<Vec<&'a [Row]>, StepError> {
+async fn write_chunks<'a>(
+    files: &impl WorkFiles,
+    id: &RestoreId,
+    rows: &'a [Row],
+) -> Result<Vec<&'a [Row]>, StepError> {
     let chunks: Vec<&[Row]> = rows.chunks(CHUNK.max(rows.len().div_ceil(MAX_CHUNKS))).collect();
     for (chunk, rows) in (0..).zip(&chunks) {
         let entry = |row: &Row| ChunkEntry { key: row.object.key.clone(), version: row.object.version.clone() };

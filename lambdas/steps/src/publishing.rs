@@ -10,15 +10,13 @@ use std::time::Duration;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use thaw_core::{
-    Batch, BatchId, Candidate, Distribution, Event, Facts, FailureCode, How, ObjectId, PublishWhen, Reach, RestoreId, Row,
-    Staleness, State, batches, same_copy, staleness,
+    Batch, BatchId, Candidate, Distribution, Event, Facts, FailureCode, How, ObjectId, PublishWhen, Reach, RestoreId,
+    Row, Staleness, State, batches, same_copy, staleness,
 };
 use tracing::info;
 
 use crate::ledger::{apply, batch_key, row_key};
-use crate::ports::{
-    CreateInvalidations, Invalidation, Ledger, ListedRestore, Put, ReadArchive, ReadDistributions,
-};
+use crate::ports::{CreateInvalidations, Invalidation, Ledger, ListedRestore, Put, ReadArchive, ReadDistributions};
 use crate::{IN_FLIGHT, Settings, StepError};
 
 /// An error that CloudFront forgets this soon is waited out rather than paid for, when `only_if_stale` is asked.
@@ -36,11 +34,12 @@ pub struct Published {
     pub paths: u64,
 }
 
-/// Publishes objects that can be read, for every restore that waits for them.
+/// Publishes objects that can be read, for every restore that waits for them, and finishes batches that were begun.
 ///
 /// Doing it twice is fine. Fails with the first trouble that time can mend, after the ledger has kept what was done.
 pub async fn publish(
     objects: BTreeSet<ObjectId>,
+    mut begun: BTreeSet<BatchId>,
     cdn: &(impl ReadDistributions + CreateInvalidations),
     archive: &impl ReadArchive,
     ledger: &impl Ledger,
@@ -53,7 +52,6 @@ pub async fn publish(
         .buffer_unordered(IN_FLIGHT)
         .try_collect()
         .await?;
-    let mut begun = BTreeSet::new();
     let mut candidates = Vec::new();
     for prepared in prepared {
         begun.extend(prepared.begun);
@@ -357,7 +355,8 @@ async fn claim(
 }
 
 /// Moves every row that waits for the batch on, in whichever restore: its paths are clean, or CloudFront refused them.
-pub async fn settle_batch(batch: &Batch, ledger: &impl Ledger, now: Timestamp) -> Result<(), StepError> {
+/// Answers those rows as they are now.
+pub async fn settle_batch(batch: &Batch, ledger: &impl Ledger, now: Timestamp) -> Result<Vec<Row>, StepError> {
     stream::iter(&batch.candidates)
         .map(|candidate| async {
             let event = match batch.refusal(candidate) {
@@ -367,15 +366,16 @@ pub async fn settle_batch(batch: &Batch, ledger: &impl Ledger, now: Timestamp) -
                     Event::Failed { at: now, code: FailureCode::RefusedByCloudFront, message }
                 }
             };
+            let mut moved = Vec::new();
             for row in ledger.rows_of(&candidate.object).await? {
                 if row.state.claim() == Some(&batch.id) {
-                    apply(ledger, &row, &event).await?;
+                    moved.push(apply(ledger, &row, &event).await?);
                 }
             }
-            Ok::<_, StepError>(())
+            Ok::<_, StepError>(moved)
         })
         .buffer_unordered(IN_FLIGHT)
-        .try_collect()
+        .try_concat()
         .await
 }
 

@@ -4,8 +4,7 @@ use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use thaw_core::{
-    Counts, Decision, Event, ExpeditedFallback, FailureCode, RestoreAnswer, Row, State, Status, Tier,
-    copy_expiry,
+    Counts, Decision, Event, ExpeditedFallback, FailureCode, RestoreAnswer, Row, State, Status, Tier, copy_expiry,
 };
 use tracing::{info, warn};
 

@@ -7,8 +7,8 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use serde::Serialize;
 use thaw_core::{
-    ArchiveKind, Book, Cost, Counts, Decision, Distribution, Event, Facts, Failure, FailureCode, Line, ObjectId, Overhead,
-    Paths, Problem, Request, Staleness, Usd, Verdict, decide, staleness,
+    ArchiveKind, Book, Cost, Counts, Decision, Distribution, Event, Facts, Failure, FailureCode, Line, ObjectId,
+    Overhead, Paths, Problem, Request, Staleness, Usd, Verdict, decide, staleness,
 };
 
 use crate::ports::{ReadArchive, ReadDistributions};
@@ -210,9 +210,8 @@ impl Shown {
             let epoch = Timestamp::UNIX_EPOCH;
             // Readable since the epoch, seen an hour later: only what is kept longer than that can still be stale.
             let later = epoch + Duration::from_secs(3_600);
-            let lasting = |distribution: &Distribution| {
-                staleness(distribution, key, epoch, later) != Staleness::Impossible
-            };
+            let lasting =
+                |distribution: &Distribution| staleness(distribution, key, epoch, later) != Staleness::Impossible;
             shown.only_errors += u64::from(paths > 0 && !distributions.iter().any(lasting));
         }
         shown
@@ -284,7 +283,11 @@ fn price(request: &Request, objects: &[Surveyed], paths: u64) -> Cost {
         line("retrieval requests", format!("{retrieved} at {}", request.tier.word()), requests),
         line("retrieval", gib(retrieved_bytes), retrieval),
         line("temporary copies", format!("{} for {} days", gib(copied), request.copy_days()), copies),
-        line("invalidation", format!("{paths} paths, as if the month's 1,000 free ones were used up"), book.invalidation(paths)),
+        line(
+            "invalidation",
+            format!("{paths} paths, as if the month's 1,000 free ones were used up"),
+            book.invalidation(paths),
+        ),
         line("thaw itself", format!("{} objects", objects.len()), overhead),
     ];
     Cost::of(lines, book)
@@ -320,9 +323,15 @@ fn warnings(
     let old_versions = objects.iter().filter(|surveyed| surveyed.is_archived_and_wanted() && !surveyed.current).count();
     if !request.publish.never() {
         if distributions.is_empty() {
-            warnings.push(format!("no distribution has the bucket {} as an origin: nothing will be invalidated", request.bucket));
+            warnings.push(format!(
+                "no distribution has the bucket {} as an origin: nothing will be invalidated",
+                request.bucket
+            ));
         } else if shown.without_path > 0 {
-            warnings.push(format!("{} objects are not served by any distribution: they are restored, and nothing is invalidated for them", shown.without_path));
+            warnings.push(format!(
+                "{} objects are not served by any distribution: they are restored, and nothing is invalidated for them",
+                shown.without_path
+            ));
         }
         if shown.wildcards > 0 {
             warnings.push(format!("{} paths contain ~, which CloudFront cannot invalidate: a wildcard that ends before it is used where nothing archived lies under it", shown.wildcards));
@@ -347,9 +356,15 @@ fn warnings(
     });
     let shorter = shorter.count();
     if shorter > 0 {
-        warnings.push(format!("{shorter} copies expire sooner than {} days from now, and are not extended", request.copy_days()));
+        warnings.push(format!(
+            "{shorter} copies expire sooner than {} days from now, and are not extended",
+            request.copy_days()
+        ));
     }
-    if objects.iter().any(|surveyed| matches!(&surveyed.verdict.known, Some(Event::Failed { code: FailureCode::AccessDenied, .. }))) {
+    if objects
+        .iter()
+        .any(|surveyed| matches!(&surveyed.verdict.known, Some(Event::Failed { code: FailureCode::AccessDenied, .. })))
+    {
         warnings.push("S3 answers 403 for some objects: with s3:ListBucket on the bucket it would say 404 for those that do not exist".to_owned());
     }
     warnings

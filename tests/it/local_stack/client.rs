@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
 use serde_json::Value;
@@ -11,6 +11,7 @@ use serde_json::Value;
 static IDLE: Mutex<Vec<Client>> = Mutex::new(Vec::new());
 
 struct Client {
+    process: Child,
     requests: ChildStdin,
     answers: BufReader<ChildStdout>,
 }
@@ -22,14 +23,16 @@ pub fn ask(python: &Path, request: &Value) -> Value {
     writeln!(client.requests, "{request}").expect("the client takes requests");
     let mut line = String::new();
     client.answers.read_line(&mut line).expect("the client answers");
-    let answer = serde_json::from_str(&line).unwrap_or_else(|_| panic!("the client failed at {request}"));
+    let answer = serde_json::from_str(&line).unwrap_or_else(|_| {
+        panic!("the client failed at {request}: {:?}", client.process.wait());
+    });
     IDLE.lock().unwrap_or_else(PoisonError::into_inner).push(client);
     answer
 }
 
 fn start(python: &Path) -> Client {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/aws_client.py");
-    let mut client = Command::new(python)
+    let mut process = Command::new(python)
         .arg(script)
         .env_clear()
         .envs(super::stack::NO_OTHER_AWS)
@@ -37,7 +40,7 @@ fn start(python: &Path) -> Client {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap_or_else(|error| panic!("{} does not start: {error}", python.display()));
-    let requests = client.stdin.take().expect("its input is a pipe");
-    let answers = BufReader::new(client.stdout.take().expect("its output is a pipe"));
-    Client { requests, answers }
+    let requests = process.stdin.take().expect("its input is a pipe");
+    let answers = BufReader::new(process.stdout.take().expect("its output is a pipe"));
+    Client { process, requests, answers }
 }

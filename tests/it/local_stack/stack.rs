@@ -151,6 +151,15 @@ impl Stack {
         self.aws("stepfunctions", "describe_execution", json!({ "executionArn": format!("{arn}:{id}") }))
     }
 
+    /// What an execution has met so far, in order: `stateEntered` with its name, `taskFailed` with its error.
+    pub fn history(&self, id: &str, what: &str) -> Vec<String> {
+        let page = json!({ "executionArn": self.execution(id)["executionArn"], "maxResults": 1000 });
+        let history = self.aws("stepfunctions", "get_execution_history", page);
+        let events = history["events"].as_array().expect("a history has events").iter();
+        let details = events.map(|event| &event[format!("{what}EventDetails")]);
+        details.filter_map(|one| one["name"].as_str().or(one["error"].as_str()).map(str::to_owned)).collect()
+    }
+
     /// The execution, once it has ended.
     #[track_caller]
     pub fn ended(&self, id: &str) -> Value {

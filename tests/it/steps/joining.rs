@@ -67,7 +67,10 @@ fn a_completion_joined_by_nobody_is_no_error() {
     by_hand(&world, "a", 3, RetrievalTier::Expedited);
     world.pass(600);
     let events = world.aws.with(thaw_sim::Sim::take_events);
-    let completed = events.iter().map(|event| event.to_json()).find(|event| event["detail-type"] == "Object Restore Completed");
+    let completed = events
+        .iter()
+        .map(thaw_sim::model::Event::to_json)
+        .find(|event| event["detail-type"] == "Object Restore Completed");
     let response = world.completed(json!({"Records": [{"messageId": "1", "body": completed.unwrap().to_string()}]}));
     assert!(response.batch_item_failures.is_empty());
     assert!(world.invalidated().is_empty());

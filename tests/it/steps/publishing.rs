@@ -236,7 +236,9 @@ fn an_answer_that_got_lost_is_not_paid_twice() {
     world.pass(wait.max(5 * 3600));
     world.check_restores("r").unwrap();
     // CloudFront took the call, and nobody heard it say so.
-    world.aws.with(|sim, _| sim.set_faults(vec![FaultRule::new("CreateInvalidation", "ServiceUnavailable").times(1).after()]));
+    world.aws.with(|sim, _| {
+        sim.set_faults(vec![FaultRule::new("CreateInvalidation", "ServiceUnavailable").times(1).after()]);
+    });
     assert!(world.invalidate("r").is_err());
     world.finish("r", 0);
     assert_eq!(world.invalidated(), ["/a"]);

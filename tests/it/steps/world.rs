@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use thaw_core::{RestoreId, Row, State, Status};
+use thaw_core::{RestoreId, Row, State};
 use thaw_sim::Sim;
 use thaw_sim::cdn::{CustomErrorResponse, DistributionConfig, Origin};
 use thaw_sim::model::{AccessTier, ObjectRef, PutRequest, RestoreCalls, StorageClass};
@@ -31,7 +31,6 @@ pub struct World {
 
 /// What the walk knows between states.
 pub struct Walk {
-    pub restore: String,
     pub looks: u32,
 }
 
@@ -143,9 +142,7 @@ impl World {
             match step() {
                 Ok(output) => return output,
                 Err(
-                    StepError::Throttled(_)
-                    | StepError::Unavailable(_)
-                    | StepError::TooManyInvalidationsInProgress(_),
+                    StepError::Throttled(_) | StepError::Unavailable(_) | StepError::TooManyInvalidationsInProgress(_),
                 ) => self.pass(5),
                 Err(other) => panic!("{other}"),
             }
@@ -156,22 +153,25 @@ impl World {
     /// Plan and StartRestores.
     pub fn begin(&self, restore: &str, request: Value) -> u64 {
         let planned = self.retried(|| self.plan(restore, request.clone()));
-        let waits = planned.chunks.iter().map(|chunk| self.retried(|| self.start_restores(restore, *chunk)).wait_seconds);
+        let waits =
+            planned.chunks.iter().map(|chunk| self.retried(|| self.start_restores(restore, *chunk)).wait_seconds);
         waits.min().unwrap_or(0)
     }
 
     /// The loop of looks, to the report.
     pub fn finish(&self, restore: &str, first_wait: u64) -> (report::Output, Walk) {
-        let mut walk = Walk { restore: restore.to_owned(), looks: 0 };
+        let mut walk = Walk { looks: 0 };
         let mut wait = first_wait;
         loop {
             self.pass(wait);
             let look = self.retried(|| self.check_restores(restore));
             walk.looks += 1;
             assert!(walk.looks < 200, "the restore does not end: {}", look.says);
-            let (done, next) = if look.anything_to_invalidate {
-                let invalidated = self.retried(|| self.invalidate(restore));
-                self.pass(invalidated.wait_seconds);
+            let (done, next) = if look.anything_to_confirm {
+                if look.anything_to_invalidate {
+                    let invalidated = self.retried(|| self.invalidate(restore));
+                    self.pass(invalidated.wait_seconds);
+                }
                 let checked = self.retried(|| self.check_invalidations(restore));
                 (checked.all_published, checked.wait_seconds)
             } else {
@@ -192,7 +192,7 @@ impl World {
 
     /// Everything that S3 has told by now, as the queue hands it over.
     pub fn deliver(&self, times: usize) -> (QueueResponse, QueueResponse) {
-        let events = self.aws.with(thaw_sim::Sim::take_events);
+        let events = self.aws.with(Sim::take_events);
         let records: Vec<Value> = events
             .iter()
             .flat_map(|event| std::iter::repeat_n(event, times))
@@ -235,10 +235,6 @@ impl World {
     pub fn record(&self, restore: &str) -> RestoreRecord {
         let id = RestoreId::try_from(restore.to_owned()).unwrap();
         self.run(self.ledger.get(&RestoreRecord::key_of(&id))).unwrap().unwrap()
-    }
-
-    pub fn status(&self, restore: &str) -> Status {
-        self.record(restore).status
     }
 
     pub fn published_keys(&self) -> BTreeSet<String> {

@@ -11,6 +11,7 @@ fn without_a_single_event_everything_is_published_by_looking() {
     script_events();
     let id = stack.restore(["silent/a.jpg", "silent/b.jpg"]);
     stack.succeeds(&id);
+    assert!(stack.history(&id, "stateEntered").contains(&"Invalidate".to_owned()));
     let distribution = stack.entry("distribution_id");
     assert_eq!(stack.invalidated(distribution, "/silent/"), ["/silent/a.jpg", "/silent/b.jpg"]);
 }
