@@ -5,6 +5,7 @@
 mod world;
 
 mod faults;
+mod history;
 mod joining;
 mod kinds;
 mod publishing;

@@ -283,7 +283,7 @@ impl<'a> Request<'a> {
 
 /// For how many seconds the edge keeps an answer.
 ///
-/// "How CloudFront processes HTTP 3xx status codes" and "4xx and 5xx" (aws-facts D6): 404, 414 and 500-504 always,
+/// "How CloudFront processes HTTP 3xx status codes" and "4xx and 5xx": 404, 414 and 500-504 always,
 /// other errors only if the origin says so, or as [`DistributionConfig::cache_forbidden_seconds`] explains.
 fn ttl(config: &DistributionConfig, behavior: &Behavior, response: &Response) -> i64 {
     /// `ErrorCachingMinTTL` where nothing is configured.
@@ -318,7 +318,7 @@ fn max_age(cache_control: Option<&str>) -> Option<i64> {
     value("s-maxage").or_else(|| value("max-age"))
 }
 
-/// The cache tags of an object: metadata `cache-tag`, comma-separated (aws-facts D5).
+/// The cache tags of an object: metadata `cache-tag`, comma-separated.
 fn tags(metadata: &BTreeMap<String, String>) -> Vec<String> {
     let tags = metadata.get("cache-tag").map(String::as_str).unwrap_or_default().split(',');
     tags.map(str::trim).filter(|tag| !tag.is_empty()).map(str::to_owned).collect()

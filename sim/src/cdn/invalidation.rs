@@ -169,8 +169,8 @@ impl Sim {
 
     /// The same reference with the same items is the invalidation there is; with other items it is an error.
     ///
-    /// The API reference calls the error `InvalidationBatchAlreadyExists`, the service answers `InvalidArgument`
-    /// (aws-facts D1). Items are compared in order: whether CloudFront sorts them is not documented.
+    /// The API reference calls the error `InvalidationBatchAlreadyExists`, the service answers `InvalidArgument`.
+    /// Items are compared in order: whether CloudFront sorts them is not documented.
     fn same_reference(&self, request: &InvalidationRequest) -> Result<Option<Invalidation>, Refusal> {
         let all = &self.distribution(&request.distribution)?.invalidations;
         let found = all.iter().find(|invalidation| invalidation.caller_reference == request.caller_reference);

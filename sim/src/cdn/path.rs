@@ -41,7 +41,7 @@ pub(crate) fn behaves(pattern: &str, path: &str) -> bool {
 }
 
 /// Does an item of an invalidation cover this path? Compared as the viewer encoded it, case-sensitively;
-/// `*` is a wildcard only as the last character (Developer Guide, "Specify what to invalidate"; aws-facts D3).
+/// `*` is a wildcard only as the last character (Developer Guide, "Specify what to invalidate").
 pub(crate) fn covers(item: &str, path: &str) -> bool {
     match item.strip_suffix('*') {
         Some(prefix) => path.starts_with(prefix),

@@ -52,7 +52,7 @@ pub struct Event {
 }
 
 impl Event {
-    /// The event as EventBridge delivers it (S3 User Guide, "EventBridge event message structure"; aws-facts B2).
+    /// The event as EventBridge delivers it (S3 User Guide, "EventBridge event message structure").
     /// The key is raw: only S3's own notifications encode it.
     pub fn to_json(&self) -> Value {
         let mut object = json!({ "key": self.object.key, "size": self.size, "etag": self.etag });

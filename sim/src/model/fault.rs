@@ -108,7 +108,7 @@ impl FaultRule {
     }
 }
 
-/// The HTTP status that goes with a code (aws-facts A4, D1), 400 for one that is not known here.
+/// The HTTP status that goes with a code, 400 for one that is not known here.
 fn usual_status(code: &str) -> u16 {
     match code {
         "AccessDenied" | "InvalidObjectState" | "ObjectAlreadyInActiveTierError" => 403,

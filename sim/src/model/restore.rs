@@ -136,7 +136,7 @@ impl Object {
 
 /// The shortest and longest time a retrieval takes, in seconds; `None` where the tier is not offered.
 ///
-/// User Guide, "Archive retrieval options" (aws-facts A2). Where it says only "within 12 hours" and "within 48 hours"
+/// User Guide, "Archive retrieval options". Where it says only "within 12 hours" and "within 48 hours"
 /// the lower end is ours: AWS promises none.
 pub fn retrieval_window(kind: ArchiveKind, tier: RetrievalTier) -> Option<(i64, i64)> {
     const MINUTE: i64 = 60;
@@ -151,7 +151,7 @@ pub fn retrieval_window(kind: ArchiveKind, tier: RetrievalTier) -> Option<(i64, 
     }
 }
 
-/// Objects above this size take longer than the window of Expedited (aws-facts A2): ~300 MB a second.
+/// Objects above this size take longer than the window of Expedited: ~300 MB a second.
 const EXPEDITED_FREE_SIZE: u64 = 250_000_000;
 const EXPEDITED_BYTES_PER_SECOND: u64 = 300_000_000;
 
@@ -191,7 +191,7 @@ impl Sim {
         ObjectRef::version(&object.bucket, &object.key, version.or(object.version.as_deref()))
     }
 
-    /// What the request means for the object as it is now (aws-facts A1-A4). Decides, changes nothing.
+    /// What the request means for the object as it is now. Decides, changes nothing.
     fn decide(&self, request: &RestoreRequest, pinned: &ObjectRef, now: Timestamp) -> Result<Step, Refusal> {
         let bucket = self.bucket(&request.object.bucket)?;
         let version = bucket.find(&request.object.key, request.object.version.as_deref())?;
@@ -249,7 +249,7 @@ impl Sim {
                     calls.upgraded += 1;
                 }
                 stored.retrieval = Some(retrieval);
-                // An upgrade is accepted like a restore, so it is announced like one; AWS does not say (aws-facts I).
+                // An upgrade is accepted like a restore, so it is announced like one; AWS does not say.
                 self.outbox.schedule(RestoreEvent::Initiated, object, &id, now);
                 self.outbox.schedule(RestoreEvent::Completed, object, &id, retrieval.ready_at);
                 if let Some(expires) = retrieval.expires {
