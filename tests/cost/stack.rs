@@ -25,7 +25,7 @@ const WORKFLOW: &str = include_str!("../../statemachine/thaw.asl.json");
 
 /// CPU of one AWS call, in milliseconds of a whole CPU: what `cargo xtask bench start` measures on a busy machine for an
 /// invocation with one call, rounded up.
-const CALL_CPU_MS: f64 = 0.4;
+const CALL_CPU_MS: f64 = 0.5;
 
 /// A Lambda has a whole CPU at this memory and its share below it (Lambda Developer Guide, "Configuring memory").
 const MB_OF_A_CPU: f64 = 1_769.0;
