@@ -1,0 +1,39 @@
+//! Who may depend on what: the arrows between the crates.
+
+use std::fs;
+
+/// The dependencies that a crate's manifest names, without those of its tests.
+fn dependencies(folder: &str) -> Vec<String> {
+    let path = format!("{}/../{folder}/Cargo.toml", env!("CARGO_MANIFEST_DIR"));
+    let manifest = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    let (_, rest) = manifest.split_once("\n[dependencies]\n").unwrap_or_else(|| panic!("{path} has no dependencies"));
+    let section = rest.split("\n[").next().unwrap_or_default();
+    let names = section.lines().filter_map(|line| line.split(['.', '=', ' ']).next());
+    names.filter(|name| !name.is_empty() && !name.starts_with('#')).map(str::to_owned).collect()
+}
+
+#[test]
+fn only_one_crate_names_an_aws_sdk() {
+    for folder in ["core", "lambdas/steps", "lambdas/bootstrap", "sim", "xtask"] {
+        let sdks: Vec<_> = dependencies(folder).into_iter().filter(|name| name.starts_with("aws-")).collect();
+        assert!(sdks.is_empty(), "{folder} names {sdks:?}");
+    }
+    assert!(dependencies("aws").contains(&"aws-sdk-s3".to_owned()), "or this test reads nothing");
+}
+
+#[test]
+fn the_core_knows_nobody_and_the_steps_only_the_core() {
+    let ours = |folder| dependencies(folder).into_iter().filter(|name| name.starts_with("thaw-")).collect::<Vec<_>>();
+    assert!(ours("core").is_empty());
+    assert_eq!(ours("lambdas/steps"), ["thaw-core"]);
+    assert_eq!(ours("aws"), ["thaw-core", "thaw-steps"]);
+}
+
+#[test]
+fn neither_core_nor_steps_can_wait_or_touch_the_world() {
+    for folder in ["core", "lambdas/steps"] {
+        for world in ["tokio", "hyper", "lambda_runtime", "ureq"] {
+            assert!(!dependencies(folder).contains(&world.to_owned()), "{folder} depends on {world}");
+        }
+    }
+}
