@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
-use thaw_core::{Event, ObjectId, Row, S3Event, S3EventKind, State, read_s3_events};
+use thaw_core::{Event, ObjectId, Row, S3Event, S3EventKind, State};
 use tracing::{info, warn};
 
 use crate::ledger::apply;
@@ -23,19 +23,7 @@ pub async fn run(
     settings: &Settings,
     now: Timestamp,
 ) -> Result<QueueResponse, StepError> {
-    let mut failing = BTreeSet::new();
-    let mut events: Vec<(&str, S3Event)> = Vec::new();
-    for message in &batch.records {
-        match read_s3_events(&message.body) {
-            Ok(read) => events.extend(read.into_iter().map(|event| (message.message_id.as_str(), event))),
-            Err(error) => {
-                warn!(message_id = %message.message_id, "{error}");
-                failing.insert(message.message_id.as_str());
-            }
-        }
-    }
-    events.retain(|(_, event)| event.kind == S3EventKind::Completed);
-
+    let (events, mut failing) = batch.read(S3EventKind::Completed);
     let noted: Vec<(&str, Result<Option<ObjectId>, StepError>)> = stream::iter(events)
         .map(|(message, event)| async move { (message, note(event, archive, ledger, now).await) })
         .buffer_unordered(IN_FLIGHT)

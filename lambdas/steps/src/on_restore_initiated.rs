@@ -6,7 +6,6 @@ use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 use thaw_core::{
     Asked, ExpeditedFallback, MAX_KEYS, ObjectId, Publish, Request, RestoreId, S3Event, S3EventKind, State, Tier, hash,
-    read_s3_events,
 };
 use tracing::{info, warn};
 
@@ -23,20 +22,8 @@ pub async fn run(
     settings: &Settings,
     now: Timestamp,
 ) -> Result<QueueResponse, StepError> {
-    let mut failing = BTreeSet::new();
-    let mut events: Vec<(&str, S3Event)> = Vec::new();
-    for message in &batch.records {
-        match read_s3_events(&message.body) {
-            Ok(read) => events.extend(read.into_iter().map(|event| (message.message_id.as_str(), event))),
-            Err(error) => {
-                warn!(message_id = %message.message_id, "{error}");
-                failing.insert(message.message_id.as_str());
-            }
-        }
-    }
-    events.retain(|(_, event)| {
-        event.kind == S3EventKind::Initiated && settings.archive_buckets.contains(&event.object.bucket)
-    });
+    let (mut events, mut failing) = batch.read(S3EventKind::Initiated);
+    events.retain(|(_, event)| settings.archive_buckets.contains(&event.object.bucket));
     let known: Vec<(&str, S3Event, Result<bool, StepError>)> = stream::iter(events)
         .map(|(message, event)| async move {
             let known = is_known(&event, ledger).await;

@@ -1,6 +1,10 @@
 //! The shapes of an SQS event source: only what the steps read.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
+use thaw_core::{S3Event, S3EventKind, read_s3_events};
+use tracing::warn;
 
 /// The messages of one invocation.
 #[derive(Debug, Clone, Deserialize)]
@@ -8,6 +12,25 @@ pub struct QueueBatch {
     /// In any order.
     #[serde(rename = "Records")]
     pub records: Vec<QueueMessage>,
+}
+
+impl QueueBatch {
+    /// The events of this kind with the ids of their messages, and the ids of messages that cannot be read: those come
+    /// again, and at last go to the dead-letter queue.
+    pub(crate) fn read(&self, kind: S3EventKind) -> (Vec<(&str, S3Event)>, BTreeSet<&str>) {
+        let (mut events, mut unreadable) = (Vec::new(), BTreeSet::new());
+        for message in &self.records {
+            let id = message.message_id.as_str();
+            match read_s3_events(&message.body) {
+                Ok(read) => events.extend(read.into_iter().filter(|event| event.kind == kind).map(|event| (id, event))),
+                Err(error) => {
+                    warn!(message_id = id, "{error}");
+                    unreadable.insert(id);
+                }
+            }
+        }
+        (events, unreadable)
+    }
 }
 
 /// One message.
