@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{ArchiveKind, BatchId, Decision, ObjectId, Publish, RestoreId, Tier};
+use crate::{ArchiveKind, BatchId, Decision, ObjectId, Publish, PublishWhen, RestoreId, Tier};
 
 /// Where an object stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -310,6 +310,18 @@ impl Row {
             State::Restored { .. } => self.publish.never(),
             State::Available | State::Published { .. } | State::Failed { .. } | State::Cancelled { .. } => true,
         }
+    }
+
+    /// Whether it is readable and to be published now: at once, or (`together`) when no other of its restore's rows is
+    /// still on its way.
+    pub fn is_to_publish(&self, all: &[Self]) -> bool {
+        let on_its_way = |row: &Self| matches!(row.state, State::Planned | State::Restoring { .. });
+        let wanted = match self.publish.when {
+            PublishWhen::Each => true,
+            PublishWhen::Together => !all.iter().any(on_its_way),
+            PublishWhen::Never => false,
+        };
+        wanted && matches!(self.state, State::Restored { .. })
     }
 
     /// The row after the event, or `None` when there is nothing to change.

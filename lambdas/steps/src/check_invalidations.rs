@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 use thaw_core::{Batch, BatchId, Counts, Row, State, sentence};
 use tracing::info;
 
-use crate::check_restores::is_to_publish;
 use crate::ledger::{self, batch_key};
 use crate::looking::seconds_until_next_look;
 use crate::ports::{Ledger, Put, ReadInvalidations, WorkFiles};
@@ -78,7 +77,7 @@ pub async fn run(
 /// that note waits for their next look: a round takes five transitions and two reads of every row.
 fn wait_seconds(rows: &[Row], now: Timestamp) -> u64 {
     let fetching: Vec<Row> = rows.iter().filter(|row| matches!(row.state, State::Restoring { .. })).cloned().collect();
-    let mut to_publish = rows.iter().filter(|row| is_to_publish(row, rows));
+    let mut to_publish = rows.iter().filter(|row| row.is_to_publish(rows));
     let soon = if fetching.is_empty() {
         to_publish.next().is_some()
     } else {

@@ -6,7 +6,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use thaw_core::{Batch, BatchId, Counts, Event, PublishWhen, Row, State, Status, sentence};
+use thaw_core::{Batch, BatchId, Counts, Event, Row, State, Status, sentence};
 use tracing::info;
 
 use crate::ledger::{self, apply, batch_key};
@@ -61,7 +61,7 @@ pub async fn run(
         say_late(&record, &rows, ledger, events).await?;
     }
     let counts = Counts::of(&rows);
-    let to_publish: Vec<&Row> = rows.iter().filter(|row| is_to_publish(row, &rows)).collect();
+    let to_publish: Vec<&Row> = rows.iter().filter(|row| row.is_to_publish(&rows)).collect();
     let output = Output {
         says: sentence(counts, &[]),
         counts,
@@ -72,17 +72,6 @@ pub async fn run(
     };
     info!(restore = %record.id, wait_seconds = output.wait_seconds, "{}", output.says);
     Ok(output)
-}
-
-/// Whether a readable object is to be published now: at once, or (`together`) when no other is still on its way.
-pub fn is_to_publish(row: &Row, all: &[Row]) -> bool {
-    let readable = matches!(row.state, State::Restored { .. });
-    let on_its_way = |row: &Row| matches!(row.state, State::Planned | State::Restoring { .. });
-    match row.publish.when {
-        PublishWhen::Each => readable,
-        PublishWhen::Together => readable && !all.iter().any(on_its_way),
-        PublishWhen::Never => false,
-    }
 }
 
 /// Whether batches have all these rows, and CloudFront has all of those batches: then an event came first, and did all of it.

@@ -6,7 +6,6 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tracing::info;
 
-use crate::check_restores::is_to_publish;
 use crate::ledger;
 use crate::ports::{CreateInvalidations, Ledger, ReadArchive, ReadDistributions, WorkFiles};
 use crate::publishing::publish;
@@ -47,7 +46,7 @@ pub async fn run(
     let record = ledger::record(ledger, &plan::restore_id(input.restore)?).await?;
     let rows = ledger::rows(ledger, files, &record).await?;
     let (mut objects, mut begun) = (BTreeSet::new(), BTreeSet::new());
-    for row in rows.iter().filter(|row| is_to_publish(row, &rows)) {
+    for row in rows.iter().filter(|row| row.is_to_publish(&rows)) {
         match row.state.claim() {
             Some(batch) => begun.insert(batch.clone()),
             None => objects.insert(row.object.clone()),

@@ -6,7 +6,6 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use thaw_core::{ArchiveKind, Event, Facts, FailureCode, Look, Missing, Reach, Row, State, look};
 
-use crate::check_restores::is_to_publish;
 use crate::ports::{Listed, ListedRestore, ReadArchive};
 use crate::{IN_FLIGHT, StepError};
 
@@ -22,7 +21,7 @@ pub fn seconds_until_next_look(rows: &[Row], now: Timestamp) -> u64 {
             Some(Look::Due { again, .. }) => again,
             Some(Look::Last) | None => 0,
         }),
-        State::Restored { .. } if is_to_publish(row, rows) => Some(0),
+        State::Restored { .. } if row.is_to_publish(rows) => Some(0),
         State::Planned
         | State::Available
         | State::Restored { .. }

@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
-use thaw_core::{Event, ObjectId, Row, S3Event, S3EventKind, State};
+use thaw_core::{Event, ObjectId, PublishWhen, Row, S3Event, S3EventKind, State};
 use tracing::{info, warn};
 
 use crate::ledger::apply;
 use crate::looking::meaning;
 use crate::ports::{CreateInvalidations, Ledger, ReadArchive, ReadDistributions};
-use crate::publishing::{at_once, publish};
+use crate::publishing::publish;
 use crate::{IN_FLIGHT, QueueBatch, QueueResponse, Settings, StepError};
 
 /// Publishes the objects of a batch of messages. Messages that cannot be read, or whose objects met trouble, come again
@@ -80,7 +80,7 @@ async fn note(
             }
             State::Available | State::Restored { .. } | State::Published { .. } | State::Cancelled { .. } => row,
         };
-        if matches!(row.state, State::Restored { .. }) && at_once(&row) {
+        if matches!(row.state, State::Restored { .. }) && row.publish.when == PublishWhen::Each {
             publishes = Some(row.object);
         }
     }

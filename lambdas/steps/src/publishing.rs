@@ -10,8 +10,8 @@ use std::time::Duration;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use thaw_core::{
-    Batch, BatchId, Candidate, Distribution, Event, Facts, FailureCode, How, ObjectId, PublishWhen, Reach, RestoreId,
-    Row, Staleness, State, batches, same_copy, staleness,
+    Batch, BatchId, Candidate, Distribution, Event, Facts, FailureCode, How, ObjectId, Reach, RestoreId, Row,
+    Staleness, State, batches, same_copy, staleness,
 };
 use tracing::info;
 
@@ -377,12 +377,4 @@ pub async fn settle_batch(batch: &Batch, ledger: &impl Ledger, now: Timestamp) -
         .buffer_unordered(IN_FLIGHT)
         .try_concat()
         .await
-}
-
-/// Whether a row's restore wants it published as soon as it can be read, without the execution deciding.
-pub fn at_once(row: &Row) -> bool {
-    match row.publish.when {
-        PublishWhen::Each => true,
-        PublishWhen::Together | PublishWhen::Never => false,
-    }
 }
