@@ -1,6 +1,6 @@
 //! What a CloudFront distribution says about a bucket's keys.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::encode_path;
 
@@ -70,6 +70,8 @@ pub struct Paths {
     pub paths: BTreeSet<String>,
     /// The key prefixes that wildcards among the paths cover. Nothing archived may lie under them.
     pub covers: BTreeSet<String>,
+    /// Paths of a directory that are also those of an object, if there is one with this key. It must not be archived.
+    pub shared: BTreeMap<String, String>,
 }
 
 impl Distribution {
@@ -97,7 +99,11 @@ impl Distribution {
                 }
                 match shown.split_once('~') {
                     None => {
-                        out.paths.insert(format!("/{}", encode_path(shown)));
+                        let path = format!("/{}", encode_path(shown));
+                        if shown != rest && !shown.is_empty() {
+                            out.shared.insert(path.clone(), format!("{root}{shown}"));
+                        }
+                        out.paths.insert(path);
                     }
                     Some((before, _)) => {
                         // A literal `*` before the `~` would sit before our wildcard, where it is literal again.
@@ -274,9 +280,15 @@ mod tests {
     #[test]
     fn a_tilde_becomes_a_wildcard_that_ends_before_it() {
         let paths = plain("").paths_of("archive", "~user/x", "");
-        assert_eq!(paths, Paths { paths: ["/*".to_owned()].into(), covers: [String::new()].into() });
+        assert_eq!(
+            paths,
+            Paths { paths: ["/*".to_owned()].into(), covers: [String::new()].into(), ..Paths::default() }
+        );
         let paths = plain("/pub").paths_of("archive", "pub/a b/~user/x", "");
-        assert_eq!(paths, Paths { paths: ["/a%20b/*".to_owned()].into(), covers: ["pub/a b/".to_owned()].into() });
+        assert_eq!(
+            paths,
+            Paths { paths: ["/a%20b/*".to_owned()].into(), covers: ["pub/a b/".to_owned()].into(), ..Paths::default() }
+        );
     }
 
     #[test]

@@ -213,7 +213,13 @@ async fn paths(
     let mut all = BTreeMap::new();
     let mut covers = BTreeSet::new();
     for distribution in distributions {
-        let shown = distribution.paths_of(&object.bucket, &object.key, &settings.directory_index);
+        let mut shown = distribution.paths_of(&object.bucket, &object.key, &settings.directory_index);
+        for (path, key) in &shown.shared {
+            // An archived object under the directory's own name is served from the cache at best: its path is left alone.
+            if !is_readable(&object.bucket, key, archive, now).await? {
+                shown.paths.remove(path);
+            }
+        }
         if !shown.paths.is_empty() {
             all.insert(distribution.id.clone(), shown.paths);
             covers.extend(shown.covers);

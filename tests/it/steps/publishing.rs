@@ -90,6 +90,18 @@ fn a_wildcard_never_covers_an_archived_neighbour() {
 }
 
 #[test]
+fn a_directorys_path_is_left_alone_where_an_archived_object_has_its_name() {
+    let mut world = World::new();
+    world.settings.directory_index = "index.html".to_owned();
+    for key in ["plain/index.html", "taken/index.html", "taken"] {
+        world.put(key, StorageClass::Glacier);
+    }
+    world.restore("r", ask(&["plain/index.html", "taken/index.html"]));
+    let paths = ["/plain", "/plain/", "/plain/index.html", "/taken/", "/taken/index.html"];
+    assert_eq!(sorted(world.invalidated()), paths);
+}
+
+#[test]
 fn without_events_the_execution_publishes_everything() {
     let world = World::new();
     world.put("a", StorageClass::Glacier);
