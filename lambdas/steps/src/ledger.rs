@@ -242,7 +242,13 @@ pub async fn rows_of_chunk(
             row_key(&object, &record.id)
         })
         .collect();
-    Ok(ledger.get_many(&keys).await?)
+    let rows = ledger.get_many(&keys).await?;
+    // Rows are written before the chunk that names them. One that is gone would make the restore look done.
+    if rows.len() != keys.len() {
+        let gone = keys.len() - rows.len().min(keys.len());
+        return Err(StepError::Unexpected(format!("the ledger has lost {gone} of the {} rows of {name}", keys.len())));
+    }
+    Ok(rows)
 }
 
 /// All rows of a restore; none while it is not planned.

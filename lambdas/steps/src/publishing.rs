@@ -148,6 +148,13 @@ async fn prepare(
     if waiting.is_empty() {
         return Ok(prepared);
     }
+    // It may have waited longer than its copy lives. Archived again, it must not be invalidated: what an edge still has of
+    // it is all that viewers get. S3 is asked, because somebody may have extended the copy.
+    if waiting.iter().any(|row| has_expired(row, now)) && can_be_read(&object, archive, now).await? != Some(true) {
+        let message = "its copy expired before it was published".to_owned();
+        settle(ledger, &waiting, &Event::Failed { at: now, code: FailureCode::NotBeingRestored, message }).await?;
+        return Ok(prepared);
+    }
     match paths(&object, distributions, archive, settings, now).await? {
         Shown::Nowhere => settle(ledger, &waiting, &Event::Published { at: now, how: How::NoPath }).await?,
         Shown::OverArchived(neighbour) => {
@@ -163,6 +170,10 @@ async fn prepare(
         }
     }
     Ok(prepared)
+}
+
+fn has_expired(row: &Row, now: Timestamp) -> bool {
+    matches!(&row.state, State::Restored { expires: Some(expires), .. } if *expires <= now)
 }
 
 async fn settle(ledger: &impl Ledger, rows: &[&Row], event: &Event) -> Result<(), StepError> {
@@ -216,7 +227,7 @@ async fn paths(
         let mut shown = distribution.paths_of(&object.bucket, &object.key, &settings.directory_index);
         for (path, key) in &shown.shared {
             // An archived object under the directory's own name is served from the cache at best: its path is left alone.
-            if !is_readable(&object.bucket, key, archive, now).await? {
+            if is_archived(&object.bucket, key, archive, now).await? {
                 shown.paths.remove(path);
             }
         }
@@ -251,7 +262,7 @@ async fn archived_under(
                 ("GLACIER" | "DEEP_ARCHIVE" | "INTELLIGENT_TIERING", _) => true,
                 _ => false,
             };
-            if doubtful && !is_readable(bucket, &listed.key, archive, now).await? {
+            if doubtful && is_archived(bucket, &listed.key, archive, now).await? {
                 return Ok(Some(listed.key.clone()));
             }
         }
@@ -263,16 +274,18 @@ async fn archived_under(
     Ok(Some(format!("those under {prefix:?}, of which there are too many to look at")))
 }
 
-async fn is_readable(bucket: &str, key: &str, archive: &impl ReadArchive, now: Timestamp) -> Result<bool, StepError> {
-    let object = ObjectId { bucket: bucket.to_owned(), key: key.to_owned(), version: None };
-    Ok(match archive.head(&object).await? {
-        Facts::Found(head) => match head.reach(now) {
-            Ok(Reach::Readable | Reach::Copy { .. }) => true,
-            Ok(Reach::Archived(_) | Reach::Restoring(_)) | Err(_) => false,
-        },
-        // Nothing is shown under a key that is not there, so nothing is lost.
-        Facts::Missing(_) => true,
+/// Whether an object can be read now; `None` if S3 shows none.
+async fn can_be_read(object: &ObjectId, archive: &impl ReadArchive, now: Timestamp) -> Result<Option<bool>, StepError> {
+    Ok(match archive.head(object).await? {
+        Facts::Found(head) => Some(matches!(head.reach(now), Ok(Reach::Readable | Reach::Copy { .. }))),
+        Facts::Missing(_) => None,
     })
+}
+
+/// Whether a neighbour is archived. Nothing is shown under a key that is not there, so nothing is lost by touching it.
+async fn is_archived(bucket: &str, key: &str, archive: &impl ReadArchive, now: Timestamp) -> Result<bool, StepError> {
+    let neighbour = ObjectId { bucket: bucket.to_owned(), key: key.to_owned(), version: None };
+    Ok(can_be_read(&neighbour, archive, now).await? == Some(false))
 }
 
 /// Takes a batch from wherever it stands to its end: claim, seal, call, settle.

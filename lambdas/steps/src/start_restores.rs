@@ -120,7 +120,8 @@ fn meaning(answer: RestoreAnswer, days: Option<u32>, tier: Tier, now: Timestamp)
         RestoreAnswer::InProgress => Event::Joined { at: now, tier },
         // The answer does not carry the new expiry, but its rule is known: the days count from now.
         RestoreAnswer::AlreadyLive => Event::Readable { at: now, expires: days.map(|days| copy_expiry(now, days)) },
-        RestoreAnswer::NotArchived => Event::NotArchived,
+        // It was archived when it was planned, so it came back since: an answer of S3 got lost, or somebody else asked.
+        RestoreAnswer::NotArchived => Event::Readable { at: now, expires: None },
         RestoreAnswer::NoExpeditedCapacity => fail(
             FailureCode::ExpeditedNotAvailable,
             "S3 has no Expedited capacity now, and the request said to fail then".to_owned(),

@@ -1,6 +1,6 @@
 //! What a request would do and cost: every object looked at, nothing written, nothing begun.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -11,6 +11,7 @@ use thaw_core::{
     Overhead, Paths, Problem, Request, Staleness, Usd, Verdict, decide, staleness,
 };
 
+use crate::ledger::{object_key, version_prefix};
 use crate::ports::{ReadArchive, ReadDistributions};
 use crate::{IN_FLIGHT, Settings, StepError};
 
@@ -72,7 +73,7 @@ impl Survey {
         settings: &Settings,
         now: Timestamp,
     ) -> Result<Self, StepError> {
-        let looked: Vec<Surveyed> = stream::iter(&request.keys)
+        let mut looked: Vec<Surveyed> = stream::iter(&request.keys)
             .map(|asked| {
                 let object = ObjectId {
                     bucket: request.bucket.clone(),
@@ -84,6 +85,9 @@ impl Survey {
             .buffered(IN_FLIGHT)
             .try_collect()
             .await?;
+        // A key and its current version by name are one object, once the version is pinned: asked, priced and kept once.
+        let mut seen = BTreeSet::new();
+        looked.retain(|surveyed| seen.insert((object_key(&surveyed.object), version_prefix(&surveyed.object))));
         refuse_days_without_copies(request, &looked)?;
         let distributions = if request.publish.never() {
             Vec::new()

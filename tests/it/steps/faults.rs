@@ -79,6 +79,20 @@ fn answers_that_got_lost_lead_to_a_join_not_to_a_second_restore() {
 }
 
 #[test]
+fn an_object_that_came_back_while_the_answer_got_lost_is_published() {
+    let world = World::new();
+    world.put_in_tier("a", thaw_sim::model::AccessTier::ArchiveAccess);
+    world.plan("r", ask_with(&["a"], json!({"tier": "Expedited"}))).unwrap();
+    faults(&world, vec![FaultRule::new("RestoreObject", "InternalError").times(1).after()]);
+    assert!(world.start_restores("r", 0).is_err());
+    // The retry comes when S3 is done already, and says that there is nothing to restore.
+    world.pass(3600);
+    let wait = world.start_restores("r", 0).unwrap().wait_seconds;
+    let (report, _) = world.finish("r", wait);
+    assert_eq!((report.counts.published, world.invalidated()), (1, vec!["/a".to_owned()]));
+}
+
+#[test]
 fn a_chunk_that_died_half_way_goes_on_where_it_died() {
     let world = World::new();
     let keys = put_many(&world, 250);

@@ -124,6 +124,20 @@ fn an_old_version_is_restored_but_the_path_of_the_current_one_left_alone() {
 }
 
 #[test]
+fn a_key_and_its_current_version_by_name_are_one_object() {
+    let mut world = World::new();
+    let version = world.aws.with(|sim, now| {
+        sim.create_bucket("versioned", true);
+        let put = thaw_sim::model::PutRequest::new("versioned", "a", StorageClass::Glacier, "body".to_owned());
+        sim.put_object(put, now).unwrap().version.unwrap()
+    });
+    world.settings.archive_buckets.push("versioned".to_owned());
+    let keys = json!(["a", {"key": "a", "version_id": version}]);
+    let (report, _) = world.restore("r", json!({"bucket": "versioned", "keys": keys}));
+    assert_eq!((report.counts.total, report.status), (1, Status::Succeeded));
+}
+
+#[test]
 fn a_restore_without_publishing_ends_when_the_objects_can_be_read() {
     let world = World::new();
     everything(&world);

@@ -203,6 +203,22 @@ fn together_waits_for_the_last_object() {
 }
 
 #[test]
+fn a_copy_that_expired_while_it_waited_is_archived_again_and_not_invalidated() {
+    let world = World::new();
+    world.put("quick", StorageClass::Glacier);
+    world.put("slow", StorageClass::DeepArchive);
+    let more = json!({"tier": "Bulk", "days": 1, "publish": {"when": "together"}});
+    let wait = world.begin("r", ask_with(&["quick", "slow"], more));
+    world.pass(12 * 3600);
+    world.deliver(1);
+    let State::Restored { expires: Some(expires), .. } = world.row("quick", "r").state else { panic!() };
+    world.pass(u64::try_from((expires - world.now()).get_seconds()).unwrap() + 1);
+    let (report, _) = world.finish("r", wait);
+    assert_eq!(world.invalidated(), ["/slow"]);
+    assert!(report.says.contains("quick: its copy expired before it was published"), "{}", report.says);
+}
+
+#[test]
 fn only_if_stale_pays_nothing_where_nothing_can_be_stale() {
     let world = World::new();
     world.aws.with(|sim, now| {
