@@ -3,10 +3,12 @@
 One JSON request per line on stdin, one JSON answer per line on stdout:
 
   {"url": ..., "call": ["s3", "put_object", {"Bucket": ...}]}      a boto3 call; answers {"ok": ...} or {"error": ...}
+     "role": "arn:..."    as this role
   {"url": ..., "method": "POST", "headers": {}, "body": "..."}     an HTTP request; answers {"status", "headers", "body"}
      "hex": "ff..."    a body that is no text
      "sign": false     without a signature
      "times": 50       so often at once; answers a list
+  [...]                                                            many HTTP requests at once; answers a list
 """
 
 import http.client
@@ -25,12 +27,25 @@ session = boto3.Session("test", "test", region_name="us-east-1")
 clients = {}
 
 
-def call(url, service, operation, parameters):
-    if (service, url) not in clients:
+def client(service, url, role):
+    if (service, url, role) not in clients:
         config = Config(inject_host_prefix=False, retries={"mode": "standard"})
-        clients[service, url] = session.client(service, endpoint_url=url, config=config)
+        clients[service, url, role] = session_as(role, url).client(service, endpoint_url=url, config=config)
+    return clients[service, url, role]
+
+
+def session_as(role, url):
+    if role is None:
+        return session
+    assumed = client("sts", url, None).assume_role(RoleArn=role, RoleSessionName="tests")["Credentials"]
+    keys = assumed["AccessKeyId"], assumed["SecretAccessKey"], assumed["SessionToken"]
+    return boto3.Session(*keys, region_name=session.region_name)
+
+
+def call(request):
+    service, operation, parameters = request["call"]
     try:
-        answer = getattr(clients[service, url], operation)(**parameters)
+        answer = getattr(client(service, request["url"], request.get("role")), operation)(**parameters)
     except ClientError as error:
         return {"error": error.response["Error"]["Code"], "message": str(error)}
     answer.pop("ResponseMetadata", None)
@@ -55,12 +70,19 @@ def send(request):
         connection.close()
 
 
+def send_all(requests):
+    # As many threads as a crowd has heads, up to what one process opens without thinking.
+    with ThreadPoolExecutor(min(len(requests), 64)) as pool:
+        return list(pool.map(send, requests))
+
+
 def answer(request):
+    if isinstance(request, list):
+        return send_all(request)
     if "call" in request:
-        return call(request["url"], *request["call"])
+        return call(request)
     if "times" in request:
-        with ThreadPoolExecutor(request["times"]) as pool:
-            return list(pool.map(send, [request] * request["times"]))
+        return send_all([request] * request["times"])
     return send(request)
 
 

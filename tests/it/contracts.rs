@@ -1,5 +1,6 @@
 //! State machine, template and code name the same things in three languages. These tests hold them together.
 
+mod closed;
 mod house;
 mod names;
 mod permissions;

@@ -1,6 +1,7 @@
 //! `cargo xtask`: the commands for people who work on thaw. One file per command.
 
 mod archive;
+mod attack;
 mod aws;
 mod bench;
 mod cloudformation;
@@ -34,6 +35,11 @@ enum Command {
     Demo(demo::Options),
     /// Run every check: format, lints, documentation, template, dependencies, all tests
     Test(test::Options),
+    /// Attack the local stack: kill its Lambdas, fail its services, double its events, crowd its doors, try its roles
+    ///
+    /// A few minutes on a stack of its own. Passes if in the end every object is published, none was restored or
+    /// invalidated twice, and every role is denied what lies next to its work; the exit code is the truth.
+    Attack(stack::Which),
     /// Boot the local stack and deploy thaw into it
     Up(up::Options),
     /// End the local stack
@@ -50,6 +56,7 @@ fn main() -> ExitCode {
     let done = match Command::parse() {
         Command::Demo(options) => demo::run(&options),
         Command::Test(options) => test::run(&options),
+        Command::Attack(which) => attack::run(&which),
         Command::Up(options) => up::run(&options),
         Command::Down(which) => down::run(&which),
         Command::Package => package::run(),

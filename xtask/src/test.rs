@@ -102,26 +102,28 @@ fn tests() -> Result<()> {
     }
 }
 
-/// The same as a user would see it, on MiniStack with either S3 and with policies enforced: a stack is booted, all tests
-/// share it, and whatever comes of them it is taken down.
+/// The same as a user would see it, on MiniStack with either S3 and with policies enforced.
 fn local_stack(which: &Which) -> Result<()> {
-    for (s3, tests) in
-        [(S3::Sim, &["local_stack::both", "local_stack::sim"][..]), (S3::Ministack, &["local_stack::both"])]
-    {
-        let options = up::Options { which: which.clone(), s3, auth: true, time_scale: TIME_SCALE };
-        let (_, teardown) = up::up(&options)?;
-        let passed = run_command(
-            cargo(&["test", "--workspace", "--locked", "--features", "thaw-tests/local-stack", "--test", "it", "--"])
-                .args(tests)
-                // They wait more than they work.
-                .args(["--test-threads", "4"])
-                .env("THAW_STACK", which.dir().join("stack.json")),
-        );
-        drop(teardown);
-        passed?;
-    }
-    Ok(())
+    // They wait more than they work.
+    const AT_ONCE: u32 = 4;
+    on_a_stack(&stack_for_tests(which, S3::Sim, true), &["local_stack::both", "local_stack::sim"], AT_ONCE)?;
+    on_a_stack(&stack_for_tests(which, S3::Ministack, true), &["local_stack::both"], AT_ONCE)
 }
 
-/// Seconds of waiting in a real one: an hour, so that a restore from Deep Archive takes twelve seconds.
-const TIME_SCALE: u32 = 3600;
+/// A stack in whose seconds an hour of waiting passes, so that a restore from Deep Archive takes twelve seconds.
+pub fn stack_for_tests(which: &Which, s3: S3, auth: bool) -> up::Options {
+    up::Options { which: which.clone(), s3, auth, time_scale: 3600 }
+}
+
+/// Boots a stack, runs these tests on it, so many at once, and whatever comes of them takes it down.
+pub fn on_a_stack(options: &up::Options, tests: &[&str], at_once: u32) -> Result<()> {
+    let (_, teardown) = up::up(options)?;
+    let passed = run_command(
+        cargo(&["test", "--workspace", "--locked", "--features", "thaw-tests/local-stack", "--test", "it", "--"])
+            .args(tests)
+            .args(["--test-threads", &at_once.to_string()])
+            .env("THAW_STACK", options.which.dir().join("stack.json")),
+    );
+    drop(teardown);
+    passed
+}

@@ -21,7 +21,12 @@ pub type Permission = (String, String);
 impl Template {
     /// A stack called `thaw` for the archive buckets `one` and `two`, with these parameters besides.
     pub fn with(parameters: &[(&str, Value)]) -> Self {
-        let yaml = Yaml::load_from_str(TEXT).expect("the template is YAML").remove(0);
+        Self::of(TEXT, parameters)
+    }
+
+    /// The same of another text.
+    pub fn of(text: &str, parameters: &[(&str, Value)]) -> Self {
+        let yaml = Yaml::load_from_str(text).expect("the template is YAML").remove(0);
         let mut template = Self { document: plain(&yaml), parameters: BTreeMap::new() };
         for (name, definition) in object(&template.document["Parameters"]) {
             template.parameters.insert(name.clone(), definition["Default"].clone());

@@ -94,25 +94,18 @@ fn s3s_event_publishes_an_object_while_its_execution_still_waits_for_the_first_l
 fn a_message_that_nobody_understands_ends_in_the_dead_letter_queue() {
     let stack = stack();
     let queue = stack.entry("restore_completed_queue_url");
-    let read = |queue: &str, name: &str| {
-        let answer = stack.aws("sqs", "get_queue_attributes", json!({ "QueueUrl": queue, "AttributeNames": [name] }));
-        answer["Attributes"][name].as_str().expect("the queue has the attribute").to_owned()
-    };
-    let visibility = |seconds: &str| {
-        let attributes = json!({ "QueueUrl": queue, "Attributes": { "VisibilityTimeout": seconds } });
-        stack.aws("sqs", "set_queue_attributes", attributes);
-    };
-    let redrive: Value = serde_json::from_str(&read(queue, "RedrivePolicy")).unwrap();
+    let redrive: Value = serde_json::from_str(&stack.queue(queue, "RedrivePolicy")).unwrap();
     let arn = redrive["deadLetterTargetArn"].as_str().unwrap();
     let name = arn.rsplit(':').next().unwrap();
     let dead_letters = stack.aws("sqs", "get_queue_url", json!({ "QueueName": name }))["QueueUrl"].clone();
     let dead_letters = dead_letters.as_str().unwrap();
     // A failed message comes again when its visibility timeout is over; nobody wants to wait for half an hour here.
-    let before = read(queue, "VisibilityTimeout");
-    visibility("2");
+    let before = stack.queue(queue, "VisibilityTimeout");
+    stack.set_visibility(queue, "2");
     stack.aws("sqs", "send_message", json!({ "QueueUrl": queue, "MessageBody": "no event at all" }));
-    until("the message is a dead letter", || (read(dead_letters, "ApproximateNumberOfMessages") != "0").then_some(()));
-    visibility(&before);
+    let count = || stack.queue(dead_letters, "ApproximateNumberOfMessages");
+    until("the message is a dead letter", || (count() != "0").then_some(()));
+    stack.set_visibility(queue, &before);
     let message = stack.aws("sqs", "receive_message", json!({ "QueueUrl": dead_letters }));
     assert_eq!(message["Messages"][0]["Body"], "no event at all");
 }

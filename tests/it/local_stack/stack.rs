@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::client;
 
 /// Two virtual days are 48 seconds here; the rest is for machines that have other things to do.
-const DEADLINE: Duration = Duration::from_secs(150);
+const DEADLINE: Duration = Duration::from_secs(300);
 
 /// How often a condition is looked at while a test waits for it.
 const POLL: Duration = Duration::from_millis(200);
@@ -103,6 +103,11 @@ impl Stack {
         self.entry("s3") == "sim"
     }
 
+    /// Whether signatures and policies are enforced.
+    pub fn is_guarded(&self) -> bool {
+        self.book["auth"] == true
+    }
+
     pub fn bucket(&self) -> &str {
         self.entry("archive_bucket")
     }
@@ -116,6 +121,14 @@ impl Stack {
         let request = json!({ "url": url, "call": [service, operation, parameters] });
         let answer = client::ask(&self.programs.join("python"), &request);
         answer.get("ok").unwrap_or_else(|| panic!("{service} {operation}: {answer}")).clone()
+    }
+
+    /// The same as this role: done, or the code with which the service refuses.
+    pub fn aws_as(&self, role: &str, service: &str, operation: &str, parameters: Value) -> Result<(), String> {
+        let url = self.entry("endpoint_url");
+        let request = json!({ "url": url, "call": [service, operation, parameters], "role": role });
+        let answer = client::ask(&self.programs.join("python"), &request);
+        answer["error"].as_str().map_or(Ok(()), |code| Err(code.to_owned()))
     }
 
     /// The `aws` command, as a person would type it; answers what it prints.
@@ -153,11 +166,16 @@ impl Stack {
 
     /// What an execution has met so far, in order: `stateEntered` with its name, `taskFailed` with its error.
     pub fn history(&self, id: &str, what: &str) -> Vec<String> {
+        let events = self.events(id);
+        let details = events.iter().map(|event| &event[format!("{what}EventDetails")]);
+        details.filter_map(|one| one["name"].as_str().or(one["error"].as_str()).map(str::to_owned)).collect()
+    }
+
+    /// The first thousand events of an execution's history.
+    pub fn events(&self, id: &str) -> Vec<Value> {
         let page = json!({ "executionArn": self.execution(id)["executionArn"], "maxResults": 1000 });
         let history = self.aws("stepfunctions", "get_execution_history", page);
-        let events = history["events"].as_array().expect("a history has events").iter();
-        let details = events.map(|event| &event[format!("{what}EventDetails")]);
-        details.filter_map(|one| one["name"].as_str().or(one["error"].as_str()).map(str::to_owned)).collect()
+        history["events"].as_array().expect("a history has events").clone()
     }
 
     /// The execution, once it has ended.
@@ -183,6 +201,25 @@ impl Stack {
         }
     }
 
+    /// An attribute of a queue.
+    #[track_caller]
+    pub fn queue(&self, url: &str, attribute: &str) -> String {
+        let answer = self.aws("sqs", "get_queue_attributes", json!({ "QueueUrl": url, "AttributeNames": [attribute] }));
+        answer["Attributes"][attribute].as_str().expect("the queue has the attribute").to_owned()
+    }
+
+    /// Makes failed messages of a queue come again after so many seconds.
+    pub fn set_visibility(&self, url: &str, seconds: &str) {
+        let attributes = json!({ "QueueUrl": url, "Attributes": { "VisibilityTimeout": seconds } });
+        self.aws("sqs", "set_queue_attributes", attributes);
+    }
+
+    /// Whether a queue is empty and nobody works on a message of it.
+    pub fn nothing_waits(&self, url: &str) -> bool {
+        let names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"];
+        names.iter().all(|name| self.queue(url, name) == "0")
+    }
+
     // ------------ thaw's HTTP API, and the edge
 
     /// One signed call of the HTTP API.
@@ -203,10 +240,21 @@ impl Stack {
         answers.as_array().expect("a list of answers").iter().map(Answer::of).collect()
     }
 
-    fn send(&self, mut request: Value) -> Value {
+    /// Many calls at once; their answers in the same order.
+    pub fn api_all(&self, requests: Vec<Value>) -> Vec<Answer> {
+        let requests = requests.into_iter().map(|request| self.addressed(request)).collect();
+        let answers = client::ask(&self.programs.join("python"), &Value::Array(requests));
+        answers.as_array().expect("a list of answers").iter().map(Answer::of).collect()
+    }
+
+    fn send(&self, request: Value) -> Value {
+        client::ask(&self.programs.join("python"), &self.addressed(request))
+    }
+
+    fn addressed(&self, mut request: Value) -> Value {
         let path = request["path"].take();
         request["url"] = format!("{}{}", self.entry("api_url"), path.as_str().unwrap_or_default()).into();
-        client::ask(&self.programs.join("python"), &request)
+        request
     }
 
     /// Asks for a restore of objects in the archive bucket; answers its id.

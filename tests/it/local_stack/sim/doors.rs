@@ -88,19 +88,11 @@ fn a_cancelled_restore_stops_at_once_and_publishes_nothing_more() {
         let state = stack.sim_state();
         let objects = state["objects"].as_array().unwrap().iter();
         let mut ours = objects.filter(|object| object["key"] == "cancelled/film.mp4");
-        (ours.all(|object| object["restore"]["state"] == "copy") && nothing_waits()).then_some(())
+        let done = ours.all(|object| object["restore"]["state"] == "copy");
+        (done && stack.nothing_waits(stack.entry("restore_completed_queue_url"))).then_some(())
     });
     assert!(stack.invalidated(stack.entry("distribution_id"), "/cancelled/").is_empty());
     assert_eq!(stack.objects(&id)[0]["state"], "cancelled");
-}
-
-/// Whether the queue of finished restores is empty and nobody works on a message of it.
-fn nothing_waits() -> bool {
-    let stack = sim();
-    let names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"];
-    let queue = stack.entry("restore_completed_queue_url");
-    let answer = stack.aws("sqs", "get_queue_attributes", json!({ "QueueUrl": queue, "AttributeNames": names }));
-    names.iter().all(|name| answer["Attributes"][name] == "0")
 }
 
 /// A 4xx as RFC 9457 has it, which names the field and says what to do.

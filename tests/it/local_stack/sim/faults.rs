@@ -1,11 +1,9 @@
 //! What goes wrong: a Lambda dies in the middle of its work, an object is not there.
 
-use std::fs;
-use std::path::Path;
-use std::process::Command;
-
 use serde_json::json;
+use thaw_steps::Step;
 
+use crate::local_stack::lambdas::{kill, lambdas};
 use crate::local_stack::stack::{sim, until};
 
 #[test]
@@ -24,7 +22,9 @@ fn a_lambda_killed_in_the_middle_of_a_chunk_loses_nothing_and_asks_for_nothing_t
     let id = stack.api("POST", "/v1/restores", &body).json(202)["id"].as_str().unwrap().to_owned();
     let started = || stack.restore_calls("killed/").iter().filter(|object| object["started"] == 1).count();
     until("StartRestores is in the middle of it", || (started() == BEFORE).then_some(()));
-    assert!(kill("start-restores") > 0);
+    let working = lambdas(Step::StartRestores);
+    assert!(!working.is_empty());
+    working.iter().for_each(kill);
     assert_eq!(started(), BEFORE);
     until("the execution notices", || {
         stack.history(&id, "taskFailed").contains(&"Runtime.ExitError".to_owned()).then_some(())
@@ -57,22 +57,4 @@ fn a_missing_key_makes_the_execution_fail_readably_after_the_others_are_publishe
     assert_eq!(restore["failures"][0]["key"], "partly/mising.jpg");
     assert_eq!(stack.view("/partly/there.jpg").status, 200);
     assert_eq!(stack.invalidated(stack.entry("distribution_id"), "/partly/"), ["/partly/there.jpg"]);
-}
-
-/// Kills this stack's Lambda processes of one function, without a chance to say goodbye; answers how many there were.
-fn kill(handler: &str) -> usize {
-    let wanted = [format!("_HANDLER={handler}"), format!("AWS_ENDPOINT_URL={}", sim().entry("endpoint_url"))];
-    let processes = fs::read_dir("/proc").expect("processes can be listed").flatten();
-    let ours = processes.filter(|process| has_all(&process.path(), &wanted));
-    let pids: Vec<_> = ours.map(|process| process.file_name()).collect();
-    if !pids.is_empty() {
-        assert!(Command::new("kill").arg("-KILL").args(&pids).status().expect("kill starts").success());
-    }
-    pids.len()
-}
-
-fn has_all(process: &Path, variables: &[String]) -> bool {
-    let environment = fs::read(process.join("environ")).unwrap_or_default();
-    let environment: Vec<&[u8]> = environment.split(|byte| *byte == 0).collect();
-    variables.iter().all(|variable| environment.contains(&variable.as_bytes()))
 }

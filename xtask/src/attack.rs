@@ -1,0 +1,15 @@
+//! `cargo xtask attack`: the local stack under attack, with dying Lambdas, storms of errors, doubled events and crowds.
+
+use anyhow::Result;
+
+use crate::stack::{S3, Which};
+use crate::test::{on_a_stack, stack_for_tests};
+
+/// Boots a stack with either S3 and attacks it. All of it is one suite: `tests/it/local_stack/attack.rs`.
+pub fn run(which: &Which) -> Result<()> {
+    // Each attack scripts the whole simulator, so one comes after the other. Policies cost half of the emulator's time
+    // and are tried on the other stack.
+    let attacks = ["local_stack::attack", "--skip", "local_stack::attack::roles"];
+    on_a_stack(&stack_for_tests(which, S3::Sim, false), &attacks, 1)?;
+    on_a_stack(&stack_for_tests(which, S3::Ministack, true), &["local_stack::attack::roles"], 1)
+}
