@@ -62,7 +62,13 @@ impl Template {
 
     /// The value under these variables, named without their `$`. The error says which expression failed, or answered
     /// nothing; that is one as well.
-    pub fn evaluate(&self, variables: &[(&str, JValue)]) -> Result<JValue, String> {
+    pub fn value(&self, variables: &[(&str, Value)]) -> Result<Value, String> {
+        let variables: Vec<_> = variables.iter().map(|(name, value)| (*name, JValue::from(value.clone()))).collect();
+        self.evaluate(&variables).map(|value| plain(&value))
+    }
+
+    /// The same among the evaluator's own values, which are cheap to clone.
+    pub(super) fn evaluate(&self, variables: &[(&str, JValue)]) -> Result<JValue, String> {
         match self {
             Self::Plain(value) => Ok(value.clone()),
             Self::Expression(expression) => expression.evaluate(variables),
@@ -76,6 +82,11 @@ impl Template {
             }
         }
     }
+}
+
+/// As JSON that is not the evaluator's: whole numbers are written without a fraction, as JavaScript does.
+pub(super) fn plain(value: &JValue) -> Value {
+    serde_json::to_value(value).expect("the evaluator's values are JSON")
 }
 
 impl Expression {

@@ -23,7 +23,7 @@ use jsonata_core::value::JValue;
 use serde_json::Value;
 
 use super::definition::{Catcher, Choice, Fail, Level, Map, State, Task, Wait};
-use super::expression::Template;
+use super::expression::{Template, plain};
 use super::{Ended, Entered, How, Outcome, TaskError, Workflow, World};
 
 /// Step Functions' limits (Developer Guide, "Quotas"): events of a history, and bytes of anything that goes into or comes
@@ -303,11 +303,6 @@ fn error(error: &str, cause: String) -> TaskError {
 
 fn object<'a>(members: impl IntoIterator<Item = (&'a str, JValue)>) -> JValue {
     JValue::object(members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
-}
-
-/// As JSON that is not the evaluator's: whole numbers are written without a fraction, as JavaScript does.
-fn plain(value: &JValue) -> Value {
-    serde_json::to_value(value).expect("the evaluator's values are JSON")
 }
 
 fn within_limit(what: &str, value: &JValue) -> Result<(), TaskError> {
