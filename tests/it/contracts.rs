@@ -5,4 +5,4 @@ mod names;
 mod permissions;
 mod stack;
 mod template;
-mod workflow;
+pub mod workflow;

@@ -1,5 +1,7 @@
 //! What holds whoever plays S3 and CloudFront: thaw-sim, or MiniStack, which we did not write.
 
+mod expressions;
+
 use std::path::Path;
 
 use serde_json::{Value, json};
