@@ -52,7 +52,7 @@ const STAGES: [Stage; 3] = [
 /// Runs the stages, prints the figure, and fails when more mutants live than may, or one that is not listed.
 pub fn run(options: &Options) -> Result<()> {
     let begun = Instant::now();
-    let dir = target_dir().join("mutants/out");
+    let dir = target_dir().join("mutation/out");
     if !options.resume && dir.exists() {
         fs::remove_dir_all(&dir)?;
     }
@@ -117,7 +117,7 @@ fn tool(args: &[&str]) -> Command {
 
 /// Dependencies are compiled once for all stages and runs; only the copies of the workspace are new each time.
 fn with_own_target(mut cargo: Command) -> Command {
-    cargo.env("CARGO_TARGET_DIR", target_dir().join("mutants/build"));
+    cargo.env("CARGO_TARGET_DIR", target_dir().join("mutation/build"));
     cargo
 }
 
