@@ -301,6 +301,11 @@ mod tests {
     }
 
     #[test]
+    fn a_thousand_paths_cost_five_dollars() {
+        assert_eq!(BOOK.invalidation(1_000), Usd::from_f64(5.0).unwrap());
+    }
+
+    #[test]
     fn a_thousand_objects_use_what_the_cost_bench_counted() {
         let expected = Overhead {
             state_transitions: 24,

@@ -401,7 +401,7 @@ pub async fn settle_batch(batch: &Batch, ledger: &impl Ledger, now: Timestamp) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::door::{now, restored, row};
+    use crate::door::{Stack, now, restored, row};
     use crate::ports::{Listed, Page, PortError};
     use std::cell::RefCell;
     use thaw_core::{Behaviour, ErrorRule, Head, Origin};
@@ -442,6 +442,37 @@ mod tests {
         assert!(has_expired(&row, now()) && !has_expired(&row, now() - SECOND));
         let for_ever = State::Restored { at: now(), expires: None, claim: None };
         assert!(!has_expired(&Row { state: for_ever, ..row }, now()));
+    }
+
+    /// A batch of one object that two restores wait for, after it was sealed over these rows of theirs: whether it kept the
+    /// object, and the claims on the rows.
+    async fn sealed(one: State, two: State) -> (bool, Vec<Option<String>>) {
+        let ids = ["one", "two"].map(|id| RestoreId::try_from(id.to_owned()).unwrap());
+        let stack = Stack::default();
+        stack.insert(&row(&ids[0], "a", one)).await;
+        stack.insert(&row(&ids[1], "a", two)).await;
+        let object = row(&ids[0], "a", State::Planned).object;
+        let candidate = Candidate { object: object.clone(), restores: ids.to_vec(), paths: BTreeMap::new() };
+        let batch = Batch { id: BatchId::from("ours".to_owned()), ..batches(vec![candidate], now()).remove(0) };
+        stack.insert(&batch).await;
+        let sealed = seal(batch, &stack.ledger).await.unwrap();
+        let rows = stack.ledger.rows_of(&object).await.unwrap();
+        let claims = rows.iter().map(|row| row.state.claim().map(|id| id.as_str().to_owned()));
+        (!sealed.candidates.is_empty(), claims.collect())
+    }
+
+    #[tokio::test]
+    async fn the_row_of_the_first_restore_is_the_lock_of_an_object() {
+        let claims = |claims: [Option<&str>; 2]| claims.map(|claim| claim.map(str::to_owned)).to_vec();
+        let theirs = || restored(Some("theirs"));
+        let ours = || restored(Some("ours"));
+        assert_eq!(sealed(restored(None), restored(None)).await, (true, claims([Some("ours"), Some("ours")])));
+        // A try of the same batch that died took the first row already.
+        assert_eq!(sealed(ours(), restored(None)).await, (true, claims([Some("ours"), Some("ours")])));
+        assert_eq!(sealed(theirs(), restored(None)).await, (false, claims([Some("theirs"), None])));
+        assert_eq!(sealed(restored(None), theirs()).await, (true, claims([Some("ours"), Some("theirs")])));
+        let cancelled = State::Cancelled { at: now() };
+        assert_eq!(sealed(cancelled, restored(None)).await, (false, claims([None, None])));
     }
 
     /// What else lies under a prefix, listed two a page. A HEAD says that it is archived where the key says so.

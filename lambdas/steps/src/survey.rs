@@ -524,6 +524,7 @@ mod tests {
             (vec![], flexible(), json!({}), Some("no distribution has the bucket archive as an origin")),
             (vec![], flexible(), never(), None),
             (vec![showing("/pub", A_MONTH)], flexible(), json!({}), Some("1 objects are not served by any")),
+            (vec![showing("/pub", 10)], flexible(), json!({}), Some("1 objects are not served by any")),
             (everywhere(), json!(["flexible/~1"]), json!({}), Some("1 paths contain ~")),
             (vec![showing("", 10)], flexible(), json!({}), Some("for 1 objects at most a cached error can be stale")),
             (vec![showing("", 10)], flexible(), json!({"publish": {"only_if_stale": true}}), None),
@@ -547,6 +548,15 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[tokio::test]
+    async fn a_copy_that_lives_for_the_days_that_were_asked_is_long_enough() {
+        let body = json!({"bucket": "archive", "keys": ["copied/1"], "join_only": true, "days": 5});
+        let midnight = "2026-11-22T00:00:00Z".parse().unwrap();
+        let cdn = Cdn(vec![showing("", A_MONTH)]);
+        let survey = Survey::of(&Request::parse(&body).unwrap(), &Archive, &cdn, &settings(), midnight).await.unwrap();
+        assert_eq!(survey.warnings, [""; 0]);
     }
 
     #[tokio::test]
