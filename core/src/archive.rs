@@ -256,6 +256,23 @@ mod tests {
     }
 
     #[test]
+    fn a_copy_is_gone_in_the_moment_it_expires() {
+        let reach = |now: &str| {
+            let head =
+                Head { storage_class: Some("GLACIER".to_owned()), restore: Some(DONE.to_owned()), ..Head::default() };
+            Some(head.reach(now.parse().unwrap()).unwrap())
+        };
+        assert_eq!(reach("2012-12-20T23:59:59Z"), copy(ArchiveKind::Flexible));
+        assert_eq!(reach("2012-12-21T00:00:00Z"), Some(Reach::Archived(ArchiveKind::Flexible)));
+    }
+
+    #[test]
+    fn what_moves_back_for_good_has_no_copy() {
+        let have = ArchiveKind::ALL.map(|kind| (kind.word(), kind.has_copy()));
+        assert_eq!(have, [("flexible", true), ("deep", true), ("it_archive", false), ("it_deep", false)]);
+    }
+
+    #[test]
     fn a_copy_expires_at_the_midnight_after_its_days() {
         let expiry = |from: &str, days| copy_expiry(from.parse().unwrap(), days).to_string();
         assert_eq!(expiry("2012-10-15T10:30:00Z", 3), "2012-10-19T00:00:00Z");

@@ -267,10 +267,12 @@ mod tests {
 
     #[test]
     fn long_keys_make_smaller_batches() {
-        let long = "k".repeat(1_024);
-        let candidates =
-            (0..150).map(|n| candidate(&format!("{n:04}{long}"), "r", &[&format!("/{n:04}{long}")])).collect();
-        assert!(batches(candidates, now()).len() > 2);
+        let of = |bytes: usize| {
+            let key = |n| format!("{n:04}{}", "k".repeat(bytes - 4));
+            batches((0..150).map(|n| candidate(&key(n), "r", &[&format!("/{}", key(n))])).collect(), now()).len()
+        };
+        // Key and path count, 120,000 bytes in all.
+        assert_eq!((of(399), of(400), of(1_024)), (1, 2, 3));
     }
 
     #[test]
@@ -298,6 +300,105 @@ mod tests {
         claimed.pop_first();
         let calls = batch.sealed(&claimed).calls.unwrap();
         assert_eq!(calls[0].items, ["/0001", "/0002"]);
+        assert_eq!(all(&batch.sealed(&claimed)), claimed);
         assert!(batch.sealed(&BTreeSet::new()).calls.unwrap().is_empty());
+    }
+
+    fn sealed(candidates: Vec<Candidate>) -> Batch {
+        let batch = &batches(candidates, now())[0];
+        batch.sealed(&all(batch))
+    }
+
+    #[test]
+    fn every_change_of_a_batch_counts() {
+        let sealed = sealed(many(2));
+        assert_eq!(sealed.revision, 1);
+        assert_eq!(sealed.with_call(0, |call| call.completed = true).revision, 2);
+        assert_eq!(sealed.with_call_split(0).revision, 2);
+    }
+
+    #[test]
+    fn a_batch_is_completed_when_each_call_took_effect_or_was_refused() {
+        assert!(!batches(many(1), now())[0].is_completed(), "it is not sealed");
+        let split = sealed(many(2)).with_call_split(0);
+        let completed = split.with_call(0, |call| call.completed = true);
+        assert!(!split.is_completed() && !completed.is_completed());
+        assert!(completed.with_call(1, |call| call.refused = Some("no".to_owned())).is_completed());
+    }
+
+    #[test]
+    fn a_refused_call_is_taken_apart_path_by_path() {
+        let whole = sealed(many(3));
+        let split = whole.with_call_split(0);
+        let calls = split.calls.as_ref().unwrap();
+        let items: Vec<_> = calls.iter().map(|call| call.items.clone()).collect();
+        assert_eq!(items, [["/0000"], ["/0001"], ["/0002"]]);
+        let references: BTreeSet<_> = calls.iter().map(|call| &call.caller_reference).collect();
+        assert_eq!(references.len(), 3);
+        // There is no fourth call.
+        assert_eq!(split.with_call_split(3).calls, split.calls);
+    }
+
+    #[test]
+    fn only_the_objects_of_a_refused_path_hear_of_the_refusal() {
+        let batch = sealed(many(2)).with_call_split(0).with_call(1, |call| call.refused = Some("no".to_owned()));
+        let refusals: Vec<_> = batch.candidates.iter().map(|candidate| batch.refusal(candidate)).collect();
+        assert_eq!(refusals, [None, Some("no")]);
+    }
+
+    /// A row of the same object that was planned at ten.
+    fn row(decision: Decision, state: State) -> Row {
+        Row {
+            object: many(1)[0].object.clone(),
+            restore: RestoreId::try_from("r".to_owned()).unwrap(),
+            size: 1,
+            kind: None,
+            decision,
+            publish: crate::Publish::default(),
+            current: true,
+            planned_at: now(),
+            state,
+            revision: 0,
+        }
+    }
+
+    /// Readable since one time, until another.
+    fn restored(at: &str, until: &str) -> State {
+        State::Restored { at: at.parse().unwrap(), expires: Some(until.parse().unwrap()), claim: None }
+    }
+
+    const NINE: &str = "2026-11-22T09:00:00Z";
+    const TEN: &str = "2026-11-22T10:00:00Z";
+    const ELEVEN: &str = "2026-11-22T11:00:00Z";
+
+    #[test]
+    fn what_became_readable_while_a_row_waited_is_its_copy() {
+        let waiting = row(Decision::Restore, State::Planned);
+        for (other, same) in [
+            (restored(TEN, ELEVEN), true),
+            (restored(ELEVEN, ELEVEN), true),
+            (restored(NINE, ELEVEN), false),
+            (State::Planned, false),
+            (State::Cancelled { at: ELEVEN.parse().unwrap() }, false),
+        ] {
+            assert_eq!(same_copy(&waiting, &row(Decision::Restore, other.clone())), same, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn a_copy_that_was_live_already_is_the_same_for_those_who_keep_it_longer_or_watch_it() {
+        let live = row(Decision::Restore, restored(NINE, ELEVEN));
+        let gone = row(Decision::Restore, restored(NINE, TEN));
+        let watching_it = row(Decision::Watch, restored(TEN, ELEVEN));
+        for (waiting, same) in [
+            (row(Decision::Extend, State::Planned), true),
+            (watching_it, true),
+            // It waited for a restore that ran.
+            (row(Decision::Watch, restored(ELEVEN, ELEVEN)), false),
+            (row(Decision::Join, State::Planned), false),
+        ] {
+            assert_eq!(same_copy(&waiting, &live), same, "{waiting:?}");
+            assert!(!same_copy(&waiting, &gone), "{waiting:?}");
+        }
     }
 }

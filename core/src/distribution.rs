@@ -173,15 +173,14 @@ fn matches(pattern: &str, path: &str) -> bool {
     let mut star: Option<(usize, usize)> = None;
     while s < path.len() {
         if p < pattern.len() && pattern[p] == b'*' {
-            star = Some((p, s));
             p += 1;
+            star = Some((p, s));
         } else if p < pattern.len() && (pattern[p] == b'?' || pattern[p] == path[s]) {
             p += 1;
             s += 1;
-        } else if let Some((at, matched)) = star {
-            p = at + 1;
-            s = matched + 1;
-            star = Some((at, matched + 1));
+        } else if let Some((after, matched)) = &mut star {
+            *matched += 1;
+            (p, s) = (*after, *matched);
         } else {
             return false;
         }
@@ -264,7 +263,13 @@ mod tests {
 
     #[test]
     fn other_buckets_are_not_this_bucket() {
-        for domain in ["archive2.s3.amazonaws.com", "archive.example.com", "my.archive.s3.amazonaws.com"] {
+        for domain in [
+            "archive2.s3.amazonaws.com",
+            "archive.example.com",
+            "my.archive.s3.amazonaws.com",
+            "archive.s3.example.com",
+            "archive.s3example.amazonaws.com",
+        ] {
             assert!(!origin("s3", domain, "").is_bucket("archive"), "{domain}");
         }
         for domain in [
@@ -275,6 +280,17 @@ mod tests {
         ] {
             assert!(origin("s3", domain, "").is_bucket("archive"), "{domain}");
         }
+        assert!(plain("").has_origin("archive") && !plain("").has_origin("archive2"));
+    }
+
+    #[test]
+    fn a_directorys_paths_name_the_object_that_may_have_them_too() {
+        let shared = |key| plain("/pub").paths_of("archive", key, "index.html").shared;
+        let of = |path: &str, key: &str| (path.to_owned(), key.to_owned());
+        assert_eq!(shared("pub/a b/index.html"), [of("/a%20b", "pub/a b"), of("/a%20b/", "pub/a b/")].into());
+        // The object's own path is its own, and `/` is no key.
+        assert_eq!(shared("pub/index.html"), [].into());
+        assert_eq!(shared("pub/cat.jpg"), [].into());
     }
 
     #[test]

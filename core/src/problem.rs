@@ -148,3 +148,44 @@ fn shorten(value: &Value) -> Value {
     let head: String = text.chars().take(80).collect();
     Value::from(format!("{head}… ({} bytes)", text.len()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Usd;
+
+    #[test]
+    fn a_problem_names_what_is_wrong_and_shows_what_it_was() {
+        let usd = |usd| Usd::from_f64(usd).unwrap();
+        for (problem, status, field, value) in [
+            (Problem::not_json("why"), 400, Some("body"), None),
+            (Problem::too_large(2, 1), 413, Some("body"), None),
+            (Problem::field("days", &7.into(), "why"), 400, Some("days"), Some(Value::from(7))),
+            (Problem::missing("keys", "why"), 400, Some("keys"), None),
+            (Problem::not_yet("prefix", "why"), 400, Some("prefix"), None),
+            (Problem::foreign_bucket("theirs", &["ours".to_owned()]), 403, Some("bucket"), Some("theirs".into())),
+            (Problem::key_reused("k"), 422, Some("Idempotency-Key"), Some("k".into())),
+            (Problem::over_price(usd(2.0), usd(1.5)), 422, Some("max_cost_usd"), Some(Value::from(1.5))),
+            (Problem::no_such_restore("r"), 404, Some("id"), None),
+            (Problem::no_such_route("GET /"), 404, None, None),
+            (Problem::already_ended("r", "failed"), 409, None, None),
+            (Problem::internal("why"), 500, None, None),
+            (Problem::busy("why"), 503, None, None),
+        ] {
+            let said = (problem.status, problem.field.as_deref(), problem.value.clone());
+            assert_eq!(said, (status, field, value), "{problem:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_too_long_to_show_is_cut() {
+        let shown = |value: Value| Problem::field("f", &value, "why").value.unwrap();
+        let fits = Value::from("ü".repeat(80));
+        assert_eq!(shown(fits.clone()), fits);
+        assert_eq!(shown("ü".repeat(81).into()), format!("{}… (162 bytes)", "ü".repeat(80)));
+        assert_eq!(
+            shown(Value::from(vec![1; 100])).as_str().unwrap().chars().count(),
+            80 + "… (201 bytes)".chars().count()
+        );
+    }
+}

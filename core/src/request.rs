@@ -427,6 +427,34 @@ mod tests {
     }
 
     #[test]
+    fn limits_are_the_last_that_pass() {
+        let passes = |more: Value| Request::parse(&body(more)).unwrap();
+        passes(json!({"bucket": "a.b-9"}));
+        refused(json!({"bucket": "ab"}), "bucket");
+        passes(json!({"bucket": "b".repeat(63)}));
+        refused(json!({"bucket": "b".repeat(64)}), "bucket");
+        passes(json!({"keys": (0..1_000).map(|n| n.to_string()).collect::<Vec<_>>()}));
+        passes(json!({"keys": ["k".repeat(1_024)]}));
+        passes(json!({"keys": [{"key": "a", "version_id": "v".repeat(900)}]}));
+        refused(json!({"keys": [{"key": "a", "version_id": "v".repeat(901)}]}), "keys[0].version_id");
+        assert_eq!(passes(json!({"days": 36_500})).copy_days(), 36_500);
+        refused(json!({"days": 36_501}), "days");
+        assert_eq!(passes(json!({"notify": vec!["w".repeat(256); 10]})).notify.len(), 10);
+        refused(json!({"notify": vec!["w"; 11]}), "notify");
+        refused(json!({"notify": ["w".repeat(257)]}), "notify[0]");
+        assert_eq!(passes(json!({"max_cost_usd": 0})).max_cost_usd, Usd::from_f64(0.0));
+        assert_eq!(Request::read(&vec![b' '; 2_097_152]).unwrap_err().status, 400);
+        assert_eq!(Request::read(&vec![b' '; 2_097_153]).unwrap_err().status, 413);
+    }
+
+    #[test]
+    fn only_never_publishes_nothing() {
+        let never = [PublishWhen::Each, PublishWhen::Together, PublishWhen::Never]
+            .map(|when| Publish { when, ..Publish::default() }.never());
+        assert_eq!(never, [false, false, true]);
+    }
+
+    #[test]
     fn bodies_that_are_not_json_are_refused() {
         for bytes in [&b"{"[..], b"", b"\xff\xfe", b"{\"bucket\": \"a\xffb\"}"] {
             assert_eq!(Request::read(bytes).unwrap_err().status, 400);

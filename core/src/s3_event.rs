@@ -246,11 +246,23 @@ mod tests {
             "{}",
             &foreign.to_string(),
             &keyless.to_string(),
+            r#"{"Service":"Amazon S3","Event":"s3:Other"}"#,
+            &notification("ObjectRestore:Completed", "a").to_string().replace("aws:s3", "aws:ec2"),
+            &bridge("Object Restore Completed", "").to_string(),
+            &bridge("Object Restore Completed", "a").to_string().replace("\"archive\"", "\"\""),
             &bridge("Object Created", "a").to_string(),
             &bridge("Object Restore Completed", &"k".repeat(1_025)).to_string(),
             &notification("ObjectRestore:Completed", "%ff").to_string(),
         ] {
             assert!(read_s3_events(message).is_err(), "{message}");
         }
+    }
+
+    #[test]
+    fn the_longest_key_is_read_and_an_empty_version_is_none() {
+        let key = "k".repeat(1_024);
+        let message = bridge("Object Restore Completed", &key).to_string().replace("\"v1\"", "\"\"");
+        let object = ObjectId { bucket: "archive".to_owned(), key, version: None };
+        assert_eq!(read_s3_events(&message).unwrap()[0].object, object);
     }
 }

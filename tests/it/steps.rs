@@ -4,8 +4,10 @@
 
 mod world;
 
+mod events;
 mod faults;
 mod history;
 mod joining;
 mod kinds;
+mod planning;
 mod publishing;

@@ -10,6 +10,7 @@ mod distribution;
 mod down;
 mod http;
 mod ministack;
+mod mutants;
 mod package;
 mod picture;
 mod process;
@@ -42,6 +43,8 @@ enum Command {
     Package,
     /// Draw what the demo printed: cargo xtask demo | cargo xtask picture > docs/demo.svg
     Picture,
+    /// Break the code in a thousand small ways, and count what no test notices: an hour on two cores
+    Mutants(mutants::Options),
     /// Measure how fast a function starts, and what a restore costs of thaw itself
     Bench(bench::Options),
 }
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
         Command::Down(which) => down::run(&which),
         Command::Package => package::run(),
         Command::Picture => picture::run(),
+        Command::Mutants(options) => mutants::run(&options),
         Command::Bench(options) => bench::run(&options),
     };
     match done {

@@ -101,3 +101,29 @@ async fn ask(mut batch: Batch, cdn: &impl ReadInvalidations, ledger: &impl Ledge
     }
     Ok(batch)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::door::{now, restored, restoring, row};
+    use thaw_core::RestoreId;
+
+    fn of(state: State) -> Row {
+        row(&RestoreId::try_from("r".to_owned()).unwrap(), "a", state)
+    }
+
+    #[test]
+    fn a_note_waits_for_the_next_look_and_an_object_does_not() {
+        let claimed = || of(restored(Some("b")));
+        let hours = |hours: u64| hours * 3_600;
+        for (rows, seconds) in [
+            (vec![claimed()], ASK_AGAIN),
+            (vec![of(restored(None))], ASK_AGAIN),
+            (vec![claimed(), of(restoring())], hours(3)),
+            (vec![claimed(), of(restored(None)), of(restoring())], ASK_AGAIN),
+            (vec![of(State::Cancelled { at: now() })], 0),
+        ] {
+            assert_eq!(wait_seconds(&rows, now()), seconds, "{rows:?}");
+        }
+    }
+}

@@ -397,3 +397,145 @@ pub async fn settle_batch(batch: &Batch, ledger: &impl Ledger, now: Timestamp) -
         .try_concat()
         .await
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::door::{Stack, now, restored, row};
+    use crate::ports::{Listed, Page, PortError};
+    use std::cell::RefCell;
+    use thaw_core::{Behaviour, ErrorRule, Head, Origin};
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// A distribution that shows the keys under a prefix, and keeps errors for so many seconds.
+    fn showing(prefix: &str, error_ttl: u64) -> Distribution {
+        let domain = "archive.s3.amazonaws.com".to_owned();
+        let behaviour = Behaviour { pattern: "*".to_owned(), target: "s3".to_owned(), has_origin_function: false };
+        Distribution {
+            origins: vec![Origin { id: "s3".to_owned(), domain, path: prefix.to_owned() }],
+            behaviours: vec![behaviour],
+            errors: vec![ErrorRule { code: 403, min_ttl: error_ttl }],
+            ..Distribution::default()
+        }
+    }
+
+    #[test]
+    fn the_distribution_that_keeps_an_error_longest_decides_what_can_be_stale() {
+        let object = row(&RestoreId::try_from("r".to_owned()).unwrap(), "a", State::Planned).object;
+        let stale = |distributions: &[Distribution]| {
+            stale(&object, now(), distributions, &Settings::default(), now() + 60 * SECOND)
+        };
+        let until = |seconds: u32| Staleness::Until(now() + seconds * SECOND);
+        let mut holding_page = showing("", 10);
+        holding_page.behaviours[0].has_origin_function = true;
+        assert_eq!(stale(&[]), Staleness::Impossible);
+        assert_eq!(stale(&[showing("", 60), showing("/elsewhere", 90)]), Staleness::Impossible);
+        assert_eq!(stale(&[showing("", 60), showing("", 90), showing("", 10)]), until(90));
+        assert_eq!(stale(&[showing("", 120), showing("", 90)]), until(120));
+        assert_eq!(stale(&[showing("", 90), holding_page.clone(), showing("", 90)]), Staleness::Possible);
+    }
+
+    #[test]
+    fn a_copy_is_gone_in_the_moment_it_expires() {
+        let row = row(&RestoreId::try_from("r".to_owned()).unwrap(), "a", restored(None));
+        assert!(has_expired(&row, now()) && !has_expired(&row, now() - SECOND));
+        let for_ever = State::Restored { at: now(), expires: None, claim: None };
+        assert!(!has_expired(&Row { state: for_ever, ..row }, now()));
+    }
+
+    /// A batch of one object that two restores wait for, after it was sealed over these rows of theirs: whether it kept the
+    /// object, and the claims on the rows.
+    async fn sealed(one: State, two: State) -> (bool, Vec<Option<String>>) {
+        let ids = ["one", "two"].map(|id| RestoreId::try_from(id.to_owned()).unwrap());
+        let stack = Stack::default();
+        stack.insert(&row(&ids[0], "a", one)).await;
+        stack.insert(&row(&ids[1], "a", two)).await;
+        let object = row(&ids[0], "a", State::Planned).object;
+        let candidate = Candidate { object: object.clone(), restores: ids.to_vec(), paths: BTreeMap::new() };
+        let batch = Batch { id: BatchId::from("ours".to_owned()), ..batches(vec![candidate], now()).remove(0) };
+        stack.insert(&batch).await;
+        let sealed = seal(batch, &stack.ledger).await.unwrap();
+        let rows = stack.ledger.rows_of(&object).await.unwrap();
+        let claims = rows.iter().map(|row| row.state.claim().map(|id| id.as_str().to_owned()));
+        (!sealed.candidates.is_empty(), claims.collect())
+    }
+
+    #[tokio::test]
+    async fn the_row_of_the_first_restore_is_the_lock_of_an_object() {
+        let claims = |claims: [Option<&str>; 2]| claims.map(|claim| claim.map(str::to_owned)).to_vec();
+        let theirs = || restored(Some("theirs"));
+        let ours = || restored(Some("ours"));
+        assert_eq!(sealed(restored(None), restored(None)).await, (true, claims([Some("ours"), Some("ours")])));
+        // A try of the same batch that died took the first row already.
+        assert_eq!(sealed(ours(), restored(None)).await, (true, claims([Some("ours"), Some("ours")])));
+        assert_eq!(sealed(theirs(), restored(None)).await, (false, claims([Some("theirs"), None])));
+        assert_eq!(sealed(restored(None), theirs()).await, (true, claims([Some("ours"), Some("theirs")])));
+        let cancelled = State::Cancelled { at: now() };
+        assert_eq!(sealed(cancelled, restored(None)).await, (false, claims([None, None])));
+    }
+
+    /// What else lies under a prefix, listed two a page. A HEAD says that it is archived where the key says so.
+    struct Neighbours {
+        listed: Vec<Listed>,
+        asked: RefCell<Vec<String>>,
+    }
+
+    impl ReadArchive for Neighbours {
+        async fn head(&self, object: &ObjectId) -> Result<Facts, PortError> {
+            self.asked.borrow_mut().push(object.key.clone());
+            let class = if object.key.contains("cold") { "GLACIER" } else { "STANDARD" };
+            Ok(Facts::Found(Head { storage_class: Some(class.to_owned()), ..Head::default() }))
+        }
+
+        async fn list(&self, _: &str, _: &str, start_after: &str) -> Result<Page, PortError> {
+            let rest: Vec<_> = self.listed.iter().filter(|listed| listed.key.as_str() > start_after).cloned().collect();
+            Ok(Page { more: rest.len() > 2, objects: rest.into_iter().take(2).collect() })
+        }
+    }
+
+    /// The archived neighbour that is found, and which neighbours S3 was asked about.
+    async fn found(listed: &[(&str, &str, Option<ListedRestore>)]) -> (Option<String>, Vec<String>) {
+        let listed = listed.iter().map(|(key, class, restore)| Listed {
+            key: (*key).to_owned(),
+            storage_class: (*class).to_owned(),
+            restore: *restore,
+        });
+        let neighbours = Neighbours { listed: listed.collect(), asked: RefCell::default() };
+        let found = archived_under("archive", "", &neighbours, now()).await.unwrap();
+        (found, neighbours.asked.into_inner())
+    }
+
+    #[tokio::test]
+    async fn a_neighbour_that_might_be_archived_is_asked_about_and_no_other() {
+        let until = |at| Some(ListedRestore::Copy(at));
+        for (class, restore, asked) in [
+            ("STANDARD", None, false),
+            ("GLACIER_IR", None, false),
+            ("GLACIER", None, true),
+            ("GLACIER", Some(ListedRestore::Ongoing), true),
+            ("DEEP_ARCHIVE", until(now() + SECOND), false),
+            ("DEEP_ARCHIVE", until(now()), true),
+            ("INTELLIGENT_TIERING", None, true),
+        ] {
+            let answer = found(&[("cold", class, restore)]).await;
+            let expected = if asked { vec!["cold".to_owned()] } else { vec![] };
+            assert_eq!(answer, (asked.then(|| "cold".to_owned()), expected), "{class} {restore:?}");
+        }
+        // A listing knows less than a HEAD.
+        assert_eq!(found(&[("warm", "GLACIER", None)]).await, (None, vec!["warm".to_owned()]));
+    }
+
+    #[tokio::test]
+    async fn neighbours_are_looked_through_page_by_page_and_not_for_ever() {
+        let warm = |count: usize| (0..count).map(|n| format!("{n:02}")).collect::<Vec<_>>();
+        let of = async |keys: Vec<String>| {
+            let listed: Vec<_> = keys.iter().map(|key| (key.as_str(), "GLACIER", None)).collect();
+            found(&listed).await.0
+        };
+        assert_eq!(of(vec![]).await, None);
+        assert_eq!(of([warm(5), vec!["cold".to_owned()]].concat()).await, Some("cold".to_owned()));
+        assert_eq!(of(warm(20)).await, None);
+        assert!(of(warm(21)).await.unwrap().contains("too many"));
+    }
+}

@@ -140,3 +140,33 @@ fn meaning(answer: RestoreAnswer, days: Option<u32>, tier: Tier, now: Timestamp)
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::door::now;
+
+    #[test]
+    fn every_answer_of_s3_has_a_meaning_for_the_object() {
+        let refused =
+            |code: &str, message: &str| RestoreAnswer::Refused { code: code.to_owned(), message: message.to_owned() };
+        let event = |answer| meaning(answer, Some(3), Tier::Bulk, now());
+        assert_eq!(event(RestoreAnswer::Accepted), Event::Requested { at: now(), tier: Tier::Bulk });
+        assert_eq!(event(RestoreAnswer::InProgress), Event::Joined { at: now(), tier: Tier::Bulk });
+        let expires = Some("2026-11-26T00:00:00Z".parse().unwrap());
+        assert_eq!(event(RestoreAnswer::AlreadyLive), Event::Readable { at: now(), expires });
+        assert_eq!(event(RestoreAnswer::NotArchived), Event::Readable { at: now(), expires: None });
+        for (answer, failure) in [
+            (RestoreAnswer::NoExpeditedCapacity, FailureCode::ExpeditedNotAvailable),
+            (refused("NoSuchKey", ""), FailureCode::NoSuchKey),
+            (refused("NoSuchVersion", ""), FailureCode::NoSuchVersion),
+            (refused("MethodNotAllowed", ""), FailureCode::DeleteMarker),
+            (refused("AccessDenied", ""), FailureCode::AccessDenied),
+            (refused("InvalidRequest", "Tier is not supported by this storage class"), FailureCode::TierNotOffered),
+            (refused("", "odd"), FailureCode::RefusedByS3),
+        ] {
+            let Event::Failed { code, .. } = event(answer.clone()) else { panic!("{answer:?}") };
+            assert_eq!(code, failure, "{answer:?}");
+        }
+    }
+}
