@@ -8,6 +8,7 @@ mod demo;
 mod dependencies;
 mod distribution;
 mod down;
+mod fuzz;
 mod http;
 mod ministack;
 mod package;
@@ -44,6 +45,8 @@ enum Command {
     Picture,
     /// Measure how fast a function starts, and what a restore costs of thaw itself
     Bench(bench::Options),
+    /// Feed everything that others write with inputs that nobody thought of
+    Fuzz(fuzz::Options),
 }
 
 fn main() -> ExitCode {
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
         Command::Package => package::run(),
         Command::Picture => picture::run(),
         Command::Bench(options) => bench::run(&options),
+        Command::Fuzz(options) => fuzz::run(&options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
