@@ -46,7 +46,8 @@ impl Problem {
 
     /// 400: a field is wrong.
     pub fn field(field: impl Into<String>, value: &Value, why: impl std::fmt::Display) -> Self {
-        let field = field.into();
+        // A field that thaw does not know has whatever name the caller gave it.
+        let field = cut(field.into());
         let value = shorten(value);
         let detail = format!("{field}: {why} It was {value}.");
         Self {
@@ -142,11 +143,18 @@ fn shorten(value: &Value) -> Value {
         Value::Null | Value::Bool(_) | Value::Number(_) => return value.clone(),
         Value::Array(_) | Value::Object(_) => value.to_string(),
     };
-    if text.chars().count() <= 80 {
-        return value.clone();
+    if text.chars().count() <= SHOWN { value.clone() } else { Value::from(cut(text)) }
+}
+
+/// Characters of a text of somebody else's that go into an answer or a log.
+const SHOWN: usize = 80;
+
+/// A text as it goes into an answer or a log.
+pub(crate) fn cut(text: String) -> String {
+    match text.char_indices().nth(SHOWN) {
+        None => text,
+        Some((end, _)) => format!("{}… ({} bytes)", &text[..end], text.len()),
     }
-    let head: String = text.chars().take(80).collect();
-    Value::from(format!("{head}… ({} bytes)", text.len()))
 }
 
 #[cfg(test)]

@@ -202,14 +202,26 @@ fn bucket(body: &Map<String, Value>) -> Result<String, Problem> {
         Some(other) => Err(Problem::field(
             "bucket",
             other,
-            "must be a bucket name: 3 to 63 lower-case letters, digits, dots and hyphens.",
+            "must be a bucket name: 3 to 63 lower-case letters, digits, dots and hyphens, a letter or digit at both ends, no two dots together, and no IP address.",
         )),
     }
 }
 
+/// S3's rules that concern the form of a name (User Guide, "General purpose bucket naming rules"). Prefixes and suffixes
+/// that S3 keeps for itself are its own business.
 fn is_bucket_name(name: &str) -> bool {
-    let good = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'.' || byte == b'-';
-    (3..=63).contains(&name.len()) && name.bytes().all(good)
+    let plain = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let [first, .., last] = name.as_bytes() else { return false };
+    (3..=63).contains(&name.len())
+        && name.bytes().all(|byte| plain(&byte) || byte == b'.' || byte == b'-')
+        && plain(first)
+        && plain(last)
+        && !name.contains("..")
+        && !looks_like_an_ip_address(name)
+}
+
+fn looks_like_an_ip_address(name: &str) -> bool {
+    name.split('.').count() == 4 && name.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
 }
 
 fn keys(body: &Map<String, Value>) -> Result<Vec<Asked>, Problem> {
@@ -399,7 +411,9 @@ mod tests {
     #[test]
     fn every_wrong_field_is_named() {
         refused(json!({"colour": "red"}), "colour");
-        refused(json!({"bucket": "UPPER"}), "bucket");
+        for bucket in ["UPPER", "ab", "-ab", "ab.", "a..b", "192.168.5.4", "0.0.0.00", &"b".repeat(64)] {
+            refused(json!({"bucket": bucket}), "bucket");
+        }
         refused(json!({"keys": []}), "keys");
         refused(json!({"keys": vec!["k"; 1_001]}), "keys");
         refused(json!({"keys": "a"}), "keys");
@@ -452,6 +466,17 @@ mod tests {
         let never = [PublishWhen::Each, PublishWhen::Together, PublishWhen::Never]
             .map(|when| Publish { when, ..Publish::default() }.never());
         assert_eq!(never, [false, false, true]);
+    }
+
+    #[test]
+    fn an_answer_is_short_whatever_the_caller_wrote() {
+        let long = "\"".repeat(100_000);
+        for more in
+            [json!({(long.as_str()): 1}), json!({"publish": {(long.as_str()): 1}}), json!({"tier": long.as_str()})]
+        {
+            let answer = serde_json::to_string(&Request::parse(&body(more)).unwrap_err()).unwrap();
+            assert!(answer.len() < 2_000, "{} bytes", answer.len());
+        }
     }
 
     #[test]

@@ -6,6 +6,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::ObjectId;
+use crate::problem::cut;
+use crate::request::{MAX_KEY_BYTES, MAX_VERSION_BYTES};
 
 /// What S3 says happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,17 +38,22 @@ pub struct S3Event {
 #[error("not an S3 restore event: {0}")]
 pub struct UnreadableEvent(String);
 
+/// The reason goes into a log, so it is not as long as a sender may make it.
+fn unreadable(why: impl ToString) -> UnreadableEvent {
+    UnreadableEvent(cut(why.to_string()))
+}
+
 /// Reads a message: an EventBridge event (its key is raw) or an S3 notification (its keys are form-encoded).
 ///
 /// Unknown fields are ignored. A notification's test message holds no events.
 pub fn read_s3_events(message: &str) -> Result<Vec<S3Event>, UnreadableEvent> {
-    let value: Value = serde_json::from_str(message).map_err(|error| UnreadableEvent(error.to_string()))?;
+    let value: Value = serde_json::from_str(message).map_err(unreadable)?;
     if value.get("detail-type").is_some() {
-        let event: Bridge = serde_json::from_value(value).map_err(|error| UnreadableEvent(error.to_string()))?;
+        let event: Bridge = serde_json::from_value(value).map_err(unreadable)?;
         return Ok(vec![event.read()?]);
     }
     if value.get("Records").is_some() {
-        let event: Notification = serde_json::from_value(value).map_err(|error| UnreadableEvent(error.to_string()))?;
+        let event: Notification = serde_json::from_value(value).map_err(unreadable)?;
         return event.records.into_iter().map(Record::read).collect();
     }
     if value.get("Event").and_then(Value::as_str) == Some("s3:TestEvent") {
@@ -87,13 +94,13 @@ struct BridgeObject {
 impl Bridge {
     fn read(self) -> Result<S3Event, UnreadableEvent> {
         if self.source != "aws.s3" {
-            return Err(UnreadableEvent(format!("its source is {:?}", self.source)));
+            return Err(unreadable(format!("its source is {:?}", self.source)));
         }
         let kind = match self.detail_type.as_str() {
             "Object Restore Initiated" => S3EventKind::Initiated,
             "Object Restore Completed" => S3EventKind::Completed,
             "Object Restore Expired" => S3EventKind::Expired,
-            other => return Err(UnreadableEvent(format!("its detail-type is {other:?}"))),
+            other => return Err(unreadable(format!("its detail-type is {other:?}"))),
         };
         let BridgeObject { key, version_id } = self.detail.object;
         let object = object(self.detail.bucket.name, key, version_id)?;
@@ -145,13 +152,13 @@ struct RestoreEventData {
 impl Record {
     fn read(self) -> Result<S3Event, UnreadableEvent> {
         if self.event_source != "aws:s3" {
-            return Err(UnreadableEvent(format!("its eventSource is {:?}", self.event_source)));
+            return Err(unreadable(format!("its eventSource is {:?}", self.event_source)));
         }
         let kind = match self.event_name.trim_start_matches("s3:") {
             "ObjectRestore:Post" => S3EventKind::Initiated,
             "ObjectRestore:Completed" => S3EventKind::Completed,
             "ObjectRestore:Delete" => S3EventKind::Expired,
-            other => return Err(UnreadableEvent(format!("its eventName is {other:?}"))),
+            other => return Err(unreadable(format!("its eventName is {other:?}"))),
         };
         let NotificationObject { key, version_id } = self.s3.object;
         let spaced = key.replace('+', " ");
@@ -169,10 +176,15 @@ impl Record {
 }
 
 fn object(bucket: String, key: String, version: Option<String>) -> Result<ObjectId, UnreadableEvent> {
-    if bucket.is_empty() || key.is_empty() || key.len() > 1_024 {
-        return Err(UnreadableEvent("its bucket or key is empty or too long".to_owned()));
+    let version = version.filter(|version| !version.is_empty());
+    if bucket.is_empty()
+        || !(1..=MAX_KEY_BYTES).contains(&key.len())
+        || version.as_ref().is_some_and(|version| version.len() > MAX_VERSION_BYTES)
+    {
+        // What cannot be asked for cannot be joined, and would take the others of its batch down with it.
+        return Err(UnreadableEvent("its bucket or key is empty, or its key or version too long".to_owned()));
     }
-    Ok(ObjectId { bucket, key, version: version.filter(|version| !version.is_empty()) })
+    Ok(ObjectId { bucket, key, version })
 }
 
 #[cfg(test)]
@@ -234,11 +246,23 @@ mod tests {
     }
 
     #[test]
+    fn a_log_line_is_short_whatever_the_sender_wrote() {
+        let long = "x".repeat(100_000);
+        let mut late = bridge("Object Restore Completed", "a");
+        late["time"] = long.as_str().into();
+        for message in [bridge(&long, "a"), notification(&long, "a"), late] {
+            assert!(read_s3_events(&message.to_string()).unwrap_err().to_string().len() < 200);
+        }
+    }
+
+    #[test]
     fn everything_else_is_refused() {
         let mut foreign = bridge("Object Restore Completed", "a");
         foreign["source"] = json!("aws.ec2");
         let mut keyless = bridge("Object Restore Completed", "a");
         keyless["detail"]["object"] = json!({});
+        let mut versioned = bridge("Object Restore Completed", "a");
+        versioned["detail"]["object"]["version-id"] = "v".repeat(901).into();
         for message in [
             "",
             "{",
@@ -252,6 +276,7 @@ mod tests {
             &bridge("Object Restore Completed", "a").to_string().replace("\"archive\"", "\"\""),
             &bridge("Object Created", "a").to_string(),
             &bridge("Object Restore Completed", &"k".repeat(1_025)).to_string(),
+            &versioned.to_string(),
             &notification("ObjectRestore:Completed", "%ff").to_string(),
         ] {
             assert!(read_s3_events(message).is_err(), "{message}");

@@ -2,7 +2,7 @@
 //!
 //! The walk below does by hand what the state machine does; the local stack runs the state machine itself.
 
-mod world;
+pub mod world;
 
 mod events;
 mod faults;

@@ -8,6 +8,7 @@ mod demo;
 mod dependencies;
 mod distribution;
 mod down;
+mod fuzz;
 mod http;
 mod ministack;
 mod mutants;
@@ -47,6 +48,8 @@ enum Command {
     Mutants(mutants::Options),
     /// Measure how fast a function starts, and what a restore costs of thaw itself
     Bench(bench::Options),
+    /// Feed everything that others write with inputs that nobody thought of
+    Fuzz(fuzz::Options),
 }
 
 fn main() -> ExitCode {
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
         Command::Picture => picture::run(),
         Command::Mutants(options) => mutants::run(&options),
         Command::Bench(options) => bench::run(&options),
+        Command::Fuzz(options) => fuzz::run(&options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
