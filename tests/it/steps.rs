@@ -4,8 +4,10 @@
 
 mod world;
 
+mod adoption;
 mod faults;
 mod history;
 mod joining;
 mod kinds;
+mod poison;
 mod publishing;
