@@ -122,16 +122,13 @@ impl Default for Publish {
 impl Request {
     /// Reads a body's bytes. Fails with what a caller must mend.
     pub fn read(body: &[u8]) -> Result<Self, Problem> {
-        if body.len() > MAX_BODY_BYTES {
-            return Err(Problem::too_large(body.len(), MAX_BODY_BYTES));
-        }
-        Self::parse(&serde_json::from_slice(body).map_err(Problem::not_json)?)
+        Self::parse(&read_json(body)?)
     }
 
     /// Reads a body that is JSON already.
     pub fn parse(body: &Value) -> Result<Self, Problem> {
         let Value::Object(body) = body else {
-            return Err(Problem::field("body", body, "must be a JSON object."));
+            return Err(not_an_object(body));
         };
         refuse_unknown(body, "", &KNOWN_FIELDS)?;
         for (field, instead) in
@@ -185,7 +182,26 @@ pub(crate) const KNOWN_FIELDS: [&str; 11] = [
     "join_only",
 ];
 
-fn refuse_unknown(object: &Map<String, Value>, path: &str, known: &[&str]) -> Result<(), Problem> {
+fn read_json(body: &[u8]) -> Result<Value, Problem> {
+    if body.len() > MAX_BODY_BYTES {
+        return Err(Problem::too_large(body.len(), MAX_BODY_BYTES));
+    }
+    serde_json::from_slice(body).map_err(Problem::not_json)
+}
+
+/// Reads a body's bytes as far as that they are a JSON object.
+pub(crate) fn read_object(body: &[u8]) -> Result<Map<String, Value>, Problem> {
+    match read_json(body)? {
+        Value::Object(body) => Ok(body),
+        other => Err(not_an_object(&other)),
+    }
+}
+
+fn not_an_object(body: &Value) -> Problem {
+    Problem::field("body", body, "must be a JSON object.")
+}
+
+pub(crate) fn refuse_unknown(object: &Map<String, Value>, path: &str, known: &[&str]) -> Result<(), Problem> {
     match object.iter().find(|(name, _)| !known.contains(&name.as_str())) {
         None => Ok(()),
         Some((name, value)) => {
@@ -195,7 +211,7 @@ fn refuse_unknown(object: &Map<String, Value>, path: &str, known: &[&str]) -> Re
     }
 }
 
-fn bucket(body: &Map<String, Value>) -> Result<String, Problem> {
+pub(crate) fn bucket(body: &Map<String, Value>) -> Result<String, Problem> {
     match body.get("bucket") {
         None => Err(Problem::missing("bucket", "Name the bucket the objects are in.")),
         Some(Value::String(name)) if is_bucket_name(name) => Ok(name.clone()),

@@ -5,9 +5,11 @@
 pub mod world;
 
 mod events;
+mod adoption;
 mod faults;
 mod history;
 mod joining;
 mod kinds;
 mod planning;
+mod poison;
 mod publishing;

@@ -9,21 +9,22 @@ use tracing::{info, warn};
 
 use crate::ledger::apply;
 use crate::looking::meaning;
-use crate::ports::{CreateInvalidations, Ledger, ReadArchive, ReadDistributions};
+use crate::ports::{CreateInvalidations, DeadLetters, Ledger, ReadArchive, ReadDistributions};
 use crate::publishing::publish;
 use crate::{IN_FLIGHT, QueueBatch, QueueResponse, Settings, StepError};
 
-/// Publishes the objects of a batch of messages. Messages that cannot be read, or whose objects met trouble, come again
-/// and at last go to the dead-letter queue; the others are done.
+/// Publishes the objects of a batch of messages. Messages whose objects met trouble come again and at last go to the
+/// dead-letter queue, those that cannot be read go there at once; the others are done.
 pub async fn run(
     batch: QueueBatch,
     cdn: &(impl ReadDistributions + CreateInvalidations),
     archive: &impl ReadArchive,
     ledger: &impl Ledger,
+    dead_letters: &impl DeadLetters,
     settings: &Settings,
     now: Timestamp,
 ) -> Result<QueueResponse, StepError> {
-    let (events, mut failing) = batch.read(S3EventKind::Completed);
+    let (events, mut failing) = batch.read(S3EventKind::Completed, dead_letters, settings).await;
     let noted: Vec<(&str, Result<Option<ObjectId>, StepError>)> = stream::iter(events)
         .map(|(message, event)| async move { (message, note(event, archive, ledger, now).await) })
         .buffer_unordered(IN_FLIGHT)
