@@ -11,7 +11,7 @@ use serde::Serialize;
 use thaw_core::{Adoption, Facts, MAX_KEYS, Missing, ObjectId, Problem, Reach, RestoreId, Row, State, Status, hash};
 use tracing::info;
 
-use crate::create_restore::begin;
+use crate::create_restore::start;
 use crate::http::{self, Response};
 use crate::joining::join_only;
 use crate::ports::{Ledger, Listed, ListedRestore, ReadArchive, StartExecutions, WorkFiles};
@@ -264,9 +264,10 @@ async fn take_on(
     let request = join_only(bucket, objects);
     for tried in 0..TRIES {
         let id = RestoreId::new(now, &request, &hash(&["adoption", &request.hash(), &tried.to_string()]));
-        let record = begin(id.clone(), &request, now, ledger, files, executions).await?;
         // One that has ended takes care of nothing, or the ledger would know its objects.
-        if record.status == Status::Running {
+        if start(&id, &request, now, ledger, files, executions).await?
+            || crate::ledger::record(ledger, &id).await?.status == Status::Running
+        {
             return Ok(id);
         }
     }

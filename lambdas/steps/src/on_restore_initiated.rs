@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use thaw_core::{MAX_KEYS, ObjectId, RestoreId, S3Event, S3EventKind, State, hash};
 use tracing::{info, warn};
 
-use crate::create_restore::begin;
+use crate::create_restore::start;
 use crate::joining::join_only;
 use crate::ports::{DeadLetters, Ledger, StartExecutions, WorkFiles};
 use crate::{IN_FLIGHT, QueueBatch, QueueResponse, Settings, StepError};
@@ -93,7 +93,7 @@ async fn join(
         let begun = foreign.first.unwrap_or(now);
         let seed = hash(&[&request.hash(), &begun.to_string()]);
         let id = RestoreId::new(begun, &request, &seed);
-        begin(id.clone(), &request, begun, ledger, files, executions).await?;
+        start(&id, &request, begun, ledger, files, executions).await?;
         info!(restore = %id, objects = objects.len(), "joined restores of {} objects in {bucket} that others began", objects.len());
     }
     Ok(())

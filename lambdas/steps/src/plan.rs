@@ -4,7 +4,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use thaw_core::{Cost, Counts, Event, Problem, Request, RestoreId, Row, State, Status, advance};
+use thaw_core::{Book, Cost, Counts, Event, Problem, Request, RestoreId, Row, State, Status, advance};
 use tracing::info;
 
 use crate::ledger::{self, ChunkEntry, Planned, RestoreRecord, chunk_name};
@@ -46,6 +46,21 @@ pub struct Output {
     pub warnings: Vec<String>,
 }
 
+impl Output {
+    /// Of a restore that ended before it was planned.
+    fn nothing(says: String) -> Self {
+        Self {
+            says,
+            chunks: Vec::new(),
+            anything_to_restore: false,
+            counts: Counts::default(),
+            cost: Cost::of(Vec::new(), Book::US_EAST_1),
+            ready_between: None,
+            warnings: Vec::new(),
+        }
+    }
+}
+
 /// Plans a restore.
 #[expect(
     clippy::too_many_arguments,
@@ -67,6 +82,10 @@ pub async fn run(
         return Err(Problem::foreign_bucket(&request.bucket, &settings.archive_buckets).into());
     }
     let record = written_record(ledger, &id, &request, now).await?;
+    if record.status != Status::Running {
+        // Cancelled already, or its door could not be sure that it was started and said that it was not.
+        return Ok(Output::nothing(record.says.unwrap_or_default()));
+    }
 
     let survey = Survey::of(&request, archive, cdn, settings, now).await?;
     if let Some(limit) = request.max_cost_usd
@@ -85,8 +104,8 @@ pub async fn run(
         warnings: survey.warnings.clone(),
     };
     let record = ledger::change(ledger, record, |record| record.plan = Some(planned.clone())).await?;
-    if record.status == Status::Cancelled {
-        // It was cancelled while it was planned. Nothing has been asked of S3, and nothing will be.
+    if record.status != Status::Running {
+        // It ended while it was planned. Nothing has been asked of S3, and nothing will be.
         for row in &rows {
             ledger::apply(ledger, row, &Event::Cancelled { at: now }).await?;
         }

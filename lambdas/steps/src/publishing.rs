@@ -16,7 +16,9 @@ use thaw_core::{
 use tracing::info;
 
 use crate::ledger::{apply, batch_key, row_key};
-use crate::ports::{CreateInvalidations, Invalidation, Ledger, ListedRestore, Put, ReadArchive, ReadDistributions};
+use crate::ports::{
+    CreateInvalidations, Invalidation, Ledger, ListedRestore, Put, ReadArchive, ReadDistributions, ReadInvalidations,
+};
 use crate::{IN_FLIGHT, Settings, StepError};
 
 /// An error that CloudFront forgets this soon is waited out rather than paid for, when `only_if_stale` is asked.
@@ -371,6 +373,27 @@ async fn claim(
             Err(other) => Err(other),
         },
     }
+}
+
+/// The batch after CloudFront was asked which of its invalidations took effect.
+pub async fn confirmed(
+    mut batch: Batch,
+    cdn: &impl ReadInvalidations,
+    ledger: &impl Ledger,
+) -> Result<Batch, StepError> {
+    for index in 0..batch.calls.as_ref().map_or(0, Vec::len) {
+        let Some(call) = batch.calls.as_ref().and_then(|calls| calls.get(index)) else { break };
+        let Some(invalidation) = call.invalidation.clone().filter(|_| !call.completed) else { continue };
+        if !cdn.completed(&call.distribution, &invalidation).await? {
+            continue;
+        }
+        let next = batch.with_call(index, |call| call.completed = true);
+        batch = match ledger.replace(&next).await? {
+            Put::Done => next,
+            Put::Lost(other) => other,
+        };
+    }
+    Ok(batch)
 }
 
 /// Moves every row that waits for the batch on, in whichever restore: its paths are clean, or CloudFront refused them.

@@ -58,7 +58,8 @@ pub async fn run(
         events.put_event(name, &detail).await?;
     }
     info!(restore = %record.id, status = record.status.word(), "{}", outcome.says);
-    Ok(Output { status: record.status, succeeded: record.status == Status::Succeeded, says: outcome.says, counts })
+    let says = record.says.unwrap_or(outcome.says);
+    Ok(Output { status: record.status, succeeded: record.status == Status::Succeeded, says, counts })
 }
 
 #[cfg(test)]
