@@ -154,6 +154,30 @@ impl Batch {
         }
     }
 
+    /// Whether CloudFront has yet to take or refuse one of its calls.
+    pub fn is_open(&self) -> bool {
+        self.calls.iter().flatten().any(|call| call.invalidation.is_none() && call.refused.is_none())
+    }
+
+    /// The batch without these objects, and without their paths in what CloudFront has not taken yet.
+    pub fn without(&self, gone: &BTreeSet<ObjectId>) -> Self {
+        let candidates: Vec<Candidate> =
+            self.candidates.iter().filter(|candidate| !gone.contains(&candidate.object)).cloned().collect();
+        let is_wanted = |call: &Call, item: &String| {
+            let mut paths = candidates.iter().filter_map(|candidate| candidate.paths.get(&call.distribution));
+            paths.any(|paths| paths.contains(item))
+        };
+        let left = |call: &Call| {
+            if call.invalidation.is_some() || call.refused.is_some() {
+                return Some(call.clone());
+            }
+            let items: Vec<String> = call.items.iter().filter(|item| is_wanted(call, item)).cloned().collect();
+            (!items.is_empty()).then(|| Call::new(&self.id, &call.distribution, items))
+        };
+        let calls = self.calls.as_ref().map(|calls| calls.iter().filter_map(left).collect());
+        Self { candidates: candidates.clone(), calls, revision: self.revision + 1, ..self.clone() }
+    }
+
     /// Whether nothing more will come of it: each call took effect or was refused.
     pub fn is_completed(&self) -> bool {
         self.calls.as_ref().is_some_and(|calls| calls.iter().all(|call| call.completed || call.refused.is_some()))
@@ -202,8 +226,24 @@ pub fn caller_reference(batch: &BatchId, distribution: &str, items: &[String]) -
     format!("thaw-{}", &crate::hash(&parts)[..40])
 }
 
-/// Whether `other`, a row of the same object in another restore, is about the very copy that `row` waits for.
-pub fn same_copy(row: &Row, other: &Row) -> bool {
+/// Those of an object's rows in other restores that are about the very copy that `row` waits for: also by way of a
+/// third, which kept the copy of the first alive for the second.
+pub fn of_the_same_copy<'a>(row: &Row, rows: &'a [Row]) -> Vec<&'a Row> {
+    let (mut found, mut open): (Vec<&Row>, Vec<&Row>) = (Vec::new(), vec![row]);
+    while let Some(known) = open.pop() {
+        for other in rows {
+            let is_new = other.restore != row.restore && found.iter().all(|one| one.restore != other.restore);
+            if is_new && same_copy(known, other) {
+                found.push(other);
+                open.push(other);
+            }
+        }
+    }
+    found
+}
+
+/// Whether `other` is about the very copy that `row` waits for.
+fn same_copy(row: &Row, other: &Row) -> bool {
     let (at, expires) = match &other.state {
         State::Restored { at, expires, .. } | State::Published { at, expires, .. } => (*at, *expires),
         State::Planned

@@ -12,7 +12,7 @@ use crate::looking::meaning;
 use crate::ports::{
     CreateInvalidations, DeadLetters, ItemKey, Ledger, ReadArchive, ReadDistributions, ReadInvalidations,
 };
-use crate::publishing::{confirmed, publish, settle_batch};
+use crate::publishing::{NEWS, confirmed, publish, settle_batch};
 use crate::{IN_FLIGHT, QueueBatch, QueueResponse, RestoreRecord, Settings, StepError};
 
 /// Publishes the objects of a batch of messages. Messages whose objects met trouble come again, and at last go to the
@@ -151,8 +151,8 @@ async fn note(
     Ok(readable_rows)
 }
 
-/// What the event means for a row. An event of a kind that has copies, but without a date, does not say enough to know
-/// how long the copy lives: then S3 is asked.
+/// What the event means for a row. S3 is asked where the event does not say enough: of a copy, how long it lives; and
+/// nothing at all that is still sure, when it comes late.
 async fn readable(
     event: &S3Event,
     row: &Row,
@@ -160,12 +160,13 @@ async fn readable(
     now: Timestamp,
 ) -> Result<Option<Event>, StepError> {
     let has_copy = row.kind.is_some_and(thaw_core::ArchiveKind::has_copy);
+    let is_news = now < event.at + NEWS;
     match event.expires {
-        Some(expires) if expires > now => Ok(Some(Event::Readable { at: now, expires: Some(expires) })),
         // The copy that this late event is about is gone.
-        Some(_) => Ok(None),
-        None if !has_copy => Ok(Some(Event::Readable { at: now, expires: None })),
-        None => match meaning(row, &archive.head(&row.object).await?, now) {
+        Some(expires) if expires <= now => Ok(None),
+        Some(expires) if is_news => Ok(Some(Event::Readable { at: now, expires: Some(expires) })),
+        None if is_news && !has_copy => Ok(Some(Event::Readable { at: now, expires: None })),
+        Some(_) | None => match meaning(row, &archive.head(&row.object).await?, now) {
             Some(happened @ Event::Readable { .. }) => Ok(Some(happened)),
             _ => Ok(None),
         },

@@ -1,5 +1,7 @@
 //! Plan: look at every object, decide, price, refuse or write it all down. Nothing is asked of S3 that costs a restore.
 
+use std::collections::BTreeMap;
+
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -87,6 +89,7 @@ pub async fn run(
         return Ok(Output::nothing(record.says.unwrap_or_default()));
     }
 
+    let request = pinned(request, &id, files).await?;
     let survey = Survey::of(&request, archive, cdn, settings, now).await?;
     if let Some(limit) = request.max_cost_usd
         && survey.cost.total_usd > limit
@@ -94,8 +97,9 @@ pub async fn run(
         return Err(Problem::over_price(survey.cost.total_usd, limit).into());
     }
 
+    write_chunks(files, &id, &survey).await?;
     let rows = write_rows(ledger, &record, &survey, now).await?;
-    let chunks = write_chunks(files, &id, &rows).await?;
+    let chunks: Vec<&[Row]> = rows.chunks(chunk_size(rows.len())).collect();
     let planned = Planned {
         chunks: u32::try_from(chunks.len()).unwrap_or(u32::MAX),
         counts: survey.counts,
@@ -210,18 +214,37 @@ fn row(surveyed: &Surveyed, record: &RestoreRecord, now: Timestamp) -> Result<Ro
     })
 }
 
-async fn write_chunks<'a>(
-    files: &impl WorkFiles,
-    id: &RestoreId,
-    rows: &'a [Row],
-) -> Result<Vec<&'a [Row]>, StepError> {
-    let chunks: Vec<&[Row]> = rows.chunks(CHUNK.max(rows.len().div_ceil(MAX_CHUNKS))).collect();
-    for (chunk, rows) in (0..).zip(&chunks) {
-        let entry = |row: &Row| ChunkEntry { key: row.object.key.clone(), version: row.object.version.clone() };
-        let entries: Vec<_> = rows.iter().map(entry).collect();
+/// The request with the versions that an earlier try of this plan pinned. Whoever wrote a new version in between must not
+/// make this restore want both.
+async fn pinned(mut request: Request, id: &RestoreId, files: &impl WorkFiles) -> Result<Request, StepError> {
+    let mut versions = BTreeMap::new();
+    for chunk in 0.. {
+        let Some(bytes) = files.get(&chunk_name(id, chunk)).await? else { break };
+        let entries: Vec<ChunkEntry> = serde_json::from_slice(&bytes)?;
+        versions.extend(entries.into_iter().filter_map(|entry| Some((entry.key, entry.version?))));
+    }
+    for asked in request.keys.iter_mut().filter(|asked| asked.version_id.is_none()) {
+        asked.version_id = versions.get(&asked.key).cloned();
+    }
+    Ok(request)
+}
+
+/// Writes down which objects are in which chunk. Comes before the rows: a try that dies in between has pinned the
+/// versions for the next one.
+async fn write_chunks(files: &impl WorkFiles, id: &RestoreId, survey: &Survey) -> Result<(), StepError> {
+    for (chunk, objects) in (0..).zip(survey.objects.chunks(chunk_size(survey.objects.len()))) {
+        let entry = |surveyed: &Surveyed| ChunkEntry {
+            key: surveyed.object.key.clone(),
+            version: surveyed.object.version.clone(),
+        };
+        let entries: Vec<_> = objects.iter().map(entry).collect();
         files.put(&chunk_name(id, chunk), serde_json::to_vec(&entries)?).await?;
     }
-    Ok(chunks)
+    Ok(())
+}
+
+fn chunk_size(objects: usize) -> usize {
+    CHUNK.max(objects.div_ceil(MAX_CHUNKS))
 }
 
 fn says(survey: &Survey, request: &Request) -> String {

@@ -10,8 +10,8 @@ use std::time::Duration;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use thaw_core::{
-    Batch, BatchId, Candidate, Distribution, Event, Facts, FailureCode, How, ObjectId, Reach, RestoreId, Row,
-    Staleness, State, batches, same_copy, staleness,
+    Batch, BatchId, Candidate, Distribution, Event, Facts, FailureCode, How, Missing, ObjectId, Reach, RestoreId, Row,
+    Staleness, State, batches, of_the_same_copy, staleness,
 };
 use tracing::info;
 
@@ -23,6 +23,10 @@ use crate::{IN_FLIGHT, Settings, StepError};
 
 /// An error that CloudFront forgets this soon is waited out rather than paid for, when `only_if_stale` is asked.
 const WORTH_WAITING: Duration = Duration::from_secs(60);
+
+/// What S3 said of an object is believed for so long when its paths are invalidated. Somebody may archive it in between,
+/// so it is little; a look, and the call that follows from it, are seconds apart.
+pub const NEWS: Duration = Duration::from_secs(10 * 60);
 
 /// Pages of neighbours that are read before a wildcard for a `~` is dared. Past them nobody knows what it would cover.
 const PAGES_OF_NEIGHBOURS: usize = 10;
@@ -63,14 +67,14 @@ pub async fn publish(
     for id in begun {
         // Claims are written after their batch, so the batch is there.
         let Some(batch) = ledger.get::<Batch>(&batch_key(&id)).await? else { continue };
-        published.add(&carry_out(batch, cdn, ledger, now).await?);
+        published.add(&carry_out(batch, cdn, archive, ledger, now).await?);
     }
     for batch in batches(candidates, now) {
         let batch = match ledger.insert(&batch).await? {
             Put::Done => batch,
             Put::Lost(existing) => existing,
         };
-        published.add(&carry_out(batch, cdn, ledger, now).await?);
+        published.add(&carry_out(batch, cdn, archive, ledger, now).await?);
     }
     Ok(published)
 }
@@ -126,8 +130,8 @@ async fn prepare(
             prepared.begun.insert(batch.clone());
             continue;
         }
-        let others = || rows.iter().filter(|other| other.restore != row.restore && same_copy(row, other));
-        if others().any(|other| matches!(other.state, State::Published { .. })) {
+        let others = || of_the_same_copy(row, &rows).into_iter();
+        if others().any(was_invalidated) {
             apply(ledger, row, &Event::Published { at: now, how: How::AlreadyPublished }).await?;
         } else if let Some(batch) = others().find_map(|other| other.state.claim()) {
             // Another restore's batch has this copy already: this row rides along.
@@ -150,11 +154,8 @@ async fn prepare(
     if waiting.is_empty() {
         return Ok(prepared);
     }
-    // It may have waited longer than its copy lives. Archived again, it must not be invalidated: what an edge still has of
-    // it is all that viewers get. S3 is asked, because somebody may have extended the copy.
-    if waiting.iter().any(|row| has_expired(row, now)) && can_be_read(&object, archive, now).await? != Some(true) {
-        let message = "its copy expired before it was published".to_owned();
-        settle(ledger, &waiting, &Event::Failed { at: now, code: FailureCode::NotBeingRestored, message }).await?;
+    if let Some(event) = no_longer_shown(&object, &waiting, archive, now).await? {
+        settle(ledger, &waiting, &event).await?;
         return Ok(prepared);
     }
     match paths(&object, distributions, archive, settings, now).await? {
@@ -174,8 +175,67 @@ async fn prepare(
     Ok(prepared)
 }
 
-fn has_expired(row: &Row, now: Timestamp) -> bool {
-    matches!(&row.state, State::Restored { expires: Some(expires), .. } if *expires <= now)
+/// Whether a row's object is visible because its paths were invalidated. Another restore may have been content without.
+fn was_invalidated(row: &Row) -> bool {
+    match &row.state {
+        State::Published { how, .. } => match how {
+            How::Invalidated { .. } | How::AlreadyPublished => true,
+            How::NothingStale | How::NoPath | How::NotCurrent => false,
+        },
+        State::Planned
+        | State::Available
+        | State::Restoring { .. }
+        | State::Restored { .. }
+        | State::Failed { .. }
+        | State::Cancelled { .. } => false,
+    }
+}
+
+/// Why the paths of a readable object must be left alone, if they must.
+///
+/// It may have waited longer than its copy lives, or others changed it meanwhile. Archived again, it must not be
+/// invalidated: what an edge still has of it is all that viewers get. S3 is asked unless it said so just now; of a version,
+/// it only ever said that it was the newest when the restore was planned.
+async fn no_longer_shown(
+    object: &ObjectId,
+    waiting: &[&Row],
+    archive: &impl ReadArchive,
+    now: Timestamp,
+) -> Result<Option<Event>, StepError> {
+    let is_fresh = |row: &&Row| match &row.state {
+        State::Restored { at, expires, .. } => {
+            let since = if object.version.is_some() { row.planned_at } else { *at };
+            now < since + NEWS && expires.is_none_or(|expires| now < expires)
+        }
+        _ => false,
+    };
+    if waiting.iter().all(is_fresh) {
+        return Ok(None);
+    }
+    let newest = archive.head(&ObjectId { version: None, ..object.clone() }).await?;
+    Ok(why_not_shown(object, &newest, now))
+}
+
+/// Why what S3 now has under the key of an object that was readable must not be invalidated on its behalf.
+fn why_not_shown(object: &ObjectId, newest: &Facts, now: Timestamp) -> Option<Event> {
+    let fail = |code, message: &str| Some(Event::Failed { at: now, code, message: message.to_owned() });
+    let hidden = Some(Event::Published { at: now, how: How::NotCurrent });
+    match newest {
+        Facts::Found(head) if object.version.is_some() && head.version != object.version => hidden,
+        Facts::Found(head) => match head.reach(now) {
+            Ok(Reach::Readable | Reach::Copy { .. }) => None,
+            Ok(Reach::Archived(_) | Reach::Restoring(_)) => fail(
+                FailureCode::NotBeingRestored,
+                "its copy expired before it was published, or it was archived again",
+            ),
+            Err(unreadable) => fail(FailureCode::Unreadable, &unreadable.to_string()),
+        },
+        Facts::Missing(_) if object.version.is_some() => hidden,
+        Facts::Missing(Missing::Denied) => {
+            fail(FailureCode::AccessDenied, "S3 answers 403: thaw may no longer read it, or it is gone")
+        }
+        Facts::Missing(_) => fail(FailureCode::NoSuchKey, "it was deleted before it was published"),
+    }
 }
 
 async fn settle(ledger: &impl Ledger, rows: &[&Row], event: &Event) -> Result<(), StepError> {
@@ -294,10 +354,16 @@ async fn is_archived(bucket: &str, key: &str, archive: &impl ReadArchive, now: T
 async fn carry_out(
     batch: Batch,
     cdn: &impl CreateInvalidations,
+    archive: &impl ReadArchive,
     ledger: &impl Ledger,
     now: Timestamp,
 ) -> Result<Batch, StepError> {
-    let mut batch = if batch.calls.is_some() { batch } else { seal(batch, ledger).await? };
+    let batch = if batch.calls.is_some() { batch } else { seal(batch, ledger).await? };
+    let mut batch = if batch.is_open() && batch.created_at + NEWS <= now {
+        without_what_is_gone(batch, archive, ledger, now).await?
+    } else {
+        batch
+    };
     // Calls may be taken apart on the way, so there may be more at the end than at the start.
     let mut index = 0;
     while let Some(call) = batch.calls.as_ref().and_then(|calls| calls.get(index)).cloned() {
@@ -325,6 +391,40 @@ async fn carry_out(
         settle_batch(&batch, ledger, now).await?;
     }
     Ok(batch)
+}
+
+/// CloudFront would not take the batch for a while: what can no longer be shown leaves it.
+///
+/// A call whose answer got lost may have been accepted, and then its other paths are paid again under their new reference.
+/// That is rare and costs cents; an archived object that nobody can see any more costs a visitor.
+async fn without_what_is_gone(
+    batch: Batch,
+    archive: &impl ReadArchive,
+    ledger: &impl Ledger,
+    now: Timestamp,
+) -> Result<Batch, StepError> {
+    let gone: BTreeMap<ObjectId, Event> = stream::iter(&batch.candidates)
+        .map(|candidate| async {
+            let newest = archive.head(&ObjectId { version: None, ..candidate.object.clone() }).await?;
+            Ok::<_, StepError>((candidate.object.clone(), why_not_shown(&candidate.object, &newest, now)))
+        })
+        .buffer_unordered(IN_FLIGHT)
+        .try_filter_map(|(object, why)| async move { Ok(why.map(|why| (object, why))) })
+        .try_collect()
+        .await?;
+    if gone.is_empty() {
+        return Ok(batch);
+    }
+    for (object, why) in &gone {
+        for row in ledger.rows_of(object).await?.iter().filter(|row| row.state.claim() == Some(&batch.id)) {
+            apply(ledger, row, why).await?;
+        }
+    }
+    let next = batch.without(&gone.into_keys().collect());
+    Ok(match ledger.replace(&next).await? {
+        Put::Done => next,
+        Put::Lost(other) => other,
+    })
 }
 
 /// Claims the batch's objects, and settles which it got.

@@ -93,7 +93,11 @@ async fn ask(
 ) -> Result<Row, StepError> {
     let tier = record.request.tier;
     let event = match row.decision {
-        Decision::Watch | Decision::Nothing => Event::Joined { at: now, tier },
+        // S3 is not asked, so it may be busy at any tier: one that is not offered could not even be waited for.
+        Decision::Watch | Decision::Nothing => {
+            let is_offered = row.kind.is_none_or(|kind| kind.window(tier).is_some());
+            Event::Joined { at: now, tier: if is_offered { tier } else { Tier::Standard } }
+        }
         Decision::Restore | Decision::Extend | Decision::Join => {
             // Intelligent-Tiering makes no copy, and S3 refuses days for it.
             let has_copy = row.kind.is_none_or(thaw_core::ArchiveKind::has_copy);

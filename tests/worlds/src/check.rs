@@ -52,6 +52,8 @@ pub struct Checker {
     retrievals: BTreeMap<(String, Option<String>), Vec<Timestamp>>,
     /// When somebody else changed an object.
     touched: BTreeMap<String, Vec<Timestamp>>,
+    /// Whether any version of an object was changed, and not only hidden by a newer one.
+    moved: BTreeMap<String, bool>,
     /// For which copies a path was paid.
     paid: BTreeMap<(String, String), Vec<Timestamp>>,
     lost_events: bool,
@@ -101,7 +103,8 @@ impl Checker {
         }
     }
 
-    pub(crate) fn touched(&mut self, key: &str, now: Timestamp) {
+    pub(crate) fn touched(&mut self, key: &str, hides: bool, now: Timestamp) {
+        *self.moved.entry(key.to_owned()).or_default() |= !hides;
         self.touched.entry(key.to_owned()).or_default().push(now);
     }
 
@@ -166,7 +169,7 @@ impl Checker {
                 format!("{restore} has S3 begin the restore of {object} again, at {tier:?}"),
             );
         }
-        self.check_spending(stack, &restore);
+        self.check_spending(stack, &restore, tier);
         let asked = stack.asked.borrow();
         let cancelled = asked.values().find(|asked| asked.id.as_deref() == Some(&restore));
         if let Some(at) = cancelled.and_then(|asked| asked.cancelled).filter(|at| *at < lambda.begun) {
@@ -178,8 +181,13 @@ impl Checker {
     }
 
     /// Nothing is spent before the plan is written, nor if it costs more than was allowed.
-    fn check_spending(&mut self, stack: &Stack, restore: &str) {
+    fn check_spending(&mut self, stack: &Stack, restore: &str, tier: Tier) {
         let record = record(stack, restore);
+        let wanted = record.as_ref().map(|record| record.request.tier);
+        if wanted != Some(tier) && (wanted, tier) != (Some(Tier::Expedited), Tier::Standard) {
+            let says = format!("{restore} wants {wanted:?}, and S3 is asked at {tier:?}");
+            self.break_promise("S3 is asked for what was asked for", says);
+        }
         let Some(plan) = record.as_ref().and_then(|record| record.plan.as_ref()) else {
             let says = format!("{restore} asks S3 before its plan is written");
             return self.break_promise("nothing is spent before validation and price", says);
@@ -258,12 +266,17 @@ impl Checker {
             self.asked_at.entry(place.clone()).or_insert(now);
         }
         match &row.state {
-            State::Restored { claim: None, .. } => self.check_readable(stack, &row),
+            State::Available | State::Restored { claim: None, .. } => self.check_readable(stack, &row),
             State::Published { how, .. } => {
                 self.reach(format!("published {}", how_word(how)));
                 self.check_visible(stack, &row, how);
             }
-            State::Failed { code, .. } => self.reach(format!("failed {code:?}")),
+            State::Failed { code, .. } => {
+                self.reach(format!("failed {code:?}"));
+                if *code == FailureCode::RetrievalTimedOut && !self.is_touched(&row.object.key) {
+                    self.check_gave_up(stack, old.as_ref(), &row);
+                }
+            }
             _ => {}
         }
         self.rows.insert(place, row);
@@ -271,7 +284,11 @@ impl Checker {
 
     /// What is said to be readable is.
     fn check_readable(&mut self, stack: &Stack, row: &Row) {
-        if self.is_touched(&row.object.key) {
+        let touched = match &row.object.version {
+            None => self.is_touched(&row.object.key),
+            Some(_) => self.moved.get(&row.object.key) == Some(&true),
+        };
+        if touched {
             return;
         }
         let object = ObjectRef::version(BUCKET, &row.object.key, row.object.version.as_deref());
@@ -279,6 +296,25 @@ impl Checker {
         if !readable {
             let says = format!("{} of {} is said to be readable", row.object, row.restore);
             self.break_promise("a status never says more than is known", says);
+        }
+    }
+
+    /// What is given up was waited for to its deadline.
+    fn check_gave_up(&mut self, stack: &Stack, old: Option<&Row>, row: &Row) {
+        let now = stack.runtime.now();
+        let waited = match old.map(|old| &old.state) {
+            Some(State::Restoring { since, tier, .. }) => {
+                let deadline = row.kind.and_then(|kind| kind.window(*tier)).map(thaw_core::Window::deadline);
+                // Whole seconds are counted.
+                deadline.is_some_and(|deadline| *since + deadline <= later(now, SignedDuration::from_secs(1)))
+            }
+            _ => false,
+        };
+        let object = ObjectRef::version(BUCKET, &row.object.key, row.object.version.as_deref());
+        let readable = stack.aws.with(|sim, now| sim.look(&object, later(now, -GLANCE))).is_ok_and(|head| head.readable);
+        if !waited || readable {
+            let says = format!("{} of {} was given up, {:?}, readable: {readable}", row.object, row.restore, old);
+            self.break_promise("an object that S3 restored is published", says);
         }
     }
 
@@ -488,7 +524,8 @@ impl Checker {
                 }
             }
             State::Cancelled { .. } => {
-                if record.status != Status::Cancelled {
+                // A restore that its door gave up before it was planned asks for nothing either.
+                if record.status != Status::Cancelled && record.plan.is_some() {
                     self.break_promise("only what is cancelled is cancelled", says());
                 }
             }
@@ -518,14 +555,11 @@ impl Checker {
             // Only what was to be joined, and was gone when it was planned.
             FailureCode::NotBeingRestored => record.request.join_only && row.revision == 0,
             FailureCode::PathCannotBeInvalidated => key.contains('~'),
+            // That the deadline had passed is checked when it is said. Afterwards only an event tells.
             FailureCode::RetrievalTimedOut => {
                 let done = self.retrievals.get(&(key.clone(), row.object.version.clone()));
-                let deadline = row.kind.and_then(|kind| kind.window(record.request.tier.min(Tier::Standard)));
-                let deadline = deadline.map(|window| window.deadline().as_secs()).unwrap_or_default();
-                let deadline = later(row.planned_at, SignedDuration::from_secs(i64::try_from(deadline).unwrap_or(0)));
                 let ready = done.and_then(|done| done.iter().min()).copied().unwrap_or(Timestamp::MAX);
-                // Past the deadline only an event tells; a restore of another tool has its own pace.
-                ready > deadline && (self.lost_events || ready > stack.runtime.now())
+                self.lost_events || ready > stack.runtime.now()
             }
         }
     }

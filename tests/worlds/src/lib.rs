@@ -12,7 +12,9 @@ pub mod bug;
 pub mod check;
 pub mod deployed;
 pub mod dice;
+pub mod reached;
 pub mod runtime;
+pub mod shrink;
 pub mod stack;
 #[path = "../../it/contracts/template.rs"]
 #[allow(dead_code, missing_docs, reason = "the contracts need more of it")]

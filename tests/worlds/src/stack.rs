@@ -591,13 +591,13 @@ impl Stack {
             What::AskAgain { ask, same } => self.ask_again(ask, same).await,
             What::Cancel { ask } => self.cancel(ask).await,
             What::Foreign { object, tier, days } => self.foreign(object, tier, days).await,
-            What::Delete { object } => self.touch(object, |sim, key, now| {
+            What::Delete { object } => self.touch(object, self.world.versioned, |sim, key, now| {
                 let _ = sim.delete_object(&ObjectRef::new(BUCKET, key), now);
             }),
-            What::Overwrite { object, place } => self.touch(object, |sim, key, now| {
+            What::Overwrite { object, place } => self.touch(object, self.world.versioned, |sim, key, now| {
                 let _ = sim.put_object(put(key, place), now);
             }),
-            What::Move { object, place } => self.touch(object, |sim, key, now| {
+            What::Move { object, place } => self.touch(object, false, |sim, key, now| {
                 let (class, tier) = class(place);
                 let _ = sim.transition(&ObjectRef::new(BUCKET, key), class, tier, now);
             }),
@@ -711,9 +711,9 @@ impl Stack {
         self.note_retrieval(&id.key, None);
     }
 
-    fn touch(&self, object: u32, act: impl FnOnce(&mut Sim, &str, Timestamp)) {
+    fn touch(&self, object: u32, hides: bool, act: impl FnOnce(&mut Sim, &str, Timestamp)) {
         let Some(key) = self.world.full_key(object) else { return };
-        self.check.borrow_mut().touched(&key, self.runtime.now());
+        self.check.borrow_mut().touched(&key, hides, self.runtime.now());
         self.aws.with(|sim, now| act(sim, &key, now));
     }
 

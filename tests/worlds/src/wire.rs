@@ -110,19 +110,20 @@ impl Wire {
 impl ReadArchive for Wire {
     async fn head(&self, object: &ObjectId) -> Result<Facts, PortError> {
         let facts = self.call(Call::HeadObject, &object.key, || self.stack.aws.head(object)).await?;
-        Ok(crate::bug::head(self.stack.world.bug, self.lambda.step, facts))
+        Ok(crate::bug::head(self.stack.world.bug, self.lambda.step, facts, self.stack.runtime.now()))
     }
 
     async fn list(&self, bucket: &str, prefix: &str, start_after: &str) -> Result<Page, PortError> {
-        self.call(Call::ListObjects, prefix, || self.stack.aws.list(bucket, prefix, start_after)).await
+        let page = self.call(Call::ListObjects, prefix, || self.stack.aws.list(bucket, prefix, start_after)).await?;
+        Ok(crate::bug::list(self.stack.world.bug, self.lambda.step, page))
     }
 }
 
 impl RequestRestores for Wire {
     async fn restore(&self, object: &ObjectId, days: Option<u32>, tier: Tier) -> Result<RestoreAnswer, PortError> {
-        let (days, tier) = crate::bug::restore(self.stack.world.bug, self, object, days, tier);
+        let (object, days, tier) = crate::bug::restore(self.stack.world.bug, self, object, days, tier);
         let answer = self
-            .call(Call::RestoreObject, &object.key, || self.stack.restore_object(&self.lambda, object, days, tier))
+            .call(Call::RestoreObject, &object.key, || self.stack.restore_object(&self.lambda, &object, days, tier))
             .await?;
         crate::bug::answer(self.stack.world.bug, answer)
     }

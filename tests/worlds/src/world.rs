@@ -434,7 +434,7 @@ fn acts(dice: &mut Dice, objects: &[Object], rough: bool) -> Vec<Act> {
             Act { at, what: What::Ask(ask(dice, id, wanted)) }
         })
         .collect();
-    let others = if rough { dice.below(10) } else { dice.below(5) };
+    let others = if rough { dice.below(12) } else { dice.below(6) };
     for _ in 0..others {
         let what = match dice.below(16) {
             0 => What::AskAgain { ask: dice.below(asks), same: !dice.one_in(3) },
