@@ -4,8 +4,8 @@
 
 pub mod world;
 
-mod events;
 mod adoption;
+mod events;
 mod faults;
 mod history;
 mod joining;

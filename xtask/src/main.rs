@@ -23,6 +23,7 @@ mod teardown;
 mod test;
 mod up;
 mod workspace;
+mod worlds;
 
 use std::process::ExitCode;
 
@@ -36,6 +37,10 @@ enum Command {
     Demo(demo::Options),
     /// Run every check: format, lints, documentation, template, dependencies, all tests
     Test(test::Options),
+    /// Run thaw in simulated worlds: one, many, or with known bugs put back in
+    Worlds(worlds::Options),
+    /// Run world after world, for hours
+    Soak(worlds::Soak),
     /// Boot the local stack and deploy thaw into it
     Up(up::Options),
     /// End the local stack
@@ -56,6 +61,8 @@ fn main() -> ExitCode {
     let done = match Command::parse() {
         Command::Demo(options) => demo::run(&options),
         Command::Test(options) => test::run(&options),
+        Command::Worlds(options) => worlds::run(&options),
+        Command::Soak(options) => worlds::soak(&options),
         Command::Up(options) => up::run(&options),
         Command::Down(which) => down::run(&which),
         Command::Package => package::run(),

@@ -137,13 +137,7 @@ pub(crate) async fn start(
 
 /// Without a key nobody can repeat this very request, so a restore that may not have been started must not run: its plan
 /// finds that it has ended. If even that cannot be written, the first error is still the one to report.
-async fn abandon(
-    id: &RestoreId,
-    asked: &Request,
-    error: StepError,
-    ledger: &impl Ledger,
-    now: Timestamp,
-) -> StepError {
+async fn abandon(id: &RestoreId, asked: &Request, error: StepError, ledger: &impl Ledger, now: Timestamp) -> StepError {
     let says = format!("It could not be started, and nothing was asked of S3: {error}. Send the request again.");
     let end = |record: &mut RestoreRecord| {
         record.status = Status::Failed;

@@ -7,8 +7,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use thaw_core::{
-    Counts, Decision, FailureCode, How, ObjectId, RestoreAnswer, RestoreId, Row, State, Status, Tier, Usd,
-    encode_path,
+    Counts, Decision, FailureCode, How, ObjectId, RestoreAnswer, RestoreId, Row, State, Status, Tier, Usd, encode_path,
 };
 use thaw_sim::model::ObjectRef;
 use thaw_steps::ports::Ledger;
@@ -148,10 +147,9 @@ impl Checker {
                 "the row is written before S3 is asked",
                 format!("{restore} asks S3 for {object}, which the ledger does not know"),
             ),
-            Some(row) if row.decision == Decision::Watch => self.break_promise(
-                "what is only watched is not asked for",
-                format!("{restore} asks S3 for {object}"),
-            ),
+            Some(row) if row.decision == Decision::Watch => {
+                self.break_promise("what is only watched is not asked for", format!("{restore} asks S3 for {object}"))
+            }
             Some(_) => {}
         }
         if self.asked_at.get(&place).is_some_and(|settled| *settled < lambda.begun) {
@@ -311,7 +309,8 @@ impl Checker {
             _ => false,
         };
         let object = ObjectRef::version(BUCKET, &row.object.key, row.object.version.as_deref());
-        let readable = stack.aws.with(|sim, now| sim.look(&object, later(now, -GLANCE))).is_ok_and(|head| head.readable);
+        let readable =
+            stack.aws.with(|sim, now| sim.look(&object, later(now, -GLANCE))).is_ok_and(|head| head.readable);
         if !waited || readable {
             let says = format!("{} of {} was given up, {:?}, readable: {readable}", row.object, row.restore, old);
             self.break_promise("an object that S3 restored is published", says);
@@ -375,11 +374,7 @@ impl Checker {
 
     pub(crate) fn answered_again(&mut self, _: &Stack, ask: &Ask, before: &Asked, same: bool, said: &(u16, String)) {
         self.reach(format!("POST again answers {}", said.0));
-        let right = if same {
-            said.0 == 200 && before.body.as_deref() == Some(said.1.as_str())
-        } else {
-            said.0 == 422
-        };
+        let right = if same { said.0 == 200 && before.body.as_deref() == Some(said.1.as_str()) } else { said.0 == 422 };
         if !right {
             let says = format!("ask {} ({}) is answered with {said:?}, was {before:?}", ask.id, same);
             self.break_promise("the same key and body are the same restore", says);
@@ -548,9 +543,7 @@ impl Checker {
             | FailureCode::RefusedByS3
             | FailureCode::Unreadable
             | FailureCode::RefusedByCloudFront => false,
-            FailureCode::TierNotOffered => {
-                row.kind.is_some_and(|kind| kind.window(record.request.tier).is_none())
-            }
+            FailureCode::TierNotOffered => row.kind.is_some_and(|kind| kind.window(record.request.tier).is_none()),
             FailureCode::ExpeditedNotAvailable => record.request.tier == Tier::Expedited,
             // Only what was to be joined, and was gone when it was planned.
             FailureCode::NotBeingRestored => record.request.join_only && row.revision == 0,
@@ -575,7 +568,10 @@ fn is_legal(old: &State, new: &State) -> bool {
     match (old, new) {
         (State::Planned, State::Restoring { .. } | State::Restored { claim: None, .. })
         | (State::Restoring { .. }, State::Restored { claim: None, .. })
-        | (State::Planned | State::Restoring { .. } | State::Restored { .. }, State::Failed { .. } | State::Cancelled { .. })
+        | (
+            State::Planned | State::Restoring { .. } | State::Restored { .. },
+            State::Failed { .. } | State::Cancelled { .. },
+        )
         | (State::Failed { code: FailureCode::RetrievalTimedOut, .. }, State::Restored { claim: None, .. }) => true,
         (State::Restored { claim: None, expires, .. }, State::Restored { claim: Some(_), expires: kept, .. }) => {
             expires == kept

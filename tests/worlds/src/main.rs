@@ -88,10 +88,9 @@ impl Earth {
     fn run(&self, world: &World, tell: bool) -> Outcome {
         let (workflow, deployed) = match world.bug.and_then(|bug| bug.workflow(WORKFLOW)) {
             None => (Rc::clone(&self.workflow), Rc::clone(&self.deployed)),
-            Some(asl) => (
-                Rc::new(Workflow::load(&asl).unwrap_or_else(|error| panic!("{error}"))),
-                Rc::clone(&self.deployed),
-            ),
+            Some(asl) => {
+                (Rc::new(Workflow::load(&asl).unwrap_or_else(|error| panic!("{error}"))), Rc::clone(&self.deployed))
+            }
         };
         let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             let stack = stack::run(world, &workflow, &deployed, tell);
@@ -196,7 +195,10 @@ fn many(options: &Options) -> bool {
         println!("{times:>12}  {what}");
     }
     let last = options.seeds.start + count;
-    println!("\n{count} worlds, seeds {}..{last}: every promise kept, {seconds:.0} s on {jobs} threads", options.seeds.start);
+    println!(
+        "\n{count} worlds, seeds {}..{last}: every promise kept, {seconds:.0} s on {jobs} threads",
+        options.seeds.start
+    );
     let missing = if count >= reached::WORLDS { reached::missing(&reached) } else { Vec::new() };
     for what in &missing {
         println!("never reached: {what}");

@@ -18,9 +18,9 @@ use thaw_sim::ports::Aws;
 use thaw_steps::memory::{MemoryEvents, MemoryFiles, MemoryLedger};
 use thaw_steps::ports::{CreateInvalidations, Invalidation, Item, Ledger, PortError, Put, RequestRestores};
 use thaw_steps::{
-    QueueBatch, Settings, Step, StepError, adopt, cancel_restore, check_invalidations, check_restores,
-    create_plan, create_restore, get_restores, http, invalidate, on_restore_completed, on_restore_initiated, plan,
-    report, report_failure, start_restores,
+    QueueBatch, Settings, Step, StepError, adopt, cancel_restore, check_invalidations, check_restores, create_plan,
+    create_restore, get_restores, http, invalidate, on_restore_completed, on_restore_initiated, plan, report,
+    report_failure, start_restores,
 };
 
 use crate::check::Checker;
@@ -325,7 +325,9 @@ impl Stack {
         let before = self.invalidations();
         let made = self.aws.invalidate(distribution, items, reference).await;
         let new = self.invalidations() > before;
-        self.tell(|| format!("    CreateInvalidation {items:?} {reference}: {made:?}{}", if new { ", new" } else { "" }));
+        self.tell(|| {
+            format!("    CreateInvalidation {items:?} {reference}: {made:?}{}", if new { ", new" } else { "" })
+        });
         if new {
             self.check.borrow_mut().invalidated(self, items);
         }
@@ -366,7 +368,8 @@ impl Stack {
             *nth += 1;
             *nth - 1
         };
-        let miss = self.world.misses.iter().find(|miss| (miss.step, miss.nth) == (step, nth)).map(|Miss { how, .. }| *how);
+        let miss =
+            self.world.misses.iter().find(|miss| (miss.step, miss.nth) == (step, nth)).map(|Miss { how, .. }| *how);
         if let Some(miss) = miss {
             self.tell(|| format!("  ! {step:?}: {miss:?}"));
             self.check.borrow_mut().missed(miss);
@@ -374,7 +377,9 @@ impl Stack {
         let failed = |error: &str| TaskError { error: error.to_owned(), cause: "as the world wants it".to_owned() };
         self.runtime.sleep(self.millis(3, 200)).await;
         match (miss, self.storm(Service::Lambda)) {
-            (Some(Missed::NotBegun), _) | (_, Some(Fate::Unavailable)) => return Err(failed("Lambda.ServiceException")),
+            (Some(Missed::NotBegun), _) | (_, Some(Fate::Unavailable)) => {
+                return Err(failed("Lambda.ServiceException"));
+            }
             (_, Some(Fate::Throttled)) => return Err(failed("Lambda.TooManyRequestsException")),
             _ => {}
         }
@@ -475,10 +480,17 @@ impl Stack {
             self.sent.set(nth + 1);
             let stray = self.world.strays.iter().find(|stray| stray.nth == nth).map(|stray| stray.fate);
             let stray = if self.world.rules_off { Some(StrayFate::Lost) } else { stray };
-            self.tell(|| format!("S3 tells: {:?} {}{}", event.kind, event.object.key, match stray {
-                None => String::new(),
-                Some(fate) => format!(" ({fate:?})"),
-            }));
+            self.tell(|| {
+                format!(
+                    "S3 tells: {:?} {}{}",
+                    event.kind,
+                    event.object.key,
+                    match stray {
+                        None => String::new(),
+                        Some(fate) => format!(" ({fate:?})"),
+                    }
+                )
+            });
             self.check.borrow_mut().event_sent(stray);
             let body = event.to_json().to_string();
             let seconds = |seconds: u32| SignedDuration::from_secs(i64::from(seconds));
@@ -811,9 +823,7 @@ async fn work(step: Step, payload: Value, wire: &Wire, now: Timestamp) -> Result
     let settings = &wire.stack.settings;
     let done = match step {
         Step::Plan => done(input(payload), |input| plan::run(input, wire, wire, wire, wire, wire, settings, now)).await,
-        Step::StartRestores => {
-            done(input(payload), |input| start_restores::run(input, wire, wire, wire, now)).await
-        }
+        Step::StartRestores => done(input(payload), |input| start_restores::run(input, wire, wire, wire, now)).await,
         Step::CheckRestores => {
             done(input(payload), |input| check_restores::run(input, wire, wire, wire, wire, now)).await
         }
@@ -900,7 +910,9 @@ fn words(row: &Row) -> String {
     match &row.state {
         thaw_core::State::Failed { code, message, .. } => format!("failed, {code:?}: {message}"),
         thaw_core::State::Published { how, .. } => format!("published, {how:?}"),
-        thaw_core::State::Restored { claim, expires, .. } => format!("restored until {expires:?}, claimed by {claim:?}"),
+        thaw_core::State::Restored { claim, expires, .. } => {
+            format!("restored until {expires:?}, claimed by {claim:?}")
+        }
         other => other.word().to_owned(),
     }
 }
@@ -921,4 +933,3 @@ fn put(key: &str, place: Place) -> PutRequest {
     let (class, tier) = class(place);
     PutRequest::new(BUCKET, key, class, key.to_owned()).in_tier(tier)
 }
-

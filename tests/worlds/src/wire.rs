@@ -7,8 +7,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use thaw_core::{Distribution, Facts, ObjectId, RestoreAnswer, RestoreId, Row, Status, Tier, Trouble};
 use thaw_steps::ports::{
-    CreateInvalidations, Cursor, DeadLetters, Invalidation, Item, ItemKey, Ledger, ListRestores, Page, PortError, Put, PutEvents,
-    ReadArchive, ReadDistributions, ReadInvalidations, RequestRestores, StartExecutions, StopExecutions, WorkFiles,
+    CreateInvalidations, Cursor, DeadLetters, Invalidation, Item, ItemKey, Ledger, ListRestores, Page, PortError, Put,
+    PutEvents, ReadArchive, ReadDistributions, ReadInvalidations, RequestRestores, StartExecutions, StopExecutions,
+    WorkFiles,
 };
 use thaw_steps::{RestoreRecord, Step};
 

@@ -511,16 +511,25 @@ fn faults(dice: &mut Dice, rough: bool) -> Vec<Fault> {
 /// The calls that a function makes: a fault of another would never strike.
 fn calls_of(step: Step) -> &'static [Call] {
     use Call::{
-        CreateInvalidation, GetFile, GetInvalidation, GetItem, GetItems, HeadObject, Insert, ListObjects, PutAside, PutEvents,
-        PutFile, QueryRows, ReadDistributions, Replace, RestoreObject, StartExecution, StopExecution,
+        CreateInvalidation, GetFile, GetInvalidation, GetItem, GetItems, HeadObject, Insert, ListObjects, PutAside,
+        PutEvents, PutFile, QueryRows, ReadDistributions, Replace, RestoreObject, StartExecution, StopExecution,
     };
     match step {
         Step::Plan => &[HeadObject, ReadDistributions, Insert, Insert, PutFile, Replace, PutEvents],
         Step::StartRestores => &[GetItem, GetFile, GetItems, RestoreObject, RestoreObject, Replace, Replace],
         Step::CheckRestores => &[GetItem, GetFile, GetItems, HeadObject, HeadObject, Replace, PutEvents],
         Step::Invalidate => &[
-            GetItem, GetItems, ReadDistributions, QueryRows, Insert, Replace, Replace, CreateInvalidation,
-            CreateInvalidation, HeadObject, ListObjects,
+            GetItem,
+            GetItems,
+            ReadDistributions,
+            QueryRows,
+            Insert,
+            Replace,
+            Replace,
+            CreateInvalidation,
+            CreateInvalidation,
+            HeadObject,
+            ListObjects,
         ],
         Step::CheckInvalidations => &[GetItem, GetItems, GetInvalidation, Replace, Replace, QueryRows],
         Step::Report | Step::ReportFailure => &[GetItem, GetFile, GetItems, Replace, PutEvents],
@@ -528,12 +537,18 @@ fn calls_of(step: Step) -> &'static [Call] {
         Step::CreatePlan => &[HeadObject, ReadDistributions],
         Step::GetRestores => &[GetItem, GetFile, GetItems],
         Step::CancelRestore => &[GetItem, GetItems, Replace, StopExecution],
-        Step::OnRestoreCompleted => {
-            &[
-                QueryRows, Replace, Replace, HeadObject, ReadDistributions, Insert, CreateInvalidation,
-                CreateInvalidation, GetInvalidation, PutAside,
-            ]
-        }
+        Step::OnRestoreCompleted => &[
+            QueryRows,
+            Replace,
+            Replace,
+            HeadObject,
+            ReadDistributions,
+            Insert,
+            CreateInvalidation,
+            CreateInvalidation,
+            GetInvalidation,
+            PutAside,
+        ],
         Step::OnRestoreInitiated => &[QueryRows, Insert, StartExecution, PutAside],
         Step::Adopt => &[ListObjects, HeadObject, QueryRows, Insert, StartExecution],
     }
