@@ -13,7 +13,7 @@ use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_types::SdkConfig;
 
-use crate::{Archive, Bus, Cdn, Executions, LedgerTable, WorkBucket};
+use crate::{Archive, Bus, Cdn, DeadLetterQueue, Executions, LedgerTable, WorkBucket};
 
 /// Makes the clients of AWS's services, each when it is asked for.
 #[derive(Debug, Clone)]
@@ -48,10 +48,12 @@ enum Service {
     DynamoDb,
     StepFunctions,
     EventBridge,
+    Sqs,
 }
 
 impl Service {
-    const ALL: [Self; 5] = [Self::S3, Self::CloudFront, Self::DynamoDb, Self::StepFunctions, Self::EventBridge];
+    const ALL: [Self; 6] =
+        [Self::S3, Self::CloudFront, Self::DynamoDb, Self::StepFunctions, Self::EventBridge, Self::Sqs];
 
     fn word(self) -> &'static str {
         match self {
@@ -60,6 +62,7 @@ impl Service {
             Self::DynamoDb => "DYNAMODB",
             Self::StepFunctions => "SFN",
             Self::EventBridge => "EVENTBRIDGE",
+            Self::Sqs => "SQS",
         }
     }
 }
@@ -149,6 +152,11 @@ impl Clients {
     /// The default event bus.
     pub fn bus(&self) -> Bus {
         Bus::new(aws_sdk_eventbridge::Client::new(&self.shared_at(Service::EventBridge)))
+    }
+
+    /// The dead-letter queue at this URL.
+    pub fn dead_letters(&self, queue_url: String) -> DeadLetterQueue {
+        DeadLetterQueue::new(aws_sdk_sqs::Client::new(&self.shared_at(Service::Sqs)), queue_url)
     }
 
     fn endpoint(&self, service: Service) -> Option<&str> {

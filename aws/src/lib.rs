@@ -8,6 +8,7 @@
 //! | DynamoDB | [`LedgerTable`] | `Ledger`, `ListRestores` |
 //! | Step Functions | [`Executions`] | `StartExecutions`, `StopExecutions` |
 //! | EventBridge | [`Bus`] | `PutEvents` |
+//! | SQS | [`DeadLetterQueue`] | `DeadLetters` |
 //!
 //! [`Clients`] makes them, each when it is asked for, over one connection pool.
 //!
@@ -22,6 +23,7 @@ mod dynamodb;
 mod error;
 mod eventbridge;
 mod s3;
+mod sqs;
 mod step_functions;
 
 pub use clients::{Clients, StartError};
@@ -29,4 +31,5 @@ pub use cloudfront::Cdn;
 pub use dynamodb::LedgerTable;
 pub use eventbridge::Bus;
 pub use s3::{Archive, WorkBucket};
+pub use sqs::DeadLetterQueue;
 pub use step_functions::Executions;

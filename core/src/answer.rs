@@ -123,4 +123,18 @@ mod tests {
         assert_eq!(trouble(503, "ServiceUnavailable"), Some(Trouble::Unavailable));
         assert_eq!(trouble(400, "InvalidArgument"), None);
     }
+
+    #[test]
+    fn where_the_code_is_unknown_the_status_tells() {
+        assert_eq!(trouble(429, "Slow"), Some(Trouble::Throttled));
+        assert_eq!(trouble(500, "Odd"), Some(Trouble::Unavailable));
+        assert_eq!(trouble(418, "Odd"), None);
+    }
+
+    #[test]
+    fn a_missing_permission_is_for_a_person_to_mend() {
+        for code in ["AccessDenied", "AccessDeniedException", "AllAccessDisabled"] {
+            assert_eq!(trouble(403, code), Some(Trouble::Denied), "{code}");
+        }
+    }
 }

@@ -130,12 +130,16 @@ impl Head {
     /// The storage class stays `GLACIER` while a copy is live, so readability comes from `x-amz-restore` alone; a copy
     /// whose expiry has passed is no copy.
     pub fn reach(&self, now: Timestamp) -> Result<Reach, UnreadableHead> {
-        let Some(kind) = self.kind()? else { return Ok(Reach::Readable) };
-        Ok(match self.restore_header()? {
-            None => Reach::Archived(kind),
-            Some(Restore::Ongoing) => Reach::Restoring(kind),
-            Some(Restore::Done { expires: Some(expires) }) if expires > now => Reach::Copy { kind, expires },
-            Some(Restore::Done { .. }) => Reach::Archived(kind),
+        Ok(match (self.kind()?, self.restore_header()?) {
+            (None, None | Some(Restore::Done { .. })) => Reach::Readable,
+            // Being fetched from where? S3 names no archive, and does not call it readable either.
+            (None, Some(Restore::Ongoing)) => return Err(self.unreadable_restore()),
+            (Some(kind), None) => Reach::Archived(kind),
+            (Some(kind), Some(Restore::Ongoing)) => Reach::Restoring(kind),
+            (Some(kind), Some(Restore::Done { expires: Some(expires) })) if expires > now => {
+                Reach::Copy { kind, expires }
+            }
+            (Some(kind), Some(Restore::Done { .. })) => Reach::Archived(kind),
         })
     }
 
@@ -156,9 +160,12 @@ impl Head {
 
     fn restore_header(&self) -> Result<Option<Restore>, UnreadableHead> {
         let Some(header) = self.restore.as_deref() else { return Ok(None) };
-        parse_restore(header)
-            .map(Some)
-            .ok_or_else(|| UnreadableHead { header: "x-amz-restore", value: header.chars().take(200).collect() })
+        parse_restore(header).map(Some).ok_or_else(|| self.unreadable_restore())
+    }
+
+    fn unreadable_restore(&self) -> UnreadableHead {
+        let value = self.restore.iter().flat_map(|header| header.chars()).take(200).collect();
+        UnreadableHead { header: "x-amz-restore", value }
     }
 }
 
@@ -170,27 +177,39 @@ enum Restore {
 /// Reads `x-amz-restore`. The pair of both parameters decides: a date beside `ongoing-request="true"` does not make a
 /// copy. Documentation shows values in single quotes and further parameters; both are tolerated.
 fn parse_restore(header: &str) -> Option<Restore> {
-    let header = unquoted(header.trim());
-    let ongoing = match parameter(header, "ongoing-request")? {
-        "true" => true,
-        "false" => false,
-        _ => return None,
-    };
-    if ongoing {
-        return Some(Restore::Ongoing);
+    let (mut ongoing, mut expires) = (None, None);
+    for (name, value) in parameters(unquoted(header.trim()))? {
+        let twice = match name {
+            "ongoing-request" => ongoing.replace(value.parse::<bool>().ok()?).is_some(),
+            "expiry-date" => {
+                expires.replace(jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(value).ok()?).is_some()
+            }
+            _ => false,
+        };
+        if twice {
+            return None;
+        }
     }
-    let expires = match parameter(header, "expiry-date") {
-        None => None,
-        Some(date) => Some(jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(date).ok()?),
-    };
-    Some(Restore::Done { expires })
+    Some(if ongoing? { Restore::Ongoing } else { Restore::Done { expires } })
 }
 
-/// The value of `name="value"`, without splitting on commas: dates contain them.
-fn parameter<'a>(header: &'a str, name: &str) -> Option<&'a str> {
-    let start = header.find(&format!("{name}=\""))? + name.len() + 2;
-    let rest = &header[start..];
-    Some(&rest[..rest.find('"')?])
+/// The parameters of `name="value", name="value"`; `None` if it is anything else. Dates contain commas.
+fn parameters(header: &str) -> Option<Vec<(&str, &str)>> {
+    let mut parameters = Vec::new();
+    let mut rest = header;
+    loop {
+        let (name, quoted) = rest.split_once("=\"")?;
+        let (value, after) = quoted.split_once('"')?;
+        let name = name.trim_start();
+        if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
+            return None;
+        }
+        parameters.push((name, value));
+        match after.trim() {
+            "" => return Some(parameters),
+            after => rest = after.strip_prefix(',')?,
+        }
+    }
 }
 
 fn unquoted(value: &str) -> &str {
@@ -256,6 +275,30 @@ mod tests {
     }
 
     #[test]
+    fn a_copy_is_gone_in_the_moment_it_expires() {
+        let reach = |now: &str| {
+            let head =
+                Head { storage_class: Some("GLACIER".to_owned()), restore: Some(DONE.to_owned()), ..Head::default() };
+            Some(head.reach(now.parse().unwrap()).unwrap())
+        };
+        assert_eq!(reach("2012-12-20T23:59:59Z"), copy(ArchiveKind::Flexible));
+        assert_eq!(reach("2012-12-21T00:00:00Z"), Some(Reach::Archived(ArchiveKind::Flexible)));
+    }
+
+    #[test]
+    fn what_moves_back_for_good_has_no_copy() {
+        let have = ArchiveKind::ALL.map(|kind| (kind.word(), kind.has_copy()));
+        assert_eq!(have, [("flexible", true), ("deep", true), ("it_archive", false), ("it_deep", false)]);
+    }
+
+    #[test]
+    fn what_is_being_fetched_is_not_readable_whatever_its_class() {
+        check(None, None, Some(ONGOING), None);
+        check(Some("INTELLIGENT_TIERING"), None, Some(ONGOING), None);
+        check(Some("INTELLIGENT_TIERING"), None, Some(r#"ongoing-request="false""#), Some(Reach::Readable));
+    }
+
+    #[test]
     fn a_copy_expires_at_the_midnight_after_its_days() {
         let expiry = |from: &str, days| copy_expiry(from.parse().unwrap(), days).to_string();
         assert_eq!(expiry("2012-10-15T10:30:00Z", 3), "2012-10-19T00:00:00Z");
@@ -268,6 +311,19 @@ mod tests {
             check(Some("GLACIER"), None, Some(header), None);
         }
         check(Some("GLACIER"), None, Some(r#"ongoing-request="false", expiry-date="soon""#), None);
+        // Neither a name that ends like one we know, nor two answers to one question.
+        for header in [
+            format!("x-{DONE}"),
+            format!("x-{DONE}, {ONGOING}"),
+            format!("{DONE}, {ONGOING}"),
+            format!("{DONE}, expiry-date=\"Sat, 22 Dec 2012 00:00:00 GMT\""),
+            format!("{DONE} and more"),
+            format!("{DONE},, {ONGOING}"),
+            DONE.replace("=\"", " =\""),
+        ] {
+            let reach = Head { storage_class: Some("GLACIER".to_owned()), restore: Some(header), ..Head::default() };
+            assert!(!matches!(reach.reach(NOW.parse().unwrap()), Ok(Reach::Copy { .. })), "{reach:?}");
+        }
         check(Some("INTELLIGENT_TIERING"), Some("ICE_ACCESS"), None, None);
     }
 }

@@ -154,6 +154,30 @@ impl Batch {
         }
     }
 
+    /// Whether CloudFront has yet to take or refuse one of its calls.
+    pub fn is_open(&self) -> bool {
+        self.calls.iter().flatten().any(|call| call.invalidation.is_none() && call.refused.is_none())
+    }
+
+    /// The batch without these objects, and without their paths in what CloudFront has not taken yet.
+    pub fn without(&self, gone: &BTreeSet<ObjectId>) -> Self {
+        let candidates: Vec<Candidate> =
+            self.candidates.iter().filter(|candidate| !gone.contains(&candidate.object)).cloned().collect();
+        let is_wanted = |call: &Call, item: &String| {
+            let mut paths = candidates.iter().filter_map(|candidate| candidate.paths.get(&call.distribution));
+            paths.any(|paths| paths.contains(item))
+        };
+        let left = |call: &Call| {
+            if call.invalidation.is_some() || call.refused.is_some() {
+                return Some(call.clone());
+            }
+            let items: Vec<String> = call.items.iter().filter(|item| is_wanted(call, item)).cloned().collect();
+            (!items.is_empty()).then(|| Call::new(&self.id, &call.distribution, items))
+        };
+        let calls = self.calls.as_ref().map(|calls| calls.iter().filter_map(left).collect());
+        Self { candidates: candidates.clone(), calls, revision: self.revision + 1, ..self.clone() }
+    }
+
     /// Whether nothing more will come of it: each call took effect or was refused.
     pub fn is_completed(&self) -> bool {
         self.calls.as_ref().is_some_and(|calls| calls.iter().all(|call| call.completed || call.refused.is_some()))
@@ -202,8 +226,24 @@ pub fn caller_reference(batch: &BatchId, distribution: &str, items: &[String]) -
     format!("thaw-{}", &crate::hash(&parts)[..40])
 }
 
-/// Whether `other`, a row of the same object in another restore, is about the very copy that `row` waits for.
-pub fn same_copy(row: &Row, other: &Row) -> bool {
+/// Those of an object's rows in other restores that are about the very copy that `row` waits for: also by way of a
+/// third, which kept the copy of the first alive for the second.
+pub fn of_the_same_copy<'a>(row: &Row, rows: &'a [Row]) -> Vec<&'a Row> {
+    let (mut found, mut open): (Vec<&Row>, Vec<&Row>) = (Vec::new(), vec![row]);
+    while let Some(known) = open.pop() {
+        for other in rows {
+            let is_new = other.restore != row.restore && found.iter().all(|one| one.restore != other.restore);
+            if is_new && same_copy(known, other) {
+                found.push(other);
+                open.push(other);
+            }
+        }
+    }
+    found
+}
+
+/// Whether `other` is about the very copy that `row` waits for.
+fn same_copy(row: &Row, other: &Row) -> bool {
     let (at, expires) = match &other.state {
         State::Restored { at, expires, .. } | State::Published { at, expires, .. } => (*at, *expires),
         State::Planned
@@ -267,10 +307,12 @@ mod tests {
 
     #[test]
     fn long_keys_make_smaller_batches() {
-        let long = "k".repeat(1_024);
-        let candidates =
-            (0..150).map(|n| candidate(&format!("{n:04}{long}"), "r", &[&format!("/{n:04}{long}")])).collect();
-        assert!(batches(candidates, now()).len() > 2);
+        let of = |bytes: usize| {
+            let key = |n| format!("{n:04}{}", "k".repeat(bytes - 4));
+            batches((0..150).map(|n| candidate(&key(n), "r", &[&format!("/{}", key(n))])).collect(), now()).len()
+        };
+        // Key and path count, 120,000 bytes in all.
+        assert_eq!((of(399), of(400), of(1_024)), (1, 2, 3));
     }
 
     #[test]
@@ -298,6 +340,105 @@ mod tests {
         claimed.pop_first();
         let calls = batch.sealed(&claimed).calls.unwrap();
         assert_eq!(calls[0].items, ["/0001", "/0002"]);
+        assert_eq!(all(&batch.sealed(&claimed)), claimed);
         assert!(batch.sealed(&BTreeSet::new()).calls.unwrap().is_empty());
+    }
+
+    fn sealed(candidates: Vec<Candidate>) -> Batch {
+        let batch = &batches(candidates, now())[0];
+        batch.sealed(&all(batch))
+    }
+
+    #[test]
+    fn every_change_of_a_batch_counts() {
+        let sealed = sealed(many(2));
+        assert_eq!(sealed.revision, 1);
+        assert_eq!(sealed.with_call(0, |call| call.completed = true).revision, 2);
+        assert_eq!(sealed.with_call_split(0).revision, 2);
+    }
+
+    #[test]
+    fn a_batch_is_completed_when_each_call_took_effect_or_was_refused() {
+        assert!(!batches(many(1), now())[0].is_completed(), "it is not sealed");
+        let split = sealed(many(2)).with_call_split(0);
+        let completed = split.with_call(0, |call| call.completed = true);
+        assert!(!split.is_completed() && !completed.is_completed());
+        assert!(completed.with_call(1, |call| call.refused = Some("no".to_owned())).is_completed());
+    }
+
+    #[test]
+    fn a_refused_call_is_taken_apart_path_by_path() {
+        let whole = sealed(many(3));
+        let split = whole.with_call_split(0);
+        let calls = split.calls.as_ref().unwrap();
+        let items: Vec<_> = calls.iter().map(|call| call.items.clone()).collect();
+        assert_eq!(items, [["/0000"], ["/0001"], ["/0002"]]);
+        let references: BTreeSet<_> = calls.iter().map(|call| &call.caller_reference).collect();
+        assert_eq!(references.len(), 3);
+        // There is no fourth call.
+        assert_eq!(split.with_call_split(3).calls, split.calls);
+    }
+
+    #[test]
+    fn only_the_objects_of_a_refused_path_hear_of_the_refusal() {
+        let batch = sealed(many(2)).with_call_split(0).with_call(1, |call| call.refused = Some("no".to_owned()));
+        let refusals: Vec<_> = batch.candidates.iter().map(|candidate| batch.refusal(candidate)).collect();
+        assert_eq!(refusals, [None, Some("no")]);
+    }
+
+    /// A row of the same object that was planned at ten.
+    fn row(decision: Decision, state: State) -> Row {
+        Row {
+            object: many(1)[0].object.clone(),
+            restore: RestoreId::try_from("r".to_owned()).unwrap(),
+            size: 1,
+            kind: None,
+            decision,
+            publish: crate::Publish::default(),
+            current: true,
+            planned_at: now(),
+            state,
+            revision: 0,
+        }
+    }
+
+    /// Readable since one time, until another.
+    fn restored(at: &str, until: &str) -> State {
+        State::Restored { at: at.parse().unwrap(), expires: Some(until.parse().unwrap()), claim: None }
+    }
+
+    const NINE: &str = "2026-11-22T09:00:00Z";
+    const TEN: &str = "2026-11-22T10:00:00Z";
+    const ELEVEN: &str = "2026-11-22T11:00:00Z";
+
+    #[test]
+    fn what_became_readable_while_a_row_waited_is_its_copy() {
+        let waiting = row(Decision::Restore, State::Planned);
+        for (other, same) in [
+            (restored(TEN, ELEVEN), true),
+            (restored(ELEVEN, ELEVEN), true),
+            (restored(NINE, ELEVEN), false),
+            (State::Planned, false),
+            (State::Cancelled { at: ELEVEN.parse().unwrap() }, false),
+        ] {
+            assert_eq!(same_copy(&waiting, &row(Decision::Restore, other.clone())), same, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn a_copy_that_was_live_already_is_the_same_for_those_who_keep_it_longer_or_watch_it() {
+        let live = row(Decision::Restore, restored(NINE, ELEVEN));
+        let gone = row(Decision::Restore, restored(NINE, TEN));
+        let watching_it = row(Decision::Watch, restored(TEN, ELEVEN));
+        for (waiting, same) in [
+            (row(Decision::Extend, State::Planned), true),
+            (watching_it, true),
+            // It waited for a restore that ran.
+            (row(Decision::Watch, restored(ELEVEN, ELEVEN)), false),
+            (row(Decision::Join, State::Planned), false),
+        ] {
+            assert_eq!(same_copy(&waiting, &live), same, "{waiting:?}");
+            assert!(!same_copy(&waiting, &gone), "{waiting:?}");
+        }
     }
 }

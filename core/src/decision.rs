@@ -171,6 +171,13 @@ mod tests {
     }
 
     #[test]
+    fn a_tier_that_is_not_offered_is_answered_with_those_that_are() {
+        let verdict = decide(&head("DEEP_ARCHIVE", None, None), &ask("Expedited", false), now());
+        let Some(Event::Failed { message, .. }) = verdict.known else { panic!("{verdict:?}") };
+        assert_eq!(message, "S3 does not offer Expedited for deep objects; it offers Bulk and Standard");
+    }
+
+    #[test]
     fn what_was_never_archived_is_available() {
         for class in ["STANDARD", "GLACIER_IR", "INTELLIGENT_TIERING"] {
             let verdict = decide(&head(class, None, None), &ask("Standard", false), now());

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use percent_encoding::percent_decode_str;
+
 use crate::encode_path;
 
 /// The part of a distribution's config that decides paths and staleness.
@@ -70,7 +72,7 @@ pub struct Paths {
     pub paths: BTreeSet<String>,
     /// The key prefixes that wildcards among the paths cover. Nothing archived may lie under them.
     pub covers: BTreeSet<String>,
-    /// Paths of a directory that are also those of an object, if there is one with this key. It must not be archived.
+    /// Paths of a directory that are also those of another object, if there is one with this key. It must not be archived.
     pub shared: BTreeMap<String, String>,
 }
 
@@ -93,8 +95,14 @@ impl Distribution {
         for origin in self.origins.iter().filter(|origin| origin.is_bucket(bucket)) {
             let root = origin.key_prefix();
             let Some(rest) = key.strip_prefix(root.as_str()) else { continue };
+            if rest.is_empty() && !self.default_root_object.is_empty() {
+                // A folder's own object: `/` shows another one.
+                continue;
+            }
             for shown in shown_as(rest, &self.default_root_object, directory_index) {
-                if !self.serves(origin, shown) {
+                // Whether patterns are compared with `/` or with the root object that stands for it is not documented. A
+                // path too many costs half a cent; one too few stays stale.
+                if !self.serves(origin, shown) && !(shown.is_empty() && self.serves(origin, rest)) {
                     continue;
                 }
                 match shown.split_once('~') {
@@ -102,12 +110,15 @@ impl Distribution {
                         let path = format!("/{}", encode_path(shown));
                         if shown != rest && !shown.is_empty() {
                             out.shared.insert(path.clone(), format!("{root}{shown}"));
+                        } else if shown == rest && is_folder(rest) && !directory_index.is_empty() {
+                            out.shared.insert(path.clone(), format!("{key}{directory_index}"));
                         }
                         out.paths.insert(path);
                     }
                     Some((before, _)) => {
                         // A literal `*` before the `~` would sit before our wildcard, where it is literal again.
-                        out.paths.insert(format!("/{}*", encode_path(&format!("{before}.")).trim_end_matches('.')));
+                        let literal = encode_path(&format!("{before}."));
+                        out.paths.insert(format!("/{}*", literal.strip_suffix('.').unwrap_or(&literal)));
                         out.covers.insert(format!("{root}{before}"));
                     }
                 }
@@ -138,14 +149,21 @@ impl Origin {
         self.domain
             .strip_prefix(bucket)
             .and_then(|rest| rest.strip_prefix(".s3"))
-            .is_some_and(|rest| rest.starts_with(['.', '-']) && rest.contains("amazonaws.com"))
+            // Another bucket's name may begin with this one and have an `.s3` of its own.
+            .is_some_and(|rest| rest.starts_with(['.', '-']) && rest.contains("amazonaws.com") && !rest.contains(".s3"))
     }
 
-    /// The prefix that keys have and paths do not.
+    /// The prefix that keys have and paths do not. CloudFront puts the origin path into the URL that it asks S3 for, and
+    /// S3 decodes that.
     fn key_prefix(&self) -> String {
-        let path = self.path.trim_matches('/');
+        let path = percent_decode_str(self.path.strip_prefix('/').unwrap_or(&self.path)).decode_utf8_lossy();
         if path.is_empty() { String::new() } else { format!("{path}/") }
     }
+}
+
+/// Whether a path is one where a directory's index is shown, if there is one.
+fn is_folder(path: &str) -> bool {
+    path.is_empty() || path.ends_with('/')
 }
 
 /// The paths (decoded, without leading slash) that show the object at `path`.
@@ -173,15 +191,14 @@ fn matches(pattern: &str, path: &str) -> bool {
     let mut star: Option<(usize, usize)> = None;
     while s < path.len() {
         if p < pattern.len() && pattern[p] == b'*' {
-            star = Some((p, s));
             p += 1;
+            star = Some((p, s));
         } else if p < pattern.len() && (pattern[p] == b'?' || pattern[p] == path[s]) {
             p += 1;
             s += 1;
-        } else if let Some((at, matched)) = star {
-            p = at + 1;
-            s = matched + 1;
-            star = Some((at, matched + 1));
+        } else if let Some((after, matched)) = &mut star {
+            *matched += 1;
+            (p, s) = (*after, *matched);
         } else {
             return false;
         }
@@ -264,7 +281,15 @@ mod tests {
 
     #[test]
     fn other_buckets_are_not_this_bucket() {
-        for domain in ["archive2.s3.amazonaws.com", "archive.example.com", "my.archive.s3.amazonaws.com"] {
+        for domain in [
+            "archive2.s3.amazonaws.com",
+            "archive.example.com",
+            "my.archive.s3.amazonaws.com",
+            "archive.s3.example.com",
+            "archive.s3example.amazonaws.com",
+            "archive.s3.s3.us-east-1.amazonaws.com",
+            "archive.s3-old.s3.us-east-1.amazonaws.com",
+        ] {
             assert!(!origin("s3", domain, "").is_bucket("archive"), "{domain}");
         }
         for domain in [
@@ -275,6 +300,17 @@ mod tests {
         ] {
             assert!(origin("s3", domain, "").is_bucket("archive"), "{domain}");
         }
+        assert!(plain("").has_origin("archive") && !plain("").has_origin("archive2"));
+    }
+
+    #[test]
+    fn a_directorys_paths_name_the_object_that_may_have_them_too() {
+        let shared = |key| plain("/pub").paths_of("archive", key, "index.html").shared;
+        let of = |path: &str, key: &str| (path.to_owned(), key.to_owned());
+        assert_eq!(shared("pub/a b/index.html"), [of("/a%20b", "pub/a b"), of("/a%20b/", "pub/a b/")].into());
+        // The object's own path is its own, and `/` is no key.
+        assert_eq!(shared("pub/index.html"), [].into());
+        assert_eq!(shared("pub/cat.jpg"), [].into());
     }
 
     #[test]
@@ -289,6 +325,38 @@ mod tests {
             paths,
             Paths { paths: ["/a%20b/*".to_owned()].into(), covers: ["pub/a b/".to_owned()].into(), ..Paths::default() }
         );
+    }
+
+    #[test]
+    fn a_wildcard_covers_no_more_than_it_says() {
+        // Emacs names its backups so. The dot is the key's, and `notes*` would cover `notes` itself.
+        let paths = plain("").paths_of("archive", "notes.~1~", "");
+        assert_eq!((paths.paths, paths.covers), (["/notes.*".to_owned()].into(), ["notes.".to_owned()].into()));
+        let paths = plain("").paths_of("archive", "a*...~", "");
+        assert_eq!((paths.paths, paths.covers), (["/a*...*".to_owned()].into(), ["a*...".to_owned()].into()));
+    }
+
+    #[test]
+    fn an_origin_path_is_part_of_a_url() {
+        check(&plain("/my%20dir"), "my dir/cat.jpg", "", &["/cat.jpg"]);
+        check(&plain("/my%20dir"), "my%20dir/cat.jpg", "", &[]);
+        check(&plain("//dir"), "/dir/cat.jpg", "", &["/cat.jpg"]);
+        check(&plain("//dir"), "dir/cat.jpg", "", &[]);
+    }
+
+    #[test]
+    fn a_folders_own_object_does_not_stand_for_its_index() {
+        let with_root = Distribution { default_root_object: "index.html".to_owned(), ..plain("/public") };
+        check(&with_root, "public/", "", &[]);
+        let paths = plain("").paths_of("archive", "dir/", "index.html");
+        assert_eq!(paths.shared, [("/dir/".to_owned(), "dir/index.html".to_owned())].into());
+    }
+
+    #[test]
+    fn the_root_is_shown_by_the_behaviour_of_its_object_too() {
+        let mut distribution = Distribution { default_root_object: "index.html".to_owned(), ..plain("") };
+        distribution.behaviours = vec![behaviour("*.html", "s3"), behaviour("*", "api")];
+        check(&distribution, "index.html", "", &["/", "/index.html"]);
     }
 
     #[test]

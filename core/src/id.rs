@@ -154,6 +154,23 @@ mod tests {
     }
 
     #[test]
+    fn what_no_label_can_hold_becomes_one_hyphen_between_words() {
+        assert_eq!(words("//a//b c/", 20), "a-b-c");
+        assert_eq!(words("archive", 4), "arch");
+    }
+
+    #[test]
+    fn an_id_is_its_text_and_an_object_its_address() {
+        let id = RestoreId::try_from("r1".to_owned()).unwrap();
+        assert_eq!((id.as_str(), id.to_string(), String::from(id.clone())), ("r1", "r1".to_owned(), "r1".to_owned()));
+        let newest = ObjectId { bucket: "archive".to_owned(), key: "a b".to_owned(), version: None };
+        assert_eq!(newest.to_string(), "s3://archive/a b");
+        let old = ObjectId { version: Some("v1".to_owned()), ..newest };
+        assert_eq!(old.to_string(), "s3://archive/a b (version v1)");
+        assert_eq!(BatchId::from("b".to_owned()).as_str(), "b");
+    }
+
+    #[test]
     fn any_bucket_and_key_make_a_valid_execution_name() {
         for key in ["ü/ñandú.jpg", "🐈", "?*%&", &"k".repeat(1024)] {
             for bucket in ["abc", &"b".repeat(63), "a.b-c"] {

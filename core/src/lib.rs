@@ -29,6 +29,7 @@
 // Every enum is matched whole: a new variant makes the compiler list the places to think about.
 #![cfg_attr(not(test), warn(clippy::wildcard_enum_match_arm))]
 
+mod adoption;
 mod answer;
 mod archive;
 mod batch;
@@ -47,9 +48,10 @@ mod s3_event;
 mod stale;
 mod status;
 
+pub use adoption::Adoption;
 pub use answer::{RestoreAnswer, Trouble, trouble};
 pub use archive::{ArchiveKind, Head, Reach, Tier, UnreadableHead, copy_expiry};
-pub use batch::{Batch, Call, Candidate, batches, caller_reference, same_copy};
+pub use batch::{Batch, Call, Candidate, batches, caller_reference, of_the_same_copy};
 pub use decision::{Decision, Facts, Missing, Verdict, decide};
 pub use distribution::{Behaviour, Distribution, ErrorRule, Origin, OriginGroup, Paths};
 pub use id::{BatchId, InvalidId, ObjectId, RestoreId, hash};

@@ -420,6 +420,66 @@ mod tests {
         assert_eq!(advance(&failed(FailureCode::NoSuchKey), &event), Ok(None));
     }
 
+    fn row(state: State, when: PublishWhen) -> Row {
+        Row {
+            object: ObjectId { bucket: "archive".to_owned(), key: "a".to_owned(), version: None },
+            restore: RestoreId::try_from("r".to_owned()).unwrap(),
+            size: 1,
+            kind: Some(ArchiveKind::Flexible),
+            decision: Decision::Restore,
+            publish: Publish { when, ..Publish::default() },
+            current: true,
+            planned_at: at(),
+            state,
+            revision: 7,
+        }
+    }
+
+    #[test]
+    fn a_row_counts_its_changes() {
+        let row = row(State::Planned, PublishWhen::Each);
+        let cancelled = row.after(&Event::Cancelled { at: at() }).unwrap().unwrap();
+        assert_eq!((&cancelled.state, cancelled.revision), (&State::Cancelled { at: at() }, 8));
+        assert_eq!(cancelled.after(&Event::NotArchived), Ok(None));
+    }
+
+    #[test]
+    fn the_batch_that_holds_a_claim_publishes() {
+        let how = How::Invalidated { batch: batch("a") };
+        let published = State::Published { at: at(), expires: None, how: how.clone() };
+        assert_eq!(advance(&restored(Some("a")), &Event::Published { at: at(), how }), Ok(Some(published)));
+        assert_eq!(restored(Some("a")).claim(), Some(&batch("a")));
+    }
+
+    #[test]
+    fn a_state_is_kept_under_its_word() {
+        for state in states() {
+            assert_eq!(serde_json::to_value(&state).unwrap()["state"], state.word());
+        }
+    }
+
+    #[test]
+    fn a_readable_object_is_settled_only_where_nothing_is_to_be_published() {
+        for state in states() {
+            let open = matches!(state, State::Planned | State::Restoring { .. } | State::Restored { .. });
+            let readable = matches!(state, State::Restored { .. });
+            assert_eq!(row(state.clone(), PublishWhen::Each).is_settled(), !open, "{state:?}");
+            assert_eq!(row(state.clone(), PublishWhen::Never).is_settled(), !open || readable, "{state:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_published_together_waits_for_those_on_their_way() {
+        for state in states() {
+            let readable = matches!(state, State::Restored { .. });
+            let on_its_way = matches!(state, State::Planned | State::Restoring { .. });
+            let alone = |when| row(state.clone(), when).is_to_publish(&[]);
+            assert_eq!([PublishWhen::Each, PublishWhen::Never].map(alone), [readable, false], "{state:?}");
+            let all = [row(restored(None), PublishWhen::Together), row(state.clone(), PublishWhen::Together)];
+            assert_eq!(all[0].is_to_publish(&all), !on_its_way, "{state:?}");
+        }
+    }
+
     #[test]
     fn nothing_is_published_before_it_is_readable() {
         for state in [State::Planned, states()[2].clone()] {

@@ -265,6 +265,72 @@ mod tests {
     }
 
     #[test]
+    fn every_tier_has_its_published_price() {
+        for (kind, tier, per_thousand, per_gib) in [
+            (ArchiveKind::Flexible, Tier::Expedited, 10.0, 0.03),
+            (ArchiveKind::Flexible, Tier::Standard, 0.05, 0.01),
+            (ArchiveKind::Flexible, Tier::Bulk, 0.0, 0.0),
+            (ArchiveKind::Deep, Tier::Standard, 0.1, 0.02),
+            (ArchiveKind::Deep, Tier::Bulk, 0.025, 0.0025),
+            (ArchiveKind::ItArchive, Tier::Expedited, 10.0, 0.03),
+            (ArchiveKind::ItArchive, Tier::Standard, 0.0, 0.0),
+            (ArchiveKind::ItDeep, Tier::Bulk, 0.0, 0.0),
+        ] {
+            let (request, gib) = BOOK.retrieve(kind, tier, 1 << 30);
+            let thousand: Usd = std::iter::repeat_n(request, 1_000).sum();
+            assert_eq!((thousand.as_f64(), gib.as_f64()), (per_thousand, per_gib), "{kind:?} {tier:?}");
+        }
+    }
+
+    #[test]
+    fn what_thaw_uses_itself_has_its_published_price() {
+        const MILLION: u64 = 1_000_000;
+        for (used, usd) in [
+            (Overhead { state_transitions: 1_000, ..Overhead::default() }, 0.025),
+            (Overhead { lambda_requests: MILLION, ..Overhead::default() }, 0.20),
+            (Overhead { lambda_mb_ms: MILLION * 1_024 * 1_000, ..Overhead::default() }, 13.3334),
+            (Overhead { ledger_writes: MILLION, ..Overhead::default() }, 0.625),
+            (Overhead { ledger_reads: MILLION, ..Overhead::default() }, 0.125),
+            (Overhead { queue_requests: MILLION, ..Overhead::default() }, 0.40),
+            (Overhead { s3_gets: 1_000, ..Overhead::default() }, 0.0004),
+            (Overhead { s3_puts: 1_000, ..Overhead::default() }, 0.005),
+            (Overhead { api_calls: MILLION, bus_events: MILLION, ..Overhead::default() }, 2.0),
+        ] {
+            assert_eq!(BOOK.overhead(used), Usd::from_f64(usd).unwrap(), "{used:?}");
+        }
+    }
+
+    #[test]
+    fn a_thousand_paths_cost_five_dollars() {
+        assert_eq!(BOOK.invalidation(1_000), Usd::from_f64(5.0).unwrap());
+    }
+
+    #[test]
+    fn a_thousand_objects_use_what_the_cost_bench_counted() {
+        let expected = Overhead {
+            state_transitions: 24,
+            lambda_requests: 345,
+            lambda_mb_ms: 82_460_000,
+            ledger_writes: 7_014,
+            ledger_reads: 13_006,
+            queue_requests: 4_502,
+            s3_gets: 1_024,
+            s3_puts: 5,
+            api_calls: 1,
+            bus_events: 2,
+        };
+        assert_eq!(Overhead::expected(1_000), expected);
+    }
+
+    #[test]
+    fn a_price_is_the_sum_of_its_lines() {
+        let line = |usd| Line { what: String::new(), amount: String::new(), usd: Usd::from_f64(usd).unwrap() };
+        let cost = Cost::of(vec![line(0.5), line(2.25)], BOOK);
+        assert_eq!(serde_json::to_value(&cost).unwrap()["total_usd"], 2.75);
+        assert_eq!(serde_json::from_value::<Cost>(serde_json::to_value(&cost).unwrap()).unwrap(), cost);
+    }
+
+    #[test]
     fn amounts_read_well() {
         for (usd, text) in [(0.0, "0.00"), (41.2, "41.20"), (0.005, "0.005000"), (0.000_000_625, "0.000000625")] {
             assert_eq!(Usd::from_f64(usd).unwrap().to_string(), text);

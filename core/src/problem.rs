@@ -46,7 +46,8 @@ impl Problem {
 
     /// 400: a field is wrong.
     pub fn field(field: impl Into<String>, value: &Value, why: impl std::fmt::Display) -> Self {
-        let field = field.into();
+        // A field that thaw does not know has whatever name the caller gave it.
+        let field = cut(field.into());
         let value = shorten(value);
         let detail = format!("{field}: {why} It was {value}.");
         Self {
@@ -142,9 +143,57 @@ fn shorten(value: &Value) -> Value {
         Value::Null | Value::Bool(_) | Value::Number(_) => return value.clone(),
         Value::Array(_) | Value::Object(_) => value.to_string(),
     };
-    if text.chars().count() <= 80 {
-        return value.clone();
+    if text.chars().count() <= SHOWN { value.clone() } else { Value::from(cut(text)) }
+}
+
+/// Characters of a text of somebody else's that go into an answer or a log.
+const SHOWN: usize = 80;
+
+/// A text as it goes into an answer or a log.
+pub(crate) fn cut(text: String) -> String {
+    match text.char_indices().nth(SHOWN) {
+        None => text,
+        Some((end, _)) => format!("{}… ({} bytes)", &text[..end], text.len()),
     }
-    let head: String = text.chars().take(80).collect();
-    Value::from(format!("{head}… ({} bytes)", text.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Usd;
+
+    #[test]
+    fn a_problem_names_what_is_wrong_and_shows_what_it_was() {
+        let usd = |usd| Usd::from_f64(usd).unwrap();
+        for (problem, status, field, value) in [
+            (Problem::not_json("why"), 400, Some("body"), None),
+            (Problem::too_large(2, 1), 413, Some("body"), None),
+            (Problem::field("days", &7.into(), "why"), 400, Some("days"), Some(Value::from(7))),
+            (Problem::missing("keys", "why"), 400, Some("keys"), None),
+            (Problem::not_yet("prefix", "why"), 400, Some("prefix"), None),
+            (Problem::foreign_bucket("theirs", &["ours".to_owned()]), 403, Some("bucket"), Some("theirs".into())),
+            (Problem::key_reused("k"), 422, Some("Idempotency-Key"), Some("k".into())),
+            (Problem::over_price(usd(2.0), usd(1.5)), 422, Some("max_cost_usd"), Some(Value::from(1.5))),
+            (Problem::no_such_restore("r"), 404, Some("id"), None),
+            (Problem::no_such_route("GET /"), 404, None, None),
+            (Problem::already_ended("r", "failed"), 409, None, None),
+            (Problem::internal("why"), 500, None, None),
+            (Problem::busy("why"), 503, None, None),
+        ] {
+            let said = (problem.status, problem.field.as_deref(), problem.value.clone());
+            assert_eq!(said, (status, field, value), "{problem:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_too_long_to_show_is_cut() {
+        let shown = |value: Value| Problem::field("f", &value, "why").value.unwrap();
+        let fits = Value::from("ü".repeat(80));
+        assert_eq!(shown(fits.clone()), fits);
+        assert_eq!(shown("ü".repeat(81).into()), format!("{}… (162 bytes)", "ü".repeat(80)));
+        assert_eq!(
+            shown(Value::from(vec![1; 100])).as_str().unwrap().chars().count(),
+            80 + "… (201 bytes)".chars().count()
+        );
+    }
 }

@@ -122,16 +122,13 @@ impl Default for Publish {
 impl Request {
     /// Reads a body's bytes. Fails with what a caller must mend.
     pub fn read(body: &[u8]) -> Result<Self, Problem> {
-        if body.len() > MAX_BODY_BYTES {
-            return Err(Problem::too_large(body.len(), MAX_BODY_BYTES));
-        }
-        Self::parse(&serde_json::from_slice(body).map_err(Problem::not_json)?)
+        Self::parse(&read_json(body)?)
     }
 
     /// Reads a body that is JSON already.
     pub fn parse(body: &Value) -> Result<Self, Problem> {
         let Value::Object(body) = body else {
-            return Err(Problem::field("body", body, "must be a JSON object."));
+            return Err(not_an_object(body));
         };
         refuse_unknown(body, "", &KNOWN_FIELDS)?;
         for (field, instead) in
@@ -185,7 +182,26 @@ pub(crate) const KNOWN_FIELDS: [&str; 11] = [
     "join_only",
 ];
 
-fn refuse_unknown(object: &Map<String, Value>, path: &str, known: &[&str]) -> Result<(), Problem> {
+fn read_json(body: &[u8]) -> Result<Value, Problem> {
+    if body.len() > MAX_BODY_BYTES {
+        return Err(Problem::too_large(body.len(), MAX_BODY_BYTES));
+    }
+    serde_json::from_slice(body).map_err(Problem::not_json)
+}
+
+/// Reads a body's bytes as far as that they are a JSON object.
+pub(crate) fn read_object(body: &[u8]) -> Result<Map<String, Value>, Problem> {
+    match read_json(body)? {
+        Value::Object(body) => Ok(body),
+        other => Err(not_an_object(&other)),
+    }
+}
+
+fn not_an_object(body: &Value) -> Problem {
+    Problem::field("body", body, "must be a JSON object.")
+}
+
+pub(crate) fn refuse_unknown(object: &Map<String, Value>, path: &str, known: &[&str]) -> Result<(), Problem> {
     match object.iter().find(|(name, _)| !known.contains(&name.as_str())) {
         None => Ok(()),
         Some((name, value)) => {
@@ -195,21 +211,33 @@ fn refuse_unknown(object: &Map<String, Value>, path: &str, known: &[&str]) -> Re
     }
 }
 
-fn bucket(body: &Map<String, Value>) -> Result<String, Problem> {
+pub(crate) fn bucket(body: &Map<String, Value>) -> Result<String, Problem> {
     match body.get("bucket") {
         None => Err(Problem::missing("bucket", "Name the bucket the objects are in.")),
         Some(Value::String(name)) if is_bucket_name(name) => Ok(name.clone()),
         Some(other) => Err(Problem::field(
             "bucket",
             other,
-            "must be a bucket name: 3 to 63 lower-case letters, digits, dots and hyphens.",
+            "must be a bucket name: 3 to 63 lower-case letters, digits, dots and hyphens, a letter or digit at both ends, no two dots together, and no IP address.",
         )),
     }
 }
 
+/// S3's rules that concern the form of a name (User Guide, "General purpose bucket naming rules"). Prefixes and suffixes
+/// that S3 keeps for itself are its own business.
 fn is_bucket_name(name: &str) -> bool {
-    let good = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'.' || byte == b'-';
-    (3..=63).contains(&name.len()) && name.bytes().all(good)
+    let plain = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let [first, .., last] = name.as_bytes() else { return false };
+    (3..=63).contains(&name.len())
+        && name.bytes().all(|byte| plain(&byte) || byte == b'.' || byte == b'-')
+        && plain(first)
+        && plain(last)
+        && !name.contains("..")
+        && !looks_like_an_ip_address(name)
+}
+
+fn looks_like_an_ip_address(name: &str) -> bool {
+    name.split('.').count() == 4 && name.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
 }
 
 fn keys(body: &Map<String, Value>) -> Result<Vec<Asked>, Problem> {
@@ -399,7 +427,9 @@ mod tests {
     #[test]
     fn every_wrong_field_is_named() {
         refused(json!({"colour": "red"}), "colour");
-        refused(json!({"bucket": "UPPER"}), "bucket");
+        for bucket in ["UPPER", "ab", "-ab", "ab.", "a..b", "192.168.5.4", "0.0.0.00", &"b".repeat(64)] {
+            refused(json!({"bucket": bucket}), "bucket");
+        }
         refused(json!({"keys": []}), "keys");
         refused(json!({"keys": vec!["k"; 1_001]}), "keys");
         refused(json!({"keys": "a"}), "keys");
@@ -424,6 +454,45 @@ mod tests {
         refused(json!({"join_only": 1}), "join_only");
         refused(json!({"prefix": "2019/"}), "prefix");
         refused(json!({"manifest": "s3://a/b"}), "manifest");
+    }
+
+    #[test]
+    fn limits_are_the_last_that_pass() {
+        let passes = |more: Value| Request::parse(&body(more)).unwrap();
+        passes(json!({"bucket": "a.b-9"}));
+        refused(json!({"bucket": "ab"}), "bucket");
+        passes(json!({"bucket": "b".repeat(63)}));
+        refused(json!({"bucket": "b".repeat(64)}), "bucket");
+        passes(json!({"keys": (0..1_000).map(|n| n.to_string()).collect::<Vec<_>>()}));
+        passes(json!({"keys": ["k".repeat(1_024)]}));
+        passes(json!({"keys": [{"key": "a", "version_id": "v".repeat(900)}]}));
+        refused(json!({"keys": [{"key": "a", "version_id": "v".repeat(901)}]}), "keys[0].version_id");
+        assert_eq!(passes(json!({"days": 36_500})).copy_days(), 36_500);
+        refused(json!({"days": 36_501}), "days");
+        assert_eq!(passes(json!({"notify": vec!["w".repeat(256); 10]})).notify.len(), 10);
+        refused(json!({"notify": vec!["w"; 11]}), "notify");
+        refused(json!({"notify": ["w".repeat(257)]}), "notify[0]");
+        assert_eq!(passes(json!({"max_cost_usd": 0})).max_cost_usd, Usd::from_f64(0.0));
+        assert_eq!(Request::read(&vec![b' '; 2_097_152]).unwrap_err().status, 400);
+        assert_eq!(Request::read(&vec![b' '; 2_097_153]).unwrap_err().status, 413);
+    }
+
+    #[test]
+    fn only_never_publishes_nothing() {
+        let never = [PublishWhen::Each, PublishWhen::Together, PublishWhen::Never]
+            .map(|when| Publish { when, ..Publish::default() }.never());
+        assert_eq!(never, [false, false, true]);
+    }
+
+    #[test]
+    fn an_answer_is_short_whatever_the_caller_wrote() {
+        let long = "\"".repeat(100_000);
+        for more in
+            [json!({(long.as_str()): 1}), json!({"publish": {(long.as_str()): 1}}), json!({"tier": long.as_str()})]
+        {
+            let answer = serde_json::to_string(&Request::parse(&body(more)).unwrap_err()).unwrap();
+            assert!(answer.len() < 2_000, "{} bytes", answer.len());
+        }
     }
 
     #[test]

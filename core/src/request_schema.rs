@@ -44,7 +44,7 @@ impl Request {
         let mut request = object(
             json!({
                 "bucket": {
-                    "type": "string", "minLength": 3, "maxLength": 63, "pattern": "^[a-z0-9.-]+$",
+                    "type": "string", "minLength": 3, "maxLength": 63, "pattern": "^[a-z0-9][a-z0-9.-]*[a-z0-9]$",
                     "description": "The bucket the objects are in: one of the stack's archive buckets.",
                 },
                 "keys": {

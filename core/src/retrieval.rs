@@ -107,6 +107,40 @@ mod tests {
     }
 
     #[test]
+    fn the_windows_are_those_of_the_user_guide() {
+        let (minutes, hours) = (|n: u64| n * 60, |n: u64| n * 3_600);
+        for (kind, tier, window) in [
+            (ArchiveKind::Flexible, Tier::Expedited, Some((minutes(1), minutes(5)))),
+            (ArchiveKind::Flexible, Tier::Standard, Some((hours(3), hours(5)))),
+            (ArchiveKind::Flexible, Tier::Bulk, Some((hours(5), hours(12)))),
+            (ArchiveKind::Deep, Tier::Expedited, None),
+            (ArchiveKind::Deep, Tier::Standard, Some((hours(6), hours(12)))),
+            (ArchiveKind::Deep, Tier::Bulk, Some((hours(24), hours(48)))),
+        ] {
+            let seconds = |window: Window| (window.earliest.as_secs(), window.typical.as_secs());
+            assert_eq!(kind.window(tier).map(seconds), window, "{kind:?} {tier:?}");
+        }
+        for tier in Tier::ALL {
+            assert_eq!(ArchiveKind::ItArchive.window(tier), ArchiveKind::Flexible.window(tier));
+            assert_eq!(ArchiveKind::ItDeep.window(tier), ArchiveKind::Deep.window(tier));
+        }
+    }
+
+    #[test]
+    fn an_object_is_given_up_after_three_times_the_typical_time_and_a_day() {
+        let deadline = |tier| ArchiveKind::Flexible.window(tier).unwrap().deadline().as_secs();
+        assert_eq!(deadline(Tier::Expedited), 86_400 + 15 * 60);
+        assert_eq!(deadline(Tier::Standard), 86_400 + 15 * 3_600);
+    }
+
+    #[test]
+    fn a_restore_is_late_once_the_typical_time_is_over() {
+        let late = |seconds| look(ArchiveKind::Flexible, Tier::Standard, at(0), at(seconds));
+        assert!(matches!(late(5 * HOUR), Look::Due { late: false, .. }));
+        assert!(matches!(late(5 * HOUR + 1), Look::Due { late: true, .. }));
+    }
+
+    #[test]
     fn a_clock_that_runs_behind_does_not_underflow() {
         assert_eq!(look(ArchiveKind::Deep, Tier::Bulk, at(100), at(0)), Look::NotYet { seconds: 24 * HOUR });
     }

@@ -3,9 +3,10 @@
 use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
-use serde_json::Value;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 use crate::ObjectId;
+use crate::request::{MAX_KEY_BYTES, MAX_VERSION_BYTES};
 
 /// What S3 says happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,28 +32,66 @@ pub struct S3Event {
     pub expires: Option<Timestamp>,
 }
 
-/// A message that is not an event of S3 that thaw knows.
+/// A message that is not an event of S3 that thaw knows, and why. Reading it again will not help.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not an S3 restore event: {0}")]
 pub struct UnreadableEvent(String);
 
+/// Characters of a reason: a person reads it, and what it quotes may be a megabyte long.
+const REASON: usize = 200;
+
+impl UnreadableEvent {
+    fn because(why: impl std::fmt::Display) -> Self {
+        let why = why.to_string();
+        match why.char_indices().nth(REASON) {
+            None => Self(why),
+            Some((end, _)) => Self(format!("{}…", &why[..end])),
+        }
+    }
+}
+
 /// Reads a message: an EventBridge event (its key is raw) or an S3 notification (its keys are form-encoded).
 ///
-/// Unknown fields are ignored. A notification's test message holds no events.
+/// Unknown fields are ignored, and never kept: a message may be a megabyte long, and what is kept of it is short. A
+/// notification's test message holds no events.
 pub fn read_s3_events(message: &str) -> Result<Vec<S3Event>, UnreadableEvent> {
-    let value: Value = serde_json::from_str(message).map_err(|error| UnreadableEvent(error.to_string()))?;
-    if value.get("detail-type").is_some() {
-        let event: Bridge = serde_json::from_value(value).map_err(|error| UnreadableEvent(error.to_string()))?;
-        return Ok(vec![event.read()?]);
+    // A list could be read as a struct, field by field.
+    if !message.trim_start().starts_with('{') {
+        return Err(UnreadableEvent::because("it is no JSON object"));
     }
-    if value.get("Records").is_some() {
-        let event: Notification = serde_json::from_value(value).map_err(|error| UnreadableEvent(error.to_string()))?;
-        return event.records.into_iter().map(Record::read).collect();
+    let shape: Shape = parse(message)?;
+    if shape.detail_type.is_some() {
+        return Ok(vec![parse::<Bridge>(message)?.read()?]);
     }
-    if value.get("Event").and_then(Value::as_str) == Some("s3:TestEvent") {
+    if shape.records.is_some() {
+        return parse::<Notification>(message)?.records.into_iter().map(Record::read).collect();
+    }
+    if shape.event.is_some() && parse::<Test>(message)?.event == "s3:TestEvent" {
         return Ok(Vec::new());
     }
-    Err(UnreadableEvent("neither an EventBridge event nor an S3 notification".to_owned()))
+    Err(UnreadableEvent::because("it is neither an EventBridge event nor an S3 notification"))
+}
+
+fn parse<T: DeserializeOwned>(message: &str) -> Result<T, UnreadableEvent> {
+    serde_json::from_str(message).map_err(UnreadableEvent::because)
+}
+
+/// What tells the kinds of messages apart.
+#[derive(Deserialize)]
+struct Shape {
+    #[serde(rename = "detail-type")]
+    detail_type: Option<IgnoredAny>,
+    #[serde(rename = "Records")]
+    records: Option<IgnoredAny>,
+    #[serde(rename = "Event")]
+    event: Option<IgnoredAny>,
+}
+
+/// What S3 sends when a notification is configured.
+#[derive(Deserialize)]
+struct Test {
+    #[serde(rename = "Event")]
+    event: String,
 }
 
 #[derive(Deserialize)]
@@ -87,13 +126,13 @@ struct BridgeObject {
 impl Bridge {
     fn read(self) -> Result<S3Event, UnreadableEvent> {
         if self.source != "aws.s3" {
-            return Err(UnreadableEvent(format!("its source is {:?}", self.source)));
+            return Err(UnreadableEvent::because(format!("its source is {:?}", self.source)));
         }
         let kind = match self.detail_type.as_str() {
             "Object Restore Initiated" => S3EventKind::Initiated,
             "Object Restore Completed" => S3EventKind::Completed,
             "Object Restore Expired" => S3EventKind::Expired,
-            other => return Err(UnreadableEvent(format!("its detail-type is {other:?}"))),
+            other => return Err(UnreadableEvent::because(format!("its detail-type is {other:?}"))),
         };
         let BridgeObject { key, version_id } = self.detail.object;
         let object = object(self.detail.bucket.name, key, version_id)?;
@@ -145,19 +184,19 @@ struct RestoreEventData {
 impl Record {
     fn read(self) -> Result<S3Event, UnreadableEvent> {
         if self.event_source != "aws:s3" {
-            return Err(UnreadableEvent(format!("its eventSource is {:?}", self.event_source)));
+            return Err(UnreadableEvent::because(format!("its eventSource is {:?}", self.event_source)));
         }
         let kind = match self.event_name.trim_start_matches("s3:") {
             "ObjectRestore:Post" => S3EventKind::Initiated,
             "ObjectRestore:Completed" => S3EventKind::Completed,
             "ObjectRestore:Delete" => S3EventKind::Expired,
-            other => return Err(UnreadableEvent(format!("its eventName is {other:?}"))),
+            other => return Err(UnreadableEvent::because(format!("its eventName is {other:?}"))),
         };
         let NotificationObject { key, version_id } = self.s3.object;
         let spaced = key.replace('+', " ");
         let key = percent_decode_str(&spaced)
             .decode_utf8()
-            .map_err(|_| UnreadableEvent("its key is not UTF-8".to_owned()))?
+            .map_err(|_| UnreadableEvent::because("its key is not UTF-8"))?
             .into_owned();
         let object = object(self.s3.bucket.name, key, version_id)?;
         let expires = self
@@ -169,16 +208,20 @@ impl Record {
 }
 
 fn object(bucket: String, key: String, version: Option<String>) -> Result<ObjectId, UnreadableEvent> {
-    if bucket.is_empty() || key.is_empty() || key.len() > 1_024 {
-        return Err(UnreadableEvent("its bucket or key is empty or too long".to_owned()));
+    let version = version.filter(|version| !version.is_empty());
+    if bucket.is_empty() || key.is_empty() {
+        return Err(UnreadableEvent::because("its bucket or key is empty"));
     }
-    Ok(ObjectId { bucket, key, version: version.filter(|version| !version.is_empty()) })
+    if key.len() > MAX_KEY_BYTES || version.as_ref().is_some_and(|version| version.len() > MAX_VERSION_BYTES) {
+        return Err(UnreadableEvent::because("its key or version is longer than any of S3's"));
+    }
+    Ok(ObjectId { bucket, key, version })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     fn bridge(detail_type: &str, key: &str) -> Value {
         json!({
@@ -234,23 +277,58 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_is_refused() {
-        let mut foreign = bridge("Object Restore Completed", "a");
-        foreign["source"] = json!("aws.ec2");
-        let mut keyless = bridge("Object Restore Completed", "a");
-        keyless["detail"]["object"] = json!({});
-        for message in [
-            "",
-            "{",
-            "[]",
-            "{}",
-            &foreign.to_string(),
-            &keyless.to_string(),
-            &bridge("Object Created", "a").to_string(),
-            &bridge("Object Restore Completed", &"k".repeat(1_025)).to_string(),
-            &notification("ObjectRestore:Completed", "%ff").to_string(),
-        ] {
-            assert!(read_s3_events(message).is_err(), "{message}");
+    fn what_can_never_be_read_is_refused_with_the_reason() {
+        #[track_caller]
+        fn refused(message: &str, why: &str) {
+            let says = read_s3_events(message).unwrap_err().to_string();
+            assert!(says.contains(why) && says.starts_with("not an S3 restore event: "), "{says}");
         }
+        let good = bridge("Object Restore Completed", "a");
+        let with = |pointer: &str, value: Value| {
+            let mut event = good.clone();
+            *event.pointer_mut(pointer).unwrap() = value;
+            event.to_string()
+        };
+        refused("", "no JSON object");
+        refused("no event at all", "no JSON object");
+        refused("[]", "no JSON object");
+        refused(r#"["x", {}, {}]"#, "no JSON object");
+        refused("{", "EOF");
+        let text = good.to_string();
+        refused(&text[..text.len() / 2], "EOF");
+        refused(&format!("{text}{text}"), "trailing characters");
+        refused("{}", "neither an EventBridge event nor an S3 notification");
+        refused(r#"{"Type": "Notification", "Message": "{}", "TopicArn": "t"}"#, "neither");
+        refused(r#"{"Service": "Amazon S3", "Event": "s3:Other"}"#, "neither");
+        refused(r#"{"Event": {}}"#, "expected a string");
+        refused(&with("/source", json!("aws.ec2")), r#"its source is "aws.ec2""#);
+        refused(&with("/detail-type", json!("Object Created")), r#"its detail-type is "Object Created""#);
+        refused(&with("/detail-type", json!(1)), "expected a string");
+        refused(&with("/time", json!("yesterday")), "as year");
+        refused(&with("/detail/object", json!({})), "missing field `key`");
+        refused(&with("/detail/object/key", json!("")), "empty");
+        refused(&with("/detail/bucket/name", json!("")), "empty");
+        refused(&with("/detail/object/key", json!("k".repeat(1_025))), "longer than any of S3's");
+        refused(&with("/detail/object/version-id", json!("v".repeat(901))), "longer than any of S3's");
+        refused(&notification("ObjectCreated:Put", "a").to_string(), r#"its eventName is "ObjectCreated:Put""#);
+        refused(&notification("ObjectRestore:Completed", "%ff").to_string(), "its key is not UTF-8");
+        refused(r#"{"Records": [{"eventSource": "aws:sqs", "body": "x"}]}"#, "missing field");
+    }
+
+    #[test]
+    fn a_reason_is_short_however_much_it_could_quote() {
+        let mut event = bridge("Object Restore Completed", "a");
+        event["source"] = json!("ü".repeat(500_000));
+        let says = read_s3_events(&event.to_string()).unwrap_err().to_string();
+        assert_eq!(says.chars().count(), "not an S3 restore event: ".len() + REASON + 1);
+        assert!(says.starts_with("not an S3 restore event: its source is \"üü") && says.ends_with('…'), "{says}");
+    }
+
+    #[test]
+    fn what_thaw_does_not_read_may_be_as_large_and_deep_as_a_message_gets() {
+        let deep = "[".repeat(400_000) + &"]".repeat(400_000);
+        let event = bridge("Object Restore Completed", "a").to_string();
+        let event = format!("{{\"more\": {deep}, {}", &event[1..]);
+        assert_eq!(read_s3_events(&event).unwrap()[0].object.key, "a");
     }
 }

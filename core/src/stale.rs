@@ -79,4 +79,11 @@ mod tests {
         assert_eq!(staleness(&with(&[403, 404]), "a", at(0), at(1_000_000)), Staleness::Possible);
         assert_eq!(staleness(&with(&[500]), "a", at(0), at(1_000_000)), Staleness::Impossible);
     }
+
+    #[test]
+    fn what_a_function_made_of_an_error_can_be_stale_for_ever() {
+        let mut distribution = distribution();
+        distribution.behaviours[0].has_origin_function = true;
+        assert_eq!(staleness(&distribution, "a", at(0), at(1_000_000)), Staleness::Possible);
+    }
 }

@@ -252,7 +252,58 @@ mod tests {
         let counts = Counts { total: 2, planned: 1, restored: 1, ..Counts::default() };
         assert_eq!(counts.stage(Status::Running), Stage::Requesting);
         assert_eq!(Counts { total: 1, restored: 1, ..Counts::default() }.stage(Status::Running), Stage::Publishing);
+        let waiting = Counts { total: 2, restoring: 1, restored: 1, ..Counts::default() };
+        assert_eq!(waiting.stage(Status::Running), Stage::Waiting);
+        assert_eq!(Counts { total: 1, published: 1, ..Counts::default() }.stage(Status::Running), Stage::Reporting);
         assert_eq!(counts.stage(Status::Cancelled), Stage::Ended);
         assert_eq!(Counts::default().stage(Status::Running), Stage::Planning);
+    }
+
+    #[test]
+    fn every_object_is_counted_once_by_its_state() {
+        let restoring = State::Restoring { since: now(), tier: crate::Tier::Bulk, joined: false };
+        let restored = State::Restored { at: now(), expires: None, claim: None };
+        let published = State::Published { at: now(), expires: None, how: crate::How::NoPath };
+        let states = [State::Planned, State::Available, restoring, restored, published, State::Cancelled { at: now() }];
+        let rows: Vec<_> = states.into_iter().map(|state| row("a", state)).chain([missing("b")]).collect();
+        let once = Counts {
+            total: 7,
+            planned: 1,
+            available: 1,
+            restoring: 1,
+            restored: 1,
+            published: 1,
+            failed: 1,
+            cancelled: 1,
+        };
+        assert_eq!(Counts::of(&rows), once);
+        assert_eq!(
+            Counts::of(rows.iter().chain(&rows)),
+            Counts {
+                total: 14,
+                planned: 2,
+                available: 2,
+                restoring: 2,
+                restored: 2,
+                published: 2,
+                failed: 2,
+                cancelled: 2
+            }
+        );
+    }
+
+    #[test]
+    fn a_status_is_kept_under_its_word() {
+        for status in Status::ALL {
+            assert_eq!(serde_json::to_value(status).unwrap(), status.word());
+        }
+    }
+
+    #[test]
+    fn five_failures_are_all_said_and_one_object_is_one() {
+        let says = |count: usize| Outcome::of(&vec![missing("k"); count]).says;
+        assert_eq!(says(1), "Of 1 object: 1 failed. k: there is no object with this key.");
+        assert_eq!(says(5).matches("k: there is no object with this key.").count(), 5);
+        assert!(!says(5).contains("more") && says(6).ends_with("And 1 more."));
     }
 }

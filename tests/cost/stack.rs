@@ -7,7 +7,7 @@ use thaw_sim::Sim;
 use thaw_sim::cdn::{DistributionConfig, Origin};
 use thaw_sim::model::{PutRequest, RestoreEvent, StorageClass};
 use thaw_sim::ports::Aws;
-use thaw_steps::memory::{MemoryEvents, MemoryExecutions, MemoryFiles, MemoryLedger};
+use thaw_steps::memory::{MemoryDeadLetters, MemoryEvents, MemoryExecutions, MemoryFiles, MemoryLedger};
 use thaw_steps::{
     Settings, StepError, check_invalidations, check_restores, create_restore, http, invalidate, on_restore_completed,
     on_restore_initiated, plan, report, start_restores,
@@ -297,21 +297,22 @@ impl Stack {
         let (now, meter, settings) = (self.now(), &self.readers, &self.settings);
         let (aws, ledger) = (&Counted { port: &self.aws, meter }, &Counted { port: &self.ledger, meter });
         let (reader, tells) = (self.queues[index].reader, self.queues[index].tells);
+        let dead_letters = &MemoryDeadLetters::default();
         let done = match tells {
             RestoreEvent::Initiated => {
                 let executions = &Counted { port: &self.executions, meter };
                 let files = &Counted { port: &self.files, meter };
-                let run = on_restore_initiated::run(batch, ledger, files, executions, settings, now);
+                let run = on_restore_initiated::run(batch, ledger, files, executions, dead_letters, settings, now);
                 self.invoke(reader, meter, run).await
             }
             RestoreEvent::Completed => {
-                let run = on_restore_completed::run(batch, aws, aws, ledger, settings, now);
+                let run = on_restore_completed::run(batch, aws, aws, ledger, dead_letters, settings, now);
                 self.invoke(reader, meter, run).await
             }
             RestoreEvent::Expired => panic!("no queue is told of it"),
         };
         let failures = done.expect("a reader answers").batch_item_failures;
-        assert!(failures.is_empty(), "{failures:?}");
+        assert!(failures.is_empty() && dead_letters.letters().is_empty(), "{failures:?}");
     }
 }
 

@@ -6,4 +6,4 @@ mod names;
 mod permissions;
 mod stack;
 mod template;
-mod workflow;
+pub mod workflow;

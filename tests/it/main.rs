@@ -4,4 +4,5 @@ mod contracts;
 #[cfg(feature = "local-stack")]
 mod local_stack;
 mod openapi;
+mod properties;
 mod steps;

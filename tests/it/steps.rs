@@ -2,10 +2,14 @@
 //!
 //! The walk below does by hand what the state machine does; the local stack runs the state machine itself.
 
-mod world;
+pub mod world;
 
+mod adoption;
+mod events;
 mod faults;
 mod history;
 mod joining;
 mod kinds;
+mod planning;
+mod poison;
 mod publishing;

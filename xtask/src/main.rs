@@ -9,8 +9,10 @@ mod demo;
 mod dependencies;
 mod distribution;
 mod down;
+mod fuzz;
 mod http;
 mod ministack;
+mod mutants;
 mod package;
 mod picture;
 mod process;
@@ -22,6 +24,7 @@ mod teardown;
 mod test;
 mod up;
 mod workspace;
+mod worlds;
 
 use std::process::ExitCode;
 
@@ -40,6 +43,10 @@ enum Command {
     /// A few minutes on a stack of its own. Passes if in the end every object is published, none was restored or
     /// invalidated twice, and every role is denied what lies next to its work; the exit code is the truth.
     Attack(stack::Which),
+    /// Run thaw in simulated worlds: one, many, or with known bugs put back in
+    Worlds(worlds::Options),
+    /// Run world after world, for hours
+    Soak(worlds::Soak),
     /// Boot the local stack and deploy thaw into it
     Up(up::Options),
     /// End the local stack
@@ -48,8 +55,12 @@ enum Command {
     Package,
     /// Draw what the demo printed: cargo xtask demo | cargo xtask picture > docs/demo.svg
     Picture,
+    /// Break the code in a thousand small ways, and count what no test notices: an hour on two cores
+    Mutants(mutants::Options),
     /// Measure how fast a function starts, and what a restore costs of thaw itself
     Bench(bench::Options),
+    /// Feed everything that others write with inputs that nobody thought of
+    Fuzz(fuzz::Options),
 }
 
 fn main() -> ExitCode {
@@ -57,11 +68,15 @@ fn main() -> ExitCode {
         Command::Demo(options) => demo::run(&options),
         Command::Test(options) => test::run(&options),
         Command::Attack(which) => attack::run(&which),
+        Command::Worlds(options) => worlds::run(&options),
+        Command::Soak(options) => worlds::soak(&options),
         Command::Up(options) => up::run(&options),
         Command::Down(which) => down::run(&which),
         Command::Package => package::run(),
         Command::Picture => picture::run(),
+        Command::Mutants(options) => mutants::run(&options),
         Command::Bench(options) => bench::run(&options),
+        Command::Fuzz(options) => fuzz::run(&options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

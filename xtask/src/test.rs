@@ -11,6 +11,7 @@ use crate::python::python_env;
 use crate::stack::{S3, Which};
 use crate::up;
 use crate::workspace::{cargo, on_path, root, run as run_command};
+use crate::worlds;
 
 /// What `test` can be told.
 #[derive(Args, Clone, Debug)]
@@ -35,8 +36,10 @@ pub enum Check {
     Template,
     /// Sources and licenses of what we depend on
     Dependencies,
-    /// Unit, contract and simulation tests
+    /// Unit and contract tests, and whole restores in process
     Tests,
+    /// Ten thousand simulated worlds
+    Worlds,
     /// The examples in the documentation
     Examples,
     /// The tests on the local stack
@@ -79,6 +82,7 @@ impl Check {
             Self::Template => template(),
             Self::Dependencies => dependencies::check(),
             Self::Tests => tests(),
+            Self::Worlds => worlds::test(),
             Self::Examples => run_command(&mut cargo(&["test", "--workspace", "--doc", "--locked"])),
             Self::LocalStack => local_stack(&options.local_stack),
         }

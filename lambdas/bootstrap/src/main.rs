@@ -12,8 +12,8 @@ use std::process::ExitCode;
 use lambda_runtime::Error;
 use thaw_aws::Clients;
 use thaw_steps::{
-    Settings, Step, cancel_restore, check_invalidations, check_restores, create_plan, create_restore, get_restores,
-    invalidate, on_restore_completed, on_restore_initiated, plan, report, report_failure, start_restores,
+    Settings, Step, adopt, cancel_restore, check_invalidations, check_restores, create_plan, create_restore,
+    get_restores, invalidate, on_restore_completed, on_restore_initiated, plan, report, report_failure, start_restores,
 };
 
 use crate::clock::Clock;
@@ -93,14 +93,27 @@ async fn run() -> Result<(), Error> {
             let (ledger, files, executions) = (&ledger()?, &files()?, &executions()?);
             serve_door(async |request| cancel_restore::run(request, ledger, files, executions, now()).await).await
         }
+        Step::Adopt => {
+            let (archive, ledger, files, executions) = (&clients.archive(), &ledger()?, &files()?, &executions()?);
+            let run =
+                async |request: &_| adopt::run(request, archive, ledger, files, executions, settings, now()).await;
+            serve_door(run).await
+        }
         Step::OnRestoreCompleted => {
             let (cdn, archive, ledger) = (&clients.cdn(), &clients.archive(), &ledger()?);
-            serve(async |batch| on_restore_completed::run(batch, cdn, archive, ledger, settings, now()).await).await
+            let dead_letters = &clients.dead_letters(need("RESTORE_COMPLETED_DEAD_LETTERS")?);
+            let run = async |batch| {
+                on_restore_completed::run(batch, cdn, archive, ledger, dead_letters, settings, now()).await
+            };
+            serve(run).await
         }
         Step::OnRestoreInitiated => {
             let (ledger, files, executions) = (&ledger()?, &files()?, &executions()?);
-            serve(async |batch| on_restore_initiated::run(batch, ledger, files, executions, settings, now()).await)
-                .await
+            let dead_letters = &clients.dead_letters(need("RESTORE_INITIATED_DEAD_LETTERS")?);
+            let run = async |batch| {
+                on_restore_initiated::run(batch, ledger, files, executions, dead_letters, settings, now()).await
+            };
+            serve(run).await
         }
     }
 }

@@ -139,27 +139,26 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_s3_was_not_asked_for_will_not_be() {
-        let says = says(&[("a", State::Planned), ("b", State::Planned), ("c", State::Available)]).await;
-        assert!(
-            says.contains("2 objects had not been asked of S3 yet") && says.contains("nothing more to pay"),
-            "{says}"
-        );
-    }
-
-    #[tokio::test]
-    async fn what_s3_has_begun_cannot_be_stopped_and_is_paid() {
-        let says = says(&[("a", restoring()), ("b", restored(None)), ("c", State::Planned)]).await;
-        assert!(
-            says.contains("S3 has begun to restore 2 objects and has no way to cancel that: it is paid for"),
-            "{says}"
-        );
-    }
-
-    #[tokio::test]
-    async fn an_invalidation_that_is_under_way_is_mentioned() {
-        let says = says(&[("a", restored(Some("batch")))]).await;
-        assert!(says.contains("The invalidation for 1 object may take effect still"), "{says}");
+    async fn what_was_stopped_and_what_cannot_be_is_said_and_nothing_else() {
+        const STOPPED: &str = "Cancelled: thaw has stopped waiting and publishes nothing more.";
+        let by_batch =
+            || State::Published { at: now(), expires: None, how: How::Invalidated { batch: "b".to_owned().into() } };
+        for (objects, says_more) in [
+            (
+                vec![("a", State::Planned), ("b", State::Planned), ("c", State::Available)],
+                " 2 objects had not been asked of S3 yet, and will not be. S3 is restoring nothing for it, so there is nothing more to pay.",
+            ),
+            (
+                vec![("a", restoring()), ("b", restored(None)), ("c", by_batch())],
+                " S3 has begun to restore 2 objects and has no way to cancel that: it is paid for, and the copies will be there until they expire.",
+            ),
+            (
+                vec![("a", restored(Some("b"))), ("c", State::Planned)],
+                " 1 object had not been asked of S3 yet, and will not be. S3 has begun to restore 1 object and has no way to cancel that: it is paid for, and the copies will be there until they expire. The invalidation for 1 object may take effect still.",
+            ),
+        ] {
+            assert_eq!(says(&objects).await, format!("{STOPPED}{says_more}"));
+        }
     }
 
     #[tokio::test]

@@ -9,8 +9,8 @@ use tracing::info;
 
 use crate::ledger::{self, batch_key};
 use crate::looking::seconds_until_next_look;
-use crate::ports::{Ledger, Put, ReadInvalidations, WorkFiles};
-use crate::publishing::settle_batch;
+use crate::ports::{Ledger, ReadInvalidations, WorkFiles};
+use crate::publishing::{confirmed, settle_batch};
 use crate::{StepError, plan};
 
 /// CloudFront's own waiter asks every 20 seconds.
@@ -49,7 +49,7 @@ pub async fn run(
     let claims: BTreeSet<&BatchId> = rows.iter().filter_map(|row| row.state.claim()).collect();
     let keys: Vec<_> = claims.into_iter().map(batch_key).collect();
     for batch in ledger.get_many::<Batch>(&keys).await? {
-        let batch = ask(batch, cdn, ledger).await?;
+        let batch = confirmed(batch, cdn, ledger).await?;
         if !batch.is_completed() {
             continue;
         }
@@ -86,18 +86,28 @@ fn wait_seconds(rows: &[Row], now: Timestamp) -> u64 {
     if soon { ASK_AGAIN } else { seconds_until_next_look(&fetching, now) }
 }
 
-async fn ask(mut batch: Batch, cdn: &impl ReadInvalidations, ledger: &impl Ledger) -> Result<Batch, StepError> {
-    for index in 0..batch.calls.as_ref().map_or(0, Vec::len) {
-        let Some(call) = batch.calls.as_ref().and_then(|calls| calls.get(index)) else { break };
-        let Some(invalidation) = call.invalidation.clone().filter(|_| !call.completed) else { continue };
-        if !cdn.completed(&call.distribution, &invalidation).await? {
-            continue;
-        }
-        let next = batch.with_call(index, |call| call.completed = true);
-        batch = match ledger.replace(&next).await? {
-            Put::Done => next,
-            Put::Lost(other) => other,
-        };
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::door::{now, restored, restoring, row};
+    use thaw_core::RestoreId;
+
+    fn of(state: State) -> Row {
+        row(&RestoreId::try_from("r".to_owned()).unwrap(), "a", state)
     }
-    Ok(batch)
+
+    #[test]
+    fn a_note_waits_for_the_next_look_and_an_object_does_not() {
+        let claimed = || of(restored(Some("b")));
+        let hours = |hours: u64| hours * 3_600;
+        for (rows, seconds) in [
+            (vec![claimed()], ASK_AGAIN),
+            (vec![of(restored(None))], ASK_AGAIN),
+            (vec![claimed(), of(restoring())], hours(3)),
+            (vec![claimed(), of(restored(None)), of(restoring())], ASK_AGAIN),
+            (vec![of(State::Cancelled { at: now() })], 0),
+        ] {
+            assert_eq!(wait_seconds(&rows, now()), seconds, "{rows:?}");
+        }
+    }
 }

@@ -127,3 +127,50 @@ async fn say_late(
     ledger::change(ledger, record.clone(), |record| record.late = true).await?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::door::{Stack, now, restored, restoring, row};
+    use std::time::Duration;
+    use thaw_core::{Candidate, RestoreId, batches};
+
+    fn of(state: State) -> Row {
+        row(&RestoreId::try_from("r".to_owned()).unwrap(), "a", state)
+    }
+
+    #[test]
+    fn what_s3_fetches_is_late_after_its_typical_time() {
+        let at = |seconds: u64| now() + Duration::from_secs(5 * 3_600 + seconds);
+        let rows = [of(restored(None)), of(restoring())];
+        assert!(!is_late(&rows, at(0)) && is_late(&rows, at(1)));
+        assert!(!is_late(&rows[..1], at(1)));
+        assert!(!is_late(&[Row { kind: None, ..of(restoring()) }], at(1)), "nobody knows what is typical");
+    }
+
+    #[tokio::test]
+    async fn a_batch_is_with_cloudfront_once_each_call_was_answered() {
+        let candidate = Candidate {
+            object: of(State::Planned).object,
+            restores: vec![of(State::Planned).restore],
+            paths: ["E1", "E2"].map(|id| (id.to_owned(), ["/a".to_owned()].into())).into(),
+        };
+        let made = batches(vec![candidate.clone()], now()).remove(0);
+        let sealed = made.sealed(&[candidate.object].into());
+        let one = sealed.with_call(0, |call| call.invalidation = Some("I1".to_owned()));
+        let both = one.with_call(1, |call| call.refused = Some("no".to_owned()));
+        let row = of(restored(Some(made.id.as_str())));
+        for (batch, with_cloudfront) in
+            [(None, false), (Some(made), false), (Some(sealed), false), (Some(one), false), (Some(both), true)]
+        {
+            let stack = Stack::default();
+            if let Some(batch) = &batch {
+                stack.insert(batch).await;
+            }
+            assert_eq!(are_with_cloudfront(&[&row], &stack.ledger).await.unwrap(), with_cloudfront, "{batch:?}");
+            // Another object that no batch has.
+            assert!(!are_with_cloudfront(&[&row, &of(restored(None))], &stack.ledger).await.unwrap());
+        }
+        assert!(are_with_cloudfront(&[], &Stack::default().ledger).await.unwrap());
+    }
+}

@@ -145,6 +145,10 @@ mod tests {
         assert_eq!((&plan["over_max_cost"], &plan["max_cost_usd"]), (&json!(true), &json!(0.000_001)));
         let plan = body(&post(&json!({"bucket": "archive", "keys": ["a"], "max_cost_usd": 1_000})).await);
         assert_eq!(plan["over_max_cost"], false);
+        // What costs as much as it may is not over.
+        let limit = &plan["cost"]["total_usd"];
+        let plan = body(&post(&json!({"bucket": "archive", "keys": ["a"], "max_cost_usd": limit})).await);
+        assert_eq!(plan["over_max_cost"], false);
     }
 
     #[tokio::test]

@@ -1,4 +1,4 @@
-//! `POST /v1/restores`: validates, writes the restore down, starts its execution. Prices and S3 are the plan's business.
+//! `POST /v1/restores`: validates, starts an execution, writes the restore down. Prices and S3 are the plan's business.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -39,26 +39,26 @@ async fn accept(
     now: Timestamp,
 ) -> Result<Response, StepError> {
     let asked = read_request(request, settings)?;
-    let begun = match idempotency_key(request)? {
+    let (id, requested_at, new) = match idempotency_key(request)? {
         Some(key) => {
             let claim = claim(key, &asked, ledger, now).await?;
-            write_and_start(&claim.id, &asked, claim.requested_at, ledger, files, executions).await?
+            let new = start(&claim.id, &asked, claim.requested_at, ledger, files, executions).await?;
+            (claim.id, claim.requested_at, new)
         }
         None => {
             let id = RestoreId::new(now, &asked, &request.request_context.request_id);
-            match write_and_start(&id, &asked, now, ledger, files, executions).await {
-                Ok(begun) => begun,
-                Err(error) => return Err(abandon(&id, error, ledger, now).await),
+            match start(&id, &asked, now, ledger, files, executions).await {
+                Ok(new) => (id, now, new),
+                Err(error) => return Err(abandon(&id, &asked, error, ledger, now).await),
             }
         }
     };
-    let Begun { record, new } = begun;
     if new {
-        info!(restore = %record.id, objects = record.asked, "accepted restore {}", record.id);
+        info!(restore = %id, objects = asked.keys.len(), "accepted restore {id}");
     }
     // Only what never changes goes into this body. So equal requests get equal answers, byte for byte, however many
     // come at once and whatever has happened since; where the restore stands now is what the Location says.
-    let body = RestoreView::accepted(&record.id, &asked, record.requested_at);
+    let body = RestoreView::accepted(&id, &asked, requested_at);
     Ok(Response::json(if new { 202 } else { 200 }, &body)
         .with("location", &body.links.this)
         .with("retry-after", RETRY_RUNNING_SECONDS))
@@ -95,46 +95,29 @@ async fn claim(key: &str, asked: &Request, ledger: &impl Ledger, now: Timestamp)
     }
 }
 
-/// Writes a restore down and starts its execution, as often as it is called: what exists is left alone, what is missing
-/// is made, and what has been planned or has ended is not started again.
-pub(crate) async fn begin(
-    id: RestoreId,
-    asked: &Request,
-    requested_at: Timestamp,
-    ledger: &impl Ledger,
-    files: &impl WorkFiles,
-    executions: &impl StartExecutions,
-) -> Result<RestoreRecord, StepError> {
-    Ok(write_and_start(&id, asked, requested_at, ledger, files, executions).await?.record)
-}
-
-/// A restore that was begun.
-struct Begun {
-    record: RestoreRecord,
-    /// Whether it was written down just now.
-    new: bool,
-}
-
-async fn write_and_start(
+/// Starts a restore's execution and writes the restore down, as often as it is called: what has been planned or has
+/// ended is not started again, and what exists is left alone. Answers whether it was not written down yet.
+///
+/// The execution comes first. Whoever dies in between leaves a restore that runs and that its plan writes down; the
+/// other way round it would leave one that is said to run and never will.
+pub(crate) async fn start(
     id: &RestoreId,
     asked: &Request,
     requested_at: Timestamp,
     ledger: &impl Ledger,
     files: &impl WorkFiles,
     executions: &impl StartExecutions,
-) -> Result<Begun, StepError> {
+) -> Result<bool, StepError> {
     let fresh = RestoreRecord::new(id.clone(), asked, requested_at);
-    // The record comes first: whoever is told of the restore, or is started by it, finds it.
-    let begun = match ledger.insert(&fresh).await? {
-        Put::Done => Begun { record: fresh, new: true },
-        Put::Lost(record) if (&record.request, record.asked) == (&fresh.request, fresh.asked) => {
-            Begun { record, new: false }
-        }
+    let written = ledger.get::<RestoreRecord>(&RestoreRecord::key_of(id)).await?;
+    if let Some(record) = &written {
         // Ids end in 48 bits of a hash, so this takes luck nobody has; but then it must not join a stranger's restore.
-        Put::Lost(_) => return Err(StepError::Unexpected(format!("{id} is the id of another restore already"))),
-    };
-    if begun.record.plan.is_some() || begun.record.status != Status::Running {
-        return Ok(begun);
+        if (&record.request, record.asked) != (&fresh.request, fresh.asked) {
+            return Err(StepError::Unexpected(format!("{id} is the id of another restore already")));
+        }
+        if record.plan.is_some() || record.status != Status::Running {
+            return Ok(false);
+        }
     }
     let body = serde_json::to_vec(asked)?;
     let input = if body.len() > INPUT_BYTES {
@@ -145,25 +128,35 @@ async fn write_and_start(
         serde_json::to_value(asked)?
     };
     executions.start(id, &input).await?;
-    Ok(begun)
+    if written.is_none() {
+        // Whoever is told of the restore finds it. If its plan was faster, all the better.
+        ledger.insert(&fresh).await?;
+    }
+    Ok(written.is_none())
 }
 
-/// Without a key nobody can repeat this very request, so a restore that could not be started must not look like one that
-/// runs. If even that cannot be written, the first error is still the one to report.
-async fn abandon(id: &RestoreId, error: StepError, ledger: &impl Ledger, now: Timestamp) -> StepError {
+/// Without a key nobody can repeat this very request, so a restore that may not have been started must not run: its plan
+/// finds that it has ended. If even that cannot be written, the first error is still the one to report.
+async fn abandon(id: &RestoreId, asked: &Request, error: StepError, ledger: &impl Ledger, now: Timestamp) -> StepError {
     let says = format!("It could not be started, and nothing was asked of S3: {error}. Send the request again.");
-    // A record of another time is another restore's.
-    if let Ok(record) = ledger::record(ledger, id).await
-        && record.requested_at == now
-    {
-        let ended = ledger::change(ledger, record, |record| {
-            record.status = Status::Failed;
-            record.completed_at = Some(now);
-            record.says = Some(says.clone());
-        });
-        if let Err(second) = ended.await {
-            tracing::warn!(restore = %id, "restore {id} looks as if it ran, but does not: {second}");
+    let end = |record: &mut RestoreRecord| {
+        record.status = Status::Failed;
+        record.completed_at = Some(now);
+        record.says = Some(says.clone());
+    };
+    let ended = async {
+        let mut failed = RestoreRecord::new(id.clone(), asked, now);
+        end(&mut failed);
+        if let Put::Lost(record) = ledger.insert(&failed).await?
+            // What is planned already may have asked S3: it goes on, and the list of restores shows it.
+            && record.plan.is_none()
+        {
+            ledger::change(ledger, record, end).await?;
         }
+        Ok::<_, StepError>(())
+    };
+    if let Err(second) = ended.await {
+        tracing::warn!(restore = %id, "restore {id} may run although its requester was told that it does not: {second}");
     }
     error
 }
@@ -292,7 +285,7 @@ mod tests {
         let id = stack.planned(&[("a", thaw_core::State::Planned)], 1).await;
         let starts = MemoryExecutions::default();
         let asked = Request::parse(&json!({"bucket": "archive", "keys": ["a"]})).unwrap();
-        begin(id, &asked, now(), &stack.ledger, &stack.files, &starts).await.unwrap();
+        start(&id, &asked, now(), &stack.ledger, &stack.files, &starts).await.unwrap();
         assert!(starts.started().is_empty());
     }
 
@@ -301,7 +294,7 @@ mod tests {
         let stack = Stack::default();
         let id = stack.accepted(&["a"]).await;
         let other = Request::parse(&json!({"bucket": "archive", "keys": ["b", "c"]})).unwrap();
-        begin(id, &other, now(), &stack.ledger, &stack.files, &stack.executions).await.unwrap_err();
+        start(&id, &other, now(), &stack.ledger, &stack.files, &stack.executions).await.unwrap_err();
     }
 
     #[tokio::test]

@@ -86,3 +86,36 @@ impl From<serde_json::Error> for StepError {
         Self::Unexpected(format!("JSON that thaw wrote itself cannot be read: {error}"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use thaw_core::{Event, State, advance};
+
+    #[test]
+    fn trouble_keeps_its_name_for_the_machine_and_its_words_for_a_person() {
+        for (trouble, name, status) in [
+            (Some(Trouble::Throttled), "Throttled", 503),
+            (Some(Trouble::TooManyInvalidations), "TooManyInvalidationsInProgress", 503),
+            (Some(Trouble::Unavailable), "Unavailable", 503),
+            (Some(Trouble::Denied), "Denied", 500),
+            (None, "Unexpected", 500),
+        ] {
+            let error = StepError::from(PortError { what: "Get".to_owned(), says: "no".to_owned(), trouble });
+            assert_eq!((error.name(), error.to_string().as_str()), (name, "Get: no"));
+            assert!(StepError::NAMES.contains(&name));
+            let problem = error.problem();
+            assert!(problem.status == status && problem.detail.starts_with("Get: no"), "{problem:?}");
+        }
+    }
+
+    #[test]
+    fn what_the_caller_can_mend_stays_a_problem_and_bugs_are_unexpected() {
+        let error = StepError::from(Problem::no_such_restore("r"));
+        assert_eq!((error.name(), error.problem().status), ("InvalidRequest", 404));
+        let illegal = advance(&State::Planned, &Event::Claimed { batch: "b".to_owned().into() }).unwrap_err();
+        assert_eq!(StepError::from(illegal).name(), "Unexpected");
+        let json = serde_json::from_str::<u8>("x").unwrap_err();
+        assert_eq!(StepError::from(json).name(), "Unexpected");
+    }
+}

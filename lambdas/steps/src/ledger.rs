@@ -259,3 +259,114 @@ pub async fn rows(ledger: &impl Ledger, files: &impl WorkFiles, record: &Restore
     }
     Ok(all)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::door::{Stack, now, restoring, row};
+    use crate::memory::{MemoryFiles, MemoryLedger};
+    use crate::ports::PortError;
+    use thaw_core::State;
+
+    fn id() -> RestoreId {
+        RestoreId::try_from("r".to_owned()).unwrap()
+    }
+
+    #[test]
+    fn items_are_kept_where_earlier_versions_of_thaw_kept_them() {
+        let key = |pk: &str, sk: &str| ItemKey { pk: pk.to_owned(), sk: sk.to_owned() };
+        let of = |version: Option<&str>| {
+            let object = ObjectId { version: version.map(str::to_owned), ..row(&id(), "a/b", State::Planned).object };
+            row_key(&object, &id())
+        };
+        assert_eq!(of(Some("v1")), key("archive/a/b", "v1#r"));
+        // From before versioning: S3 says `null` in one place and nothing in another.
+        assert_eq!((of(None), of(Some("null"))), (key("archive/a/b", "#r"), key("archive/a/b", "#r")));
+        assert_eq!(RestoreRecord::key_of(&id()), key("R#r", "restore"));
+        assert_eq!(batch_key(&BatchId::from("b".to_owned())), key("I#b", "batch"));
+        assert_eq!(
+            (chunk_name(&id(), 7), request_name(&id())),
+            ("restores/r/chunks/0007.json".to_owned(), "restores/r/request.json".to_owned())
+        );
+    }
+
+    #[tokio::test]
+    async fn a_row_that_is_gone_is_an_error_and_never_an_end() {
+        let stack = Stack::default();
+        let id = stack.planned(&[("a", restoring()), ("b", restoring())], 2).await;
+        let record = stack.record(&id).await;
+        assert_eq!(rows(&stack.ledger, &stack.files, &record).await.unwrap().len(), 2);
+        // The chunk names more objects than the ledger knows.
+        let entries =
+            ["a", "b", "lost", "lost too", "lost as well"].map(|key| ChunkEntry { key: key.to_owned(), version: None });
+        stack.files.put(&chunk_name(&id, 0), serde_json::to_vec(&entries).unwrap()).await.unwrap();
+        let error = rows(&stack.ledger, &stack.files, &record).await.unwrap_err();
+        assert_eq!(error.name(), "Unexpected");
+        assert!(error.to_string().starts_with("the ledger has lost 3 of the 5 rows of restores/"), "{error}");
+        let error = rows(&stack.ledger, &MemoryFiles::default(), &record).await.unwrap_err();
+        assert!(error.to_string().starts_with("the work bucket has no restores/"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn whoever_loses_a_race_goes_on_from_what_the_winner_wrote() {
+        let stack = Stack::default();
+        let seen = row(&id(), "a", State::Planned);
+        stack.insert(&seen).await;
+        let readable = Event::Readable { at: now(), expires: None };
+        let won = apply(&stack.ledger, &seen, &readable).await.unwrap();
+        assert_eq!(won.revision, 1);
+        // `seen` is old by now.
+        let failed = Event::Cancelled { at: now() };
+        let lost = apply(&stack.ledger, &seen, &failed).await.unwrap();
+        assert_eq!((lost.revision, &lost.state), (2, &State::Cancelled { at: now() }));
+        assert_eq!(apply(&stack.ledger, &seen, &readable).await.unwrap(), lost);
+    }
+
+    /// A ledger in which somebody else always writes first.
+    struct Contested(MemoryLedger);
+
+    impl Ledger for Contested {
+        async fn get<T: Item>(&self, key: &ItemKey) -> Result<Option<T>, PortError> {
+            self.0.get(key).await
+        }
+
+        async fn get_many<T: Item>(&self, keys: &[ItemKey]) -> Result<Vec<T>, PortError> {
+            self.0.get_many(keys).await
+        }
+
+        async fn insert<T: Item>(&self, item: &T) -> Result<Put<T>, PortError> {
+            self.0.insert(item).await
+        }
+
+        async fn replace<T: Item>(&self, item: &T) -> Result<Put<T>, PortError> {
+            Ok(Put::Lost(self.0.get(&item.key()).await?.unwrap()))
+        }
+
+        async fn rows_of(&self, object: &ObjectId) -> Result<Vec<Row>, PortError> {
+            self.0.rows_of(object).await
+        }
+    }
+
+    #[tokio::test]
+    async fn a_race_that_does_not_end_is_trouble_that_time_mends() {
+        let stack = Stack::default();
+        let record = stack.record(&stack.accepted(&["a"]).await).await;
+        let row = row(&record.id, "a", State::Planned);
+        stack.insert(&row).await;
+        let ledger = Contested(stack.ledger);
+        let error = apply(&ledger, &row, &Event::Cancelled { at: now() }).await.unwrap_err();
+        assert_eq!(error.name(), "Unavailable");
+        assert_eq!(change(&ledger, record, |record| record.late = true).await.unwrap_err().name(), "Unavailable");
+    }
+
+    #[tokio::test]
+    async fn a_restore_that_has_ended_is_not_changed() {
+        let stack = Stack::default();
+        let id = stack.accepted(&["a"]).await;
+        let seen = stack.record(&id).await;
+        let late = |record: &mut RestoreRecord| record.late = true;
+        stack.change(&id, |record| record.status = Status::Cancelled).await;
+        assert!(!change(&stack.ledger, seen, late).await.unwrap().late);
+        assert!(!stack.record(&id).await.late);
+    }
+}

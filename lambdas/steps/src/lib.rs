@@ -9,14 +9,15 @@
 //! | [`start_restores`] | [`create_plan`] |
 //! | [`check_restores`] | [`get_restores`] |
 //! | [`invalidate`] | [`cancel_restore`] |
-//! | [`check_invalidations`] | [`on_restore_completed`] |
-//! | [`report`], [`report_failure`] | [`on_restore_initiated`] |
+//! | [`check_invalidations`] | [`adopt`] |
+//! | [`report`], [`report_failure`] | [`on_restore_completed`], [`on_restore_initiated`] |
 
 // Lambda runs one event at a time on one thread: futures need not be `Send`, so async functions in traits are fine.
 #![allow(async_fn_in_trait, reason = "one thread, one event at a time")]
 // Every enum is matched whole: a new variant makes the compiler list the places to think about.
 #![cfg_attr(not(test), warn(clippy::wildcard_enum_match_arm))]
 
+pub mod adopt;
 pub mod cancel_restore;
 pub mod check_invalidations;
 pub mod check_restores;
@@ -40,6 +41,7 @@ pub mod ports;
 #[cfg(test)]
 mod door;
 mod error;
+mod joining;
 mod ledger;
 mod looking;
 mod object_view;
@@ -86,6 +88,8 @@ pub enum Step {
     GetRestores,
     /// `DELETE /v1/restores/{id}`.
     CancelRestore,
+    /// `POST /v1/adoptions`.
+    Adopt,
     /// S3 finished a restore.
     OnRestoreCompleted,
     /// Somebody began a restore.
@@ -94,7 +98,7 @@ pub enum Step {
 
 impl Step {
     /// Every step, in the order of the workflow and then of the doors.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Plan,
         Self::StartRestores,
         Self::CheckRestores,
@@ -106,6 +110,7 @@ impl Step {
         Self::CreatePlan,
         Self::GetRestores,
         Self::CancelRestore,
+        Self::Adopt,
         Self::OnRestoreCompleted,
         Self::OnRestoreInitiated,
     ];
@@ -124,6 +129,7 @@ impl Step {
             Self::CreatePlan => "CreatePlan",
             Self::GetRestores => "GetRestores",
             Self::CancelRestore => "CancelRestore",
+            Self::Adopt => "Adopt",
             Self::OnRestoreCompleted => "OnRestoreCompleted",
             Self::OnRestoreInitiated => "OnRestoreInitiated",
         }

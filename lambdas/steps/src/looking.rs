@@ -192,3 +192,193 @@ fn still_fetching(row: &Row, now: Timestamp) -> Option<Event> {
         Some(Look::NotYet { .. } | Look::Due { .. }) => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::RefCell;
+    use std::time::Duration;
+
+    use crate::door::{now, restored, restoring, row};
+    use crate::ports::{Page, PortError};
+    use thaw_core::{Head, ObjectId, Publish, PublishWhen, RestoreId, Tier};
+
+    const HOUR: u64 = 3_600;
+
+    /// When a look at what was asked for at `now()` is due.
+    fn later() -> Timestamp {
+        now() + Duration::from_secs(4 * HOUR)
+    }
+
+    fn waiting(key: &str) -> Row {
+        row(&RestoreId::try_from("r".to_owned()).unwrap(), key, restoring())
+    }
+
+    /// A bucket that lists so many keys a page, and remembers what it was asked. Every object is still being fetched.
+    struct Bucket {
+        listed: Vec<Listed>,
+        page: usize,
+        lists: RefCell<Vec<(String, String)>>,
+        heads: RefCell<Vec<String>>,
+    }
+
+    impl Bucket {
+        fn of(keys: impl IntoIterator<Item = String>, restore: Option<ListedRestore>, page: usize) -> Self {
+            let listed = |key| Listed { key, storage_class: "GLACIER".to_owned(), restore };
+            let listed = keys.into_iter().map(listed).collect();
+            Self { listed, page, lists: RefCell::default(), heads: RefCell::default() }
+        }
+
+        /// How many lists and how many heads it takes to look at these rows; none may stay unseen.
+        async fn calls(&self, rows: Vec<Row>) -> (usize, usize) {
+            let mut keys: Vec<_> = rows.iter().map(|row| row.object.key.clone()).collect();
+            let seen = look_at(rows, self, later()).await.unwrap();
+            let mut seen: Vec<_> = seen.into_iter().map(|seen| seen.row.object.key).collect();
+            (keys.sort(), seen.sort());
+            assert_eq!(seen, keys);
+            (self.lists.borrow().len(), self.heads.borrow().len())
+        }
+    }
+
+    impl ReadArchive for Bucket {
+        async fn head(&self, object: &ObjectId) -> Result<Facts, PortError> {
+            self.heads.borrow_mut().push(object.key.clone());
+            Ok(head("GLACIER", Some(r#"ongoing-request="true""#)))
+        }
+
+        async fn list(&self, _: &str, prefix: &str, start_after: &str) -> Result<Page, PortError> {
+            self.lists.borrow_mut().push((prefix.to_owned(), start_after.to_owned()));
+            let matching = |listed: &&Listed| listed.key.starts_with(prefix) && listed.key.as_str() > start_after;
+            let mut objects: Vec<_> = self.listed.iter().filter(matching).cloned().collect();
+            let more = objects.len() > self.page;
+            objects.truncate(self.page);
+            Ok(Page { objects, more })
+        }
+    }
+
+    fn head(class: &str, restore: Option<&str>) -> Facts {
+        let restore = restore.map(str::to_owned);
+        Facts::Found(Head { storage_class: Some(class.to_owned()), restore, ..Head::default() })
+    }
+
+    fn keys(range: std::ops::Range<usize>) -> Vec<String> {
+        range.map(|n| format!("dir/{n:04}")).collect()
+    }
+
+    fn rows(range: std::ops::Range<usize>) -> Vec<Row> {
+        keys(range).iter().map(|key| waiting(key)).collect()
+    }
+
+    const ONGOING: Option<ListedRestore> = Some(ListedRestore::Ongoing);
+
+    #[tokio::test]
+    async fn a_listing_is_tried_for_as_many_objects_as_it_costs() {
+        assert_eq!(Bucket::of(keys(0..12), ONGOING, 1_000).calls(rows(0..12)).await, (0, 12));
+        assert_eq!(Bucket::of(keys(0..13), ONGOING, 1_000).calls(rows(0..13)).await, (1, 0));
+    }
+
+    #[tokio::test]
+    async fn a_listing_goes_on_while_its_pages_pay() {
+        assert_eq!(Bucket::of(keys(0..39), ONGOING, 13).calls(rows(0..39)).await, (3, 0));
+        // A page tells of twelve objects: the rest is asked one by one.
+        assert_eq!(Bucket::of(keys(0..39), ONGOING, 12).calls(rows(0..39)).await, (1, 27));
+        // Only every tenth key is ours.
+        let sparse = || keys(0..300).iter().step_by(10).map(|key| waiting(key)).collect();
+        assert_eq!(Bucket::of(keys(0..300), ONGOING, 100).calls(sparse()).await, (1, 20));
+    }
+
+    #[tokio::test]
+    async fn a_listing_begins_at_the_first_key_and_skips_what_is_not_ours() {
+        let bucket = Bucket::of(keys(0..2_000), ONGOING, 20);
+        let far_apart = [rows(1_000..1_020), rows(1_500..1_520)].concat();
+        assert_eq!(bucket.calls(far_apart).await.1, 0);
+        let asked = bucket.lists.borrow();
+        assert!(asked.iter().all(|(prefix, _)| prefix == "dir/1"), "{asked:?}");
+        let after: Vec<_> = asked.iter().map(|(_, after)| after.as_str()).collect();
+        assert_eq!(after, ["dir/100", "dir/150"]);
+    }
+
+    #[tokio::test]
+    async fn what_a_listing_does_not_tell_is_asked_one_by_one() {
+        assert_eq!(Bucket::of(keys(0..20), None, 1_000).calls(rows(0..20)).await, (1, 20));
+        assert_eq!(Bucket::of(keys(0..15), ONGOING, 1_000).calls(rows(0..20)).await, (1, 5));
+        let gone = Some(ListedRestore::Copy(later()));
+        assert_eq!(Bucket::of(keys(0..20), gone, 1_000).calls(rows(0..20)).await, (1, 20));
+    }
+
+    #[tokio::test]
+    async fn versions_and_what_has_no_copy_are_not_listed() {
+        let with = |change: fn(&mut Row)| {
+            let mut rows = rows(0..20);
+            rows.iter_mut().for_each(change);
+            rows
+        };
+        let versions = with(|row| row.object.version = Some("v1".to_owned()));
+        let tiered = with(|row| row.kind = Some(ArchiveKind::ItArchive));
+        let unknown = with(|row| row.kind = None);
+        for rows in [versions, tiered, unknown] {
+            assert_eq!(Bucket::of(keys(0..20), ONGOING, 1_000).calls(rows).await, (0, 20));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_live_copy_in_a_listing_can_be_read() {
+        let expires = later() + Duration::from_secs(1);
+        let bucket = Bucket::of(keys(0..13), Some(ListedRestore::Copy(expires)), 1_000);
+        let seen = look_at(rows(0..13), &bucket, later()).await.unwrap();
+        let readable = Event::Readable { at: later(), expires: Some(expires) };
+        assert_eq!(seen.iter().filter(|seen| seen.event.as_ref() == Some(&readable)).count(), 13);
+    }
+
+    #[tokio::test]
+    async fn nobody_is_asked_about_what_is_not_due() {
+        let bucket = Bucket::of([], None, 1_000);
+        let fresh =
+            Row { state: State::Restoring { since: later(), tier: Tier::Standard, joined: false }, ..waiting("a") };
+        let planned = Row { state: State::Planned, ..waiting("b") };
+        let readable = Row { state: restored(None), ..waiting("c") };
+        assert!(look_at(vec![fresh, planned, readable], &bucket, later()).await.unwrap().is_empty());
+        assert!(bucket.heads.borrow().is_empty() && bucket.lists.borrow().is_empty());
+    }
+
+    #[test]
+    fn the_next_look_is_when_the_first_object_is_due_or_can_be_published() {
+        let seconds = |rows: &[Row]| seconds_until_next_look(rows, now());
+        let slow = Row { kind: Some(ArchiveKind::Deep), ..waiting("slow") };
+        let readable =
+            |when| Row { state: restored(None), publish: Publish { when, ..Publish::default() }, ..waiting("b") };
+        assert_eq!(seconds(&[slow.clone(), waiting("a")]), 3 * HOUR);
+        assert_eq!(seconds(&[slow.clone(), readable(PublishWhen::Each)]), 0);
+        assert_eq!(seconds(&[slow.clone(), readable(PublishWhen::Together)]), 6 * HOUR);
+        assert_eq!(seconds(&[readable(PublishWhen::Never)]), 0);
+        assert_eq!(seconds(&[slow, Row { kind: None, ..waiting("unknown") }]), 0);
+    }
+
+    #[test]
+    fn every_description_of_an_object_has_a_meaning_for_who_waits_for_it() {
+        let done = r#"ongoing-request="false", expiry-date="Fri, 27 Nov 2026 00:00:00 GMT""#;
+        let failure = |facts: &Facts, at| match meaning(&waiting("a"), facts, at) {
+            Some(Event::Failed { code, .. }) => Some(code),
+            _ => None,
+        };
+        for (facts, code) in [
+            (head("GLACIER", None), FailureCode::NotBeingRestored),
+            (head("GLACIER", Some("soon")), FailureCode::Unreadable),
+            (Facts::Missing(Missing::Key), FailureCode::NoSuchKey),
+            (Facts::Missing(Missing::Version), FailureCode::NoSuchVersion),
+            (Facts::Missing(Missing::DeleteMarker), FailureCode::DeleteMarker),
+            (Facts::Missing(Missing::Denied), FailureCode::AccessDenied),
+        ] {
+            assert_eq!(failure(&facts, later()), Some(code));
+        }
+        let expires = Some("2026-11-27T00:00:00Z".parse().unwrap());
+        let readable = |expires| Some(Event::Readable { at: later(), expires });
+        assert_eq!(meaning(&waiting("a"), &head("GLACIER", Some(done)), later()), readable(expires));
+        assert_eq!(meaning(&waiting("a"), &head("STANDARD", None), later()), readable(None));
+        // Still fetching: given up at the deadline, not before.
+        let ongoing = head("GLACIER", Some(r#"ongoing-request="true""#));
+        assert_eq!(meaning(&waiting("a"), &ongoing, later()), None);
+        let deadline = now() + Duration::from_secs(39 * HOUR);
+        assert_eq!(failure(&ongoing, deadline), Some(FailureCode::RetrievalTimedOut));
+    }
+}

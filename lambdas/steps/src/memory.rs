@@ -1,4 +1,4 @@
-//! The ledger, the work bucket, the executions and the bus in memory: the steps can be run, and watched, without AWS.
+//! The ledger, the work bucket, the executions, the bus and the dead letters in memory: the steps can be run, and watched, without AWS.
 //!
 //! They keep what AWS promises and nothing more: conditional writes, strongly consistent reads, names that are taken
 //! only once. Items are kept as JSON, so that what a step reads is what it could have written. Each call lets other
@@ -15,7 +15,8 @@ use thaw_core::{ObjectId, RestoreId, Row, Status};
 use crate::RestoreRecord;
 use crate::ledger::{object_key, version_prefix};
 use crate::ports::{
-    Cursor, Item, ItemKey, Ledger, ListRestores, PortError, Put, PutEvents, StartExecutions, StopExecutions, WorkFiles,
+    Cursor, DeadLetters, Item, ItemKey, Ledger, ListRestores, PortError, Put, PutEvents, StartExecutions,
+    StopExecutions, WorkFiles,
 };
 
 /// The ledger's table and its index.
@@ -200,6 +201,27 @@ impl PutEvents for MemoryEvents {
     async fn put_event(&self, detail_type: &str, detail: &Value) -> Result<(), PortError> {
         others_first().await;
         self.events.borrow_mut().push((detail_type.to_owned(), detail.clone()));
+        Ok(())
+    }
+}
+
+/// A dead-letter queue: what was put aside and why, in order.
+#[derive(Debug, Default)]
+pub struct MemoryDeadLetters {
+    letters: RefCell<Vec<(String, String)>>,
+}
+
+impl MemoryDeadLetters {
+    /// Every message with its reason.
+    pub fn letters(&self) -> Vec<(String, String)> {
+        self.letters.borrow().clone()
+    }
+}
+
+impl DeadLetters for MemoryDeadLetters {
+    async fn put_aside(&self, message: &str, reason: &str) -> Result<(), PortError> {
+        others_first().await;
+        self.letters.borrow_mut().push((message.to_owned(), reason.to_owned()));
         Ok(())
     }
 }

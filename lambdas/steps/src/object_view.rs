@@ -193,3 +193,45 @@ fn paths(row: &Row, batches: &[Batch]) -> Vec<String> {
     let paths: BTreeSet<&String> = own.flat_map(|candidate| candidate.paths.values().flatten()).collect();
     paths.into_iter().cloned().collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::door::{now, row};
+    use std::time::Duration;
+    use thaw_core::{BatchId, RestoreId};
+
+    #[test]
+    fn an_object_has_been_in_its_state_since_it_came_into_it() {
+        let at = now() + Duration::from_secs(1);
+        let expires = Some(now() + Duration::from_secs(2));
+        let failed = State::Failed { at, code: FailureCode::NoSuchKey, message: "gone".to_owned() };
+        for (state, since, copy_expires) in [
+            (State::Planned, now(), None),
+            (State::Available, now(), None),
+            (State::Restoring { since: at, tier: Tier::Bulk, joined: true }, at, None),
+            (State::Restored { at, expires, claim: None }, at, expires),
+            (State::Published { at, expires, how: How::NoPath }, at, expires),
+            (failed, at, None),
+            (State::Cancelled { at }, at, None),
+        ] {
+            let view = ObjectView::of(&row(&RestoreId::try_from("r".to_owned()).unwrap(), "a", state.clone()), &[]);
+            assert_eq!((view.since, view.copy_expires), (since, copy_expires), "{state:?}");
+            assert_eq!((view.state.word(), view.joined), (state.word(), matches!(state, State::Restoring { .. })));
+        }
+    }
+
+    #[test]
+    fn every_way_of_being_published_is_shown() {
+        let by_batch = How::Invalidated { batch: BatchId::from("b".to_owned()) };
+        for (how, shown) in [
+            (by_batch, PublishedHow::Invalidated),
+            (How::NothingStale, PublishedHow::NothingStale),
+            (How::NoPath, PublishedHow::NoPath),
+            (How::NotCurrent, PublishedHow::NotCurrent),
+            (How::AlreadyPublished, PublishedHow::AlreadyPublished),
+        ] {
+            assert_eq!(PublishedHow::of(&how), shown);
+        }
+    }
+}

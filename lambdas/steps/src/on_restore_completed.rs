@@ -4,68 +4,132 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
-use thaw_core::{Event, ObjectId, PublishWhen, Row, S3Event, S3EventKind, State};
+use thaw_core::{Batch, Event, ObjectId, PublishWhen, RestoreId, Row, S3Event, S3EventKind, State, Status};
 use tracing::{info, warn};
 
-use crate::ledger::apply;
+use crate::ledger::{apply, batch_key, row_key};
 use crate::looking::meaning;
-use crate::ports::{CreateInvalidations, Ledger, ReadArchive, ReadDistributions};
-use crate::publishing::publish;
-use crate::{IN_FLIGHT, QueueBatch, QueueResponse, Settings, StepError};
+use crate::ports::{
+    CreateInvalidations, DeadLetters, ItemKey, Ledger, ReadArchive, ReadDistributions, ReadInvalidations,
+};
+use crate::publishing::{NEWS, confirmed, publish, settle_batch};
+use crate::{IN_FLIGHT, QueueBatch, QueueResponse, RestoreRecord, Settings, StepError};
 
-/// Publishes the objects of a batch of messages. Messages that cannot be read, or whose objects met trouble, come again
-/// and at last go to the dead-letter queue; the others are done.
+/// Publishes the objects of a batch of messages. Messages whose objects met trouble come again, and at last go to the
+/// dead-letter queue; the others are done.
+///
+/// Restores that run confirm with CloudFront by themselves. Where one has ended before its object came (S3 took longer
+/// than thaw waited), the message stays until CloudFront is done: nobody else would look.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "each port is a permission; the signature reads like the function's policy"
+)]
 pub async fn run(
     batch: QueueBatch,
-    cdn: &(impl ReadDistributions + CreateInvalidations),
+    cdn: &(impl ReadDistributions + CreateInvalidations + ReadInvalidations),
     archive: &impl ReadArchive,
     ledger: &impl Ledger,
+    dead_letters: &impl DeadLetters,
     settings: &Settings,
     now: Timestamp,
 ) -> Result<QueueResponse, StepError> {
-    let (events, mut failing) = batch.read(S3EventKind::Completed);
-    let noted: Vec<(&str, Result<Option<ObjectId>, StepError>)> = stream::iter(events)
+    let (events, mut failing) = batch.read(S3EventKind::Completed, dead_letters, settings).await;
+    let noted: Vec<(&str, Result<Vec<Row>, StepError>)> = stream::iter(events)
         .map(|(message, event)| async move { (message, note(event, archive, ledger, now).await) })
         .buffer_unordered(IN_FLIGHT)
         .collect()
         .await;
-    let mut messages_of: BTreeMap<ObjectId, Vec<&str>> = BTreeMap::new();
+    let mut rows_of: BTreeMap<&str, Vec<Row>> = BTreeMap::new();
     for (message, noted) in noted {
         match noted {
-            Ok(Some(object)) => messages_of.entry(object).or_default().push(message),
-            Ok(None) => {}
+            Ok(rows) => rows_of.entry(message).or_default().extend(rows),
             Err(error) => {
                 warn!(message_id = message, "{error}");
                 failing.insert(message);
             }
         }
     }
-    let objects: BTreeSet<ObjectId> = messages_of.keys().cloned().collect();
-    let count = objects.len();
-    match publish(objects, BTreeSet::new(), cdn, archive, ledger, settings, now).await {
-        Ok(published) => info!(
-            objects = count,
-            paths = published.paths,
-            "{count} objects can be read; {} paths are with CloudFront",
-            published.paths
-        ),
+    match show(&rows_of, cdn, archive, ledger, settings, now).await {
+        Ok(unconfirmed) => failing.extend(unconfirmed),
         Err(error) => {
             // The ledger keeps what was done. The messages come again, and their restores' own looks come too.
             warn!("{error}");
-            failing.extend(messages_of.into_values().flatten());
+            failing.extend(rows_of.iter().filter(|(_, rows)| !rows.is_empty()).map(|(message, _)| *message));
         }
     }
     Ok(QueueResponse::failing(failing))
 }
 
-/// Notes that an object can be read in every restore that waits for it. Answers the object if it is to be published now.
+/// Publishes what is to be published now. Answers the messages that must come again, because a restore that has ended
+/// waits for CloudFront.
+async fn show<'a>(
+    rows_of: &BTreeMap<&'a str, Vec<Row>>,
+    cdn: &(impl ReadDistributions + CreateInvalidations + ReadInvalidations),
+    archive: &impl ReadArchive,
+    ledger: &impl Ledger,
+    settings: &Settings,
+    now: Timestamp,
+) -> Result<BTreeSet<&'a str>, StepError> {
+    let ended = ended(rows_of.values().flatten(), ledger).await?;
+    let is_late = |row: &&Row| ended.contains(&row.restore);
+    let is_wanted = |row: &&Row| row.publish.when == PublishWhen::Each || is_late(row);
+    let objects: BTreeSet<ObjectId> =
+        rows_of.values().flatten().filter(is_wanted).map(|row| row.object.clone()).collect();
+    let count = objects.len();
+    let published = publish(objects, BTreeSet::new(), cdn, archive, ledger, settings, now).await?;
+    info!(
+        objects = count,
+        paths = published.paths,
+        "{count} objects can be read; {} paths are with CloudFront",
+        published.paths
+    );
+    let mut unconfirmed = BTreeSet::new();
+    for (message, rows) in rows_of {
+        for row in rows.iter().filter(is_late) {
+            if !is_confirmed(row, cdn, ledger, now).await? {
+                unconfirmed.insert(*message);
+            }
+        }
+    }
+    Ok(unconfirmed)
+}
+
+/// Those of the rows' restores that have ended.
+async fn ended(rows: impl Iterator<Item = &Row>, ledger: &impl Ledger) -> Result<BTreeSet<RestoreId>, StepError> {
+    let keys: BTreeSet<ItemKey> = rows.map(|row| RestoreRecord::key_of(&row.restore)).collect();
+    let records: Vec<RestoreRecord> = ledger.get_many(&keys.into_iter().collect::<Vec<_>>()).await?;
+    Ok(records.into_iter().filter(|record| record.status != Status::Running).map(|record| record.id).collect())
+}
+
+/// Whether nothing is left to do for a row, once CloudFront was asked.
+async fn is_confirmed(
+    row: &Row,
+    cdn: &impl ReadInvalidations,
+    ledger: &impl Ledger,
+    now: Timestamp,
+) -> Result<bool, StepError> {
+    let Some(row) = ledger.get::<Row>(&row_key(&row.object, &row.restore)).await? else { return Ok(true) };
+    if row.is_settled() {
+        return Ok(true);
+    }
+    let Some(claim) = row.state.claim() else { return Ok(false) };
+    let Some(batch) = ledger.get::<Batch>(&batch_key(claim)).await? else { return Ok(false) };
+    let batch = confirmed(batch, cdn, ledger).await?;
+    if batch.is_completed() {
+        settle_batch(&batch, ledger, now).await?;
+    }
+    Ok(batch.is_completed())
+}
+
+/// Notes that an object can be read in every restore that waits for it. Answers those of its rows that are to be
+/// published.
 async fn note(
     event: S3Event,
     archive: &impl ReadArchive,
     ledger: &impl Ledger,
     now: Timestamp,
-) -> Result<Option<ObjectId>, StepError> {
-    let mut publishes = None;
+) -> Result<Vec<Row>, StepError> {
+    let mut readable_rows = Vec::new();
     for row in ledger.rows_of(&event.object).await? {
         // An event from before the row was planned is about an earlier copy.
         if event.at < row.planned_at {
@@ -80,15 +144,15 @@ async fn note(
             }
             State::Available | State::Restored { .. } | State::Published { .. } | State::Cancelled { .. } => row,
         };
-        if matches!(row.state, State::Restored { .. }) && row.publish.when == PublishWhen::Each {
-            publishes = Some(row.object);
+        if matches!(row.state, State::Restored { .. }) && !row.publish.never() {
+            readable_rows.push(row);
         }
     }
-    Ok(publishes)
+    Ok(readable_rows)
 }
 
-/// What the event means for a row. An event of a kind that has copies, but without a date, does not say enough to know
-/// how long the copy lives: then S3 is asked.
+/// What the event means for a row. S3 is asked where the event does not say enough: of a copy, how long it lives; and
+/// nothing at all that is still sure, when it comes late.
 async fn readable(
     event: &S3Event,
     row: &Row,
@@ -96,12 +160,13 @@ async fn readable(
     now: Timestamp,
 ) -> Result<Option<Event>, StepError> {
     let has_copy = row.kind.is_some_and(thaw_core::ArchiveKind::has_copy);
+    let is_news = now < event.at + NEWS;
     match event.expires {
-        Some(expires) if expires > now => Ok(Some(Event::Readable { at: now, expires: Some(expires) })),
         // The copy that this late event is about is gone.
-        Some(_) => Ok(None),
-        None if !has_copy => Ok(Some(Event::Readable { at: now, expires: None })),
-        None => match meaning(row, &archive.head(&row.object).await?, now) {
+        Some(expires) if expires <= now => Ok(None),
+        Some(expires) if is_news => Ok(Some(Event::Readable { at: now, expires: Some(expires) })),
+        None if is_news && !has_copy => Ok(Some(Event::Readable { at: now, expires: None })),
+        Some(_) | None => match meaning(row, &archive.head(&row.object).await?, now) {
             Some(happened @ Event::Readable { .. }) => Ok(Some(happened)),
             _ => Ok(None),
         },

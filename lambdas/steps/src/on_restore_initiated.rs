@@ -4,13 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
-use thaw_core::{
-    Asked, ExpeditedFallback, MAX_KEYS, ObjectId, Publish, Request, RestoreId, S3Event, S3EventKind, State, Tier, hash,
-};
+use thaw_core::{MAX_KEYS, ObjectId, RestoreId, S3Event, S3EventKind, State, hash};
 use tracing::{info, warn};
 
-use crate::create_restore::begin;
-use crate::ports::{Ledger, StartExecutions, WorkFiles};
+use crate::create_restore::start;
+use crate::joining::join_only;
+use crate::ports::{DeadLetters, Ledger, StartExecutions, WorkFiles};
 use crate::{IN_FLIGHT, QueueBatch, QueueResponse, Settings, StepError};
 
 /// Joins the foreign restores of a batch of messages: one execution per bucket and batch, never one per object.
@@ -19,11 +18,11 @@ pub async fn run(
     ledger: &impl Ledger,
     files: &impl WorkFiles,
     executions: &impl StartExecutions,
+    dead_letters: &impl DeadLetters,
     settings: &Settings,
     now: Timestamp,
 ) -> Result<QueueResponse, StepError> {
-    let (mut events, mut failing) = batch.read(S3EventKind::Initiated);
-    events.retain(|(_, event)| settings.archive_buckets.contains(&event.object.bucket));
+    let (events, mut failing) = batch.read(S3EventKind::Initiated, dead_letters, settings).await;
     let known: Vec<(&str, S3Event, Result<bool, StepError>)> = stream::iter(events)
         .map(|(message, event)| async move {
             let known = is_known(&event, ledger).await;
@@ -89,26 +88,12 @@ async fn join(
 ) -> Result<(), StepError> {
     let objects: Vec<&ObjectId> = foreign.objects.iter().collect();
     for objects in objects.chunks(MAX_KEYS) {
-        let request = Request {
-            bucket: bucket.to_owned(),
-            keys: objects
-                .iter()
-                .map(|object| Asked { key: object.key.clone(), version_id: object.version.clone() })
-                .collect(),
-            // What others asked for is not known; Bulk is what can take longest.
-            tier: Tier::Bulk,
-            days: None,
-            on_expedited_unavailable: ExpeditedFallback::Standard,
-            max_cost_usd: None,
-            publish: Publish::default(),
-            notify: Vec::new(),
-            join_only: true,
-        };
+        let request = join_only(bucket, objects.iter().copied());
         // The same messages make the same restore, however often they come.
         let begun = foreign.first.unwrap_or(now);
         let seed = hash(&[&request.hash(), &begun.to_string()]);
         let id = RestoreId::new(begun, &request, &seed);
-        begin(id.clone(), &request, begun, ledger, files, executions).await?;
+        start(&id, &request, begun, ledger, files, executions).await?;
         info!(restore = %id, objects = objects.len(), "joined restores of {} objects in {bucket} that others began", objects.len());
     }
     Ok(())

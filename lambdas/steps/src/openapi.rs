@@ -5,9 +5,10 @@
 #![expect(dead_code, reason = "descriptions are never called")]
 
 use serde_json::{Value, json};
-use thaw_core::{Problem, Request};
+use thaw_core::{Adoption, Problem, Request};
 use utoipa::{IntoResponses, OpenApi};
 
+use crate::adopt::AdoptionView;
 use crate::create_plan::PlanView;
 use crate::object_view::{ObjectPage, ObjectState};
 use crate::restore_view::{RestorePage, RestoreView};
@@ -23,6 +24,7 @@ pub fn document() -> Value {
     document["security"] = json!([{"iam": []}]);
     tidy(&mut document);
     document["components"]["schemas"]["RestoreRequest"] = Request::schema();
+    document["components"]["schemas"]["AdoptionRequest"] = Adoption::schema();
     document
 }
 
@@ -69,7 +71,7 @@ fn tidy(part: &mut Value) {
         description = "The stack's ApiUrl output",
         variables(("api" = (default = "api")), ("region" = (default = "us-east-1"))),
     )),
-    paths(create_restore, create_plan, get_restores, get_restore, get_objects, cancel_restore),
+    paths(create_restore, create_plan, get_restores, get_restore, get_objects, cancel_restore, adopt),
     components(schemas(Problem)),
 )]
 struct Api;
@@ -195,3 +197,22 @@ fn get_objects() {}
     ),
 )]
 fn cancel_restore() {}
+
+/// Adopt restores that thaw does not know
+///
+/// Looks, page by page, for objects that S3 is restoring, or keeps a copy of, without thaw knowing: after the ledger or
+/// the stack was lost, or where S3's events were. What is found is followed and published like a restore that another
+/// tool began; S3 is asked for nothing. Asking twice is fine. Only current versions are found. Objects of
+/// Intelligent-Tiering are found while they are being restored: afterwards nothing tells them from others.
+#[utoipa::path(
+    post, path = "/v1/adoptions", operation_id = "Adopt", tag = "restores",
+    request_body(content = ref("#/components/schemas/AdoptionRequest"), content_type = "application/json"),
+    responses(
+        (status = 200, description = "What was found, and the restores that take care of it now.", body = AdoptionView),
+        (status = 400, description = "The body is wrong.", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The bucket is not one of the stack's archive buckets.", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "The body is too large.", body = Problem, content_type = "application/problem+json"),
+        Trouble,
+    ),
+)]
+fn adopt() {}

@@ -1,10 +1,12 @@
 //! Plan: look at every object, decide, price, refuse or write it all down. Nothing is asked of S3 that costs a restore.
 
+use std::collections::BTreeMap;
+
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use thaw_core::{Cost, Counts, Event, Problem, Request, RestoreId, Row, State, Status, advance};
+use thaw_core::{Book, Cost, Counts, Event, Problem, Request, RestoreId, Row, State, Status, advance};
 use tracing::info;
 
 use crate::ledger::{self, ChunkEntry, Planned, RestoreRecord, chunk_name};
@@ -46,6 +48,21 @@ pub struct Output {
     pub warnings: Vec<String>,
 }
 
+impl Output {
+    /// Of a restore that ended before it was planned.
+    fn nothing(says: String) -> Self {
+        Self {
+            says,
+            chunks: Vec::new(),
+            anything_to_restore: false,
+            counts: Counts::default(),
+            cost: Cost::of(Vec::new(), Book::US_EAST_1),
+            ready_between: None,
+            warnings: Vec::new(),
+        }
+    }
+}
+
 /// Plans a restore.
 #[expect(
     clippy::too_many_arguments,
@@ -67,7 +84,12 @@ pub async fn run(
         return Err(Problem::foreign_bucket(&request.bucket, &settings.archive_buckets).into());
     }
     let record = written_record(ledger, &id, &request, now).await?;
+    if record.status != Status::Running {
+        // Cancelled already, or its door could not be sure that it was started and said that it was not.
+        return Ok(Output::nothing(record.says.unwrap_or_default()));
+    }
 
+    let request = pinned(request, &id, files).await?;
     let survey = Survey::of(&request, archive, cdn, settings, now).await?;
     if let Some(limit) = request.max_cost_usd
         && survey.cost.total_usd > limit
@@ -75,8 +97,9 @@ pub async fn run(
         return Err(Problem::over_price(survey.cost.total_usd, limit).into());
     }
 
+    write_chunks(files, &id, &survey).await?;
     let rows = write_rows(ledger, &record, &survey, now).await?;
-    let chunks = write_chunks(files, &id, &rows).await?;
+    let chunks: Vec<&[Row]> = rows.chunks(chunk_size(rows.len())).collect();
     let planned = Planned {
         chunks: u32::try_from(chunks.len()).unwrap_or(u32::MAX),
         counts: survey.counts,
@@ -85,8 +108,8 @@ pub async fn run(
         warnings: survey.warnings.clone(),
     };
     let record = ledger::change(ledger, record, |record| record.plan = Some(planned.clone())).await?;
-    if record.status == Status::Cancelled {
-        // It was cancelled while it was planned. Nothing has been asked of S3, and nothing will be.
+    if record.status != Status::Running {
+        // It ended while it was planned. Nothing has been asked of S3, and nothing will be.
         for row in &rows {
             ledger::apply(ledger, row, &Event::Cancelled { at: now }).await?;
         }
@@ -191,18 +214,37 @@ fn row(surveyed: &Surveyed, record: &RestoreRecord, now: Timestamp) -> Result<Ro
     })
 }
 
-async fn write_chunks<'a>(
-    files: &impl WorkFiles,
-    id: &RestoreId,
-    rows: &'a [Row],
-) -> Result<Vec<&'a [Row]>, StepError> {
-    let chunks: Vec<&[Row]> = rows.chunks(CHUNK.max(rows.len().div_ceil(MAX_CHUNKS))).collect();
-    for (chunk, rows) in (0..).zip(&chunks) {
-        let entry = |row: &Row| ChunkEntry { key: row.object.key.clone(), version: row.object.version.clone() };
-        let entries: Vec<_> = rows.iter().map(entry).collect();
+/// The request with the versions that an earlier try of this plan pinned. Whoever wrote a new version in between must not
+/// make this restore want both.
+async fn pinned(mut request: Request, id: &RestoreId, files: &impl WorkFiles) -> Result<Request, StepError> {
+    let mut versions = BTreeMap::new();
+    for chunk in 0.. {
+        let Some(bytes) = files.get(&chunk_name(id, chunk)).await? else { break };
+        let entries: Vec<ChunkEntry> = serde_json::from_slice(&bytes)?;
+        versions.extend(entries.into_iter().filter_map(|entry| Some((entry.key, entry.version?))));
+    }
+    for asked in request.keys.iter_mut().filter(|asked| asked.version_id.is_none()) {
+        asked.version_id = versions.get(&asked.key).cloned();
+    }
+    Ok(request)
+}
+
+/// Writes down which objects are in which chunk. Comes before the rows: a try that dies in between has pinned the
+/// versions for the next one.
+async fn write_chunks(files: &impl WorkFiles, id: &RestoreId, survey: &Survey) -> Result<(), StepError> {
+    for (chunk, objects) in (0..).zip(survey.objects.chunks(chunk_size(survey.objects.len()))) {
+        let entry = |surveyed: &Surveyed| ChunkEntry {
+            key: surveyed.object.key.clone(),
+            version: surveyed.object.version.clone(),
+        };
+        let entries: Vec<_> = objects.iter().map(entry).collect();
         files.put(&chunk_name(id, chunk), serde_json::to_vec(&entries)?).await?;
     }
-    Ok(chunks)
+    Ok(())
+}
+
+fn chunk_size(objects: usize) -> usize {
+    CHUNK.max(objects.div_ceil(MAX_CHUNKS))
 }
 
 fn says(survey: &Survey, request: &Request) -> String {

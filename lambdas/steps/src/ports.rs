@@ -199,3 +199,9 @@ pub trait PutEvents {
     /// One event of source `thaw`.
     async fn put_event(&self, detail_type: &str, detail: &Value) -> Result<(), PortError>;
 }
+
+/// Keeps messages that can never be read.
+pub trait DeadLetters {
+    /// Sends a message's text to the dead-letter queue of the queue it came from, with the reason in words.
+    async fn put_aside(&self, message: &str, reason: &str) -> Result<(), PortError>;
+}

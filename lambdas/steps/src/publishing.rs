@@ -10,17 +10,23 @@ use std::time::Duration;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use thaw_core::{
-    Batch, BatchId, Candidate, Distribution, Event, Facts, FailureCode, How, ObjectId, Reach, RestoreId, Row,
-    Staleness, State, batches, same_copy, staleness,
+    Batch, BatchId, Candidate, Distribution, Event, Facts, FailureCode, How, Missing, ObjectId, Reach, RestoreId, Row,
+    Staleness, State, batches, of_the_same_copy, staleness,
 };
 use tracing::info;
 
 use crate::ledger::{apply, batch_key, row_key};
-use crate::ports::{CreateInvalidations, Invalidation, Ledger, ListedRestore, Put, ReadArchive, ReadDistributions};
+use crate::ports::{
+    CreateInvalidations, Invalidation, Ledger, ListedRestore, Put, ReadArchive, ReadDistributions, ReadInvalidations,
+};
 use crate::{IN_FLIGHT, Settings, StepError};
 
 /// An error that CloudFront forgets this soon is waited out rather than paid for, when `only_if_stale` is asked.
 const WORTH_WAITING: Duration = Duration::from_secs(60);
+
+/// What S3 said of an object is believed for so long when its paths are invalidated. Somebody may archive it in between,
+/// so it is little; a look, and the call that follows from it, are seconds apart.
+pub const NEWS: Duration = Duration::from_secs(10 * 60);
 
 /// Pages of neighbours that are read before a wildcard for a `~` is dared. Past them nobody knows what it would cover.
 const PAGES_OF_NEIGHBOURS: usize = 10;
@@ -61,14 +67,14 @@ pub async fn publish(
     for id in begun {
         // Claims are written after their batch, so the batch is there.
         let Some(batch) = ledger.get::<Batch>(&batch_key(&id)).await? else { continue };
-        published.add(&carry_out(batch, cdn, ledger, now).await?);
+        published.add(&carry_out(batch, cdn, archive, ledger, now).await?);
     }
     for batch in batches(candidates, now) {
         let batch = match ledger.insert(&batch).await? {
             Put::Done => batch,
             Put::Lost(existing) => existing,
         };
-        published.add(&carry_out(batch, cdn, ledger, now).await?);
+        published.add(&carry_out(batch, cdn, archive, ledger, now).await?);
     }
     Ok(published)
 }
@@ -124,8 +130,8 @@ async fn prepare(
             prepared.begun.insert(batch.clone());
             continue;
         }
-        let others = || rows.iter().filter(|other| other.restore != row.restore && same_copy(row, other));
-        if others().any(|other| matches!(other.state, State::Published { .. })) {
+        let others = || of_the_same_copy(row, &rows).into_iter();
+        if others().any(was_invalidated) {
             apply(ledger, row, &Event::Published { at: now, how: How::AlreadyPublished }).await?;
         } else if let Some(batch) = others().find_map(|other| other.state.claim()) {
             // Another restore's batch has this copy already: this row rides along.
@@ -148,11 +154,8 @@ async fn prepare(
     if waiting.is_empty() {
         return Ok(prepared);
     }
-    // It may have waited longer than its copy lives. Archived again, it must not be invalidated: what an edge still has of
-    // it is all that viewers get. S3 is asked, because somebody may have extended the copy.
-    if waiting.iter().any(|row| has_expired(row, now)) && can_be_read(&object, archive, now).await? != Some(true) {
-        let message = "its copy expired before it was published".to_owned();
-        settle(ledger, &waiting, &Event::Failed { at: now, code: FailureCode::NotBeingRestored, message }).await?;
+    if let Some(event) = no_longer_shown(&object, &waiting, archive, now).await? {
+        settle(ledger, &waiting, &event).await?;
         return Ok(prepared);
     }
     match paths(&object, distributions, archive, settings, now).await? {
@@ -172,8 +175,67 @@ async fn prepare(
     Ok(prepared)
 }
 
-fn has_expired(row: &Row, now: Timestamp) -> bool {
-    matches!(&row.state, State::Restored { expires: Some(expires), .. } if *expires <= now)
+/// Whether a row's object is visible because its paths were invalidated. Another restore may have been content without.
+fn was_invalidated(row: &Row) -> bool {
+    match &row.state {
+        State::Published { how, .. } => match how {
+            How::Invalidated { .. } | How::AlreadyPublished => true,
+            How::NothingStale | How::NoPath | How::NotCurrent => false,
+        },
+        State::Planned
+        | State::Available
+        | State::Restoring { .. }
+        | State::Restored { .. }
+        | State::Failed { .. }
+        | State::Cancelled { .. } => false,
+    }
+}
+
+/// Why the paths of a readable object must be left alone, if they must.
+///
+/// It may have waited longer than its copy lives, or others changed it meanwhile. Archived again, it must not be
+/// invalidated: what an edge still has of it is all that viewers get. S3 is asked unless it said so just now; of a version,
+/// it only ever said that it was the newest when the restore was planned.
+async fn no_longer_shown(
+    object: &ObjectId,
+    waiting: &[&Row],
+    archive: &impl ReadArchive,
+    now: Timestamp,
+) -> Result<Option<Event>, StepError> {
+    let is_fresh = |row: &&Row| match &row.state {
+        State::Restored { at, expires, .. } => {
+            let since = if object.version.is_some() { row.planned_at } else { *at };
+            now < since + NEWS && expires.is_none_or(|expires| now < expires)
+        }
+        _ => false,
+    };
+    if waiting.iter().all(is_fresh) {
+        return Ok(None);
+    }
+    let newest = archive.head(&ObjectId { version: None, ..object.clone() }).await?;
+    Ok(why_not_shown(object, &newest, now))
+}
+
+/// Why what S3 now has under the key of an object that was readable must not be invalidated on its behalf.
+fn why_not_shown(object: &ObjectId, newest: &Facts, now: Timestamp) -> Option<Event> {
+    let fail = |code, message: &str| Some(Event::Failed { at: now, code, message: message.to_owned() });
+    let hidden = Some(Event::Published { at: now, how: How::NotCurrent });
+    match newest {
+        Facts::Found(head) if object.version.is_some() && head.version != object.version => hidden,
+        Facts::Found(head) => match head.reach(now) {
+            Ok(Reach::Readable | Reach::Copy { .. }) => None,
+            Ok(Reach::Archived(_) | Reach::Restoring(_)) => fail(
+                FailureCode::NotBeingRestored,
+                "its copy expired before it was published, or it was archived again",
+            ),
+            Err(unreadable) => fail(FailureCode::Unreadable, &unreadable.to_string()),
+        },
+        Facts::Missing(_) if object.version.is_some() => hidden,
+        Facts::Missing(Missing::Denied) => {
+            fail(FailureCode::AccessDenied, "S3 answers 403: thaw may no longer read it, or it is gone")
+        }
+        Facts::Missing(_) => fail(FailureCode::NoSuchKey, "it was deleted before it was published"),
+    }
 }
 
 async fn settle(ledger: &impl Ledger, rows: &[&Row], event: &Event) -> Result<(), StepError> {
@@ -292,10 +354,16 @@ async fn is_archived(bucket: &str, key: &str, archive: &impl ReadArchive, now: T
 async fn carry_out(
     batch: Batch,
     cdn: &impl CreateInvalidations,
+    archive: &impl ReadArchive,
     ledger: &impl Ledger,
     now: Timestamp,
 ) -> Result<Batch, StepError> {
-    let mut batch = if batch.calls.is_some() { batch } else { seal(batch, ledger).await? };
+    let batch = if batch.calls.is_some() { batch } else { seal(batch, ledger).await? };
+    let mut batch = if batch.is_open() && batch.created_at + NEWS <= now {
+        without_what_is_gone(batch, archive, ledger, now).await?
+    } else {
+        batch
+    };
     // Calls may be taken apart on the way, so there may be more at the end than at the start.
     let mut index = 0;
     while let Some(call) = batch.calls.as_ref().and_then(|calls| calls.get(index)).cloned() {
@@ -323,6 +391,40 @@ async fn carry_out(
         settle_batch(&batch, ledger, now).await?;
     }
     Ok(batch)
+}
+
+/// CloudFront would not take the batch for a while: what can no longer be shown leaves it.
+///
+/// A call whose answer got lost may have been accepted, and then its other paths are paid again under their new reference.
+/// That is rare and costs cents; an archived object that nobody can see any more costs a visitor.
+async fn without_what_is_gone(
+    batch: Batch,
+    archive: &impl ReadArchive,
+    ledger: &impl Ledger,
+    now: Timestamp,
+) -> Result<Batch, StepError> {
+    let gone: BTreeMap<ObjectId, Event> = stream::iter(&batch.candidates)
+        .map(|candidate| async {
+            let newest = archive.head(&ObjectId { version: None, ..candidate.object.clone() }).await?;
+            Ok::<_, StepError>((candidate.object.clone(), why_not_shown(&candidate.object, &newest, now)))
+        })
+        .buffer_unordered(IN_FLIGHT)
+        .try_filter_map(|(object, why)| async move { Ok(why.map(|why| (object, why))) })
+        .try_collect()
+        .await?;
+    if gone.is_empty() {
+        return Ok(batch);
+    }
+    for (object, why) in &gone {
+        for row in ledger.rows_of(object).await?.iter().filter(|row| row.state.claim() == Some(&batch.id)) {
+            apply(ledger, row, why).await?;
+        }
+    }
+    let next = batch.without(&gone.into_keys().collect());
+    Ok(match ledger.replace(&next).await? {
+        Put::Done => next,
+        Put::Lost(other) => other,
+    })
 }
 
 /// Claims the batch's objects, and settles which it got.
@@ -373,6 +475,27 @@ async fn claim(
     }
 }
 
+/// The batch after CloudFront was asked which of its invalidations took effect.
+pub async fn confirmed(
+    mut batch: Batch,
+    cdn: &impl ReadInvalidations,
+    ledger: &impl Ledger,
+) -> Result<Batch, StepError> {
+    for index in 0..batch.calls.as_ref().map_or(0, Vec::len) {
+        let Some(call) = batch.calls.as_ref().and_then(|calls| calls.get(index)) else { break };
+        let Some(invalidation) = call.invalidation.clone().filter(|_| !call.completed) else { continue };
+        if !cdn.completed(&call.distribution, &invalidation).await? {
+            continue;
+        }
+        let next = batch.with_call(index, |call| call.completed = true);
+        batch = match ledger.replace(&next).await? {
+            Put::Done => next,
+            Put::Lost(other) => other,
+        };
+    }
+    Ok(batch)
+}
+
 /// Moves every row that waits for the batch on, in whichever restore: its paths are clean, or CloudFront refused them.
 /// Answers those rows as they are now.
 pub async fn settle_batch(batch: &Batch, ledger: &impl Ledger, now: Timestamp) -> Result<Vec<Row>, StepError> {
@@ -396,4 +519,146 @@ pub async fn settle_batch(batch: &Batch, ledger: &impl Ledger, now: Timestamp) -
         .buffer_unordered(IN_FLIGHT)
         .try_concat()
         .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::door::{Stack, now, restored, row};
+    use crate::ports::{Listed, Page, PortError};
+    use std::cell::RefCell;
+    use thaw_core::{Behaviour, ErrorRule, Head, Origin};
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// A distribution that shows the keys under a prefix, and keeps errors for so many seconds.
+    fn showing(prefix: &str, error_ttl: u64) -> Distribution {
+        let domain = "archive.s3.amazonaws.com".to_owned();
+        let behaviour = Behaviour { pattern: "*".to_owned(), target: "s3".to_owned(), has_origin_function: false };
+        Distribution {
+            origins: vec![Origin { id: "s3".to_owned(), domain, path: prefix.to_owned() }],
+            behaviours: vec![behaviour],
+            errors: vec![ErrorRule { code: 403, min_ttl: error_ttl }],
+            ..Distribution::default()
+        }
+    }
+
+    #[test]
+    fn the_distribution_that_keeps_an_error_longest_decides_what_can_be_stale() {
+        let object = row(&RestoreId::try_from("r".to_owned()).unwrap(), "a", State::Planned).object;
+        let stale = |distributions: &[Distribution]| {
+            stale(&object, now(), distributions, &Settings::default(), now() + 60 * SECOND)
+        };
+        let until = |seconds: u32| Staleness::Until(now() + seconds * SECOND);
+        let mut holding_page = showing("", 10);
+        holding_page.behaviours[0].has_origin_function = true;
+        assert_eq!(stale(&[]), Staleness::Impossible);
+        assert_eq!(stale(&[showing("", 60), showing("/elsewhere", 90)]), Staleness::Impossible);
+        assert_eq!(stale(&[showing("", 60), showing("", 90), showing("", 10)]), until(90));
+        assert_eq!(stale(&[showing("", 120), showing("", 90)]), until(120));
+        assert_eq!(stale(&[showing("", 90), holding_page.clone(), showing("", 90)]), Staleness::Possible);
+    }
+
+    #[test]
+    fn a_copy_is_gone_in_the_moment_it_expires() {
+        let row = row(&RestoreId::try_from("r".to_owned()).unwrap(), "a", restored(None));
+        assert!(has_expired(&row, now()) && !has_expired(&row, now() - SECOND));
+        let for_ever = State::Restored { at: now(), expires: None, claim: None };
+        assert!(!has_expired(&Row { state: for_ever, ..row }, now()));
+    }
+
+    /// A batch of one object that two restores wait for, after it was sealed over these rows of theirs: whether it kept the
+    /// object, and the claims on the rows.
+    async fn sealed(one: State, two: State) -> (bool, Vec<Option<String>>) {
+        let ids = ["one", "two"].map(|id| RestoreId::try_from(id.to_owned()).unwrap());
+        let stack = Stack::default();
+        stack.insert(&row(&ids[0], "a", one)).await;
+        stack.insert(&row(&ids[1], "a", two)).await;
+        let object = row(&ids[0], "a", State::Planned).object;
+        let candidate = Candidate { object: object.clone(), restores: ids.to_vec(), paths: BTreeMap::new() };
+        let batch = Batch { id: BatchId::from("ours".to_owned()), ..batches(vec![candidate], now()).remove(0) };
+        stack.insert(&batch).await;
+        let sealed = seal(batch, &stack.ledger).await.unwrap();
+        let rows = stack.ledger.rows_of(&object).await.unwrap();
+        let claims = rows.iter().map(|row| row.state.claim().map(|id| id.as_str().to_owned()));
+        (!sealed.candidates.is_empty(), claims.collect())
+    }
+
+    #[tokio::test]
+    async fn the_row_of_the_first_restore_is_the_lock_of_an_object() {
+        let claims = |claims: [Option<&str>; 2]| claims.map(|claim| claim.map(str::to_owned)).to_vec();
+        let theirs = || restored(Some("theirs"));
+        let ours = || restored(Some("ours"));
+        assert_eq!(sealed(restored(None), restored(None)).await, (true, claims([Some("ours"), Some("ours")])));
+        // A try of the same batch that died took the first row already.
+        assert_eq!(sealed(ours(), restored(None)).await, (true, claims([Some("ours"), Some("ours")])));
+        assert_eq!(sealed(theirs(), restored(None)).await, (false, claims([Some("theirs"), None])));
+        assert_eq!(sealed(restored(None), theirs()).await, (true, claims([Some("ours"), Some("theirs")])));
+        let cancelled = State::Cancelled { at: now() };
+        assert_eq!(sealed(cancelled, restored(None)).await, (false, claims([None, None])));
+    }
+
+    /// What else lies under a prefix, listed two a page. A HEAD says that it is archived where the key says so.
+    struct Neighbours {
+        listed: Vec<Listed>,
+        asked: RefCell<Vec<String>>,
+    }
+
+    impl ReadArchive for Neighbours {
+        async fn head(&self, object: &ObjectId) -> Result<Facts, PortError> {
+            self.asked.borrow_mut().push(object.key.clone());
+            let class = if object.key.contains("cold") { "GLACIER" } else { "STANDARD" };
+            Ok(Facts::Found(Head { storage_class: Some(class.to_owned()), ..Head::default() }))
+        }
+
+        async fn list(&self, _: &str, _: &str, start_after: &str) -> Result<Page, PortError> {
+            let rest: Vec<_> = self.listed.iter().filter(|listed| listed.key.as_str() > start_after).cloned().collect();
+            Ok(Page { more: rest.len() > 2, objects: rest.into_iter().take(2).collect() })
+        }
+    }
+
+    /// The archived neighbour that is found, and which neighbours S3 was asked about.
+    async fn found(listed: &[(&str, &str, Option<ListedRestore>)]) -> (Option<String>, Vec<String>) {
+        let listed = listed.iter().map(|(key, class, restore)| Listed {
+            key: (*key).to_owned(),
+            storage_class: (*class).to_owned(),
+            restore: *restore,
+        });
+        let neighbours = Neighbours { listed: listed.collect(), asked: RefCell::default() };
+        let found = archived_under("archive", "", &neighbours, now()).await.unwrap();
+        (found, neighbours.asked.into_inner())
+    }
+
+    #[tokio::test]
+    async fn a_neighbour_that_might_be_archived_is_asked_about_and_no_other() {
+        let until = |at| Some(ListedRestore::Copy(at));
+        for (class, restore, asked) in [
+            ("STANDARD", None, false),
+            ("GLACIER_IR", None, false),
+            ("GLACIER", None, true),
+            ("GLACIER", Some(ListedRestore::Ongoing), true),
+            ("DEEP_ARCHIVE", until(now() + SECOND), false),
+            ("DEEP_ARCHIVE", until(now()), true),
+            ("INTELLIGENT_TIERING", None, true),
+        ] {
+            let answer = found(&[("cold", class, restore)]).await;
+            let expected = if asked { vec!["cold".to_owned()] } else { vec![] };
+            assert_eq!(answer, (asked.then(|| "cold".to_owned()), expected), "{class} {restore:?}");
+        }
+        // A listing knows less than a HEAD.
+        assert_eq!(found(&[("warm", "GLACIER", None)]).await, (None, vec!["warm".to_owned()]));
+    }
+
+    #[tokio::test]
+    async fn neighbours_are_looked_through_page_by_page_and_not_for_ever() {
+        let warm = |count: usize| (0..count).map(|n| format!("{n:02}")).collect::<Vec<_>>();
+        let of = async |keys: Vec<String>| {
+            let listed: Vec<_> = keys.iter().map(|key| (key.as_str(), "GLACIER", None)).collect();
+            found(&listed).await.0
+        };
+        assert_eq!(of(vec![]).await, None);
+        assert_eq!(of([warm(5), vec!["cold".to_owned()]].concat()).await, Some("cold".to_owned()));
+        assert_eq!(of(warm(20)).await, None);
+        assert!(of(warm(21)).await.unwrap().contains("too many"));
+    }
 }

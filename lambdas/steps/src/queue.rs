@@ -2,9 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use futures_util::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
-use thaw_core::{S3Event, S3EventKind, read_s3_events};
+use thaw_core::{S3Event, S3EventKind, UnreadableEvent, read_s3_events};
 use tracing::warn;
+
+use crate::ports::DeadLetters;
+use crate::{IN_FLIGHT, Settings};
 
 /// The messages of one invocation.
 #[derive(Debug, Clone, Deserialize)]
@@ -15,21 +19,52 @@ pub struct QueueBatch {
 }
 
 impl QueueBatch {
-    /// The events of this kind with the ids of their messages, and the ids of messages that cannot be read: those come
-    /// again, and at last go to the dead-letter queue.
-    pub(crate) fn read(&self, kind: S3EventKind) -> (Vec<(&str, S3Event)>, BTreeSet<&str>) {
-        let (mut events, mut unreadable) = (Vec::new(), BTreeSet::new());
+    /// The events of this kind in buckets of ours, with the ids of their messages; and the ids of messages that come again.
+    ///
+    /// A message that can never be read goes to the dead letters at once, with the reason. It comes again only if that
+    /// fails. One that can be read but is not for us (another kind, another bucket, S3's test message) is done.
+    pub(crate) async fn read(
+        &self,
+        kind: S3EventKind,
+        dead_letters: &impl DeadLetters,
+        settings: &Settings,
+    ) -> (Vec<(&str, S3Event)>, BTreeSet<&str>) {
+        let (mut events, mut unreadable) = (Vec::new(), Vec::new());
+        let is_ours = |event: &S3Event| event.kind == kind && settings.archive_buckets.contains(&event.object.bucket);
         for message in &self.records {
-            let id = message.message_id.as_str();
             match read_s3_events(&message.body) {
-                Ok(read) => events.extend(read.into_iter().filter(|event| event.kind == kind).map(|event| (id, event))),
-                Err(error) => {
-                    warn!(message_id = id, "{error}");
-                    unreadable.insert(id);
+                Ok(read) => {
+                    events.extend(read.into_iter().filter(is_ours).map(|event| (message.message_id.as_str(), event)));
                 }
+                Err(error) => unreadable.push((message, error)),
             }
         }
-        (events, unreadable)
+        let failing = stream::iter(unreadable)
+            .map(|(message, error)| put_aside(message, error, dead_letters))
+            .buffer_unordered(IN_FLIGHT)
+            .filter_map(std::future::ready)
+            .collect()
+            .await;
+        (events, failing)
+    }
+}
+
+/// Answers the message's id if it must come again.
+async fn put_aside<'a>(
+    message: &'a QueueMessage,
+    error: UnreadableEvent,
+    dead_letters: &impl DeadLetters,
+) -> Option<&'a str> {
+    let id = message.message_id.as_str();
+    match dead_letters.put_aside(&message.body, &error.to_string()).await {
+        Ok(()) => {
+            warn!(message_id = id, "a message is now a dead letter: {error}");
+            None
+        }
+        Err(trouble) => {
+            warn!(message_id = id, "a message that cannot be read comes again: {error}; {trouble}");
+            Some(id)
+        }
     }
 }
 
@@ -64,5 +99,31 @@ impl QueueResponse {
     pub fn failing<'a>(ids: impl IntoIterator<Item = &'a str>) -> Self {
         let failure = |id: &str| BatchItemFailure { item_identifier: id.to_owned() };
         Self { batch_item_failures: ids.into_iter().map(failure).collect() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ports::PortError;
+    use thaw_core::Trouble;
+
+    struct Down;
+
+    impl DeadLetters for Down {
+        async fn put_aside(&self, _: &str, _: &str) -> Result<(), PortError> {
+            let trouble = Some(Trouble::Unavailable);
+            Err(PortError { what: "SendMessage".to_owned(), says: "no answer".to_owned(), trouble })
+        }
+    }
+
+    #[tokio::test]
+    async fn a_message_that_cannot_be_read_comes_again_while_it_cannot_be_put_aside() {
+        let message = |id: &str, body: &str| QueueMessage { message_id: id.to_owned(), body: body.to_owned() };
+        let test = message("test", r#"{"Event": "s3:TestEvent"}"#);
+        let batch = QueueBatch { records: vec![message("one", "?"), test, message("two", "{}")] };
+        let (events, failing) = batch.read(S3EventKind::Completed, &Down, &Settings::default()).await;
+        assert!(events.is_empty());
+        assert_eq!(failing, ["one", "two"].into());
     }
 }

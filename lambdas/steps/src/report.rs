@@ -58,5 +58,37 @@ pub async fn run(
         events.put_event(name, &detail).await?;
     }
     info!(restore = %record.id, status = record.status.word(), "{}", outcome.says);
-    Ok(Output { status: record.status, succeeded: record.status == Status::Succeeded, says: outcome.says, counts })
+    let says = record.says.unwrap_or(outcome.says);
+    Ok(Output { status: record.status, succeeded: record.status == Status::Succeeded, says, counts })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::door::{Stack, now, restored};
+    use crate::memory::MemoryEvents;
+    use thaw_core::{FailureCode, State};
+
+    #[tokio::test]
+    async fn the_end_is_written_down_and_told_by_its_name() {
+        let failed = || State::Failed { at: now(), code: FailureCode::NoSuchKey, message: "gone".to_owned() };
+        for (states, status, told) in [
+            (vec![("a", restored(None))], Status::Succeeded, Some("Restore Completed")),
+            (vec![("a", restored(None)), ("b", failed())], Status::PartlyFailed, Some("Restore Failed")),
+            (vec![("a", failed())], Status::Failed, Some("Restore Failed")),
+            (vec![("a", failed())], Status::Cancelled, None),
+        ] {
+            let (stack, events) = (Stack::default(), MemoryEvents::default());
+            let id = stack.planned(&states, 9).await;
+            if status == Status::Cancelled {
+                stack.change(&id, |record| record.status = Status::Cancelled).await;
+            }
+            let input = Input { restore: id.to_string() };
+            let output = run(input, &stack.ledger, &stack.files, &events, now()).await.unwrap();
+            assert_eq!((output.status, output.succeeded), (status, status == Status::Succeeded));
+            assert_eq!(stack.record(&id).await.status, status);
+            let events = events.events();
+            assert_eq!(events.first().map(|(name, _)| name.as_str()), told);
+        }
+    }
 }

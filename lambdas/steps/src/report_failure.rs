@@ -92,11 +92,54 @@ fn why(cause: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::why;
+    use super::*;
+    use crate::door::{Stack, now, restoring};
+    use crate::memory::MemoryEvents;
 
     #[test]
     fn the_words_of_a_lambda_error_are_taken_out_of_their_json() {
         assert_eq!(why(r#"{"errorMessage":"tier: must be …","errorType":"InvalidRequest"}"#), "tier: must be ….");
         assert_eq!(why("Task timed out."), "Task timed out.");
+    }
+
+    /// What is said of a restore that cannot go on, and the notices that go out.
+    async fn report(stack: &Stack, restore: &str) -> (String, Vec<(String, Value)>) {
+        let events = MemoryEvents::default();
+        let input = Input { restore: restore.to_owned(), error: "Denied".to_owned(), cause: "No access".to_owned() };
+        let output = run(input, &stack.ledger, &stack.files, &events, now()).await.unwrap();
+        assert_eq!(output.error, "Denied");
+        (output.says, events.events())
+    }
+
+    #[tokio::test]
+    async fn a_restore_that_cannot_go_on_ends_in_words() {
+        let stack = Stack::default();
+        let id = stack.planned(&[("a", restoring())], 1).await;
+        let (says, events) = report(&stack, id.as_str()).await;
+        assert_eq!(says, "No access. Of 1 object: 1 still being restored.");
+        let record = stack.record(&id).await;
+        assert_eq!((record.status, record.completed_at, record.says), (Status::Failed, Some(now()), Some(says)));
+        assert_eq!(
+            (events.len(), events[0].0.as_str(), &events[0].1["status"]),
+            (1, "Restore Failed", &json!("failed"))
+        );
+    }
+
+    #[tokio::test]
+    async fn what_was_not_planned_or_not_even_written_says_why_alone() {
+        let stack = Stack::default();
+        let id = stack.accepted(&["a"]).await;
+        assert_eq!(report(&stack, id.as_str()).await.0, "No access.");
+        assert_eq!(report(&stack, "unknown").await, ("No access.".to_owned(), Vec::new()));
+        assert_eq!(report(&stack, "no id at all").await, ("No access.".to_owned(), Vec::new()));
+    }
+
+    #[tokio::test]
+    async fn a_cancelled_restore_is_not_reported_again() {
+        let stack = Stack::default();
+        let id = stack.accepted(&["a"]).await;
+        stack.change(&id, |record| record.status = Status::Cancelled).await;
+        assert!(report(&stack, id.as_str()).await.1.is_empty());
+        assert_eq!(stack.record(&id).await.status, Status::Cancelled);
     }
 }

@@ -25,3 +25,22 @@ impl Settings {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_are_separated_by_commas_and_what_is_not_set_is_empty() {
+        let settings = Settings::read(|name| match name {
+            "ARCHIVE_BUCKETS" => Some("one, two,,".to_owned()),
+            "DIRECTORY_INDEX" => Some("index.html".to_owned()),
+            _ => None,
+        });
+        let archive_buckets = vec!["one".to_owned(), "two".to_owned()];
+        assert_eq!(
+            settings,
+            Settings { archive_buckets, distribution_ids: vec![], directory_index: "index.html".to_owned() }
+        );
+    }
+}

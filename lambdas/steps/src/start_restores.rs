@@ -93,7 +93,11 @@ async fn ask(
 ) -> Result<Row, StepError> {
     let tier = record.request.tier;
     let event = match row.decision {
-        Decision::Watch | Decision::Nothing => Event::Joined { at: now, tier },
+        // S3 is not asked, so it may be busy at any tier: one that is not offered could not even be waited for.
+        Decision::Watch | Decision::Nothing => {
+            let is_offered = row.kind.is_none_or(|kind| kind.window(tier).is_some());
+            Event::Joined { at: now, tier: if is_offered { tier } else { Tier::Standard } }
+        }
         Decision::Restore | Decision::Extend | Decision::Join => {
             // Intelligent-Tiering makes no copy, and S3 refuses days for it.
             let has_copy = row.kind.is_none_or(thaw_core::ArchiveKind::has_copy);
@@ -137,6 +141,36 @@ fn meaning(answer: RestoreAnswer, days: Option<u32>, tier: Tier, now: Timestamp)
             };
             let code = if code.is_empty() { "an error without a name" } else { &code };
             fail(failure, format!("S3 refused the restore with {code}: {message}"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::door::now;
+
+    #[test]
+    fn every_answer_of_s3_has_a_meaning_for_the_object() {
+        let refused =
+            |code: &str, message: &str| RestoreAnswer::Refused { code: code.to_owned(), message: message.to_owned() };
+        let event = |answer| meaning(answer, Some(3), Tier::Bulk, now());
+        assert_eq!(event(RestoreAnswer::Accepted), Event::Requested { at: now(), tier: Tier::Bulk });
+        assert_eq!(event(RestoreAnswer::InProgress), Event::Joined { at: now(), tier: Tier::Bulk });
+        let expires = Some("2026-11-26T00:00:00Z".parse().unwrap());
+        assert_eq!(event(RestoreAnswer::AlreadyLive), Event::Readable { at: now(), expires });
+        assert_eq!(event(RestoreAnswer::NotArchived), Event::Readable { at: now(), expires: None });
+        for (answer, failure) in [
+            (RestoreAnswer::NoExpeditedCapacity, FailureCode::ExpeditedNotAvailable),
+            (refused("NoSuchKey", ""), FailureCode::NoSuchKey),
+            (refused("NoSuchVersion", ""), FailureCode::NoSuchVersion),
+            (refused("MethodNotAllowed", ""), FailureCode::DeleteMarker),
+            (refused("AccessDenied", ""), FailureCode::AccessDenied),
+            (refused("InvalidRequest", "Tier is not supported by this storage class"), FailureCode::TierNotOffered),
+            (refused("", "odd"), FailureCode::RefusedByS3),
+        ] {
+            let Event::Failed { code, .. } = event(answer.clone()) else { panic!("{answer:?}") };
+            assert_eq!(code, failure, "{answer:?}");
         }
     }
 }

@@ -373,3 +373,200 @@ fn warnings(
     }
     warnings
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::door::{now, settings};
+    use crate::ports::{Page, PortError};
+    use serde_json::{Value, json};
+    use thaw_core::{Behaviour, ErrorRule, Head, Missing, Origin};
+
+    /// A bucket where the first folder of a key says what the object is. Each has a GiB, and the versions v1 and v2.
+    struct Archive;
+
+    impl ReadArchive for Archive {
+        async fn head(&self, object: &ObjectId) -> Result<Facts, PortError> {
+            const ONGOING: &str = r#"ongoing-request="true""#;
+            const DONE: &str = r#"ongoing-request="false", expiry-date="Fri, 27 Nov 2026 00:00:00 GMT""#;
+            let (class, status, restore) = match object.key.split('/').next().unwrap() {
+                "flexible" => ("GLACIER", None, None),
+                "deep" => ("DEEP_ARCHIVE", None, None),
+                "tiered" => ("INTELLIGENT_TIERING", Some("ARCHIVE_ACCESS"), None),
+                "running" => ("GLACIER", None, Some(ONGOING)),
+                "copied" => ("GLACIER", None, Some(DONE)),
+                "standard" => ("STANDARD", None, None),
+                "denied" => return Ok(Facts::Missing(Missing::Denied)),
+                _ => return Ok(Facts::Missing(Missing::Key)),
+            };
+            Ok(Facts::Found(Head {
+                storage_class: Some(class.to_owned()),
+                archive_status: status.map(str::to_owned),
+                restore: restore.map(str::to_owned),
+                version: object.version.clone().or_else(|| Some("v2".to_owned())),
+                size: 1 << 30,
+            }))
+        }
+
+        async fn list(&self, _: &str, _: &str, _: &str) -> Result<Page, PortError> {
+            Ok(Page::default())
+        }
+    }
+
+    struct Cdn(Vec<Distribution>);
+
+    impl ReadDistributions for Cdn {
+        async fn distributions(&self, _: &str, _: &[String]) -> Result<Vec<Distribution>, PortError> {
+            Ok(self.0.clone())
+        }
+    }
+
+    /// A distribution that shows the keys under a prefix, and keeps errors for so many seconds.
+    fn showing(prefix: &str, error_ttl: u64) -> Distribution {
+        let domain = "archive.s3.amazonaws.com".to_owned();
+        Distribution {
+            id: "E1".to_owned(),
+            origins: vec![Origin { id: "s3".to_owned(), domain, path: prefix.to_owned() }],
+            behaviours: vec![Behaviour {
+                pattern: "*".to_owned(),
+                target: "s3".to_owned(),
+                has_origin_function: false,
+            }],
+            errors: vec![ErrorRule { code: 403, min_ttl: error_ttl }],
+            ..Distribution::default()
+        }
+    }
+
+    const A_MONTH: u64 = 30 * 86_400;
+
+    async fn survey(distributions: Vec<Distribution>, keys: Value, more: Value) -> Result<Survey, StepError> {
+        let mut body = json!({"bucket": "archive", "keys": keys});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        Survey::of(&Request::parse(&body).unwrap(), &Archive, &Cdn(distributions), &settings(), now()).await
+    }
+
+    /// The survey of a request whose objects are all shown, and long stale.
+    async fn shown(keys: Value, more: Value) -> Survey {
+        survey(vec![showing("", A_MONTH)], keys, more).await.unwrap()
+    }
+
+    fn all() -> Value {
+        json!([
+            "flexible/1",
+            "flexible/2",
+            "deep/1",
+            "tiered/1",
+            "running/1",
+            "copied/1",
+            "standard/1",
+            "gone",
+            "denied"
+        ])
+    }
+
+    #[tokio::test]
+    async fn each_object_pays_for_what_s3_is_asked() {
+        let cost = shown(all(), json!({"days": 30})).await.cost;
+        let lines: Vec<_> = cost.lines.iter().map(|line| (line.amount.as_str(), line.usd.as_f64())).collect();
+        // What runs already may be made faster, so it pays a retrieval; the live copy pays its longer life only; what
+        // moves back for good has no copy.
+        assert_eq!(lines[0], ("5 at Standard", (3.0 * 0.05 + 0.1) / 1_000.0));
+        assert_eq!(lines[1], ("5.000 GiB", 3.0 * 0.01 + 0.02));
+        assert_eq!(lines[2], ("4.000 GiB for 30 days", 4.0 * 0.023));
+        assert!(lines[3].0.starts_with("6 paths") && lines[3].1 == 6.0 * 0.005, "{lines:?}");
+        assert_eq!(lines[4].0, "9 objects");
+    }
+
+    #[tokio::test]
+    async fn objects_are_counted_by_where_they_are_and_by_kind() {
+        let survey = shown(all(), json!({"join_only": true})).await;
+        let expected = Counts { total: 9, planned: 1, available: 1, restored: 1, failed: 6, ..Counts::default() };
+        assert_eq!(survey.counts, expected);
+        let kinds: Vec<_> = survey.by_kind.iter().map(|total| (total.kind, total.objects, total.bytes >> 30)).collect();
+        assert_eq!(kinds, [(ArchiveKind::Flexible, 4, 4), (ArchiveKind::Deep, 1, 1), (ArchiveKind::ItArchive, 1, 1)]);
+        assert_eq!(survey.failures.len(), 6);
+    }
+
+    #[tokio::test]
+    async fn it_is_ready_between_the_first_and_the_last_that_is_waited_for() {
+        let hours = |from, to| Some([from, to].map(|hours: u64| now() + Duration::from_secs(hours * 3_600)));
+        for (keys, join_only, ready) in [
+            (json!(["flexible/1", "deep/1", "copied/1", "standard/1"]), false, hours(3, 12)),
+            (json!(["running/1"]), false, hours(3, 5)),
+            // Nobody knows at which tier others asked: Bulk takes longest.
+            (json!(["running/1"]), true, hours(5, 12)),
+            (json!(["copied/1"]), true, None),
+            (json!(["copied/1", "standard/1", "gone"]), false, None),
+        ] {
+            let survey = shown(keys.clone(), json!({"join_only": join_only})).await;
+            assert_eq!(survey.ready_between, ready, "{keys} {join_only}");
+        }
+    }
+
+    #[tokio::test]
+    async fn paths_are_those_of_wanted_objects_under_every_distribution() {
+        let two = || vec![showing("", A_MONTH), showing("", A_MONTH)];
+        let paths = async |keys, more| survey(two(), keys, more).await.unwrap().paths;
+        assert_eq!(paths(json!(["flexible/1", "standard/1", "gone"]), json!({})).await, 2);
+        assert_eq!(paths(json!([{"key": "flexible/1", "version_id": "v2"}]), json!({})).await, 2);
+        assert_eq!(paths(json!([{"key": "flexible/1", "version_id": "v1"}]), json!({})).await, 0);
+        assert_eq!(paths(json!(["flexible/1"]), json!({"publish": {"when": "never"}})).await, 0);
+    }
+
+    #[tokio::test]
+    async fn who_should_know_something_is_told_it_and_nobody_else() {
+        let flexible = || json!(["flexible/1"]);
+        let old = || json!([{"key": "flexible/1", "version_id": "v1"}]);
+        let everywhere = || vec![showing("", A_MONTH)];
+        let never = || json!({"publish": {"when": "never"}});
+        for (distributions, keys, more, told) in [
+            (everywhere(), flexible(), json!({}), None),
+            (vec![], flexible(), json!({}), Some("no distribution has the bucket archive as an origin")),
+            (vec![], flexible(), never(), None),
+            (vec![showing("/pub", A_MONTH)], flexible(), json!({}), Some("1 objects are not served by any")),
+            (vec![showing("/pub", 10)], flexible(), json!({}), Some("1 objects are not served by any")),
+            (everywhere(), json!(["flexible/~1"]), json!({}), Some("1 paths contain ~")),
+            (vec![showing("", 10)], flexible(), json!({}), Some("for 1 objects at most a cached error can be stale")),
+            (vec![showing("", 10)], flexible(), json!({"publish": {"only_if_stale": true}}), None),
+            (vec![showing("", 10), showing("", A_MONTH)], flexible(), json!({}), None),
+            (everywhere(), old(), json!({}), Some("1 objects are not the current versions")),
+            (everywhere(), old(), never(), None),
+            (everywhere(), json!([{"key": "standard/1", "version_id": "v1"}]), json!({}), None),
+            (everywhere(), json!(["running/1"]), json!({}), Some("1 objects are being restored already")),
+            (everywhere(), json!(["running/1"]), json!({"join_only": true}), None),
+            // The copy lives for four and a half days.
+            (everywhere(), json!(["copied/1"]), json!({"join_only": true, "days": 5}), Some("1 copies expire sooner")),
+            (everywhere(), json!(["copied/1"]), json!({"join_only": true, "days": 4}), None),
+            (everywhere(), json!(["copied/1"]), json!({"days": 5}), None),
+            (everywhere(), json!(["flexible/1", "denied"]), json!({}), Some("S3 answers 403 for some objects")),
+        ] {
+            let warnings = survey(distributions, keys.clone(), more.clone()).await.unwrap().warnings;
+            match told {
+                None => assert_eq!(warnings, [""; 0], "{keys} {more}"),
+                Some(told) => {
+                    assert!(warnings.len() == 1 && warnings[0].starts_with(told), "{keys} {more} {warnings:?}")
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_copy_that_lives_for_the_days_that_were_asked_is_long_enough() {
+        let body = json!({"bucket": "archive", "keys": ["copied/1"], "join_only": true, "days": 5});
+        let midnight = "2026-11-22T00:00:00Z".parse().unwrap();
+        let cdn = Cdn(vec![showing("", A_MONTH)]);
+        let survey = Survey::of(&Request::parse(&body).unwrap(), &Archive, &cdn, &settings(), midnight).await.unwrap();
+        assert_eq!(survey.warnings, [""; 0]);
+    }
+
+    #[tokio::test]
+    async fn days_are_refused_only_where_no_object_can_have_a_copy() {
+        let days = || json!({"days": 7});
+        let refused = survey(vec![], json!(["tiered/1", "standard/1"]), days()).await.unwrap_err();
+        assert!(refused.to_string().starts_with("days: every archived object"), "{refused}");
+        for keys in [json!(["tiered/1", "flexible/1"]), json!(["standard/1", "gone"])] {
+            survey(vec![], keys, days()).await.unwrap();
+        }
+        survey(vec![], json!(["tiered/1"]), json!({})).await.unwrap();
+    }
+}

@@ -25,8 +25,14 @@ const READ_WORK: &[Allowed] = &[("s3:GetObject", WORK), ("s3:ListBucket", "{Work
 const PUT_EVENTS: &[Allowed] = &[("events:PutEvents", "arn:aws:events:us-east-1:111122223333:event-bus/default")];
 const USE_LEDGER: &[Allowed] = &[("dynamodb:GetItem dynamodb:BatchGetItem dynamodb:Query dynamodb:PutItem", LEDGER)];
 
+const START_EXECUTIONS: &[Allowed] = &[
+    ("dynamodb:GetItem dynamodb:PutItem", LEDGER),
+    ("s3:PutObject", REQUEST),
+    ("states:StartExecution", "{StateMachine}"),
+];
+
 /// Every function with all it may do, its own log aside.
-const FUNCTIONS: [(Step, &[&[Allowed]]); 13] = [
+const FUNCTIONS: [(Step, &[&[Allowed]]); 14] = [
     (
         Step::Plan,
         &[
@@ -43,14 +49,7 @@ const FUNCTIONS: [(Step, &[&[Allowed]]); 13] = [
     (Step::CheckInvalidations, &[USE_LEDGER, READ_WORK, &[("cloudfront:GetInvalidation", NAMED)]]),
     (Step::Report, &[USE_LEDGER, READ_WORK, PUT_EVENTS]),
     (Step::ReportFailure, &[USE_LEDGER, READ_WORK, PUT_EVENTS]),
-    (
-        Step::CreateRestore,
-        &[&[
-            ("dynamodb:GetItem dynamodb:PutItem", LEDGER),
-            ("s3:PutObject", REQUEST),
-            ("states:StartExecution", "{StateMachine}"),
-        ]],
-    ),
+    (Step::CreateRestore, &[START_EXECUTIONS]),
     (Step::CreatePlan, &[READ_ARCHIVE, READ_DISTRIBUTIONS]),
     (
         Step::GetRestores,
@@ -60,6 +59,7 @@ const FUNCTIONS: [(Step, &[&[Allowed]]); 13] = [
         ],
     ),
     (Step::CancelRestore, &[USE_LEDGER, READ_WORK, &[("states:StopExecution", EXECUTIONS)]]),
+    (Step::Adopt, &[READ_ARCHIVE, START_EXECUTIONS, &[("dynamodb:Query", LEDGER)]]),
     (
         Step::OnRestoreCompleted,
         &[
@@ -67,17 +67,22 @@ const FUNCTIONS: [(Step, &[&[Allowed]]); 13] = [
             READ_DISTRIBUTIONS,
             CREATE_INVALIDATIONS,
             USE_LEDGER,
-            &[("sqs:ReceiveMessage sqs:DeleteMessage sqs:GetQueueAttributes", "{RestoreCompletedQueue.Arn}")],
+            &[
+                ("sqs:ReceiveMessage sqs:DeleteMessage sqs:GetQueueAttributes", "{RestoreCompletedQueue.Arn}"),
+                ("sqs:SendMessage", "{RestoreCompletedDeadLetters.Arn}"),
+            ],
         ],
     ),
     (
         Step::OnRestoreInitiated,
-        &[&[
-            ("sqs:ReceiveMessage sqs:DeleteMessage sqs:GetQueueAttributes", "{RestoreInitiatedQueue.Arn}"),
-            ("dynamodb:GetItem dynamodb:PutItem dynamodb:Query", LEDGER),
-            ("s3:PutObject", REQUEST),
-            ("states:StartExecution", "{StateMachine}"),
-        ]],
+        &[
+            START_EXECUTIONS,
+            &[
+                ("sqs:ReceiveMessage sqs:DeleteMessage sqs:GetQueueAttributes", "{RestoreInitiatedQueue.Arn}"),
+                ("sqs:SendMessage", "{RestoreInitiatedDeadLetters.Arn}"),
+                ("dynamodb:Query", LEDGER),
+            ],
+        ],
     ),
 ];
 

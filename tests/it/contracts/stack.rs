@@ -9,7 +9,7 @@ use super::template::{TEXT, Template, object, text};
 use super::workflow::Machine;
 
 /// What each function is told, and no more: a name it does not need is a resource it could come to use.
-const ENVIRONMENT: [(Step, &str); 13] = [
+const ENVIRONMENT: [(Step, &str); 14] = [
     (Step::Plan, "ARCHIVE_BUCKETS DIRECTORY_INDEX DISTRIBUTION_IDS LEDGER_TABLE WORK_BUCKET"),
     (Step::StartRestores, "LEDGER_TABLE WORK_BUCKET"),
     (Step::CheckRestores, "LEDGER_TABLE WORK_BUCKET"),
@@ -21,16 +21,24 @@ const ENVIRONMENT: [(Step, &str); 13] = [
     (Step::CreatePlan, "ARCHIVE_BUCKETS DIRECTORY_INDEX DISTRIBUTION_IDS"),
     (Step::GetRestores, "LEDGER_TABLE WORK_BUCKET"),
     (Step::CancelRestore, "LEDGER_TABLE STATE_MACHINE_ARN WORK_BUCKET"),
-    (Step::OnRestoreCompleted, "ARCHIVE_BUCKETS DIRECTORY_INDEX DISTRIBUTION_IDS LEDGER_TABLE"),
-    (Step::OnRestoreInitiated, "ARCHIVE_BUCKETS LEDGER_TABLE STATE_MACHINE_ARN WORK_BUCKET"),
+    (Step::Adopt, "ARCHIVE_BUCKETS LEDGER_TABLE STATE_MACHINE_ARN WORK_BUCKET"),
+    (
+        Step::OnRestoreCompleted,
+        "ARCHIVE_BUCKETS DIRECTORY_INDEX DISTRIBUTION_IDS LEDGER_TABLE RESTORE_COMPLETED_DEAD_LETTERS",
+    ),
+    (
+        Step::OnRestoreInitiated,
+        "ARCHIVE_BUCKETS LEDGER_TABLE RESTORE_INITIATED_DEAD_LETTERS STATE_MACHINE_ARN WORK_BUCKET",
+    ),
 ];
 
 /// The HTTP API: route, function.
-const ROUTES: [(&str, Step); 6] = [
+const ROUTES: [(&str, Step); 7] = [
     ("DELETE /v1/restores/{id}", Step::CancelRestore),
     ("GET /v1/restores", Step::GetRestores),
     ("GET /v1/restores/{id}", Step::GetRestores),
     ("GET /v1/restores/{id}/objects", Step::GetRestores),
+    ("POST /v1/adoptions", Step::Adopt),
     ("POST /v1/plans", Step::CreatePlan),
     ("POST /v1/restores", Step::CreateRestore),
 ];
@@ -175,6 +183,30 @@ fn a_batch_has_the_time_it_needs_before_it_is_seen_again() {
         assert!(number(&queue["RedrivePolicy"]["maxReceiveCount"]) >= 5, "{id}");
         assert!(number(&source["BatchSize"]) <= 10 || window >= 1, "{id}");
         assert_eq!(source["FunctionResponseTypes"], json!(["ReportBatchItemFailures"]), "{id}");
+    }
+}
+
+/// What a reader puts aside lies where the queue itself puts what failed too often, and an alarm looks there.
+#[test]
+fn a_reader_puts_aside_what_it_cannot_read_where_its_queue_does_and_an_alarm_looks_there() {
+    let template = Template::load();
+    let functions = template.resources("AWS::Lambda::Function");
+    let alarms = template.resources("AWS::CloudWatch::Alarm");
+    for (id, source) in template.resources("AWS::Lambda::EventSourceMapping") {
+        let queue = template.resource(text(&source["EventSourceArn"]).trim_matches('{').trim_end_matches(".Arn}"));
+        let arn = text(&queue["RedrivePolicy"]["deadLetterTargetArn"]);
+        let dead_letters = arn.trim_matches('{').trim_end_matches(".Arn}");
+        let function = &functions[text(&source["FunctionName"]).trim_matches(['{', '}'])];
+        let variables = object(&function["Environment"]["Variables"]);
+        let named: Vec<_> = variables.iter().filter(|(name, _)| name.ends_with("_DEAD_LETTERS")).collect();
+        assert_eq!(named.len(), 1, "{id}");
+        assert_eq!(named[0].1, &json!(format!("{{{dead_letters}}}")), "{id}");
+        let watched = json!([{"Name": "QueueName", "Value": format!("{{{dead_letters}.QueueName}}")}]);
+        let alarm = alarms.values().find(|alarm| alarm["Dimensions"] == watched);
+        let alarm = alarm.unwrap_or_else(|| panic!("no alarm looks at {dead_letters}"));
+        assert_eq!(alarm["MetricName"], "ApproximateNumberOfMessagesVisible", "{id}");
+        assert_eq!((&alarm["Threshold"], &alarm["ComparisonOperator"]), (&json!(0), &json!("GreaterThanThreshold")));
+        assert_eq!(alarm["AlarmActions"], json!(["{Notices}"]), "{id}");
     }
 }
 

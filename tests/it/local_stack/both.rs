@@ -1,5 +1,7 @@
 //! What holds whoever plays S3 and CloudFront: thaw-sim, or MiniStack, which we did not write.
 
+mod expressions;
+
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -21,7 +23,12 @@ fn a_restore_asked_over_http_turns_the_edges_403_into_the_bytes() {
 fn a_call_without_a_signature_is_refused() {
     let stack = stack();
     let body = json!({ "bucket": stack.bucket(), "keys": ["unsigned.jpg"] }).to_string();
-    for (method, path) in [("POST", "/v1/restores"), ("GET", "/v1/restores"), ("DELETE", "/v1/restores/some-id")] {
+    for (method, path) in [
+        ("POST", "/v1/restores"),
+        ("POST", "/v1/adoptions"),
+        ("GET", "/v1/restores"),
+        ("DELETE", "/v1/restores/some-id"),
+    ] {
         let answer = stack.api_with(json!({ "method": method, "path": path, "body": body, "sign": false }));
         assert_eq!(answer.status, 403, "{method} {path}: {}", answer.text);
     }
@@ -60,14 +67,9 @@ fn a_restore_begun_with_the_s3_command_line_is_joined_by_one_execution_and_publi
     let ask = r#"{"Days": 2, "GlacierJobParameters": {"Tier": "Standard"}}"#;
     stack.cli(&["s3api", "restore-object", "--bucket", stack.bucket(), "--key", key, "--restore-request", ask]);
 
-    let joined = || {
-        let page = stack.api("GET", "/v1/restores", &Value::Null).json(200);
-        let all = page["restores"].as_array().unwrap().iter().filter_map(|one| one["id"].as_str().map(str::to_owned));
-        all.filter(|id| stack.objects(id).iter().any(|object| object["key"] == key)).collect::<Vec<_>>()
-    };
-    let id = until("thaw joins the restore", || joined().pop());
+    let id = until("thaw joins the restore", || stack.restores_of(key).pop());
     stack.succeeds(&id);
-    assert_eq!(joined(), [id], "one restore, however often the event comes");
+    assert_eq!(stack.restores_of(key), [id], "one restore, however often the event comes");
     assert_eq!(stack.view(&format!("/{key}")).status, 200);
 }
 
@@ -91,21 +93,26 @@ fn s3s_event_publishes_an_object_while_its_execution_still_waits_for_the_first_l
 }
 
 #[test]
-fn a_message_that_nobody_understands_ends_in_the_dead_letter_queue() {
+fn messages_that_nobody_can_read_are_dead_letters_with_their_reason_at_once() {
     let stack = stack();
     let queue = stack.entry("restore_completed_queue_url");
-    let redrive: Value = serde_json::from_str(&stack.queue(queue, "RedrivePolicy")).unwrap();
-    let arn = redrive["deadLetterTargetArn"].as_str().unwrap();
-    let name = arn.rsplit(':').next().unwrap();
-    let dead_letters = stack.aws("sqs", "get_queue_url", json!({ "QueueName": name }))["QueueUrl"].clone();
-    let dead_letters = dead_letters.as_str().unwrap();
-    // A failed message comes again when its visibility timeout is over; nobody wants to wait for half an hour here.
-    let before = stack.queue(queue, "VisibilityTimeout");
-    stack.set_visibility(queue, "2");
-    stack.aws("sqs", "send_message", json!({ "QueueUrl": queue, "MessageBody": "no event at all" }));
-    let count = || stack.queue(dead_letters, "ApproximateNumberOfMessages");
-    until("the message is a dead letter", || (count() != "0").then_some(()));
-    stack.set_visibility(queue, &before);
-    let message = stack.aws("sqs", "receive_message", json!({ "QueueUrl": dead_letters }));
-    assert_eq!(message["Messages"][0]["Body"], "no event at all");
+    let event = json!({
+        "source": "aws.s3", "detail-type": "Object Restore Completed", "time": "2026-11-22T10:00:00Z",
+        "detail": {"bucket": {"name": stack.bucket()}, "object": {"key": "k".repeat(500_000)}},
+    });
+    let event = event.to_string();
+    let poison = [
+        ("no event at all", "it is no JSON object"),
+        (&event[..100], "EOF while parsing"),
+        (r#"{"Type": "Notification", "Message": "{}", "TopicArn": "t"}"#, "neither an EventBridge event nor"),
+        (event.as_str(), "its key or version is longer than any of S3's"),
+    ];
+    for (message, _) in poison {
+        stack.aws("sqs", "send_message", json!({ "QueueUrl": queue, "MessageBody": message }));
+    }
+    // After one visibility timeout they would come again: whoever waited for five is too late here.
+    for (message, why) in poison {
+        let reason = stack.dead_letter(queue, message)["MessageAttributes"]["reason"]["StringValue"].clone();
+        assert!(reason.as_str().is_some_and(|reason| reason.contains(why)), "{reason}");
+    }
 }

@@ -158,6 +158,33 @@ impl Stack {
         }
     }
 
+    /// The dead-letter queue of a queue.
+    pub fn dead_letters(&self, queue: &str) -> String {
+        let asked = json!({ "QueueUrl": queue, "AttributeNames": ["RedrivePolicy"] });
+        let answer = self.aws("sqs", "get_queue_attributes", asked);
+        let policy = answer["Attributes"]["RedrivePolicy"].as_str().expect("the queue has a redrive policy");
+        let policy: Value = serde_json::from_str(policy).expect("a policy is JSON");
+        let arn = policy["deadLetterTargetArn"].as_str().expect("it names a queue");
+        let name = arn.rsplit(':').next().unwrap_or_default();
+        let url = self.aws("sqs", "get_queue_url", json!({ "QueueName": name }))["QueueUrl"].clone();
+        url.as_str().expect("a queue has a URL").to_owned()
+    }
+
+    /// The message with this body, once it is a dead letter of a queue; it stays there.
+    #[track_caller]
+    pub fn dead_letter(&self, queue: &str, body: &str) -> Value {
+        let asked = json!({
+            "QueueUrl": self.dead_letters(queue), "MaxNumberOfMessages": 10, "VisibilityTimeout": 0,
+            "MessageAttributeNames": ["reason"],
+        });
+        let short: String = body.chars().take(60).collect();
+        until(&format!("{short} is a dead letter"), || {
+            let received = self.aws("sqs", "receive_message", asked.clone());
+            let messages = received["Messages"].as_array().into_iter().flatten();
+            messages.clone().find(|message| message["Body"] == body).cloned()
+        })
+    }
+
     /// The execution of a restore.
     pub fn execution(&self, id: &str) -> Value {
         let arn = self.entry("state_machine_arn").replace(":stateMachine:", ":execution:");
@@ -287,6 +314,14 @@ impl Stack {
             let Some(cursor) = page["next_cursor"].as_str() else { return all };
             query = format!("?cursor={cursor}");
         }
+    }
+
+    /// The newest restores that have an object with this key.
+    pub fn restores_of(&self, key: &str) -> Vec<String> {
+        let page = self.api("GET", "/v1/restores", &Value::Null).json(200);
+        let all = page["restores"].as_array().expect("a page has restores").iter();
+        let ids = all.filter_map(|one| one["id"].as_str().map(str::to_owned));
+        ids.filter(|id| self.objects(id).iter().any(|object| object["key"] == key)).collect()
     }
 
     /// Waits for the execution's end, which must be green, and checks that every object is published.

@@ -77,22 +77,6 @@ fn a_completion_joined_by_nobody_is_no_error() {
 }
 
 #[test]
-fn messages_that_are_no_events_come_again_and_stop_no_others() {
-    let world = World::new();
-    world.put("a", StorageClass::Glacier);
-    let wait = world.begin("r", ask(&["a"]));
-    world.pass(wait.max(5 * 3600));
-    let events = world.aws.with(thaw_sim::Sim::take_events);
-    let good = events.last().unwrap().to_json().to_string();
-    let response = world.completed(json!({"Records": [
-        {"messageId": "bad", "body": "{\"detail-type\": 1}"}, {"messageId": "good", "body": good},
-    ]}));
-    let failing: Vec<_> = response.batch_item_failures.iter().map(|failure| failure.item_identifier.as_str()).collect();
-    assert_eq!(failing, ["bad"]);
-    assert_eq!(world.invalidated(), ["/a"]);
-}
-
-#[test]
 fn messages_whose_invalidation_must_wait_come_again() {
     let world = World::new();
     world.put("a", StorageClass::Glacier);

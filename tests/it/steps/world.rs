@@ -9,11 +9,12 @@ use thaw_sim::Sim;
 use thaw_sim::cdn::{CustomErrorResponse, DistributionConfig, Origin};
 use thaw_sim::model::{AccessTier, ObjectRef, PutRequest, RestoreCalls, StorageClass};
 use thaw_sim::ports::Aws;
-use thaw_steps::memory::{MemoryEvents, MemoryExecutions, MemoryFiles, MemoryLedger};
+use thaw_steps::http::Response;
+use thaw_steps::memory::{MemoryDeadLetters, MemoryEvents, MemoryExecutions, MemoryFiles, MemoryLedger};
 use thaw_steps::ports::Ledger;
 use thaw_steps::{
-    QueueBatch, QueueResponse, RestoreRecord, Settings, StepError, check_invalidations, check_restores, invalidate,
-    on_restore_completed, on_restore_initiated, plan, report, start_restores,
+    QueueBatch, QueueResponse, RestoreRecord, Settings, StepError, adopt, check_invalidations, check_restores,
+    invalidate, on_restore_completed, on_restore_initiated, plan, report, start_restores,
 };
 
 pub const BUCKET: &str = "archive";
@@ -25,6 +26,7 @@ pub struct World {
     pub files: MemoryFiles,
     pub executions: MemoryExecutions,
     pub events: MemoryEvents,
+    pub dead_letters: MemoryDeadLetters,
     pub settings: Settings,
     runtime: tokio::runtime::Runtime,
 }
@@ -57,6 +59,7 @@ impl World {
             files: MemoryFiles::default(),
             executions: MemoryExecutions::default(),
             events: MemoryEvents::default(),
+            dead_letters: MemoryDeadLetters::default(),
             settings: Settings {
                 archive_buckets: vec![BUCKET.to_owned()],
                 distribution_ids: Vec::new(),
@@ -208,14 +211,30 @@ impl World {
 
     pub fn completed(&self, batch: Value) -> QueueResponse {
         let batch: QueueBatch = serde_json::from_value(batch).unwrap();
-        let Self { aws, ledger, settings, .. } = self;
-        self.run(on_restore_completed::run(batch, aws, aws, ledger, settings, self.now())).unwrap()
+        let Self { aws, ledger, dead_letters, settings, .. } = self;
+        self.run(on_restore_completed::run(batch, aws, aws, ledger, dead_letters, settings, self.now())).unwrap()
     }
 
     pub fn initiated(&self, batch: Value) -> QueueResponse {
         let batch: QueueBatch = serde_json::from_value(batch).unwrap();
-        let Self { ledger, files, executions, settings, .. } = self;
-        self.run(on_restore_initiated::run(batch, ledger, files, executions, settings, self.now())).unwrap()
+        let Self { ledger, files, executions, dead_letters, settings, .. } = self;
+        let now = self.now();
+        self.run(on_restore_initiated::run(batch, ledger, files, executions, dead_letters, settings, now)).unwrap()
+    }
+
+    /// `POST /v1/adoptions`.
+    pub fn adopt_raw(&self, body: &Value) -> Response {
+        let request = serde_json::from_value(json!({"body": body.to_string()})).unwrap();
+        let Self { aws, ledger, files, executions, settings, .. } = self;
+        self.run(adopt::run(&request, aws, ledger, files, executions, settings, self.now()))
+    }
+
+    /// The same, when it must succeed.
+    #[track_caller]
+    pub fn adopt(&self, body: Value) -> Value {
+        let response = self.adopt_raw(&body);
+        assert_eq!(response.status_code, 200, "{}", response.body);
+        serde_json::from_str(&response.body).unwrap()
     }
 
     pub fn rows(&self) -> Vec<Row> {

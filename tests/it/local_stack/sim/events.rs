@@ -1,19 +1,19 @@
-//! S3's events: not one comes, each comes three times.
+//! S3's events: not one comes, each comes three times, one lay among the dead letters.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::local_stack::stack::sim;
+use crate::local_stack::stack::{sim, until};
 
 #[test]
 fn without_a_single_event_everything_is_published_by_looking() {
     let stack = sim();
-    stack.put("GLACIER", ["silent/a.jpg", "silent/b.jpg"]);
+    stack.put("GLACIER", ["silent/looked/a.jpg", "silent/looked/b.jpg"]);
     script_events();
-    let id = stack.restore(["silent/a.jpg", "silent/b.jpg"]);
+    let id = stack.restore(["silent/looked/a.jpg", "silent/looked/b.jpg"]);
     stack.succeeds(&id);
     assert!(stack.history(&id, "stateEntered").contains(&"Invalidate".to_owned()));
     let distribution = stack.entry("distribution_id");
-    assert_eq!(stack.invalidated(distribution, "/silent/"), ["/silent/a.jpg", "/silent/b.jpg"]);
+    assert_eq!(stack.invalidated(distribution, "/silent/looked/"), ["/silent/looked/a.jpg", "/silent/looked/b.jpg"]);
 }
 
 #[test]
@@ -28,9 +28,45 @@ fn when_every_event_comes_three_times_nothing_is_invalidated_twice() {
     assert_eq!(stack.invalidated(stack.entry("distribution_id"), "/thrice/"), paths);
 }
 
+#[test]
+fn a_dead_letter_that_can_be_read_is_sent_back_and_handled_and_one_that_cannot_stays() {
+    let stack = sim();
+    let queue = stack.entry("restore_initiated_queue_url");
+    let dead_letters = stack.dead_letters(queue);
+    let key = "silent/redriven.jpg";
+    stack.put("GLACIER", [key]);
+    script_events();
+    let request = json!({ "Days": 30, "GlacierJobParameters": { "Tier": "Standard" } });
+    stack.aws("s3", "restore_object", json!({ "Bucket": stack.bucket(), "Key": key, "RestoreRequest": request }));
+
+    // What would have come, had the reader been able to handle it.
+    let now = stack.sim_call("GET", "clock", &Value::Null)["now"].clone();
+    let event = json!({
+        "source": "aws.s3", "detail-type": "Object Restore Initiated", "time": now,
+        "detail": { "bucket": { "name": stack.bucket() }, "object": { "key": key } },
+    });
+    let (good, bad) = (event.to_string(), "no event either");
+    stack.aws("sqs", "send_message", json!({ "QueueUrl": dead_letters, "MessageBody": good }));
+    stack.aws("sqs", "send_message", json!({ "QueueUrl": queue, "MessageBody": bad }));
+    let reason = stack.dead_letter(queue, bad)["MessageAttributes"]["reason"]["StringValue"].clone();
+    assert!(reason.as_str().is_some_and(|reason| reason.contains("it is no JSON object")), "{reason}");
+
+    // What `start-message-move-task` does, which the emulator has not.
+    for body in [good.as_str(), bad] {
+        let letter = stack.dead_letter(queue, body);
+        stack.aws("sqs", "send_message", json!({ "QueueUrl": queue, "MessageBody": letter["Body"] }));
+        let handle = letter["ReceiptHandle"].clone();
+        stack.aws("sqs", "delete_message", json!({ "QueueUrl": dead_letters, "ReceiptHandle": handle }));
+    }
+    let id = until("the restore is joined", || stack.restores_of(key).pop());
+    stack.succeeds(&id);
+    assert_eq!(stack.view(&format!("/{key}")).status, 200);
+    stack.dead_letter(queue, bad);
+}
+
 /// For all tests at once, because the simulator has one script and they run side by side: nobody hears of `silent/`, and
 /// everything else is told three times, minutes apart.
-fn script_events() {
+pub fn script_events() {
     let nobody = |kind: &str| json!({ "kind": kind, "key": "silent/*" });
     let script = json!({ "drop": [nobody("initiated"), nobody("completed")], "duplicate": 2, "jitter_seconds": 600 });
     sim().sim_call("POST", "events", &script);

@@ -1,0 +1,138 @@
+//! What holds for every input, however it came about: the properties here and the targets in `fuzz/` feed them.
+//!
+//! A law panics when it is broken. What it compares with is written down here a second time, from AWS's documents and
+//! not from the code.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use serde_json::Value;
+use thaw_core::{Head, MAX_BODY_BYTES, MAX_KEYS, Reach, Request, RestoreId, S3Event, read_s3_events};
+
+/// Bytes of an answer to a request that is refused, or of a line in the log about a message that is: whatever came in,
+/// not all of it goes out again.
+const ANSWER_BYTES: usize = 2_048;
+
+/// A body is refused in few words, or it is a request that AWS would take, and it stays the same however it is kept.
+pub fn request(body: &[u8]) {
+    let request = match Request::read(body) {
+        Ok(request) => request,
+        Err(problem) => {
+            assert!((400..500).contains(&problem.status), "{problem:?}");
+            let answer = serde_json::to_string(&problem).unwrap();
+            assert!(answer.len() <= ANSWER_BYTES, "an answer of {} bytes", answer.len());
+            return;
+        }
+    };
+    assert!(body.len() <= MAX_BODY_BYTES);
+    assert!(is_bucket(&request.bucket), "{:?} is no bucket's name", request.bucket);
+    assert!((1..=MAX_KEYS).contains(&request.keys.len()));
+    assert_eq!(request.keys.iter().collect::<BTreeSet<_>>().len(), request.keys.len(), "an object stands twice");
+    for asked in &request.keys {
+        assert!((1..=1_024).contains(&asked.key.len()), "S3 has no such key: {:?}", asked.key);
+        assert!(asked.version_id.as_ref().is_none_or(|version| (1..=1_024).contains(&version.len())));
+    }
+    assert_ne!(request.days, Some(0), "S3 takes no 0 days");
+    let Ok(Value::Object(said)) = serde_json::from_slice(body) else { panic!("a request that is no object") };
+    for name in said.keys() {
+        assert!(FIELDS.contains(&name.as_str()), "{name} was overlooked");
+    }
+    let tier = said.get("tier").map_or(Some("Standard"), Value::as_str);
+    assert_eq!(tier, Some(request.tier.word()), "tiers are S3's words");
+
+    // In the ledger, in an execution's input, in the work bucket: it is read back as what it was.
+    let kept = serde_json::to_string(&request).unwrap();
+    assert_eq!(serde_json::from_str::<Request>(&kept).unwrap(), request, "the ledger changes it");
+    assert_eq!(Request::read(kept.as_bytes()).as_ref(), Ok(&request), "its canonical form means something else");
+    // JSON objects have no order.
+    let backwards: Vec<_> =
+        said.iter().rev().map(|(name, value)| format!("{}:{value}", Value::from(&**name))).collect();
+    let backwards = Request::read(format!("{{{}}}", backwards.join(",")).as_bytes()).unwrap();
+    assert_eq!(backwards.hash(), request.hash(), "the order of the fields counts");
+
+    execution_name(&request, "2026-11-22T10:00:00Z".parse().unwrap());
+}
+
+/// Step Functions takes the name, and so do we when it comes back.
+fn execution_name(request: &Request, at: Timestamp) {
+    let name = RestoreId::new(at, request, "seed").to_string();
+    assert!(RestoreId::try_from(name.clone()).is_ok(), "{name:?} is no execution's name");
+}
+
+/// The fields of a request.
+const FIELDS: [&str; 9] =
+    ["bucket", "keys", "tier", "days", "on_expedited_unavailable", "max_cost_usd", "publish", "notify", "join_only"];
+
+/// User Guide, "General purpose bucket naming rules": all that can be seen from a name, save reserved words.
+pub fn is_bucket(name: &str) -> bool {
+    let end = |char: Option<char>| char.is_some_and(|char| char.is_ascii_lowercase() || char.is_ascii_digit());
+    let octets = name.split('.').filter(|part| part.parse::<u8>().is_ok()).count();
+    (3..=63).contains(&name.len())
+        && name.chars().all(|char| end(Some(char)) || char == '.' || char == '-')
+        && end(name.chars().next())
+        && end(name.chars().last())
+        && !name.contains("..")
+        && !(octets == 4 && name.split('.').count() == 4)
+}
+
+/// A message is refused in few words, or it is about objects that S3 can have and that a request can name.
+pub fn s3_events(message: &str) -> Vec<S3Event> {
+    let events = match read_s3_events(message) {
+        Ok(events) => events,
+        Err(error) => {
+            let says = error.to_string();
+            assert!(says.len() <= ANSWER_BYTES, "{} bytes of log", says.len());
+            return Vec::new();
+        }
+    };
+    let said: Value = serde_json::from_str(message).unwrap();
+    let records = said["Records"].as_array().map_or(0, Vec::len);
+    let bridge = &said["detail"]["object"]["key"];
+    assert_eq!(events.len(), if said.get("detail-type").is_some() { 1 } else { records });
+    for event in &events {
+        let object = &event.object;
+        assert!((1..=1_024).contains(&object.key.len()), "S3 has no such key: {:?}", object.key);
+        if said.get("detail-type").is_some() {
+            assert_eq!(Some(object.key.as_str()), bridge.as_str(), "EventBridge's keys are as they are");
+        }
+        // What an event names can be asked for: thaw joins restores that others began.
+        let asked = serde_json::json!({"key": object.key, "version_id": object.version});
+        let request = Request::parse(&serde_json::json!({"bucket": "archive", "keys": [asked]}));
+        let request = request.unwrap_or_else(|problem| panic!("{problem}"));
+        execution_name(&request, event.at);
+    }
+    events
+}
+
+/// An object is readable only where S3 said so in the grammar of its documents, and never while it says that a restore
+/// is going on.
+///
+/// ```text
+/// header    = parameter *( "," parameter )        ; the documents show it in single quotes too
+/// parameter = name "=" DQUOTE value DQUOTE        ; ongoing-request, expiry-date, and others that may come
+/// ```
+pub fn reach(head: &Head, now: Timestamp) {
+    let reach = head.reach(now);
+    let header = head.restore.as_deref();
+    let said = |name: &str| header.map(|header| values(header, name)).unwrap_or_default();
+    match reach {
+        Ok(Reach::Readable) => assert!(header.is_none() || said("ongoing-request") == ["false"], "{head:?}"),
+        Ok(Reach::Copy { expires, .. }) => {
+            assert!(expires > now, "{head:?}");
+            assert_eq!(said("ongoing-request"), ["false"], "{head:?}");
+            let dates = said("expiry-date");
+            let [date] = dates[..] else { panic!("{} dates: {head:?}", dates.len()) };
+            assert_eq!(jiff::fmt::rfc2822::parse(date).unwrap().timestamp(), expires, "{head:?}");
+        }
+        Ok(Reach::Restoring(_)) => assert_eq!(said("ongoing-request"), ["true"], "{head:?}"),
+        Ok(Reach::Archived(_)) => assert!(!said("ongoing-request").contains(&"true"), "{head:?}"),
+        Err(unreadable) => assert!(unreadable.to_string().len() <= ANSWER_BYTES),
+    }
+}
+
+/// The values that a header gives to a name: every other piece between quotation marks is a value.
+fn values<'a>(header: &'a str, name: &str) -> Vec<&'a str> {
+    let pieces: Vec<&str> = header.split('"').collect();
+    let named = |pair: &&[&str]| pair[0].trim_start_matches([',', ' ', '\t', '\'']).strip_suffix('=') == Some(name);
+    pieces.chunks_exact(2).filter(named).map(|pair| pair[1]).collect()
+}

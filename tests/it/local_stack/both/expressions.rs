@@ -1,0 +1,104 @@
+//! The workflow's expressions as two evaluators understand them: the emulator's, which is jsonata-python, and the one that
+//! runs the workflow in virtual time. Neither is AWS's, which is jsonata-js; what both say is what AWS documents.
+
+use std::collections::BTreeSet;
+use std::time::SystemTime;
+
+use serde_json::{Map, Value, json};
+use thaw_worlds::workflow::Template;
+
+use crate::contracts::workflow::{Machine, strings};
+use crate::local_stack::stack::{stack, until};
+
+/// What `$states` can be: as the steps answer, and what is at the edge of that.
+fn cases() -> Vec<Value> {
+    let context = json!({ "Execution": { "Name": "r-1" }, "Map": { "Item": { "Index": 0, "Value": "chunk-0" } } });
+    let input = json!({
+        "anything_to_restore": true, "anything_to_invalidate": false, "anything_to_confirm": true,
+        "all_published": false, "succeeded": true, "wait_seconds": 43_200, "chunks": ["chunk-0", "chunk-1"],
+        "says": "1 of 2 objects failed: Größe", "error": "Throttled", "cause": "{\"errorType\":\"Throttled\"}",
+    });
+    let error = json!({ "Error": "States.Timeout", "Cause": "" });
+    let case = |input: Value, result: Value| json!({ "input": input, "result": result, "errorOutput": error, "context": context });
+    let with = |field: &str, value: Value| {
+        let mut input = input.clone();
+        input[field] = value;
+        input
+    };
+    vec![
+        case(input.clone(), json!({ "Payload": input })),
+        case(input.clone(), json!([{ "wait_seconds": 18_000 }, { "wait_seconds": 240 }, { "wait_seconds": 18_000 }])),
+        // One item must stay an array where an array is wanted, and be a number where a number is.
+        case(with("chunks", json!(["only"])), json!([{ "wait_seconds": 0 }])),
+        case(with("chunks", json!([])), json!([])),
+        case(with("chunks", json!([["nested"]])), json!({ "Payload": ["only"] })),
+        case(with("chunks", json!([{ "wait_seconds": [1] }])), json!({ "Payload": [] })),
+        case(json!([]), json!({ "Payload": null })),
+        case(json!(["only"]), json!({ "Payload": [[]] })),
+        case(with("wait_seconds", json!(null)), json!([{}, { "wait_seconds": 5.5 }])),
+        case(with("cause", json!(null)), json!([{}, {}])),
+        // Nothing of what is asked for.
+        json!({ "input": {}, "result": {}, "errorOutput": {}, "context": {} }),
+        json!({ "input": "text", "result": 7, "errorOutput": { "Error": "E" }, "context": { "Map": { "Item": { "Value": {} } } } }),
+    ]
+}
+
+#[test]
+fn the_workflows_expressions_mean_the_same_to_both_evaluators() {
+    let stack = stack();
+    let name = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos();
+    let name = format!("expressions-{name}");
+    let written: BTreeSet<_> = strings(&Machine::load().0).into_iter().filter(|text| text.starts_with("{%")).collect();
+    assert!(written.len() >= 15, "{written:?}");
+
+    // Each case lies in the input of one Pass state, whose output asks for every expression of every case.
+    let (mut asked, mut ours) = (Map::new(), Map::new());
+    for (number, case) in cases().into_iter().enumerate() {
+        for expression in &written {
+            let variables = [("states", case.clone()), ("restore", name.clone().into())];
+            let of_case = expression.replace("$states", &format!("$states.input[{number}]"));
+            let question = format!("{number}: {expression}");
+            match Template::parse(expression.clone().into()).unwrap().value(&variables) {
+                Ok(value) => {
+                    asked.insert(question.clone(), of_case.into());
+                    ours.insert(question, value);
+                }
+                Err(error) => {
+                    assert!(error.ends_with("returned nothing (undefined)"), "{question}: {error}");
+                    let exists = of_case.replace("{%", "{% $exists((").replace("%}", ")) %}");
+                    asked.insert(question.clone(), exists.into());
+                    ours.insert(question, false.into());
+                }
+            }
+        }
+    }
+    assert!(ours.values().any(|value| value == false), "no case is without an answer");
+
+    let machine = json!({
+        "QueryLanguage": "JSONata",
+        "StartAt": "Assign",
+        "States": {
+            "Assign": { "Type": "Pass", "Assign": { "restore": "{% $states.context.Execution.Name %}" }, "Next": "Ask" },
+            "Ask": { "Type": "Pass", "Output": asked, "End": true },
+        },
+    });
+    let of_thaw = json!({ "stateMachineArn": stack.entry("state_machine_arn") });
+    let role = stack.aws("stepfunctions", "describe_state_machine", of_thaw)["roleArn"].clone();
+    let create = json!({ "name": name, "definition": machine.to_string(), "roleArn": role });
+    let arn = stack.aws("stepfunctions", "create_state_machine", create)["stateMachineArn"].clone();
+    let start = json!({ "stateMachineArn": arn, "name": name, "input": Value::from(cases()).to_string() });
+    let execution = stack.aws("stepfunctions", "start_execution", start)["executionArn"].clone();
+    let ended = until("the expressions are evaluated", || {
+        let execution = stack.aws("stepfunctions", "describe_execution", json!({ "executionArn": execution }));
+        (execution["status"] != "RUNNING").then_some(execution)
+    });
+    stack.aws("stepfunctions", "delete_state_machine", json!({ "stateMachineArn": arn }));
+    assert_eq!(ended["status"], "SUCCEEDED", "{ended}");
+
+    let theirs: Map<String, Value> = serde_json::from_str(ended["output"].as_str().unwrap()).unwrap();
+    assert_eq!(theirs.len(), ours.len());
+    let apart = ours.iter().filter(|(question, value)| theirs.get(*question) != Some(*value));
+    let apart: Vec<_> =
+        apart.map(|(question, value)| format!("{question}: ours {value}, theirs {:?}", theirs.get(question))).collect();
+    assert!(apart.is_empty(), "{}", apart.join("\n"));
+}

@@ -1,0 +1,288 @@
+//! What holds for every input, however it came about: the properties here and the targets in `fuzz/` feed them.
+//!
+//! A law panics when it is broken.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use thaw_core::{Distribution, Request, RestoreId};
+use thaw_sim::Sim;
+use thaw_sim::cdn::{Behavior, DistributionConfig, HoldingPage, InvalidationRequest, Origin, OriginGroup};
+use thaw_sim::model::{PutRequest, StorageClass};
+use thaw_sim::ports::Aws;
+use thaw_steps::http::{self, Response};
+use thaw_steps::memory::{MemoryExecutions, MemoryFiles, MemoryLedger};
+use thaw_steps::ports::{ReadDistributions, WorkFiles};
+use thaw_steps::{
+    QueueBatch, QueueResponse, Settings, cancel_restore, create_restore, get_restores, on_restore_completed,
+    on_restore_initiated,
+};
+
+/// The bucket of all laws.
+pub const BUCKET: &str = "archive";
+
+/// When everything happens.
+pub fn now() -> Timestamp {
+    "2026-11-22T10:00:00Z".parse().unwrap()
+}
+
+/// Runs what waits for nothing.
+pub fn run<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+}
+
+/// The paths of a key are those under which an edge shows it: CloudFront takes each of them, the edge shows the object
+/// under each, and where else it shows the object one of them covers it. A wildcard covers no more than it says.
+///
+/// The edge is the simulator's, which decodes paths and asks S3 for keys, and knows nothing of how a key becomes a path.
+pub fn paths(config: DistributionConfig, key: &str) {
+    let index = config.directory_index.clone().unwrap_or_default();
+    // Which behaviour serves a path that stands for another is not documented, or the function's business; nor is it
+    // documented whether patterns are compared with a path before or after it is decoded.
+    let several = !config.behaviors.is_empty();
+    let unsure = several && (!index.is_empty() || thaw_core::encode_path(key) != key);
+    let has_root = several && !config.default_root_object.is_empty();
+    let mut sim = Sim::default();
+    sim.create_bucket(BUCKET, false);
+    sim.put_object(PutRequest::new(BUCKET, key, StorageClass::Standard, "the object"), now()).unwrap();
+    let Ok(id) = sim.put_distribution(config, now()) else { return };
+    let aws = Aws::new(sim, now());
+    let found = run(aws.distributions(BUCKET, &[])).unwrap();
+    let Some(distribution) = found.first() else { return };
+    let shown = distribution.paths_of(BUCKET, key, &index);
+    let shows = |path: &str| {
+        let answer = aws.with(|sim, now| sim.serve(&id, path, now)).unwrap();
+        answer.status == 200 && answer.body == "the object"
+    };
+    let is_covered = |path: &str| shown.paths.iter().any(|item| covers(item, path));
+
+    if !shown.paths.is_empty() {
+        let request = InvalidationRequest::new(&id, "reference", shown.paths.iter().cloned());
+        let taken = aws.with(|sim, now| sim.create_invalidation(&request, now));
+        assert!(taken.is_ok(), "CloudFront refuses {:?}: {taken:?}", shown.paths);
+    }
+    for path in &shown.paths {
+        let is_wildcard = path.ends_with('*');
+        assert!(is_wildcard || !(path.contains('~') || path.contains("%7E")), "{path} has a tilde");
+        // A directory's paths are shown by a function that the distribution may have or not.
+        let maybe = is_wildcard || shown.shared.contains_key(path) || unsure || has_root && path == "/";
+        assert!(maybe || shows(path), "{path} does not show {key:?}");
+    }
+    for path in candidates(key, &index) {
+        assert!(unsure || !shows(&path) || is_covered(&path), "{path} shows {key:?} too: {:?}", shown.paths);
+    }
+    for neighbour in neighbours(key) {
+        for path in distribution.paths_of(BUCKET, &neighbour, "").paths {
+            let by_wildcard = shown.paths.iter().filter(|item| item.ends_with('*')).any(|item| covers(item, &path));
+            let said = shown.covers.iter().any(|prefix| neighbour.starts_with(prefix.as_str()));
+            assert!(!by_wildcard || said, "{path} of {neighbour:?} is covered unsaid: {shown:?}");
+        }
+    }
+}
+
+/// Developer Guide, "Specify the objects to invalidate".
+fn covers(item: &str, path: &str) -> bool {
+    item.strip_suffix('*').map_or(item == path, |prefix| path.starts_with(prefix))
+}
+
+/// Paths that might show the key, whatever the origin's path is: each of its ends, and the directories they stand for.
+fn candidates(key: &str, index: &str) -> Vec<String> {
+    let ends = starts(key).map(|(at, _)| &key[at..]).chain([""]);
+    let mut paths = Vec::new();
+    for end in ends {
+        let path = format!("/{}", thaw_core::encode_path(end));
+        if let Some(directory) = path.strip_suffix(&thaw_core::encode_path(index)).filter(|_| !index.is_empty()) {
+            paths.push(directory.to_owned());
+        }
+        paths.push(path);
+    }
+    paths
+}
+
+/// Keys that begin like this one.
+fn neighbours(key: &str) -> Vec<String> {
+    starts(key).flat_map(|(at, _)| [key[..at].to_owned(), format!("{}z", &key[..at])]).collect()
+}
+
+/// Where the first characters of a key begin. A long one has nothing new to say.
+fn starts(key: &str) -> impl Iterator<Item = (usize, char)> {
+    key.char_indices().take(40)
+}
+
+/// Whether CloudFront would take this for [`read_config`]: names that need no encoding, origin paths from a slash to
+/// something else in the characters of a URL, and the characters of a pattern.
+pub fn is_config(text: &str) -> bool {
+    let words: Vec<&str> = text.split('\t').collect();
+    let [index, root, one, two, patterns @ ..] = &words[..] else { return false };
+    let are = |word: &str, more: &str| word.chars().all(|char| char.is_ascii_alphanumeric() || more.contains(char));
+    let origin_path =
+        |path: &str| path.is_empty() || path.starts_with('/') && !path.ends_with('/') && are(path, "/%.-_+");
+    are(index, ".-_")
+        && are(root, ".-_")
+        && origin_path(one)
+        && origin_path(two)
+        && patterns.len() < 20
+        && patterns.iter().all(|pattern| are(pattern, "_-.*$/\"'@:+&?"))
+}
+
+/// A distribution in few words, for those who have only text to give: the directory index, the root object, and the
+/// paths of two origins that are the bucket; then the patterns of the behaviours, each after a digit for its target, the
+/// default one first.
+pub fn read_config(text: &str) -> DistributionConfig {
+    let mut words = text.split('\t');
+    let mut next = || words.next().unwrap_or_default().to_owned();
+    let directory_index = Some(next()).filter(|index| !index.is_empty());
+    let default_root_object = next();
+    let origin = |id: &str, origin_path: String| Origin {
+        id: id.to_owned(),
+        bucket: BUCKET.to_owned(),
+        origin_path,
+        ..Origin::default()
+    };
+    let page = Origin { id: "page".to_owned(), holding_page: Some(HoldingPage::default()), ..Origin::default() };
+    let origins = vec![origin("one", next()), origin("two", next()), page];
+    let behavior = |word: String| {
+        let target = match word.bytes().next() {
+            Some(b'2') => "two",
+            Some(b'3') => "group",
+            Some(b'4') => "page",
+            _ => "one",
+        };
+        let path_pattern = word.chars().skip(1).collect();
+        Behavior { path_pattern, target_origin_id: target.to_owned(), ..Behavior::default() }
+    };
+    DistributionConfig {
+        directory_index,
+        default_root_object,
+        origins,
+        default_behavior: behavior(next()),
+        behaviors: words.map(|word| behavior(word.to_owned())).collect(),
+        origin_groups: vec![OriginGroup {
+            id: "group".to_owned(),
+            failover_statuses: vec![403, 404],
+            members: vec!["one".to_owned(), "page".to_owned()],
+        }],
+        ..DistributionConfig::default()
+    }
+}
+
+/// An origin belongs to the bucket whose endpoint it is, and to no other.
+pub fn origins(distribution: &Distribution, bucket: &str, is_its: bool) {
+    assert_eq!(distribution.has_origin(bucket), is_its, "{bucket} and {:?}", distribution.origins);
+}
+
+/// A stack without restores.
+#[derive(Default)]
+struct Stack {
+    ledger: MemoryLedger,
+    files: MemoryFiles,
+    executions: MemoryExecutions,
+}
+
+impl Stack {
+    fn settings() -> Settings {
+        Settings { archive_buckets: vec![BUCKET.to_owned()], ..Settings::default() }
+    }
+
+    /// The requests that executions were started with, as their Plan would read them.
+    fn started(&self) -> Vec<(RestoreId, Request)> {
+        let read = |(id, input): (RestoreId, Value)| {
+            let request = match input.get("request_in").and_then(Value::as_str) {
+                Some(name) => Request::read(&run(self.files.get(name)).unwrap().expect("the request's file is there")),
+                None => Request::parse(&input),
+            };
+            (id, request.unwrap_or_else(|problem| panic!("an execution that cannot be planned: {problem}")))
+        };
+        self.executions.started().into_iter().map(read).collect()
+    }
+
+    fn post(&self, request: &http::Request) -> Response {
+        run(create_restore::run(request, &self.ledger, &self.files, &self.executions, &Self::settings(), now()))
+    }
+
+    fn get(&self, request: &http::Request) -> Response {
+        run(get_restores::run(request, &self.ledger, &self.files))
+    }
+
+    fn delete(&self, request: &http::Request) -> Response {
+        run(cancel_restore::run(request, &self.ledger, &self.files, &self.executions, now()))
+    }
+}
+
+/// Bytes of an answer to a request that is refused: whatever came in, not all of it goes out again.
+const ANSWER_BYTES: usize = 4_096;
+
+/// Whatever API Gateway hands over, each door answers in JSON, and that it is broken is never the answer. A restore that
+/// was accepted has an execution that can be planned and an address that knows it; the same request again changes nothing.
+pub fn doors(request: &http::Request) {
+    let stack = Stack::default();
+    for answer in [stack.get(request), stack.delete(request)] {
+        fair(&answer);
+    }
+    let answer = stack.post(request);
+    fair(&answer);
+    if answer.status_code != 202 {
+        assert!(
+            stack.ledger.items().is_empty() && stack.executions.started().is_empty(),
+            "refused, but not without a trace"
+        );
+        return;
+    }
+    let [(id, asked)] = &stack.started()[..] else { panic!("one restore is one execution") };
+    assert_eq!(Ok(asked), Request::read(&request.body_bytes().unwrap()).as_ref());
+    assert_eq!(answer.headers["location"], format!("/v1/restores/{id}"));
+    let ledger = stack.ledger.items();
+    let again = stack.post(request);
+    assert_eq!((again.status_code, &again.body), (200, &answer.body), "the same request again");
+    assert_eq!(stack.ledger.items(), ledger);
+
+    let ask = |route: &str| {
+        let event = json!({"routeKey": route, "pathParameters": {"id": id}});
+        serde_json::from_value::<http::Request>(event).unwrap()
+    };
+    for route in get_restores::ROUTES {
+        assert_eq!(stack.get(&ask(route)).status_code, 200, "{route}");
+    }
+    // With a restore in the list, a cursor has something to come before or after.
+    fair(&stack.get(request));
+    assert_eq!(stack.delete(&ask("DELETE /v1/restores/{id}")).status_code, 202);
+}
+
+fn fair(answer: &Response) {
+    let body: Value = serde_json::from_str(&answer.body).unwrap();
+    assert!(body.is_object());
+    match answer.status_code {
+        200 | 202 => assert_eq!(answer.headers["content-type"], "application/json"),
+        400 | 403 | 404 | 409 | 413 | 422 => {
+            assert_eq!(answer.headers["content-type"], "application/problem+json");
+            assert_eq!(body["status"], answer.status_code);
+            assert!(answer.body.len() <= ANSWER_BYTES, "an answer of {} bytes", answer.body.len());
+        }
+        broken => panic!("{broken}: {body}"),
+    }
+}
+
+/// Whatever lies in a queue, messages that cannot be read come again and the others do not; an execution that an event
+/// starts can be planned, and the same messages again start no other.
+pub fn queues(messages: &[&str]) {
+    let stack = Stack::default();
+    let aws = Aws::new(Sim::default(), now());
+    let records = messages.iter().enumerate().map(|(id, body)| json!({"messageId": id.to_string(), "body": body}));
+    let batch: QueueBatch = serde_json::from_value(json!({"Records": records.collect::<Vec<_>>()})).unwrap();
+    let settings = Stack::settings();
+    let unreadable = messages.iter().enumerate().filter(|(_, body)| thaw_core::read_s3_events(body).is_err());
+    let ids: Vec<String> = unreadable.map(|(id, _)| id.to_string()).collect();
+    let mut expect = QueueResponse::failing(ids.iter().map(String::as_str)).batch_item_failures;
+    expect.sort_by(|one, other| one.item_identifier.cmp(&other.item_identifier));
+    let is_expected = |answer: QueueResponse| assert_eq!(answer.batch_item_failures, expect, "{messages:?}");
+
+    is_expected(run(on_restore_completed::run(batch.clone(), &aws, &aws, &stack.ledger, &settings, now())).unwrap());
+    let join = || {
+        let Stack { ledger, files, executions } = &stack;
+        run(on_restore_initiated::run(batch.clone(), ledger, files, executions, &settings, now())).unwrap()
+    };
+    is_expected(join());
+    let started = stack.started();
+    assert!(started.iter().all(|(_, request)| request.bucket == BUCKET && request.join_only));
+    is_expected(join());
+    assert_eq!(stack.started(), started, "the same messages again");
+}

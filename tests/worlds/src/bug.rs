@@ -1,0 +1,206 @@
+//! Known bugs, put back in on purpose: what other projects that restore or invalidate got wrong.
+//!
+//! Each is a switch between a function and the services, or in the workflow's text, so that nothing of it is in what is
+//! deployed. A suite that does not find them all proves nothing.
+
+use jiff::Timestamp;
+use thaw_core::{Facts, ObjectId, RestoreAnswer, Row, State, Tier};
+use thaw_steps::Step;
+use thaw_steps::ports::{Invalidation, ListedRestore, Page, PortError};
+
+use crate::wire::Wire;
+
+/// A bug.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bug {
+    /// The tier is kept for the price, and never sent.
+    TierNotSent,
+    /// `Days` is sent for Intelligent-Tiering too.
+    DaysAlways,
+    /// `Days` is never sent.
+    DaysNever,
+    /// `Days` is lost for all that come after an Intelligent-Tiering object.
+    DaysLost,
+    /// The version is left out.
+    VersionLost,
+    /// 409 is a failure.
+    InProgressFails,
+    /// No Expedited capacity is a failure, whatever was asked.
+    NoCapacityFails,
+    /// `ArchiveStatus` is not read: archived Intelligent-Tiering looks readable.
+    TieringUnseen,
+    /// Only events tell; nobody looks.
+    NoLook,
+    /// As that, and an event that comes before the note that S3 was asked finds nobody.
+    NoteAfterAsking,
+    /// After a fixed time it is readable; nobody looks.
+    NoCheck,
+    /// One bad object fails the others.
+    OneFailsAll,
+    /// A restore of one object is never complete.
+    OneIsNeverDone,
+    /// Only one of those who wait for an object is told.
+    OneIsTold,
+    /// The caller reference is the time.
+    ReferenceIsTime,
+    /// Errors of CloudFront are dropped.
+    ErrorsDropped,
+    /// An invalidation counts as done when it is made.
+    CompletedUnasked,
+}
+
+impl Bug {
+    /// Every bug.
+    pub const ALL: [Self; 17] = [
+        Self::TierNotSent,
+        Self::DaysAlways,
+        Self::DaysNever,
+        Self::DaysLost,
+        Self::VersionLost,
+        Self::InProgressFails,
+        Self::NoCapacityFails,
+        Self::TieringUnseen,
+        Self::NoLook,
+        Self::NoteAfterAsking,
+        Self::NoCheck,
+        Self::OneFailsAll,
+        Self::OneIsNeverDone,
+        Self::OneIsTold,
+        Self::ReferenceIsTime,
+        Self::ErrorsDropped,
+        Self::CompletedUnasked,
+    ];
+
+    /// What it is, and in which project it was seen.
+    pub fn says(self) -> (&'static str, &'static str) {
+        match self {
+            Self::TierNotSent => ("the tier is priced and never sent", "aws-stepfunctions-examples"),
+            Self::DaysAlways => ("Days is sent for Intelligent-Tiering", "steps-s3-copy, s3cmd"),
+            Self::DaysNever => ("Days is never sent", "media2cloud"),
+            Self::DaysLost => ("Days is lost after an Intelligent-Tiering object", "rclone"),
+            Self::VersionLost => ("the version is left out", "most"),
+            Self::InProgressFails => ("409 is a failure", "cumulus-orca, aws-stepfunctions-examples"),
+            Self::NoCapacityFails => ("no Expedited capacity is a failure", "all"),
+            Self::TieringUnseen => ("archived Intelligent-Tiering looks readable", "steps-s3-copy"),
+            Self::NoLook => ("only events tell, nobody looks", "cumulus-orca"),
+            Self::NoteAfterAsking => ("the note is written after S3 is asked", "step-functions-workflows-collection"),
+            Self::NoCheck => ("a fixed wait, and no look", "guidance for automated restore and copy"),
+            Self::OneFailsAll => ("one bad object fails all", "cloud-pipeline, herd"),
+            Self::OneIsNeverDone => ("a restore of one object is never complete", "preservation-services"),
+            Self::OneIsTold => ("one of two requesters is told", "aws-stepfunctions-examples"),
+            Self::ReferenceIsTime => ("the caller reference is the time", "terraform-aws-cloudfront-invalidation"),
+            Self::ErrorsDropped => ("errors of CloudFront are dropped", "terraform-aws-cloudfront-invalidation"),
+            Self::CompletedUnasked => ("an invalidation is done when it is made", "most"),
+        }
+    }
+
+    /// The workflow with the bug in it, if that is where it is.
+    pub fn workflow(self, asl: &str) -> Option<String> {
+        let (right, wrong) = match self {
+            Self::OneIsNeverDone => (
+                r#""Choices": [{ "Condition": "{% $states.input.all_published %}", "Next": "Report" }]"#,
+                r#""Choices": [{ "Condition": "{% $states.input.all_published and $states.input.counts.published > 1 %}", "Next": "Report" }]"#,
+            ),
+            _ => return None,
+        };
+        assert!(asl.contains(right), "the workflow no longer has {right}");
+        Some(asl.replace(right, wrong))
+    }
+}
+
+/// What the bug makes of S3's description of an object.
+pub fn head(bug: Option<Bug>, step: Step, facts: Facts, now: Timestamp) -> Facts {
+    let Facts::Found(mut head) = facts else { return facts };
+    let looks = step == Step::CheckRestores;
+    match bug {
+        Some(Bug::TieringUnseen) => head.archive_status = None,
+        Some(Bug::NoLook | Bug::NoteAfterAsking) if looks => {
+            head.storage_class = Some("GLACIER".to_owned());
+            head.restore = Some(r#"ongoing-request="true""#.to_owned());
+        }
+        Some(Bug::NoCheck) if looks => {
+            let expires = (now + jiff::SignedDuration::from_hours(48)).strftime("%a, %d %b %Y 00:00:00 GMT");
+            head.storage_class = Some("GLACIER".to_owned());
+            head.restore = Some(format!(r#"ongoing-request="false", expiry-date="{expires}""#));
+        }
+        _ => {}
+    }
+    Facts::Found(head)
+}
+
+/// What the bug makes of a listing.
+pub fn list(bug: Option<Bug>, step: Step, mut page: Page) -> Page {
+    if step == Step::CheckRestores && matches!(bug, Some(Bug::NoLook | Bug::NoteAfterAsking)) {
+        page.objects.iter_mut().for_each(|listed| listed.restore = Some(ListedRestore::Ongoing));
+    }
+    page
+}
+
+/// What the bug makes of a restore.
+pub fn restore(
+    bug: Option<Bug>,
+    wire: &Wire,
+    object: &ObjectId,
+    days: Option<u32>,
+    tier: Tier,
+) -> (ObjectId, Option<u32>, Tier) {
+    let mut object = object.clone();
+    match bug {
+        Some(Bug::TierNotSent) => return (object, days, Tier::Standard),
+        Some(Bug::DaysAlways) => return (object, days.or(Some(3)), tier),
+        Some(Bug::DaysNever) => return (object, None, tier),
+        Some(Bug::DaysLost) => {
+            let mut memory = wire.memory.borrow_mut();
+            if days.is_none() {
+                memory.push("Days".to_owned());
+            }
+            return (object, days.filter(|_| memory.is_empty()), tier);
+        }
+        Some(Bug::VersionLost) => object.version = None,
+        _ => {}
+    }
+    (object, days, tier)
+}
+
+/// What the bug makes of S3's answer.
+pub fn answer(bug: Option<Bug>, answer: RestoreAnswer) -> Result<RestoreAnswer, PortError> {
+    let refused = |code: &str| RestoreAnswer::Refused { code: code.to_owned(), message: "a bug".to_owned() };
+    match (bug, answer) {
+        (Some(Bug::InProgressFails), RestoreAnswer::InProgress) => Ok(refused("RestoreAlreadyInProgress")),
+        (Some(Bug::NoCapacityFails), RestoreAnswer::NoExpeditedCapacity) => {
+            Ok(refused("GlacierExpeditedRetrievalNotAvailable"))
+        }
+        (Some(Bug::OneFailsAll), RestoreAnswer::InProgress | RestoreAnswer::Refused { .. }) => {
+            Err(PortError { what: "RestoreObject".to_owned(), says: "a bug".to_owned(), trouble: None })
+        }
+        (_, answer) => Ok(answer),
+    }
+}
+
+/// What the bug makes of a caller reference.
+pub fn reference(bug: Option<Bug>, wire: &Wire, reference: &str) -> String {
+    match bug {
+        Some(Bug::ReferenceIsTime) => format!("{}", wire.stack.runtime.now()),
+        _ => reference.to_owned(),
+    }
+}
+
+/// What the bug makes of CloudFront's answer.
+pub fn invalidation(bug: Option<Bug>, made: Result<Invalidation, PortError>) -> Result<Invalidation, PortError> {
+    match (bug, made) {
+        (Some(Bug::ErrorsDropped), Err(_)) => Ok(Invalidation::Accepted { id: "dropped".to_owned(), completed: true }),
+        (_, made) => made,
+    }
+}
+
+/// What the bug makes of the rows of an object.
+pub fn rows(bug: Option<Bug>, step: Step, mut rows: Vec<Row>) -> Vec<Row> {
+    match bug {
+        Some(Bug::OneIsTold) => rows.truncate(1),
+        Some(Bug::NoteAfterAsking) if step == Step::OnRestoreCompleted => {
+            rows.retain(|row| row.state != State::Planned);
+        }
+        _ => {}
+    }
+    rows
+}

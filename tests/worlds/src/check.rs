@@ -1,0 +1,645 @@
+//! The promises, as code: checked at every write, at every call that costs money, when an execution ends, and at the end.
+//!
+//! What is true is asked of the model of S3 and CloudFront, never of thaw.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use thaw_core::{
+    Counts, Decision, FailureCode, How, ObjectId, RestoreAnswer, RestoreId, Row, State, Status, Tier, Usd, encode_path,
+};
+use thaw_sim::model::ObjectRef;
+use thaw_steps::ports::Ledger;
+use thaw_steps::{RestoreRecord, Step, get_restores};
+
+use crate::runtime::{at_once, later};
+use crate::stack::{Asked, BUCKET, DISTRIBUTION, Finished, Stack};
+use crate::wire::Lambda;
+use crate::workflow::{self, Entered};
+use crate::world::{Ask, Fate, Missed, StrayFate, World};
+
+/// History events of an execution: a tenth of what Step Functions takes (25,000).
+const EVENTS: u64 = 2_500;
+
+/// What thaw knows of an object may be so old when it invalidates: between a look and the call others may do anything.
+const GLANCE: SignedDuration = SignedDuration::from_mins(15);
+
+/// A promise that was broken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Broken {
+    /// The promise.
+    pub promise: &'static str,
+    /// How it was broken.
+    pub says: String,
+}
+
+/// What happened, and what must be true of it.
+#[derive(Debug, Default)]
+pub struct Checker {
+    /// Broken promises, in order.
+    pub broken: Vec<Broken>,
+    /// What was reached, and how often: a suite that never meets a thing does not test it.
+    pub reached: BTreeMap<String, u64>,
+    /// The rows by restore, key and version.
+    rows: BTreeMap<(String, String, Option<String>), Row>,
+    /// When each of them was no longer merely planned.
+    asked_at: BTreeMap<(String, String, Option<String>), Timestamp>,
+    /// What S3 answered to a restore for an object.
+    asked: BTreeMap<(String, String), Vec<RestoreAnswer>>,
+    /// When copies of an object's version became or will become readable.
+    retrievals: BTreeMap<(String, Option<String>), Vec<Timestamp>>,
+    /// When somebody else changed an object.
+    touched: BTreeMap<String, Vec<Timestamp>>,
+    /// Whether any version of an object was changed, and not only hidden by a newer one.
+    moved: BTreeMap<String, bool>,
+    /// For which copies a path was paid.
+    paid: BTreeMap<(String, String), Vec<Timestamp>>,
+    lost_events: bool,
+}
+
+impl Checker {
+    fn break_promise(&mut self, promise: &'static str, says: String) {
+        // One broken promise is enough to look at, and a thousand are no better.
+        if self.broken.len() < 5 {
+            self.broken.push(Broken { promise, says });
+        }
+    }
+
+    fn reach(&mut self, what: String) {
+        *self.reached.entry(what).or_default() += 1;
+    }
+
+    // ---- what happens
+
+    pub(crate) fn struck(&mut self, step: Step, fate: Fate) {
+        self.reach(format!("fault {fate:?}"));
+        self.reach(format!("fault in {step:?}"));
+    }
+
+    pub(crate) fn missed(&mut self, miss: Missed) {
+        self.reach(format!("invocation {miss:?}"));
+    }
+
+    pub(crate) fn event_sent(&mut self, stray: Option<StrayFate>) {
+        let fate = match stray {
+            None => "comes",
+            Some(StrayFate::Lost) => {
+                self.lost_events = true;
+                "lost"
+            }
+            Some(StrayFate::Late(_)) => "late",
+            Some(StrayFate::Twice(_)) => "twice",
+        };
+        self.reach(format!("event {fate}"));
+    }
+
+    pub(crate) fn entered(&mut self, state: &str, what: &Entered<'_>) {
+        match what.how {
+            workflow::How::First => self.reach(format!("state {state}")),
+            workflow::How::Retry { error, .. } => self.reach(format!("retry {error}")),
+            workflow::How::Catch { error, .. } => self.reach(format!("catch {error}")),
+        }
+    }
+
+    pub(crate) fn touched(&mut self, key: &str, hides: bool, now: Timestamp) {
+        *self.moved.entry(key.to_owned()).or_default() |= !hides;
+        self.touched.entry(key.to_owned()).or_default().push(now);
+    }
+
+    fn is_touched(&self, key: &str) -> bool {
+        self.touched.contains_key(key)
+    }
+
+    fn is_touched_since(&self, key: &str, since: Timestamp) -> bool {
+        self.touched.get(key).is_some_and(|times| times.iter().any(|time| *time >= since))
+    }
+
+    /// A retrieval that S3 has begun, or made faster.
+    pub(crate) fn retrieval(&mut self, key: &str, version: Option<&str>, ready_at: Timestamp, now: Timestamp) {
+        let known = self.retrievals.entry((key.to_owned(), version.map(str::to_owned))).or_default();
+        known.retain(|ready| *ready <= now);
+        known.push(ready_at);
+    }
+
+    /// The last retrieval of a version that is done.
+    fn copy(&self, key: &str, version: Option<&str>, now: Timestamp) -> Option<Timestamp> {
+        let known = self.retrievals.get(&(key.to_owned(), version.map(str::to_owned)))?;
+        known.iter().filter(|ready| **ready <= now).max().copied()
+    }
+
+    // ---- what costs money
+
+    pub(crate) fn restore_asked(
+        &mut self,
+        stack: &Stack,
+        lambda: &Lambda,
+        object: &ObjectId,
+        tier: Tier,
+        answer: Option<&RestoreAnswer>,
+    ) {
+        let Some(answer) = answer.cloned() else { return };
+        self.reach(format!("S3 {}", answer_word(&answer)));
+        let restore = lambda.restore.clone().unwrap_or_default();
+        let place = (restore.clone(), object.key.clone(), object.version.clone());
+        match self.rows.get(&place) {
+            None => self.break_promise(
+                "the row is written before S3 is asked",
+                format!("{restore} asks S3 for {object}, which the ledger does not know"),
+            ),
+            Some(row) if row.decision == Decision::Watch => {
+                self.break_promise("what is only watched is not asked for", format!("{restore} asks S3 for {object}"))
+            }
+            Some(_) => {}
+        }
+        if self.asked_at.get(&place).is_some_and(|settled| *settled < lambda.begun) {
+            self.break_promise(
+                "S3 is asked once unless the answer was lost",
+                format!("{restore} asks S3 again for {object} at {tier:?}: {answer:?}"),
+            );
+        }
+        let before = self.asked.entry((restore.clone(), object.key.clone())).or_default();
+        let paid_before = before.iter().any(|answer| *answer == RestoreAnswer::Accepted);
+        before.push(answer.clone());
+        if answer == RestoreAnswer::Accepted && paid_before && !self.is_touched(&object.key) {
+            self.break_promise(
+                "no request is paid twice",
+                format!("{restore} has S3 begin the restore of {object} again, at {tier:?}"),
+            );
+        }
+        self.check_spending(stack, &restore, tier);
+        let asked = stack.asked.borrow();
+        let cancelled = asked.values().find(|asked| asked.id.as_deref() == Some(&restore));
+        if let Some(at) = cancelled.and_then(|asked| asked.cancelled).filter(|at| *at < lambda.begun) {
+            self.break_promise(
+                "a cancelled restore asks for nothing more",
+                format!("{restore} was cancelled at {at} and asks S3 for {object}"),
+            );
+        }
+    }
+
+    /// Nothing is spent before the plan is written, nor if it costs more than was allowed.
+    fn check_spending(&mut self, stack: &Stack, restore: &str, tier: Tier) {
+        let record = record(stack, restore);
+        let wanted = record.as_ref().map(|record| record.request.tier);
+        if wanted != Some(tier) && (wanted, tier) != (Some(Tier::Expedited), Tier::Standard) {
+            let says = format!("{restore} wants {wanted:?}, and S3 is asked at {tier:?}");
+            self.break_promise("S3 is asked for what was asked for", says);
+        }
+        let Some(plan) = record.as_ref().and_then(|record| record.plan.as_ref()) else {
+            let says = format!("{restore} asks S3 before its plan is written");
+            return self.break_promise("nothing is spent before validation and price", says);
+        };
+        let limit = record.as_ref().and_then(|record| record.request.max_cost_usd);
+        let price: Usd = plan.cost.total_usd;
+        if limit.is_some_and(|limit| price > limit) {
+            let says = format!("{restore} costs {price} and may cost {limit:?}");
+            self.break_promise("nothing is spent before validation and price", says);
+        }
+    }
+
+    /// CloudFront accepted an invalidation that it did not have.
+    pub(crate) fn invalidated(&mut self, stack: &Stack, items: &[String]) {
+        let now = stack.runtime.now();
+        for item in items {
+            self.reach(format!("invalidated {}", if item.ends_with('*') { "wildcard" } else { "path" }));
+            for object in &stack.world.objects {
+                let Some(key) = stack.world.full_key(object.id) else { continue };
+                let names = stack.world.names(object.id);
+                if !names.iter().any(|name| covers(item, name)) {
+                    continue;
+                }
+                let looked = stack.aws.with(|sim, now| sim.look(&ObjectRef::new(BUCKET, &key), now));
+                let Ok(head) = looked else { continue };
+                let before = later(now, -GLANCE);
+                let was_readable = stack
+                    .aws
+                    .with(|sim, _| sim.look(&ObjectRef::new(BUCKET, &key), before))
+                    .is_ok_and(|head| head.readable);
+                if !head.readable && !was_readable && !self.is_touched_since(&key, before) {
+                    self.break_promise(
+                        "no archived object is ever invalidated",
+                        format!("{item} covers {key}, which is archived"),
+                    );
+                }
+                if item.ends_with('*') {
+                    continue;
+                }
+                let Some(copy) = self.copy(&key, head.version.as_deref(), now) else { continue };
+                let paid = self.paid.entry((item.clone(), key.clone())).or_default();
+                if paid.contains(&copy) {
+                    self.break_promise(
+                        "no path is paid twice for one copy",
+                        format!("{item} is invalidated again for the copy of {key} that is readable since {copy}"),
+                    );
+                } else {
+                    paid.push(copy);
+                }
+            }
+        }
+    }
+
+    // ---- what the ledger says
+
+    /// A row was written. Without a function it was inserted.
+    pub(crate) fn row(&mut self, stack: &Stack, replaced: Option<&Lambda>, row: Row) {
+        self.reach(format!("row {}", row.state.word()));
+        let place = (row.restore.to_string(), row.object.key.clone(), row.object.version.clone());
+        let now = stack.runtime.now();
+        let old = self.rows.get(&place).cloned();
+        match (&old, replaced) {
+            (None, None) if row.revision == 0 => {}
+            (Some(old), Some(_)) => {
+                let same = Row { state: old.state.clone(), revision: old.revision, ..row.clone() };
+                if same != *old || row.revision != old.revision + 1 || !is_legal(&old.state, &row.state) {
+                    self.break_promise(
+                        "a row's history is a legal life",
+                        format!("{place:?} goes from {:?} to {:?}", old.state, row.state),
+                    );
+                }
+            }
+            _ => self.break_promise("a row's history is a legal life", format!("{place:?} is written anew")),
+        }
+        if !matches!(row.state, State::Planned) {
+            self.asked_at.entry(place.clone()).or_insert(now);
+        }
+        match &row.state {
+            State::Available | State::Restored { claim: None, .. } => self.check_readable(stack, &row),
+            State::Published { how, .. } => {
+                self.reach(format!("published {}", how_word(how)));
+                self.check_visible(stack, &row, how);
+            }
+            State::Failed { code, .. } => {
+                self.reach(format!("failed {code:?}"));
+                if *code == FailureCode::RetrievalTimedOut && !self.is_touched(&row.object.key) {
+                    self.check_gave_up(stack, old.as_ref(), &row);
+                }
+            }
+            _ => {}
+        }
+        self.rows.insert(place, row);
+    }
+
+    /// What is said to be readable is.
+    fn check_readable(&mut self, stack: &Stack, row: &Row) {
+        let touched = match &row.object.version {
+            None => self.is_touched(&row.object.key),
+            Some(_) => self.moved.get(&row.object.key) == Some(&true),
+        };
+        if touched {
+            return;
+        }
+        let object = ObjectRef::version(BUCKET, &row.object.key, row.object.version.as_deref());
+        let readable = stack.aws.with(|sim, now| sim.look(&object, now)).is_ok_and(|head| head.readable);
+        if !readable {
+            let says = format!("{} of {} is said to be readable", row.object, row.restore);
+            self.break_promise("a status never says more than is known", says);
+        }
+    }
+
+    /// What is given up was waited for to its deadline.
+    fn check_gave_up(&mut self, stack: &Stack, old: Option<&Row>, row: &Row) {
+        let now = stack.runtime.now();
+        let waited = match old.map(|old| &old.state) {
+            Some(State::Restoring { since, tier, .. }) => {
+                let deadline = row.kind.and_then(|kind| kind.window(*tier)).map(thaw_core::Window::deadline);
+                // Whole seconds are counted.
+                deadline.is_some_and(|deadline| *since + deadline <= later(now, SignedDuration::from_secs(1)))
+            }
+            _ => false,
+        };
+        let object = ObjectRef::version(BUCKET, &row.object.key, row.object.version.as_deref());
+        let readable =
+            stack.aws.with(|sim, now| sim.look(&object, later(now, -GLANCE))).is_ok_and(|head| head.readable);
+        if !waited || readable {
+            let says = format!("{} of {} was given up, {:?}, readable: {readable}", row.object, row.restore, old);
+            self.break_promise("an object that S3 restored is published", says);
+        }
+    }
+
+    /// What is said to be visible is: CloudFront has forgotten what it knew of it before it was readable.
+    fn check_visible(&mut self, stack: &Stack, row: &Row, how: &How) {
+        let now = stack.runtime.now();
+        let Some(object) = stack.world.object_of(&row.object.key) else { return };
+        if self.is_touched(&row.object.key) {
+            return;
+        }
+        match how {
+            How::Invalidated { .. } | How::AlreadyPublished => {
+                let Some(copy) = self.copy(&row.object.key, row.object.version.as_deref(), now) else { return };
+                let names = stack.world.names(object);
+                let clean = stack.aws.with(|sim, _| {
+                    let invalidations = sim.distribution(DISTRIBUTION).map_or(&[][..], |one| one.invalidations());
+                    names.iter().all(|name| {
+                        invalidations.iter().any(|one| {
+                            one.created >= copy && one.completed <= now && one.items.iter().any(|i| covers(i, name))
+                        })
+                    })
+                });
+                if !clean {
+                    let says = format!("{} of {} is said to be visible by {how:?}", row.object, row.restore);
+                    self.break_promise("published means that CloudFront has completed it", says);
+                }
+            }
+            How::NothingStale => {
+                let readable = stack.aws.with(|sim, now| sim.look(&ObjectRef::new(BUCKET, &row.object.key), now));
+                if readable.is_ok_and(|head| head.readable) && stack.view(object) != Some(200) {
+                    let says = format!("{} of {}", row.object, row.restore);
+                    self.break_promise("nothing stale means that a viewer sees it", says);
+                }
+            }
+            How::NoPath | How::NotCurrent => {
+                let says = format!("{} of {} is {how:?}", row.object, row.restore);
+                self.break_promise("what a distribution shows is published", says);
+            }
+        }
+    }
+
+    // ---- what people are told
+
+    pub(crate) fn answered(&mut self, stack: &Stack, ask: &Ask, status: u16, said: &Value) {
+        self.reach(format!("POST answers {status}"));
+        let right = if ask.malformed { status == 400 } else { status == 202 || status == 200 };
+        if !right {
+            let says = format!("ask {} is answered with {status}: {said}", ask.id);
+            self.break_promise("a request is answered as it deserves", says);
+        }
+        if let Some(id) = said["id"].as_str().filter(|_| status < 300)
+            && !stack.executions.borrow().contains_key(id)
+        {
+            let says = format!("{id} was accepted, and no execution was started");
+            self.break_promise("what is accepted runs", says);
+        }
+    }
+
+    pub(crate) fn answered_again(&mut self, _: &Stack, ask: &Ask, before: &Asked, same: bool, said: &(u16, String)) {
+        self.reach(format!("POST again answers {}", said.0));
+        let right = if same { said.0 == 200 && before.body.as_deref() == Some(said.1.as_str()) } else { said.0 == 422 };
+        if !right {
+            let says = format!("ask {} ({}) is answered with {said:?}, was {before:?}", ask.id, same);
+            self.break_promise("the same key and body are the same restore", says);
+        }
+    }
+
+    pub(crate) fn execution_ended(&mut self, stack: &Stack, id: &str, how: &Finished, events: u64) {
+        if events > EVENTS {
+            self.break_promise("an execution's history stays short", format!("{id} wrote {events} events"));
+        }
+        let status = record(stack, id).map(|record| record.status);
+        match how {
+            Finished::Stopped => self.reach("execution stopped".to_owned()),
+            Finished::Succeeded => {
+                self.reach("execution succeeded".to_owned());
+                if status != Some(Status::Succeeded) {
+                    let says = format!("{id} ended green, and its status is {status:?}");
+                    self.break_promise("a status never says more than is known", says);
+                }
+                self.check_shown(stack, id);
+            }
+            Finished::Failed { error, cause } => {
+                self.reach(format!("execution failed {error}"));
+                if !matches!(error.as_str(), "ObjectsFailed" | "InvalidRequest") {
+                    let says = format!("{id} gave up with {error}: {cause}");
+                    self.break_promise("a restore goes on until all is settled", says);
+                }
+                if cause.trim().is_empty() {
+                    self.break_promise("a red execution says why", format!("{id} ended with {error}"));
+                }
+                if !matches!(status, Some(Status::Failed | Status::PartlyFailed | Status::Cancelled) | None) {
+                    let says = format!("{id} ended red, and its status is {status:?}");
+                    self.break_promise("a status never says more than is known", says);
+                }
+            }
+        }
+        self.check_view(stack, id);
+    }
+
+    /// What a restore published, a viewer sees.
+    fn check_shown(&mut self, stack: &Stack, id: &str) {
+        let mine: Vec<Row> = self.rows.values().filter(|row| row.restore.as_str() == id).cloned().collect();
+        for row in mine.iter().filter(|row| matches!(row.state, State::Published { .. })) {
+            let Some(object) = stack.world.object_of(&row.object.key) else { continue };
+            let readable = stack.aws.with(|sim, now| sim.look(&ObjectRef::new(BUCKET, &row.object.key), now));
+            if self.is_touched(&row.object.key) || !readable.is_ok_and(|head| head.readable) {
+                continue;
+            }
+            let seen = stack.view(object);
+            if seen != Some(200) {
+                let says = format!("{} of {id} is published, and a viewer gets {seen:?}", row.object);
+                self.break_promise("what is published is seen", says);
+            }
+        }
+    }
+
+    /// The counts of a status are those of the ledger.
+    fn check_view(&mut self, stack: &Stack, id: &str) {
+        let request = json!({"routeKey": "GET /v1/restores/{id}", "pathParameters": {"id": id}});
+        let Ok(request) = serde_json::from_value(request) else { return };
+        let response = at_once(get_restores::run(&request, &stack.ledger, &stack.files));
+        let said: Value = serde_json::from_str(&response.body).unwrap_or_default();
+        if response.status_code == 404 {
+            return;
+        }
+        let planned = record(stack, id).is_some_and(|record| record.plan.is_some());
+        let cancelled = said["status"] == "cancelled";
+        let rows = self.rows.values().filter(|row| row.restore.as_str() == id);
+        let counts = serde_json::to_value(Counts::of(rows)).unwrap_or_default();
+        // A cancelled restore shows its open rows as cancelled already.
+        if response.status_code != 200 || (planned && !cancelled && said["counts"] != counts) {
+            let says = format!("{id} says {}, and the ledger {counts}", said["counts"]);
+            self.break_promise("the counts of a status are those of the ledger", says);
+        }
+    }
+
+    // ---- at the end
+
+    pub(crate) fn at_the_end(&mut self, stack: &Stack) {
+        let running: Vec<String> = {
+            let executions = stack.executions.borrow();
+            executions.iter().filter(|(_, one)| one.ended.is_none()).map(|(id, _)| id.clone()).collect()
+        };
+        for id in running {
+            self.break_promise("an execution ends", format!("{id} still runs"));
+        }
+        let records: Vec<RestoreRecord> = stack
+            .ledger
+            .items()
+            .into_iter()
+            .filter(|(key, _)| key.pk.starts_with("R#"))
+            .filter_map(|(_, item)| serde_json::from_value(item).ok())
+            .collect();
+        for record in &records {
+            self.reach(format!("restore {}", record.status.word()));
+            if record.status == Status::Running {
+                let says = format!("{} is said to run, and does not", record.id);
+                self.break_promise("a status never says more than is known", says);
+            }
+            self.check_notice(stack, record);
+            self.check_view(stack, record.id.as_str());
+        }
+        let rows: Vec<Row> = self.rows.values().cloned().collect();
+        for row in rows {
+            let record = records.iter().find(|record| record.id == row.restore);
+            self.check_row_at_the_end(stack, &row, record);
+        }
+        for body in stack.dead_letters() {
+            if thaw_core::read_s3_events(&body).is_ok() {
+                self.break_promise("only what nobody can read goes to the dead letters", body);
+            }
+        }
+    }
+
+    fn check_notice(&mut self, stack: &Stack, record: &RestoreRecord) {
+        let ended = matches!(record.status, Status::Succeeded | Status::PartlyFailed | Status::Failed);
+        let told = |(name, detail): &(String, Value)| {
+            matches!(name.as_str(), "Restore Completed" | "Restore Failed") && detail["id"] == record.id.as_str()
+        };
+        let started = stack.executions.borrow().contains_key(record.id.as_str());
+        if ended && started && !stack.events.events().iter().any(told) {
+            self.break_promise("whoever listens is told how it ended", record.id.to_string());
+        }
+    }
+
+    fn check_row_at_the_end(&mut self, stack: &Stack, row: &Row, record: Option<&RestoreRecord>) {
+        let Some(record) = record else {
+            let says = format!("{} of {} has no restore", row.object, row.restore);
+            return self.break_promise("a row belongs to a restore", says);
+        };
+        let refused = record.plan.is_none();
+        let untouched = !self.is_touched(&row.object.key);
+        let says = || format!("{} of {} ended as {:?}", row.object, row.restore, row.state);
+        match &row.state {
+            State::Planned | State::Restoring { .. } if !refused => {
+                self.break_promise("an execution settles every object", says());
+            }
+            State::Planned | State::Restoring { .. } | State::Available | State::Published { .. } => {}
+            State::Restored { .. } => {
+                if !row.publish.never() {
+                    self.break_promise("an object that S3 restored is published", says());
+                }
+            }
+            State::Cancelled { .. } => {
+                // A restore that its door gave up before it was planned asks for nothing either.
+                if record.status != Status::Cancelled && record.plan.is_some() {
+                    self.break_promise("only what is cancelled is cancelled", says());
+                }
+            }
+            State::Failed { code, .. } => {
+                if untouched && !self.is_true(stack, row, *code, record) {
+                    self.break_promise("an object that S3 restored is published", says());
+                }
+            }
+        }
+    }
+
+    /// Whether an object that nobody else touched could really not be restored or published.
+    fn is_true(&self, stack: &Stack, row: &Row, code: FailureCode, record: &RestoreRecord) -> bool {
+        let key = &row.object.key;
+        match code {
+            FailureCode::NoSuchKey
+            | FailureCode::NoSuchVersion
+            | FailureCode::DeleteMarker
+            | FailureCode::AccessDenied
+            | FailureCode::RefusedByS3
+            | FailureCode::Unreadable
+            | FailureCode::RefusedByCloudFront => false,
+            FailureCode::TierNotOffered => row.kind.is_some_and(|kind| kind.window(record.request.tier).is_none()),
+            FailureCode::ExpeditedNotAvailable => record.request.tier == Tier::Expedited,
+            // Only what was to be joined, and was gone when it was planned.
+            FailureCode::NotBeingRestored => record.request.join_only && row.revision == 0,
+            FailureCode::PathCannotBeInvalidated => key.contains('~'),
+            // That the deadline had passed is checked when it is said. Afterwards only an event tells.
+            FailureCode::RetrievalTimedOut => {
+                let done = self.retrievals.get(&(key.clone(), row.object.version.clone()));
+                let ready = done.and_then(|done| done.iter().min()).copied().unwrap_or(Timestamp::MAX);
+                self.lost_events || ready > stack.runtime.now()
+            }
+        }
+    }
+}
+
+fn record(stack: &Stack, id: &str) -> Option<RestoreRecord> {
+    let id = RestoreId::try_from(id.to_owned()).ok()?;
+    at_once(stack.ledger.get(&RestoreRecord::key_of(&id))).ok()?
+}
+
+/// Which states may follow a state: written down here once more, on purpose.
+fn is_legal(old: &State, new: &State) -> bool {
+    match (old, new) {
+        (State::Planned, State::Restoring { .. } | State::Restored { claim: None, .. })
+        | (State::Restoring { .. }, State::Restored { claim: None, .. })
+        | (
+            State::Planned | State::Restoring { .. } | State::Restored { .. },
+            State::Failed { .. } | State::Cancelled { .. },
+        )
+        | (State::Failed { code: FailureCode::RetrievalTimedOut, .. }, State::Restored { claim: None, .. }) => true,
+        (State::Restored { claim: None, expires, .. }, State::Restored { claim: Some(_), expires: kept, .. }) => {
+            expires == kept
+        }
+        (State::Restored { claim, .. }, State::Published { how, .. }) => match how {
+            How::Invalidated { batch } => claim.as_ref() == Some(batch),
+            How::NothingStale | How::NoPath | How::NotCurrent | How::AlreadyPublished => claim.is_none(),
+        },
+        _ => false,
+    }
+}
+
+fn covers(item: &str, path: &str) -> bool {
+    match item.strip_suffix('*') {
+        Some(prefix) => path.starts_with(prefix),
+        None => item == path,
+    }
+}
+
+fn answer_word(answer: &RestoreAnswer) -> String {
+    match answer {
+        RestoreAnswer::Refused { code, .. } => format!("refuses with {code}"),
+        other => format!("answers {other:?}"),
+    }
+}
+
+fn how_word(how: &How) -> &'static str {
+    match how {
+        How::Invalidated { .. } => "invalidated",
+        How::NothingStale => "nothing stale",
+        How::NoPath => "no path",
+        How::NotCurrent => "not current",
+        How::AlreadyPublished => "already published",
+    }
+}
+
+impl World {
+    /// The key in the bucket of an object of this world.
+    pub fn full_key(&self, object: u32) -> Option<String> {
+        let object = self.objects.iter().find(|one| one.id == object)?;
+        let prefix = self.origin_path.trim_start_matches('/');
+        Some(if prefix.is_empty() { object.key.clone() } else { format!("{prefix}/{}", object.key) })
+    }
+
+    /// The object with this key in the bucket.
+    pub fn object_of(&self, key: &str) -> Option<u32> {
+        self.objects.iter().map(|object| object.id).find(|id| self.full_key(*id).as_deref() == Some(key))
+    }
+
+    /// What a viewer asks for.
+    pub fn path(&self, object: u32) -> Option<String> {
+        let object = self.objects.iter().find(|one| one.id == object)?;
+        Some(format!("/{}", encode_path(&object.key)))
+    }
+
+    /// Every name under which viewers know an object.
+    pub fn names(&self, object: u32) -> Vec<String> {
+        let mut names: Vec<String> = self.path(object).into_iter().collect();
+        for path in names.clone() {
+            if path == "/index.html" {
+                names.push("/".to_owned());
+            }
+            if let Some(directory) = path.strip_suffix("/index.html").filter(|one| !one.is_empty())
+                && !self.directory_index.is_empty()
+            {
+                names.push(format!("{directory}/"));
+            }
+        }
+        names
+    }
+}

@@ -1,0 +1,935 @@
+//! The whole of thaw in one thread: the workflow, the functions, the queues and the doors, over the model of S3 and
+//! CloudFront and a ledger in memory.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::rc::Rc;
+
+use futures_util::future::{Either, select};
+use jiff::{SignedDuration, Timestamp};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use thaw_core::{ObjectId, RestoreAnswer, Row, Tier};
+use thaw_sim::Sim;
+use thaw_sim::cdn::{CustomErrorResponse, DistributionConfig, Origin};
+use thaw_sim::model::{AccessTier, ObjectRef, PutRequest, RestoreEvent, RestoreState, RetrievalRule, StorageClass};
+use thaw_sim::ports::Aws;
+use thaw_steps::memory::{MemoryEvents, MemoryFiles, MemoryLedger};
+use thaw_steps::ports::{CreateInvalidations, Invalidation, Item, Ledger, PortError, Put, RequestRestores};
+use thaw_steps::{
+    QueueBatch, Settings, Step, StepError, adopt, cancel_restore, check_invalidations, check_restores, create_plan,
+    create_restore, get_restores, http, invalidate, on_restore_completed, on_restore_initiated, plan, report,
+    report_failure, start_restores,
+};
+
+use crate::check::Checker;
+use crate::deployed::{Deployed, Source};
+use crate::dice::drawn;
+use crate::runtime::{Flag, Runtime, later};
+use crate::wire::{Lambda, Wire};
+use crate::workflow::{self, Entered, Outcome, TaskError, Workflow};
+use crate::world::{Act, Ask, Call, Fate, Miss, Missed, Place, Service, StrayFate, What, World};
+
+/// The archive.
+pub const BUCKET: &str = "archive";
+/// What shows it.
+pub const DISTRIBUTION: &str = "E1THAW";
+/// When every world begins.
+pub const BEGINNING: &str = "2026-11-22T10:00:00Z";
+/// Every restore is over by then, in seconds: the longest deadline is a week, after the last act.
+const END: i64 = 40 * 86_400;
+
+/// Paths that may be in progress.
+const CROWD: usize = 30;
+
+/// The stack.
+pub struct Stack {
+    /// What it is told to be.
+    pub world: World,
+    /// What is true.
+    pub check: RefCell<Checker>,
+    pub(crate) deployed: Rc<Deployed>,
+    pub(crate) runtime: Runtime,
+    pub(crate) aws: Aws,
+    pub(crate) ledger: MemoryLedger,
+    pub(crate) files: MemoryFiles,
+    pub(crate) events: MemoryEvents,
+    pub(crate) executions: RefCell<BTreeMap<String, Execution>>,
+    pub(crate) asked: RefCell<BTreeMap<u32, Asked>>,
+    pub(crate) beginning: Timestamp,
+    workflow: Rc<Workflow>,
+    settings: Settings,
+    queues: [Queue; 2],
+    calls: RefCell<BTreeMap<(Step, Call), u32>>,
+    invocations: RefCell<BTreeMap<Step, u32>>,
+    serial: Cell<u64>,
+    sent: Cell<u32>,
+    no_capacity_until: Cell<Timestamp>,
+    journal: RefCell<Option<String>>,
+}
+
+/// An execution of the workflow.
+pub struct Execution {
+    /// How it ended, if it has.
+    pub ended: Option<Finished>,
+    /// Told to stop.
+    stop: Rc<Flag>,
+}
+
+/// How an execution ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Finished {
+    /// Green.
+    Succeeded,
+    /// Red.
+    Failed {
+        /// The name of the error.
+        error: String,
+        /// The words.
+        cause: String,
+    },
+    /// By a cancel.
+    Stopped,
+}
+
+/// What became of a request at the door.
+#[derive(Debug, Clone, Default)]
+pub struct Asked {
+    /// The restore's id, if the door said it.
+    pub id: Option<String>,
+    /// The door's answer.
+    pub body: Option<String>,
+    /// When a cancel was accepted.
+    pub cancelled: Option<Timestamp>,
+}
+
+struct Queue {
+    source: fn(&Deployed) -> &Source,
+    messages: RefCell<Vec<Message>>,
+    arrived: Flag,
+    dead: RefCell<Vec<String>>,
+}
+
+struct Message {
+    id: u64,
+    body: String,
+    visible: Timestamp,
+    receives: i64,
+}
+
+/// Runs a world to its end, and answers its stack with all that was found.
+pub fn run(world: &World, workflow: &Rc<Workflow>, deployed: &Rc<Deployed>, tell: bool) -> Rc<Stack> {
+    let stack = Rc::new(Stack::new(world, workflow, deployed, tell));
+    for index in 0..stack.queues.len() {
+        for _ in 0..(stack.queues[index].source)(deployed).at_once {
+            stack.runtime.spawn(Rc::clone(&stack).read_queue(index));
+        }
+    }
+    for act in &world.acts {
+        let (stack_, act) = (Rc::clone(&stack), act.clone());
+        stack.runtime.spawn(async move {
+            stack_.runtime.until(stack_.at(act.at)).await;
+            stack_.act(act).await;
+        });
+    }
+    let end = later(stack.beginning, SignedDuration::from_secs(END));
+    loop {
+        let timer = stack.runtime.run_ready();
+        let event = stack.aws.with(|sim, _| sim.next_event_at());
+        let Some(next) = [timer, event].into_iter().flatten().min() else { break };
+        if next > end {
+            break;
+        }
+        stack.runtime.advance_to(next.max(stack.runtime.now()));
+        stack.send_events();
+    }
+    stack.check.borrow_mut().at_the_end(&stack);
+    // Tasks hold the stack, and the stack holds the tasks: let go.
+    stack.runtime.clear();
+    stack
+}
+
+impl Stack {
+    fn new(world: &World, workflow: &Rc<Workflow>, deployed: &Rc<Deployed>, tell: bool) -> Self {
+        let beginning: Timestamp = BEGINNING.parse().unwrap_or(Timestamp::UNIX_EPOCH);
+        let settings = thaw_sim::model::Settings { seed: world.seed, ..thaw_sim::model::Settings::default() };
+        let mut sim = Sim::new(settings);
+        // Small quotas, so that others can use them up without thousands of paths.
+        sim.change_settings(&thaw_sim::model::SettingsChange {
+            regime: Some(world.regime),
+            paths_in_progress: Some(CROWD),
+            wildcards_in_progress: Some(2),
+            ..Default::default()
+        });
+        sim.create_bucket(BUCKET, world.versioned);
+        let errors = CustomErrorResponse {
+            error_code: 403,
+            error_caching_min_ttl: Some(86_400 * 30),
+            ..CustomErrorResponse::default()
+        };
+        let config = DistributionConfig {
+            id: Some(DISTRIBUTION.to_owned()),
+            origins: vec![Origin {
+                id: "s3".to_owned(),
+                bucket: BUCKET.to_owned(),
+                origin_path: world.origin_path.to_owned(),
+                ..Origin::default()
+            }],
+            directory_index: Some(world.directory_index.to_owned()).filter(|index| !index.is_empty()),
+            default_root_object: "index.html".to_owned(),
+            custom_error_responses: if world.keeps_errors { vec![errors] } else { Vec::new() },
+            ..DistributionConfig::default()
+        };
+        sim.put_distribution(config, beginning).unwrap_or_else(|error| panic!("{error:?}"));
+        let rules = world.objects.iter().filter_map(|object| {
+            let key = world.full_key(object.id)?;
+            Some(RetrievalRule { key, seconds: object.takes? })
+        });
+        sim.set_retrieval_rules(rules.collect());
+        for object in &world.objects {
+            let Some(key) = world.full_key(object.id) else { continue };
+            sim.put_object(put(&key, object.place), beginning).unwrap_or_else(|error| panic!("{error:?}"));
+        }
+        let aws = Aws::new(sim, beginning);
+        let queue =
+            |source| Queue { source, messages: RefCell::default(), arrived: Flag::default(), dead: RefCell::default() };
+        Self {
+            check: RefCell::new(Checker::default()),
+            runtime: Runtime::new(aws.clock().clone()),
+            aws,
+            ledger: MemoryLedger::default(),
+            files: MemoryFiles::default(),
+            events: MemoryEvents::default(),
+            executions: RefCell::default(),
+            asked: RefCell::default(),
+            beginning,
+            workflow: Rc::clone(workflow),
+            deployed: Rc::clone(deployed),
+            settings: Settings {
+                archive_buckets: vec![BUCKET.to_owned()],
+                distribution_ids: Vec::new(),
+                directory_index: world.directory_index.to_owned(),
+            },
+            queues: [queue(|deployed| &deployed.initiated), queue(|deployed| &deployed.completed)],
+            calls: RefCell::default(),
+            invocations: RefCell::default(),
+            serial: Cell::new(0),
+            sent: Cell::new(0),
+            no_capacity_until: Cell::new(Timestamp::MIN),
+            journal: RefCell::new(tell.then(String::new)),
+            world: world.clone(),
+        }
+    }
+
+    /// The moment so many seconds after the beginning.
+    pub fn at(&self, seconds: u32) -> Timestamp {
+        later(self.beginning, SignedDuration::from_secs(i64::from(seconds)))
+    }
+
+    /// What was told, line by line.
+    pub fn journal(&self) -> String {
+        self.journal.borrow().clone().unwrap_or_default()
+    }
+
+    /// Writes a line into the journal, if there is one.
+    pub fn tell(&self, line: impl FnOnce() -> String) {
+        if let Some(journal) = self.journal.borrow_mut().as_mut() {
+            let passed = self.runtime.now().duration_since(self.beginning).as_millis();
+            let (seconds, millis) = (passed / 1_000, passed % 1_000);
+            let (hours, minutes, seconds) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
+            let _ = writeln!(journal, "{hours:3}:{minutes:02}:{seconds:02}.{millis:03}  {}", line());
+        }
+    }
+
+    fn number(&self) -> u64 {
+        let serial = self.serial.get();
+        self.serial.set(serial + 1);
+        drawn(self.world.seed, serial)
+    }
+
+    /// A number of milliseconds, mostly at the lower end.
+    fn millis(&self, low: u64, high: u64) -> SignedDuration {
+        let number = self.number();
+        let span = if number.is_multiple_of(64) { high * 20 } else { high - low };
+        SignedDuration::from_millis(i64::try_from(low + (number >> 8) % span).unwrap_or(0))
+    }
+
+    // ---- calls
+
+    /// What happens to the next call of this kind, and how long it takes.
+    pub(crate) fn fate(&self, step: Step, call: Call) -> (Option<Fate>, SignedDuration) {
+        let nth = {
+            let mut calls = self.calls.borrow_mut();
+            let nth = calls.entry((step, call)).or_default();
+            *nth += 1;
+            *nth - 1
+        };
+        let faults = &self.world.faults;
+        let fault = faults.iter().find(|fault| (fault.step, fault.call, fault.nth) == (step, call, nth));
+        let fate = fault.map(|fault| fault.fate).or_else(|| self.storm(call.service()));
+        (fate, self.millis(4, 60))
+    }
+
+    fn storm(&self, service: Service) -> Option<Fate> {
+        if self.world.storms.is_empty() {
+            return None;
+        }
+        let passed = self.runtime.now().duration_since(self.beginning).as_secs();
+        let raging = |storm: &&crate::world::Storm| {
+            storm.service == service && (0..i64::from(storm.seconds)).contains(&(passed - i64::from(storm.from)))
+        };
+        let storm = self.world.storms.iter().find(raging)?;
+        (self.number() % 100 < u64::from(storm.percent)).then_some(storm.fate)
+    }
+
+    pub(crate) fn struck(&self, lambda: &Lambda, call: Call, subject: &str, fate: Fate) {
+        self.tell(|| format!("  ! {:?} #{}: {call:?} {subject}: {fate:?}", lambda.step, lambda.serial));
+        self.check.borrow_mut().struck(lambda.step, fate);
+    }
+
+    pub(crate) async fn restore_object(
+        &self,
+        lambda: &Lambda,
+        object: &ObjectId,
+        days: Option<u32>,
+        tier: Tier,
+    ) -> Result<RestoreAnswer, PortError> {
+        let now = self.runtime.now();
+        let answer = if tier == Tier::Expedited && now < self.no_capacity_until.get() {
+            Ok(RestoreAnswer::NoExpeditedCapacity)
+        } else {
+            self.aws.restore(object, days, tier).await
+        };
+        self.tell(|| format!("    RestoreObject {object} {tier:?}, {days:?} days: {answer:?}"));
+        self.check.borrow_mut().restore_asked(self, lambda, object, tier, answer.as_ref().ok());
+        self.note_retrieval(object.key.as_str(), object.version.as_deref());
+        answer
+    }
+
+    /// Remembers when the copy that is being made will be there.
+    fn note_retrieval(&self, key: &str, version: Option<&str>) {
+        let object = ObjectRef::version(BUCKET, key, version);
+        let state = self.aws.with(|sim, now| sim.look(&object, now)).ok().map(|head| (head.version, head.restore));
+        if let Some((version, RestoreState::Ongoing { ready_at })) = state {
+            self.check.borrow_mut().retrieval(key, version.as_deref(), ready_at, self.runtime.now());
+        }
+    }
+
+    pub(crate) async fn create_invalidation(
+        &self,
+        distribution: &str,
+        items: &[String],
+        reference: &str,
+    ) -> Result<Invalidation, PortError> {
+        let before = self.invalidations();
+        let made = self.aws.invalidate(distribution, items, reference).await;
+        let new = self.invalidations() > before;
+        self.tell(|| {
+            format!("    CreateInvalidation {items:?} {reference}: {made:?}{}", if new { ", new" } else { "" })
+        });
+        if new {
+            self.check.borrow_mut().invalidated(self, items);
+        }
+        made
+    }
+
+    fn invalidations(&self) -> usize {
+        self.aws.with(|sim, _| sim.distribution(DISTRIBUTION).map_or(0, |one| one.invalidations().len()))
+    }
+
+    pub(crate) async fn insert<T: Item>(&self, item: &T) -> Result<Put<T>, PortError> {
+        let put = self.ledger.insert(item).await?;
+        if matches!(put, Put::Done) && item.key().pk.contains('/') {
+            let row = as_row(item);
+            self.tell(|| format!("    {} {}: {}", row.restore, row.object.key, row.state.word()));
+            self.check.borrow_mut().row(self, None, row);
+        }
+        Ok(put)
+    }
+
+    pub(crate) async fn replace<T: Item>(&self, lambda: &Lambda, item: &T) -> Result<Put<T>, PortError> {
+        let put = self.ledger.replace(item).await?;
+        if matches!(put, Put::Done) && item.key().pk.contains('/') {
+            let row = as_row(item);
+            self.tell(|| format!("    {} {}: {}", row.restore, row.object.key, words(&row)));
+            self.check.borrow_mut().row(self, Some(lambda), row);
+        }
+        Ok(put)
+    }
+
+    // ---- functions
+
+    /// Invokes a function.
+    pub(crate) async fn invoke(self: &Rc<Self>, step: Step, payload: Value) -> Result<Value, TaskError> {
+        let nth = {
+            let mut invocations = self.invocations.borrow_mut();
+            let nth = invocations.entry(step).or_default();
+            *nth += 1;
+            *nth - 1
+        };
+        let miss =
+            self.world.misses.iter().find(|miss| (miss.step, miss.nth) == (step, nth)).map(|Miss { how, .. }| *how);
+        if let Some(miss) = miss {
+            self.tell(|| format!("  ! {step:?}: {miss:?}"));
+            self.check.borrow_mut().missed(miss);
+        }
+        let failed = |error: &str| TaskError { error: error.to_owned(), cause: "as the world wants it".to_owned() };
+        self.runtime.sleep(self.millis(3, 200)).await;
+        match (miss, self.storm(Service::Lambda)) {
+            (Some(Missed::NotBegun), _) | (_, Some(Fate::Unavailable)) => {
+                return Err(failed("Lambda.ServiceException"));
+            }
+            (_, Some(Fate::Throttled)) => return Err(failed("Lambda.TooManyRequestsException")),
+            _ => {}
+        }
+        let serial = self.serial.get();
+        let lambda = Rc::new(Lambda {
+            step,
+            serial,
+            begun: self.runtime.now(),
+            restore: payload["restore"].as_str().map(str::to_owned),
+            dead: Flag::default(),
+        });
+        let answer: Rc<Answer> = Rc::default();
+        let (stack, lambda_, answer_) = (Rc::clone(self), Rc::clone(&lambda), Rc::clone(&answer));
+        self.runtime.spawn(async move {
+            let timeout = SignedDuration::from_secs(stack.deployed.timeout(step));
+            let wire = Wire { stack: Rc::clone(&stack), lambda: Rc::clone(&lambda_), memory: RefCell::default() };
+            let said = {
+                let work = std::pin::pin!(work(step, payload, &wire, stack.runtime.now()));
+                let late = std::pin::pin!(stack.runtime.sleep(timeout));
+                let killed = std::pin::pin!(lambda_.dead.raised());
+                match select(killed, select(work, late)).await {
+                    Either::Left(_) => Err(TaskError { error: "Runtime.ExitError".to_owned(), cause: String::new() }),
+                    Either::Right((Either::Left((said, _)), _)) => said,
+                    Either::Right((Either::Right(_), _)) => {
+                        Err(TaskError { error: "Sandbox.Timedout".to_owned(), cause: String::new() })
+                    }
+                }
+            };
+            lambda_.dead.raise();
+            answer_.said.replace(Some(said));
+            answer_.there.raise();
+        });
+        if miss == Some(Missed::GoesOn) {
+            self.runtime.sleep(self.millis(1, 500)).await;
+            return Err(failed("Lambda.SdkClientException"));
+        }
+        answer.there.raised().await;
+        let said = answer.said.take().unwrap_or_else(|| Err(failed("Lambda.Unknown")));
+        match (miss, self.storm(Service::Lambda)) {
+            (Some(Missed::AnswerLost), _) | (_, Some(Fate::LostAnswer)) => Err(failed("Lambda.SdkClientException")),
+            _ => said,
+        }
+    }
+
+    // ---- executions
+
+    pub(crate) fn start_execution(self: &Rc<Self>, id: &str, input: &Value) {
+        if self.executions.borrow().contains_key(id) {
+            return;
+        }
+        let stop = Rc::new(Flag::default());
+        let execution = Execution { ended: None, stop: Rc::clone(&stop) };
+        self.executions.borrow_mut().insert(id.to_owned(), execution);
+        let (stack, id, input) = (Rc::clone(self), id.to_owned(), input.clone());
+        self.runtime.spawn(async move {
+            let services = Services { stack: Rc::clone(&stack) };
+            let ended = {
+                let run = std::pin::pin!(stack.workflow.run(&id, input, &services));
+                let stopped = std::pin::pin!(stop.raised());
+                match select(stopped, run).await {
+                    Either::Left(_) => None,
+                    Either::Right((ended, _)) => Some(ended),
+                }
+            };
+            let finished = match &ended {
+                None => Finished::Stopped,
+                Some(ended) => match &ended.outcome {
+                    Outcome::Succeeded(_) => Finished::Succeeded,
+                    Outcome::Failed(TaskError { error, cause }) => {
+                        Finished::Failed { error: error.clone(), cause: cause.clone() }
+                    }
+                },
+            };
+            stack.tell(|| format!("{id} ends: {finished:?}"));
+            if let Some(execution) = stack.executions.borrow_mut().get_mut(&id) {
+                execution.ended = Some(finished.clone());
+            }
+            stack.check.borrow_mut().execution_ended(&stack, &id, &finished, ended.map_or(0, |ended| ended.events));
+        });
+    }
+
+    pub(crate) fn stop_execution(&self, id: &str, _cause: &str) {
+        if let Some(execution) = self.executions.borrow().get(id) {
+            execution.stop.raise();
+        }
+    }
+
+    // ---- queues
+
+    fn send_events(self: &Rc<Self>) {
+        for event in self.aws.with(Sim::take_events) {
+            let queue = match event.kind {
+                RestoreEvent::Initiated => 0,
+                RestoreEvent::Completed => 1,
+                RestoreEvent::Expired => continue,
+            };
+            let nth = self.sent.get();
+            self.sent.set(nth + 1);
+            let stray = self.world.strays.iter().find(|stray| stray.nth == nth).map(|stray| stray.fate);
+            let stray = if self.world.rules_off { Some(StrayFate::Lost) } else { stray };
+            self.tell(|| {
+                format!(
+                    "S3 tells: {:?} {}{}",
+                    event.kind,
+                    event.object.key,
+                    match stray {
+                        None => String::new(),
+                        Some(fate) => format!(" ({fate:?})"),
+                    }
+                )
+            });
+            self.check.borrow_mut().event_sent(stray);
+            let body = event.to_json().to_string();
+            let seconds = |seconds: u32| SignedDuration::from_secs(i64::from(seconds));
+            let soon = self.millis(200, 3_000);
+            match stray {
+                None => self.send(queue, body, soon),
+                Some(StrayFate::Lost) => {}
+                Some(StrayFate::Late(late)) => self.send(queue, body, seconds(late)),
+                Some(StrayFate::Twice(late)) => {
+                    self.send(queue, body.clone(), soon);
+                    self.send(queue, body, seconds(late));
+                }
+            }
+        }
+    }
+
+    fn send(self: &Rc<Self>, queue: usize, body: String, after: SignedDuration) {
+        let stack = Rc::clone(self);
+        self.runtime.spawn(async move {
+            stack.runtime.sleep(after).await;
+            let visible = stack.runtime.now();
+            let id = stack.serial.get();
+            stack.number();
+            stack.queues[queue].messages.borrow_mut().push(Message { id, body, visible, receives: 0 });
+            stack.queues[queue].arrived.raise();
+        });
+    }
+
+    async fn read_queue(self: Rc<Self>, index: usize) {
+        let deployed = Rc::clone(&self.deployed);
+        let source = (self.queues[index].source)(&deployed);
+        loop {
+            self.visible(index).await;
+            self.runtime.sleep(SignedDuration::from_secs(source.window)).await;
+            let batch = self.take(index, source);
+            if batch.is_empty() {
+                continue;
+            }
+            let records: Vec<Value> =
+                batch.iter().map(|(id, body)| json!({"messageId": id.to_string(), "body": body})).collect();
+            let said = self.invoke(source.step, json!({"Records": records})).await;
+            let Ok(failures) = said.map(|said| said["batchItemFailures"].clone()) else { continue };
+            let failing = |id: u64| {
+                let failures = failures.as_array().into_iter().flatten();
+                failures.clone().any(|failure| failure["itemIdentifier"].as_str() == Some(id.to_string().as_str()))
+            };
+            let done: Vec<u64> = batch.iter().map(|(id, _)| *id).filter(|id| !failing(*id)).collect();
+            self.queues[index].messages.borrow_mut().retain(|message| !done.contains(&message.id));
+        }
+    }
+
+    /// Waits until a message can be received.
+    async fn visible(&self, index: usize) {
+        let queue = &self.queues[index];
+        loop {
+            let next = queue.messages.borrow().iter().map(|message| message.visible).min();
+            queue.arrived.lower();
+            match next {
+                Some(next) if next <= self.runtime.now() => return,
+                Some(next) => {
+                    let timer = std::pin::pin!(self.runtime.until(next));
+                    let arrived = std::pin::pin!(queue.arrived.raised());
+                    select(timer, arrived).await;
+                }
+                None => queue.arrived.raised().await,
+            }
+        }
+    }
+
+    fn take(&self, index: usize, source: &Source) -> Vec<(u64, String)> {
+        let queue = &self.queues[index];
+        let now = self.runtime.now();
+        let mut messages = queue.messages.borrow_mut();
+        let mut batch = Vec::new();
+        let mut gone = Vec::new();
+        for message in messages.iter_mut().filter(|message| message.visible <= now).take(source.batch) {
+            if message.receives >= source.receives {
+                gone.push(message.id);
+                queue.dead.borrow_mut().push(message.body.clone());
+                continue;
+            }
+            message.receives += 1;
+            message.visible = later(now, SignedDuration::from_secs(source.visibility));
+            batch.push((message.id, message.body.clone()));
+        }
+        messages.retain(|message| !gone.contains(&message.id));
+        batch
+    }
+
+    /// A message that nobody can read.
+    pub(crate) fn put_aside(&self, message: &str, reason: &str) {
+        self.tell(|| format!("    to the dead letters: {reason}"));
+        self.queues[0].dead.borrow_mut().push(message.to_owned());
+    }
+
+    /// Messages that were given up.
+    pub(crate) fn dead_letters(&self) -> Vec<String> {
+        self.queues.iter().flat_map(|queue| queue.dead.borrow().clone()).collect()
+    }
+
+    // ---- people and other tools
+
+    async fn act(self: &Rc<Self>, act: Act) {
+        self.tell(|| match &act.what {
+            What::View { object } => format!("* a viewer asks for {:?}", self.world.full_key(*object)),
+            what => format!("* {what:?}"),
+        });
+        match act.what {
+            What::Ask(ask) => self.ask(&ask).await,
+            What::AskAgain { ask, same } => self.ask_again(ask, same).await,
+            What::Cancel { ask } => self.cancel(ask).await,
+            What::Foreign { object, tier, days } => self.foreign(object, tier, days).await,
+            What::Delete { object } => self.touch(object, self.world.versioned, |sim, key, now| {
+                let _ = sim.delete_object(&ObjectRef::new(BUCKET, key), now);
+            }),
+            What::Overwrite { object, place } => self.touch(object, self.world.versioned, |sim, key, now| {
+                let _ = sim.put_object(put(key, place), now);
+            }),
+            What::Move { object, place } => self.touch(object, false, |sim, key, now| {
+                let (class, tier) = class(place);
+                let _ = sim.transition(&ObjectRef::new(BUCKET, key), class, tier, now);
+            }),
+            What::View { object } => {
+                self.view(object);
+            }
+            What::Crowd { seconds } => self.crowd(seconds).await,
+            What::NoCapacity { seconds } => {
+                self.no_capacity_until.set(later(self.runtime.now(), SignedDuration::from_secs(i64::from(seconds))));
+            }
+            What::Poison { form } => self.poison(form),
+        }
+    }
+
+    async fn ask(self: &Rc<Self>, ask: &Ask) {
+        let body = self.body(ask);
+        for attempt in 0..6 {
+            let (status, said) = self.post(ask, &body, attempt).await;
+            if status < 500 {
+                let json: Value = serde_json::from_str(&said).unwrap_or_default();
+                self.check.borrow_mut().answered(self, ask, status, &json);
+                if status < 300 {
+                    let mut asked = self.asked.borrow_mut();
+                    let asked = asked.entry(ask.id).or_default();
+                    asked.id = json["id"].as_str().map(str::to_owned);
+                    asked.body = Some(said);
+                }
+                return;
+            }
+            if !ask.keyed {
+                return;
+            }
+            self.runtime.sleep(SignedDuration::from_secs(20 << attempt)).await;
+        }
+    }
+
+    async fn post(self: &Rc<Self>, ask: &Ask, body: &str, attempt: u32) -> (u16, String) {
+        let mut request = json!({
+            "routeKey": "POST /v1/restores", "body": body,
+            "requestContext": {"requestId": format!("request {} {attempt}", ask.id)},
+        });
+        if ask.keyed {
+            request["headers"] = json!({"idempotency-key": format!("key-{}", ask.id)});
+        }
+        let response = response(self.invoke(Step::CreateRestore, request).await);
+        self.tell(|| format!("  POST answers {response:?}"));
+        response
+    }
+
+    fn body(&self, ask: &Ask) -> String {
+        let keys: Vec<String> = ask.objects.iter().filter_map(|object| self.world.full_key(*object)).collect();
+        let mut body = json!({
+            "bucket": BUCKET, "keys": keys, "tier": ask.tier,
+            "publish": {"when": ask.when, "only_if_stale": ask.only_if_stale},
+        });
+        if let Some(days) = ask.days {
+            body["days"] = json!(days);
+        }
+        if let Some(limit) = ask.max_cost_usd {
+            body["max_cost_usd"] = json!(limit);
+        }
+        if ask.fail_without_capacity {
+            body["on_expedited_unavailable"] = json!("fail");
+        }
+        if ask.malformed {
+            body["colour"] = json!("red");
+        }
+        body.to_string()
+    }
+
+    async fn ask_again(self: &Rc<Self>, id: u32, same: bool) {
+        let Some(ask) = self.find_ask(id) else { return };
+        let before = self.asked.borrow().get(&id).cloned().unwrap_or_default();
+        if !ask.keyed || before.id.is_none() {
+            return;
+        }
+        let body = if same { self.body(&ask) } else { json!({"bucket": BUCKET, "keys": ["another"]}).to_string() };
+        let said = self.post(&ask, &body, 100).await;
+        if said.0 < 500 {
+            self.check.borrow_mut().answered_again(self, &ask, &before, same, &said);
+        }
+    }
+
+    async fn cancel(self: &Rc<Self>, id: u32) {
+        let asked = self.asked.borrow().get(&id).and_then(|asked| asked.id.clone());
+        let Some(restore) = asked else { return };
+        let request = json!({"routeKey": "DELETE /v1/restores/{id}", "pathParameters": {"id": restore}});
+        for attempt in 0..8 {
+            let (status, said) = response(self.invoke(Step::CancelRestore, request.clone()).await);
+            self.tell(|| format!("  DELETE answers {status}: {said}"));
+            if status < 500 {
+                if status == 202 {
+                    let mut asked = self.asked.borrow_mut();
+                    asked.entry(id).or_default().cancelled = Some(self.runtime.now());
+                }
+                return;
+            }
+            self.runtime.sleep(SignedDuration::from_secs(20 << attempt)).await;
+        }
+    }
+
+    async fn foreign(&self, object: u32, tier: Tier, days: u32) {
+        let Some(key) = self.world.full_key(object) else { return };
+        let id = ObjectId { bucket: BUCKET.to_owned(), key, version: None };
+        let answer = self.aws.restore(&id, Some(days), tier).await;
+        let answer = match answer {
+            Ok(RestoreAnswer::Refused { .. }) => self.aws.restore(&id, None, tier).await,
+            other => other,
+        };
+        self.tell(|| format!("    S3 answers the other tool: {answer:?}"));
+        self.note_retrieval(&id.key, None);
+    }
+
+    fn touch(&self, object: u32, hides: bool, act: impl FnOnce(&mut Sim, &str, Timestamp)) {
+        let Some(key) = self.world.full_key(object) else { return };
+        self.check.borrow_mut().touched(&key, hides, self.runtime.now());
+        self.aws.with(|sim, now| act(sim, &key, now));
+    }
+
+    /// What a viewer gets.
+    pub(crate) fn view(&self, object: u32) -> Option<u16> {
+        let path = self.world.path(object)?;
+        let answer = self.aws.with(|sim, now| sim.serve(DISTRIBUTION, &path, now)).ok()?;
+        self.tell(|| format!("    the edge answers {}, {:?}", answer.status, answer.outcome));
+        Some(answer.status)
+    }
+
+    /// Other people's invalidations, as many as the quotas allow.
+    async fn crowd(&self, seconds: u32) {
+        let until = later(self.runtime.now(), SignedDuration::from_secs(i64::from(seconds)));
+        let mut count = 0;
+        while self.runtime.now() < until {
+            let items: Vec<String> = (0..CROWD).map(|n| format!("/others/{n}")).collect();
+            let wild: Vec<String> = (0..2).map(|n| format!("/others/{n}/*")).collect();
+            for items in [items, wild] {
+                count += 1;
+                let reference = format!("others-{count}-{until}");
+                self.aws.with(|sim, now| {
+                    let request = thaw_sim::cdn::InvalidationRequest::new(DISTRIBUTION, &reference, items);
+                    let _ = sim.create_invalidation(&request, now);
+                });
+            }
+            self.runtime.sleep(SignedDuration::from_secs(120)).await;
+        }
+    }
+
+    fn poison(self: &Rc<Self>, form: u32) {
+        let body = match form {
+            0 => "not JSON".to_owned(),
+            1 => r#"{"version":"0","detail-type":"Object Restore Comp"#.to_owned(),
+            2 => json!({"Type": "Notification", "Message": "hello"}).to_string(),
+            3 => json!({"source": "aws.s3", "detail-type": "Object Restore Completed", "detail": {}}).to_string(),
+            _ => "[]".to_owned(),
+        };
+        for queue in 0..2 {
+            self.send(queue, body.clone(), SignedDuration::ZERO);
+        }
+    }
+
+    pub(crate) fn find_ask(&self, id: u32) -> Option<Ask> {
+        self.world.acts.iter().find_map(|act| match &act.what {
+            What::Ask(ask) if ask.id == id => Some(ask.clone()),
+            _ => None,
+        })
+    }
+}
+
+/// A function's answer, once it is there.
+#[derive(Default)]
+struct Answer {
+    said: RefCell<Option<Result<Value, TaskError>>>,
+    there: Flag,
+}
+
+/// The workflow's way to the functions.
+struct Services {
+    stack: Rc<Stack>,
+}
+
+impl workflow::World for Services {
+    async fn invoke(&self, _: &str, function: &str, payload: Value, timeout: u64) -> Result<Value, TaskError> {
+        let Some(step) = Step::ALL.into_iter().find(|step| step.name() == function) else {
+            panic!("the workflow invokes {function}, which is no function");
+        };
+        let stack = &self.stack;
+        let invoked = std::pin::pin!(stack.invoke(step, payload));
+        let late = std::pin::pin!(stack.runtime.sleep(SignedDuration::from_secs(i64::try_from(timeout).unwrap_or(0))));
+        match select(invoked, late).await {
+            Either::Left((said, _)) => said,
+            Either::Right(_) => Err(TaskError { error: "States.Timeout".to_owned(), cause: String::new() }),
+        }
+    }
+
+    async fn wait(&self, seconds: u64) {
+        self.stack.runtime.sleep(SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(0))).await;
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "a fraction of 53 bits")]
+    fn jitter(&self) -> f64 {
+        (self.stack.number() >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    fn entered(&self, execution: &str, state: &str, what: Entered<'_>) {
+        self.stack.tell(|| format!("{execution} {state}{}", entered(&what)));
+        self.stack.check.borrow_mut().entered(state, &what);
+    }
+}
+
+/// Does what the function does.
+async fn work(step: Step, payload: Value, wire: &Wire, now: Timestamp) -> Result<Value, TaskError> {
+    let settings = &wire.stack.settings;
+    let done = match step {
+        Step::Plan => done(input(payload), |input| plan::run(input, wire, wire, wire, wire, wire, settings, now)).await,
+        Step::StartRestores => done(input(payload), |input| start_restores::run(input, wire, wire, wire, now)).await,
+        Step::CheckRestores => {
+            done(input(payload), |input| check_restores::run(input, wire, wire, wire, wire, now)).await
+        }
+        Step::Invalidate => {
+            done(input(payload), |input| invalidate::run(input, wire, wire, wire, wire, settings, now)).await
+        }
+        Step::CheckInvalidations => {
+            done(input(payload), |input| check_invalidations::run(input, wire, wire, wire, now)).await
+        }
+        Step::Report => done(input(payload), |input| report::run(input, wire, wire, wire, now)).await,
+        Step::ReportFailure => done(input(payload), |input| report_failure::run(input, wire, wire, wire, now)).await,
+        Step::CreateRestore => {
+            let request: http::Request = input(payload);
+            json_of(Ok(create_restore::run(&request, wire, wire, wire, settings, now).await))
+        }
+        Step::CreatePlan => {
+            let request: http::Request = input(payload);
+            json_of(Ok(create_plan::run(&request, wire, wire, settings, now).await))
+        }
+        Step::GetRestores => {
+            let request: http::Request = input(payload);
+            json_of(Ok(get_restores::run(&request, wire, wire).await))
+        }
+        Step::CancelRestore => {
+            let request: http::Request = input(payload);
+            json_of(Ok(cancel_restore::run(&request, wire, wire, wire, now).await))
+        }
+        Step::Adopt => {
+            let request: http::Request = input(payload);
+            json_of(Ok(adopt::run(&request, wire, wire, wire, wire, settings, now).await))
+        }
+        Step::OnRestoreCompleted => {
+            let batch: QueueBatch = input(payload);
+            json_of(on_restore_completed::run(batch, wire, wire, wire, wire, settings, now).await)
+        }
+        Step::OnRestoreInitiated => {
+            let batch: QueueBatch = input(payload);
+            json_of(on_restore_initiated::run(batch, wire, wire, wire, wire, settings, now).await)
+        }
+    };
+    done.map_err(|error| {
+        let cause = json!({"errorType": error.name(), "errorMessage": error.to_string()}).to_string();
+        TaskError { error: error.name().to_owned(), cause }
+    })
+}
+
+async fn done<I, O: serde::Serialize, F: Future<Output = Result<O, StepError>>>(
+    input: I,
+    run: impl FnOnce(I) -> F,
+) -> Result<Value, StepError> {
+    json_of(run(input).await)
+}
+
+fn input<T: DeserializeOwned>(payload: Value) -> T {
+    serde_json::from_value(payload).unwrap_or_else(|error| panic!("a function was handed what it cannot read: {error}"))
+}
+
+fn json_of(output: Result<impl serde::Serialize, StepError>) -> Result<Value, StepError> {
+    Ok(serde_json::to_value(output?)?)
+}
+
+/// What API Gateway answers when a function said this, or nothing.
+fn response(said: Result<Value, TaskError>) -> (u16, String) {
+    let Ok(said) = said else { return (500, String::new()) };
+    let status = said["statusCode"].as_u64().and_then(|status| u16::try_from(status).ok());
+    (status.unwrap_or(500), said["body"].as_str().unwrap_or_default().to_owned())
+}
+
+fn as_row<T: Item>(item: &T) -> Row {
+    let json = serde_json::to_value(item).unwrap_or_default();
+    serde_json::from_value(json).unwrap_or_else(|error| panic!("an item under an object's key is no row: {error}"))
+}
+
+fn entered(what: &Entered<'_>) -> String {
+    let place = what.iteration.map_or_else(String::new, |iteration| format!(" #{iteration}"));
+    match what.how {
+        workflow::How::First => place,
+        workflow::How::Retry { error, seconds } => format!("{place}: {error}, again in {seconds} s"),
+        workflow::How::Catch { error, next } => format!("{place}: {error}, so {next}"),
+    }
+}
+
+fn words(row: &Row) -> String {
+    match &row.state {
+        thaw_core::State::Failed { code, message, .. } => format!("failed, {code:?}: {message}"),
+        thaw_core::State::Published { how, .. } => format!("published, {how:?}"),
+        thaw_core::State::Restored { claim, expires, .. } => {
+            format!("restored until {expires:?}, claimed by {claim:?}")
+        }
+        other => other.word().to_owned(),
+    }
+}
+
+fn class(place: Place) -> (StorageClass, AccessTier) {
+    match place {
+        Place::Standard => (StorageClass::Standard, AccessTier::Frequent),
+        Place::InstantRetrieval => (StorageClass::GlacierIr, AccessTier::Frequent),
+        Place::Flexible => (StorageClass::Glacier, AccessTier::Frequent),
+        Place::Deep => (StorageClass::DeepArchive, AccessTier::Frequent),
+        Place::Intelligent => (StorageClass::IntelligentTiering, AccessTier::Frequent),
+        Place::ItArchive => (StorageClass::IntelligentTiering, AccessTier::ArchiveAccess),
+        Place::ItDeep => (StorageClass::IntelligentTiering, AccessTier::DeepArchiveAccess),
+    }
+}
+
+fn put(key: &str, place: Place) -> PutRequest {
+    let (class, tier) = class(place);
+    PutRequest::new(BUCKET, key, class, key.to_owned()).in_tier(tier)
+}

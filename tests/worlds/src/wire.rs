@@ -1,0 +1,245 @@
+//! What lies between a function and the services: every port, with whatever goes wrong on the way.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+use thaw_core::{Distribution, Facts, ObjectId, RestoreAnswer, RestoreId, Row, Status, Tier, Trouble};
+use thaw_steps::ports::{
+    CreateInvalidations, Cursor, DeadLetters, Invalidation, Item, ItemKey, Ledger, ListRestores, Page, PortError, Put,
+    PutEvents, ReadArchive, ReadDistributions, ReadInvalidations, RequestRestores, StartExecutions, StopExecutions,
+    WorkFiles,
+};
+use thaw_steps::{RestoreRecord, Step};
+
+use crate::bug::Bug;
+use crate::runtime::Flag;
+use crate::stack::Stack;
+use crate::world::{Call, Fate};
+
+/// A running function.
+pub struct Lambda {
+    /// Which.
+    pub step: Step,
+    /// Counts the invocations of the world.
+    pub serial: u64,
+    /// When it began.
+    pub begun: Timestamp,
+    /// The restore it works for, if it is told of one.
+    pub restore: Option<String>,
+    /// Whether it has been killed.
+    pub dead: Flag,
+}
+
+/// The services, as one running function reaches them.
+pub struct Wire {
+    /// What there is.
+    pub stack: Rc<Stack>,
+    /// Who calls.
+    pub lambda: Rc<Lambda>,
+    /// What a bug remembers between calls.
+    pub memory: RefCell<Vec<String>>,
+}
+
+fn trouble(call: Call, trouble: Trouble) -> PortError {
+    PortError { what: format!("{call:?}"), says: "as the world wants it".to_owned(), trouble: Some(trouble) }
+}
+
+async fn never<T>() -> T {
+    std::future::pending().await
+}
+
+impl Wire {
+    /// Makes a call, on which everything may happen that the world holds for it.
+    async fn call<T, F: Future<Output = Result<T, PortError>>>(
+        &self,
+        call: Call,
+        subject: &str,
+        effect: impl Fn() -> F,
+    ) -> Result<T, PortError> {
+        let (stack, lambda) = (&self.stack, &self.lambda);
+        let (fate, takes) = stack.fate(lambda.step, call);
+        stack.runtime.sleep(takes / 2).await;
+        // Killed in the meantime: whoever is dead calls nobody.
+        if lambda.dead.is_up() {
+            return never().await;
+        }
+        if let Some(fate) = fate {
+            stack.struck(lambda, call, subject, fate);
+        }
+        match fate {
+            None => {}
+            Some(Fate::DieBefore) => {
+                lambda.dead.raise();
+                return never().await;
+            }
+            Some(Fate::DieAfter) => {
+                let _lost = effect().await;
+                lambda.dead.raise();
+                return never().await;
+            }
+            Some(Fate::HangBefore) => return never().await,
+            Some(Fate::HangAfter) => {
+                let _lost = effect().await;
+                return never().await;
+            }
+            Some(Fate::Throttled) => return Err(trouble(call, Trouble::Throttled)),
+            Some(Fate::Unavailable) => return Err(trouble(call, Trouble::Unavailable)),
+            Some(Fate::LostAnswer) => {
+                let _lost = effect().await;
+                return Err(trouble(call, Trouble::Unavailable));
+            }
+            Some(Fate::Repeated) => {
+                let _lost = effect().await;
+                stack.runtime.sleep(SignedDuration::from_millis(300)).await;
+                if lambda.dead.is_up() {
+                    return never().await;
+                }
+            }
+        }
+        let answer = effect().await;
+        stack.runtime.sleep(takes / 2).await;
+        answer
+    }
+
+    fn has(&self, bug: Bug) -> bool {
+        self.stack.world.bug == Some(bug)
+    }
+}
+
+impl ReadArchive for Wire {
+    async fn head(&self, object: &ObjectId) -> Result<Facts, PortError> {
+        let facts = self.call(Call::HeadObject, &object.key, || self.stack.aws.head(object)).await?;
+        Ok(crate::bug::head(self.stack.world.bug, self.lambda.step, facts, self.stack.runtime.now()))
+    }
+
+    async fn list(&self, bucket: &str, prefix: &str, start_after: &str) -> Result<Page, PortError> {
+        let page = self.call(Call::ListObjects, prefix, || self.stack.aws.list(bucket, prefix, start_after)).await?;
+        Ok(crate::bug::list(self.stack.world.bug, self.lambda.step, page))
+    }
+}
+
+impl RequestRestores for Wire {
+    async fn restore(&self, object: &ObjectId, days: Option<u32>, tier: Tier) -> Result<RestoreAnswer, PortError> {
+        let (object, days, tier) = crate::bug::restore(self.stack.world.bug, self, object, days, tier);
+        let answer = self
+            .call(Call::RestoreObject, &object.key, || self.stack.restore_object(&self.lambda, &object, days, tier))
+            .await?;
+        crate::bug::answer(self.stack.world.bug, answer)
+    }
+}
+
+impl WorkFiles for Wire {
+    async fn put(&self, name: &str, bytes: Vec<u8>) -> Result<(), PortError> {
+        self.call(Call::PutFile, name, || self.stack.files.put(name, bytes.clone())).await
+    }
+
+    async fn get(&self, name: &str) -> Result<Option<Vec<u8>>, PortError> {
+        self.call(Call::GetFile, name, || self.stack.files.get(name)).await
+    }
+}
+
+impl ReadDistributions for Wire {
+    async fn distributions(&self, bucket: &str, ids: &[String]) -> Result<Vec<Distribution>, PortError> {
+        self.call(Call::ReadDistributions, bucket, || self.stack.aws.distributions(bucket, ids)).await
+    }
+}
+
+impl CreateInvalidations for Wire {
+    async fn invalidate(
+        &self,
+        distribution: &str,
+        items: &[String],
+        caller_reference: &str,
+    ) -> Result<Invalidation, PortError> {
+        let reference = crate::bug::reference(self.stack.world.bug, self, caller_reference);
+        let made = self
+            .call(Call::CreateInvalidation, &reference, || {
+                self.stack.create_invalidation(distribution, items, &reference)
+            })
+            .await;
+        crate::bug::invalidation(self.stack.world.bug, made)
+    }
+}
+
+impl ReadInvalidations for Wire {
+    async fn completed(&self, distribution: &str, invalidation: &str) -> Result<bool, PortError> {
+        if self.has(Bug::CompletedUnasked) {
+            return Ok(true);
+        }
+        self.call(Call::GetInvalidation, invalidation, || self.stack.aws.completed(distribution, invalidation)).await
+    }
+}
+
+impl Ledger for Wire {
+    async fn get<T: Item>(&self, key: &ItemKey) -> Result<Option<T>, PortError> {
+        self.call(Call::GetItem, &key.pk, || self.stack.ledger.get(key)).await
+    }
+
+    async fn get_many<T: Item>(&self, keys: &[ItemKey]) -> Result<Vec<T>, PortError> {
+        self.call(Call::GetItems, "", || self.stack.ledger.get_many(keys)).await
+    }
+
+    async fn insert<T: Item>(&self, item: &T) -> Result<Put<T>, PortError> {
+        let key = item.key();
+        self.call(Call::Insert, &key.pk, || self.stack.insert(item)).await
+    }
+
+    async fn replace<T: Item>(&self, item: &T) -> Result<Put<T>, PortError> {
+        let key = item.key();
+        self.call(Call::Replace, &key.pk, || self.stack.replace(&self.lambda, item)).await
+    }
+
+    async fn rows_of(&self, object: &ObjectId) -> Result<Vec<Row>, PortError> {
+        let rows = self.call(Call::QueryRows, &object.key, || self.stack.ledger.rows_of(object)).await?;
+        Ok(crate::bug::rows(self.stack.world.bug, self.lambda.step, rows))
+    }
+}
+
+impl ListRestores for Wire {
+    async fn restores(
+        &self,
+        status: Option<Status>,
+        after: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<(Vec<RestoreRecord>, Option<Cursor>), PortError> {
+        self.call(Call::GetItems, "", || self.stack.ledger.restores(status, after, limit)).await
+    }
+}
+
+impl StartExecutions for Wire {
+    async fn start(&self, id: &RestoreId, input: &Value) -> Result<(), PortError> {
+        self.call(Call::StartExecution, id.as_str(), || async {
+            self.stack.start_execution(id.as_str(), input);
+            Ok(())
+        })
+        .await
+    }
+}
+
+impl StopExecutions for Wire {
+    async fn stop(&self, id: &RestoreId, cause: &str) -> Result<(), PortError> {
+        self.call(Call::StopExecution, id.as_str(), || async {
+            self.stack.stop_execution(id.as_str(), cause);
+            Ok(())
+        })
+        .await
+    }
+}
+
+impl PutEvents for Wire {
+    async fn put_event(&self, detail_type: &str, detail: &Value) -> Result<(), PortError> {
+        self.call(Call::PutEvents, detail_type, || self.stack.events.put_event(detail_type, detail)).await
+    }
+}
+
+impl DeadLetters for Wire {
+    async fn put_aside(&self, message: &str, reason: &str) -> Result<(), PortError> {
+        self.call(Call::PutAside, reason, || async {
+            self.stack.put_aside(message, reason);
+            Ok(())
+        })
+        .await
+    }
+}

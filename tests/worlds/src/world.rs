@@ -1,0 +1,607 @@
+//! A world: what there is, what people do, and what goes wrong, as data. One number decides all of it.
+//!
+//! Everything in it can be left out on its own, which is how a failing world is made small.
+
+use serde::Serialize;
+use thaw_core::Tier;
+use thaw_sim::model::QuotaRegime;
+use thaw_steps::Step;
+
+use crate::bug::Bug;
+use crate::dice::Dice;
+
+const MINUTE: u32 = 60;
+const HOUR: u32 = 60 * MINUTE;
+
+/// A world.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct World {
+    /// Decides what is not written here: how long calls and retrievals take.
+    pub seed: u64,
+    /// Whether the bucket keeps versions.
+    pub versioned: bool,
+    /// The path under which the distribution finds the bucket's objects.
+    pub origin_path: &'static str,
+    /// The index document of directories, or nothing.
+    pub directory_index: &'static str,
+    /// Whether the edge keeps a 403 for a month, or does not keep it.
+    pub keeps_errors: bool,
+    /// CloudFront's quotas.
+    #[serde(serialize_with = "as_debug")]
+    pub regime: QuotaRegime,
+    /// Whether the rules that tell of S3's events are off.
+    pub rules_off: bool,
+    /// The objects.
+    pub objects: Vec<Object>,
+    /// What people and other tools do, in order.
+    pub acts: Vec<Act>,
+    /// Calls that fail.
+    pub faults: Vec<Fault>,
+    /// Invocations that fail as a whole.
+    pub misses: Vec<Miss>,
+    /// Times at which a service is not well.
+    pub storms: Vec<Storm>,
+    /// Events that do not come as they should.
+    pub strays: Vec<Stray>,
+    /// A known bug to be found.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_debug")]
+    pub bug: Option<Bug>,
+}
+
+fn as_debug<S: serde::Serializer>(value: &impl std::fmt::Debug, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&format_args!("{value:?}"))
+}
+
+/// An object.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Object {
+    /// Names it in this world.
+    pub id: u32,
+    /// Its key.
+    pub key: String,
+    /// Where it lies.
+    pub place: Place,
+    /// Seconds that its retrieval takes, if not what is typical.
+    pub takes: Option<u32>,
+}
+
+/// Where an object lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum Place {
+    /// Readable.
+    Standard,
+    /// Readable.
+    InstantRetrieval,
+    /// `GLACIER`.
+    Flexible,
+    /// `DEEP_ARCHIVE`.
+    Deep,
+    /// Intelligent-Tiering, readable.
+    Intelligent,
+    /// Intelligent-Tiering, Archive Access.
+    ItArchive,
+    /// Intelligent-Tiering, Deep Archive Access.
+    ItDeep,
+}
+
+/// Something done at a time.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Act {
+    /// Seconds from the beginning of the world.
+    pub at: u32,
+    /// What.
+    pub what: What,
+}
+
+/// What is done.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub enum What {
+    /// `POST /v1/restores`.
+    Ask(Ask),
+    /// The same request with the same `Idempotency-Key`, or the key with another body.
+    AskAgain {
+        /// Which.
+        ask: u32,
+        /// Whether the body is the same.
+        same: bool,
+    },
+    /// `DELETE /v1/restores/{id}`.
+    Cancel {
+        /// Which.
+        ask: u32,
+    },
+    /// Another tool asks S3.
+    Foreign {
+        /// For which object.
+        object: u32,
+        /// How fast.
+        tier: Tier,
+        /// For how many days.
+        days: u32,
+    },
+    /// The object is deleted.
+    Delete {
+        /// Which.
+        object: u32,
+    },
+    /// Another object is put under the key.
+    Overwrite {
+        /// Which.
+        object: u32,
+        /// Where it lies.
+        place: Place,
+    },
+    /// A lifecycle rule moves it, and drops its copy.
+    Move {
+        /// Which.
+        object: u32,
+        /// Where to.
+        place: Place,
+    },
+    /// A viewer asks for it.
+    View {
+        /// Which.
+        object: u32,
+    },
+    /// Somebody else invalidates much, again and again.
+    Crowd {
+        /// For how many seconds.
+        seconds: u32,
+    },
+    /// S3 has no capacity for Expedited.
+    NoCapacity {
+        /// For how many seconds.
+        seconds: u32,
+    },
+    /// S3's message comes in a form that nobody can read.
+    Poison {
+        /// Which form.
+        form: u32,
+    },
+}
+
+/// A request for a restore.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Ask {
+    /// Names it in this world.
+    pub id: u32,
+    /// For which objects.
+    pub objects: Vec<u32>,
+    /// How fast.
+    pub tier: Tier,
+    /// For how many days, if it says.
+    pub days: Option<u32>,
+    /// `each`, `together` or `never`.
+    pub when: &'static str,
+    /// Only what can be stale.
+    pub only_if_stale: bool,
+    /// What it may cost at most, in dollars.
+    pub max_cost_usd: Option<f64>,
+    /// Whether it has an `Idempotency-Key`.
+    pub keyed: bool,
+    /// Whether to fail when Expedited is not to be had.
+    pub fail_without_capacity: bool,
+    /// Whether something in it is wrong.
+    pub malformed: bool,
+}
+
+/// A call of a function that fails.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Fault {
+    /// Whose call.
+    #[serde(serialize_with = "as_debug")]
+    pub step: Step,
+    /// Which call.
+    pub call: Call,
+    /// The how many-th of those, from 0.
+    pub nth: u32,
+    /// How it fails.
+    pub fate: Fate,
+}
+
+/// How a call fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+pub enum Fate {
+    /// The function dies before the call.
+    DieBefore,
+    /// The function dies after the call took effect.
+    DieAfter,
+    /// The call is never answered, and did nothing: the function runs into its timeout.
+    HangBefore,
+    /// The call is never answered, and took effect.
+    HangAfter,
+    /// The service asks to be called more slowly.
+    Throttled,
+    /// The service fails.
+    Unavailable,
+    /// The service fails after the call took effect.
+    LostAnswer,
+    /// The answer gets lost, and the SDK calls again.
+    Repeated,
+}
+
+/// The calls that functions make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[allow(missing_docs, reason = "they are the ports' methods")]
+pub enum Call {
+    HeadObject,
+    ListObjects,
+    RestoreObject,
+    PutFile,
+    GetFile,
+    ReadDistributions,
+    CreateInvalidation,
+    GetInvalidation,
+    GetItem,
+    GetItems,
+    Insert,
+    Replace,
+    QueryRows,
+    StartExecution,
+    StopExecution,
+    PutEvents,
+    PutAside,
+}
+
+impl Call {
+    /// Who answers it.
+    pub fn service(self) -> Service {
+        match self {
+            Self::HeadObject | Self::ListObjects | Self::RestoreObject | Self::PutFile | Self::GetFile => Service::S3,
+            Self::ReadDistributions | Self::CreateInvalidation | Self::GetInvalidation => Service::CloudFront,
+            Self::GetItem | Self::GetItems | Self::Insert | Self::Replace | Self::QueryRows => Service::DynamoDb,
+            Self::StartExecution | Self::StopExecution => Service::StepFunctions,
+            Self::PutEvents => Service::EventBridge,
+            Self::PutAside => Service::Sqs,
+        }
+    }
+}
+
+/// A service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[allow(missing_docs, reason = "they are AWS's names")]
+pub enum Service {
+    S3,
+    CloudFront,
+    DynamoDb,
+    StepFunctions,
+    EventBridge,
+    Sqs,
+    Lambda,
+}
+
+/// An invocation that fails as a whole.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Miss {
+    /// Of which function.
+    #[serde(serialize_with = "as_debug")]
+    pub step: Step,
+    /// The how many-th of its invocations, from 0.
+    pub nth: u32,
+    /// How.
+    pub how: Missed,
+}
+
+/// How an invocation fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+pub enum Missed {
+    /// Lambda does not begin it.
+    NotBegun,
+    /// It does all its work, and nobody hears of it.
+    AnswerLost,
+    /// Lambda says that it failed, while it goes on.
+    GoesOn,
+}
+
+/// A time at which a service is not well.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Storm {
+    /// Which.
+    pub service: Service,
+    /// From when, in seconds.
+    pub from: u32,
+    /// For how many seconds.
+    pub seconds: u32,
+    /// How many of a hundred calls fail.
+    pub percent: u32,
+    /// How they fail.
+    pub fate: Fate,
+}
+
+/// An event of S3 that does not come as it should.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Stray {
+    /// The how many-th event, from 0.
+    pub nth: u32,
+    /// What becomes of it.
+    pub fate: StrayFate,
+}
+
+/// What becomes of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+pub enum StrayFate {
+    /// It does not come.
+    Lost,
+    /// It comes so many seconds late.
+    Late(u32),
+    /// It comes twice, the second time so many seconds later.
+    Twice(u32),
+}
+
+const KEYS: [&str; 12] = [
+    "a.jpg",
+    "2019/cat.jpg",
+    "2019/dog.jpg",
+    "dir/index.html",
+    "index.html",
+    "b c+d.jpg",
+    "üben/ß.pdf",
+    "it's.mp4",
+    "t/x~1.txt",
+    "t/plain.txt",
+    "100%25.bin",
+    "deep/er/and/deeper.tar",
+];
+
+impl World {
+    /// The world of this seed.
+    pub fn of(seed: u64) -> Self {
+        let mut dice = Dice::new(seed);
+        let rough = dice.one_in(8);
+        let calm = !rough && dice.one_in(6);
+        let objects = objects(&mut dice);
+        let acts = acts(&mut dice, &objects, rough);
+        let (faults, misses, storms, strays) = if calm {
+            (Vec::new(), Vec::new(), Vec::new(), Vec::new())
+        } else {
+            (faults(&mut dice, rough), misses(&mut dice, rough), storms(&mut dice), strays(&mut dice, rough))
+        };
+        Self {
+            seed,
+            versioned: dice.one_in(3),
+            origin_path: if dice.one_in(4) { "/public" } else { "" },
+            directory_index: if dice.one_in(3) { "index.html" } else { "" },
+            keeps_errors: !dice.one_in(4),
+            regime: dice.pick(&[QuotaRegime::InProgress, QuotaRegime::Rate, QuotaRegime::Both]),
+            rules_off: dice.one_in(7),
+            objects,
+            acts,
+            faults,
+            misses,
+            storms,
+            strays,
+            bug: None,
+        }
+    }
+}
+
+fn objects(dice: &mut Dice) -> Vec<Object> {
+    let count = if dice.one_in(10) { dice.below(12) + 1 } else { dice.below(5) + 1 };
+    let mut keys = KEYS.to_vec();
+    let places = [
+        Place::Flexible,
+        Place::Flexible,
+        Place::Flexible,
+        Place::Deep,
+        Place::Deep,
+        Place::ItArchive,
+        Place::ItDeep,
+        Place::Standard,
+        Place::InstantRetrieval,
+        Place::Intelligent,
+    ];
+    (0..count)
+        .map(|id| {
+            let key = keys.swap_remove(dice.below(u32::try_from(keys.len()).unwrap_or(1)) as usize);
+            let takes = match dice.below(12) {
+                // Quick, slow, slower than typical, and past every deadline.
+                0 => Some(dice.below(20 * MINUTE)),
+                1 => Some(12 * HOUR + dice.below(24 * HOUR)),
+                2 => Some(40 * HOUR + dice.below(60 * HOUR)),
+                3 => Some(170 * HOUR + dice.below(100 * HOUR)),
+                _ => None,
+            };
+            Object { id, key: key.to_owned(), place: dice.pick(&places), takes }
+        })
+        .collect()
+}
+
+fn place(dice: &mut Dice) -> Place {
+    dice.pick(&[Place::Standard, Place::Flexible, Place::Flexible, Place::Deep, Place::ItArchive])
+}
+
+fn moment(dice: &mut Dice) -> u32 {
+    match dice.below(4) {
+        0 => dice.below(2 * MINUTE),
+        1 => dice.below(HOUR),
+        2 => dice.below(14 * HOUR),
+        _ => dice.below(80 * HOUR),
+    }
+}
+
+fn acts(dice: &mut Dice, objects: &[Object], rough: bool) -> Vec<Act> {
+    let object = |dice: &mut Dice| objects[dice.below(u32::try_from(objects.len()).unwrap_or(1)) as usize].id;
+    let asks = dice.pick(&[1, 1, 1, 2, 2, 3, 4]);
+    let mut acts: Vec<Act> = (0..asks)
+        .map(|id| {
+            let share = dice.pick(&[1, 2, 4, 4]);
+            let mut wanted: Vec<u32> =
+                objects.iter().filter(|_| dice.below(4) < share).map(|object| object.id).collect();
+            if wanted.is_empty() {
+                wanted.push(object(dice));
+            }
+            let at = if dice.one_in(2) { dice.below(30) } else { moment(dice) };
+            Act { at, what: What::Ask(ask(dice, id, wanted)) }
+        })
+        .collect();
+    let others = if rough { dice.below(12) } else { dice.below(6) };
+    for _ in 0..others {
+        let what = match dice.below(16) {
+            0 => What::AskAgain { ask: dice.below(asks), same: !dice.one_in(3) },
+            1 | 2 => What::Cancel { ask: dice.below(asks) },
+            3 | 4 => What::Foreign { object: object(dice), tier: tier(dice), days: 1 + dice.below(4) },
+            5 => What::Delete { object: object(dice) },
+            6 => What::Overwrite { object: object(dice), place: place(dice) },
+            7 => What::Move { object: object(dice), place: place(dice) },
+            8 => What::Crowd { seconds: 10 * MINUTE + dice.below(6 * HOUR) },
+            9 => What::NoCapacity { seconds: dice.below(2 * HOUR) },
+            10 => What::Poison { form: dice.below(5) },
+            _ => What::View { object: object(dice) },
+        };
+        acts.push(Act { at: moment(dice), what });
+    }
+    // Most objects were looked at before anybody asked for them: that is what makes an edge stale.
+    for object in objects {
+        if !dice.one_in(3) {
+            acts.push(Act { at: 0, what: What::View { object: object.id } });
+        }
+    }
+    acts.sort_by_key(|act| act.at);
+    acts
+}
+
+fn ask(dice: &mut Dice, id: u32, objects: Vec<u32>) -> Ask {
+    Ask {
+        id,
+        objects,
+        tier: tier(dice),
+        days: dice.one_in(2).then(|| 1 + dice.below(5)),
+        when: dice.pick(&["each", "each", "each", "together", "together", "never"]),
+        only_if_stale: dice.one_in(5),
+        max_cost_usd: dice.one_in(8).then(|| dice.pick(&[0.0, 0.000_01, 0.01, 5.0])),
+        keyed: !dice.one_in(3),
+        fail_without_capacity: dice.one_in(4),
+        malformed: dice.one_in(25),
+    }
+}
+
+fn tier(dice: &mut Dice) -> Tier {
+    dice.pick(&[Tier::Standard, Tier::Standard, Tier::Bulk, Tier::Bulk, Tier::Expedited])
+}
+
+fn step(dice: &mut Dice) -> Step {
+    dice.pick(&Step::ALL)
+}
+
+fn fate(dice: &mut Dice) -> Fate {
+    dice.pick(&[
+        Fate::DieBefore,
+        Fate::DieAfter,
+        Fate::HangBefore,
+        Fate::HangAfter,
+        Fate::Throttled,
+        Fate::Unavailable,
+        Fate::LostAnswer,
+        Fate::Repeated,
+    ])
+}
+
+fn faults(dice: &mut Dice, rough: bool) -> Vec<Fault> {
+    let count = if rough { dice.below(14) } else { dice.below(6) };
+    (0..count)
+        .map(|_| {
+            let step = step(dice);
+            let call = dice.pick(calls_of(step));
+            let nth = if dice.one_in(2) { dice.below(2) } else { dice.below(12) };
+            Fault { step, call, nth, fate: fate(dice) }
+        })
+        .collect()
+}
+
+/// The calls that a function makes: a fault of another would never strike.
+fn calls_of(step: Step) -> &'static [Call] {
+    use Call::{
+        CreateInvalidation, GetFile, GetInvalidation, GetItem, GetItems, HeadObject, Insert, ListObjects, PutAside,
+        PutEvents, PutFile, QueryRows, ReadDistributions, Replace, RestoreObject, StartExecution, StopExecution,
+    };
+    match step {
+        Step::Plan => &[HeadObject, ReadDistributions, Insert, Insert, PutFile, Replace, PutEvents],
+        Step::StartRestores => &[GetItem, GetFile, GetItems, RestoreObject, RestoreObject, Replace, Replace],
+        Step::CheckRestores => &[GetItem, GetFile, GetItems, HeadObject, HeadObject, Replace, PutEvents],
+        Step::Invalidate => &[
+            GetItem,
+            GetItems,
+            ReadDistributions,
+            QueryRows,
+            Insert,
+            Replace,
+            Replace,
+            CreateInvalidation,
+            CreateInvalidation,
+            HeadObject,
+            ListObjects,
+        ],
+        Step::CheckInvalidations => &[GetItem, GetItems, GetInvalidation, Replace, Replace, QueryRows],
+        Step::Report | Step::ReportFailure => &[GetItem, GetFile, GetItems, Replace, PutEvents],
+        Step::CreateRestore => &[Insert, StartExecution],
+        Step::CreatePlan => &[HeadObject, ReadDistributions],
+        Step::GetRestores => &[GetItem, GetFile, GetItems],
+        Step::CancelRestore => &[GetItem, GetItems, Replace, StopExecution],
+        Step::OnRestoreCompleted => &[
+            QueryRows,
+            Replace,
+            Replace,
+            HeadObject,
+            ReadDistributions,
+            Insert,
+            CreateInvalidation,
+            CreateInvalidation,
+            GetInvalidation,
+            PutAside,
+        ],
+        Step::OnRestoreInitiated => &[QueryRows, Insert, StartExecution, PutAside],
+        Step::Adopt => &[ListObjects, HeadObject, QueryRows, Insert, StartExecution],
+    }
+}
+
+fn misses(dice: &mut Dice, rough: bool) -> Vec<Miss> {
+    let count = if rough { dice.below(6) } else { dice.below(2) };
+    (0..count)
+        .map(|_| {
+            let how = dice.pick(&[Missed::NotBegun, Missed::AnswerLost, Missed::GoesOn]);
+            Miss { step: step(dice), nth: dice.below(4), how }
+        })
+        .collect()
+}
+
+fn storms(dice: &mut Dice) -> Vec<Storm> {
+    let count = dice.pick(&[0, 0, 0, 1, 1, 2]);
+    (0..count)
+        .map(|_| {
+            let seconds = match dice.below(3) {
+                0 => dice.below(5 * MINUTE),
+                1 => dice.below(HOUR),
+                _ => dice.below(6 * HOUR),
+            };
+            Storm {
+                service: dice.pick(&[
+                    Service::S3,
+                    Service::CloudFront,
+                    Service::DynamoDb,
+                    Service::StepFunctions,
+                    Service::EventBridge,
+                    Service::Sqs,
+                    Service::Lambda,
+                ]),
+                from: moment(dice),
+                seconds,
+                percent: dice.pick(&[20, 60, 100]),
+                fate: dice.pick(&[Fate::Throttled, Fate::Unavailable, Fate::Unavailable, Fate::LostAnswer]),
+            }
+        })
+        .collect()
+}
+
+fn strays(dice: &mut Dice, rough: bool) -> Vec<Stray> {
+    let count = if rough { dice.below(8) } else { dice.below(4) };
+    (0..count)
+        .map(|_| {
+            let fate = match dice.below(3) {
+                0 => StrayFate::Lost,
+                1 => StrayFate::Late(dice.below(10 * HOUR)),
+                _ => StrayFate::Twice(dice.below(10 * HOUR)),
+            };
+            Stray { nth: dice.below(10), fate }
+        })
+        .collect()
+}
