@@ -234,7 +234,8 @@ mod tests {
             let mut keys: Vec<_> = rows.iter().map(|row| row.object.key.clone()).collect();
             let seen = look_at(rows, self, later()).await.unwrap();
             let mut seen: Vec<_> = seen.into_iter().map(|seen| seen.row.object.key).collect();
-            (keys.sort(), seen.sort());
+            keys.sort();
+            seen.sort();
             assert_eq!(seen, keys);
             (self.lists.borrow().len(), self.heads.borrow().len())
         }

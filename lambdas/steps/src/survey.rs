@@ -544,7 +544,7 @@ mod tests {
             match told {
                 None => assert_eq!(warnings, [""; 0], "{keys} {more}"),
                 Some(told) => {
-                    assert!(warnings.len() == 1 && warnings[0].starts_with(told), "{keys} {more} {warnings:?}")
+                    assert!(warnings.len() == 1 && warnings[0].starts_with(told), "{keys} {more} {warnings:?}");
                 }
             }
         }

@@ -22,14 +22,6 @@ fn only_chunks_with_something_to_ask_are_asked_for() {
 }
 
 #[test]
-fn what_others_restore_is_waited_for_although_nothing_is_asked() {
-    let world = World::new();
-    world.put("cold", StorageClass::Glacier);
-    let planned = world.plan("r", ask_with(&["cold"], json!({"join_only": true}))).unwrap();
-    assert_eq!((planned.chunks, planned.anything_to_restore), (vec![], false), "nobody restores it");
-}
-
-#[test]
 fn a_restore_that_was_cancelled_while_it_was_planned_asks_for_nothing() {
     let world = World::new();
     world.put("cold", StorageClass::Glacier);
