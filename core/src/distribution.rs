@@ -92,6 +92,35 @@ impl Distribution {
     /// before it.
     pub fn paths_of(&self, bucket: &str, key: &str, directory_index: &str) -> Paths {
         let mut out = Paths::default();
+        for Shown { root, rest, path: shown, .. } in self.shown(bucket, key, directory_index) {
+            match shown.split_once('~') {
+                None => {
+                    let path = format!("/{}", encode_path(shown));
+                    if shown != rest && !shown.is_empty() {
+                        out.shared.insert(path.clone(), format!("{root}{shown}"));
+                    } else if shown == rest && is_folder(rest) && !directory_index.is_empty() {
+                        out.shared.insert(path.clone(), format!("{key}{directory_index}"));
+                    }
+                    out.paths.insert(path);
+                }
+                Some((before, _)) => {
+                    // A literal `*` before the `~` would sit before our wildcard, where it is literal again.
+                    let literal = encode_path(&format!("{before}."));
+                    out.paths.insert(format!("/{}*", literal.strip_suffix('.').unwrap_or(&literal)));
+                    out.covers.insert(format!("{root}{before}"));
+                }
+            }
+        }
+        out
+    }
+
+    /// The behaviours that serve a key.
+    pub(crate) fn behaviours_of<'a>(&'a self, bucket: &str, key: &'a str, directory_index: &str) -> Vec<&'a Behaviour> {
+        self.shown(bucket, key, directory_index).into_iter().map(|shown| shown.behaviour).collect()
+    }
+
+    fn shown<'a>(&'a self, bucket: &str, key: &'a str, directory_index: &str) -> Vec<Shown<'a>> {
+        let mut out = Vec::new();
         for origin in self.origins.iter().filter(|origin| origin.is_bucket(bucket)) {
             let root = origin.key_prefix();
             let Some(rest) = key.strip_prefix(root.as_str()) else { continue };
@@ -99,28 +128,12 @@ impl Distribution {
                 // A folder's own object: `/` shows another one.
                 continue;
             }
-            for shown in shown_as(rest, &self.default_root_object, directory_index) {
+            for path in shown_as(rest, &self.default_root_object, directory_index) {
                 // Whether patterns are compared with `/` or with the root object that stands for it is not documented. A
                 // path too many costs half a cent; one too few stays stale.
-                if !self.serves(origin, shown) && !(shown.is_empty() && self.serves(origin, rest)) {
-                    continue;
-                }
-                match shown.split_once('~') {
-                    None => {
-                        let path = format!("/{}", encode_path(shown));
-                        if shown != rest && !shown.is_empty() {
-                            out.shared.insert(path.clone(), format!("{root}{shown}"));
-                        } else if shown == rest && is_folder(rest) && !directory_index.is_empty() {
-                            out.shared.insert(path.clone(), format!("{key}{directory_index}"));
-                        }
-                        out.paths.insert(path);
-                    }
-                    Some((before, _)) => {
-                        // A literal `*` before the `~` would sit before our wildcard, where it is literal again.
-                        let literal = encode_path(&format!("{before}."));
-                        out.paths.insert(format!("/{}*", literal.strip_suffix('.').unwrap_or(&literal)));
-                        out.covers.insert(format!("{root}{before}"));
-                    }
+                let as_its_object = || self.serving(origin, rest).filter(|_| path.is_empty());
+                if let Some(behaviour) = self.serving(origin, path).or_else(as_its_object) {
+                    out.push(Shown { root: root.clone(), rest, path, behaviour });
                 }
             }
         }
@@ -128,8 +141,10 @@ impl Distribution {
     }
 
     /// The behaviour that serves a path (given decoded, without its leading slash).
-    pub fn behaviour(&self, path: &str) -> Option<&Behaviour> {
-        self.behaviours.iter().find(|behaviour| matches(behaviour.pattern.trim_start_matches('/'), path))
+    fn behaviour(&self, path: &str) -> Option<&Behaviour> {
+        self.behaviours
+            .iter()
+            .find(|behaviour| matches(behaviour.pattern.strip_prefix('/').unwrap_or(&behaviour.pattern), path))
     }
 
     /// The group that a behaviour goes to, if it goes to one.
@@ -137,10 +152,24 @@ impl Distribution {
         self.groups.iter().find(|group| group.id == behaviour.target)
     }
 
-    fn serves(&self, origin: &Origin, path: &str) -> bool {
-        let Some(behaviour) = self.behaviour(path) else { return false };
-        behaviour.target == origin.id || self.group(behaviour).is_some_and(|group| group.members.contains(&origin.id))
+    /// The behaviour that serves a path, if it goes to this origin.
+    fn serving(&self, origin: &Origin, path: &str) -> Option<&Behaviour> {
+        self.behaviour(path).filter(|behaviour| {
+            behaviour.target == origin.id
+                || self.group(behaviour).is_some_and(|group| group.members.contains(&origin.id))
+        })
     }
+}
+
+/// A path under which a key is shown, decoded and without its leading slash.
+struct Shown<'a> {
+    /// The prefix that the origin puts before every path.
+    root: String,
+    /// The key without it.
+    rest: &'a str,
+    /// The path: the rest of the key, or what else shows it.
+    path: &'a str,
+    behaviour: &'a Behaviour,
 }
 
 impl Origin {

@@ -254,10 +254,8 @@ fn stale(
 ) -> Staleness {
     let mut worst = Staleness::Impossible;
     for distribution in distributions {
-        if distribution.paths_of(&object.bucket, &object.key, &settings.directory_index).paths.is_empty() {
-            continue;
-        }
-        worst = match (worst, staleness(distribution, &object.key, readable, now)) {
+        let ObjectId { bucket, key, .. } = object;
+        worst = match (worst, staleness(distribution, bucket, key, &settings.directory_index, readable, now)) {
             (Staleness::Possible, _) | (_, Staleness::Possible) => Staleness::Possible,
             (Staleness::Until(a), Staleness::Until(b)) => Staleness::Until(a.max(b)),
             (Staleness::Until(until), Staleness::Impossible) | (Staleness::Impossible, Staleness::Until(until)) => {

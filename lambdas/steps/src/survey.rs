@@ -210,12 +210,13 @@ impl Shown {
             shown.paths += paths;
             shown.without_path += u64::from(paths == 0);
             shown.wildcards += per_distribution.iter().map(|paths| paths.covers.len() as u64).sum::<u64>();
-            let key = surveyed.object.key.as_str();
+            let ObjectId { bucket, key, .. } = &surveyed.object;
             let epoch = Timestamp::UNIX_EPOCH;
             // Readable since the epoch, seen an hour later: only what is kept longer than that can still be stale.
             let later = epoch + Duration::from_secs(3_600);
-            let lasting =
-                |distribution: &Distribution| staleness(distribution, key, epoch, later) != Staleness::Impossible;
+            let lasting = |distribution: &Distribution| {
+                staleness(distribution, bucket, key, directory_index, epoch, later) != Staleness::Impossible
+            };
             shown.only_errors += u64::from(paths > 0 && !distributions.iter().any(lasting));
         }
         shown
