@@ -193,7 +193,9 @@ fn read_json(body: &[u8]) -> Result<Value, Problem> {
 pub(crate) fn read_object(body: &[u8]) -> Result<Map<String, Value>, Problem> {
     match read_json(body)? {
         Value::Object(body) => Ok(body),
-        other => Err(not_an_object(&other)),
+        other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) => {
+            Err(not_an_object(&other))
+        }
     }
 }
 
