@@ -117,6 +117,6 @@ mod tests {
     fn what_a_function_made_of_an_error_can_be_stale_for_ever() {
         let mut distribution = distribution();
         distribution.behaviours[0].has_origin_function = true;
-        assert_eq!(staleness(&distribution, "a", at(0), at(1_000_000)), Staleness::Possible);
+        assert_eq!(staleness(&distribution, "public/a", at(0), at(1_000_000)), Staleness::Possible);
     }
 }

@@ -128,11 +128,12 @@ pub(crate) async fn start(
         serde_json::to_value(asked)?
     };
     executions.start(id, &input).await?;
-    if written.is_none() {
-        // Whoever is told of the restore finds it. If its plan was faster, all the better.
-        ledger.insert(&fresh).await?;
-    }
-    Ok(written.is_none())
+    // Whoever is told of the restore finds it.
+    Ok(match ledger.insert(&fresh).await? {
+        Put::Done => true,
+        // Its plan was faster, and wrote down its own time; or another try of this request was, with ours.
+        Put::Lost(record) => written.is_none() && record.requested_at != requested_at,
+    })
 }
 
 /// Without a key nobody can repeat this very request, so a restore that may not have been started must not run: its plan
@@ -320,7 +321,7 @@ mod tests {
 
         // With a key the same request comes again, and mends it.
         is_problem(&run(&event(Some("k")), &stack.ledger, &stack.files, &Down, &settings, now()).await, 503, None);
-        assert_eq!(stack.post(Some("k"), &one()).await.status_code, 200);
+        assert_eq!(stack.post(Some("k"), &one()).await.status_code, 202);
         assert_eq!(stack.executions.started().len(), 1);
     }
 

@@ -558,11 +558,37 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_is_gone_in_the_moment_it_expires() {
-        let row = row(&RestoreId::try_from("r".to_owned()).unwrap(), "a", restored(None));
-        assert!(has_expired(&row, now()) && !has_expired(&row, now() - SECOND));
-        let for_ever = State::Restored { at: now(), expires: None, claim: None };
-        assert!(!has_expired(&Row { state: for_ever, ..row }, now()));
+    fn only_what_can_be_read_under_the_key_is_invalidated() {
+        let object = row(&RestoreId::try_from("r".to_owned()).unwrap(), "a", State::Planned).object;
+        let version = ObjectId { version: Some("v1".to_owned()), ..object.clone() };
+        let newest = |version: &str, restore: Option<&str>| {
+            Facts::Found(Head {
+                storage_class: Some("GLACIER".to_owned()),
+                restore: restore.map(str::to_owned),
+                version: Some(version.to_owned()),
+                ..Head::default()
+            })
+        };
+        let copy = Some(r#"ongoing-request="false", expiry-date="Fri, 27 Nov 2026 00:00:00 GMT""#);
+        let says = |object: &ObjectId, newest: &Facts| match why_not_shown(object, newest, now()) {
+            None => "shown".to_owned(),
+            Some(Event::Published { how, .. }) => format!("{how:?}"),
+            Some(Event::Failed { code, .. }) => format!("{code:?}"),
+            Some(other) => panic!("{other:?}"),
+        };
+        for (facts, unversioned, versioned) in [
+            (newest("v1", copy), "shown", "shown"),
+            (newest("v1", None), "NotBeingRestored", "NotBeingRestored"),
+            (newest("v1", Some(r#"ongoing-request="true""#)), "NotBeingRestored", "NotBeingRestored"),
+            (newest("v1", Some("?")), "Unreadable", "Unreadable"),
+            (newest("v2", copy), "shown", "NotCurrent"),
+            (Facts::Missing(Missing::Key), "NoSuchKey", "NotCurrent"),
+            (Facts::Missing(Missing::DeleteMarker), "NoSuchKey", "NotCurrent"),
+            (Facts::Missing(Missing::Denied), "AccessDenied", "NotCurrent"),
+        ] {
+            assert_eq!(says(&object, &facts), unversioned, "{facts:?}");
+            assert_eq!(says(&version, &facts), versioned, "{facts:?}");
+        }
     }
 
     /// A batch of one object that two restores wait for, after it was sealed over these rows of theirs: whether it kept the

@@ -27,17 +27,11 @@ fn the_workflow_may_call_the_functions_it_names_and_write_its_log() {
     closed(
         workflow,
         &[
-            ("                - !GetAtt ReportFailure.Arn\n", ""),
-            ("                - !GetAtt ReportFailure.Arn\n", "                - !GetAtt CreateRestore.Arn\n"),
-            ("                - !GetAtt ReportFailure.Arn\n", "                - \"*\"\n"),
-            (
-                "                - logs:DescribeLogGroups\n",
-                "                - logs:DescribeLogGroups\n                - xray:PutTraceSegments\n",
-            ),
-            (
-                "                - logs:DescribeLogGroups\n",
-                "                - logs:DescribeLogGroups\n                - logs:GetLogEvents\n",
-            ),
+            (", !GetAtt ReportFailure.Arn]", "]"),
+            (", !GetAtt ReportFailure.Arn]", ", !GetAtt CreateRestore.Arn]"),
+            (", !GetAtt ReportFailure.Arn]", ", \"*\"]"),
+            (", logs:DescribeLogGroups]", ", logs:DescribeLogGroups, xray:PutTraceSegments]"),
+            (", logs:DescribeLogGroups]", ", logs:DescribeLogGroups, logs:GetLogEvents]"),
         ],
     );
 }
@@ -120,10 +114,13 @@ fn a_shared_policy_is_held_by_our_functions_alone() {
     closed(
         shared,
         &[
-            ("      Description: Invalidate\n", "      Description: Invalidate\n      Users: [somebody]\n"),
             (
-                "      ManagedPolicyArns: [!Ref ReadArchive, !Ref ReadDistributions, !Ref CreateInvalidations, !Ref UseLedger]\n",
-                "      ManagedPolicyArns: [arn:aws:iam::aws:policy/AdministratorAccess]\n",
+                "  ReadInvalidations:\n    Type: AWS::IAM::ManagedPolicy\n    Properties:\n",
+                "  ReadInvalidations:\n    Type: AWS::IAM::ManagedPolicy\n    Properties:\n      Users: [somebody]\n",
+            ),
+            (
+                "[!Ref UseLedger, !Ref ReadWork, !Ref ReadInvalidations]",
+                "[arn:aws:iam::aws:policy/AdministratorAccess]",
             ),
         ],
     );
@@ -134,7 +131,7 @@ fn shared(template: &Template) -> Vec<String> {
     let mut wrong = Vec::new();
     for (id, policy) in &ours {
         let members: BTreeSet<_> = object(policy).keys().map(String::as_str).collect();
-        if members != BTreeSet::from(["Description", "PolicyDocument"]) {
+        if !members.is_subset(&BTreeSet::from(["Description", "PolicyDocument"])) {
             wrong.push(format!("{id} says who has it: {members:?}"));
         }
     }
@@ -268,10 +265,7 @@ fn the_work_bucket_is_private_and_nobody_reads_it_without_tls() {
         &[
             ("RestrictPublicBuckets: true", "RestrictPublicBuckets: false"),
             ("ObjectOwnership: BucketOwnerEnforced", "ObjectOwnership: ObjectWriter"),
-            (
-                "          Resource: [!GetAtt WorkBucket.Arn, !Sub \"${WorkBucket.Arn}/*\"]\n",
-                "          Resource: !GetAtt WorkBucket.Arn\n",
-            ),
+            ("[!GetAtt WorkBucket.Arn, !Sub \"${WorkBucket.Arn}/*\"]", "[!GetAtt WorkBucket.Arn]"),
         ],
     );
 }

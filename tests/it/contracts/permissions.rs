@@ -68,6 +68,7 @@ const FUNCTIONS: [(Step, &[&[Allowed]]); 14] = [
             CREATE_INVALIDATIONS,
             USE_LEDGER,
             &[
+                ("cloudfront:GetInvalidation", NAMED),
                 ("sqs:ReceiveMessage sqs:DeleteMessage sqs:GetQueueAttributes", "{RestoreCompletedQueue.Arn}"),
                 ("sqs:SendMessage", "{RestoreCompletedDeadLetters.Arn}"),
             ],
