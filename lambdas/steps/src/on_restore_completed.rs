@@ -20,10 +20,6 @@ use crate::{IN_FLIGHT, QueueBatch, QueueResponse, RestoreRecord, Settings, StepE
 ///
 /// Restores that run confirm with CloudFront by themselves. Where one has ended before its object came (S3 took longer
 /// than thaw waited), the message stays until CloudFront is done: nobody else would look.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "each port is a permission; the signature reads like the function's policy"
-)]
 pub async fn run(
     batch: QueueBatch,
     cdn: &(impl ReadDistributions + CreateInvalidations + ReadInvalidations),

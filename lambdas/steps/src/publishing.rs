@@ -207,7 +207,12 @@ async fn no_longer_shown(
             let since = if object.version.is_some() { row.planned_at } else { *at };
             now < since + NEWS && expires.is_none_or(|expires| now < expires)
         }
-        _ => false,
+        State::Planned
+        | State::Available
+        | State::Restoring { .. }
+        | State::Published { .. }
+        | State::Failed { .. }
+        | State::Cancelled { .. } => false,
     };
     if waiting.iter().all(is_fresh) {
         return Ok(None);

@@ -148,7 +148,7 @@ impl Checker {
                 format!("{restore} asks S3 for {object}, which the ledger does not know"),
             ),
             Some(row) if row.decision == Decision::Watch => {
-                self.break_promise("what is only watched is not asked for", format!("{restore} asks S3 for {object}"))
+                self.break_promise("what is only watched is not asked for", format!("{restore} asks S3 for {object}"));
             }
             Some(_) => {}
         }
@@ -159,7 +159,7 @@ impl Checker {
             );
         }
         let before = self.asked.entry((restore.clone(), object.key.clone())).or_default();
-        let paid_before = before.iter().any(|answer| *answer == RestoreAnswer::Accepted);
+        let paid_before = before.contains(&RestoreAnswer::Accepted);
         before.push(answer.clone());
         if answer == RestoreAnswer::Accepted && paid_before && !self.is_touched(&object.key) {
             self.break_promise(

@@ -42,20 +42,30 @@ fn simpler(world: &World) -> Vec<World> {
         with(&|world| without(world, object.id));
     }
     for index in 0..world.acts.len() {
-        with(&|world| drop(world.acts.remove(index)));
+        with(&|world| {
+            world.acts.remove(index);
+        });
     }
     for index in 0..world.faults.len() {
-        with(&|world| drop(world.faults.remove(index)));
+        with(&|world| {
+            world.faults.remove(index);
+        });
     }
     for index in 0..world.misses.len() {
-        with(&|world| drop(world.misses.remove(index)));
+        with(&|world| {
+            world.misses.remove(index);
+        });
     }
     for index in 0..world.storms.len() {
-        with(&|world| drop(world.storms.remove(index)));
+        with(&|world| {
+            world.storms.remove(index);
+        });
         with(&|world| world.storms[index].seconds /= 2);
     }
     for index in 0..world.strays.len() {
-        with(&|world| drop(world.strays.remove(index)));
+        with(&|world| {
+            world.strays.remove(index);
+        });
     }
     with(&|world| world.versioned = false);
     with(&|world| world.origin_path = "");
