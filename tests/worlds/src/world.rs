@@ -328,7 +328,7 @@ pub enum StrayFate {
     Twice(u32),
 }
 
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 13] = [
     "a.jpg",
     "2019/cat.jpg",
     "2019/dog.jpg",
@@ -338,6 +338,7 @@ const KEYS: [&str; 12] = [
     "üben/ß.pdf",
     "it's.mp4",
     "t/x~1.txt",
+    "t/xylophone.txt",
     "t/plain.txt",
     "100%25.bin",
     "deep/er/and/deeper.tar",
@@ -448,7 +449,12 @@ fn acts(dice: &mut Dice, objects: &[Object], rough: bool) -> Vec<Act> {
             10 => What::Poison { form: dice.below(5) },
             _ => What::View { object: object(dice) },
         };
-        acts.push(Act { at: moment(dice), what });
+        let at = match what {
+            // Before most requests, or nobody would miss it.
+            What::NoCapacity { .. } => 0,
+            _ => moment(dice),
+        };
+        acts.push(Act { at, what });
     }
     // Most objects were looked at before anybody asked for them: that is what makes an edge stale.
     for object in objects {
