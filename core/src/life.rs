@@ -1,5 +1,7 @@
 //! The life of one object in one restore: one pure function over (state, event). Nothing else changes a state.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -313,15 +315,31 @@ impl Row {
     }
 
     /// Whether it is readable and to be published now: at once, or (`together`) when no other of its restore's rows is
-    /// still on its way.
-    pub fn is_to_publish(&self, all: &[Self]) -> bool {
+    /// still on its way, and never so late that its copy is gone by then.
+    pub fn is_to_publish(&self, all: &[Self], now: Timestamp) -> bool {
         let on_its_way = |row: &Self| matches!(row.state, State::Planned | State::Restoring { .. });
         let wanted = match self.publish.when {
             PublishWhen::Each => true,
-            PublishWhen::Together => !all.iter().any(on_its_way),
+            PublishWhen::Together => {
+                !all.iter().any(on_its_way) || self.waits_until().is_some_and(|until| until <= now)
+            }
             PublishWhen::Never => false,
         };
         wanted && matches!(self.state, State::Restored { .. })
+    }
+
+    /// Until when it can wait for the others of its restore; `None` if nothing takes its copy away.
+    pub fn waits_until(&self) -> Option<Timestamp> {
+        match &self.state {
+            // The shortest copy lives a day; half of it is enough for CloudFront, whatever trouble it has.
+            State::Restored { expires, .. } => expires.map(|expires| expires - Duration::from_secs(12 * 3_600)),
+            State::Planned
+            | State::Available
+            | State::Restoring { .. }
+            | State::Published { .. }
+            | State::Failed { .. }
+            | State::Cancelled { .. } => None,
+        }
     }
 
     /// The row after the event, or `None` when there is nothing to change.
@@ -473,10 +491,10 @@ mod tests {
         for state in states() {
             let readable = matches!(state, State::Restored { .. });
             let on_its_way = matches!(state, State::Planned | State::Restoring { .. });
-            let alone = |when| row(state.clone(), when).is_to_publish(&[]);
+            let alone = |when| row(state.clone(), when).is_to_publish(&[], at());
             assert_eq!([PublishWhen::Each, PublishWhen::Never].map(alone), [readable, false], "{state:?}");
             let all = [row(restored(None), PublishWhen::Together), row(state.clone(), PublishWhen::Together)];
-            assert_eq!(all[0].is_to_publish(&all), !on_its_way, "{state:?}");
+            assert_eq!(all[0].is_to_publish(&all, at()), !on_its_way, "{state:?}");
         }
     }
 

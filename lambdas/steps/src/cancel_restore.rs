@@ -48,15 +48,17 @@ async fn cancel(
         }
     }
     let says = record.says.as_deref().unwrap_or("The restore was cancelled.");
-    executions.stop(&record.id, says).await?;
     // Read again: what moved on before the flag was seen is cancelled as well.
     let rows = ledger::rows(ledger, files, &record).await?;
     let event = Event::Cancelled { at: record.completed_at.unwrap_or(now) };
-    stream::iter(rows.iter().filter(|row| !row.is_settled()))
+    // What a batch has claimed may be paid for: it keeps its claim, or another restore would pay for the same copy again.
+    stream::iter(rows.iter().filter(|row| !row.is_settled() && row.state.claim().is_none()))
         .map(|row| ledger::apply(ledger, row, &event))
         .buffer_unordered(IN_FLIGHT)
         .try_collect::<Vec<_>>()
         .await?;
+    // Last: until then the execution itself would do at its next look what is left undone here.
+    executions.stop(&record.id, says).await?;
     info!(restore = %record.id, "cancelled restore {}: {says}", record.id);
     Ok(Response::json(202, &view(&record, ledger, files).await?)
         .with("location", format!("/v1/restores/{}", record.id)))
@@ -118,7 +120,7 @@ mod tests {
         assert_eq!(stack.executions.stopped()[id], answer["says"].as_str().unwrap());
         let record = stack.record(id).await;
         for row in ledger::rows(&stack.ledger, &stack.files, &record).await.unwrap() {
-            assert!(row.is_settled(), "{row:?}");
+            assert!(row.is_settled() || row.state.claim().is_some(), "{row:?}");
         }
         answer
     }

@@ -76,14 +76,14 @@ pub async fn run(
 /// What is with CloudFront is visible in seconds, and only its note is missing. So while S3 still fetches other objects,
 /// that note waits for their next look: a round takes five transitions and two reads of every row.
 fn wait_seconds(rows: &[Row], now: Timestamp) -> u64 {
-    let fetching: Vec<Row> = rows.iter().filter(|row| matches!(row.state, State::Restoring { .. })).cloned().collect();
-    let mut to_publish = rows.iter().filter(|row| row.is_to_publish(rows));
-    let soon = if fetching.is_empty() {
-        to_publish.next().is_some()
-    } else {
+    let mut to_publish = rows.iter().filter(|row| row.is_to_publish(rows, now));
+    let soon = if rows.iter().any(|row| matches!(row.state, State::Restoring { .. })) {
         to_publish.any(|row| row.state.claim().is_none())
+    } else {
+        to_publish.next().is_some()
     };
-    if soon { ASK_AGAIN } else { seconds_until_next_look(&fetching, now) }
+    let unclaimed: Vec<Row> = rows.iter().filter(|row| row.state.claim().is_none()).cloned().collect();
+    if soon { ASK_AGAIN } else { seconds_until_next_look(&unclaimed, now) }
 }
 
 #[cfg(test)]

@@ -54,14 +54,15 @@ pub async fn run(
         let learned: Vec<(Row, Event)> = seen.into_iter().filter_map(|seen| Some((seen.row, seen.event?))).collect();
         updated(ledger, rows, learned).await?
     } else {
-        let cancelled = rows.iter().map(|row| (row.clone(), Event::Cancelled { at: now })).collect();
+        let open = rows.iter().filter(|row| row.state.claim().is_none());
+        let cancelled = open.map(|row| (row.clone(), Event::Cancelled { at: now })).collect();
         updated(ledger, rows, cancelled).await?
     };
     if !record.late && is_late(&rows, now) {
         say_late(&record, &rows, ledger, events).await?;
     }
     let counts = Counts::of(&rows);
-    let to_publish: Vec<&Row> = rows.iter().filter(|row| row.is_to_publish(&rows)).collect();
+    let to_publish: Vec<&Row> = rows.iter().filter(|row| row.is_to_publish(&rows, now)).collect();
     let output = Output {
         says: sentence(counts, &[]),
         counts,

@@ -46,7 +46,7 @@ pub async fn run(
     let record = ledger::record(ledger, &plan::restore_id(input.restore)?).await?;
     let rows = ledger::rows(ledger, files, &record).await?;
     let (mut objects, mut begun) = (BTreeSet::new(), BTreeSet::new());
-    for row in rows.iter().filter(|row| row.is_to_publish(&rows)) {
+    for row in rows.iter().filter(|row| row.is_to_publish(&rows, now)) {
         match row.state.claim() {
             Some(batch) => begun.insert(batch.clone()),
             None => objects.insert(row.object.clone()),

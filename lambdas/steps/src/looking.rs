@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
-use thaw_core::{ArchiveKind, Event, Facts, FailureCode, Look, Missing, Reach, Row, State, look};
+use thaw_core::{ArchiveKind, Event, Facts, FailureCode, Look, Missing, PublishWhen, Reach, Row, State, look};
 
 use crate::ports::{Listed, ListedRestore, ReadArchive};
 use crate::{IN_FLIGHT, StepError};
@@ -21,7 +21,9 @@ pub fn seconds_until_next_look(rows: &[Row], now: Timestamp) -> u64 {
             Some(Look::Due { again, .. }) => again,
             Some(Look::Last) | None => 0,
         }),
-        State::Restored { .. } if row.is_to_publish(rows) => Some(0),
+        State::Restored { .. } if row.is_to_publish(rows, now) => Some(0),
+        // It waits for others, but not for longer than its copy lives.
+        State::Restored { .. } if !row.publish.never() => row.waits_until().map(|until| seconds_from(now, until)),
         State::Planned
         | State::Available
         | State::Restored { .. }
@@ -29,7 +31,17 @@ pub fn seconds_until_next_look(rows: &[Row], now: Timestamp) -> u64 {
         | State::Failed { .. }
         | State::Cancelled { .. } => None,
     };
-    rows.iter().filter_map(wait).min().unwrap_or(0)
+    let seconds = rows.iter().filter_map(wait).min().unwrap_or(0);
+    // An event may tell of a copy at any time, and it must not expire while it waits for the others.
+    let together = rows.iter().any(|row| row.publish.when == PublishWhen::Together);
+    if together { seconds.min(TOGETHER) } else { seconds }
+}
+
+/// Seconds between looks at most where objects wait for each other: half of what a copy has left when it stops waiting.
+const TOGETHER: u64 = 6 * 3_600;
+
+fn seconds_from(now: Timestamp, until: Timestamp) -> u64 {
+    u64::try_from(until.as_second() - now.as_second()).unwrap_or(0)
 }
 
 /// What a look learned: the row and what happened to it.
@@ -350,7 +362,11 @@ mod tests {
             |when| Row { state: restored(None), publish: Publish { when, ..Publish::default() }, ..waiting("b") };
         assert_eq!(seconds(&[slow.clone(), waiting("a")]), 3 * HOUR);
         assert_eq!(seconds(&[slow.clone(), readable(PublishWhen::Each)]), 0);
-        assert_eq!(seconds(&[slow.clone(), readable(PublishWhen::Together)]), 6 * HOUR);
+        // Its copy is gone before the others come; then one that stays.
+        let short = readable(PublishWhen::Together);
+        assert_eq!(seconds(&[slow.clone(), short.clone()]), 0);
+        let lasting = State::Restored { at: now(), expires: None, claim: None };
+        assert_eq!(seconds(&[slow.clone(), Row { state: lasting, ..short }]), 6 * HOUR);
         assert_eq!(seconds(&[readable(PublishWhen::Never)]), 0);
         assert_eq!(seconds(&[slow, Row { kind: None, ..waiting("unknown") }]), 0);
     }

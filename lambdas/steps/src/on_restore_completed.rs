@@ -68,7 +68,9 @@ async fn show<'a>(
 ) -> Result<BTreeSet<&'a str>, StepError> {
     let ended = ended(rows_of.values().flatten(), ledger).await?;
     let is_late = |row: &&Row| ended.contains(&row.restore);
-    let is_wanted = |row: &&Row| row.publish.when == PublishWhen::Each || is_late(row);
+    // One that waits for others does not wait longer than its copy lives.
+    let is_short = |row: &Row| row.waits_until().is_some_and(|until| until <= now);
+    let is_wanted = |row: &&Row| row.publish.when == PublishWhen::Each || is_late(row) || is_short(row);
     let objects: BTreeSet<ObjectId> =
         rows_of.values().flatten().filter(is_wanted).map(|row| row.object.clone()).collect();
     let count = objects.len();

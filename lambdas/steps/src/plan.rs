@@ -88,6 +88,21 @@ pub async fn run(
         // Cancelled already, or its door could not be sure that it was started and said that it was not.
         return Ok(Output::nothing(record.says.unwrap_or_default()));
     }
+    if let Some(plan) = &record.plan {
+        // An earlier try decided, and only its notice is missing. What has changed since changes nothing of it.
+        let rows = ledger::rows(ledger, files, &record).await?;
+        let chunks: Vec<&[Row]> = rows.chunks(chunk_size(rows.len())).collect();
+        let output = Output {
+            says: says(plan, &request),
+            chunks: wanted(&chunks),
+            anything_to_restore: rows.iter().any(|row| !row.is_settled()),
+            counts: Counts::of(&rows),
+            cost: plan.cost.clone(),
+            ready_between: plan.ready_between,
+            warnings: plan.warnings.clone(),
+        };
+        return tell(output, &id, &request, events).await;
+    }
 
     let request = pinned(request, &id, files).await?;
     let survey = Survey::of(&request, archive, cdn, settings, now).await?;
@@ -114,23 +129,27 @@ pub async fn run(
             ledger::apply(ledger, row, &Event::Cancelled { at: now }).await?;
         }
     }
-    let wanted = chunks
-        .iter()
-        .enumerate()
-        .filter(|(_, rows)| record.status == Status::Running && rows.iter().any(|row| row.state == State::Planned))
-        .filter_map(|(chunk, _)| u32::try_from(chunk).ok())
-        .collect();
     let anything_to_restore = record.status == Status::Running && rows.iter().any(|row| !row.is_settled());
 
     let output = Output {
-        says: says(&survey, &request),
-        chunks: wanted,
+        says: says(&planned, &request),
+        chunks: if record.status == Status::Running { wanted(&chunks) } else { Vec::new() },
         anything_to_restore,
         counts: Counts::of(&rows),
         cost: survey.cost,
         ready_between: survey.ready_between,
         warnings: survey.warnings,
     };
+    tell(output, &id, &request, events).await
+}
+
+/// The chunks with something to ask of S3.
+fn wanted(chunks: &[&[Row]]) -> Vec<u32> {
+    let has_planned = |rows: &&[Row]| rows.iter().any(|row| row.state == State::Planned);
+    (0..).zip(chunks).filter(|(_, rows)| has_planned(rows)).map(|(chunk, _)| chunk).collect()
+}
+
+async fn tell(output: Output, id: &RestoreId, request: &Request, events: &impl PutEvents) -> Result<Output, StepError> {
     info!(restore = %id, objects = output.counts.total, cost_usd = %output.cost.total_usd, "planned: {}", output.says);
     let detail = json!({
         "schema_version": 1, "id": id, "bucket": request.bucket, "tier": request.tier, "counts": output.counts,
@@ -247,8 +266,8 @@ fn chunk_size(objects: usize) -> usize {
     CHUNK.max(objects.div_ceil(MAX_CHUNKS))
 }
 
-fn says(survey: &Survey, request: &Request) -> String {
-    let counts = survey.counts;
+fn says(plan: &Planned, request: &Request) -> String {
+    let counts = plan.counts;
     let mut says = format!(
         "Of {} objects: {} to restore at {}, {} readable already, {} that cannot be restored. Estimated ${}.",
         counts.total,
@@ -256,9 +275,9 @@ fn says(survey: &Survey, request: &Request) -> String {
         request.tier.word(),
         counts.available,
         counts.failed,
-        survey.cost.total_usd,
+        plan.cost.total_usd,
     );
-    if let Some([first, last]) = survey.ready_between {
+    if let Some([first, last]) = plan.ready_between {
         says.push_str(&format!(" Typically ready between {first:.0} and {last:.0}."));
     }
     says

@@ -98,8 +98,8 @@ impl Bug {
     pub fn workflow(self, asl: &str) -> Option<String> {
         let (right, wrong) = match self {
             Self::OneIsNeverDone => (
-                r#""Choices": [{ "Condition": "{% $states.input.all_published %}", "Next": "Report" }]"#,
-                r#""Choices": [{ "Condition": "{% $states.input.all_published and $states.input.counts.published > 1 %}", "Next": "Report" }]"#,
+                "{% $states.input.all_published %}",
+                "{% $states.input.all_published and $states.input.counts.published > 1 %}",
             ),
             _ => return None,
         };

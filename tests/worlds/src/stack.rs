@@ -931,5 +931,5 @@ fn class(place: Place) -> (StorageClass, AccessTier) {
 
 fn put(key: &str, place: Place) -> PutRequest {
     let (class, tier) = class(place);
-    PutRequest::new(BUCKET, key, class, key.to_owned()).in_tier(tier)
+    PutRequest { tier, ..PutRequest::new(BUCKET, key, class, key.to_owned()) }
 }

@@ -613,5 +613,5 @@ async fn the_real_definition_waits_no_longer_than_its_retriers_say() {
     ]);
     let ended = Workflow::load(THAW).unwrap().run("r", json!({}), &world).await;
     assert_eq!(failed_with(&ended).error, "Throttled");
-    assert_eq!(world.begun.elapsed().as_secs(), 5 + 10 + 20 + 40 + 80 + 160 + 300 + 300);
+    assert_eq!(world.begun.elapsed().as_secs(), 5 + 10 + 20 + 40 + 80 + 160 + 320 + 640 + 392 * 900);
 }
