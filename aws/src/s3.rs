@@ -69,6 +69,13 @@ impl ReadArchive for Archive {
             more: output.is_truncated() == Some(true),
         })
     }
+
+    async fn has_versions(&self, bucket: &str) -> Result<bool, PortError> {
+        let output = self.client.get_bucket_versioning().bucket(bucket).send().await;
+        let output = output.map_err(|error| port_error(format!("GetBucketVersioning of {bucket}"), &error))?;
+        // A bucket that never had versions has no status.
+        Ok(output.status().is_some())
+    }
 }
 
 impl RequestRestores for Archive {
@@ -132,6 +139,8 @@ fn read_listed(object: &Object, encoded: bool) -> Option<Listed> {
     Some(Listed {
         key: if encoded { form_decoded(key) } else { key.to_owned() },
         storage_class: object.storage_class().map_or("STANDARD", |class| class.as_str()).to_owned(),
+        size: object.size().and_then(|bytes| bytes.try_into().ok()).unwrap_or_default(),
+        modified: object.last_modified().and_then(timestamp).unwrap_or(Timestamp::UNIX_EPOCH),
         restore: object.restore_status().and_then(read_restore_status),
     })
 }

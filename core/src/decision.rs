@@ -56,19 +56,27 @@ pub struct Verdict {
 
 /// Decides what to do with one object.
 pub fn decide(facts: &Facts, request: &Request, now: Timestamp) -> Verdict {
-    let nothing = |kind, known| Verdict { decision: Decision::Nothing, kind, known: Some(known) };
-    let fail = |kind, code, message: String| nothing(kind, Event::Failed { at: now, code, message });
-    let head = match facts {
-        Facts::Found(head) => head,
+    let fail = |code, message| Verdict {
+        decision: Decision::Nothing,
+        kind: None,
+        known: Some(Event::Failed { at: now, code, message }),
+    };
+    match facts {
+        Facts::Found(head) => match head.reach(now) {
+            Ok(reach) => decide_reach(reach, request, now),
+            Err(unreadable) => fail(FailureCode::Unreadable, unreadable.to_string()),
+        },
         Facts::Missing(missing) => {
             let (code, message) = missing.explain();
-            return fail(None, code, message.to_owned());
+            fail(code, message.to_owned())
         }
-    };
-    let reach = match head.reach(now) {
-        Ok(reach) => reach,
-        Err(unreadable) => return fail(None, FailureCode::Unreadable, unreadable.to_string()),
-    };
+    }
+}
+
+/// Decides what to do with one object that S3 has described.
+pub fn decide_reach(reach: Reach, request: &Request, now: Timestamp) -> Verdict {
+    let nothing = |kind, known| Verdict { decision: Decision::Nothing, kind, known: Some(known) };
+    let fail = |kind, code, message: String| nothing(kind, Event::Failed { at: now, code, message });
     let act = |decision, kind| Verdict { decision, kind: Some(kind), known: None };
     match reach {
         Reach::Readable => nothing(None, Event::NotArchived),

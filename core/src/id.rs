@@ -28,7 +28,7 @@ impl RestoreId {
     pub fn new(now: Timestamp, request: &Request, seed: &str) -> Self {
         let date = now.strftime("%Y-%m-%d");
         let bucket = words(&request.bucket, 24);
-        let key = words(request.keys.first().map_or("", |asked| asked.key.as_str()), 20);
+        let key = words(request.source.label(), 20);
         let tier = request.tier.word().to_ascii_lowercase();
         let short = &hash(&[seed])[..12];
         let name = [date.to_string().as_str(), &bucket, &key, &tier, short]
@@ -123,6 +123,11 @@ impl From<String> for BatchId {
     fn from(id: String) -> Self {
         Self(id)
     }
+}
+
+/// SHA-256 over bytes in hexadecimal.
+pub fn hash_bytes(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// SHA-256 over the parts in hexadecimal, each with its length before it, so that no two lists of parts collide by joining.

@@ -314,15 +314,12 @@ impl Row {
         }
     }
 
-    /// Whether it is readable and to be published now: at once, or (`together`) when no other of its restore's rows is
+    /// Whether it is readable and to be published now: at once, or (`together`) when no other object of its restore is
     /// still on its way, and never so late that its copy is gone by then.
-    pub fn is_to_publish(&self, all: &[Self], now: Timestamp) -> bool {
-        let on_its_way = |row: &Self| matches!(row.state, State::Planned | State::Restoring { .. });
+    pub fn is_to_publish(&self, others_on_their_way: bool, now: Timestamp) -> bool {
         let wanted = match self.publish.when {
             PublishWhen::Each => true,
-            PublishWhen::Together => {
-                !all.iter().any(on_its_way) || self.waits_until().is_some_and(|until| until <= now)
-            }
+            PublishWhen::Together => !others_on_their_way || self.waits_until().is_some_and(|until| until <= now),
             PublishWhen::Never => false,
         };
         wanted && matches!(self.state, State::Restored { .. })
@@ -352,6 +349,7 @@ impl Row {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Counts;
 
     fn at() -> Timestamp {
         "2026-11-22T10:00:00Z".parse().unwrap()
@@ -491,10 +489,12 @@ mod tests {
         for state in states() {
             let readable = matches!(state, State::Restored { .. });
             let on_its_way = matches!(state, State::Planned | State::Restoring { .. });
-            let alone = |when| row(state.clone(), when).is_to_publish(&[], at());
-            assert_eq!([PublishWhen::Each, PublishWhen::Never].map(alone), [readable, false], "{state:?}");
-            let all = [row(restored(None), PublishWhen::Together), row(state.clone(), PublishWhen::Together)];
-            assert_eq!(all[0].is_to_publish(&all, at()), !on_its_way, "{state:?}");
+            for others in [false, true] {
+                let wanted = |when| row(state.clone(), when).is_to_publish(others, at());
+                assert_eq!([PublishWhen::Each, PublishWhen::Never].map(wanted), [readable, false], "{state:?}");
+                assert_eq!(wanted(PublishWhen::Together), readable && !others, "{state:?}");
+            }
+            assert_eq!(Counts::of(&[row(state.clone(), PublishWhen::Together)]).on_their_way() > 0, on_its_way);
         }
     }
 

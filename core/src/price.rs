@@ -112,10 +112,10 @@ impl Book {
         }
     }
 
-    /// Retrieval of one object.
-    pub fn retrieve(self, kind: ArchiveKind, tier: Tier, bytes: u64) -> (Usd, Usd) {
+    /// Retrieval of so many objects of so many bytes in all: for the requests, and for the bytes.
+    pub fn retrieve(self, kind: ArchiveKind, tier: Tier, objects: u64, bytes: u64) -> (Usd, Usd) {
         let (request, gib) = self.retrieval(kind, tier);
-        (request.times(1, 1_000), gib.times(u128::from(bytes), GIB))
+        (request.times(u128::from(objects), 1_000), gib.times(u128::from(bytes), GIB))
     }
 
     /// A temporary copy: S3 Standard, $0.023 per GiB and month of 30 days.
@@ -248,15 +248,15 @@ mod tests {
     fn the_published_example_comes_out() {
         // 15 million objects and 100 TB of Flexible Retrieval at Standard: $1,774 (AWS re:Post, managing retrievals).
         let bytes = 100 * 1024 * u64::try_from(GIB).unwrap();
-        let (_, retrieval) = BOOK.retrieve(ArchiveKind::Flexible, Tier::Standard, bytes);
-        let (request, _) = BOOK.retrieve(ArchiveKind::Flexible, Tier::Standard, 0);
+        let (_, retrieval) = BOOK.retrieve(ArchiveKind::Flexible, Tier::Standard, 1, bytes);
+        let (request, _) = BOOK.retrieve(ArchiveKind::Flexible, Tier::Standard, 1, 0);
         let total = retrieval + request.times(15_000_000, 1);
         assert_eq!(total, Usd::from_f64(1_774.0).unwrap());
     }
 
     #[test]
     fn bulk_from_flexible_is_free() {
-        assert_eq!(BOOK.retrieve(ArchiveKind::Flexible, Tier::Bulk, u64::MAX), (Usd::nanos(0), Usd::nanos(0)));
+        assert_eq!(BOOK.retrieve(ArchiveKind::Flexible, Tier::Bulk, 1, u64::MAX), (Usd::nanos(0), Usd::nanos(0)));
     }
 
     #[test]
@@ -276,7 +276,7 @@ mod tests {
             (ArchiveKind::ItArchive, Tier::Standard, 0.0, 0.0),
             (ArchiveKind::ItDeep, Tier::Bulk, 0.0, 0.0),
         ] {
-            let (request, gib) = BOOK.retrieve(kind, tier, 1 << 30);
+            let (request, gib) = BOOK.retrieve(kind, tier, 1, 1 << 30);
             let thousand: Usd = std::iter::repeat_n(request, 1_000).sum();
             assert_eq!((thousand.as_f64(), gib.as_f64()), (per_thousand, per_gib), "{kind:?} {tier:?}");
         }

@@ -107,6 +107,27 @@ impl Problem {
         }
     }
 
+    /// 422: a plan of so many objects takes longer than an answer over HTTP may.
+    pub fn too_many_to_wait_for(most: u64) -> Self {
+        let detail = format!(
+            "There are too many objects to plan while you wait: {most} of a listing at most, or a tenth of that where S3 must be asked for each. Send the request to /v1/restores with dry_run: its execution makes the plan, asks S3 for nothing, and its status has the price."
+        );
+        Self::new("too-many-to-wait-for", "Too many objects to plan while you wait", 422, detail)
+    }
+
+    /// 422: there is nothing to restore.
+    pub fn nothing_matches(source: &crate::Source) -> Self {
+        let what = match source {
+            crate::Source::Keys { .. } => "The request names no objects".to_owned(),
+            crate::Source::Prefix { prefix } => {
+                format!("No object's key begins with {}", shorten(&Value::from(prefix.as_str())))
+            }
+        };
+        let detail =
+            format!("{what}: nothing was asked of S3. Check the bucket and the spelling; keys are case-sensitive.");
+        Self::new("nothing-matches", "Nothing matches the request", 422, detail)
+    }
+
     /// 404: no such restore.
     pub fn no_such_restore(id: &str) -> Self {
         let detail = format!("id: there is no restore {id:?}. GET /v1/restores lists them.");

@@ -38,8 +38,9 @@ pub(crate) const MAX_NOTIFY_BYTES: usize = 256;
 pub struct Request {
     /// The bucket the objects are in.
     pub bucket: String,
-    /// The objects, in the order of the request, without duplicates.
-    pub keys: Vec<Asked>,
+    /// Which objects.
+    #[serde(flatten)]
+    pub source: Source,
     /// How fast.
     pub tier: Tier,
     /// How long copies stay, in days, as asked; `None` means the default of 3.
@@ -58,6 +59,51 @@ pub struct Request {
     /// Only take on restores that already run: S3 is never asked for one.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub join_only: bool,
+    /// Only plan: the execution ends when the price is known.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
+}
+
+/// Where the objects of a request come from. Serialises as the one field of the body that names them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Source {
+    /// These, in the order of the request, without duplicates.
+    Keys {
+        /// The objects.
+        keys: Vec<Asked>,
+    },
+    /// The current versions of what lies under a prefix when the restore is planned.
+    Prefix {
+        /// What the keys begin with; empty is the whole bucket.
+        prefix: String,
+    },
+}
+
+impl Source {
+    /// How many objects it names; `None` if only looking tells.
+    pub fn count(&self) -> Option<u64> {
+        match self {
+            Self::Keys { keys } => Some(keys.len() as u64),
+            Self::Prefix { .. } => None,
+        }
+    }
+
+    /// What a restore's own item keeps of it: a list of keys is in the request's file and in the chunks.
+    pub fn without_keys(&self) -> Self {
+        match self {
+            Self::Keys { .. } => Self::Keys { keys: Vec::new() },
+            Self::Prefix { prefix } => Self::Prefix { prefix: prefix.clone() },
+        }
+    }
+
+    /// A few words of it, for a restore's id.
+    pub(crate) fn label(&self) -> &str {
+        match self {
+            Self::Keys { keys } => keys.first().map_or("", |asked| asked.key.as_str()),
+            Self::Prefix { prefix } => prefix,
+        }
+    }
 }
 
 /// One object asked for.
@@ -131,16 +177,9 @@ impl Request {
             return Err(not_an_object(body));
         };
         refuse_unknown(body, "", &KNOWN_FIELDS)?;
-        for (field, instead) in
-            [("prefix", "List the keys and send them as keys."), ("manifest", "Send the keys as keys.")]
-        {
-            if body.contains_key(field) {
-                return Err(Problem::not_yet(field, instead));
-            }
-        }
         Ok(Self {
             bucket: bucket(body)?,
-            keys: keys(body)?,
+            source: source(body)?,
             tier: word(body, "tier", Tier::Standard, &Tier::ALL.map(|tier| (tier.word(), tier)))?,
             days: whole_number(body, "days", 1, MAX_DAYS)?,
             on_expedited_unavailable: word(
@@ -153,6 +192,7 @@ impl Request {
             publish: publish(body)?,
             notify: notify(body)?,
             join_only: flag(body, "join_only", "")?,
+            dry_run: flag(body, "dry_run", "")?,
         })
     }
 
@@ -168,7 +208,7 @@ impl Request {
     }
 }
 
-pub(crate) const KNOWN_FIELDS: [&str; 11] = [
+pub(crate) const KNOWN_FIELDS: [&str; 12] = [
     "bucket",
     "keys",
     "prefix",
@@ -180,6 +220,7 @@ pub(crate) const KNOWN_FIELDS: [&str; 11] = [
     "publish",
     "notify",
     "join_only",
+    "dry_run",
 ];
 
 fn read_json(body: &[u8]) -> Result<Value, Problem> {
@@ -242,11 +283,35 @@ fn looks_like_an_ip_address(name: &str) -> bool {
     name.split('.').count() == 4 && name.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
 }
 
-fn keys(body: &Map<String, Value>) -> Result<Vec<Asked>, Problem> {
-    let keys = match body.get("keys") {
-        None => return Err(Problem::missing("keys", format!("List 1 to {MAX_KEYS} keys."))),
-        Some(Value::Array(keys)) if (1..=MAX_KEYS).contains(&keys.len()) => keys,
-        Some(Value::Array(keys)) => {
+/// The one field that says which objects are meant.
+fn source(body: &Map<String, Value>) -> Result<Source, Problem> {
+    if body.contains_key("manifest") {
+        return Err(Problem::not_yet("manifest", "Send the keys as keys."));
+    }
+    match (body.get("keys"), body.get("prefix")) {
+        (Some(list), None) => Ok(Source::Keys { keys: keys(list)? }),
+        (None, Some(Value::String(prefix))) if prefix.is_empty() && !body.contains_key("max_cost_usd") => {
+            let why = "is empty, which is the whole bucket. Send max_cost_usd with it if you mean that.";
+            Err(Problem::field("prefix", &Value::from(prefix.as_str()), why))
+        }
+        (None, Some(Value::String(prefix))) if prefix.len() <= MAX_KEY_BYTES => {
+            Ok(Source::Prefix { prefix: prefix.clone() })
+        }
+        (None, Some(other)) => {
+            let why = format!("must be a text of at most {MAX_KEY_BYTES} bytes in UTF-8.");
+            Err(Problem::field("prefix", other, why))
+        }
+        (Some(_), Some(prefix)) => {
+            Err(Problem::field("prefix", prefix, "stands beside keys. Send one of them: two restores may overlap."))
+        }
+        (None, None) => Err(Problem::missing("keys", format!("List 1 to {MAX_KEYS} keys, or name a prefix."))),
+    }
+}
+
+fn keys(list: &Value) -> Result<Vec<Asked>, Problem> {
+    let keys = match list {
+        Value::Array(keys) if (1..=MAX_KEYS).contains(&keys.len()) => keys,
+        Value::Array(keys) => {
             let count = Value::from(format!("{} keys", keys.len()));
             return Err(Problem::field(
                 "keys",
@@ -254,7 +319,9 @@ fn keys(body: &Map<String, Value>) -> Result<Vec<Asked>, Problem> {
                 format!("must have 1 to {MAX_KEYS} entries. Split the keys over several restores."),
             ));
         }
-        Some(other) => return Err(Problem::field("keys", other, "must be a list of keys.")),
+        other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_)) => {
+            return Err(Problem::field("keys", other, "must be a list of keys."));
+        }
     };
     let mut seen = BTreeSet::new();
     let mut out = Vec::with_capacity(keys.len());
@@ -420,7 +487,8 @@ mod tests {
             "publish": {"when": "together", "only_if_stale": true, "max_over": 0},
         });
         let request = Request::parse(&body(more)).unwrap();
-        assert_eq!(request.keys[1], Asked { key: "a".to_owned(), version_id: Some("v1".to_owned()) });
+        let Source::Keys { keys } = &request.source else { panic!("{request:?}") };
+        assert_eq!(keys[1], Asked { key: "a".to_owned(), version_id: Some("v1".to_owned()) });
         assert_eq!(request.max_cost_usd, Usd::from_f64(1.5));
         let again: Request = serde_json::from_str(&serde_json::to_string(&request).unwrap()).unwrap();
         assert_eq!(again, request);
@@ -454,7 +522,19 @@ mod tests {
         refused(json!({"publish": {"max_over": 5}}), "publish.max_over");
         refused(json!({"notify": "ana"}), "notify");
         refused(json!({"join_only": 1}), "join_only");
+        // Beside the keys, or the whole bucket without a limit.
         refused(json!({"prefix": "2019/"}), "prefix");
+        let refused_alone = |prefix: Value, more: Value| {
+            let mut body = json!({"bucket": "archive", "prefix": prefix});
+            body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            Request::parse(&body).err().and_then(|problem| problem.field)
+        };
+        assert_eq!(refused_alone("2019/".into(), json!({})), None);
+        assert_eq!(refused_alone("".into(), json!({"max_cost_usd": 5})), None);
+        for prefix in [json!(""), json!(7), json!(null), json!("ü".repeat(513))] {
+            assert_eq!(refused_alone(prefix, json!({})).as_deref(), Some("prefix"));
+        }
+        refused(json!({"dry_run": "yes"}), "dry_run");
         refused(json!({"manifest": "s3://a/b"}), "manifest");
     }
 

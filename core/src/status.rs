@@ -45,6 +45,11 @@ impl Counts {
         counts
     }
 
+    /// Objects that are not readable yet and may become so.
+    pub fn on_their_way(&self) -> u64 {
+        self.planned + self.restoring
+    }
+
     /// What the restore is doing, from where its objects are.
     pub fn stage(&self, status: Status) -> Stage {
         match status {
@@ -55,6 +60,20 @@ impl Counts {
             Status::Running if self.restored > 0 => Stage::Publishing,
             Status::Running => Stage::Reporting,
         }
+    }
+}
+
+impl std::ops::AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        let Self { total, planned, available, restoring, restored, published, failed, cancelled } = other;
+        self.total += total;
+        self.planned += planned;
+        self.available += available;
+        self.restoring += restoring;
+        self.restored += restored;
+        self.published += published;
+        self.failed += failed;
+        self.cancelled += cancelled;
     }
 }
 
@@ -155,10 +174,8 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Decides how a restore ended from its settled rows.
-    pub fn of(rows: &[Row]) -> Self {
-        let counts = Counts::of(rows);
-        let failures: Vec<_> = rows.iter().filter_map(Failure::of).collect();
+    /// Decides how a restore ended from where its settled objects are. Of the failures only the first few are told.
+    pub fn of(counts: Counts, failures: &[Failure]) -> Self {
         let status = if counts.failed == 0 {
             Status::Succeeded
         } else if counts.failed == counts.total {
@@ -166,7 +183,7 @@ impl Outcome {
         } else {
             Status::PartlyFailed
         };
-        Self { status, says: sentence(counts, &failures) }
+        Self { status, says: sentence(counts, failures) }
     }
 }
 
@@ -191,8 +208,9 @@ pub fn sentence(counts: Counts, failures: &[Failure]) -> String {
     for failure in failures.iter().take(SHOWN) {
         says.push_str(&format!(" {}: {}.", failure.key.chars().take(200).collect::<String>(), failure.message));
     }
-    if failures.len() > SHOWN {
-        says.push_str(&format!(" And {} more.", failures.len() - SHOWN));
+    let told = failures.len().min(SHOWN) as u64;
+    if told > 0 && counts.failed > told {
+        says.push_str(&format!(" And {} more.", counts.failed - told));
     }
     says
 }
@@ -226,23 +244,28 @@ mod tests {
         row(key, State::Failed { at: now(), code: FailureCode::NoSuchKey, message })
     }
 
+    fn outcome(rows: &[Row]) -> Outcome {
+        let failures: Vec<_> = rows.iter().filter_map(Failure::of).collect();
+        Outcome::of(Counts::of(rows), &failures)
+    }
+
     #[test]
     fn an_outcome_reads_like_a_sentence() {
-        let outcome = Outcome::of(&[row("a", State::Available), missing("b")]);
+        let outcome = outcome(&[row("a", State::Available), missing("b")]);
         assert_eq!(outcome.status, Status::PartlyFailed);
         assert_eq!(outcome.says, "Of 2 objects: 1 never archived, 1 failed. b: there is no object with this key.");
     }
 
     #[test]
     fn all_failed_is_failed_and_none_is_succeeded() {
-        assert_eq!(Outcome::of(&[missing("a")]).status, Status::Failed);
-        assert_eq!(Outcome::of(&[row("a", State::Available)]).status, Status::Succeeded);
+        assert_eq!(outcome(&[missing("a")]).status, Status::Failed);
+        assert_eq!(outcome(&[row("a", State::Available)]).status, Status::Succeeded);
     }
 
     #[test]
     fn a_thousand_failures_stay_readable() {
         let rows: Vec<_> = (0..1_000).map(|n| missing(&format!("{n}{}", "k".repeat(1_000)))).collect();
-        let says = Outcome::of(&rows).says;
+        let says = outcome(&rows).says;
         // Step Functions cuts a Cause at 32,768 characters.
         assert!(says.len() < 3_000 && says.ends_with("And 995 more."), "{says}");
     }
@@ -290,6 +313,10 @@ mod tests {
                 cancelled: 2
             }
         );
+        let mut twice = once;
+        twice += once;
+        assert_eq!(twice, Counts::of(rows.iter().chain(&rows)));
+        assert_eq!(once.on_their_way(), 2);
     }
 
     #[test]
@@ -301,7 +328,7 @@ mod tests {
 
     #[test]
     fn five_failures_are_all_said_and_one_object_is_one() {
-        let says = |count: usize| Outcome::of(&vec![missing("k"); count]).says;
+        let says = |count: usize| outcome(&vec![missing("k"); count]).says;
         assert_eq!(says(1), "Of 1 object: 1 failed. k: there is no object with this key.");
         assert_eq!(says(5).matches("k: there is no object with this key.").count(), 5);
         assert!(!says(5).contains("more") && says(6).ends_with("And 1 more."));

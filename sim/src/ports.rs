@@ -82,6 +82,8 @@ impl ReadArchive for Aws {
         let listed = |listed: crate::model::Listed| Listed {
             key: listed.key,
             storage_class: listed.head.class.as_str().to_owned(),
+            size: listed.head.size,
+            modified: listed.head.last_modified,
             restore: match listed.head.restore {
                 RestoreState::None => None,
                 RestoreState::Ongoing { .. } => Some(ListedRestore::Ongoing),
@@ -89,6 +91,11 @@ impl ReadArchive for Aws {
             },
         };
         Ok(Page { more: page.next.is_some(), objects: page.objects.into_iter().map(listed).collect() })
+    }
+
+    async fn has_versions(&self, bucket: &str) -> Result<bool, PortError> {
+        let versions = self.with(|sim, _| sim.bucket_versioning(bucket));
+        versions.map_err(|refusal| port_error("GetBucketVersioning", &refusal))
     }
 }
 

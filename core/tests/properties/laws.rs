@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use serde_json::Value;
-use thaw_core::{Head, MAX_BODY_BYTES, MAX_KEYS, Reach, Request, RestoreId, S3Event, read_s3_events};
+use thaw_core::{Head, MAX_BODY_BYTES, MAX_KEYS, Reach, Request, RestoreId, S3Event, Source, read_s3_events};
 
 /// Bytes of an answer to a request that is refused, or of a line in the log about a message that is: whatever came in,
 /// not all of it goes out again.
@@ -26,11 +26,19 @@ pub fn request(body: &[u8]) {
     };
     assert!(body.len() <= MAX_BODY_BYTES);
     assert!(is_bucket(&request.bucket), "{:?} is no bucket's name", request.bucket);
-    assert!((1..=MAX_KEYS).contains(&request.keys.len()));
-    assert_eq!(request.keys.iter().collect::<BTreeSet<_>>().len(), request.keys.len(), "an object stands twice");
-    for asked in &request.keys {
-        assert!((1..=1_024).contains(&asked.key.len()), "S3 has no such key: {:?}", asked.key);
-        assert!(asked.version_id.as_ref().is_none_or(|version| (1..=1_024).contains(&version.len())));
+    match &request.source {
+        Source::Keys { keys } => {
+            assert!((1..=MAX_KEYS).contains(&keys.len()));
+            assert_eq!(keys.iter().collect::<BTreeSet<_>>().len(), keys.len(), "an object stands twice");
+            for asked in keys {
+                assert!((1..=1_024).contains(&asked.key.len()), "S3 has no such key: {:?}", asked.key);
+                assert!(asked.version_id.as_ref().is_none_or(|version| (1..=1_024).contains(&version.len())));
+            }
+        }
+        Source::Prefix { prefix } => {
+            assert!(prefix.len() <= 1_024, "no key begins with {prefix:?}");
+            assert!(!prefix.is_empty() || request.max_cost_usd.is_some(), "a whole bucket without a limit");
+        }
     }
     assert_ne!(request.days, Some(0), "S3 takes no 0 days");
     let Ok(Value::Object(said)) = serde_json::from_slice(body) else { panic!("a request that is no object") };
@@ -60,8 +68,19 @@ fn execution_name(request: &Request, at: Timestamp) {
 }
 
 /// The fields of a request.
-const FIELDS: [&str; 9] =
-    ["bucket", "keys", "tier", "days", "on_expedited_unavailable", "max_cost_usd", "publish", "notify", "join_only"];
+const FIELDS: [&str; 11] = [
+    "bucket",
+    "keys",
+    "prefix",
+    "tier",
+    "days",
+    "on_expedited_unavailable",
+    "max_cost_usd",
+    "publish",
+    "notify",
+    "join_only",
+    "dry_run",
+];
 
 /// User Guide, "General purpose bucket naming rules": all that can be seen from a name, save reserved words.
 pub fn is_bucket(name: &str) -> bool {

@@ -69,8 +69,8 @@ async fn run() -> Result<(), Error> {
             serve(async |input| check_invalidations::run(input, cdn, ledger, files, now()).await).await
         }
         Step::Report => {
-            let (ledger, files, bus) = (&ledger()?, &files()?, &clients.bus());
-            serve(async |input| report::run(input, ledger, files, bus, now()).await).await
+            let (ledger, bus) = (&ledger()?, &clients.bus());
+            serve(async |input| report::run(input, ledger, bus, now()).await).await
         }
         Step::ReportFailure => {
             let (ledger, files, bus) = (&ledger()?, &files()?, &clients.bus());

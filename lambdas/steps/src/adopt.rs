@@ -281,7 +281,7 @@ mod tests {
     use thaw_core::{FailureCode, How, Publish, PublishWhen};
 
     fn listed(class: &str, restore: Option<ListedRestore>) -> Listed {
-        Listed { key: "a".to_owned(), storage_class: class.to_owned(), restore }
+        Listed { key: "a".to_owned(), storage_class: class.to_owned(), size: 1, modified: now(), restore }
     }
 
     fn later() -> Timestamp {

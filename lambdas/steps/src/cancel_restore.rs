@@ -2,13 +2,15 @@
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
-use thaw_core::{Counts, Event, Problem, Row, Status};
+use thaw_core::{Event, Problem, Status};
 use tracing::info;
 
+use crate::chunks::{self, Known};
 use crate::get_restores::{known, view};
 use crate::http::{self, Response};
 use crate::ledger::{self, RestoreRecord};
 use crate::ports::{Ledger, StopExecutions, WorkFiles};
+use crate::restore_view::Standing;
 use crate::{IN_FLIGHT, StepError};
 
 /// Cancels a restore. Cancelling it again is fine, and finishes what an earlier try left undone.
@@ -31,8 +33,7 @@ async fn cancel(
 ) -> Result<Response, StepError> {
     request.expect_queries(&[])?;
     let record = known(request, ledger).await?;
-    let rows = ledger::rows(ledger, files, &record).await?;
-    let says = says(&record, &rows);
+    let says = says(&record, &Standing::of(&record, ledger, files).await?);
 
     // The flag goes up first: steps that run at this moment see it and ask for nothing more.
     let record = ledger::change(ledger, record, |record| {
@@ -49,11 +50,14 @@ async fn cancel(
     }
     let says = record.says.as_deref().unwrap_or("The restore was cancelled.");
     // Read again: what moved on before the flag was seen is cancelled as well.
-    let rows = ledger::rows(ledger, files, &record).await?;
+    let known = chunks::records(ledger, &record).await?;
+    // Of more objects than a door can wait for, the events find that their restore was cancelled.
+    let objects = chunks::all_objects(ledger, files, &record, &known).await?.unwrap_or_default();
     let event = Event::Cancelled { at: record.completed_at.unwrap_or(now) };
     // What a batch has claimed may be paid for: it keeps its claim, or another restore would pay for the same copy again.
-    stream::iter(rows.iter().filter(|row| !row.is_settled() && row.state.claim().is_none()))
-        .map(|row| ledger::apply(ledger, row, &event))
+    let is_open = |known: &&Known| known.is_written && !known.row.is_settled() && known.row.state.claim().is_none();
+    stream::iter(objects.iter().filter(is_open))
+        .map(|known| ledger::apply(ledger, &known.row, &event))
         .buffer_unordered(IN_FLIGHT)
         .try_collect::<Vec<_>>()
         .await?;
@@ -65,26 +69,26 @@ async fn cancel(
 }
 
 /// What was stopped, what cannot be, and what that means for the bill.
-fn says(record: &RestoreRecord, rows: &[Row]) -> String {
+fn says(record: &RestoreRecord, standing: &Standing) -> String {
     if record.plan.is_none() {
         return "Cancelled before anything was asked of S3: nothing is being restored, and nothing was spent."
             .to_owned();
     }
-    let open = Counts::of(rows.iter().filter(|row| !row.is_settled()));
+    let open = &standing.counts;
+    let readable = if record.request.publish.never() { 0 } else { open.restored };
     let mut says = String::from("Cancelled: thaw has stopped waiting and publishes nothing more.");
     if open.planned > 0 {
         says.push_str(&format!(" {} had not been asked of S3 yet, and will not be.", objects(open.planned)));
     }
-    let begun = open.restoring + open.restored;
+    let begun = open.restoring + readable;
     if begun > 0 {
         says.push_str(&format!(
             " S3 has begun to restore {} and has no way to cancel that: it is paid for, and the copies will be there until they expire.",
             objects(begun),
         ));
     }
-    let claimed = rows.iter().filter(|row| !row.is_settled() && crate::restore_view::claim(row).is_some()).count();
-    if claimed > 0 {
-        says.push_str(&format!(" The invalidation for {} may take effect still.", objects(claimed as u64)));
+    if standing.claimed > 0 {
+        says.push_str(&format!(" The invalidation for {} may take effect still.", objects(standing.claimed)));
     }
     if begun == 0 {
         says.push_str(" S3 is restoring nothing for it, so there is nothing more to pay.");
@@ -119,7 +123,10 @@ mod tests {
         assert_eq!((&answer["stage"], &answer["completed_at"]), (&json!("ended"), &json!(now())));
         assert_eq!(stack.executions.stopped()[id], answer["says"].as_str().unwrap());
         let record = stack.record(id).await;
-        for row in ledger::rows(&stack.ledger, &stack.files, &record).await.unwrap() {
+        let known = chunks::records(&stack.ledger, &record).await.unwrap();
+        for Known { row, .. } in
+            chunks::all_objects(&stack.ledger, &stack.files, &record, &known).await.unwrap().unwrap()
+        {
             assert!(row.is_settled() || row.state.claim().is_some(), "{row:?}");
         }
         answer

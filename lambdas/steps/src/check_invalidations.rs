@@ -1,17 +1,19 @@
 //! CheckInvalidations: look which invalidations took effect, and publish their objects.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use thaw_core::{Batch, BatchId, Counts, Row, State, sentence};
+use thaw_core::{Batch, BatchId, Counts, ObjectId, Row, State, sentence};
 use tracing::info;
 
+use crate::check_restores::{OBJECTS_PER_CALL, total, wait_seconds};
+use crate::chunks::{self, ChunkRecord};
 use crate::ledger::{self, batch_key};
-use crate::looking::seconds_until_next_look;
+use crate::looking::{after, seconds_until_next_look};
 use crate::ports::{Ledger, ReadInvalidations, WorkFiles};
 use crate::publishing::{confirmed, settle_batch};
-use crate::{StepError, plan};
+use crate::{RestoreRecord, StepError, plan};
 
 /// CloudFront's own waiter asks every 20 seconds.
 const ASK_AGAIN: u64 = 20;
@@ -21,6 +23,9 @@ const ASK_AGAIN: u64 = 20;
 pub struct Input {
     /// The restore's id.
     pub restore: String,
+    /// The chunk to begin with: where the call before stopped.
+    #[serde(default)]
+    pub from_chunk: u32,
 }
 
 /// What the next states decide on.
@@ -34,6 +39,8 @@ pub struct Output {
     pub all_published: bool,
     /// Seconds until the next look.
     pub wait_seconds: u64,
+    /// The chunk that the next call begins with; 0 if this look is over.
+    pub next_chunk: u32,
 }
 
 /// Looks at every invalidation that this restore's objects wait for.
@@ -45,45 +52,86 @@ pub async fn run(
     now: Timestamp,
 ) -> Result<Output, StepError> {
     let record = ledger::record(ledger, &plan::restore_id(input.restore)?).await?;
-    let mut rows = ledger::rows(ledger, files, &record).await?;
-    let claims: BTreeSet<&BatchId> = rows.iter().filter_map(|row| row.state.claim()).collect();
-    let keys: Vec<_> = claims.into_iter().map(batch_key).collect();
-    for batch in ledger.get_many::<Batch>(&keys).await? {
-        let batch = confirmed(batch, cdn, ledger).await?;
-        if !batch.is_completed() {
+    let mut all = chunks::records(ledger, &record).await?;
+    let on_their_way = total(&all).on_their_way() > 0;
+    let (mut looked_at, mut next_chunk) = (0, 0);
+    // A batch may have objects of several chunks: CloudFront is asked for it once, and its rows are settled once.
+    let mut moved: HashMap<ObjectId, Row> = HashMap::new();
+    let mut asked: BTreeSet<BatchId> = BTreeSet::new();
+    for index in 0..all.len() {
+        let known = &all[index];
+        if known.chunk < input.from_chunk || !known.is_publishing() {
             continue;
         }
-        // Reading all rows again would be much of what a large restore costs.
-        for moved in settle_batch(&batch, ledger, now).await? {
-            if let Some(row) =
-                rows.iter_mut().find(|row| (&row.object, &row.restore) == (&moved.object, &moved.restore))
-            {
-                *row = moved;
-            }
+        if looked_at >= OBJECTS_PER_CALL {
+            next_chunk = known.chunk;
+            break;
         }
+        looked_at += known.counts.total;
+        all[index] = look(&record, known, on_their_way, &mut asked, &mut moved, cdn, ledger, files, now).await?;
     }
-    let counts = Counts::of(&rows);
+    let counts = total(&all);
     let output = Output {
         says: sentence(counts, &[]),
         counts,
-        all_published: rows.iter().all(Row::is_settled),
-        wait_seconds: wait_seconds(&rows, now),
+        all_published: next_chunk == 0 && all.iter().all(|known| known.settled),
+        wait_seconds: wait_seconds(&all, now),
+        next_chunk,
     };
     info!(restore = %record.id, wait_seconds = output.wait_seconds, "{}", output.says);
     Ok(output)
 }
 
+/// Looks at the invalidations that one chunk's objects wait for.
+#[expect(clippy::too_many_arguments, reason = "each port is a permission; the rest is what the chunks share")]
+async fn look(
+    record: &RestoreRecord,
+    known: &ChunkRecord,
+    on_their_way: bool,
+    asked: &mut BTreeSet<BatchId>,
+    moved: &mut HashMap<ObjectId, Row>,
+    cdn: &impl ReadInvalidations,
+    ledger: &impl Ledger,
+    files: &impl WorkFiles,
+    now: Timestamp,
+) -> Result<ChunkRecord, StepError> {
+    let objects = chunks::objects(ledger, files, record, known).await?;
+    let mut rows: Vec<Row> = objects.into_iter().map(|known| known.row).collect();
+    let claims: BTreeSet<BatchId> = rows.iter().filter_map(|row| row.state.claim().cloned()).collect();
+    let new: Vec<_> = claims.iter().filter(|batch| asked.insert((*batch).clone())).map(batch_key).collect();
+    let mut called = BTreeSet::new();
+    for batch in ledger.get_many::<Batch>(&new).await? {
+        let batch = confirmed(batch, cdn, ledger).await?;
+        if batch.calls.is_some() && !batch.is_open() {
+            called.insert(batch.id.clone());
+        }
+        if batch.is_completed() {
+            // Reading all rows again would be much of what a large restore costs.
+            let settled = settle_batch(&batch, ledger, now).await?;
+            let mine = settled.into_iter().filter(|row| row.restore == record.id);
+            moved.extend(mine.map(|row| (row.object.clone(), row)));
+        }
+    }
+    for row in &mut rows {
+        if let Some(new) = moved.remove(&row.object) {
+            *row = new;
+        }
+    }
+    let look_at = after(now, seconds_until_next_word(&rows, on_their_way, now));
+    chunks::change(ledger, known.clone(), |known| known.counted(&rows, &called, Some(look_at), now)).await
+}
+
 /// What is with CloudFront is visible in seconds, and only its note is missing. So while S3 still fetches other objects,
 /// that note waits for their next look: a round takes five transitions and two reads of every row.
-fn wait_seconds(rows: &[Row], now: Timestamp) -> u64 {
-    let mut to_publish = rows.iter().filter(|row| row.is_to_publish(rows, now));
+fn seconds_until_next_word(rows: &[Row], others_on_their_way: bool, now: Timestamp) -> u64 {
+    let mut to_publish = rows.iter().filter(|row| row.is_to_publish(others_on_their_way, now));
     let soon = if rows.iter().any(|row| matches!(row.state, State::Restoring { .. })) {
         to_publish.any(|row| row.state.claim().is_none())
     } else {
         to_publish.next().is_some()
     };
     let unclaimed: Vec<Row> = rows.iter().filter(|row| row.state.claim().is_none()).cloned().collect();
-    if soon { ASK_AGAIN } else { seconds_until_next_look(&unclaimed, now) }
+    if soon { ASK_AGAIN } else { seconds_until_next_look(&unclaimed, others_on_their_way, now) }
 }
 
 #[cfg(test)]
@@ -107,7 +155,7 @@ mod tests {
             (vec![claimed(), of(restored(None)), of(restoring())], ASK_AGAIN),
             (vec![of(State::Cancelled { at: now() })], 0),
         ] {
-            assert_eq!(wait_seconds(&rows, now()), seconds, "{rows:?}");
+            assert_eq!(seconds_until_next_word(&rows, false, now()), seconds, "{rows:?}");
         }
     }
 }

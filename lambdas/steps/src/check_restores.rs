@@ -9,16 +9,23 @@ use serde_json::json;
 use thaw_core::{Batch, BatchId, Counts, Event, Row, State, Status, sentence};
 use tracing::info;
 
+use crate::chunks::{self, ChunkRecord, Known};
 use crate::ledger::{self, apply, batch_key};
-use crate::looking::{look_at, seconds_until_next_look};
+use crate::looking::{after, look_at, seconds_until_next_look};
 use crate::ports::{Ledger, PutEvents, ReadArchive, WorkFiles};
 use crate::{IN_FLIGHT, RestoreRecord, StepError, plan};
+
+/// Objects that one call looks at before it hands the rest to the next one: a few minutes of its share of a CPU.
+pub(crate) const OBJECTS_PER_CALL: u64 = 200_000;
 
 /// What the state hands over.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Input {
     /// The restore's id.
     pub restore: String,
+    /// The chunk to begin with: where the call before stopped.
+    #[serde(default)]
+    pub from_chunk: u32,
 }
 
 /// What the next states decide on.
@@ -36,9 +43,11 @@ pub struct Output {
     pub all_published: bool,
     /// Seconds until the next look.
     pub wait_seconds: u64,
+    /// The chunk that the next call begins with; 0 if this look is over.
+    pub next_chunk: u32,
 }
 
-/// Looks at what is being restored.
+/// Looks at what is being restored, chunk by chunk, where a look is due.
 pub async fn run(
     input: Input,
     archive: &impl ReadArchive,
@@ -48,57 +57,115 @@ pub async fn run(
     now: Timestamp,
 ) -> Result<Output, StepError> {
     let record = ledger::record(ledger, &plan::restore_id(input.restore)?).await?;
-    let rows = ledger::rows(ledger, files, &record).await?;
-    let rows = if record.status == Status::Running {
-        let seen = look_at(rows.clone(), archive, now).await?;
-        let learned: Vec<(Row, Event)> = seen.into_iter().filter_map(|seen| Some((seen.row, seen.event?))).collect();
-        updated(ledger, rows, learned).await?
-    } else {
-        let open = rows.iter().filter(|row| row.state.claim().is_none());
-        let cancelled = open.map(|row| (row.clone(), Event::Cancelled { at: now })).collect();
-        updated(ledger, rows, cancelled).await?
-    };
-    if !record.late && is_late(&rows, now) {
-        say_late(&record, &rows, ledger, events).await?;
+    let mut all = chunks::records(ledger, &record).await?;
+    let (mut looked_at, mut late, mut next_chunk) = (0, false, 0);
+    for index in 0..all.len() {
+        let known = &all[index];
+        if known.chunk < input.from_chunk || !is_due(known, &record, now) {
+            continue;
+        }
+        if looked_at >= OBJECTS_PER_CALL {
+            next_chunk = known.chunk;
+            break;
+        }
+        looked_at += known.counts.total;
+        let rows = look(&record, known, archive, ledger, files, now).await?;
+        late |= is_late(&rows, now);
+        let called = with_cloudfront(&rows, ledger).await?;
+        // Whether others are on their way is known when all chunks are: until then, they are.
+        let wait = seconds_until_next_look(&rows, true, now);
+        let look_at = after(now, wait);
+        let counted = |known: ChunkRecord| known.counted(&rows, &called, Some(look_at), now);
+        all[index] = chunks::change(ledger, known.clone(), counted).await?;
     }
-    let counts = Counts::of(&rows);
-    let to_publish: Vec<&Row> = rows.iter().filter(|row| row.is_to_publish(&rows, now)).collect();
+    let counts = total(&all);
+    let is_over = next_chunk == 0;
+    let to_invalidate = all.iter().any(|known| known.to_invalidate > 0);
+    let nobody_waits_any_more = counts.on_their_way() == 0 && all.iter().any(|known| known.waiting > 0);
+    let anything_to_invalidate = is_over && (to_invalidate || nobody_waits_any_more);
+    let is_with_cloudfront = |known: &ChunkRecord| {
+        let readable = known.to_invalidate + known.waiting;
+        !known.settled && !record.request.publish.never() && known.counts.restored > readable
+    };
     let output = Output {
         says: sentence(counts, &[]),
         counts,
-        anything_to_invalidate: !are_with_cloudfront(&to_publish, ledger).await?,
-        anything_to_confirm: !to_publish.is_empty(),
-        all_published: rows.iter().all(Row::is_settled),
-        wait_seconds: seconds_until_next_look(&rows, now),
+        anything_to_invalidate,
+        anything_to_confirm: anything_to_invalidate || is_over && all.iter().any(is_with_cloudfront),
+        all_published: is_over && all.iter().all(|known| known.settled),
+        wait_seconds: wait_seconds(&all, now),
+        next_chunk,
     };
+    if !record.late && late && record.status == Status::Running {
+        say_late(&record, counts, ledger, events).await?;
+    }
     info!(restore = %record.id, wait_seconds = output.wait_seconds, "{}", output.says);
     Ok(output)
 }
 
-/// Whether batches have all these rows, and CloudFront has all of those batches: then an event came first, and did all of it.
-async fn are_with_cloudfront(rows: &[&Row], ledger: &impl Ledger) -> Result<bool, StepError> {
-    if rows.iter().any(|row| row.state.claim().is_none()) {
-        return Ok(false);
+/// Whether a look at a chunk may tell something new. A restore that was cancelled settles what is left at once.
+fn is_due(known: &ChunkRecord, record: &RestoreRecord, now: Timestamp) -> bool {
+    let is_time = record.status != Status::Running || known.look_at.is_none_or(|at| at <= now);
+    known.may_revive || (!known.settled && is_time)
+}
+
+/// Looks at a chunk's objects. Answers their rows as they are now.
+async fn look(
+    record: &RestoreRecord,
+    known: &ChunkRecord,
+    archive: &impl ReadArchive,
+    ledger: &impl Ledger,
+    files: &impl WorkFiles,
+    now: Timestamp,
+) -> Result<Vec<Row>, StepError> {
+    let objects = chunks::objects(ledger, files, record, known).await?;
+    if record.status != Status::Running {
+        let open = objects.iter().filter(|known| known.is_written && known.row.state.claim().is_none());
+        let cancelled = open.map(|known| (known.row.clone(), Event::Cancelled { at: now })).collect();
+        return updated(ledger, rows_of(objects), cancelled).await;
     }
+    let rows = rows_of(objects);
+    let seen = look_at(rows.clone(), archive, now).await?;
+    let learned: Vec<(Row, Event)> = seen.into_iter().filter_map(|seen| Some((seen.row, seen.event?))).collect();
+    updated(ledger, rows, learned).await
+}
+
+fn rows_of(objects: Vec<Known>) -> Vec<Row> {
+    objects.into_iter().map(|known| known.row).collect()
+}
+
+pub(crate) fn total(all: &[ChunkRecord]) -> Counts {
+    let mut counts = Counts::default();
+    all.iter().for_each(|known| counts += known.counts);
+    counts
+}
+
+/// Seconds until the first chunk is due.
+pub(crate) fn wait_seconds(all: &[ChunkRecord], now: Timestamp) -> u64 {
+    let first = all.iter().filter(|known| !known.settled).filter_map(|known| known.look_at).min();
+    first.map_or(0, |at| u64::try_from(at.as_second() - now.as_second()).unwrap_or(0))
+}
+
+/// Those of the batches that have claimed these rows of which CloudFront has everything.
+pub(crate) async fn with_cloudfront(rows: &[Row], ledger: &impl Ledger) -> Result<BTreeSet<BatchId>, StepError> {
     let claims: BTreeSet<&BatchId> = rows.iter().filter_map(|row| row.state.claim()).collect();
     let keys: Vec<_> = claims.into_iter().map(batch_key).collect();
     let batches = ledger.get_many::<Batch>(&keys).await?;
-    let called = |batch: &Batch| {
-        let mut calls = batch.calls.iter().flatten();
-        batch.calls.is_some() && calls.all(|call| call.invalidation.is_some() || call.refused.is_some())
-    };
-    Ok(batches.len() == keys.len() && batches.iter().all(called))
+    Ok(batches.into_iter().filter(|batch| batch.calls.is_some() && !batch.is_open()).map(|batch| batch.id).collect())
 }
 
+/// The rows after these events.
 async fn updated(ledger: &impl Ledger, mut rows: Vec<Row>, events: Vec<(Row, Event)>) -> Result<Vec<Row>, StepError> {
     let changed: Vec<Row> = stream::iter(events)
         .map(|(row, event)| async move { apply(ledger, &row, &event).await })
         .buffer_unordered(IN_FLIGHT)
         .try_collect()
         .await?;
-    for new in changed {
-        if let Some(old) = rows.iter_mut().find(|row| row.object == new.object) {
-            *old = new;
+    let mut changed: std::collections::HashMap<thaw_core::ObjectId, Row> =
+        changed.into_iter().map(|row| (row.object.clone(), row)).collect();
+    for row in &mut rows {
+        if let Some(new) = changed.remove(&row.object) {
+            *row = new;
         }
     }
     Ok(rows)
@@ -115,14 +182,14 @@ fn is_late(rows: &[Row], now: Timestamp) -> bool {
 
 async fn say_late(
     record: &RestoreRecord,
-    rows: &[Row],
+    counts: Counts,
     ledger: &impl Ledger,
     events: &impl PutEvents,
 ) -> Result<(), StepError> {
-    let says = format!("S3 takes longer than it typically does. {}", sentence(Counts::of(rows), &[]));
+    let says = format!("S3 takes longer than it typically does. {}", sentence(counts, &[]));
     let detail = json!({
         "schema_version": 1, "id": record.id, "bucket": record.request.bucket, "tier": record.request.tier,
-        "counts": Counts::of(rows), "says": says, "notify": record.request.notify,
+        "counts": counts, "says": says, "notify": record.request.notify,
     });
     events.put_event("Restore Late", &detail).await?;
     ledger::change(ledger, record.clone(), |record| record.late = true).await?;
@@ -161,17 +228,16 @@ mod tests {
         let one = sealed.with_call(0, |call| call.invalidation = Some("I1".to_owned()));
         let both = one.with_call(1, |call| call.refused = Some("no".to_owned()));
         let row = of(restored(Some(made.id.as_str())));
-        for (batch, with_cloudfront) in
+        for (batch, is_there) in
             [(None, false), (Some(made), false), (Some(sealed), false), (Some(one), false), (Some(both), true)]
         {
             let stack = Stack::default();
             if let Some(batch) = &batch {
                 stack.insert(batch).await;
             }
-            assert_eq!(are_with_cloudfront(&[&row], &stack.ledger).await.unwrap(), with_cloudfront, "{batch:?}");
-            // Another object that no batch has.
-            assert!(!are_with_cloudfront(&[&row, &of(restored(None))], &stack.ledger).await.unwrap());
+            let found = with_cloudfront(&[row.clone(), of(restored(None))], &stack.ledger).await.unwrap();
+            assert_eq!(!found.is_empty(), is_there, "{batch:?}");
         }
-        assert!(are_with_cloudfront(&[], &Stack::default().ledger).await.unwrap());
+        assert!(with_cloudfront(&[], &Stack::default().ledger).await.unwrap().is_empty());
     }
 }

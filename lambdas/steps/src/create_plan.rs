@@ -7,11 +7,12 @@ use thaw_core::{Cost, Counts, Failure, Request, Tier, Usd};
 use crate::create_restore::read_request;
 use crate::http::{self, Response};
 use crate::ports::{ReadArchive, ReadDistributions};
-use crate::survey::{KindTotal, Survey};
+use crate::survey::{Alternative, KindTotal, Survey};
 use crate::{Settings, StepError};
 
-/// Failures in a plan; a caller mends those and asks again.
-const FAILURES_SHOWN: usize = 20;
+/// Objects of a listing that are planned while somebody waits. An HTTP API waits 30 seconds, which is 200 pages after each
+/// other.
+const AT_THE_DOOR: u64 = 100_000;
 
 /// Plans a restore: the same body, checked in the same way, as for a real one.
 pub async fn run(
@@ -32,7 +33,7 @@ async fn plan(
     now: Timestamp,
 ) -> Result<Response, StepError> {
     let asked = read_request(request, settings)?;
-    let survey = Survey::of(&asked, archive, cdn, settings, now).await?;
+    let survey = Survey::of(&asked, AT_THE_DOOR, archive, cdn, settings, now).await?;
     Ok(Response::json(200, &PlanView::of(asked, survey)))
 }
 
@@ -61,6 +62,8 @@ pub struct PlanView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(min_items = 2, max_items = 2))]
     pub ready_between: Option<[Timestamp; 2]>,
+    /// The same at other tiers, cheapest first.
+    pub alternatives: Vec<Alternative>,
     /// How many paths would be invalidated.
     pub paths: u64,
     /// What the requester should know.
@@ -83,7 +86,8 @@ impl PlanView {
             ready_between: survey.ready_between,
             paths: survey.paths,
             warnings: survey.warnings,
-            failures: survey.failures.into_iter().take(FAILURES_SHOWN).collect(),
+            failures: survey.failures,
+            alternatives: survey.alternatives,
         }
     }
 }
@@ -109,6 +113,10 @@ mod tests {
 
         async fn list(&self, _: &str, _: &str, _: &str) -> Result<Page, PortError> {
             Ok(Page::default())
+        }
+
+        async fn has_versions(&self, _: &str) -> Result<bool, PortError> {
+            Ok(false)
         }
     }
 

@@ -54,7 +54,7 @@ async fn accept(
         }
     };
     if new {
-        info!(restore = %id, objects = asked.keys.len(), "accepted restore {id}");
+        info!(restore = %id, objects = asked.source.count(), "accepted restore {id}");
     }
     // Only what never changes goes into this body. So equal requests get equal answers, byte for byte, however many
     // come at once and whatever has happened since; where the restore stands now is what the Location says.
@@ -140,18 +140,18 @@ pub(crate) async fn start(
 /// finds that it has ended. If even that cannot be written, the first error is still the one to report.
 async fn abandon(id: &RestoreId, asked: &Request, error: StepError, ledger: &impl Ledger, now: Timestamp) -> StepError {
     let says = format!("It could not be started, and nothing was asked of S3: {error}. Send the request again.");
+    // What is planned already may have asked S3: it goes on, and the list of restores shows it.
     let end = |record: &mut RestoreRecord| {
-        record.status = Status::Failed;
-        record.completed_at = Some(now);
-        record.says = Some(says.clone());
+        if record.plan.is_none() {
+            record.status = Status::Failed;
+            record.completed_at = Some(now);
+            record.says = Some(says.clone());
+        }
     };
     let ended = async {
         let mut failed = RestoreRecord::new(id.clone(), asked, now);
         end(&mut failed);
-        if let Put::Lost(record) = ledger.insert(&failed).await?
-            // What is planned already may have asked S3: it goes on, and the list of restores shows it.
-            && record.plan.is_none()
-        {
+        if let Put::Lost(record) = ledger.insert(&failed).await? {
             ledger::change(ledger, record, end).await?;
         }
         Ok::<_, StepError>(())
@@ -190,7 +190,7 @@ mod tests {
         assert_eq!((&answer["counts"]["total"], &answer["days"]), (&json!(1), &json!(3)));
 
         let id = RestoreId::try_from(id.to_owned()).unwrap();
-        assert_eq!(stack.record(&id).await.asked, 1);
+        assert_eq!(stack.record(&id).await.asked, Some(1));
         // The console shows what was asked for, defaults and all.
         let input = &stack.executions.started()[&id];
         assert_eq!((&input["keys"], &input["tier"]), (&json!([{"key": "2019/cat.jpg"}]), &json!("Standard")));
@@ -334,7 +334,7 @@ mod tests {
         let name = request_name(&id);
         assert_eq!(stack.executions.started()[&id], json!({"request_in": name}));
         let asked = Request::read(&stack.files.get(&name).await.unwrap().unwrap()).unwrap();
-        assert_eq!(asked.keys.len(), 1_000);
+        assert_eq!(asked.source.count(), Some(1_000));
     }
 
     /// A request that is refused leaves no trace.

@@ -1,11 +1,14 @@
 //! A stack in memory with its doors, for their tests.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use thaw_core::{ArchiveKind, Book, Cost, Counts, Decision, Line, ObjectId, Publish, RestoreId, Row, State, Tier, Usd};
 
+use crate::chunks::{ChunkEntry, ChunkRecord, chunk_name};
 use crate::http::{Request, Response};
-use crate::ledger::{ChunkEntry, Planned, chunk_name, record};
+use crate::ledger::{Planned, record};
 use crate::memory::{MemoryExecutions, MemoryFiles, MemoryLedger};
 use crate::ports::{Item, Ledger, Put, WorkFiles};
 use crate::{RestoreRecord, Settings, cancel_restore, create_restore, get_restores};
@@ -50,22 +53,29 @@ impl Stack {
         let keys: Vec<_> = objects.iter().map(|(key, _)| *key).collect();
         let id = self.accepted(&keys).await;
         let rows: Vec<Row> = objects.iter().map(|(key, state)| row(&id, key, state.clone())).collect();
+        let line = Line { what: "everything".to_owned(), amount: "all of it".to_owned(), usd: Usd::nanos(1) };
+        let plan = Planned {
+            made_at: now(),
+            chunks: rows.len().div_ceil(in_chunk).try_into().unwrap(),
+            counts: Counts::of(&rows),
+            by_kind: Vec::new(),
+            ready_between: Some([now(), now()]),
+            cost: Cost::of(vec![line], Book::US_EAST_1),
+            alternatives: Vec::new(),
+            paths: 0,
+            warnings: vec!["mind the gap".to_owned()],
+        };
+        let record = self.record(&id).await;
         for (chunk, rows) in (0..).zip(rows.chunks(in_chunk)) {
-            let entries = rows.iter().map(|row| ChunkEntry { key: row.object.key.clone(), version: None });
-            let entries = serde_json::to_vec(&entries.collect::<Vec<_>>()).unwrap();
-            self.files.put(&chunk_name(&id, chunk), entries).await.unwrap();
+            let entries: Vec<_> = rows.iter().map(entry).collect();
+            let file = serde_json::to_vec(&entries).unwrap();
+            let known = ChunkRecord::new(&record, now(), chunk, &entries, &file);
+            self.files.put(&chunk_name(&id, now(), chunk), file).await.unwrap();
+            self.insert(&known.counted(rows, &BTreeSet::new(), None, now())).await;
         }
         for row in &rows {
             self.insert(row).await;
         }
-        let line = Line { what: "everything".to_owned(), amount: "all of it".to_owned(), usd: Usd::nanos(1) };
-        let plan = Planned {
-            chunks: rows.len().div_ceil(in_chunk).try_into().unwrap(),
-            counts: Counts::of(&rows),
-            ready_between: Some([now(), now()]),
-            cost: Cost::of(vec![line], Book::US_EAST_1),
-            warnings: vec!["mind the gap".to_owned()],
-        };
         self.change(&id, |record| record.plan = Some(plan)).await;
         id
     }
@@ -127,6 +137,19 @@ pub fn is_problem(response: &Response, status: u16, field: Option<&str>) {
         field.is_none_or(|field| problem["detail"].as_str().unwrap().contains(field)) || status == 413,
         "{problem}"
     );
+}
+
+/// What a plan would have written of a row's object.
+fn entry(row: &Row) -> ChunkEntry {
+    ChunkEntry {
+        key: row.object.key.clone(),
+        version: row.object.version.clone(),
+        size: row.size,
+        kind: row.kind,
+        decision: row.decision,
+        old: !row.current,
+        state: State::Planned,
+    }
 }
 
 pub fn row(id: &RestoreId, key: &str, state: State) -> Row {

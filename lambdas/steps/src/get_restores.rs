@@ -1,18 +1,24 @@
 //! `GET /v1/restores`, `GET /v1/restores/{id}`, `GET /v1/restores/{id}/objects`: where everything stands, from the ledger.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use serde_json::Value;
-use thaw_core::{Batch, Problem, RestoreId, Row, Status};
+use thaw_core::{Batch, BatchId, Problem, RestoreId, Row, Status};
 
 use crate::StepError;
+use crate::chunks;
 use crate::http::{self, Response};
-use crate::ledger::{self, RestoreRecord, batch_key};
+use crate::ledger::{RestoreRecord, batch_key};
 use crate::object_view::{ObjectPage, ObjectState, ObjectView};
 use crate::ports::{Cursor, Ledger, ListRestores, WorkFiles};
-use crate::restore_view::{RETRY_RUNNING_SECONDS, RestorePage, RestoreSummary, RestoreView, claims, shown};
+use crate::restore_view::{RETRY_RUNNING_SECONDS, RestorePage, RestoreSummary, RestoreView, Standing, claims, shown};
 
 /// Restores on a page: a page of items of at most a few kilobytes each is one DynamoDB query.
 const PAGE: usize = 50;
+
+/// Objects on a page: as many rows as ten questions to the ledger bring.
+const OBJECTS_ON_A_PAGE: usize = 1_000;
 
 /// The routes of this door, as the template spells them.
 pub const ROUTES: [&str; 3] = ["GET /v1/restores", "GET /v1/restores/{id}", "GET /v1/restores/{id}/objects"];
@@ -63,24 +69,38 @@ async fn get_objects(
     request.expect_queries(&["state", "cursor"])?;
     let state = word(request, "state", &ObjectState::ALL.map(|state| (state.word(), state)))?;
     let record = known(request, ledger).await?;
-    let chunks = record.plan.as_ref().map_or(0, |plan| plan.chunks);
-    let chunk = match request.query("cursor") {
-        None => 0,
-        Some(cursor) => match cursor.parse() {
-            Ok(chunk) if chunk < chunks => chunk,
-            Ok(_) | Err(_) => return Err(bad_cursor(cursor).into()),
-        },
+    let Some(plan) = &record.plan else {
+        // There are no objects to show until they are planned.
+        if let Some(cursor) = request.query("cursor") {
+            return Err(bad_cursor(cursor).into());
+        }
+        return Ok(Response::json(200, &ObjectPage { objects: Vec::new(), next_cursor: None }));
     };
-    // There are no objects to show until they are planned.
-    let rows = if chunk < chunks { ledger::rows_of_chunk(ledger, files, &record, chunk).await? } else { Vec::new() };
-    let mut rows: Vec<Row> = rows.into_iter().map(|row| shown(&record, row)).collect();
+    let (chunk, from) = match request.query("cursor") {
+        None => (0, 0),
+        Some(cursor) => {
+            read_place(cursor).filter(|(chunk, _)| *chunk < plan.chunks).ok_or_else(|| bad_cursor(cursor))?
+        }
+    };
+    let known = chunks::record(ledger, &record, chunk).await?;
+    let entries = chunks::entries(files, &record, &known).await?;
+    if from > 0 && from >= entries.len() {
+        return Err(bad_cursor(request.query("cursor").unwrap_or_default()).into());
+    }
+    let to = entries.len().min(from + OBJECTS_ON_A_PAGE);
+    let next = if to < entries.len() {
+        Some(format!("{chunk}.{to}"))
+    } else {
+        (chunk + 1 < plan.chunks).then(|| format!("{}.0", chunk + 1))
+    };
+    let objects = chunks::objects_of(ledger, &record, &known, &entries, from..to).await?;
+    let rows = objects.into_iter().map(|known| known.row);
+    let mut rows: Vec<Row> = rows.map(|row| shown(&record, row)).collect();
     rows.retain(|row| state.is_none_or(|state| ObjectState::of(&row.state) == state));
     rows.sort_by(|one, other| one.object.cmp(&other.object));
-    let batches = batches(&rows, ledger).await?;
-    let page = ObjectPage {
-        objects: rows.iter().map(|row| ObjectView::of(row, &batches)).collect(),
-        next_cursor: (chunk + 1 < chunks).then(|| (chunk + 1).to_string()),
-    };
+    let batches = batches(claims(&rows), ledger).await?;
+    let page =
+        ObjectPage { objects: rows.iter().map(|row| ObjectView::of(row, &batches)).collect(), next_cursor: next };
     Ok(Response::json(200, &page))
 }
 
@@ -97,22 +117,26 @@ pub(crate) async fn view(
     ledger: &impl Ledger,
     files: &impl WorkFiles,
 ) -> Result<RestoreView, StepError> {
-    let rows = ledger::rows(ledger, files, record).await?;
-    let mut rows: Vec<Row> = rows.into_iter().map(|row| shown(record, row)).collect();
-    rows.sort_by(|one, other| one.object.cmp(&other.object));
-    let batches = batches(&rows, ledger).await?;
-    Ok(RestoreView::of(record, &rows, &batches))
+    let mut standing = Standing::of(record, ledger, files).await?;
+    let batches = batches(std::mem::take(&mut standing.claims), ledger).await?;
+    Ok(RestoreView::of(record, standing, &batches))
 }
 
-/// The batches that claimed these rows, oldest first.
-async fn batches(rows: &[Row], ledger: &impl Ledger) -> Result<Vec<Batch>, StepError> {
-    let keys: Vec<_> = claims(rows).into_iter().map(batch_key).collect();
+/// These batches, oldest first.
+async fn batches(claims: BTreeSet<BatchId>, ledger: &impl Ledger) -> Result<Vec<Batch>, StepError> {
+    let keys: Vec<_> = claims.iter().map(batch_key).collect();
     if keys.is_empty() {
         return Ok(Vec::new());
     }
     let mut batches: Vec<Batch> = ledger.get_many(&keys).await?;
     batches.sort_by(|one, other| (one.created_at, one.id.as_str()).cmp(&(other.created_at, other.id.as_str())));
     Ok(batches)
+}
+
+/// A place in the list of a restore's objects: the chunk, and the object in it.
+fn read_place(cursor: &str) -> Option<(u32, usize)> {
+    let (chunk, object) = cursor.split_once('.')?;
+    Some((chunk.parse().ok()?, object.parse().ok()?))
 }
 
 /// A query parameter that must be one of these words.

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use thaw_core::{Batch, BatchId, Cost, Counts, Event, ObjectId, Request, RestoreId, Row, Status};
 
 use crate::StepError;
-use crate::ports::{Item, ItemKey, Ledger, Put, WorkFiles};
+use crate::ports::{Item, ItemKey, Ledger, Put};
+use crate::survey::{Alternative, KindTotal};
 
 /// A restore as the ledger keeps it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -14,8 +15,9 @@ pub struct RestoreRecord {
     pub id: RestoreId,
     /// What was asked for, without the keys: those are in the request's file and in the chunks.
     pub request: Request,
-    /// How many objects were asked for.
-    pub asked: u64,
+    /// How many objects were asked for; `None` if only looking tells, and nobody has looked yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<u64>,
     /// When.
     pub requested_at: Timestamp,
     /// Whether it runs, and how it ended.
@@ -39,14 +41,22 @@ pub struct RestoreRecord {
 /// What a plan found, as far as the restore needs it later.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Planned {
+    /// When it was made. Names its chunk files, so that a try that was given up cannot change them any more.
+    pub made_at: Timestamp,
     /// How many chunk files there are.
     pub chunks: u32,
     /// The counts when it was planned.
     pub counts: Counts,
+    /// What lies where.
+    pub by_kind: Vec<KindTotal>,
     /// When the objects are typically readable: the first and the last; `None` if nothing needs to be waited for.
     pub ready_between: Option<[Timestamp; 2]>,
     /// The price by line.
     pub cost: Cost,
+    /// The same at other tiers.
+    pub alternatives: Vec<Alternative>,
+    /// Paths that will be invalidated.
+    pub paths: u64,
     /// What the requester should know.
     pub warnings: Vec<String>,
 }
@@ -56,8 +66,8 @@ impl RestoreRecord {
     pub fn new(id: RestoreId, request: &Request, now: Timestamp) -> Self {
         Self {
             id,
-            asked: request.keys.len() as u64,
-            request: Request { keys: Vec::new(), ..request.clone() },
+            asked: request.source.count(),
+            request: Request { source: request.source.without_keys(), ..request.clone() },
             requested_at: now,
             status: Status::Running,
             plan: None,
@@ -159,21 +169,6 @@ pub fn batch_key(id: &BatchId) -> ItemKey {
     ItemKey { pk: format!("I#{}", id.as_str()), sk: "batch".to_owned() }
 }
 
-/// An object in a chunk file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ChunkEntry {
-    /// The key.
-    pub key: String,
-    /// The pinned version.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub version: Option<String>,
-}
-
-/// The file of a chunk in the work bucket.
-pub fn chunk_name(id: &RestoreId, chunk: u32) -> String {
-    format!("restores/{id}/chunks/{chunk:04}.json")
-}
-
 /// The file of a request in the work bucket, for requests too large for an execution's input.
 pub fn request_name(id: &RestoreId) -> String {
     format!("restores/{id}/request.json")
@@ -223,48 +218,11 @@ pub async fn change(
     Err(StepError::Unavailable(format!("restore {}: lost sixteen races for its record", current.id)))
 }
 
-/// The rows of one chunk of a restore.
-pub async fn rows_of_chunk(
-    ledger: &impl Ledger,
-    files: &impl WorkFiles,
-    record: &RestoreRecord,
-    chunk: u32,
-) -> Result<Vec<Row>, StepError> {
-    let name = chunk_name(&record.id, chunk);
-    let Some(bytes) = files.get(&name).await? else {
-        return Err(StepError::Unexpected(format!("the work bucket has no {name}")));
-    };
-    let entries: Vec<ChunkEntry> = serde_json::from_slice(&bytes)?;
-    let keys: Vec<_> = entries
-        .into_iter()
-        .map(|ChunkEntry { key, version }| {
-            let object = ObjectId { bucket: record.request.bucket.clone(), key, version };
-            row_key(&object, &record.id)
-        })
-        .collect();
-    let rows = ledger.get_many(&keys).await?;
-    // Rows are written before the chunk that names them. One that is gone would make the restore look done.
-    if rows.len() != keys.len() {
-        let gone = keys.len() - rows.len().min(keys.len());
-        return Err(StepError::Unexpected(format!("the ledger has lost {gone} of the {} rows of {name}", keys.len())));
-    }
-    Ok(rows)
-}
-
-/// All rows of a restore; none while it is not planned.
-pub async fn rows(ledger: &impl Ledger, files: &impl WorkFiles, record: &RestoreRecord) -> Result<Vec<Row>, StepError> {
-    let mut all = Vec::new();
-    for chunk in 0..record.plan.as_ref().map_or(0, |plan| plan.chunks) {
-        all.extend(rows_of_chunk(ledger, files, record, chunk).await?);
-    }
-    Ok(all)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::door::{Stack, now, restoring, row};
-    use crate::memory::{MemoryFiles, MemoryLedger};
+    use crate::door::{Stack, now, row};
+    use crate::memory::MemoryLedger;
     use crate::ports::PortError;
     use thaw_core::State;
 
@@ -284,27 +242,7 @@ mod tests {
         assert_eq!((of(None), of(Some("null"))), (key("archive/a/b", "#r"), key("archive/a/b", "#r")));
         assert_eq!(RestoreRecord::key_of(&id()), key("R#r", "restore"));
         assert_eq!(batch_key(&BatchId::from("b".to_owned())), key("I#b", "batch"));
-        assert_eq!(
-            (chunk_name(&id(), 7), request_name(&id())),
-            ("restores/r/chunks/0007.json".to_owned(), "restores/r/request.json".to_owned())
-        );
-    }
-
-    #[tokio::test]
-    async fn a_row_that_is_gone_is_an_error_and_never_an_end() {
-        let stack = Stack::default();
-        let id = stack.planned(&[("a", restoring()), ("b", restoring())], 2).await;
-        let record = stack.record(&id).await;
-        assert_eq!(rows(&stack.ledger, &stack.files, &record).await.unwrap().len(), 2);
-        // The chunk names more objects than the ledger knows.
-        let entries =
-            ["a", "b", "lost", "lost too", "lost as well"].map(|key| ChunkEntry { key: key.to_owned(), version: None });
-        stack.files.put(&chunk_name(&id, 0), serde_json::to_vec(&entries).unwrap()).await.unwrap();
-        let error = rows(&stack.ledger, &stack.files, &record).await.unwrap_err();
-        assert_eq!(error.name(), "Unexpected");
-        assert!(error.to_string().starts_with("the ledger has lost 3 of the 5 rows of restores/"), "{error}");
-        let error = rows(&stack.ledger, &MemoryFiles::default(), &record).await.unwrap_err();
-        assert!(error.to_string().starts_with("the work bucket has no restores/"), "{error}");
+        assert_eq!(request_name(&id()), "restores/r/request.json");
     }
 
     #[tokio::test]

@@ -38,6 +38,7 @@ pub mod memory;
 pub mod openapi;
 pub mod ports;
 
+mod chunks;
 #[cfg(test)]
 mod door;
 mod error;
@@ -49,15 +50,17 @@ mod publishing;
 mod queue;
 mod restore_view;
 mod settings;
+mod sources;
 mod survey;
 
+pub use chunks::{ChunkEntry, ChunkRecord, chunk_name};
 pub use error::StepError;
-pub use ledger::{ChunkEntry, KeyRecord, RestoreRecord, chunk_name, request_name};
+pub use ledger::{KeyRecord, Planned, RestoreRecord, request_name};
 pub use object_view::{ObjectPage, ObjectState, ObjectView, PublishedHow};
 pub use queue::{BatchItemFailure, QueueBatch, QueueMessage, QueueResponse};
 pub use restore_view::{InvalidationStatus, InvalidationView, Links, RestorePage, RestoreSummary, RestoreView};
 pub use settings::Settings;
-pub use survey::{KindTotal, Survey, Surveyed};
+pub use survey::{Alternative, KindTotal, Survey};
 
 /// Objects a step asks a service about at a time. With 64 in flight, the SDK on one thread sends some 2,600 requests a
 /// second at 20 ms each, more than S3's 1,000 restores a second per account.

@@ -14,14 +14,14 @@ use crate::{IN_FLIGHT, StepError};
 const OBJECTS_PER_PAGE_THAT_PAY: usize = 13;
 
 /// When the next look at these rows makes sense, in seconds; 0 if one of them can be published now.
-pub fn seconds_until_next_look(rows: &[Row], now: Timestamp) -> u64 {
+pub fn seconds_until_next_look(rows: &[Row], others_on_their_way: bool, now: Timestamp) -> u64 {
     let wait = |row: &Row| match &row.state {
         State::Restoring { since, tier, .. } => Some(match row.kind.map(|kind| look(kind, *tier, *since, now)) {
             Some(Look::NotYet { seconds }) => seconds,
             Some(Look::Due { again, .. }) => again,
             Some(Look::Last) | None => 0,
         }),
-        State::Restored { .. } if row.is_to_publish(rows, now) => Some(0),
+        State::Restored { .. } if row.is_to_publish(others_on_their_way, now) => Some(0),
         // It waits for others, but not for longer than its copy lives.
         State::Restored { .. } if !row.publish.never() => row.waits_until().map(|until| seconds_from(now, until)),
         State::Planned
@@ -31,10 +31,10 @@ pub fn seconds_until_next_look(rows: &[Row], now: Timestamp) -> u64 {
         | State::Failed { .. }
         | State::Cancelled { .. } => None,
     };
-    let seconds = rows.iter().filter_map(wait).min().unwrap_or(0);
+    let seconds = rows.iter().filter_map(wait).min();
     // An event may tell of a copy at any time, and it must not expire while it waits for the others.
-    let together = rows.iter().any(|row| row.publish.when == PublishWhen::Together);
-    if together { seconds.min(TOGETHER) } else { seconds }
+    let together = rows.iter().any(|row| row.publish.when == PublishWhen::Together && !row.is_settled());
+    if together { seconds.unwrap_or(TOGETHER).min(TOGETHER) } else { seconds.unwrap_or(0) }
 }
 
 /// Seconds between looks at most where objects wait for each other: half of what a copy has left when it stops waiting.
@@ -42,6 +42,12 @@ const TOGETHER: u64 = 6 * 3_600;
 
 fn seconds_from(now: Timestamp, until: Timestamp) -> u64 {
     u64::try_from(until.as_second() - now.as_second()).unwrap_or(0)
+}
+
+/// The whole second that is so many seconds away: whoever waits so long is there, and not a moment too early.
+pub fn after(now: Timestamp, seconds: u64) -> Timestamp {
+    let second = now.as_second().saturating_add(i64::try_from(seconds).unwrap_or(i64::MAX));
+    Timestamp::from_second(second).unwrap_or(Timestamp::MAX)
 }
 
 /// What a look learned: the row and what happened to it.
@@ -236,7 +242,7 @@ mod tests {
 
     impl Bucket {
         fn of(keys: impl IntoIterator<Item = String>, restore: Option<ListedRestore>, page: usize) -> Self {
-            let listed = |key| Listed { key, storage_class: "GLACIER".to_owned(), restore };
+            let listed = |key| Listed { key, storage_class: "GLACIER".to_owned(), size: 1, modified: now(), restore };
             let listed = keys.into_iter().map(listed).collect();
             Self { listed, page, lists: RefCell::default(), heads: RefCell::default() }
         }
@@ -266,6 +272,10 @@ mod tests {
             let more = objects.len() > self.page;
             objects.truncate(self.page);
             Ok(Page { objects, more })
+        }
+
+        async fn has_versions(&self, _: &str) -> Result<bool, PortError> {
+            Ok(false)
         }
     }
 
@@ -356,7 +366,7 @@ mod tests {
 
     #[test]
     fn the_next_look_is_when_the_first_object_is_due_or_can_be_published() {
-        let seconds = |rows: &[Row]| seconds_until_next_look(rows, now());
+        let seconds = |rows: &[Row]| seconds_until_next_look(rows, true, now());
         let slow = Row { kind: Some(ArchiveKind::Deep), ..waiting("slow") };
         let readable =
             |when| Row { state: restored(None), publish: Publish { when, ..Publish::default() }, ..waiting("b") };

@@ -97,7 +97,7 @@ impl ListRestores for MemoryLedger {
         let items = self.items.borrow();
         let mut restores = items
             .iter()
-            .filter(|(key, _)| key.pk.starts_with("R#"))
+            .filter(|(key, _)| key.pk.starts_with("R#") && key.sk == "restore")
             .map(|(key, item)| parse::<RestoreRecord>(key, item))
             .collect::<Result<Vec<_>, _>>()?;
         restores.retain(|record| {

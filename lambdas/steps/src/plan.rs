@@ -1,24 +1,25 @@
 //! Plan: look at every object, decide, price, refuse or write it all down. Nothing is asked of S3 that costs a restore.
 
-use std::collections::BTreeMap;
-
-use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use thaw_core::{Book, Cost, Counts, Event, Problem, Request, RestoreId, Row, State, Status, advance};
+use thaw_core::{Book, Cost, Counts, Problem, Request, RestoreId, Status};
 use tracing::info;
 
-use crate::ledger::{self, ChunkEntry, Planned, RestoreRecord, chunk_name};
+use crate::chunks::{self, ChunkEntry, ChunkRecord, chunk_name};
+use crate::ledger::{self, Planned, RestoreRecord};
 use crate::ports::{Ledger, Put, PutEvents, ReadArchive, ReadDistributions, WorkFiles};
-use crate::survey::{Survey, Surveyed};
-use crate::{IN_FLIGHT, Settings, StepError};
+use crate::sources::Objects;
+use crate::survey::{Survey, Surveyor};
+use crate::{Settings, StepError};
 
-/// Objects in a chunk at least. A chunk is one Lambda call: at a few hundred restores a second it takes a second or so.
-const CHUNK: usize = 250;
+/// Objects in a chunk at most. A chunk is one Lambda call: at 250 restores a second, a quarter of what S3 takes from an
+/// account, it takes three minutes of the fifteen that a function has.
+const MOST_IN_A_CHUNK: usize = 50_000;
 
-/// Chunks at most: each is an iteration of a Map, and an execution's history holds 25,000 events.
-const MAX_CHUNKS: usize = 100;
+/// Chunks of the smallest size; after every ten more the size doubles. Each chunk is an iteration of a Map, and an
+/// execution's history holds 25,000 events.
+const SMALL_CHUNKS: usize = 40;
 
 /// What the state hands over.
 #[derive(Debug, Clone, Deserialize)]
@@ -88,65 +89,103 @@ pub async fn run(
         // Cancelled already, or its door could not be sure that it was started and said that it was not.
         return Ok(Output::nothing(record.says.unwrap_or_default()));
     }
-    if let Some(plan) = &record.plan {
+    let (record, plan) = match record.plan.clone() {
         // An earlier try decided, and only its notice is missing. What has changed since changes nothing of it.
-        let rows = ledger::rows(ledger, files, &record).await?;
-        let chunks: Vec<&[Row]> = rows.chunks(chunk_size(rows.len())).collect();
-        let output = Output {
-            says: says(plan, &request),
-            chunks: wanted(&chunks),
-            anything_to_restore: rows.iter().any(|row| !row.is_settled()),
-            counts: Counts::of(&rows),
-            cost: plan.cost.clone(),
-            ready_between: plan.ready_between,
-            warnings: plan.warnings.clone(),
-        };
-        return tell(output, &id, &request, events).await;
-    }
+        Some(plan) => (record, plan),
+        None => {
+            let plan = make(&record, &request, archive, cdn, ledger, files, settings, now).await?;
+            // A try that was given up may still be at it: whichever plan is written first is the plan.
+            let write = |record: &mut RestoreRecord| {
+                record.plan.get_or_insert_with(|| plan.clone());
+            };
+            let record = ledger::change(ledger, record, write).await?;
+            let plan = record.plan.clone().unwrap_or(plan);
+            (record, plan)
+        }
+    };
+    let all = chunks::records(ledger, &record).await?;
+    // Cancelled while it was planned, nothing has been asked of S3, and nothing will be.
+    let is_wanted = |known: &ChunkRecord| !known.settled && record.status == Status::Running && !request.dry_run;
+    let output = Output {
+        says: says(&plan, &request),
+        anything_to_restore: all.iter().any(is_wanted),
+        chunks: all.iter().filter(|known| is_wanted(known)).map(|known| known.chunk).collect(),
+        counts: plan.counts,
+        cost: plan.cost,
+        ready_between: plan.ready_between,
+        warnings: plan.warnings,
+    };
+    tell(output, &id, &request, events).await
+}
 
-    let request = pinned(request, &id, files).await?;
-    let survey = Survey::of(&request, archive, cdn, settings, now).await?;
+/// Looks at every object and writes the chunks down. Refuses what costs more than it may.
+///
+/// Chunks are written under the moment of this try. Of a try that dies they are left over, and nobody reads them.
+#[expect(clippy::too_many_arguments, reason = "each port is a permission; the rest is what is planned")]
+async fn make(
+    record: &RestoreRecord,
+    request: &Request,
+    archive: &impl ReadArchive,
+    cdn: &impl ReadDistributions,
+    ledger: &impl Ledger,
+    files: &impl WorkFiles,
+    settings: &Settings,
+    now: Timestamp,
+) -> Result<Planned, StepError> {
+    let mut surveyor = Surveyor::new(request, cdn, settings, now).await?;
+    let mut objects = Objects::of(request);
+    let (mut waiting, mut chunks): (Vec<ChunkEntry>, Vec<Vec<ChunkEntry>>) = (Vec::new(), Vec::new());
+    let mut written = 0;
+    loop {
+        let page = objects.next(archive).await?;
+        let is_last = page.is_none();
+        for surveyed in surveyor.look_at(page.unwrap_or_default(), archive).await? {
+            waiting.push(surveyed.entry()?);
+        }
+        loop {
+            let size = chunk_size(settings.objects_per_chunk, written + chunks.len());
+            if waiting.len() < size && !(is_last && !waiting.is_empty()) {
+                break;
+            }
+            let rest = waiting.split_off(size.min(waiting.len()));
+            chunks.push(std::mem::replace(&mut waiting, rest));
+        }
+        for entries in chunks.drain(..) {
+            let number = u32::try_from(written).unwrap_or(u32::MAX);
+            let file = serde_json::to_vec(&entries)?;
+            let known = ChunkRecord::new(record, now, number, &entries, &file);
+            files.put(&chunk_name(&record.id, now, number), file).await?;
+            // An answer that got lost: the same try wrote the same.
+            let (Put::Done | Put::Lost(_)) = ledger.insert(&known).await?;
+            written += 1;
+        }
+        if is_last {
+            break;
+        }
+    }
+    let survey = surveyor.finish()?;
     if let Some(limit) = request.max_cost_usd
         && survey.cost.total_usd > limit
     {
         return Err(Problem::over_price(survey.cost.total_usd, limit).into());
     }
-
-    write_chunks(files, &id, &survey).await?;
-    let rows = write_rows(ledger, &record, &survey, now).await?;
-    let chunks: Vec<&[Row]> = rows.chunks(chunk_size(rows.len())).collect();
-    let planned = Planned {
-        chunks: u32::try_from(chunks.len()).unwrap_or(u32::MAX),
-        counts: survey.counts,
-        ready_between: survey.ready_between,
-        cost: survey.cost.clone(),
-        warnings: survey.warnings.clone(),
-    };
-    let record = ledger::change(ledger, record, |record| record.plan = Some(planned.clone())).await?;
-    if record.status != Status::Running {
-        // It ended while it was planned. Nothing has been asked of S3, and nothing will be.
-        for row in &rows {
-            ledger::apply(ledger, row, &Event::Cancelled { at: now }).await?;
-        }
+    if survey.counts.total == 0 {
+        return Err(Problem::nothing_matches(&request.source).into());
     }
-    let anything_to_restore = record.status == Status::Running && rows.iter().any(|row| !row.is_settled());
-
-    let output = Output {
-        says: says(&planned, &request),
-        chunks: if record.status == Status::Running { wanted(&chunks) } else { Vec::new() },
-        anything_to_restore,
-        counts: Counts::of(&rows),
-        cost: survey.cost,
-        ready_between: survey.ready_between,
-        warnings: survey.warnings,
-    };
-    tell(output, &id, &request, events).await
+    Ok(Planned { chunks: u32::try_from(written).unwrap_or(u32::MAX), ..Planned::of(survey, now) })
 }
 
-/// The chunks with something to ask of S3.
-fn wanted(chunks: &[&[Row]]) -> Vec<u32> {
-    let has_planned = |rows: &&[Row]| rows.iter().any(|row| row.state == State::Planned);
-    (0..).zip(chunks).filter(|(_, rows)| has_planned(rows)).map(|(chunk, _)| chunk).collect()
+impl Planned {
+    fn of(survey: Survey, now: Timestamp) -> Self {
+        let Survey { counts, by_kind, cost, ready_between, alternatives, paths, warnings, failures: _ } = survey;
+        Self { made_at: now, chunks: 0, counts, by_kind, ready_between, cost, alternatives, paths, warnings }
+    }
+}
+
+/// Objects in a chunk, from the size of the first ones.
+fn chunk_size(smallest: usize, chunk: usize) -> usize {
+    let doublings = chunk.saturating_sub(SMALL_CHUNKS).div_ceil(10).min(16);
+    (smallest << doublings).min(MOST_IN_A_CHUNK)
 }
 
 async fn tell(output: Output, id: &RestoreId, request: &Request, events: &impl PutEvents) -> Result<Output, StepError> {
@@ -155,7 +194,9 @@ async fn tell(output: Output, id: &RestoreId, request: &Request, events: &impl P
         "schema_version": 1, "id": id, "bucket": request.bucket, "tier": request.tier, "counts": output.counts,
         "cost_usd": output.cost.total_usd, "ready_between": output.ready_between, "says": output.says, "notify": request.notify,
     });
-    events.put_event("Restore Started", &detail).await?;
+    if !request.dry_run {
+        events.put_event("Restore Started", &detail).await?;
+    }
     Ok(output)
 }
 
@@ -192,80 +233,6 @@ async fn written_record(
     }
 }
 
-/// Writes a row for every object. A row that is there already was written by an earlier try of this plan, and stays: S3
-/// may have been asked because of it.
-async fn write_rows(
-    ledger: &impl Ledger,
-    record: &RestoreRecord,
-    survey: &Survey,
-    now: Timestamp,
-) -> Result<Vec<Row>, StepError> {
-    stream::iter(&survey.objects)
-        .map(|surveyed| async move {
-            let row = row(surveyed, record, now)?;
-            match ledger.insert(&row).await? {
-                Put::Done => Ok(row),
-                Put::Lost(existing) => Ok(existing),
-            }
-        })
-        .buffered(IN_FLIGHT)
-        .try_collect()
-        .await
-}
-
-fn row(surveyed: &Surveyed, record: &RestoreRecord, now: Timestamp) -> Result<Row, StepError> {
-    let planned = State::Planned;
-    let state = match &surveyed.verdict.known {
-        None => planned,
-        Some(event) => advance(&planned, event)?.unwrap_or(planned),
-    };
-    Ok(Row {
-        object: surveyed.object.clone(),
-        restore: record.id.clone(),
-        size: surveyed.size,
-        kind: surveyed.verdict.kind,
-        decision: surveyed.verdict.decision,
-        publish: record.request.publish,
-        current: surveyed.current,
-        planned_at: now,
-        state,
-        revision: 0,
-    })
-}
-
-/// The request with the versions that an earlier try of this plan pinned. Whoever wrote a new version in between must not
-/// make this restore want both.
-async fn pinned(mut request: Request, id: &RestoreId, files: &impl WorkFiles) -> Result<Request, StepError> {
-    let mut versions = BTreeMap::new();
-    for chunk in 0.. {
-        let Some(bytes) = files.get(&chunk_name(id, chunk)).await? else { break };
-        let entries: Vec<ChunkEntry> = serde_json::from_slice(&bytes)?;
-        versions.extend(entries.into_iter().filter_map(|entry| Some((entry.key, entry.version?))));
-    }
-    for asked in request.keys.iter_mut().filter(|asked| asked.version_id.is_none()) {
-        asked.version_id = versions.get(&asked.key).cloned();
-    }
-    Ok(request)
-}
-
-/// Writes down which objects are in which chunk. Comes before the rows: a try that dies in between has pinned the
-/// versions for the next one.
-async fn write_chunks(files: &impl WorkFiles, id: &RestoreId, survey: &Survey) -> Result<(), StepError> {
-    for (chunk, objects) in (0..).zip(survey.objects.chunks(chunk_size(survey.objects.len()))) {
-        let entry = |surveyed: &Surveyed| ChunkEntry {
-            key: surveyed.object.key.clone(),
-            version: surveyed.object.version.clone(),
-        };
-        let entries: Vec<_> = objects.iter().map(entry).collect();
-        files.put(&chunk_name(id, chunk), serde_json::to_vec(&entries)?).await?;
-    }
-    Ok(())
-}
-
-fn chunk_size(objects: usize) -> usize {
-    CHUNK.max(objects.div_ceil(MAX_CHUNKS))
-}
-
 fn says(plan: &Planned, request: &Request) -> String {
     let counts = plan.counts;
     let mut says = format!(
@@ -277,6 +244,9 @@ fn says(plan: &Planned, request: &Request) -> String {
         counts.failed,
         plan.cost.total_usd,
     );
+    if request.dry_run {
+        says.insert_str(0, "Only a plan: nothing is asked of S3. ");
+    }
     if let Some([first, last]) = plan.ready_between {
         says.push_str(&format!(" Typically ready between {first:.0} and {last:.0}."));
     }

@@ -29,6 +29,10 @@ pub trait ReadArchive {
     /// One page (at most 1,000 keys) of `ListObjectsV2` with `RestoreStatus`: the keys under `prefix` after
     /// `start_after`, current versions only.
     async fn list(&self, bucket: &str, prefix: &str, start_after: &str) -> Result<Page, PortError>;
+
+    /// Whether objects of the bucket have versions (`GetBucketVersioning`: enabled, or suspended by now). A listing does
+    /// not tell them.
+    async fn has_versions(&self, bucket: &str) -> Result<bool, PortError>;
 }
 
 /// A page of a listing.
@@ -47,6 +51,10 @@ pub struct Listed {
     pub key: String,
     /// S3's storage class.
     pub storage_class: String,
+    /// Size in bytes.
+    pub size: u64,
+    /// When it was last written.
+    pub modified: Timestamp,
     /// What S3 says of its restore; `None` when it says nothing.
     pub restore: Option<ListedRestore>,
 }

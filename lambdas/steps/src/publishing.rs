@@ -644,6 +644,10 @@ mod tests {
             let rest: Vec<_> = self.listed.iter().filter(|listed| listed.key.as_str() > start_after).cloned().collect();
             Ok(Page { more: rest.len() > 2, objects: rest.into_iter().take(2).collect() })
         }
+
+        async fn has_versions(&self, _: &str) -> Result<bool, PortError> {
+            Ok(false)
+        }
     }
 
     /// The archived neighbour that is found, and which neighbours S3 was asked about.
@@ -651,6 +655,8 @@ mod tests {
         let listed = listed.iter().map(|(key, class, restore)| Listed {
             key: (*key).to_owned(),
             storage_class: (*class).to_owned(),
+            size: 1,
+            modified: now(),
             restore: *restore,
         });
         let neighbours = Neighbours { listed: listed.collect(), asked: RefCell::default() };

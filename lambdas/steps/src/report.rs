@@ -3,12 +3,13 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use thaw_core::{Counts, Outcome, Status};
+use thaw_core::{Counts, Failure, Outcome, Status};
 use tracing::info;
 
-use crate::ledger;
-use crate::ports::{Ledger, PutEvents, WorkFiles};
+use crate::check_restores::total;
+use crate::ports::{Ledger, PutEvents};
 use crate::{StepError, plan};
+use crate::{chunks, ledger};
 
 /// What the state hands over.
 #[derive(Debug, Clone, Deserialize)]
@@ -34,14 +35,19 @@ pub struct Output {
 pub async fn run(
     input: Input,
     ledger: &impl Ledger,
-    files: &impl WorkFiles,
     events: &impl PutEvents,
     now: Timestamp,
 ) -> Result<Output, StepError> {
     let record = ledger::record(ledger, &plan::restore_id(input.restore)?).await?;
-    let rows = ledger::rows(ledger, files, &record).await?;
-    let outcome = Outcome::of(&rows);
-    let counts = Counts::of(&rows);
+    let all = chunks::records(ledger, &record).await?;
+    let counts = total(&all);
+    let failures: Vec<Failure> = all.into_iter().flat_map(|known| known.failures).collect();
+    let outcome = if record.request.dry_run {
+        let says = "Only a plan was asked for: nothing was asked of S3, and nothing was spent on it.".to_owned();
+        Outcome { status: Status::Succeeded, says }
+    } else {
+        Outcome::of(counts, &failures)
+    };
     let record = ledger::change(ledger, record, |record| {
         record.status = outcome.status;
         record.completed_at = Some(now);
@@ -49,7 +55,7 @@ pub async fn run(
     })
     .await?;
     // A cancelled restore was reported by the door that cancelled it.
-    if record.status != Status::Cancelled {
+    if record.status != Status::Cancelled && !record.request.dry_run {
         let detail = json!({
             "schema_version": 1, "id": record.id, "bucket": record.request.bucket, "tier": record.request.tier,
             "status": record.status, "counts": counts, "says": outcome.says, "notify": record.request.notify,
@@ -84,7 +90,7 @@ mod tests {
                 stack.change(&id, |record| record.status = Status::Cancelled).await;
             }
             let input = Input { restore: id.to_string() };
-            let output = run(input, &stack.ledger, &stack.files, &events, now()).await.unwrap();
+            let output = run(input, &stack.ledger, &events, now()).await.unwrap();
             assert_eq!((output.status, output.succeeded), (status, status == Status::Succeeded));
             assert_eq!(stack.record(&id).await.status, status);
             let events = events.events();

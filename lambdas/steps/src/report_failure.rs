@@ -3,10 +3,11 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use thaw_core::{Counts, RestoreId, Status, sentence};
+use thaw_core::{RestoreId, Status, sentence};
 use tracing::warn;
 
 use crate::ports::{Ledger, PutEvents, WorkFiles};
+use crate::restore_view::Standing;
 use crate::{RestoreRecord, StepError, ledger};
 
 /// What the state hands over.
@@ -59,7 +60,7 @@ async fn end(
     events: &impl PutEvents,
     now: Timestamp,
 ) -> Result<String, StepError> {
-    let counts = Counts::of(&ledger::rows(ledger, files, &record).await?);
+    let counts = Standing::of(&record, ledger, files).await?.counts;
     let says = if counts.total == 0 { why.to_owned() } else { format!("{why} {}", sentence(counts, &[])) };
     let record = ledger::change(ledger, record, |record| {
         record.status = Status::Failed;

@@ -8,7 +8,10 @@ use thaw_core::{
     Batch, BatchId, Call, Cost, Counts, Failure, How, Request, RestoreId, Row, Stage, State, Status, Tier,
 };
 
-use crate::RestoreRecord;
+use crate::chunks::{self, Known};
+use crate::ports::{Ledger, WorkFiles};
+use crate::survey::{Alternative, KindTotal};
+use crate::{ChunkRecord, RestoreRecord, StepError};
 
 /// Seconds after which it is worth asking again about a restore that runs. Restores take hours; a person who looks at a
 /// screen wants to see the last step within a minute.
@@ -33,8 +36,12 @@ pub struct RestoreView {
     pub tier: Tier,
     /// How many days copies stay. Objects of Intelligent-Tiering have no copy: they come back for good.
     pub days: u32,
-    /// How many objects are where. Until it is planned, only `total` is known.
+    /// How many objects are where. Until it is planned, only `total` is known, and of a prefix not even that.
     pub counts: Counts,
+    /// When they were counted, if that was not now: restores of more than 10,000 objects are counted when they are looked
+    /// at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub counted_at: Option<Timestamp>,
     /// When it was asked for.
     pub requested_at: Timestamp,
     /// When the first and the last object are typically readable; absent until it is planned, and if nothing needs to be
@@ -48,7 +55,16 @@ pub struct RestoreView {
     /// What it was estimated to cost; absent until it is planned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost: Option<Cost>,
-    /// The invalidations that publish its objects.
+    /// How much lies where; empty until it is planned.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub by_kind: Vec<KindTotal>,
+    /// The same at other tiers, as the plan priced it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub alternatives: Vec<Alternative>,
+    /// Paths that the plan counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paths: Option<u64>,
+    /// The invalidations that publish its objects, of restores that are counted now.
     pub invalidations: Vec<InvalidationView>,
     /// The first 20 objects that failed.
     pub failures: Vec<Failure>,
@@ -81,20 +97,19 @@ impl Links {
 impl RestoreView {
     /// A restore at the moment it was asked for.
     pub(crate) fn accepted(id: &RestoreId, asked: &Request, requested_at: Timestamp) -> Self {
-        Self::of(&RestoreRecord::new(id.clone(), asked, requested_at), &[], &[])
+        Self::of(&RestoreRecord::new(id.clone(), asked, requested_at), Standing::default(), &[])
     }
 
-    /// A restore from its rows and from the batches that claimed them.
-    pub(crate) fn of(record: &RestoreRecord, rows: &[Row], batches: &[Batch]) -> Self {
+    /// A restore from where its objects stand and from the batches that claimed them.
+    pub(crate) fn of(record: &RestoreRecord, standing: Standing, batches: &[Batch]) -> Self {
         let plan = record.plan.as_ref();
+        let Standing { counts, failures, counted_at, claims: _, claimed: _ } = standing;
         let (counts, stage) = match plan {
-            Some(_) => {
-                let counts = Counts::of(rows);
-                (counts, counts.stage(record.status))
-            }
+            Some(_) => (counts, counts.stage(record.status)),
             None => {
-                let cancelled = if record.status == Status::Cancelled { record.asked } else { 0 };
-                let counts = Counts { total: record.asked, cancelled, ..Counts::default() };
+                let total = record.asked.unwrap_or_default();
+                let cancelled = if record.status == Status::Cancelled { total } else { 0 };
+                let counts = Counts { total, cancelled, ..Counts::default() };
                 (counts, Counts::default().stage(record.status))
             }
         };
@@ -106,16 +121,73 @@ impl RestoreView {
             tier: record.request.tier,
             days: record.request.copy_days(),
             counts,
+            counted_at,
             requested_at: record.requested_at,
             ready_between: plan.and_then(|plan| plan.ready_between),
             completed_at: record.completed_at,
             cost: plan.map(|plan| plan.cost.clone()),
+            by_kind: plan.map(|plan| plan.by_kind.clone()).unwrap_or_default(),
+            alternatives: plan.map(|plan| plan.alternatives.clone()).unwrap_or_default(),
+            paths: plan.map(|plan| plan.paths),
             invalidations: invalidations(batches),
-            failures: rows.iter().filter_map(Failure::of).take(FAILURES_SHOWN).collect(),
+            failures: failures.into_iter().take(FAILURES_SHOWN).collect(),
             warnings: plan.map(|plan| plan.warnings.clone()).unwrap_or_default(),
             says: record.says.clone(),
             links: Links::of(&record.id),
         }
+    }
+}
+
+/// Where a restore's objects stand.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Standing {
+    /// How many are where.
+    pub counts: Counts,
+    /// The first failures.
+    pub failures: Vec<Failure>,
+    /// The batches that publish them, if they were counted now.
+    pub claims: BTreeSet<BatchId>,
+    /// How many of them a batch has claimed that are not known to be visible, if they were counted now.
+    pub claimed: u64,
+    /// When the last look counted them; `None` if they were counted now.
+    pub counted_at: Option<Timestamp>,
+}
+
+impl Standing {
+    /// Counts a restore's objects now if they are few enough, else says how the last look counted them.
+    pub async fn of(record: &RestoreRecord, ledger: &impl Ledger, files: &impl WorkFiles) -> Result<Self, StepError> {
+        let known = chunks::records(ledger, record).await?;
+        Ok(match chunks::all_objects(ledger, files, record, &known).await? {
+            Some(objects) => Self::now(record, objects),
+            None => Self::as_counted(record, known),
+        })
+    }
+
+    fn now(record: &RestoreRecord, objects: Vec<Known>) -> Self {
+        let mut rows: Vec<Row> = objects.into_iter().map(|known| shown(record, known.row)).collect();
+        rows.sort_by(|one, other| one.object.cmp(&other.object));
+        Self {
+            counts: Counts::of(&rows),
+            failures: rows.iter().filter_map(Failure::of).collect(),
+            claims: claims(&rows),
+            claimed: rows.iter().filter(|row| !row.is_settled() && claim(row).is_some()).count() as u64,
+            counted_at: None,
+        }
+    }
+
+    fn as_counted(record: &RestoreRecord, known: Vec<ChunkRecord>) -> Self {
+        let mut standing =
+            Self { counted_at: known.iter().filter_map(|known| known.counted_at).min(), ..Self::default() };
+        for known in known {
+            standing.counts += known.counts;
+            standing.failures.extend(known.failures);
+        }
+        if record.status == Status::Cancelled {
+            let counts = &mut standing.counts;
+            counts.cancelled += counts.planned + counts.restoring;
+            (counts.planned, counts.restoring) = (0, 0);
+        }
+        standing
     }
 }
 
@@ -129,8 +201,8 @@ pub(crate) fn shown(record: &RestoreRecord, row: Row) -> Row {
 }
 
 /// The batches that claimed these rows.
-pub(crate) fn claims<'a>(rows: impl IntoIterator<Item = &'a Row>) -> BTreeSet<&'a BatchId> {
-    rows.into_iter().filter_map(claim).collect()
+pub(crate) fn claims(rows: &[Row]) -> BTreeSet<BatchId> {
+    rows.iter().filter_map(claim).cloned().collect()
 }
 
 pub(crate) fn claim(row: &Row) -> Option<&BatchId> {
@@ -226,11 +298,11 @@ impl RestoreSummary {
     pub(crate) fn of(record: RestoreRecord) -> Self {
         Self {
             links: Links::of(&record.id),
+            objects: record.plan.as_ref().map(|plan| plan.counts.total).or(record.asked).unwrap_or_default(),
             id: record.id,
             status: record.status,
             tier: record.request.tier,
             bucket: record.request.bucket,
-            objects: record.asked,
             requested_at: record.requested_at,
             ready_between: record.plan.and_then(|plan| plan.ready_between),
             completed_at: record.completed_at,

@@ -1,7 +1,7 @@
 //! What the stack's parameters say.
 
 /// The settings of a function. Each function gets only those it needs; the others are empty.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// The buckets this stack may restore from (`ARCHIVE_BUCKETS`).
     pub archive_buckets: Vec<String>,
@@ -9,6 +9,19 @@ pub struct Settings {
     pub distribution_ids: Vec<String>,
     /// The index document of directories, empty for none (`DIRECTORY_INDEX`).
     pub directory_index: String,
+    /// Objects in the first chunks of a restore. No parameter sets it; worlds do, to have more than one chunk.
+    pub objects_per_chunk: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            archive_buckets: Vec::new(),
+            distribution_ids: Vec::new(),
+            directory_index: String::new(),
+            objects_per_chunk: 1_000,
+        }
+    }
 }
 
 impl Settings {
@@ -22,6 +35,7 @@ impl Settings {
             archive_buckets: list("ARCHIVE_BUCKETS"),
             distribution_ids: list("DISTRIBUTION_IDS"),
             directory_index: variable("DIRECTORY_INDEX").unwrap_or_default(),
+            ..Self::default()
         }
     }
 }
@@ -40,7 +54,7 @@ mod tests {
         let archive_buckets = vec!["one".to_owned(), "two".to_owned()];
         assert_eq!(
             settings,
-            Settings { archive_buckets, distribution_ids: vec![], directory_index: "index.html".to_owned() }
+            Settings { archive_buckets, directory_index: "index.html".to_owned(), ..Settings::default() }
         );
     }
 }

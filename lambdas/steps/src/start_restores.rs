@@ -1,17 +1,25 @@
 //! StartRestores: ask S3 for the objects of one chunk. One bad object never stops the others.
 
+use std::collections::BTreeSet;
+
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use thaw_core::{
-    Counts, Decision, Event, ExpeditedFallback, FailureCode, RestoreAnswer, Row, State, Status, Tier, copy_expiry,
+    ArchiveKind, Counts, Decision, Event, ExpeditedFallback, FailureCode, RestoreAnswer, Row, State, Status, Tier,
+    copy_expiry,
 };
 use tracing::{info, warn};
 
+use crate::chunks::{self, Accepted, ChunkEntry, ChunkRecord, accepted_state};
 use crate::ledger::{self, apply};
-use crate::looking::seconds_until_next_look;
-use crate::ports::{Ledger, RequestRestores, WorkFiles};
+use crate::looking::{after, seconds_until_next_look};
+use crate::ports::{Ledger, Put, RequestRestores, WorkFiles};
 use crate::{IN_FLIGHT, RestoreRecord, StepError, plan};
+
+/// Entries that are noted as accepted at once. A function that dies loses the answers of so many at most, and S3 is asked
+/// for them again: it says that it is at it already, which costs nothing.
+const STRETCH: usize = 250;
 
 /// What the state hands over.
 #[derive(Debug, Clone, Deserialize)]
@@ -35,9 +43,9 @@ pub struct Output {
 
 /// Asks S3 for what is still planned in a chunk.
 ///
-/// Objects that S3 was asked for are noted one by one, so a second run goes on where the first one died; the one object
-/// whose note was lost is answered with 409 and joined. Fails with `Throttled` or `Unavailable` if some objects are
-/// still planned at the end, after all others were asked for.
+/// Each object's row is written before S3 is asked for it. What S3 accepts is noted stretch by stretch, so a second run
+/// goes on where the first one died; an object whose answer was lost is answered with 409 and joined. Fails with
+/// `Throttled` or `Unavailable` if some objects are still planned at the end, after all others were asked for.
 pub async fn run(
     input: Input,
     archive: &impl RequestRestores,
@@ -46,74 +54,168 @@ pub async fn run(
     now: Timestamp,
 ) -> Result<Output, StepError> {
     let record = ledger::record(ledger, &plan::restore_id(input.restore)?).await?;
-    let rows = ledger::rows_of_chunk(ledger, files, &record, input.chunk).await?;
-    let cancelled = record.status != Status::Running;
-    let results: Vec<Result<Row, StepError>> = stream::iter(rows)
-        .map(|row| async {
-            match row.state {
-                State::Planned if cancelled => apply(ledger, &row, &Event::Cancelled { at: now }).await,
-                State::Planned => ask(row, &record, archive, ledger, now).await,
-                State::Available
-                | State::Restoring { .. }
-                | State::Restored { .. }
-                | State::Published { .. }
-                | State::Failed { .. }
-                | State::Cancelled { .. } => Ok(row),
-            }
-        })
-        .buffer_unordered(IN_FLIGHT)
-        .collect()
-        .await;
-    let asked = results.len();
-    let mut rows = Vec::with_capacity(asked);
+    let mut known = chunks::record(ledger, &record, input.chunk).await?;
+    let entries = chunks::entries(files, &record, &known).await?;
+    let is_first_try = known.accepted.is_empty() && known.revision == 0;
+    let mut rows = Vec::with_capacity(entries.len());
     let mut trouble = Vec::new();
-    for result in results {
-        match result {
-            Ok(row) => rows.push(row),
-            Err(error) => trouble.push(error),
+    for (from, stretch) in stretches(&known, &entries) {
+        let asked = Stretch { record: &record, archive, ledger, now }.ask(stretch).await;
+        let to = from + u32::try_from(stretch.len()).unwrap_or(u32::MAX);
+        if asked.trouble.is_empty() && !asked.accepted.is_empty() {
+            known = chunks::change(ledger, known, |known| known.accepting(from, to, now)).await?;
+            rows.extend(
+                asked
+                    .accepted
+                    .into_iter()
+                    .map(|row| Row { state: accepted_state(&row, record.request.tier, now), ..row }),
+            );
+        } else {
+            // The stretch cannot be noted as a whole: what S3 accepted is noted one by one.
+            for row in asked.accepted {
+                let event = accepted_event(&row, &record, now);
+                rows.push(apply(ledger, &row, &event).await?);
+            }
         }
+        rows.extend(asked.settled);
+        trouble.extend(asked.trouble);
     }
     let left = trouble.len();
     if let Some(first) = trouble.into_iter().next() {
-        warn!(restore = %record.id, chunk = input.chunk, left, "{left} of {asked} objects are still to be asked for: {first}");
+        let of = entries.len();
+        warn!(restore = %record.id, chunk = input.chunk, left, "{left} of {of} objects are still to be asked for: {first}");
         return Err(first);
     }
-    let counts = Counts::of(&rows);
-    let says = format!("Chunk {}: {}", input.chunk, thaw_core::sentence(counts, &[]));
+    if !is_first_try {
+        // What an earlier try did is only in the ledger.
+        let objects = chunks::objects(ledger, files, &record, &known).await?;
+        rows = objects.into_iter().map(|known| known.row).collect();
+    }
+    if ledger::record(ledger, &record.id).await?.status == Status::Cancelled {
+        // Its door cancelled the rows that it saw. These may have come after.
+        for row in rows.iter_mut().filter(|row| !row.is_settled() && row.state.claim().is_none()) {
+            *row = apply(ledger, row, &Event::Cancelled { at: now }).await?;
+        }
+    }
+    let wait_seconds = seconds_until_next_look(&rows, Counts::of(&rows).on_their_way() > 0, now);
+    let look_at = after(now, wait_seconds);
+    let known =
+        chunks::change(ledger, known, |known| known.counted(&rows, &BTreeSet::new(), Some(look_at), now)).await?;
+    let says = format!("Chunk {}: {}", input.chunk, thaw_core::sentence(known.counts, &[]));
     info!(restore = %record.id, chunk = input.chunk, "{says}");
-    Ok(Output { says, counts, wait_seconds: seconds_until_next_look(&rows, now) })
+    Ok(Output { says, counts: known.counts, wait_seconds })
 }
 
-async fn ask(
-    row: Row,
-    record: &RestoreRecord,
-    archive: &impl RequestRestores,
-    ledger: &impl Ledger,
-    now: Timestamp,
-) -> Result<Row, StepError> {
-    let tier = record.request.tier;
-    let event = match row.decision {
-        // S3 is not asked, so it may be busy at any tier: one that is not offered could not even be waited for.
-        Decision::Watch | Decision::Nothing => {
-            let is_offered = row.kind.is_none_or(|kind| kind.window(tier).is_some());
-            Event::Joined { at: now, tier: if is_offered { tier } else { Tier::Standard } }
+/// The stretches of a chunk that S3 has not accepted as a whole yet, each with the number of its first entry.
+fn stretches<'a>(known: &ChunkRecord, entries: &'a [ChunkEntry]) -> Vec<(u32, &'a [ChunkEntry])> {
+    let numbered = (0..).step_by(STRETCH).zip(entries.chunks(STRETCH));
+    numbered.filter(|(from, _)| known.accepted_at(*from).is_none()).collect()
+}
+
+impl ChunkRecord {
+    /// The same after S3 has accepted these entries.
+    fn accepting(mut self, from: u32, to: u32, at: Timestamp) -> Self {
+        if self.accepted_at(from).is_some() {
+            return self;
         }
-        Decision::Restore | Decision::Extend | Decision::Join => {
-            // Intelligent-Tiering makes no copy, and S3 refuses days for it.
-            let has_copy = row.kind.is_none_or(thaw_core::ArchiveKind::has_copy);
-            let days = has_copy.then(|| record.request.copy_days());
-            let answer = archive.restore(&row.object, days, tier).await?;
-            match (&answer, record.request.on_expedited_unavailable) {
-                (RestoreAnswer::NoExpeditedCapacity, ExpeditedFallback::Standard) => {
-                    info!(restore = %record.id, object.key = %row.object.key, "no Expedited capacity for {}: asking at Standard", row.object.key);
-                    let answer = archive.restore(&row.object, days, Tier::Standard).await?;
-                    meaning(answer, days, Tier::Standard, now)
-                }
-                _ => meaning(answer, days, tier, now),
+        match self.accepted.last_mut() {
+            Some(last) if last.to == from && last.at == at => last.to = to,
+            Some(_) | None => self.accepted.push(Accepted { from, to, at }),
+        }
+        self
+    }
+}
+
+/// What it takes to ask for a stretch.
+struct Stretch<'a, A, L> {
+    record: &'a RestoreRecord,
+    archive: &'a A,
+    ledger: &'a L,
+    now: Timestamp,
+}
+
+/// What came of asking for a stretch.
+#[derive(Default)]
+struct Asked {
+    /// What S3 accepted, or what others have S3 fetch: still `planned` in the ledger.
+    accepted: Vec<Row>,
+    /// What needs nothing of S3, or was answered in a way of its own, which the ledger has.
+    settled: Vec<Row>,
+    /// What S3 or the ledger did not answer.
+    trouble: Vec<StepError>,
+}
+
+impl<A: RequestRestores, L: Ledger> Stretch<'_, A, L> {
+    async fn ask(&self, entries: &[ChunkEntry]) -> Asked {
+        let mut asked = Asked::default();
+        let mut answers = stream::iter(entries).map(|entry| self.ask_one(entry)).buffer_unordered(IN_FLIGHT);
+        while let Some(answer) = answers.next().await {
+            match answer {
+                Ok((row, Answered::Alike)) => asked.accepted.push(row),
+                Ok((row, Answered::Noted)) => asked.settled.push(row),
+                Err(error) => asked.trouble.push(error),
             }
         }
-    };
-    apply(ledger, &row, &event).await
+        asked
+    }
+
+    async fn ask_one(&self, entry: &ChunkEntry) -> Result<(Row, Answered), StepError> {
+        let row = entry.row(self.record, chunks::plan_of(self.record)?.made_at);
+        let cancelled = self.record.status != Status::Running;
+        if row.is_settled() || cancelled {
+            return Ok((row, Answered::Noted));
+        }
+        let row = match self.ledger.insert(&row).await? {
+            Put::Done => row,
+            // An earlier try wrote it; and whatever has happened since, it has happened.
+            Put::Lost(existing) => existing,
+        };
+        match row.state {
+            State::Planned => {}
+            State::Available
+            | State::Restoring { .. }
+            | State::Restored { .. }
+            | State::Published { .. }
+            | State::Failed { .. }
+            | State::Cancelled { .. } => return Ok((row, Answered::Noted)),
+        }
+        let tier = self.record.request.tier;
+        let event = match row.decision {
+            Decision::Watch | Decision::Nothing => return Ok((row, Answered::Alike)),
+            Decision::Restore | Decision::Extend | Decision::Join => {
+                // Intelligent-Tiering makes no copy, and S3 refuses days for it.
+                let has_copy = row.kind.is_none_or(ArchiveKind::has_copy);
+                let days = has_copy.then(|| self.record.request.copy_days());
+                let answer = self.archive.restore(&row.object, days, tier).await?;
+                match (&answer, self.record.request.on_expedited_unavailable) {
+                    (RestoreAnswer::Accepted, _) => return Ok((row, Answered::Alike)),
+                    (RestoreAnswer::NoExpeditedCapacity, ExpeditedFallback::Standard) => {
+                        info!(restore = %self.record.id, object.key = %row.object.key, "no Expedited capacity for {}: asking at Standard", row.object.key);
+                        let answer = self.archive.restore(&row.object, days, Tier::Standard).await?;
+                        meaning(answer, days, Tier::Standard, self.now)
+                    }
+                    _ => meaning(answer, days, tier, self.now),
+                }
+            }
+        };
+        Ok((apply(self.ledger, &row, &event).await?, Answered::Noted))
+    }
+}
+
+/// Where the answer to an object is noted.
+enum Answered {
+    /// Like that of most: with its stretch.
+    Alike,
+    /// In its row, or it needs no note.
+    Noted,
+}
+
+/// The event by which an object is noted as accepted in its own row.
+fn accepted_event(row: &Row, record: &RestoreRecord, now: Timestamp) -> Event {
+    match accepted_state(row, record.request.tier, now) {
+        State::Restoring { tier, joined: true, .. } => Event::Joined { at: now, tier },
+        _ => Event::Requested { at: now, tier: record.request.tier },
+    }
 }
 
 /// What S3's answer means for the object.

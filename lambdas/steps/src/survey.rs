@@ -1,26 +1,30 @@
 //! What a request would do and cost: every object looked at, nothing written, nothing begun.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use thaw_core::{
     ArchiveKind, Book, Cost, Counts, Decision, Distribution, Event, Facts, Failure, FailureCode, Line, ObjectId,
-    Overhead, Paths, Problem, Request, Staleness, Usd, Verdict, decide, staleness,
+    Overhead, Problem, Request, Source, Staleness, State, Tier, Usd, Verdict, Window, advance, decide, decide_reach,
+    staleness,
 };
 
+use crate::chunks::ChunkEntry;
 use crate::ledger::{object_key, version_prefix};
-use crate::ports::{ReadArchive, ReadDistributions};
+use crate::ports::{Listed, ReadArchive, ReadDistributions};
+use crate::sources::{Found, Objects};
 use crate::{IN_FLIGHT, Settings, StepError};
+
+/// Failures that a plan tells in words. The list of a restore's objects has them all.
+const FAILURES_SHOWN: usize = 20;
 
 /// What a request would do and cost.
 #[derive(Debug, Clone)]
 pub struct Survey {
-    /// The objects in the order of the request.
-    pub objects: Vec<Surveyed>,
-    /// Where they stand. What would be asked of S3 counts as planned.
+    /// Where the objects stand. What would be asked of S3 counts as planned.
     pub counts: Counts,
     /// What lies where.
     pub by_kind: Vec<KindTotal>,
@@ -28,11 +32,13 @@ pub struct Survey {
     pub cost: Cost,
     /// When the first and the last object are typically readable; `None` if nothing needs to be waited for.
     pub ready_between: Option<[Timestamp; 2]>,
+    /// The same at other tiers, cheapest first.
+    pub alternatives: Vec<Alternative>,
     /// Paths that would be invalidated.
     pub paths: u64,
     /// What the requester should know.
     pub warnings: Vec<String>,
-    /// What cannot be restored, and why.
+    /// The first 20 that cannot be restored, and why.
     pub failures: Vec<Failure>,
 }
 
@@ -50,7 +56,7 @@ pub struct Surveyed {
 }
 
 /// How much lies where.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct KindTotal {
     /// Where.
@@ -61,74 +67,392 @@ pub struct KindTotal {
     pub bytes: u64,
 }
 
+/// The same objects at another tier.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Alternative {
+    /// The tier.
+    pub tier: Tier,
+    /// What it would cost in all.
+    pub total_usd: Usd,
+    /// When the first and the last object would typically be readable.
+    #[cfg_attr(feature = "openapi", schema(min_items = 2, max_items = 2))]
+    pub ready_between: [Timestamp; 2],
+    /// In words.
+    pub says: String,
+}
+
 impl Survey {
-    /// Looks at every object and decides.
+    /// Looks at every object and decides, as far as one answer over HTTP can wait for.
     ///
     /// Fails if the request cannot be carried out as a whole (an S3 or CloudFront that does not answer; `days` set for
-    /// objects that are all Intelligent-Tiering); what is wrong with one object is that object's failure.
+    /// objects that are all Intelligent-Tiering; more objects than `most`); what is wrong with one object is that
+    /// object's failure.
     pub async fn of(
         request: &Request,
+        most: u64,
         archive: &impl ReadArchive,
         cdn: &impl ReadDistributions,
         settings: &Settings,
         now: Timestamp,
     ) -> Result<Self, StepError> {
-        let mut looked: Vec<Surveyed> = stream::iter(&request.keys)
-            .map(|asked| {
-                let object = ObjectId {
-                    bucket: request.bucket.clone(),
-                    key: asked.key.clone(),
-                    version: asked.version_id.clone(),
-                };
-                look_at(object, request, archive, now)
-            })
-            .buffered(IN_FLIGHT)
-            .try_collect()
-            .await?;
-        // A key and its current version by name are one object, once the version is pinned: asked, priced and kept once.
-        let mut seen = BTreeSet::new();
-        looked.retain(|surveyed| seen.insert((object_key(&surveyed.object), version_prefix(&surveyed.object))));
-        refuse_days_without_copies(request, &looked)?;
+        let mut surveyor = Surveyor::new(request, cdn, settings, now).await?;
+        let mut objects = Objects::of(request);
+        while let Some(page) = objects.next(archive).await? {
+            surveyor.look_at(page, archive).await?;
+            if surveyor.effort > most {
+                return Err(Problem::too_many_to_wait_for(most).into());
+            }
+        }
+        surveyor.finish()
+    }
+}
+
+/// Looks at objects page by page, and adds up what it sees.
+#[derive(Debug)]
+pub struct Surveyor<'a> {
+    request: &'a Request,
+    distributions: Vec<Distribution>,
+    directory_index: &'a str,
+    now: Timestamp,
+    has_versions: Option<bool>,
+    /// What was seen already, as hashes: a manifest may name an object twice, and it is asked, priced and kept once.
+    seen: HashSet<u128>,
+    /// How much asking it took: an object that was asked for by itself counts as ten of a listing.
+    effort: u64,
+    totals: Totals,
+}
+
+/// What was seen, added up.
+#[derive(Debug, Default)]
+struct Totals {
+    counts: Counts,
+    by_kind: BTreeMap<ArchiveKind, Tally>,
+    paths: u64,
+    without_path: u64,
+    wildcards: u64,
+    /// Objects whose only possible stale answer is an error that is kept briefly.
+    only_errors: u64,
+    old_versions: u64,
+    joined: u64,
+    expire_sooner: u64,
+    denied: u64,
+    failures: Vec<Failure>,
+}
+
+/// What was seen of a kind.
+#[derive(Debug, Default)]
+struct Tally {
+    objects: u64,
+    bytes: u64,
+    /// Those that S3 is asked to fetch, or to fetch faster: objects and bytes.
+    retrieved: (u64, u64),
+    /// Those whose copy is paid for, in bytes.
+    copied: u64,
+    /// Those that others have S3 fetch, nobody knows how fast.
+    watched: u64,
+}
+
+impl<'a> Surveyor<'a> {
+    /// Reads which paths there are.
+    pub async fn new(
+        request: &'a Request,
+        cdn: &impl ReadDistributions,
+        settings: &'a Settings,
+        now: Timestamp,
+    ) -> Result<Self, StepError> {
         let distributions = if request.publish.never() {
             Vec::new()
         } else {
             cdn.distributions(&request.bucket, &settings.distribution_ids).await?
         };
-        Ok(Self::from_parts(request, looked, &distributions, settings, now))
+        let directory_index = &settings.directory_index;
+        Ok(Self {
+            request,
+            distributions,
+            directory_index,
+            now,
+            has_versions: None,
+            seen: HashSet::new(),
+            effort: 0,
+            totals: Totals::default(),
+        })
     }
 
-    fn from_parts(
-        request: &Request,
-        objects: Vec<Surveyed>,
-        distributions: &[Distribution],
-        settings: &Settings,
-        now: Timestamp,
-    ) -> Self {
-        let shown = Shown::of(request, &objects, distributions, &settings.directory_index);
-        let failures: Vec<_> = objects.iter().filter_map(Surveyed::failure).collect();
-        let warnings = warnings(request, &objects, &shown, distributions, now);
-        Self {
-            counts: count(&objects),
-            by_kind: by_kind(&objects),
-            cost: price(request, &objects, shown.paths),
-            ready_between: ready_between(request, &objects, now),
-            paths: shown.paths,
-            warnings,
-            failures,
-            objects,
+    /// Looks at a page of objects and decides. Answers those that were not seen before, in order.
+    pub async fn look_at(&mut self, page: Vec<Found>, archive: &impl ReadArchive) -> Result<Vec<Surveyed>, StepError> {
+        let has_versions = match self.has_versions {
+            Some(known) => known,
+            // Whoever names keys is answered with their versions; a listing leaves them out.
+            None if page.iter().all(|found| matches!(found, Found::Asked(_))) => true,
+            None => *self.has_versions.insert(archive.has_versions(&self.request.bucket).await?),
+        };
+        let (request, now) = (self.request, self.now);
+        let looked: Vec<(Surveyed, u64)> = stream::iter(page)
+            .map(|found| look_at(found, has_versions, request, archive, now))
+            .buffered(IN_FLIGHT)
+            .try_collect()
+            .await?;
+        let is_listing = matches!(request.source, Source::Prefix { .. });
+        let mut new = Vec::with_capacity(looked.len());
+        for (surveyed, effort) in looked {
+            self.effort += effort;
+            // A key and its current version by name are one object, once the version is pinned. A listing names each once.
+            if is_listing || self.seen.insert(fingerprint(&surveyed.object)) {
+                self.add(&surveyed);
+                new.push(surveyed);
+            }
         }
+        Ok(new)
+    }
+
+    fn add(&mut self, surveyed: &Surveyed) {
+        let (request, now) = (self.request, self.now);
+        let totals = &mut self.totals;
+        let decision = surveyed.verdict.decision;
+        totals.counts.total += 1;
+        *surveyed.counted_as(&mut totals.counts) += 1;
+        if let Some(kind) = surveyed.verdict.kind {
+            let tally = totals.by_kind.entry(kind).or_default();
+            tally.objects += 1;
+            tally.bytes += surveyed.size;
+            // Joining may make S3 fetch faster, and then it costs what the faster tier costs.
+            if matches!(decision, Decision::Restore | Decision::Join) {
+                tally.retrieved.0 += 1;
+                tally.retrieved.1 += surveyed.size;
+            }
+            if matches!(decision, Decision::Restore | Decision::Extend) && kind.has_copy() {
+                tally.copied += surveyed.size;
+            }
+            tally.watched += u64::from(decision == Decision::Watch && surveyed.verdict.known.is_none());
+        }
+        totals.joined += u64::from(decision == Decision::Join);
+        let is_wanted = surveyed.is_archived_and_wanted();
+        totals.old_versions += u64::from(is_wanted && !surveyed.current);
+        let until = now + Duration::from_secs(86_400 * u64::from(request.copy_days()));
+        match &surveyed.verdict.known {
+            Some(Event::Readable { expires: Some(expires), .. }) if decision == Decision::Watch => {
+                totals.expire_sooner += u64::from(*expires < until);
+            }
+            Some(Event::Failed { code, message, .. }) => {
+                totals.denied += u64::from(*code == FailureCode::AccessDenied);
+                if totals.failures.len() < FAILURES_SHOWN {
+                    let ObjectId { key, version, .. } = surveyed.object.clone();
+                    totals.failures.push(Failure { key, version_id: version, code: *code, message: message.clone() });
+                }
+            }
+            _ => {}
+        }
+        if !request.publish.never() && is_wanted && surveyed.current {
+            self.add_paths(&surveyed.object);
+        }
+    }
+
+    /// What the distributions show of a wanted object.
+    fn add_paths(&mut self, object: &ObjectId) {
+        let ObjectId { bucket, key, .. } = object;
+        let shown: Vec<_> =
+            self.distributions.iter().map(|one| one.paths_of(bucket, key, self.directory_index)).collect();
+        let paths = shown.iter().map(|paths| paths.paths.len() as u64).sum::<u64>();
+        let totals = &mut self.totals;
+        totals.paths += paths;
+        totals.without_path += u64::from(paths == 0);
+        totals.wildcards += shown.iter().map(|paths| paths.covers.len() as u64).sum::<u64>();
+        let epoch = Timestamp::UNIX_EPOCH;
+        // Readable since the epoch, seen an hour later: only what is kept longer than that can still be stale.
+        let later = epoch + Duration::from_secs(3_600);
+        let lasting = |distribution: &Distribution| {
+            staleness(distribution, bucket, key, self.directory_index, epoch, later) != Staleness::Impossible
+        };
+        totals.only_errors += u64::from(paths > 0 && !self.distributions.iter().any(lasting));
+    }
+
+    /// Adds it all up.
+    ///
+    /// Fails if `days` was set and every archived object is Intelligent-Tiering.
+    pub fn finish(self) -> Result<Survey, StepError> {
+        self.refuse_days_without_copies()?;
+        let tier = self.request.tier;
+        let cost = self.price(tier);
+        let alternatives = self.alternatives(cost.total_usd);
+        let ready_between = self.ready_between(tier);
+        let warnings = self.warnings();
+        let by_kind = self.totals.by_kind.iter();
+        Ok(Survey {
+            by_kind: by_kind
+                .map(|(kind, Tally { objects, bytes, .. })| KindTotal { kind: *kind, objects: *objects, bytes: *bytes })
+                .collect(),
+            counts: self.totals.counts,
+            cost,
+            ready_between,
+            alternatives,
+            paths: self.totals.paths,
+            warnings,
+            failures: self.totals.failures,
+        })
+    }
+
+    /// `days` means nothing for Intelligent-Tiering. Where only some objects are, it is left out for those; where all
+    /// are, the caller expects something that cannot happen.
+    fn refuse_days_without_copies(&self) -> Result<(), StepError> {
+        let Some(days) = self.request.days else { return Ok(()) };
+        let mut kinds = self.totals.by_kind.keys().peekable();
+        if kinds.peek().is_some() && kinds.all(|kind| !kind.has_copy()) {
+            let why = "every archived object of this request is Intelligent-Tiering, which moves back for good and makes no copy that could expire. Leave days out.";
+            return Err(Problem::field("days", &days.into(), why).into());
+        }
+        Ok(())
+    }
+
+    fn price(&self, tier: Tier) -> Cost {
+        let book = Book::US_EAST_1;
+        let (mut requests, mut retrieval, mut copies) = (Usd::default(), Usd::default(), Usd::default());
+        let (mut retrieved, mut retrieved_bytes, mut copied) = (0, 0, 0);
+        for (kind, tally) in &self.totals.by_kind {
+            let (objects, bytes) = tally.retrieved;
+            let (request_price, retrieval_price) = book.retrieve(*kind, tier, objects, bytes);
+            requests = requests + request_price;
+            retrieval = retrieval + retrieval_price;
+            retrieved += objects;
+            retrieved_bytes += bytes;
+            copies = copies + book.copy(tally.copied, self.request.copy_days());
+            copied += tally.copied;
+        }
+        let (total, paths) = (self.totals.counts.total, self.totals.paths);
+        let line = |what: &str, amount: String, usd| Line { what: what.to_owned(), amount, usd };
+        let lines = vec![
+            line("retrieval requests", format!("{retrieved} at {}", tier.word()), requests),
+            line("retrieval", gib(retrieved_bytes), retrieval),
+            line("temporary copies", format!("{} for {} days", gib(copied), self.request.copy_days()), copies),
+            line(
+                "invalidation",
+                format!("{paths} paths, as if the month's 1,000 free ones were used up"),
+                book.invalidation(paths),
+            ),
+            line("thaw itself", format!("{total} objects"), book.overhead(Overhead::expected(total))),
+        ];
+        Cost::of(lines, book)
+    }
+
+    /// The windows of everything that is waited for; `None` if one of the kinds is not offered at the tier.
+    fn windows(&self, tier: Tier) -> Option<Vec<Window>> {
+        let mut windows = Vec::new();
+        for (kind, tally) in &self.totals.by_kind {
+            if tally.retrieved.0 > 0 {
+                windows.push(kind.window(tier)?);
+            }
+            // Who watches does not know the tier; it can take as long as the slowest that is typical.
+            if tally.watched > 0 {
+                windows.push(kind.window(Tier::Bulk)?);
+            }
+        }
+        Some(windows)
+    }
+
+    fn ready_between(&self, tier: Tier) -> Option<[Timestamp; 2]> {
+        let windows = self.windows(tier)?;
+        let earliest = windows.iter().map(|window| window.earliest).min()?;
+        let latest = windows.iter().map(|window| window.typical).max()?;
+        Some([self.now + earliest, self.now + latest])
+    }
+
+    /// What the same would cost and take at the other tiers that S3 offers for all of it.
+    fn alternatives(&self, total_usd: Usd) -> Vec<Alternative> {
+        if self.totals.by_kind.values().all(|tally| tally.retrieved.0 == 0) {
+            return Vec::new();
+        }
+        let other = |tier: Tier| {
+            let ready_between = self.ready_between(tier)?;
+            let usd = self.price(tier).total_usd;
+            let hours = ready_between.map(|at| self.hours_until(at));
+            let says = format!(
+                "{}: ${usd} instead of ${total_usd}, typically ready {} to {} from now.",
+                tier.word(),
+                hours[0],
+                hours[1]
+            );
+            Some(Alternative { tier, total_usd: usd, ready_between, says })
+        };
+        let mut others: Vec<_> =
+            Tier::ALL.into_iter().filter(|tier| *tier != self.request.tier).filter_map(other).collect();
+        others.sort_by_key(|alternative| alternative.total_usd);
+        others
+    }
+
+    fn hours_until(&self, at: Timestamp) -> String {
+        let minutes = (at.as_second() - self.now.as_second()) / 60;
+        if minutes < 60 { format!("{minutes} min") } else { format!("{} h", minutes / 60) }
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        let (request, totals) = (self.request, &self.totals);
+        let Totals { old_versions, joined, expire_sooner: shorter, denied, .. } = *totals;
+        if !request.publish.never() {
+            if self.distributions.is_empty() {
+                warnings.push(format!(
+                    "no distribution has the bucket {} as an origin: nothing will be invalidated",
+                    request.bucket
+                ));
+            } else if totals.without_path > 0 {
+                warnings.push(format!(
+                    "{} objects are not served by any distribution: they are restored, and nothing is invalidated for them",
+                    totals.without_path
+                ));
+            }
+            if totals.wildcards > 0 {
+                warnings.push(format!("{} paths contain ~, which CloudFront cannot invalidate: a wildcard that ends before it is used where nothing archived lies under it", totals.wildcards));
+            }
+            if totals.only_errors > 0 && !request.publish.only_if_stale {
+                let saved = Book::US_EAST_1.invalidation(totals.only_errors);
+                warnings.push(format!("for {} objects at most a cached error can be stale, and that briefly: publish.only_if_stale would save up to ${saved}", totals.only_errors));
+            }
+            if old_versions > 0 {
+                warnings.push(format!("{old_versions} objects are not the current versions of their keys: viewers do not get them, and nothing is invalidated for them"));
+            }
+        }
+        if joined > 0 {
+            warnings.push(format!("{joined} objects are being restored already: thaw joins, and S3 keeps their copies as long as the first requester said"));
+        }
+        if shorter > 0 {
+            warnings.push(format!(
+                "{shorter} copies expire sooner than {} days from now, and are not extended",
+                request.copy_days()
+            ));
+        }
+        if denied > 0 {
+            warnings.push("S3 answers 403 for some objects: with s3:ListBucket on the bucket it would say 404 for those that do not exist".to_owned());
+        }
+        warnings
     }
 }
 
+/// Looks at one object. Answers how much asking it took, too.
 async fn look_at(
-    mut object: ObjectId,
+    found: Found,
+    has_versions: bool,
     request: &Request,
     archive: &impl ReadArchive,
     now: Timestamp,
-) -> Result<Surveyed, StepError> {
+) -> Result<(Surveyed, u64), StepError> {
+    let bucket = request.bucket.clone();
+    let (object, listed_size) = match found {
+        Found::Asked(asked) => (ObjectId { bucket, key: asked.key, version: asked.version_id }, 0),
+        Found::Listed(listed) => {
+            // What a listing tells is enough for what can be read, and for what is archived and has no version.
+            match listed.reach(now) {
+                Some(reach) if !has_versions || reach == thaw_core::Reach::Readable => {
+                    return Ok((of_listing(bucket, listed, decide_reach(reach, request, now)), 1));
+                }
+                Some(_) | None => (ObjectId { bucket, key: listed.key, version: None }, listed.size),
+            }
+        }
+    };
     let facts = archive.head(&object).await?;
     let verdict = decide(&facts, request, now);
-    let Facts::Found(head) = facts else { return Ok(Surveyed { object, size: 0, current: true, verdict }) };
+    let Facts::Found(head) = facts else {
+        return Ok((Surveyed { object, size: listed_size, current: true, verdict }, 10));
+    };
     // A version that was named may not be the one that viewers get.
     let current = match &object.version {
         None => true,
@@ -140,34 +464,22 @@ async fn look_at(
             }
         }
     };
-    if object.version.is_none() {
-        object.version = head.version;
-    }
-    Ok(Surveyed { object, size: head.size, current, verdict })
+    let version = object.version.or(head.version);
+    Ok((Surveyed { object: ObjectId { version, ..object }, size: head.size, current, verdict }, 10))
 }
 
-/// `days` means nothing for Intelligent-Tiering. Where only some objects are, it is left out for those; where all are,
-/// the caller expects something that cannot happen.
-fn refuse_days_without_copies(request: &Request, objects: &[Surveyed]) -> Result<(), StepError> {
-    let Some(days) = request.days else { return Ok(()) };
-    let mut kinds = objects.iter().filter_map(|surveyed| surveyed.verdict.kind).peekable();
-    if kinds.peek().is_some() && kinds.all(|kind| !kind.has_copy()) {
-        let why = "every archived object of this request is Intelligent-Tiering, which moves back for good and makes no copy that could expire. Leave days out.";
-        return Err(Problem::field("days", &days.into(), why).into());
-    }
-    Ok(())
+fn of_listing(bucket: String, listed: Listed, verdict: Verdict) -> Surveyed {
+    let object = ObjectId { bucket, key: listed.key, version: None };
+    Surveyed { object, size: listed.size, current: true, verdict }
+}
+
+/// 128 bits of a hash: that two of a billion objects share them is as likely as losing all of them.
+fn fingerprint(object: &ObjectId) -> u128 {
+    let hash = thaw_core::hash(&[&object_key(object), &version_prefix(object)]);
+    u128::from_str_radix(&hash[..32], 16).unwrap_or_default()
 }
 
 impl Surveyed {
-    /// The path is its own if it is the current version.
-    fn paths(&self, distribution: &Distribution, directory_index: &str) -> Paths {
-        if self.current {
-            distribution.paths_of(&self.object.bucket, &self.object.key, directory_index)
-        } else {
-            Paths::default()
-        }
-    }
-
     fn is_archived_and_wanted(&self) -> bool {
         match self.verdict.decision {
             Decision::Restore | Decision::Extend | Decision::Join | Decision::Watch => true,
@@ -175,58 +487,8 @@ impl Surveyed {
         }
     }
 
-    fn failure(&self) -> Option<Failure> {
+    fn counted_as<'a>(&self, counts: &'a mut Counts) -> &'a mut u64 {
         match &self.verdict.known {
-            Some(Event::Failed { code, message, .. }) => Some(Failure {
-                key: self.object.key.clone(),
-                version_id: self.object.version.clone(),
-                code: *code,
-                message: message.clone(),
-            }),
-            _ => None,
-        }
-    }
-}
-
-/// What the distributions show of the wanted objects.
-struct Shown {
-    paths: u64,
-    without_path: u64,
-    wildcards: u64,
-    /// Objects whose only possible stale answer is an error that is kept briefly.
-    only_errors: u64,
-}
-
-impl Shown {
-    fn of(request: &Request, objects: &[Surveyed], distributions: &[Distribution], directory_index: &str) -> Self {
-        let mut shown = Self { paths: 0, without_path: 0, wildcards: 0, only_errors: 0 };
-        if request.publish.never() {
-            return shown;
-        }
-        for surveyed in objects.iter().filter(|surveyed| surveyed.is_archived_and_wanted() && surveyed.current) {
-            let per_distribution: Vec<_> =
-                distributions.iter().map(|distribution| surveyed.paths(distribution, directory_index)).collect();
-            let paths = per_distribution.iter().map(|paths| paths.paths.len() as u64).sum::<u64>();
-            shown.paths += paths;
-            shown.without_path += u64::from(paths == 0);
-            shown.wildcards += per_distribution.iter().map(|paths| paths.covers.len() as u64).sum::<u64>();
-            let ObjectId { bucket, key, .. } = &surveyed.object;
-            let epoch = Timestamp::UNIX_EPOCH;
-            // Readable since the epoch, seen an hour later: only what is kept longer than that can still be stale.
-            let later = epoch + Duration::from_secs(3_600);
-            let lasting = |distribution: &Distribution| {
-                staleness(distribution, bucket, key, directory_index, epoch, later) != Staleness::Impossible
-            };
-            shown.only_errors += u64::from(paths > 0 && !distributions.iter().any(lasting));
-        }
-        shown
-    }
-}
-
-fn count(objects: &[Surveyed]) -> Counts {
-    let mut counts = Counts { total: objects.len() as u64, ..Counts::default() };
-    for surveyed in objects {
-        *match &surveyed.verdict.known {
             None => &mut counts.planned,
             Some(Event::NotArchived) => &mut counts.available,
             Some(Event::Readable { .. }) => &mut counts.restored,
@@ -238,141 +500,32 @@ fn count(objects: &[Surveyed]) -> Counts {
                 | Event::Published { .. }
                 | Event::Cancelled { .. },
             ) => &mut counts.restoring,
-        } += 1;
+        }
     }
-    counts
-}
 
-fn by_kind(objects: &[Surveyed]) -> Vec<KindTotal> {
-    let mut totals: BTreeMap<ArchiveKind, (u64, u64)> = BTreeMap::new();
-    for surveyed in objects {
-        if let Some(kind) = surveyed.verdict.kind {
-            let total = totals.entry(kind).or_default();
-            total.0 += 1;
-            total.1 += surveyed.size;
-        }
-    }
-    totals.into_iter().map(|(kind, (objects, bytes))| KindTotal { kind, objects, bytes }).collect()
-}
-
-fn price(request: &Request, objects: &[Surveyed], paths: u64) -> Cost {
-    let book = Book::US_EAST_1;
-    let (mut requests, mut retrieval, mut copies) = (Usd::default(), Usd::default(), Usd::default());
-    let (mut retrieved, mut retrieved_bytes, mut copied) = (0_u64, 0_u64, 0_u64);
-    for surveyed in objects {
-        let Some(kind) = surveyed.verdict.kind else { continue };
-        let pays_retrieval = match surveyed.verdict.decision {
-            // Joining may make S3 fetch faster, and then it costs what the faster tier costs.
-            Decision::Restore | Decision::Join => true,
-            Decision::Extend | Decision::Watch | Decision::Nothing => false,
+    /// The object as its chunk file keeps it.
+    pub fn entry(self) -> Result<ChunkEntry, StepError> {
+        let planned = State::Planned;
+        let state = match &self.verdict.known {
+            None => planned,
+            Some(event) => advance(&planned, event)?.unwrap_or(planned),
         };
-        let pays_copy = match surveyed.verdict.decision {
-            Decision::Restore | Decision::Extend => kind.has_copy(),
-            Decision::Join | Decision::Watch | Decision::Nothing => false,
-        };
-        if pays_retrieval {
-            let (request_price, retrieval_price) = book.retrieve(kind, request.tier, surveyed.size);
-            requests = requests + request_price;
-            retrieval = retrieval + retrieval_price;
-            retrieved += 1;
-            retrieved_bytes += surveyed.size;
-        }
-        if pays_copy {
-            copies = copies + book.copy(surveyed.size, request.copy_days());
-            copied += surveyed.size;
-        }
+        Ok(ChunkEntry {
+            key: self.object.key,
+            version: self.object.version,
+            size: self.size,
+            kind: self.verdict.kind,
+            decision: self.verdict.decision,
+            old: !self.current,
+            state,
+        })
     }
-    let overhead = book.overhead(Overhead::expected(objects.len() as u64));
-    let line = |what: &str, amount: String, usd| Line { what: what.to_owned(), amount, usd };
-    let lines = vec![
-        line("retrieval requests", format!("{retrieved} at {}", request.tier.word()), requests),
-        line("retrieval", gib(retrieved_bytes), retrieval),
-        line("temporary copies", format!("{} for {} days", gib(copied), request.copy_days()), copies),
-        line(
-            "invalidation",
-            format!("{paths} paths, as if the month's 1,000 free ones were used up"),
-            book.invalidation(paths),
-        ),
-        line("thaw itself", format!("{} objects", objects.len()), overhead),
-    ];
-    Cost::of(lines, book)
 }
 
 fn gib(bytes: u64) -> String {
     #[expect(clippy::cast_precision_loss, reason = "shown with three digits")]
     let gib = bytes as f64 / f64::from(1 << 30);
     format!("{gib:.3} GiB")
-}
-
-fn ready_between(request: &Request, objects: &[Surveyed], now: Timestamp) -> Option<[Timestamp; 2]> {
-    let windows = objects.iter().filter_map(|surveyed| match surveyed.verdict.decision {
-        Decision::Restore | Decision::Join => surveyed.verdict.kind?.window(request.tier),
-        // Who watches does not know the tier; it can take as long as the slowest that is typical.
-        Decision::Watch if surveyed.verdict.known.is_none() => surveyed.verdict.kind?.window(thaw_core::Tier::Bulk),
-        Decision::Extend | Decision::Watch | Decision::Nothing => None,
-    });
-    let windows: Vec<_> = windows.collect();
-    let earliest = windows.iter().map(|window| window.earliest).min()?;
-    let latest = windows.iter().map(|window| window.typical).max()?;
-    Some([now + earliest, now + latest])
-}
-
-fn warnings(
-    request: &Request,
-    objects: &[Surveyed],
-    shown: &Shown,
-    distributions: &[Distribution],
-    now: Timestamp,
-) -> Vec<String> {
-    let mut warnings = Vec::new();
-    let old_versions = objects.iter().filter(|surveyed| surveyed.is_archived_and_wanted() && !surveyed.current).count();
-    if !request.publish.never() {
-        if distributions.is_empty() {
-            warnings.push(format!(
-                "no distribution has the bucket {} as an origin: nothing will be invalidated",
-                request.bucket
-            ));
-        } else if shown.without_path > 0 {
-            warnings.push(format!(
-                "{} objects are not served by any distribution: they are restored, and nothing is invalidated for them",
-                shown.without_path
-            ));
-        }
-        if shown.wildcards > 0 {
-            warnings.push(format!("{} paths contain ~, which CloudFront cannot invalidate: a wildcard that ends before it is used where nothing archived lies under it", shown.wildcards));
-        }
-        if shown.only_errors > 0 && !request.publish.only_if_stale {
-            let saved = Book::US_EAST_1.invalidation(shown.only_errors);
-            warnings.push(format!("for {} objects at most a cached error can be stale, and that briefly: publish.only_if_stale would save up to ${saved}", shown.only_errors));
-        }
-        if old_versions > 0 {
-            warnings.push(format!("{old_versions} objects are not the current versions of their keys: viewers do not get them, and nothing is invalidated for them"));
-        }
-    }
-    let joined = objects.iter().filter(|surveyed| surveyed.verdict.decision == Decision::Join).count();
-    if joined > 0 {
-        warnings.push(format!("{joined} objects are being restored already: thaw joins, and S3 keeps their copies as long as the first requester said"));
-    }
-    let shorter = objects.iter().filter(|surveyed| match (&surveyed.verdict.decision, &surveyed.verdict.known) {
-        (Decision::Watch, Some(Event::Readable { expires: Some(expires), .. })) => {
-            *expires < now + Duration::from_secs(86_400 * u64::from(request.copy_days()))
-        }
-        _ => false,
-    });
-    let shorter = shorter.count();
-    if shorter > 0 {
-        warnings.push(format!(
-            "{shorter} copies expire sooner than {} days from now, and are not extended",
-            request.copy_days()
-        ));
-    }
-    if objects
-        .iter()
-        .any(|surveyed| matches!(&surveyed.verdict.known, Some(Event::Failed { code: FailureCode::AccessDenied, .. })))
-    {
-        warnings.push("S3 answers 403 for some objects: with s3:ListBucket on the bucket it would say 404 for those that do not exist".to_owned());
-    }
-    warnings
 }
 
 #[cfg(test)]
@@ -412,6 +565,10 @@ mod tests {
         async fn list(&self, _: &str, _: &str, _: &str) -> Result<Page, PortError> {
             Ok(Page::default())
         }
+
+        async fn has_versions(&self, _: &str) -> Result<bool, PortError> {
+            Ok(false)
+        }
     }
 
     struct Cdn(Vec<Distribution>);
@@ -438,12 +595,14 @@ mod tests {
         }
     }
 
+    const MOST: u64 = 1_000;
+
     const A_MONTH: u64 = 30 * 86_400;
 
     async fn survey(distributions: Vec<Distribution>, keys: Value, more: Value) -> Result<Survey, StepError> {
         let mut body = json!({"bucket": "archive", "keys": keys});
         body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        Survey::of(&Request::parse(&body).unwrap(), &Archive, &Cdn(distributions), &settings(), now()).await
+        Survey::of(&Request::parse(&body).unwrap(), MOST, &Archive, &Cdn(distributions), &settings(), now()).await
     }
 
     /// The survey of a request whose objects are all shown, and long stale.
@@ -556,7 +715,8 @@ mod tests {
         let body = json!({"bucket": "archive", "keys": ["copied/1"], "join_only": true, "days": 5});
         let midnight = "2026-11-22T00:00:00Z".parse().unwrap();
         let cdn = Cdn(vec![showing("", A_MONTH)]);
-        let survey = Survey::of(&Request::parse(&body).unwrap(), &Archive, &cdn, &settings(), midnight).await.unwrap();
+        let survey =
+            Survey::of(&Request::parse(&body).unwrap(), MOST, &Archive, &cdn, &settings(), midnight).await.unwrap();
         assert_eq!(survey.warnings, [""; 0]);
     }
 

@@ -60,11 +60,7 @@ impl World {
             executions: MemoryExecutions::default(),
             events: MemoryEvents::default(),
             dead_letters: MemoryDeadLetters::default(),
-            settings: Settings {
-                archive_buckets: vec![BUCKET.to_owned()],
-                distribution_ids: Vec::new(),
-                directory_index: String::new(),
-            },
+            settings: Settings { archive_buckets: vec![BUCKET.to_owned()], ..Settings::default() },
             runtime: tokio::runtime::Builder::new_current_thread().build().unwrap(),
         }
     }
@@ -119,7 +115,7 @@ impl World {
     }
 
     pub fn check_restores(&self, restore: &str) -> Result<check_restores::Output, StepError> {
-        let input = check_restores::Input { restore: restore.to_owned() };
+        let input = check_restores::Input { restore: restore.to_owned(), from_chunk: 0 };
         self.run(check_restores::run(input, &self.aws, &self.ledger, &self.files, &self.events, self.now()))
     }
 
@@ -130,13 +126,13 @@ impl World {
     }
 
     pub fn check_invalidations(&self, restore: &str) -> Result<check_invalidations::Output, StepError> {
-        let input = check_invalidations::Input { restore: restore.to_owned() };
+        let input = check_invalidations::Input { restore: restore.to_owned(), from_chunk: 0 };
         self.run(check_invalidations::run(input, &self.aws, &self.ledger, &self.files, self.now()))
     }
 
     pub fn report(&self, restore: &str) -> Result<report::Output, StepError> {
         let input = report::Input { restore: restore.to_owned() };
-        self.run(report::run(input, &self.ledger, &self.files, &self.events, self.now()))
+        self.run(report::run(input, &self.ledger, &self.events, self.now()))
     }
 
     /// Runs a step as the state machine does: again, after a while, when time may mend the error.

@@ -10,8 +10,8 @@ use thaw_core::{
     Counts, Decision, FailureCode, How, ObjectId, RestoreAnswer, RestoreId, Row, State, Status, Tier, Usd, encode_path,
 };
 use thaw_sim::model::ObjectRef;
-use thaw_steps::ports::Ledger;
-use thaw_steps::{RestoreRecord, Step, get_restores};
+use thaw_steps::ports::{Ledger, WorkFiles};
+use thaw_steps::{ChunkEntry, ChunkRecord, RestoreRecord, Step, chunk_name, get_restores};
 
 use crate::runtime::{at_once, later};
 use crate::stack::{Asked, BUCKET, DISTRIBUTION, Finished, Stack};
@@ -45,6 +45,8 @@ pub struct Checker {
     rows: BTreeMap<(String, String, Option<String>), Row>,
     /// When each of them was no longer merely planned.
     asked_at: BTreeMap<(String, String, Option<String>), Timestamp>,
+    /// What was noted as accepted by S3 together with others: since when, and at which tier.
+    accepted: BTreeMap<(String, String, Option<String>), State>,
     /// What S3 answered to a restore for an object.
     asked: BTreeMap<(String, String), Vec<RestoreAnswer>>,
     /// When copies of an object's version became or will become readable.
@@ -282,6 +284,45 @@ impl Checker {
         self.rows.insert(place, row);
     }
 
+    /// What is known of a chunk as a whole was written.
+    pub(crate) fn chunk(&mut self, stack: &Stack, chunk: &ChunkRecord) {
+        let Some(record) = record(stack, chunk.restore.as_str()) else { return };
+        if chunk.chunk > 0 {
+            self.reach("second chunk".to_owned());
+        }
+        for (index, row) in (0..).zip(planned_rows(stack, &record, chunk.made_at, chunk.chunk)) {
+            let place = (row.restore.to_string(), row.object.key.clone(), row.object.version.clone());
+            if chunk.revision == 0 && row.state == State::Available {
+                self.check_readable(stack, &row);
+            }
+            if let Some(at) = chunk.accepted_at(index) {
+                self.reach("accepted with others".to_owned());
+                self.asked_at.entry(place.clone()).or_insert(stack.runtime.now());
+                let Row { kind, decision, .. } = row;
+                let joined = decision == Decision::Watch;
+                let wanted = record.request.tier;
+                let is_offered = kind.is_none_or(|kind| kind.window(wanted).is_some());
+                let tier = if joined && !is_offered { Tier::Standard } else { wanted };
+                self.accepted.entry(place).or_insert(State::Restoring { since: at, tier, joined });
+            }
+        }
+    }
+
+    /// Where every object of a restore stands, put together from its files and from what was written.
+    fn standing(&self, stack: &Stack, record: &RestoreRecord) -> Vec<Row> {
+        let Some(plan) = &record.plan else { return Vec::new() };
+        let planned = (0..plan.chunks).flat_map(|chunk| planned_rows(stack, record, plan.made_at, chunk));
+        let now = |planned: Row| {
+            let place = (planned.restore.to_string(), planned.object.key.clone(), planned.object.version.clone());
+            let row = self.rows.get(&place).cloned().unwrap_or(planned);
+            match (&row.state, self.accepted.get(&place)) {
+                (State::Planned, Some(accepted)) => Row { state: accepted.clone(), ..row },
+                _ => row,
+            }
+        };
+        planned.map(now).collect()
+    }
+
     /// What is said to be readable is.
     fn check_readable(&mut self, stack: &Stack, row: &Row) {
         let touched = match &row.object.version {
@@ -302,7 +343,8 @@ impl Checker {
     /// What is given up was waited for to its deadline.
     fn check_gave_up(&mut self, stack: &Stack, old: Option<&Row>, row: &Row) {
         let now = stack.runtime.now();
-        let waited = match old.map(|old| &old.state) {
+        let place = (row.restore.to_string(), row.object.key.clone(), row.object.version.clone());
+        let waited = match old.map(|old| &old.state).map(|state| self.accepted.get(&place).unwrap_or(state)) {
             Some(State::Restoring { since, tier, .. }) => {
                 let deadline = row.kind.and_then(|kind| kind.window(*tier)).map(thaw_core::Window::deadline);
                 // Whole seconds are counted.
@@ -442,10 +484,10 @@ impl Checker {
         if response.status_code == 404 {
             return;
         }
-        let planned = record(stack, id).is_some_and(|record| record.plan.is_some());
+        let Some(record) = record(stack, id) else { return };
+        let planned = record.plan.is_some();
         let cancelled = said["status"] == "cancelled";
-        let rows = self.rows.values().filter(|row| row.restore.as_str() == id);
-        let counts = serde_json::to_value(Counts::of(rows)).unwrap_or_default();
+        let counts = serde_json::to_value(Counts::of(&self.standing(stack, &record))).unwrap_or_default();
         // A cancelled restore shows its open rows as cancelled already.
         if response.status_code != 200 || (planned && !cancelled && said["counts"] != counts) {
             let says = format!("{id} says {}, and the ledger {counts}", said["counts"]);
@@ -467,7 +509,7 @@ impl Checker {
             .ledger
             .items()
             .into_iter()
-            .filter(|(key, _)| key.pk.starts_with("R#"))
+            .filter(|(key, _)| key.sk == "restore")
             .filter_map(|(_, item)| serde_json::from_value(item).ok())
             .collect();
         for record in &records {
@@ -479,10 +521,17 @@ impl Checker {
             self.check_notice(stack, record);
             self.check_view(stack, record.id.as_str());
         }
+        for record in &records {
+            for row in self.standing(stack, record) {
+                self.check_row_at_the_end(stack, &row, record);
+            }
+        }
         let rows: Vec<Row> = self.rows.values().cloned().collect();
         for row in rows {
-            let record = records.iter().find(|record| record.id == row.restore);
-            self.check_row_at_the_end(stack, &row, record);
+            if !records.iter().any(|record| record.id == row.restore && record.plan.is_some()) {
+                let says = format!("{} of {} has no restore", row.object, row.restore);
+                self.break_promise("a row belongs to a restore", says);
+            }
         }
         for body in stack.dead_letters() {
             if thaw_core::read_s3_events(&body).is_ok() {
@@ -497,21 +546,18 @@ impl Checker {
             matches!(name.as_str(), "Restore Completed" | "Restore Failed") && detail["id"] == record.id.as_str()
         };
         let started = stack.executions.borrow().contains_key(record.id.as_str());
-        if ended && started && !stack.events.events().iter().any(told) {
+        if ended && started && !record.request.dry_run && !stack.events.events().iter().any(told) {
             self.break_promise("whoever listens is told how it ended", record.id.to_string());
         }
     }
 
-    fn check_row_at_the_end(&mut self, stack: &Stack, row: &Row, record: Option<&RestoreRecord>) {
-        let Some(record) = record else {
-            let says = format!("{} of {} has no restore", row.object, row.restore);
-            return self.break_promise("a row belongs to a restore", says);
-        };
-        let refused = record.plan.is_none();
+    fn check_row_at_the_end(&mut self, stack: &Stack, row: &Row, record: &RestoreRecord) {
+        // What a cancelled restore left undone is shown as cancelled, and nobody waits for it.
+        let is_left = record.request.dry_run || record.status == Status::Cancelled;
         let untouched = !self.is_touched(&row.object.key);
         let says = || format!("{} of {} ended as {:?}", row.object, row.restore, row.state);
         match &row.state {
-            State::Planned | State::Restoring { .. } if !refused => {
+            State::Planned | State::Restoring { .. } if !is_left => {
                 self.break_promise("an execution settles every object", says());
             }
             State::Planned | State::Restoring { .. } | State::Available | State::Published { .. } => {}
@@ -560,6 +606,13 @@ impl Checker {
             }
         }
     }
+}
+
+/// A chunk's objects as they were planned.
+fn planned_rows(stack: &Stack, record: &RestoreRecord, made_at: Timestamp, chunk: u32) -> Vec<Row> {
+    let file = at_once(stack.files.get(&chunk_name(&record.id, made_at, chunk))).ok().flatten().unwrap_or_default();
+    let entries: Vec<ChunkEntry> = serde_json::from_slice(&file).unwrap_or_default();
+    entries.iter().map(|entry| entry.row(record, made_at)).collect()
 }
 
 fn record(stack: &Stack, id: &str) -> Option<RestoreRecord> {

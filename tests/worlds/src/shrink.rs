@@ -71,6 +71,7 @@ fn simpler(world: &World) -> Vec<World> {
     with(&|world| world.origin_path = "");
     with(&|world| world.directory_index = "");
     with(&|world| world.rules_off = false);
+    with(&|world| world.objects_per_chunk = 1_000);
     for index in 0..world.objects.len() {
         with(&|world| world.objects[index].takes = None);
     }

@@ -18,9 +18,9 @@ use thaw_sim::ports::Aws;
 use thaw_steps::memory::{MemoryEvents, MemoryFiles, MemoryLedger};
 use thaw_steps::ports::{CreateInvalidations, Invalidation, Item, Ledger, PortError, Put, RequestRestores};
 use thaw_steps::{
-    QueueBatch, Settings, Step, StepError, adopt, cancel_restore, check_invalidations, check_restores, create_plan,
-    create_restore, get_restores, http, invalidate, on_restore_completed, on_restore_initiated, plan, report,
-    report_failure, start_restores,
+    ChunkRecord, QueueBatch, Settings, Step, StepError, adopt, cancel_restore, check_invalidations, check_restores,
+    create_plan, create_restore, get_restores, http, invalidate, on_restore_completed, on_restore_initiated, plan,
+    report, report_failure, start_restores,
 };
 
 use crate::check::Checker;
@@ -210,6 +210,7 @@ impl Stack {
                 archive_buckets: vec![BUCKET.to_owned()],
                 distribution_ids: Vec::new(),
                 directory_index: world.directory_index.to_owned(),
+                objects_per_chunk: world.objects_per_chunk,
             },
             queues: [queue(|deployed| &deployed.initiated), queue(|deployed| &deployed.completed)],
             calls: RefCell::default(),
@@ -345,6 +346,7 @@ impl Stack {
             self.tell(|| format!("    {} {}: {}", row.restore, row.object.key, row.state.word()));
             self.check.borrow_mut().row(self, None, row);
         }
+        self.chunk(&put, item);
         Ok(put)
     }
 
@@ -355,7 +357,18 @@ impl Stack {
             self.tell(|| format!("    {} {}: {}", row.restore, row.object.key, words(&row)));
             self.check.borrow_mut().row(self, Some(lambda), row);
         }
+        self.chunk(&put, item);
         Ok(put)
+    }
+
+    /// What was noted of a chunk as a whole, if that was written.
+    fn chunk<T: Item>(&self, put: &Put<T>, item: &T) {
+        if matches!(put, Put::Done) && item.key().sk.starts_with("chunk#") {
+            let json = serde_json::to_value(item).unwrap_or_default();
+            let chunk: ChunkRecord = serde_json::from_value(json).unwrap_or_else(|error| panic!("no chunk: {error}"));
+            self.tell(|| format!("    {} chunk {}: {:?}", chunk.restore, chunk.chunk, chunk.accepted));
+            self.check.borrow_mut().chunk(self, &chunk);
+        }
     }
 
     // ---- functions
@@ -665,6 +678,19 @@ impl Stack {
             "bucket": BUCKET, "keys": keys, "tier": ask.tier,
             "publish": {"when": ask.when, "only_if_stale": ask.only_if_stale},
         });
+        if let (Some(prefix), Some(body)) = (ask.prefix, body.as_object_mut()) {
+            let origin_path = self.world.origin_path.trim_start_matches('/');
+            let prefix = if origin_path.is_empty() { prefix.to_owned() } else { format!("{origin_path}/{prefix}") };
+            body.remove("keys");
+            // The whole bucket is only taken with a limit.
+            if prefix.is_empty() && ask.max_cost_usd.is_none() {
+                body.insert("max_cost_usd".to_owned(), json!(1_000));
+            }
+            body.insert("prefix".to_owned(), json!(prefix));
+        }
+        if ask.dry_run {
+            body["dry_run"] = json!(true);
+        }
         if let Some(days) = ask.days {
             body["days"] = json!(days);
         }
@@ -833,7 +859,7 @@ async fn work(step: Step, payload: Value, wire: &Wire, now: Timestamp) -> Result
         Step::CheckInvalidations => {
             done(input(payload), |input| check_invalidations::run(input, wire, wire, wire, now)).await
         }
-        Step::Report => done(input(payload), |input| report::run(input, wire, wire, wire, now)).await,
+        Step::Report => done(input(payload), |input| report::run(input, wire, wire, now)).await,
         Step::ReportFailure => done(input(payload), |input| report_failure::run(input, wire, wire, wire, now)).await,
         Step::CreateRestore => {
             let request: http::Request = input(payload);

@@ -118,6 +118,10 @@ impl ReadArchive for Wire {
         let page = self.call(Call::ListObjects, prefix, || self.stack.aws.list(bucket, prefix, start_after)).await?;
         Ok(crate::bug::list(self.stack.world.bug, self.lambda.step, page))
     }
+
+    async fn has_versions(&self, bucket: &str) -> Result<bool, PortError> {
+        self.call(Call::GetBucketVersioning, bucket, || self.stack.aws.has_versions(bucket)).await
+    }
 }
 
 impl RequestRestores for Wire {

@@ -31,6 +31,8 @@ pub struct World {
     pub regime: QuotaRegime,
     /// Whether the rules that tell of S3's events are off.
     pub rules_off: bool,
+    /// How many objects a chunk has.
+    pub objects_per_chunk: usize,
     /// The objects.
     pub objects: Vec<Object>,
     /// What people and other tools do, in order.
@@ -183,6 +185,10 @@ pub struct Ask {
     pub fail_without_capacity: bool,
     /// Whether something in it is wrong.
     pub malformed: bool,
+    /// Whatever begins so, instead of the objects.
+    pub prefix: Option<&'static str>,
+    /// Only what it would do and cost.
+    pub dry_run: bool,
 }
 
 /// A call of a function that fails.
@@ -226,6 +232,7 @@ pub enum Fate {
 pub enum Call {
     HeadObject,
     ListObjects,
+    GetBucketVersioning,
     RestoreObject,
     PutFile,
     GetFile,
@@ -247,7 +254,12 @@ impl Call {
     /// Who answers it.
     pub fn service(self) -> Service {
         match self {
-            Self::HeadObject | Self::ListObjects | Self::RestoreObject | Self::PutFile | Self::GetFile => Service::S3,
+            Self::HeadObject
+            | Self::ListObjects
+            | Self::GetBucketVersioning
+            | Self::RestoreObject
+            | Self::PutFile
+            | Self::GetFile => Service::S3,
             Self::ReadDistributions | Self::CreateInvalidation | Self::GetInvalidation => Service::CloudFront,
             Self::GetItem | Self::GetItems | Self::Insert | Self::Replace | Self::QueryRows => Service::DynamoDb,
             Self::StartExecution | Self::StopExecution => Service::StepFunctions,
@@ -365,6 +377,7 @@ impl World {
             keeps_errors: !dice.one_in(4),
             regime: dice.pick(&[QuotaRegime::InProgress, QuotaRegime::Rate, QuotaRegime::Both]),
             rules_off: dice.one_in(7),
+            objects_per_chunk: dice.pick(&[1_000, 1_000, 1, 2, 3]),
             objects,
             acts,
             faults,
@@ -478,6 +491,8 @@ fn ask(dice: &mut Dice, id: u32, objects: Vec<u32>) -> Ask {
         keyed: !dice.one_in(3),
         fail_without_capacity: dice.one_in(4),
         malformed: dice.one_in(25),
+        prefix: dice.one_in(4).then(|| dice.pick(&["", "", "2019/", "t/", "d", "nothing/"])),
+        dry_run: dice.one_in(20),
     }
 }
 
@@ -517,12 +532,26 @@ fn faults(dice: &mut Dice, rough: bool) -> Vec<Fault> {
 /// The calls that a function makes: a fault of another would never strike.
 fn calls_of(step: Step) -> &'static [Call] {
     use Call::{
-        CreateInvalidation, GetFile, GetInvalidation, GetItem, GetItems, HeadObject, Insert, ListObjects, PutAside,
-        PutEvents, PutFile, QueryRows, ReadDistributions, Replace, RestoreObject, StartExecution, StopExecution,
+        CreateInvalidation, GetBucketVersioning, GetFile, GetInvalidation, GetItem, GetItems, HeadObject, Insert,
+        ListObjects, PutAside, PutEvents, PutFile, QueryRows, ReadDistributions, Replace, RestoreObject,
+        StartExecution, StopExecution,
     };
     match step {
-        Step::Plan => &[HeadObject, ReadDistributions, Insert, Insert, PutFile, Replace, PutEvents],
-        Step::StartRestores => &[GetItem, GetFile, GetItems, RestoreObject, RestoreObject, Replace, Replace],
+        Step::Plan => &[
+            HeadObject,
+            ReadDistributions,
+            Insert,
+            Insert,
+            PutFile,
+            Replace,
+            PutEvents,
+            ListObjects,
+            GetBucketVersioning,
+            GetItems,
+        ],
+        Step::StartRestores => {
+            &[GetItem, GetFile, GetItems, RestoreObject, RestoreObject, RestoreObject, Insert, Insert, Replace, Replace]
+        }
         Step::CheckRestores => &[GetItem, GetFile, GetItems, HeadObject, HeadObject, Replace, PutEvents],
         Step::Invalidate => &[
             GetItem,

@@ -1,0 +1,462 @@
+//! Chunks: which objects a restore has, file by file, and what is known of each file's objects as a whole.
+//!
+//! The plan writes a chunk's file once, with every object as it was found. An object gets a row in the ledger when S3 is
+//! about to be asked for it, and that row is written again only when something happens that is not the same for all: so
+//! what S3 accepted for a whole stretch of a chunk is noted once, in the chunk's own item.
+
+use std::collections::{BTreeSet, HashMap};
+use std::ops::Range;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use thaw_core::{
+    ArchiveKind, BatchId, Counts, Decision, Failure, FailureCode, ObjectId, RestoreId, Row, State, Status, Tier,
+    hash_bytes,
+};
+
+use crate::StepError;
+use crate::ledger::{Planned, RestoreRecord, row_key};
+use crate::ports::{Item, ItemKey, Ledger, Put, WorkFiles};
+
+/// Objects that a door counts one by one, and cancels one by one. Of larger restores it tells what the last look knew.
+pub const COUNTED_LIVE: u64 = 10_000;
+
+/// Failures that are kept in words for each chunk; the list of a restore's objects has them all.
+const FAILURES_KEPT: usize = 20;
+
+/// An object in a chunk file: its row, as the plan found it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChunkEntry {
+    /// The key.
+    pub key: String,
+    /// The pinned version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Bytes; 0 if S3 did not say.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub size: u64,
+    /// Where it lies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<ArchiveKind>,
+    /// What to do.
+    pub decision: Decision,
+    /// Whether it is not the current version, so that no path shows it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub old: bool,
+    /// Where it stands from the beginning.
+    #[serde(flatten)]
+    pub state: State,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+impl ChunkEntry {
+    /// The object's row before anything happened.
+    pub fn row(&self, record: &RestoreRecord, made_at: Timestamp) -> Row {
+        Row {
+            object: ObjectId {
+                bucket: record.request.bucket.clone(),
+                key: self.key.clone(),
+                version: self.version.clone(),
+            },
+            restore: record.id.clone(),
+            size: self.size,
+            kind: self.kind,
+            decision: self.decision,
+            publish: record.request.publish,
+            current: !self.old,
+            planned_at: made_at,
+            state: self.state.clone(),
+            revision: 0,
+        }
+    }
+}
+
+/// What is known of a chunk's objects as a whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChunkRecord {
+    /// The restore.
+    pub restore: RestoreId,
+    /// When its plan was made.
+    pub made_at: Timestamp,
+    /// The chunk's number.
+    pub chunk: u32,
+    /// A hash of its file: what S3 is asked for is what was planned, and nothing that came into the file since.
+    pub file_hash: String,
+    /// Which of its entries S3 has accepted, as far as it accepted all of a stretch alike.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accepted: Vec<Accepted>,
+    /// Where the objects stood when they were last counted.
+    pub counts: Counts,
+    /// When that was; `None` if only the plan counted them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counted_at: Option<Timestamp>,
+    /// Of those that are readable: how many are to be published now, and are not with CloudFront yet.
+    #[serde(default)]
+    pub to_invalidate: u64,
+    /// Of those that are readable: how many wait for the others of their restore.
+    #[serde(default)]
+    pub waiting: u64,
+    /// When it makes sense to look at them again; `None` if nothing is left to wait for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub look_at: Option<Timestamp>,
+    /// Whether nothing is left to do for any of them.
+    pub settled: bool,
+    /// Whether some were given up that S3 may still deliver: then an event makes them readable, and the chunk is not
+    /// settled any more.
+    #[serde(default)]
+    pub may_revive: bool,
+    /// The first failures.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failures: Vec<Failure>,
+    /// Counts the changes. Every write is conditional on it.
+    pub revision: u64,
+}
+
+/// A stretch of a chunk's entries whose rows may still say `planned`: S3 has accepted them all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Accepted {
+    /// The first entry.
+    pub from: u32,
+    /// The entry after the last.
+    pub to: u32,
+    /// When.
+    pub at: Timestamp,
+}
+
+impl ChunkRecord {
+    /// A chunk of a plan, of which nothing was asked yet.
+    pub fn new(record: &RestoreRecord, made_at: Timestamp, chunk: u32, entries: &[ChunkEntry], file: &[u8]) -> Self {
+        let new = Self {
+            restore: record.id.clone(),
+            made_at,
+            chunk,
+            file_hash: hash_bytes(file),
+            accepted: Vec::new(),
+            counts: Counts::default(),
+            counted_at: None,
+            to_invalidate: 0,
+            waiting: 0,
+            look_at: None,
+            settled: true,
+            may_revive: false,
+            failures: Vec::new(),
+            revision: 0,
+        };
+        let rows: Vec<Row> = entries.iter().map(|entry| entry.row(record, made_at)).collect();
+        new.counted(&rows, &BTreeSet::new(), None, made_at)
+    }
+
+    /// The same after its objects were counted. `called` are batches that are with CloudFront.
+    pub fn counted(self, rows: &[Row], called: &BTreeSet<BatchId>, look_at: Option<Timestamp>, now: Timestamp) -> Self {
+        let (mut to_invalidate, mut waiting) = (0, 0);
+        for row in rows.iter().filter(|row| matches!(row.state, State::Restored { .. }) && !row.is_settled()) {
+            match row.state.claim() {
+                Some(batch) => to_invalidate += u64::from(!called.contains(batch)),
+                None if row.is_to_publish(true, now) => to_invalidate += 1,
+                None => waiting += 1,
+            }
+        }
+        Self {
+            counts: Counts::of(rows),
+            counted_at: Some(now),
+            to_invalidate,
+            waiting,
+            look_at,
+            settled: rows.iter().all(Row::is_settled),
+            may_revive: rows
+                .iter()
+                .any(|row| matches!(row.state, State::Failed { code: FailureCode::RetrievalTimedOut, .. })),
+            failures: rows.iter().filter_map(Failure::of).take(FAILURES_KEPT).collect(),
+            ..self
+        }
+    }
+
+    /// Whether some of its objects are readable and not known to be visible, or may be so without the chunk knowing.
+    pub fn is_publishing(&self) -> bool {
+        (!self.settled && self.counts.restored > 0) || self.may_revive
+    }
+
+    /// Whether S3 has accepted the entry, and when.
+    pub fn accepted_at(&self, entry: u32) -> Option<Timestamp> {
+        self.accepted.iter().find(|one| (one.from..one.to).contains(&entry)).map(|one| one.at)
+    }
+
+    fn key_of(restore: &RestoreId, made_at: Timestamp, chunk: u32) -> ItemKey {
+        ItemKey { pk: format!("R#{restore}"), sk: format!("chunk#{}#{chunk:05}", made_at.as_millisecond()) }
+    }
+}
+
+impl Item for ChunkRecord {
+    fn key(&self) -> ItemKey {
+        Self::key_of(&self.restore, self.made_at, self.chunk)
+    }
+
+    fn revision(&self) -> u64 {
+        self.revision
+    }
+}
+
+/// The file of a chunk in the work bucket.
+pub fn chunk_name(id: &RestoreId, made_at: Timestamp, chunk: u32) -> String {
+    format!("restores/{id}/chunks/{}/{chunk:05}.json", made_at.as_millisecond())
+}
+
+/// An object of a chunk, as it stands now.
+#[derive(Debug, Clone)]
+pub struct Known {
+    /// Its row, with what is known of its chunk as a whole.
+    pub row: Row,
+    /// Whether the ledger has the row. What was never to be asked for, or was not asked for yet, has none.
+    pub is_written: bool,
+}
+
+/// What a restore's plan says; an error before it is made.
+pub fn plan_of(record: &RestoreRecord) -> Result<&Planned, StepError> {
+    record.plan.as_ref().ok_or_else(|| StepError::Unexpected(format!("restore {} has no plan yet", record.id)))
+}
+
+/// The entries of a chunk, as they were planned.
+pub async fn entries(
+    files: &impl WorkFiles,
+    record: &RestoreRecord,
+    known: &ChunkRecord,
+) -> Result<Vec<ChunkEntry>, StepError> {
+    let name = chunk_name(&record.id, known.made_at, known.chunk);
+    let Some(file) = files.get(&name).await? else {
+        return Err(StepError::Unexpected(format!("the work bucket has no {name}")));
+    };
+    if hash_bytes(&file) != known.file_hash {
+        return Err(StepError::Unexpected(format!(
+            "{name} in the work bucket is not what was planned: it was changed"
+        )));
+    }
+    Ok(serde_json::from_slice(&file)?)
+}
+
+/// What is known of every chunk of a restore, in order; none while it is not planned.
+pub async fn records(ledger: &impl Ledger, record: &RestoreRecord) -> Result<Vec<ChunkRecord>, StepError> {
+    let Some(plan) = &record.plan else { return Ok(Vec::new()) };
+    let key = |chunk| ChunkRecord::key_of(&record.id, plan.made_at, chunk);
+    let keys: Vec<_> = (0..plan.chunks).map(key).collect();
+    let mut records: Vec<ChunkRecord> = ledger.get_many(&keys).await?;
+    records.sort_by_key(|record| record.chunk);
+    // They are written before the plan. One that is gone would make the restore look smaller than it is.
+    if records.len() != keys.len() {
+        let gone = keys.len() - records.len().min(keys.len());
+        return Err(StepError::Unexpected(format!(
+            "the ledger has lost {gone} of the {} chunks of restore {}",
+            keys.len(),
+            record.id
+        )));
+    }
+    Ok(records)
+}
+
+/// What is known of one chunk.
+pub async fn record(ledger: &impl Ledger, record: &RestoreRecord, chunk: u32) -> Result<ChunkRecord, StepError> {
+    let key = ChunkRecord::key_of(&record.id, plan_of(record)?.made_at, chunk);
+    let found = ledger.get(&key).await?;
+    found.ok_or_else(|| StepError::Unexpected(format!("the ledger has lost chunk {chunk} of restore {}", record.id)))
+}
+
+/// Changes what is known of a chunk; whoever loses the race applies the change to what the winner wrote. A change of
+/// nothing is not written.
+pub async fn change(
+    ledger: &impl Ledger,
+    known: ChunkRecord,
+    change: impl Fn(ChunkRecord) -> ChunkRecord,
+) -> Result<ChunkRecord, StepError> {
+    let mut current = known;
+    for _ in 0..16 {
+        let next = change(current.clone());
+        if next == current {
+            return Ok(current);
+        }
+        let next = ChunkRecord { revision: current.revision + 1, ..next };
+        match ledger.replace(&next).await? {
+            Put::Done => return Ok(next),
+            Put::Lost(other) => current = other,
+        }
+    }
+    Err(StepError::Unavailable(format!("chunk {} of {}: lost sixteen races for it", current.chunk, current.restore)))
+}
+
+/// A chunk's objects as they stand now.
+pub async fn objects(
+    ledger: &impl Ledger,
+    files: &impl WorkFiles,
+    record: &RestoreRecord,
+    known: &ChunkRecord,
+) -> Result<Vec<Known>, StepError> {
+    let entries = entries(files, record, known).await?;
+    objects_of(ledger, record, known, &entries, 0..entries.len()).await
+}
+
+/// Some of a chunk's objects as they stand now.
+pub async fn objects_of(
+    ledger: &impl Ledger,
+    record: &RestoreRecord,
+    known: &ChunkRecord,
+    entries: &[ChunkEntry],
+    range: Range<usize>,
+) -> Result<Vec<Known>, StepError> {
+    let made_at = plan_of(record)?.made_at;
+    let planned: Vec<Row> = entries[range.clone()].iter().map(|entry| entry.row(record, made_at)).collect();
+    let keys: Vec<ItemKey> =
+        planned.iter().filter(|row| !row.is_settled()).map(|row| row_key(&row.object, &row.restore)).collect();
+    let mut written: HashMap<ItemKey, Row> =
+        ledger.get_many::<Row>(&keys).await?.into_iter().map(|row| (row.key(), row)).collect();
+    let mut lost = 0;
+    let mut objects = Vec::with_capacity(planned.len());
+    for (index, row) in range.zip(planned) {
+        let accepted = known.accepted_at(u32::try_from(index).unwrap_or(u32::MAX));
+        objects.push(match written.remove(&row.key()) {
+            Some(row) => Known { row: as_accepted(row, accepted, record), is_written: true },
+            None => {
+                // Rows are written before S3 is asked. One that is gone would make the restore look done.
+                lost += usize::from(accepted.is_some() && !row.is_settled());
+                let row = match (&row.state, record.status) {
+                    // What was not asked for when its restore was cancelled never is.
+                    (State::Planned, Status::Cancelled) => {
+                        let at = record.completed_at.unwrap_or(record.requested_at);
+                        Row { state: State::Cancelled { at }, ..row }
+                    }
+                    _ => row,
+                };
+                Known { row, is_written: false }
+            }
+        });
+    }
+    if lost > 0 {
+        let chunk = known.chunk;
+        let of = keys.len();
+        return Err(StepError::Unexpected(format!(
+            "the ledger has lost {lost} of the {of} rows of chunk {chunk} of restore {}",
+            record.id
+        )));
+    }
+    Ok(objects)
+}
+
+/// A row that says `planned` although S3 has accepted its whole stretch.
+pub fn as_accepted(row: Row, accepted: Option<Timestamp>, record: &RestoreRecord) -> Row {
+    match (&row.state, accepted) {
+        (State::Planned, Some(at)) => Row { state: accepted_state(&row, record.request.tier, at), ..row },
+        _ => row,
+    }
+}
+
+/// What S3's yes (202) makes of an object, or the decision not to ask for it because others did.
+pub fn accepted_state(row: &Row, tier: Tier, at: Timestamp) -> State {
+    match row.decision {
+        Decision::Restore | Decision::Extend | Decision::Join => State::Restoring { since: at, tier, joined: false },
+        // S3 is not asked, so it may be busy at any tier: one that is not offered could not even be waited for.
+        Decision::Watch | Decision::Nothing => {
+            let is_offered = row.kind.is_none_or(|kind| kind.window(tier).is_some());
+            State::Restoring { since: at, tier: if is_offered { tier } else { Tier::Standard }, joined: true }
+        }
+    }
+}
+
+/// All objects of a restore as they stand now; `None` if they are too many to read while somebody waits.
+pub async fn all_objects(
+    ledger: &impl Ledger,
+    files: &impl WorkFiles,
+    record: &RestoreRecord,
+    chunks: &[ChunkRecord],
+) -> Result<Option<Vec<Known>>, StepError> {
+    if chunks.iter().map(|known| known.counts.total).sum::<u64>() > COUNTED_LIVE {
+        return Ok(None);
+    }
+    let mut all = Vec::new();
+    for known in chunks {
+        all.extend(objects(ledger, files, record, known).await?);
+    }
+    Ok(Some(all))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::door::{Stack, now, restored, restoring};
+    use crate::memory::MemoryFiles;
+
+    async fn known(stack: &Stack, id: &RestoreId) -> (RestoreRecord, ChunkRecord) {
+        let record = stack.record(id).await;
+        let known = super::record(&stack.ledger, &record, 0).await.unwrap();
+        (record, known)
+    }
+
+    #[tokio::test]
+    async fn a_row_that_is_gone_is_an_error_and_never_an_end() {
+        let stack = Stack::default();
+        let id = stack.planned(&[("a", restoring()), ("b", restoring())], 2).await;
+        let (record, before) = known(&stack, &id).await;
+        let asked =
+            |known: ChunkRecord| ChunkRecord { accepted: vec![Accepted { from: 0, to: 5, at: now() }], ..known };
+        let known = change(&stack.ledger, before, asked).await.unwrap();
+        assert_eq!(objects(&stack.ledger, &stack.files, &record, &known).await.unwrap().len(), 2);
+        // S3 was asked for more objects than the ledger knows.
+        let plan = plan_of(&record).unwrap();
+        let mut more = entries(&stack.files, &record, &known).await.unwrap();
+        more.extend(
+            ["lost", "lost too", "lost as well"].map(|key| ChunkEntry { key: key.to_owned(), ..more[0].clone() }),
+        );
+        let name = chunk_name(&id, plan.made_at, 0);
+        let file = serde_json::to_vec(&more).unwrap();
+        stack.files.put(&name, file.clone()).await.unwrap();
+        let error = objects(&stack.ledger, &stack.files, &record, &known).await.unwrap_err();
+        assert!(error.to_string().ends_with("is not what was planned: it was changed"), "{error}");
+        let known = ChunkRecord { file_hash: hash_bytes(&file), ..known };
+        let error = objects(&stack.ledger, &stack.files, &record, &known).await.unwrap_err();
+        assert_eq!(error.to_string(), format!("the ledger has lost 3 of the 5 rows of chunk 0 of restore {id}"));
+        let error = objects(&stack.ledger, &MemoryFiles::default(), &record, &known).await.unwrap_err();
+        assert_eq!((error.name(), error.to_string()), ("Unexpected", format!("the work bucket has no {name}")));
+    }
+
+    #[tokio::test]
+    async fn a_chunk_that_is_gone_is_an_error_and_never_an_end() {
+        let stack = Stack::default();
+        let id = stack.planned(&[("a", restoring())], 1).await;
+        stack.change(&id, |record| record.plan.as_mut().unwrap().chunks = 3).await;
+        let error = records(&stack.ledger, &stack.record(&id).await).await.unwrap_err();
+        assert_eq!(error.to_string(), format!("the ledger has lost 2 of the 3 chunks of restore {id}"));
+    }
+
+    #[tokio::test]
+    async fn what_s3_accepted_as_a_stretch_is_being_restored_and_what_happened_since_stands() {
+        let stack = Stack::default();
+        let objects_asked = [("a", State::Planned), ("b", restored(None)), ("c", State::Planned)];
+        let id = stack.planned(&objects_asked, 3).await;
+        let (record, known) = known(&stack, &id).await;
+        let known = ChunkRecord { accepted: vec![Accepted { from: 0, to: 2, at: now() }], ..known };
+        let found = objects(&stack.ledger, &stack.files, &record, &known).await.unwrap();
+        let states: Vec<_> = found.into_iter().map(|known| known.row.state).collect();
+        assert_eq!(states, [restoring(), restored(None), State::Planned]);
+    }
+
+    #[test]
+    fn chunks_are_kept_where_earlier_versions_of_thaw_kept_them() {
+        let id = RestoreId::try_from("r".to_owned()).unwrap();
+        assert_eq!(chunk_name(&id, now(), 7), "restores/r/chunks/1795341600000/00007.json");
+        let key = ItemKey { pk: "R#r".to_owned(), sk: "chunk#1795341600000#00007".to_owned() };
+        assert_eq!(ChunkRecord::key_of(&id, now(), 7), key);
+    }
+
+    #[tokio::test]
+    async fn a_race_for_a_chunk_is_won_by_both() {
+        let stack = Stack::default();
+        let id = stack.planned(&[("a", restoring())], 1).await;
+        let (_, seen) = known(&stack, &id).await;
+        let asked =
+            |known: ChunkRecord| ChunkRecord { accepted: vec![Accepted { from: 0, to: 1, at: now() }], ..known };
+        change(&stack.ledger, seen.clone(), asked).await.unwrap();
+        let settled = change(&stack.ledger, seen, |known| ChunkRecord { settled: true, ..known }).await.unwrap();
+        assert!(settled.settled && settled.accepted_at(0) == Some(now()) && settled.revision == 2);
+        // What changes nothing is not written.
+        assert_eq!(change(&stack.ledger, settled.clone(), |known| known).await.unwrap(), settled);
+    }
+}
