@@ -227,12 +227,16 @@ pub fn advance(state: &State, event: &Event) -> Result<Option<State>, IllegalEve
         (State::Failed { code: FailureCode::RetrievalTimedOut, .. }, Event::Readable { at, expires }) => {
             Ok(Some(State::Restored { at: *at, expires: *expires, claim: None }))
         }
+        // How long the copy lives is what S3 said last: while it waits, others may have asked for fewer days.
+        (State::Restored { at, expires: known, claim: None }, Event::Readable { expires, .. }) => {
+            Ok((known != expires).then_some(State::Restored { at: *at, expires: *expires, claim: None }))
+        }
         // The completion overtook our own note that S3 was asked.
         (
             State::Restoring { .. } | State::Restored { .. },
             Event::Requested { .. } | Event::Joined { .. } | Event::NotArchived,
         )
-        | (State::Restored { .. }, Event::Readable { .. }) => Ok(None),
+        | (State::Restored { claim: Some(_), .. }, Event::Readable { .. }) => Ok(None),
 
         // Publishing.
         (State::Restored { at, expires, claim: None }, Event::Claimed { batch }) => {
@@ -326,6 +330,15 @@ impl Row {
             PublishWhen::Never => false,
         };
         wanted && matches!(self.state, State::Restored { .. })
+    }
+
+    /// Whether it is readable, waits for the others of its restore, and has a copy that may go away meanwhile.
+    pub fn is_held_back(&self, all: &[Self], now: Timestamp) -> bool {
+        let waits = match self.publish.when {
+            PublishWhen::Together => self.state.claim().is_none() && !self.is_to_publish(all, now),
+            PublishWhen::Each | PublishWhen::Never => false,
+        };
+        waits && self.waits_until().is_some()
     }
 
     /// Until when it can wait for the others of its restore; `None` if nothing takes its copy away.
@@ -496,6 +509,41 @@ mod tests {
             let all = [row(restored(None), PublishWhen::Together), row(state.clone(), PublishWhen::Together)];
             assert_eq!(all[0].is_to_publish(&all, at()), !on_its_way, "{state:?}");
         }
+    }
+
+    #[test]
+    fn a_copy_lives_as_long_as_s3_said_last_until_a_batch_has_it() {
+        let until = |hours: u32, claim: Option<&str>| State::Restored {
+            at: at(),
+            expires: Some(at() + hours * Duration::from_secs(3_600)),
+            claim: claim.map(batch),
+        };
+        let later = at() + Duration::from_secs(60);
+        let said = |hours: u32| Event::Readable { at: later, expires: Some(at() + hours * Duration::from_secs(3_600)) };
+        assert_eq!(advance(&until(72, None), &said(30)), Ok(Some(until(30, None))));
+        assert_eq!(advance(&until(72, None), &said(72)), Ok(None));
+        assert_eq!(advance(&until(72, Some("a")), &said(30)), Ok(None));
+    }
+
+    #[test]
+    fn only_a_copy_that_waits_for_others_is_held_back() {
+        let day = Duration::from_secs(86_400);
+        let copy =
+            |claim: Option<&str>| State::Restored { at: at(), expires: Some(at() + day), claim: claim.map(batch) };
+        let on_its_way = row(State::Planned, PublishWhen::Together);
+        let is_held_back = |state: State, when, hours: u32| {
+            let one = row(state, when);
+            one.is_held_back(&[one.clone(), on_its_way.clone()], at() + hours * Duration::from_secs(3_600))
+        };
+        assert!(is_held_back(copy(None), PublishWhen::Together, 11));
+        assert!(!is_held_back(copy(None), PublishWhen::Together, 12), "it waits no longer");
+        assert!(!is_held_back(copy(Some("a")), PublishWhen::Together, 0), "a batch has it");
+        assert!(!is_held_back(restored(None), PublishWhen::Together, 0), "it has no copy");
+        assert!(!is_held_back(State::Planned, PublishWhen::Together, 0), "it is on its way itself");
+        assert!(!is_held_back(copy(None), PublishWhen::Each, 0));
+        assert!(!is_held_back(copy(None), PublishWhen::Never, 0));
+        let alone = row(copy(None), PublishWhen::Together);
+        assert!(!alone.is_held_back(std::slice::from_ref(&alone), at()), "nobody is left to wait for");
     }
 
     #[test]

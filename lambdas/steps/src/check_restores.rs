@@ -50,7 +50,7 @@ pub async fn run(
     let record = ledger::record(ledger, &plan::restore_id(input.restore)?).await?;
     let rows = ledger::rows(ledger, files, &record).await?;
     let rows = if record.status == Status::Running {
-        let seen = look_at(rows.clone(), archive, now).await?;
+        let seen = look_at(&rows, archive, now).await?;
         let learned: Vec<(Row, Event)> = seen.into_iter().filter_map(|seen| Some((seen.row, seen.event?))).collect();
         updated(ledger, rows, learned).await?
     } else {

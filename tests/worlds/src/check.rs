@@ -580,6 +580,10 @@ fn is_legal(old: &State, new: &State) -> bool {
         (State::Restored { claim: None, expires, .. }, State::Restored { claim: Some(_), expires: kept, .. }) => {
             expires == kept
         }
+        // S3 was asked again how long the copy lives.
+        (State::Restored { claim: None, at, expires }, State::Restored { claim: None, at: kept, expires: new }) => {
+            at == kept && expires != new
+        }
         (State::Restored { claim, .. }, State::Published { how, .. }) => match how {
             How::Invalidated { batch } => claim.as_ref() == Some(batch),
             How::NothingStale | How::NoPath | How::NotCurrent | How::AlreadyPublished => claim.is_none(),
