@@ -133,7 +133,7 @@ fn many(options: &Options) -> bool {
     let until = options.hours.map(|hours| Instant::now() + Duration::from_secs_f64(hours * 3_600.0));
     let end = if until.is_some() { u64::MAX } else { options.seeds.end };
     let next = AtomicU64::new(options.seeds.start);
-    let failed: Mutex<BTreeMap<&str, (u64, u64)>> = Mutex::default();
+    let failed: Mutex<BTreeMap<&str, Vec<u64>>> = Mutex::default();
     let done = AtomicBool::new(false);
     let reached: Mutex<BTreeMap<String, u64>> = Mutex::default();
     let begun = Instant::now();
@@ -157,7 +157,7 @@ fn many(options: &Options) -> bool {
                         if let Some(promise) = promise.or(twice.then_some("a seed is one world"))
                             && let Ok(mut failed) = failed.lock()
                         {
-                            failed.entry(promise).or_insert((seed, 0)).1 += 1;
+                            failed.entry(promise).or_default().push(seed);
                             done.store(!options.all, Ordering::Relaxed);
                         }
                         for (what, times) in outcome.reached {
@@ -185,10 +185,11 @@ fn many(options: &Options) -> bool {
     let count = next.load(Ordering::Relaxed).min(end) - options.seeds.start;
     let seconds = begun.elapsed().as_secs_f64();
     let failed = failed.into_inner().unwrap_or_default();
-    for (promise, (seed, times)) in &failed {
-        println!("after {count} worlds: {promise}: broken {times} times, first in --seed {seed}");
+    for (promise, seeds) in &failed {
+        let first: Vec<_> = seeds.iter().take(5).map(u64::to_string).collect();
+        println!("after {count} worlds: {promise}: broken {} times, as in --seed {}", seeds.len(), first.join(", "));
     }
-    if let Some((seed, _)) = failed.values().next() {
+    if let Some(seed) = failed.values().flatten().next() {
         println!("\n");
         Earth::new().explain(&World::of(*seed));
         return false;
