@@ -30,7 +30,7 @@ pub enum State {
         at: Timestamp,
         /// When the copy goes away; `None` for Intelligent-Tiering, which has no copy, and while it is not known.
         expires: Option<Timestamp>,
-        /// The batch that will publish it. Set before CloudFront is called, never changed.
+        /// The batch that will publish it. Set before CloudFront is called; given back only by a batch that lost the object.
         claim: Option<BatchId>,
     },
     /// Visible on the CDN.
@@ -136,6 +136,11 @@ pub enum Event {
     NotArchived,
     /// A batch takes it.
     Claimed {
+        /// The batch.
+        batch: BatchId,
+    },
+    /// A batch that took it lost it to another, which has the object in another restore, and will never publish it.
+    Released {
         /// The batch.
         batch: BatchId,
     },
@@ -249,13 +254,20 @@ pub fn advance(state: &State, event: &Event) -> Result<Option<State>, IllegalEve
                 illegal()
             }
         }
+        (State::Restored { at, expires, claim }, Event::Released { batch }) => {
+            let is_held = claim.as_ref() == Some(batch);
+            Ok(is_held.then_some(State::Restored { at: *at, expires: *expires, claim: None }))
+        }
         (State::Restored { expires, claim, .. }, Event::Published { at, how }) => match how {
             How::Invalidated { batch } if claim.as_ref() != Some(batch) => illegal(),
             How::Invalidated { .. } | How::NothingStale | How::NoPath | How::NotCurrent | How::AlreadyPublished => {
                 Ok(Some(State::Published { at: *at, expires: *expires, how: how.clone() }))
             }
         },
-        (State::Planned | State::Restoring { .. }, Event::Claimed { .. } | Event::Published { .. }) => illegal(),
+        (
+            State::Planned | State::Restoring { .. },
+            Event::Claimed { .. } | Event::Released { .. } | Event::Published { .. },
+        ) => illegal(),
 
         // Giving up.
         (State::Planned | State::Restoring { .. } | State::Restored { .. }, Event::Failed { at, code, message }) => {
@@ -273,6 +285,7 @@ pub fn advance(state: &State, event: &Event) -> Result<Option<State>, IllegalEve
             | Event::Readable { .. }
             | Event::NotArchived
             | Event::Claimed { .. }
+            | Event::Released { .. }
             | Event::Published { .. }
             | Event::Failed { .. }
             | Event::Cancelled { .. },
@@ -404,6 +417,7 @@ mod tests {
             Event::NotArchived,
             Event::Claimed { batch: batch("a") },
             Event::Claimed { batch: batch("b") },
+            Event::Released { batch: batch("a") },
             Event::Published { at: at(), how: How::NoPath },
             Event::Published { at: at(), how: How::Invalidated { batch: batch("a") } },
             Event::Failed { at: at(), code: FailureCode::NoSuchKey, message: String::new() },
@@ -442,6 +456,14 @@ mod tests {
         let by_b = Event::Published { at: at(), how: How::Invalidated { batch: batch("b") } };
         assert!(advance(&restored(Some("a")), &by_b).is_err());
         assert!(advance(&restored(None), &by_b).is_err());
+    }
+
+    #[test]
+    fn a_claim_is_given_back_by_the_batch_that_holds_it() {
+        let released = |by: &str| Event::Released { batch: batch(by) };
+        assert_eq!(advance(&restored(Some("a")), &released("a")), Ok(Some(restored(None))));
+        assert_eq!(advance(&restored(Some("a")), &released("b")), Ok(None));
+        assert_eq!(advance(&restored(None), &released("a")), Ok(None));
     }
 
     #[test]

@@ -87,7 +87,8 @@ async fn are_with_cloudfront(rows: &[&Row], ledger: &impl Ledger) -> Result<bool
         let mut calls = batch.calls.iter().flatten();
         batch.calls.is_some() && calls.all(|call| call.invalidation.is_some() || call.refused.is_some())
     };
-    Ok(batches.len() == keys.len() && batches.iter().all(called))
+    let has = |row: &&Row| batches.iter().any(|batch| row.state.claim() == Some(&batch.id) && batch.has(&row.object));
+    Ok(rows.iter().all(has) && batches.iter().all(called))
 }
 
 async fn updated(ledger: &impl Ledger, mut rows: Vec<Row>, events: Vec<(Row, Event)>) -> Result<Vec<Row>, StepError> {
@@ -157,6 +158,7 @@ mod tests {
             paths: ["E1", "E2"].map(|id| (id.to_owned(), ["/a".to_owned()].into())).into(),
         };
         let made = batches(vec![candidate.clone()], now()).remove(0);
+        let made_once = made.clone();
         let sealed = made.sealed(&[candidate.object].into());
         let one = sealed.with_call(0, |call| call.invalidation = Some("I1".to_owned()));
         let both = one.with_call(1, |call| call.refused = Some("no".to_owned()));
@@ -172,6 +174,11 @@ mod tests {
             // Another object that no batch has.
             assert!(!are_with_cloudfront(&[&row, &of(restored(None))], &stack.ledger).await.unwrap());
         }
+        // The batch was sealed without it, and whoever did so died before giving its claim back.
+        let stack = Stack::default();
+        let lost = Batch { calls: Some(Vec::new()), candidates: Vec::new(), ..made_once.clone() };
+        stack.insert(&lost).await;
+        assert!(!are_with_cloudfront(&[&row], &stack.ledger).await.unwrap());
         assert!(are_with_cloudfront(&[], &Stack::default().ledger).await.unwrap());
     }
 }

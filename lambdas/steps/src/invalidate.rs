@@ -8,7 +8,7 @@ use tracing::info;
 
 use crate::ledger;
 use crate::ports::{CreateInvalidations, Ledger, ReadArchive, ReadDistributions, WorkFiles};
-use crate::publishing::publish;
+use crate::publishing::{Begun, publish};
 use crate::{Settings, StepError, plan};
 
 /// An invalidation is complete within 25 seconds in 95 of 100 cases (AWS, What's New, April 2026).
@@ -45,10 +45,10 @@ pub async fn run(
 ) -> Result<Output, StepError> {
     let record = ledger::record(ledger, &plan::restore_id(input.restore)?).await?;
     let rows = ledger::rows(ledger, files, &record).await?;
-    let (mut objects, mut begun) = (BTreeSet::new(), BTreeSet::new());
+    let (mut objects, mut begun) = (BTreeSet::new(), Begun::new());
     for row in rows.iter().filter(|row| row.is_to_publish(&rows, now)) {
         match row.state.claim() {
-            Some(batch) => begun.insert(batch.clone()),
+            Some(batch) => begun.entry(batch.clone()).or_default().insert(row.object.clone()),
             None => objects.insert(row.object.clone()),
         };
     }

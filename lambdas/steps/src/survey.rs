@@ -235,6 +235,7 @@ fn count(objects: &[Surveyed]) -> Counts {
                 Event::Requested { .. }
                 | Event::Joined { .. }
                 | Event::Claimed { .. }
+                | Event::Released { .. }
                 | Event::Published { .. }
                 | Event::Cancelled { .. },
             ) => &mut counts.restoring,

@@ -593,6 +593,10 @@ fn is_legal(old: &State, new: &State) -> bool {
         (State::Restored { claim: None, expires, .. }, State::Restored { claim: Some(_), expires: kept, .. }) => {
             expires == kept
         }
+        // The object is another batch's.
+        (State::Restored { claim: Some(_), at, expires }, State::Restored { claim: None, at: kept, expires: same }) => {
+            (at, expires) == (kept, same)
+        }
         // S3 was asked again how long the copy lives.
         (State::Restored { claim: None, at, expires }, State::Restored { claim: None, at: kept, expires: new }) => {
             at == kept && expires != new
