@@ -22,7 +22,8 @@ const BYTES_PER_BATCH: usize = 120_000;
 pub struct Candidate {
     /// The object.
     pub object: ObjectId,
-    /// The restores that wait for it, in order. The first one's row is the lock of the claim.
+    /// The restores that wait for it, in order. Their rows are claimed in this order, and all of them, or the object is
+    /// another batch's.
     pub restores: Vec<RestoreId>,
     /// Its paths by distribution id.
     pub paths: BTreeMap<String, BTreeSet<String>>,
@@ -152,6 +153,12 @@ impl Batch {
             revision: self.revision + 1,
             ..self.clone()
         }
+    }
+
+    /// Whether the claims that the batch has on this object's rows mean something: it publishes the object, or may still.
+    /// One that was sealed without it never will.
+    pub fn has(&self, object: &ObjectId) -> bool {
+        self.calls.is_none() || self.candidates.iter().any(|candidate| &candidate.object == object)
     }
 
     /// Whether CloudFront has yet to take or refuse one of its calls.

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{ArchiveKind, Event, FailureCode, Head, Reach, Request, Tier};
+use crate::{ArchiveKind, Event, FailureCode, Head, Reach, Request, Tier, copy_expiry};
 
 /// What the plan decided for an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -11,7 +11,7 @@ use crate::{ArchiveKind, Event, FailureCode, Head, Reach, Request, Tier};
 pub enum Decision {
     /// Ask S3 to restore it.
     Restore,
-    /// A copy is live: ask S3 to keep it longer, then publish.
+    /// A copy is live, and not for long enough: ask S3 to keep it longer, then publish.
     Extend,
     /// S3 is fetching it already: take part in that, and ask for more speed where that can help.
     Join,
@@ -95,7 +95,8 @@ pub fn decide_reach(reach: Reach, request: &Request, now: Timestamp) -> Verdict 
             let faster = !request.join_only && request.tier > Tier::Bulk && kind.window(request.tier).is_some();
             act(if faster { Decision::Join } else { Decision::Watch }, kind)
         }
-        Reach::Copy { kind, expires } if request.join_only => {
+        // S3 counts the days anew, from now: asking for a copy that lives long enough would take from who asked for more.
+        Reach::Copy { kind, expires } if request.join_only || copy_expiry(now, request.copy_days()) <= expires => {
             Verdict { known: Some(Event::Readable { at: now, expires: Some(expires) }), ..act(Decision::Watch, kind) }
         }
         Reach::Copy { kind, .. } => act(Decision::Extend, kind),
@@ -194,12 +195,26 @@ mod tests {
     }
 
     #[test]
-    fn a_live_copy_is_extended_and_a_running_restore_joined() {
-        check(&head("GLACIER", None, DONE), "Standard", Decision::Extend, None);
+    fn a_running_restore_is_joined() {
         check(&head("GLACIER", None, ONGOING), "Standard", Decision::Join, None);
         // Nothing is slower than Bulk, so asking could only be refused.
         check(&head("GLACIER", None, ONGOING), "Bulk", Decision::Watch, None);
         check(&head("DEEP_ARCHIVE", None, ONGOING), "Expedited", Decision::Watch, None);
+    }
+
+    #[test]
+    fn a_copy_is_never_asked_to_live_shorter() {
+        let ask = |days: u32| {
+            let body = json!({"bucket": "archive", "keys": ["a"], "days": days});
+            decide(&head("GLACIER", None, DONE), &Request::parse(&body).unwrap(), now())
+        };
+        let live = Event::Readable { at: now(), expires: Some("2026-11-27T00:00:00Z".parse().unwrap()) };
+        // It lives for four and a half days, and one of four days would end at that midnight too.
+        for days in [1, 3, 4] {
+            let verdict = ask(days);
+            assert_eq!((verdict.decision, verdict.known), (Decision::Watch, Some(live.clone())), "{days}");
+        }
+        assert_eq!((ask(5).decision, ask(5).known), (Decision::Extend, None));
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub enum State {
         at: Timestamp,
         /// When the copy goes away; `None` for Intelligent-Tiering, which has no copy, and while it is not known.
         expires: Option<Timestamp>,
-        /// The batch that will publish it. Set before CloudFront is called, never changed.
+        /// The batch that will publish it. Set before CloudFront is called; given back only by a batch that lost the object.
         claim: Option<BatchId>,
     },
     /// Visible on the CDN.
@@ -139,6 +139,11 @@ pub enum Event {
         /// The batch.
         batch: BatchId,
     },
+    /// A batch that took it lost it to another, which has the object in another restore, and will never publish it.
+    Released {
+        /// The batch.
+        batch: BatchId,
+    },
     /// It is visible.
     Published {
         /// When thaw learned it.
@@ -227,12 +232,16 @@ pub fn advance(state: &State, event: &Event) -> Result<Option<State>, IllegalEve
         (State::Failed { code: FailureCode::RetrievalTimedOut, .. }, Event::Readable { at, expires }) => {
             Ok(Some(State::Restored { at: *at, expires: *expires, claim: None }))
         }
+        // How long the copy lives is what S3 said last: while it waits, others may have asked for fewer days.
+        (State::Restored { at, expires: known, claim: None }, Event::Readable { expires, .. }) => {
+            Ok((known != expires).then_some(State::Restored { at: *at, expires: *expires, claim: None }))
+        }
         // The completion overtook our own note that S3 was asked.
         (
             State::Restoring { .. } | State::Restored { .. },
             Event::Requested { .. } | Event::Joined { .. } | Event::NotArchived,
         )
-        | (State::Restored { .. }, Event::Readable { .. }) => Ok(None),
+        | (State::Restored { claim: Some(_), .. }, Event::Readable { .. }) => Ok(None),
 
         // Publishing.
         (State::Restored { at, expires, claim: None }, Event::Claimed { batch }) => {
@@ -245,13 +254,20 @@ pub fn advance(state: &State, event: &Event) -> Result<Option<State>, IllegalEve
                 illegal()
             }
         }
+        (State::Restored { at, expires, claim }, Event::Released { batch }) => {
+            let is_held = claim.as_ref() == Some(batch);
+            Ok(is_held.then_some(State::Restored { at: *at, expires: *expires, claim: None }))
+        }
         (State::Restored { expires, claim, .. }, Event::Published { at, how }) => match how {
             How::Invalidated { batch } if claim.as_ref() != Some(batch) => illegal(),
             How::Invalidated { .. } | How::NothingStale | How::NoPath | How::NotCurrent | How::AlreadyPublished => {
                 Ok(Some(State::Published { at: *at, expires: *expires, how: how.clone() }))
             }
         },
-        (State::Planned | State::Restoring { .. }, Event::Claimed { .. } | Event::Published { .. }) => illegal(),
+        (
+            State::Planned | State::Restoring { .. },
+            Event::Claimed { .. } | Event::Released { .. } | Event::Published { .. },
+        ) => illegal(),
 
         // Giving up.
         (State::Planned | State::Restoring { .. } | State::Restored { .. }, Event::Failed { at, code, message }) => {
@@ -269,6 +285,7 @@ pub fn advance(state: &State, event: &Event) -> Result<Option<State>, IllegalEve
             | Event::Readable { .. }
             | Event::NotArchived
             | Event::Claimed { .. }
+            | Event::Released { .. }
             | Event::Published { .. }
             | Event::Failed { .. }
             | Event::Cancelled { .. },
@@ -323,6 +340,15 @@ impl Row {
             PublishWhen::Never => false,
         };
         wanted && matches!(self.state, State::Restored { .. })
+    }
+
+    /// Whether it is readable, waits for the others of its restore, and has a copy that may go away meanwhile.
+    pub fn is_held_back(&self, others_on_their_way: bool, now: Timestamp) -> bool {
+        let waits = match self.publish.when {
+            PublishWhen::Together => self.state.claim().is_none() && !self.is_to_publish(others_on_their_way, now),
+            PublishWhen::Each | PublishWhen::Never => false,
+        };
+        waits && self.waits_until().is_some()
     }
 
     /// Until when it can wait for the others of its restore; `None` if nothing takes its copy away.
@@ -389,6 +415,7 @@ mod tests {
             Event::NotArchived,
             Event::Claimed { batch: batch("a") },
             Event::Claimed { batch: batch("b") },
+            Event::Released { batch: batch("a") },
             Event::Published { at: at(), how: How::NoPath },
             Event::Published { at: at(), how: How::Invalidated { batch: batch("a") } },
             Event::Failed { at: at(), code: FailureCode::NoSuchKey, message: String::new() },
@@ -427,6 +454,14 @@ mod tests {
         let by_b = Event::Published { at: at(), how: How::Invalidated { batch: batch("b") } };
         assert!(advance(&restored(Some("a")), &by_b).is_err());
         assert!(advance(&restored(None), &by_b).is_err());
+    }
+
+    #[test]
+    fn a_claim_is_given_back_by_the_batch_that_holds_it() {
+        let released = |by: &str| Event::Released { batch: batch(by) };
+        assert_eq!(advance(&restored(Some("a")), &released("a")), Ok(Some(restored(None))));
+        assert_eq!(advance(&restored(Some("a")), &released("b")), Ok(None));
+        assert_eq!(advance(&restored(None), &released("a")), Ok(None));
     }
 
     #[test]
@@ -496,6 +531,39 @@ mod tests {
             }
             assert_eq!(Counts::of(&[row(state.clone(), PublishWhen::Together)]).on_their_way() > 0, on_its_way);
         }
+    }
+
+    #[test]
+    fn a_copy_lives_as_long_as_s3_said_last_until_a_batch_has_it() {
+        let until = |hours: u32, claim: Option<&str>| State::Restored {
+            at: at(),
+            expires: Some(at() + hours * Duration::from_secs(3_600)),
+            claim: claim.map(batch),
+        };
+        let later = at() + Duration::from_secs(60);
+        let said = |hours: u32| Event::Readable { at: later, expires: Some(at() + hours * Duration::from_secs(3_600)) };
+        assert_eq!(advance(&until(72, None), &said(30)), Ok(Some(until(30, None))));
+        assert_eq!(advance(&until(72, None), &said(72)), Ok(None));
+        assert_eq!(advance(&until(72, Some("a")), &said(30)), Ok(None));
+    }
+
+    #[test]
+    fn only_a_copy_that_waits_for_others_is_held_back() {
+        let day = Duration::from_secs(86_400);
+        let copy =
+            |claim: Option<&str>| State::Restored { at: at(), expires: Some(at() + day), claim: claim.map(batch) };
+        let is_held_back = |state: State, when, hours: u32| {
+            row(state, when).is_held_back(true, at() + hours * Duration::from_secs(3_600))
+        };
+        assert!(is_held_back(copy(None), PublishWhen::Together, 11));
+        assert!(!is_held_back(copy(None), PublishWhen::Together, 12), "it waits no longer");
+        assert!(!is_held_back(copy(Some("a")), PublishWhen::Together, 0), "a batch has it");
+        assert!(!is_held_back(restored(None), PublishWhen::Together, 0), "it has no copy");
+        assert!(!is_held_back(State::Planned, PublishWhen::Together, 0), "it is on its way itself");
+        assert!(!is_held_back(copy(None), PublishWhen::Each, 0));
+        assert!(!is_held_back(copy(None), PublishWhen::Never, 0));
+        let alone = row(copy(None), PublishWhen::Together);
+        assert!(!alone.is_held_back(false, at()), "nobody is left to wait for");
     }
 
     #[test]

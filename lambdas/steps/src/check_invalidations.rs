@@ -57,7 +57,7 @@ pub async fn run(
     let (mut looked_at, mut next_chunk) = (0, 0);
     // A batch may have objects of several chunks: CloudFront is asked for it once, and its rows are settled once.
     let mut moved: HashMap<ObjectId, Row> = HashMap::new();
-    let mut asked: BTreeSet<BatchId> = BTreeSet::new();
+    let (mut asked, mut called): (BTreeSet<BatchId>, BTreeSet<ObjectId>) = Default::default();
     for index in 0..all.len() {
         let known = &all[index];
         if known.chunk < input.from_chunk || !known.is_publishing() {
@@ -68,7 +68,8 @@ pub async fn run(
             break;
         }
         looked_at += known.counts.total;
-        all[index] = look(&record, known, on_their_way, &mut asked, &mut moved, cdn, ledger, files, now).await?;
+        all[index] =
+            look(&record, known, on_their_way, &mut asked, &mut called, &mut moved, cdn, ledger, files, now).await?;
     }
     let counts = total(&all);
     let output = Output {
@@ -89,6 +90,7 @@ async fn look(
     known: &ChunkRecord,
     on_their_way: bool,
     asked: &mut BTreeSet<BatchId>,
+    called: &mut BTreeSet<ObjectId>,
     moved: &mut HashMap<ObjectId, Row>,
     cdn: &impl ReadInvalidations,
     ledger: &impl Ledger,
@@ -99,11 +101,10 @@ async fn look(
     let mut rows: Vec<Row> = objects.into_iter().map(|known| known.row).collect();
     let claims: BTreeSet<BatchId> = rows.iter().filter_map(|row| row.state.claim().cloned()).collect();
     let new: Vec<_> = claims.iter().filter(|batch| asked.insert((*batch).clone())).map(batch_key).collect();
-    let mut called = BTreeSet::new();
     for batch in ledger.get_many::<Batch>(&new).await? {
         let batch = confirmed(batch, cdn, ledger).await?;
         if batch.calls.is_some() && !batch.is_open() {
-            called.insert(batch.id.clone());
+            called.extend(batch.candidates.iter().map(|candidate| candidate.object.clone()));
         }
         if batch.is_completed() {
             // Reading all rows again would be much of what a large restore costs.
@@ -118,7 +119,7 @@ async fn look(
         }
     }
     let look_at = after(now, seconds_until_next_word(&rows, on_their_way, now));
-    chunks::change(ledger, known.clone(), |known| known.counted(&rows, &called, Some(look_at), now)).await
+    chunks::change(ledger, known.clone(), |known| known.counted(&rows, called, Some(look_at), now)).await
 }
 
 /// What is with CloudFront is visible in seconds, and only its note is missing. So while S3 still fetches other objects,

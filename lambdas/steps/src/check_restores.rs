@@ -6,7 +6,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use thaw_core::{Batch, BatchId, Counts, Event, Row, State, Status, sentence};
+use thaw_core::{Batch, BatchId, Counts, Event, ObjectId, Row, State, Status, sentence};
 use tracing::info;
 
 use crate::chunks::{self, ChunkRecord, Known};
@@ -58,6 +58,7 @@ pub async fn run(
 ) -> Result<Output, StepError> {
     let record = ledger::record(ledger, &plan::restore_id(input.restore)?).await?;
     let mut all = chunks::records(ledger, &record).await?;
+    let others_on_their_way = total(&all).on_their_way() > 0;
     let (mut looked_at, mut late, mut next_chunk) = (0, false, 0);
     for index in 0..all.len() {
         let known = &all[index];
@@ -69,7 +70,7 @@ pub async fn run(
             break;
         }
         looked_at += known.counts.total;
-        let rows = look(&record, known, archive, ledger, files, now).await?;
+        let rows = look(&record, known, others_on_their_way, archive, ledger, files, now).await?;
         late |= is_late(&rows, now);
         let called = with_cloudfront(&rows, ledger).await?;
         // Whether others are on their way is known when all chunks are: until then, they are.
@@ -113,6 +114,7 @@ fn is_due(known: &ChunkRecord, record: &RestoreRecord, now: Timestamp) -> bool {
 async fn look(
     record: &RestoreRecord,
     known: &ChunkRecord,
+    others_on_their_way: bool,
     archive: &impl ReadArchive,
     ledger: &impl Ledger,
     files: &impl WorkFiles,
@@ -125,7 +127,7 @@ async fn look(
         return updated(ledger, rows_of(objects), cancelled).await;
     }
     let rows = rows_of(objects);
-    let seen = look_at(rows.clone(), archive, now).await?;
+    let seen = look_at(&rows, others_on_their_way, archive, now).await?;
     let learned: Vec<(Row, Event)> = seen.into_iter().filter_map(|seen| Some((seen.row, seen.event?))).collect();
     updated(ledger, rows, learned).await
 }
@@ -146,12 +148,16 @@ pub(crate) fn wait_seconds(all: &[ChunkRecord], now: Timestamp) -> u64 {
     first.map_or(0, |at| u64::try_from(at.as_second() - now.as_second()).unwrap_or(0))
 }
 
-/// Those of the batches that have claimed these rows of which CloudFront has everything.
-pub(crate) async fn with_cloudfront(rows: &[Row], ledger: &impl Ledger) -> Result<BTreeSet<BatchId>, StepError> {
+/// The objects of those rows whose batches are with CloudFront.
+async fn with_cloudfront(rows: &[Row], ledger: &impl Ledger) -> Result<BTreeSet<ObjectId>, StepError> {
     let claims: BTreeSet<&BatchId> = rows.iter().filter_map(|row| row.state.claim()).collect();
     let keys: Vec<_> = claims.into_iter().map(batch_key).collect();
     let batches = ledger.get_many::<Batch>(&keys).await?;
-    Ok(batches.into_iter().filter(|batch| batch.calls.is_some() && !batch.is_open()).map(|batch| batch.id).collect())
+    let has = |row: &&Row| {
+        let mut mine = batches.iter().filter(|batch| row.state.claim() == Some(&batch.id) && batch.has(&row.object));
+        mine.any(|batch| batch.calls.is_some() && !batch.is_open())
+    };
+    Ok(rows.iter().filter(has).map(|row| row.object.clone()).collect())
 }
 
 /// The rows after these events.
@@ -161,7 +167,7 @@ async fn updated(ledger: &impl Ledger, mut rows: Vec<Row>, events: Vec<(Row, Eve
         .buffer_unordered(IN_FLIGHT)
         .try_collect()
         .await?;
-    let mut changed: std::collections::HashMap<thaw_core::ObjectId, Row> =
+    let mut changed: std::collections::HashMap<ObjectId, Row> =
         changed.into_iter().map(|row| (row.object.clone(), row)).collect();
     for row in &mut rows {
         if let Some(new) = changed.remove(&row.object) {
@@ -224,6 +230,7 @@ mod tests {
             paths: ["E1", "E2"].map(|id| (id.to_owned(), ["/a".to_owned()].into())).into(),
         };
         let made = batches(vec![candidate.clone()], now()).remove(0);
+        let made_once = made.clone();
         let sealed = made.sealed(&[candidate.object].into());
         let one = sealed.with_call(0, |call| call.invalidation = Some("I1".to_owned()));
         let both = one.with_call(1, |call| call.refused = Some("no".to_owned()));
@@ -238,6 +245,11 @@ mod tests {
             let found = with_cloudfront(&[row.clone(), of(restored(None))], &stack.ledger).await.unwrap();
             assert_eq!(!found.is_empty(), is_there, "{batch:?}");
         }
+        // The batch was sealed without it, and whoever did so died before giving its claim back.
+        let stack = Stack::default();
+        let lost = Batch { calls: Some(Vec::new()), candidates: Vec::new(), ..made_once.clone() };
+        stack.insert(&lost).await;
+        assert!(with_cloudfront(&[row], &stack.ledger).await.unwrap().is_empty());
         assert!(with_cloudfront(&[], &Stack::default().ledger).await.unwrap().is_empty());
     }
 }

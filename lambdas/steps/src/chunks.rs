@@ -10,8 +10,7 @@ use std::ops::Range;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use thaw_core::{
-    ArchiveKind, BatchId, Counts, Decision, Failure, FailureCode, ObjectId, RestoreId, Row, State, Status, Tier,
-    hash_bytes,
+    ArchiveKind, Counts, Decision, Failure, FailureCode, ObjectId, RestoreId, Row, State, Status, Tier, hash_bytes,
 };
 
 use crate::StepError;
@@ -149,12 +148,18 @@ impl ChunkRecord {
         new.counted(&rows, &BTreeSet::new(), None, made_at)
     }
 
-    /// The same after its objects were counted. `called` are batches that are with CloudFront.
-    pub fn counted(self, rows: &[Row], called: &BTreeSet<BatchId>, look_at: Option<Timestamp>, now: Timestamp) -> Self {
+    /// The same after its objects were counted. `called` are those whose batches are with CloudFront.
+    pub fn counted(
+        self,
+        rows: &[Row],
+        called: &BTreeSet<ObjectId>,
+        look_at: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Self {
         let (mut to_invalidate, mut waiting) = (0, 0);
         for row in rows.iter().filter(|row| matches!(row.state, State::Restored { .. }) && !row.is_settled()) {
             match row.state.claim() {
-                Some(batch) => to_invalidate += u64::from(!called.contains(batch)),
+                Some(_) => to_invalidate += u64::from(!called.contains(&row.object)),
                 None if row.is_to_publish(true, now) => to_invalidate += 1,
                 None => waiting += 1,
             }

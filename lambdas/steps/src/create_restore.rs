@@ -6,7 +6,7 @@ use thaw_core::{Problem, Request, RestoreId, Status, hash};
 use tracing::info;
 
 use crate::http::{self, Response};
-use crate::ledger::{self, KeyRecord, RestoreRecord, request_name};
+use crate::ledger::{KeyRecord, RestoreRecord, request_name};
 use crate::ports::{Ledger, Put, StartExecutions, WorkFiles};
 use crate::restore_view::{RETRY_RUNNING_SECONDS, RestoreView};
 use crate::{Settings, StepError};
@@ -140,19 +140,21 @@ pub(crate) async fn start(
 /// finds that it has ended. If even that cannot be written, the first error is still the one to report.
 async fn abandon(id: &RestoreId, asked: &Request, error: StepError, ledger: &impl Ledger, now: Timestamp) -> StepError {
     let says = format!("It could not be started, and nothing was asked of S3: {error}. Send the request again.");
-    // What is planned already may have asked S3: it goes on, and the list of restores shows it.
     let end = |record: &mut RestoreRecord| {
-        if record.plan.is_none() {
-            record.status = Status::Failed;
-            record.completed_at = Some(now);
-            record.says = Some(says.clone());
-        }
+        record.status = Status::Failed;
+        record.completed_at = Some(now);
+        record.says = Some(says.clone());
     };
     let ended = async {
         let mut failed = RestoreRecord::new(id.clone(), asked, now);
         end(&mut failed);
-        if let Put::Lost(record) = ledger.insert(&failed).await? {
-            ledger::change(ledger, record, end).await?;
+        let mut written = ledger.insert(&failed).await?;
+        // What is planned already may have asked S3: it goes on, and the list of restores shows it.
+        while let Put::Lost(record) = &written
+            && record.plan.is_none()
+            && record.status == Status::Running
+        {
+            written = ledger.replace(&record.with(end)).await?;
         }
         Ok::<_, StepError>(())
     };
@@ -323,6 +325,23 @@ mod tests {
         is_problem(&run(&event(Some("k")), &stack.ledger, &stack.files, &Down, &settings, now()).await, 503, None);
         assert_eq!(stack.post(Some("k"), &one()).await.status_code, 202);
         assert_eq!(stack.executions.started().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_restore_that_is_planned_while_its_door_gives_it_up_goes_on() {
+        let stack = Stack::default();
+        let other = stack.planned(&[("b", thaw_core::State::Planned)], 9).await;
+        let plan = stack.record(&other).await.plan;
+        let id = stack.accepted(&["a"]).await;
+        let record = stack.record(&id).await;
+        let asked = record.request.clone();
+        let error = StepError::Unavailable("no answer".to_owned());
+        // The door reads that nothing is planned, and writes after the plan was written.
+        let give_up = abandon(&id, &asked, error, &stack.ledger, now());
+        let planned = crate::ledger::change(&stack.ledger, record, |record| record.plan.clone_from(&plan));
+        futures_util::future::join(give_up, planned).await.1.unwrap();
+        let record = stack.record(&id).await;
+        assert_eq!((record.status, &record.plan), (Status::Running, &plan));
     }
 
     #[tokio::test]

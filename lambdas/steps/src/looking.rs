@@ -58,9 +58,15 @@ pub struct Seen {
     pub event: Option<Event>,
 }
 
-/// Looks at all rows whose time has come.
-pub async fn look_at(rows: Vec<Row>, archive: &impl ReadArchive, now: Timestamp) -> Result<Vec<Seen>, StepError> {
-    let mut due: Vec<Row> = rows.into_iter().filter(|row| is_due(row, now)).collect();
+/// Looks at all rows whose time has come, and at those that wait for others: their copies may live shorter by now.
+pub async fn look_at(
+    rows: &[Row],
+    others_on_their_way: bool,
+    archive: &impl ReadArchive,
+    now: Timestamp,
+) -> Result<Vec<Seen>, StepError> {
+    let is_of_interest = |row: &&Row| is_due(row, now) || row.is_held_back(others_on_their_way, now);
+    let mut due: Vec<Row> = rows.iter().filter(is_of_interest).cloned().collect();
     due.sort_by(|a, b| a.object.cmp(&b.object));
     let (listable, mut rest): (Vec<_>, Vec<_>) = due.into_iter().partition(is_listable);
     let mut seen = Vec::new();
@@ -72,7 +78,7 @@ pub async fn look_at(rows: Vec<Row>, archive: &impl ReadArchive, now: Timestamp)
     let headed: Vec<Seen> = stream::iter(rest)
         .map(|row| async {
             let facts = archive.head(&row.object).await?;
-            let event = meaning(&row, &facts, now);
+            let event = news(&row, &facts, now);
             Ok::<_, StepError>(Seen { row, event })
         })
         .buffer_unordered(IN_FLIGHT)
@@ -211,6 +217,13 @@ fn still_fetching(row: &Row, now: Timestamp) -> Option<Event> {
     }
 }
 
+/// What S3's description means for a row that is looked at. Why one that waits for others can no longer be read is found
+/// out when it is published.
+fn news(row: &Row, facts: &Facts, now: Timestamp) -> Option<Event> {
+    let was_readable = matches!(row.state, State::Restored { .. });
+    meaning(row, facts, now).filter(|event| !was_readable || matches!(event, Event::Readable { .. }))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -250,7 +263,7 @@ mod tests {
         /// How many lists and how many heads it takes to look at these rows; none may stay unseen.
         async fn calls(&self, rows: Vec<Row>) -> (usize, usize) {
             let mut keys: Vec<_> = rows.iter().map(|row| row.object.key.clone()).collect();
-            let seen = look_at(rows, self, later()).await.unwrap();
+            let seen = look_at(&rows, true, self, later()).await.unwrap();
             let mut seen: Vec<_> = seen.into_iter().map(|seen| seen.row.object.key).collect();
             keys.sort();
             seen.sort();
@@ -348,7 +361,7 @@ mod tests {
     async fn a_live_copy_in_a_listing_can_be_read() {
         let expires = later() + Duration::from_secs(1);
         let bucket = Bucket::of(keys(0..13), Some(ListedRestore::Copy(expires)), 1_000);
-        let seen = look_at(rows(0..13), &bucket, later()).await.unwrap();
+        let seen = look_at(&rows(0..13), true, &bucket, later()).await.unwrap();
         let readable = Event::Readable { at: later(), expires: Some(expires) };
         assert_eq!(seen.iter().filter(|seen| seen.event.as_ref() == Some(&readable)).count(), 13);
     }
@@ -360,8 +373,24 @@ mod tests {
             Row { state: State::Restoring { since: later(), tier: Tier::Standard, joined: false }, ..waiting("a") };
         let planned = Row { state: State::Planned, ..waiting("b") };
         let readable = Row { state: restored(None), ..waiting("c") };
-        assert!(look_at(vec![fresh, planned, readable], &bucket, later()).await.unwrap().is_empty());
+        assert!(look_at(&[fresh, planned, readable], true, &bucket, later()).await.unwrap().is_empty());
         assert!(bucket.heads.borrow().is_empty() && bucket.lists.borrow().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_copy_that_waits_for_others_is_looked_at_again() {
+        let until = |hours: u64| Some(now() + Duration::from_secs(hours * HOUR));
+        let restored = |expires| State::Restored { at: now(), expires, claim: None };
+        let together = Publish { when: PublishWhen::Together, ..Publish::default() };
+        let held_back = |key: &str| Row { state: restored(until(72)), publish: together, ..waiting(key) };
+        let slow = Row { kind: Some(ArchiveKind::Deep), publish: together, ..waiting("slow") };
+        let rows: Vec<Row> = keys(0..13).iter().map(|key| held_back(key)).chain([slow]).collect();
+        let bucket = Bucket::of(keys(0..13), until(30).map(ListedRestore::Copy), 1_000);
+        let seen = look_at(&rows, true, &bucket, later()).await.unwrap();
+        let shorter = Some(Event::Readable { at: later(), expires: until(30) });
+        assert_eq!(seen.iter().map(|seen| seen.event.clone()).collect::<Vec<_>>(), vec![shorter; 13]);
+        // What became of one that is gone is said when it is published.
+        assert_eq!(news(&held_back("a"), &Facts::Missing(Missing::Key), later()), None);
     }
 
     #[test]

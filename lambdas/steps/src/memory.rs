@@ -114,7 +114,7 @@ impl ListRestores for MemoryLedger {
 }
 
 fn parse<T: Item>(key: &ItemKey, item: &Value) -> Result<T, PortError> {
-    serde_json::from_value(item.clone()).map_err(|error| unexpected(key, &error))
+    T::deserialize(item).map_err(|error| unexpected(key, &error))
 }
 
 fn unexpected(key: &ItemKey, says: &impl ToString) -> PortError {

@@ -12,7 +12,7 @@ use crate::looking::meaning;
 use crate::ports::{
     CreateInvalidations, DeadLetters, ItemKey, Ledger, ReadArchive, ReadDistributions, ReadInvalidations,
 };
-use crate::publishing::{NEWS, confirmed, publish, settle_batch};
+use crate::publishing::{Begun, NEWS, confirmed, publish, settle_batch};
 use crate::{IN_FLIGHT, QueueBatch, QueueResponse, RestoreRecord, Settings, StepError};
 
 /// Publishes the objects of a batch of messages. Messages whose objects met trouble come again, and at last go to the
@@ -74,7 +74,7 @@ async fn show<'a>(
     let objects: BTreeSet<ObjectId> =
         rows_of.values().flatten().filter(is_wanted).map(|row| row.object.clone()).collect();
     let count = objects.len();
-    let published = publish(objects, BTreeSet::new(), cdn, archive, ledger, settings, now).await?;
+    let published = publish(objects, Begun::new(), cdn, archive, ledger, settings, now).await?;
     info!(
         objects = count,
         paths = published.paths,
@@ -116,7 +116,7 @@ async fn is_confirmed(
     if batch.is_completed() {
         settle_batch(&batch, ledger, now).await?;
     }
-    Ok(batch.is_completed())
+    Ok(batch.is_completed() && batch.has(&row.object))
 }
 
 /// Notes that an object can be read in every restore that waits for it. Answers those of its rows that are to be

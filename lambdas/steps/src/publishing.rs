@@ -3,6 +3,11 @@
 //! A batch is written to the ledger, then claims its rows, then is sealed, and only then is CloudFront called. Whoever
 //! finds a claim on a row finishes that batch instead of making another; so a crash, a retry, or the two ways meeting end
 //! in the same call with the same reference.
+//!
+//! Two restores that learn at once that an object can be read may make two batches of it, and one of them may not have
+//! seen the other's row. So a batch claims the rows of an object in the order of their restores, and stops at the first
+//! that another batch has: the object is that one's, and the claims it made are given back. Of batches that meet, the one
+//! that gets furthest meets nobody, so one of them always has the object.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -40,12 +45,15 @@ pub struct Published {
     pub paths: u64,
 }
 
+/// Batches that hold claims, and the objects on whose rows they were found.
+pub type Begun = BTreeMap<BatchId, BTreeSet<ObjectId>>;
+
 /// Publishes objects that can be read, for every restore that waits for them, and finishes batches that were begun.
 ///
 /// Doing it twice is fine. Fails with the first trouble that time can mend, after the ledger has kept what was done.
 pub async fn publish(
     objects: BTreeSet<ObjectId>,
-    mut begun: BTreeSet<BatchId>,
+    mut begun: Begun,
     cdn: &(impl ReadDistributions + CreateInvalidations),
     archive: &impl ReadArchive,
     ledger: &impl Ledger,
@@ -60,14 +68,19 @@ pub async fn publish(
         .await?;
     let mut candidates = Vec::new();
     for prepared in prepared {
-        begun.extend(prepared.begun);
+        for (batch, objects) in prepared.begun {
+            begun.entry(batch).or_default().extend(objects);
+        }
         candidates.extend(prepared.candidate);
     }
     let mut published = Published::default();
-    for id in begun {
+    for (id, objects) in begun {
         // Claims are written after their batch, so the batch is there.
         let Some(batch) = ledger.get::<Batch>(&batch_key(&id)).await? else { continue };
-        published.add(&carry_out(batch, cdn, archive, ledger, now).await?);
+        let batch = carry_out(batch, cdn, archive, ledger, now).await?;
+        // Who sealed it without them died before it gave their claims back. The next look finds them free.
+        release(&batch, &objects, ledger).await?;
+        published.add(&batch);
     }
     for batch in batches(candidates, now) {
         let batch = match ledger.insert(&batch).await? {
@@ -105,7 +118,7 @@ async fn distributions(
 #[derive(Default)]
 struct Prepared {
     /// Batches that hold a claim on it already.
-    begun: BTreeSet<BatchId>,
+    begun: Begun,
     /// Its place in a new batch.
     candidate: Option<Candidate>,
 }
@@ -124,19 +137,21 @@ async fn prepare(
     let distributions = distributions.get(&object.bucket).unwrap_or(&empty);
     let mut prepared = Prepared::default();
     let mut waiting: Vec<&Row> = Vec::new();
+    let mut begin = |batch: &BatchId| prepared.begun.entry(batch.clone()).or_default().insert(object.clone());
     for row in rows.iter().filter(|row| !row.publish.never()) {
-        let State::Restored { at, claim, .. } = &row.state else { continue };
-        if let Some(batch) = claim {
-            prepared.begun.insert(batch.clone());
+        let State::Restored { at, claim: held, .. } = &row.state else { continue };
+        if let Some(batch) = held {
+            begin(batch);
             continue;
         }
         let others = || of_the_same_copy(row, &rows).into_iter();
         if others().any(was_invalidated) {
             apply(ledger, row, &Event::Published { at: now, how: How::AlreadyPublished }).await?;
         } else if let Some(batch) = others().find_map(|other| other.state.claim()) {
-            // Another restore's batch has this copy already: this row rides along.
-            apply(ledger, row, &Event::Claimed { batch: batch.clone() }).await?;
-            prepared.begun.insert(batch.clone());
+            // Another restore's batch has this copy already: this row rides along. If yet another was faster, the next look
+            // finds out which.
+            claim(&object, &row.restore, batch, ledger).await?;
+            begin(batch);
         } else if !row.current {
             apply(ledger, row, &Event::Published { at: now, how: How::NotCurrent }).await?;
         } else if row.publish.only_if_stale {
@@ -430,20 +445,17 @@ async fn without_what_is_gone(
     })
 }
 
-/// Claims the batch's objects, and settles which it got.
-///
-/// The row of the first restore is the lock of an object: whoever claims it claims the others. A candidate whose rows are
-/// not all waiting any more was taken by another batch, or cancelled.
+/// Claims the batch's objects, and settles which it got. What it claimed of the others it gives back.
 async fn seal(batch: Batch, ledger: &impl Ledger) -> Result<Batch, StepError> {
     let claimed: BTreeSet<ObjectId> = stream::iter(&batch.candidates)
         .map(|candidate| async {
             let mut got = false;
-            for (place, restore) in candidate.restores.iter().enumerate() {
-                if place > 0 && !got {
-                    break;
+            for restore in &candidate.restores {
+                match claim(&candidate.object, restore, &batch.id, ledger).await? {
+                    Claim::Held => got = true,
+                    Claim::Settled => {}
+                    Claim::Taken => return Ok(None),
                 }
-                let held = claim(&candidate.object, restore, &batch.id, ledger).await?;
-                got = if place == 0 { held } else { got };
             }
             Ok::<_, StepError>(got.then(|| candidate.object.clone()))
         })
@@ -451,30 +463,57 @@ async fn seal(batch: Batch, ledger: &impl Ledger) -> Result<Batch, StepError> {
         .try_filter_map(|object| async { Ok(object) })
         .try_collect()
         .await?;
-    let sealed = batch.sealed(&claimed);
-    Ok(match ledger.replace(&sealed).await? {
-        Put::Done => sealed,
+    let next = batch.sealed(&claimed);
+    let sealed = match ledger.replace(&next).await? {
+        Put::Done => next,
         Put::Lost(other) => other,
-    })
+    };
+    let wanted = batch.candidates.into_iter().map(|candidate| candidate.object).collect();
+    release(&sealed, &wanted, ledger).await?;
+    Ok(sealed)
 }
 
-/// Whether the batch holds the row now.
+/// Gives back the batch's claims on those of the objects that it was sealed without.
+async fn release(batch: &Batch, objects: &BTreeSet<ObjectId>, ledger: &impl Ledger) -> Result<(), StepError> {
+    for object in objects.iter().filter(|object| !batch.has(object)) {
+        for row in ledger.rows_of(object).await?.iter().filter(|row| row.state.claim() == Some(&batch.id)) {
+            apply(ledger, row, &Event::Released { batch: batch.id.clone() }).await?;
+        }
+    }
+    Ok(())
+}
+
+/// What came of a claim on a row.
+enum Claim {
+    /// The batch holds it.
+    Held,
+    /// Another batch holds it, or has published it.
+    Taken,
+    /// Nothing is left to publish for it.
+    Settled,
+}
+
 async fn claim(
     object: &ObjectId,
     restore: &RestoreId,
     batch: &BatchId,
     ledger: &impl Ledger,
-) -> Result<bool, StepError> {
-    let Some(row) = ledger.get::<Row>(&row_key(object, restore)).await? else { return Ok(false) };
-    match row.state.claim() {
-        Some(held) => Ok(held == batch),
-        None if !matches!(row.state, State::Restored { .. }) => Ok(false),
-        None => match apply(ledger, &row, &Event::Claimed { batch: batch.clone() }).await {
-            Ok(row) => Ok(row.state.claim() == Some(batch)),
-            // Another batch was faster between the read and the write.
-            Err(StepError::Unexpected(_)) => Ok(false),
-            Err(other) => Err(other),
-        },
+) -> Result<Claim, StepError> {
+    let Some(row) = ledger.get::<Row>(&row_key(object, restore)).await? else { return Ok(Claim::Settled) };
+    let what = |row: &Row| match row.state.claim() {
+        Some(held) if held == batch => Claim::Held,
+        Some(_) => Claim::Taken,
+        None if was_invalidated(row) => Claim::Taken,
+        None => Claim::Settled,
+    };
+    if !matches!(row.state, State::Restored { claim: None, .. }) {
+        return Ok(what(&row));
+    }
+    match apply(ledger, &row, &Event::Claimed { batch: batch.clone() }).await {
+        Ok(row) => Ok(what(&row)),
+        // Another batch was faster between the read and the write.
+        Err(StepError::Unexpected(_)) => Ok(Claim::Taken),
+        Err(other) => Err(other),
     }
 }
 
@@ -614,7 +653,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_row_of_the_first_restore_is_the_lock_of_an_object() {
+    async fn a_batch_has_an_object_if_no_other_has_any_of_its_rows() {
         let claims = |claims: [Option<&str>; 2]| claims.map(|claim| claim.map(str::to_owned)).to_vec();
         let theirs = || restored(Some("theirs"));
         let ours = || restored(Some("ours"));
@@ -622,9 +661,44 @@ mod tests {
         // A try of the same batch that died took the first row already.
         assert_eq!(sealed(ours(), restored(None)).await, (true, claims([Some("ours"), Some("ours")])));
         assert_eq!(sealed(theirs(), restored(None)).await, (false, claims([Some("theirs"), None])));
-        assert_eq!(sealed(restored(None), theirs()).await, (true, claims([Some("ours"), Some("theirs")])));
-        let cancelled = State::Cancelled { at: now() };
-        assert_eq!(sealed(cancelled, restored(None)).await, (false, claims([None, None])));
+        // What it claimed before it found out is given back.
+        assert_eq!(sealed(restored(None), theirs()).await, (false, claims([None, Some("theirs")])));
+        assert_eq!(sealed(ours(), theirs()).await, (false, claims([None, Some("theirs")])));
+        let published = |how| State::Published { at: now(), expires: None, how };
+        let by_them = published(How::Invalidated { batch: BatchId::from("theirs".to_owned()) });
+        assert_eq!(sealed(restored(None), by_them).await, (false, claims([None, None])));
+        // Nobody pays for these.
+        let cancelled = || State::Cancelled { at: now() };
+        for settled in [cancelled(), published(How::NothingStale)] {
+            assert_eq!(sealed(settled.clone(), restored(None)).await, (true, claims([None, Some("ours")])));
+            assert_eq!(sealed(restored(None), settled).await, (true, claims([Some("ours"), None])));
+        }
+        assert_eq!(sealed(cancelled(), cancelled()).await, (false, claims([None, None])));
+    }
+
+    /// A claim that is worth nothing would keep its object from ever being published.
+    #[tokio::test]
+    async fn a_claim_that_a_dead_function_left_is_given_back_by_the_next() {
+        let id = RestoreId::try_from("r".to_owned()).unwrap();
+        let stack = Stack::default();
+        let row = row(&id, "a", restored(Some("ours")));
+        stack.insert(&row).await;
+        let of = |calls| Batch {
+            id: BatchId::from("ours".to_owned()),
+            candidates: Vec::new(),
+            calls,
+            created_at: now(),
+            revision: 0,
+        };
+        let objects = BTreeSet::from([row.object.clone()]);
+        release(&of(None), &objects, &stack.ledger).await.unwrap();
+        assert_eq!(
+            stack.ledger.rows_of(&row.object).await.unwrap()[0].state,
+            restored(Some("ours")),
+            "it may be sealed yet"
+        );
+        release(&of(Some(Vec::new())), &objects, &stack.ledger).await.unwrap();
+        assert_eq!(stack.ledger.rows_of(&row.object).await.unwrap()[0].state, restored(None));
     }
 
     /// What else lies under a prefix, listed two a page. A HEAD says that it is archived where the key says so.

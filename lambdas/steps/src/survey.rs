@@ -497,6 +497,7 @@ impl Surveyed {
                 Event::Requested { .. }
                 | Event::Joined { .. }
                 | Event::Claimed { .. }
+                | Event::Released { .. }
                 | Event::Published { .. }
                 | Event::Cancelled { .. },
             ) => &mut counts.restoring,

@@ -91,6 +91,21 @@ fn a_live_copy_is_kept_longer_and_published_at_once() {
 }
 
 #[test]
+fn a_copy_that_lives_long_enough_is_left_as_it_is() {
+    let world = World::new();
+    everything(&world);
+    world.restore("first", ask_with(&["flexible"], json!({"days": 20, "publish": {"when": "never"}})));
+    let (report, _) = world.restore("second", ask_with(&["flexible"], json!({"days": 1})));
+    assert_eq!((report.counts.published, world.calls("flexible").extended), (1, 0));
+    let expires = |restore: &str| match world.row("flexible", restore).state {
+        State::Restored { expires, .. } | State::Published { expires, .. } => expires.unwrap(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(expires("second"), expires("first"));
+    assert!(expires("first") > world.now() + jiff::SignedDuration::from_hours(24 * 19));
+}
+
+#[test]
 fn a_price_over_the_limit_is_refused_before_anything_is_spent() {
     let world = World::new();
     let keys = everything(&world);

@@ -1,9 +1,10 @@
 //! The two ways to the same publish, and what they pay.
 
 use serde_json::json;
-use thaw_core::{FailureCode, How, State, Status};
+use thaw_core::{FailureCode, How, State, Status, Tier};
 use thaw_sim::cdn::{DistributionConfig, Origin};
-use thaw_sim::model::{FaultRule, StorageClass};
+use thaw_sim::model::{FaultRule, RetrievalRule, StorageClass};
+use thaw_steps::ports::RequestRestores;
 
 use super::world::{BUCKET, World, ask, ask_with};
 
@@ -216,6 +217,26 @@ fn a_copy_that_expired_while_it_waited_is_archived_again_and_not_invalidated() {
     let (report, _) = world.finish("r", wait);
     assert_eq!(world.invalidated(), ["/slow"]);
     assert!(report.says.contains("quick: its copy expired before it was published"), "{}", report.says);
+}
+
+#[test]
+fn a_copy_that_others_shortened_is_published_before_it_expires() {
+    let world = World::new();
+    world.put("quick", StorageClass::Glacier);
+    world.put("slow", StorageClass::DeepArchive);
+    let never = RetrievalRule { key: "slow".to_owned(), seconds: 9 * 86_400 };
+    world.aws.with(|sim, _| sim.set_retrieval_rules(vec![never]));
+    let more = json!({"tier": "Bulk", "days": 5, "publish": {"when": "together"}});
+    let wait = world.begin("r", ask_with(&["quick", "slow"], more));
+    world.pass(12 * 3600);
+    world.deliver(1);
+    assert!(matches!(world.row("quick", "r").state, State::Restored { .. }));
+    // Another tool wants it for a day, and S3 counts the days anew.
+    let quick = world.row("quick", "r").object;
+    world.run(world.aws.restore(&quick, Some(1), Tier::Bulk)).unwrap();
+    let (report, _) = world.finish("r", wait);
+    assert_eq!(world.invalidated(), ["/quick"]);
+    assert_eq!((report.counts.published, report.counts.failed), (1, 1), "{}", report.says);
 }
 
 #[test]

@@ -55,6 +55,9 @@ pub struct Checker {
     touched: BTreeMap<String, Vec<Timestamp>>,
     /// Whether any version of an object was changed, and not only hidden by a newer one.
     moved: BTreeMap<String, bool>,
+    /// When a copy would have gone away, had nobody else kept it longer. Past that moment thaw cannot know that it is still
+    /// the copy that it paid for.
+    kept_longer: BTreeMap<String, Vec<Timestamp>>,
     /// For which copies a path was paid.
     paid: BTreeMap<(String, String), Vec<Timestamp>>,
     lost_events: bool,
@@ -122,6 +125,11 @@ impl Checker {
         let known = self.retrievals.entry((key.to_owned(), version.map(str::to_owned))).or_default();
         known.retain(|ready| *ready <= now);
         known.push(ready_at);
+    }
+
+    /// Another tool changed how long a copy lives, which would have been until then.
+    pub(crate) fn kept_by_others(&mut self, key: &str, expires: Timestamp) {
+        self.kept_longer.entry(key.to_owned()).or_default().push(expires);
     }
 
     /// The last retrieval of a version that is done.
@@ -228,10 +236,15 @@ impl Checker {
                     continue;
                 }
                 let Some(copy) = self.copy(&key, head.version.as_deref(), now) else { continue };
+                let is_glance_old = self.is_touched_since(&key, before);
                 let paid = self.paid.entry((item.clone(), key.clone())).or_default();
                 // What others put or moved there since is no copy of what was paid for.
                 let is_copy = self.touched.get(&key).is_none_or(|times| times.iter().all(|time| *time < copy));
-                if is_copy && paid.contains(&copy) {
+                let is_known =
+                    self.kept_longer.get(&key).is_none_or(|ends| ends.iter().all(|end| *end <= copy || *end > now));
+                if is_glance_old {
+                    // It was paid for what was there a moment ago.
+                } else if is_copy && is_known && paid.contains(&copy) {
                     self.break_promise(
                         "no path is paid twice for one copy",
                         format!("{item} is invalidated again for the copy of {key} that is readable since {copy}"),
@@ -632,6 +645,14 @@ fn is_legal(old: &State, new: &State) -> bool {
         | (State::Failed { code: FailureCode::RetrievalTimedOut, .. }, State::Restored { claim: None, .. }) => true,
         (State::Restored { claim: None, expires, .. }, State::Restored { claim: Some(_), expires: kept, .. }) => {
             expires == kept
+        }
+        // The object is another batch's.
+        (State::Restored { claim: Some(_), at, expires }, State::Restored { claim: None, at: kept, expires: same }) => {
+            (at, expires) == (kept, same)
+        }
+        // S3 was asked again how long the copy lives.
+        (State::Restored { claim: None, at, expires }, State::Restored { claim: None, at: kept, expires: new }) => {
+            at == kept && expires != new
         }
         (State::Restored { claim, .. }, State::Published { how, .. }) => match how {
             How::Invalidated { batch } => claim.as_ref() == Some(batch),
