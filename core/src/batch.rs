@@ -251,8 +251,10 @@ pub fn of_the_same_copy<'a>(row: &Row, rows: &'a [Row]) -> Vec<&'a Row> {
 
 /// Whether `other` is about the very copy that `row` waits for.
 fn same_copy(row: &Row, other: &Row) -> bool {
-    let (at, expires) = match &other.state {
-        State::Restored { at, expires, .. } | State::Published { at, expires, .. } => (*at, *expires),
+    let (readable, expires) = match &other.state {
+        State::Restored { at: readable, expires, .. } | State::Published { readable, expires, .. } => {
+            (*readable, *expires)
+        }
         State::Planned
         | State::Available
         | State::Restoring { .. }
@@ -262,7 +264,7 @@ fn same_copy(row: &Row, other: &Row) -> bool {
         }
     };
     // It became readable while this row waited, or it was live when this row was planned and S3 only kept it longer.
-    at >= row.planned_at
+    readable >= row.planned_at
         || match row.decision {
             Decision::Extend => expires.is_some_and(|expires| expires > row.planned_at),
             // Watching a copy that was live already.
@@ -421,7 +423,12 @@ mod tests {
     #[test]
     fn what_became_readable_while_a_row_waited_is_its_copy() {
         let waiting = row(Decision::Restore, State::Planned);
+        let [nine, ten, eleven] = [NINE, TEN, ELEVEN].map(|at| at.parse().unwrap());
+        // Its restore was cancelled before CloudFront had confirmed it: that was heard of much later.
+        let published = |readable| State::Published { at: eleven, readable, expires: None, how: crate::How::NoPath };
         for (other, same) in [
+            (published(nine), false),
+            (published(ten), true),
             (restored(TEN, ELEVEN), true),
             (restored(ELEVEN, ELEVEN), true),
             (restored(NINE, ELEVEN), false),

@@ -54,7 +54,7 @@ pub async fn run(
             continue;
         }
         // Reading all rows again would be much of what a large restore costs.
-        for moved in settle_batch(&batch, ledger, now).await? {
+        for moved in settle_batch(&batch, Some(&record.id), ledger, now).await? {
             if let Some(row) =
                 rows.iter_mut().find(|row| (&row.object, &row.restore) == (&moved.object, &moved.restore))
             {

@@ -52,7 +52,7 @@ pub async fn run(
             None => objects.insert(row.object.clone()),
         };
     }
-    let published = publish(objects, begun, cdn, archive, ledger, settings, now).await?;
+    let published = publish(objects, begun, Some(&record.id), cdn, archive, ledger, settings, now).await?;
     let says = format!("{} invalidations of {} paths are with CloudFront.", published.invalidations, published.paths);
     info!(restore = %record.id, "{says}");
     Ok(Output { says, wait_seconds: EDGES_TAKE })

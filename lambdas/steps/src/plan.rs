@@ -85,7 +85,9 @@ pub async fn run(
     }
     let record = written_record(ledger, &id, &request, now).await?;
     if record.status != Status::Running {
-        // Cancelled already, or its door could not be sure that it was started and said that it was not.
+        // Cancelled already, or its door could not be sure that it was started and said that it was not. Who cancelled it
+        // after an earlier try of this plan may have died before its rows were.
+        cancel(&ledger::rows(ledger, files, &record).await?, ledger, now).await?;
         return Ok(Output::nothing(record.says.unwrap_or_default()));
     }
     if let Some(plan) = &record.plan {
@@ -124,10 +126,8 @@ pub async fn run(
     };
     let record = ledger::change(ledger, record, |record| record.plan = Some(planned.clone())).await?;
     if record.status != Status::Running {
-        // It ended while it was planned. Nothing has been asked of S3, and nothing will be.
-        for row in &rows {
-            ledger::apply(ledger, row, &Event::Cancelled { at: now }).await?;
-        }
+        // It ended while it was planned.
+        cancel(&rows, ledger, now).await?;
     }
     let anything_to_restore = record.status == Status::Running && rows.iter().any(|row| !row.is_settled());
 
@@ -141,6 +141,14 @@ pub async fn run(
         warnings: survey.warnings,
     };
     tell(output, &id, &request, events).await
+}
+
+/// What is open of a restore that has ended ends with it: nothing more is asked of S3.
+async fn cancel(rows: &[Row], ledger: &impl Ledger, now: Timestamp) -> Result<(), StepError> {
+    for row in rows.iter().filter(|row| !row.is_settled() && row.state.claim().is_none()) {
+        ledger::apply(ledger, row, &Event::Cancelled { at: now }).await?;
+    }
+    Ok(())
 }
 
 /// The chunks with something to ask of S3.

@@ -50,10 +50,11 @@ pub type Begun = BTreeMap<BatchId, BTreeSet<ObjectId>>;
 
 /// Publishes objects that can be read, for every restore that waits for them, and finishes batches that were begun.
 ///
-/// Doing it twice is fine. Fails with the first trouble that time can mend, after the ledger has kept what was done.
+/// `looks` is the restore that asks, if one does. Doing it twice is fine. Fails with the first trouble that time can mend, after the ledger has kept what was done.
 pub async fn publish(
     objects: BTreeSet<ObjectId>,
     mut begun: Begun,
+    looks: Option<&RestoreId>,
     cdn: &(impl ReadDistributions + CreateInvalidations),
     archive: &impl ReadArchive,
     ledger: &impl Ledger,
@@ -77,9 +78,11 @@ pub async fn publish(
     for (id, objects) in begun {
         // Claims are written after their batch, so the batch is there.
         let Some(batch) = ledger.get::<Batch>(&batch_key(&id)).await? else { continue };
-        let batch = carry_out(batch, cdn, archive, ledger, now).await?;
+        let batch = carry_out(batch, looks, cdn, archive, ledger, now).await?;
         // Who sealed it without them died before it gave their claims back. The next look finds them free.
         release(&batch, &objects, ledger).await?;
+        // Who made it died before it had claimed all of its objects: now it has.
+        candidates.retain(|candidate| batch.candidates.iter().all(|one| one.object != candidate.object));
         published.add(&batch);
     }
     for batch in batches(candidates, now) {
@@ -87,7 +90,7 @@ pub async fn publish(
             Put::Done => batch,
             Put::Lost(existing) => existing,
         };
-        published.add(&carry_out(batch, cdn, archive, ledger, now).await?);
+        published.add(&carry_out(batch, looks, cdn, archive, ledger, now).await?);
     }
     Ok(published)
 }
@@ -371,6 +374,7 @@ async fn is_archived(bucket: &str, key: &str, archive: &impl ReadArchive, now: T
 /// Takes a batch from wherever it stands to its end: claim, seal, call, settle.
 async fn carry_out(
     batch: Batch,
+    looks: Option<&RestoreId>,
     cdn: &impl CreateInvalidations,
     archive: &impl ReadArchive,
     ledger: &impl Ledger,
@@ -406,7 +410,7 @@ async fn carry_out(
         };
     }
     if batch.is_completed() {
-        settle_batch(&batch, ledger, now).await?;
+        settle_batch(&batch, looks, ledger, now).await?;
     }
     Ok(batch)
 }
@@ -540,7 +544,14 @@ pub async fn confirmed(
 
 /// Moves every row that waits for the batch on, in whichever restore: its paths are clean, or CloudFront refused them.
 /// Answers those rows as they are now.
-pub async fn settle_batch(batch: &Batch, ledger: &impl Ledger, now: Timestamp) -> Result<Vec<Row>, StepError> {
+///
+/// The rows of the restore that looks come last. Whoever dies in between finds the batch again by them.
+pub async fn settle_batch(
+    batch: &Batch,
+    looks: Option<&RestoreId>,
+    ledger: &impl Ledger,
+    now: Timestamp,
+) -> Result<Vec<Row>, StepError> {
     stream::iter(&batch.candidates)
         .map(|candidate| async {
             let event = match batch.refusal(candidate) {
@@ -551,10 +562,11 @@ pub async fn settle_batch(batch: &Batch, ledger: &impl Ledger, now: Timestamp) -
                 }
             };
             let mut moved = Vec::new();
-            for row in ledger.rows_of(&candidate.object).await? {
-                if row.state.claim() == Some(&batch.id) {
-                    moved.push(apply(ledger, &row, &event).await?);
-                }
+            let mut rows = ledger.rows_of(&candidate.object).await?;
+            rows.retain(|row| row.state.claim() == Some(&batch.id));
+            rows.sort_by_key(|row| looks == Some(&row.restore));
+            for row in rows {
+                moved.push(apply(ledger, &row, &event).await?);
             }
             Ok::<_, StepError>(moved)
         })
@@ -664,7 +676,7 @@ mod tests {
         // What it claimed before it found out is given back.
         assert_eq!(sealed(restored(None), theirs()).await, (false, claims([None, Some("theirs")])));
         assert_eq!(sealed(ours(), theirs()).await, (false, claims([None, Some("theirs")])));
-        let published = |how| State::Published { at: now(), expires: None, how };
+        let published = |how| State::Published { at: now(), readable: now(), expires: None, how };
         let by_them = published(How::Invalidated { batch: BatchId::from("theirs".to_owned()) });
         assert_eq!(sealed(restored(None), by_them).await, (false, claims([None, None])));
         // Nobody pays for these.

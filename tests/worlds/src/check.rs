@@ -56,6 +56,9 @@ pub struct Checker {
     /// When a copy would have gone away, had nobody else kept it longer. Past that moment thaw cannot know that it is still
     /// the copy that it paid for.
     kept_longer: BTreeMap<String, Vec<Timestamp>>,
+    /// When a copy went away because others had cut its life short, and when it would have gone. In between thaw takes
+    /// another copy for the one that it knew.
+    cut_short: BTreeMap<String, Vec<(Timestamp, Timestamp)>>,
     /// For which copies a path was paid.
     paid: BTreeMap<(String, String), Vec<Timestamp>>,
     lost_events: bool,
@@ -126,8 +129,11 @@ impl Checker {
     }
 
     /// Another tool changed how long a copy lives, which would have been until then.
-    pub(crate) fn kept_by_others(&mut self, key: &str, expires: Timestamp) {
-        self.kept_longer.entry(key.to_owned()).or_default().push(expires);
+    pub(crate) fn kept_by_others(&mut self, key: &str, was: Timestamp, is: Timestamp) {
+        self.kept_longer.entry(key.to_owned()).or_default().push(was);
+        if is < was {
+            self.cut_short.entry(key.to_owned()).or_default().push((is, was));
+        }
     }
 
     /// The last retrieval of a version that is done.
@@ -282,7 +288,11 @@ impl Checker {
             State::Available | State::Restored { claim: None, .. } => self.check_readable(stack, &row),
             State::Published { how, .. } => {
                 self.reach(format!("published {}", how_word(how)));
-                self.check_visible(stack, &row, how);
+                let readable_since = match old.map(|old| old.state) {
+                    Some(State::Restored { at, .. }) => at,
+                    _ => now,
+                };
+                self.check_visible(stack, &row, how, readable_since);
             }
             State::Failed { code, .. } => {
                 self.reach(format!("failed {code:?}"));
@@ -332,8 +342,9 @@ impl Checker {
         }
     }
 
-    /// What is said to be visible is: CloudFront has forgotten what it knew of it before it was readable.
-    fn check_visible(&mut self, stack: &Stack, row: &Row, how: &How) {
+    /// What is said to be visible is: CloudFront has forgotten what it knew of it before it was readable. It may be about an
+    /// earlier copy, of a restore that was cancelled before CloudFront had confirmed it.
+    fn check_visible(&mut self, stack: &Stack, row: &Row, how: &How, readable_since: Timestamp) {
         let now = stack.runtime.now();
         let Some(object) = stack.world.object_of(&row.object.key) else { return };
         if self.is_touched(&row.object.key) {
@@ -341,7 +352,12 @@ impl Checker {
         }
         match how {
             How::Invalidated { .. } | How::AlreadyPublished => {
-                let Some(copy) = self.copy(&row.object.key, row.object.version.as_deref(), now) else { return };
+                let copy = self.copy(&row.object.key, row.object.version.as_deref(), readable_since);
+                let Some(copy) = copy else { return };
+                let mut cut = self.cut_short.get(&row.object.key).into_iter().flatten();
+                if *how == How::AlreadyPublished && cut.any(|(is, was)| *is <= copy && row.planned_at < *was) {
+                    return;
+                }
                 let names = stack.world.names(object);
                 let clean = stack.aws.with(|sim, _| {
                     let invalidations = sim.distribution(DISTRIBUTION).map_or(&[][..], |one| one.invalidations());
@@ -457,8 +473,14 @@ impl Checker {
         }
         let planned = record(stack, id).is_some_and(|record| record.plan.is_some());
         let cancelled = said["status"] == "cancelled";
-        let rows = self.rows.values().filter(|row| row.restore.as_str() == id);
-        let counts = serde_json::to_value(Counts::of(rows)).unwrap_or_default();
+        let rows: Vec<&Row> = self.rows.values().filter(|row| row.restore.as_str() == id).collect();
+        // A plan that died had written that there is no such object, and its next try found one, which has a version.
+        let found_again = |row: &Row| {
+            let mut others = rows.iter().filter(|other| other.object.key == row.object.key);
+            row.object.version.is_none() && others.any(|other| other.object.version.is_some())
+        };
+        let counted = rows.iter().copied().filter(|row| !found_again(row));
+        let counts = serde_json::to_value(Counts::of(counted)).unwrap_or_default();
         // A cancelled restore shows its open rows as cancelled already.
         if response.status_code != 200 || (planned && !cancelled && said["counts"] != counts) {
             let says = format!("{id} says {}, and the ledger {counts}", said["counts"]);
