@@ -29,6 +29,13 @@ pub struct Candidate {
     pub paths: BTreeMap<String, BTreeSet<String>>,
 }
 
+impl Candidate {
+    /// Whether both want to publish the same object for the same restore. One of an earlier copy is for others.
+    pub fn shares_a_row_with(&self, other: &Self) -> bool {
+        self.object == other.object && self.restores.iter().any(|restore| other.restores.contains(restore))
+    }
+}
+
 /// Objects that are published together. Written to the ledger before CloudFront is called.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Batch {
@@ -263,10 +270,19 @@ fn same_copy(row: &Row, other: &Row) -> bool {
             return false;
         }
     };
-    // It became readable while this row waited, or it was live when this row was planned and S3 only kept it longer.
+    // It became readable while this row waited, or it was live when this row was planned and S3 only kept it longer. If S3
+    // was not asked before it was gone, there is a new one now.
+    let since = match &row.state {
+        State::Restored { at: readable, .. } | State::Published { readable, .. } => *readable,
+        State::Planned
+        | State::Available
+        | State::Restoring { .. }
+        | State::Failed { .. }
+        | State::Cancelled { .. } => row.planned_at,
+    };
     readable >= row.planned_at
         || match row.decision {
-            Decision::Extend => expires.is_some_and(|expires| expires > row.planned_at),
+            Decision::Extend => expires.is_some_and(|expires| expires > since),
             // Watching a copy that was live already.
             Decision::Watch => {
                 matches!(&row.state, State::Restored { at, .. } if *at == row.planned_at)
@@ -306,6 +322,18 @@ mod tests {
         assert_eq!(made.len(), 7);
         assert_eq!(made.iter().map(|batch| batch.candidates.len()).sum::<usize>(), 1_000);
         assert!(made.iter().all(|batch| batch.candidates.len() <= 150));
+    }
+
+    #[test]
+    fn candidates_share_a_row_if_object_and_restore_are_the_same() {
+        let both = Candidate {
+            restores: ["r", "s"].map(|id| RestoreId::try_from(id.to_owned()).unwrap()).into(),
+            ..candidate("a", "r", &[])
+        };
+        for (other, shares) in [("r", true), ("s", true), ("t", false)] {
+            assert_eq!(both.shares_a_row_with(&candidate("a", other, &[])), shares, "{other}");
+            assert!(!both.shares_a_row_with(&candidate("b", other, &[])));
+        }
     }
 
     #[test]
@@ -447,6 +475,9 @@ mod tests {
         for (waiting, same) in [
             (row(Decision::Extend, State::Planned), true),
             (watching_it, true),
+            (row(Decision::Extend, restored(TEN, ELEVEN)), true),
+            // S3 was asked when the copy was gone already, and made another.
+            (row(Decision::Extend, restored(ELEVEN, ELEVEN)), false),
             // It waited for a restore that ran.
             (row(Decision::Watch, restored(ELEVEN, ELEVEN)), false),
             (row(Decision::Join, State::Planned), false),

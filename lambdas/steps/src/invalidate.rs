@@ -1,14 +1,12 @@
 //! Invalidate: make readable objects visible.
 
-use std::collections::BTreeSet;
-
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tracing::info;
 
 use crate::ledger;
 use crate::ports::{CreateInvalidations, Ledger, ReadArchive, ReadDistributions, WorkFiles};
-use crate::publishing::{Begun, publish};
+use crate::publishing::{Wanted, publish};
 use crate::{Settings, StepError, plan};
 
 /// An invalidation is complete within 25 seconds in 95 of 100 cases (AWS, What's New, April 2026).
@@ -45,14 +43,14 @@ pub async fn run(
 ) -> Result<Output, StepError> {
     let record = ledger::record(ledger, &plan::restore_id(input.restore)?).await?;
     let rows = ledger::rows(ledger, files, &record).await?;
-    let (mut objects, mut begun) = (BTreeSet::new(), Begun::new());
+    let mut wanted = Wanted { looks: Some(&record.id), ..Wanted::default() };
     for row in rows.iter().filter(|row| row.is_to_publish(&rows, now)) {
         match row.state.claim() {
-            Some(batch) => begun.entry(batch.clone()).or_default().insert(row.object.clone()),
-            None => objects.insert(row.object.clone()),
+            Some(batch) => wanted.begun.entry(batch.clone()).or_default().insert(row.object.clone()),
+            None => wanted.objects.insert(row.object.clone()),
         };
     }
-    let published = publish(objects, begun, Some(&record.id), cdn, archive, ledger, settings, now).await?;
+    let published = publish(wanted, cdn, archive, ledger, settings, now).await?;
     let says = format!("{} invalidations of {} paths are with CloudFront.", published.invalidations, published.paths);
     info!(restore = %record.id, "{says}");
     Ok(Output { says, wait_seconds: EDGES_TAKE })

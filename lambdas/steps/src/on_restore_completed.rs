@@ -12,7 +12,7 @@ use crate::looking::meaning;
 use crate::ports::{
     CreateInvalidations, DeadLetters, ItemKey, Ledger, ReadArchive, ReadDistributions, ReadInvalidations,
 };
-use crate::publishing::{Begun, NEWS, confirmed, publish, settle_batch};
+use crate::publishing::{NEWS, Wanted, confirmed, publish, settle_batch};
 use crate::{IN_FLIGHT, QueueBatch, QueueResponse, RestoreRecord, Settings, StepError};
 
 /// Publishes the objects of a batch of messages. Messages whose objects met trouble come again, and at last go to the
@@ -74,7 +74,7 @@ async fn show<'a>(
     let objects: BTreeSet<ObjectId> =
         rows_of.values().flatten().filter(is_wanted).map(|row| row.object.clone()).collect();
     let count = objects.len();
-    let published = publish(objects, Begun::new(), None, cdn, archive, ledger, settings, now).await?;
+    let published = publish(Wanted { objects, ..Wanted::default() }, cdn, archive, ledger, settings, now).await?;
     info!(
         objects = count,
         paths = published.paths,

@@ -46,21 +46,31 @@ pub struct Published {
 }
 
 /// Batches that hold claims, and the objects on whose rows they were found.
-pub type Begun = BTreeMap<BatchId, BTreeSet<ObjectId>>;
+type Begun = BTreeMap<BatchId, BTreeSet<ObjectId>>;
+
+/// What is to be published.
+#[derive(Debug, Default)]
+pub struct Wanted<'a> {
+    /// Objects that can be read.
+    pub objects: BTreeSet<ObjectId>,
+    /// What batches have claimed already.
+    pub begun: Begun,
+    /// The restore that looks, if one does.
+    pub looks: Option<&'a RestoreId>,
+}
 
 /// Publishes objects that can be read, for every restore that waits for them, and finishes batches that were begun.
 ///
-/// `looks` is the restore that asks, if one does. Doing it twice is fine. Fails with the first trouble that time can mend, after the ledger has kept what was done.
+/// Doing it twice is fine. Fails with the first trouble that time can mend, after the ledger has kept what was done.
 pub async fn publish(
-    objects: BTreeSet<ObjectId>,
-    mut begun: Begun,
-    looks: Option<&RestoreId>,
+    wanted: Wanted<'_>,
     cdn: &(impl ReadDistributions + CreateInvalidations),
     archive: &impl ReadArchive,
     ledger: &impl Ledger,
     settings: &Settings,
     now: Timestamp,
 ) -> Result<Published, StepError> {
+    let Wanted { objects, mut begun, looks } = wanted;
     let distributions = distributions(&objects, cdn, settings).await?;
     let prepared: Vec<Prepared> = stream::iter(objects)
         .map(|object| prepare(object, &distributions, archive, ledger, settings, now))
@@ -81,8 +91,8 @@ pub async fn publish(
         let batch = carry_out(batch, looks, cdn, archive, ledger, now).await?;
         // Who sealed it without them died before it gave their claims back. The next look finds them free.
         release(&batch, &objects, ledger).await?;
-        // Who made it died before it had claimed all of its objects: now it has.
-        candidates.retain(|candidate| batch.candidates.iter().all(|one| one.object != candidate.object));
+        // Who made it died before it had claimed all of its rows: now it has.
+        candidates.retain(|candidate| !batch.candidates.iter().any(|begun| begun.shares_a_row_with(candidate)));
         published.add(&batch);
     }
     for batch in batches(candidates, now) {

@@ -249,7 +249,7 @@ struct Mortal<'a> {
 impl Mortal<'_> {
     async fn die(&self) {
         self.dead.set(true);
-        pending().await
+        pending::<()>().await;
     }
 
     async fn write<T>(&self, effect: impl Future<Output = T>) -> T {

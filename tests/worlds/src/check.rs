@@ -173,7 +173,10 @@ impl Checker {
             );
         }
         let before = self.asked.entry((restore.clone(), object.key.clone())).or_default();
-        let paid_before = before.contains(&RestoreAnswer::Accepted);
+        // A function that dies between S3's yes at Standard and its note asks for Expedited again, and S3 may have capacity
+        // by then. Who asked for Expedited gets it, and has paid for both.
+        let is_upgrade = tier == Tier::Expedited && before.contains(&RestoreAnswer::NoExpeditedCapacity);
+        let paid_before = before.contains(&RestoreAnswer::Accepted) && !is_upgrade;
         before.push(answer.clone());
         if answer == RestoreAnswer::Accepted && paid_before && !self.is_touched(&object.key) {
             self.break_promise(
