@@ -8,6 +8,7 @@ mod adoption;
 mod events;
 mod faults;
 mod history;
+mod idempotency;
 mod joining;
 mod kinds;
 mod planning;

@@ -183,7 +183,7 @@ mod tests {
     }
 
     fn published(how: How) -> State {
-        State::Published { at: now(), expires: Some(now()), how }
+        State::Published { at: now(), readable: now(), expires: Some(now()), how }
     }
 
     fn by_batch() -> How {

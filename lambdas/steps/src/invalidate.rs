@@ -1,7 +1,5 @@
 //! Invalidate: make readable objects visible.
 
-use std::collections::BTreeSet;
-
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tracing::info;
@@ -10,7 +8,7 @@ use crate::check_restores::total;
 use crate::chunks::{self, Known};
 use crate::ledger;
 use crate::ports::{CreateInvalidations, Ledger, ReadArchive, ReadDistributions, WorkFiles};
-use crate::publishing::{Begun, publish};
+use crate::publishing::{Wanted, publish};
 use crate::{Settings, StepError, plan};
 
 /// An invalidation is complete within 25 seconds in 95 of 100 cases (AWS, What's New, April 2026).
@@ -51,22 +49,22 @@ pub async fn run(
     let record = ledger::record(ledger, &plan::restore_id(input.restore)?).await?;
     let all = chunks::records(ledger, &record).await?;
     let on_their_way = total(&all).on_their_way() > 0;
-    let (mut objects, mut begun) = (BTreeSet::new(), Begun::new());
+    let mut wanted = Wanted { looks: Some(&record.id), ..Wanted::default() };
     for known in all.iter().filter(|known| known.is_publishing()) {
         // What is left is seen by the next look.
-        if objects.len() >= OBJECTS_PER_CALL {
+        if wanted.objects.len() >= OBJECTS_PER_CALL {
             break;
         }
         for Known { row, .. } in chunks::objects(ledger, files, &record, known).await? {
             if row.is_to_publish(on_their_way, now) {
                 match row.state.claim() {
-                    Some(batch) => begun.entry(batch.clone()).or_default().insert(row.object.clone()),
-                    None => objects.insert(row.object.clone()),
+                    Some(batch) => wanted.begun.entry(batch.clone()).or_default().insert(row.object.clone()),
+                    None => wanted.objects.insert(row.object.clone()),
                 };
             }
         }
     }
-    let published = publish(objects, begun, cdn, archive, ledger, settings, now).await?;
+    let published = publish(wanted, cdn, archive, ledger, settings, now).await?;
     let says = format!("{} invalidations of {} paths are with CloudFront.", published.invalidations, published.paths);
     info!(restore = %record.id, "{says}");
     Ok(Output { says, wait_seconds: EDGES_TAKE })

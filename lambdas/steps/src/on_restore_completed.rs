@@ -12,7 +12,7 @@ use crate::looking::meaning;
 use crate::ports::{
     CreateInvalidations, DeadLetters, ItemKey, Ledger, ReadArchive, ReadDistributions, ReadInvalidations,
 };
-use crate::publishing::{Begun, NEWS, confirmed, publish, settle_batch};
+use crate::publishing::{NEWS, Wanted, confirmed, publish, settle_batch};
 use crate::{IN_FLIGHT, QueueBatch, QueueResponse, RestoreRecord, Settings, StepError};
 
 /// Publishes the objects of a batch of messages. Messages whose objects met trouble come again, and at last go to the
@@ -74,7 +74,7 @@ async fn show<'a>(
     let objects: BTreeSet<ObjectId> =
         rows_of.values().flatten().filter(is_wanted).map(|row| row.object.clone()).collect();
     let count = objects.len();
-    let published = publish(objects, Begun::new(), cdn, archive, ledger, settings, now).await?;
+    let published = publish(Wanted { objects, ..Wanted::default() }, cdn, archive, ledger, settings, now).await?;
     info!(
         objects = count,
         paths = published.paths,
@@ -114,7 +114,7 @@ async fn is_confirmed(
     let Some(batch) = ledger.get::<Batch>(&batch_key(claim)).await? else { return Ok(false) };
     let batch = confirmed(batch, cdn, ledger).await?;
     if batch.is_completed() {
-        settle_batch(&batch, ledger, now).await?;
+        settle_batch(&batch, Some(&row.restore), ledger, now).await?;
     }
     Ok(batch.is_completed() && batch.has(&row.object))
 }

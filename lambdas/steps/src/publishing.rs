@@ -46,20 +46,31 @@ pub struct Published {
 }
 
 /// Batches that hold claims, and the objects on whose rows they were found.
-pub type Begun = BTreeMap<BatchId, BTreeSet<ObjectId>>;
+type Begun = BTreeMap<BatchId, BTreeSet<ObjectId>>;
+
+/// What is to be published.
+#[derive(Debug, Default)]
+pub struct Wanted<'a> {
+    /// Objects that can be read.
+    pub objects: BTreeSet<ObjectId>,
+    /// What batches have claimed already.
+    pub begun: Begun,
+    /// The restore that looks, if one does.
+    pub looks: Option<&'a RestoreId>,
+}
 
 /// Publishes objects that can be read, for every restore that waits for them, and finishes batches that were begun.
 ///
 /// Doing it twice is fine. Fails with the first trouble that time can mend, after the ledger has kept what was done.
 pub async fn publish(
-    objects: BTreeSet<ObjectId>,
-    mut begun: Begun,
+    wanted: Wanted<'_>,
     cdn: &(impl ReadDistributions + CreateInvalidations),
     archive: &impl ReadArchive,
     ledger: &impl Ledger,
     settings: &Settings,
     now: Timestamp,
 ) -> Result<Published, StepError> {
+    let Wanted { objects, mut begun, looks } = wanted;
     let distributions = distributions(&objects, cdn, settings).await?;
     let prepared: Vec<Prepared> = stream::iter(objects)
         .map(|object| prepare(object, &distributions, archive, ledger, settings, now))
@@ -77,9 +88,11 @@ pub async fn publish(
     for (id, objects) in begun {
         // Claims are written after their batch, so the batch is there.
         let Some(batch) = ledger.get::<Batch>(&batch_key(&id)).await? else { continue };
-        let batch = carry_out(batch, cdn, archive, ledger, now).await?;
+        let batch = carry_out(batch, looks, cdn, archive, ledger, now).await?;
         // Who sealed it without them died before it gave their claims back. The next look finds them free.
         release(&batch, &objects, ledger).await?;
+        // Who made it died before it had claimed all of its rows: now it has.
+        candidates.retain(|candidate| !batch.candidates.iter().any(|begun| begun.shares_a_row_with(candidate)));
         published.add(&batch);
     }
     for batch in batches(candidates, now) {
@@ -87,7 +100,7 @@ pub async fn publish(
             Put::Done => batch,
             Put::Lost(existing) => existing,
         };
-        published.add(&carry_out(batch, cdn, archive, ledger, now).await?);
+        published.add(&carry_out(batch, looks, cdn, archive, ledger, now).await?);
     }
     Ok(published)
 }
@@ -371,6 +384,7 @@ async fn is_archived(bucket: &str, key: &str, archive: &impl ReadArchive, now: T
 /// Takes a batch from wherever it stands to its end: claim, seal, call, settle.
 async fn carry_out(
     batch: Batch,
+    looks: Option<&RestoreId>,
     cdn: &impl CreateInvalidations,
     archive: &impl ReadArchive,
     ledger: &impl Ledger,
@@ -406,7 +420,7 @@ async fn carry_out(
         };
     }
     if batch.is_completed() {
-        settle_batch(&batch, ledger, now).await?;
+        settle_batch(&batch, looks, ledger, now).await?;
     }
     Ok(batch)
 }
@@ -540,7 +554,14 @@ pub async fn confirmed(
 
 /// Moves every row that waits for the batch on, in whichever restore: its paths are clean, or CloudFront refused them.
 /// Answers those rows as they are now.
-pub async fn settle_batch(batch: &Batch, ledger: &impl Ledger, now: Timestamp) -> Result<Vec<Row>, StepError> {
+///
+/// The rows of the restore that looks come last. Whoever dies in between finds the batch again by them.
+pub async fn settle_batch(
+    batch: &Batch,
+    looks: Option<&RestoreId>,
+    ledger: &impl Ledger,
+    now: Timestamp,
+) -> Result<Vec<Row>, StepError> {
     stream::iter(&batch.candidates)
         .map(|candidate| async {
             let event = match batch.refusal(candidate) {
@@ -551,10 +572,11 @@ pub async fn settle_batch(batch: &Batch, ledger: &impl Ledger, now: Timestamp) -
                 }
             };
             let mut moved = Vec::new();
-            for row in ledger.rows_of(&candidate.object).await? {
-                if row.state.claim() == Some(&batch.id) {
-                    moved.push(apply(ledger, &row, &event).await?);
-                }
+            let mut rows = ledger.rows_of(&candidate.object).await?;
+            rows.retain(|row| row.state.claim() == Some(&batch.id));
+            rows.sort_by_key(|row| looks == Some(&row.restore));
+            for row in rows {
+                moved.push(apply(ledger, &row, &event).await?);
             }
             Ok::<_, StepError>(moved)
         })
@@ -664,7 +686,7 @@ mod tests {
         // What it claimed before it found out is given back.
         assert_eq!(sealed(restored(None), theirs()).await, (false, claims([None, Some("theirs")])));
         assert_eq!(sealed(ours(), theirs()).await, (false, claims([None, Some("theirs")])));
-        let published = |how| State::Published { at: now(), expires: None, how };
+        let published = |how| State::Published { at: now(), readable: now(), expires: None, how };
         let by_them = published(How::Invalidated { batch: BatchId::from("theirs".to_owned()) });
         assert_eq!(sealed(restored(None), by_them).await, (false, claims([None, None])));
         // Nobody pays for these.
@@ -828,13 +850,13 @@ mod tests {
     async fn a_refused_path_is_found_by_asking_for_each_alone_and_nothing_is_asked_twice() {
         let (stack, edge) = (Stack::default(), Edge::default());
         let batch = batch_of(&["a", "bad", "c"], &stack).await;
-        let done = carry_out(batch, &edge, &nobody_near(), &stack.ledger, now()).await.unwrap();
+        let done = carry_out(batch, None, &edge, &nobody_near(), &stack.ledger, now()).await.unwrap();
         let asked = [vec!["/a", "/bad", "/c"], vec!["/a"], vec!["/bad"], vec!["/c"]];
         assert_eq!(*edge.asked.borrow(), asked);
         let refused: Vec<_> = done.calls.iter().flatten().map(|call| call.refused.as_deref()).collect();
         assert_eq!(refused, [None, Some("bad path"), None]);
         assert_eq!(stack.ledger.get::<Batch>(&batch_key(&done.id)).await.unwrap().as_ref(), Some(&done));
-        carry_out(done, &edge, &nobody_near(), &stack.ledger, now()).await.unwrap();
+        carry_out(done, None, &edge, &nobody_near(), &stack.ledger, now()).await.unwrap();
         assert_eq!(edge.asked.borrow().len(), 4);
     }
 
@@ -845,7 +867,7 @@ mod tests {
             let batch = batch_of(&["a", "gone"], &stack).await;
             let theirs = row(&id("another"), "gone", restored(Some("theirs")));
             stack.insert(&theirs).await;
-            carry_out(batch, &edge, &nobody_near(), &stack.ledger, now() + seconds * SECOND).await.unwrap();
+            carry_out(batch, None, &edge, &nobody_near(), &stack.ledger, now() + seconds * SECOND).await.unwrap();
             assert_eq!(*edge.asked.borrow(), asked);
             let rows = stack.ledger.rows_of(&theirs.object).await.unwrap();
             let failed: Vec<_> = rows.iter().map(|row| matches!(row.state, State::Failed { .. })).collect();
@@ -899,7 +921,16 @@ mod tests {
         let again = async || {
             let (archive, ledger) = (nobody_near(), &stack.ledger);
             let begun = Default::default();
-            publish(objects.clone(), begun, &edge, &archive, ledger, &Settings::default(), now()).await.unwrap()
+            publish(
+                Wanted { objects: objects.clone(), begun, looks: None },
+                &edge,
+                &archive,
+                ledger,
+                &Settings::default(),
+                now(),
+            )
+            .await
+            .unwrap()
         };
         for _ in 0..2 {
             assert_eq!(again().await, Published { invalidations: 2, paths: 4 });
@@ -916,8 +947,9 @@ mod tests {
             let mut row = row(&id("r"), "a", State::Restored { at: now(), expires: None, claim: None });
             row.publish.only_if_stale = true;
             stack.insert(&row).await;
-            let (objects, begun, at) = ([row.object.clone()].into(), Default::default(), now() + seconds * SECOND);
-            publish(objects, begun, &edge, &nobody_near(), &stack.ledger, &Settings::default(), at).await.unwrap();
+            let wanted = Wanted { objects: [row.object.clone()].into(), ..Wanted::default() };
+            let at = now() + seconds * SECOND;
+            publish(wanted, &edge, &nobody_near(), &stack.ledger, &Settings::default(), at).await.unwrap();
             let published =
                 matches!(stack.ledger.rows_of(&row.object).await.unwrap()[0].state, State::Published { .. });
             let answer = (!edge.asked.borrow().is_empty(), published);

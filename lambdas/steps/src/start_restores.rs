@@ -11,7 +11,7 @@ use thaw_core::{
 };
 use tracing::{info, warn};
 
-use crate::chunks::{self, Accepted, ChunkEntry, ChunkRecord, accepted_as, accepted_state};
+use crate::chunks::{self, Accepted, ChunkEntry, ChunkRecord, Known, accepted_as, accepted_state};
 use crate::ledger::{self, apply};
 use crate::looking::{after, seconds_until_next_look};
 use crate::ports::{Ledger, Put, RequestRestores, WorkFiles};
@@ -86,16 +86,16 @@ pub async fn run(
         warn!(restore = %record.id, chunk = input.chunk, left, "{left} of {of} objects are still to be asked for: {first}");
         return Err(first);
     }
-    if !is_first_try {
+    // Read again: it may have been cancelled meanwhile.
+    let record = ledger::record(ledger, &record.id).await?;
+    let is_cancelled = record.status == Status::Cancelled;
+    if !is_first_try || is_cancelled {
         // What an earlier try did is only in the ledger.
-        let objects = chunks::objects(ledger, files, &record, &known).await?;
-        rows = objects.into_iter().map(|known| known.row).collect();
-    }
-    let is_running = record.status == Status::Running;
-    if is_running && ledger::record(ledger, &record.id).await?.status == Status::Cancelled {
-        // Cancelled meanwhile. Its door cancelled the rows that it saw; these may have come after.
-        for row in rows.iter_mut().filter(|row| !row.is_settled() && row.state.claim().is_none()) {
-            *row = apply(ledger, row, &Event::Cancelled { at: now }).await?;
+        rows.clear();
+        for Known { row, is_written } in chunks::objects(ledger, files, &record, &known).await? {
+            // The door cancelled the rows that it saw. These may have come after.
+            let is_left = is_cancelled && is_written && !row.is_settled() && row.state.claim().is_none();
+            rows.push(if is_left { apply(ledger, &row, &Event::Cancelled { at: now }).await? } else { row });
         }
     }
     let wait_seconds = seconds_until_next_look(&rows, Counts::of(&rows).on_their_way() > 0, now);
