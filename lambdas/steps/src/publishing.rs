@@ -641,7 +641,8 @@ mod tests {
                 return Ok(Facts::Missing(Missing::Key));
             }
             let class = if object.key.contains("cold") { "GLACIER" } else { "STANDARD" };
-            Ok(Facts::Found(Head { storage_class: Some(class.to_owned()), ..Head::default() }))
+            let version = object.version.clone();
+            Ok(Facts::Found(Head { storage_class: Some(class.to_owned()), version, ..Head::default() }))
         }
 
         async fn list(&self, _: &str, _: &str, start_after: &str) -> Result<Page, PortError> {
