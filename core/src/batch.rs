@@ -243,15 +243,13 @@ pub fn caller_reference(batch: &BatchId, distribution: &str, items: &[String]) -
 /// Those of an object's rows in other restores that are about the very copy that `row` waits for: also by way of a
 /// third, which kept the copy of the first alive for the second.
 pub fn of_the_same_copy<'a>(row: &Row, rows: &'a [Row]) -> Vec<&'a Row> {
-    let (mut found, mut open): (Vec<&Row>, Vec<&Row>) = (Vec::new(), vec![row]);
+    let mut rest: Vec<&'a Row> = rows.iter().filter(|other| other.restore != row.restore).collect();
+    let (mut found, mut open) = (Vec::new(), vec![row]);
     while let Some(known) = open.pop() {
-        for other in rows {
-            let is_new = other.restore != row.restore && found.iter().all(|one| one.restore != other.restore);
-            if is_new && same_copy(known, other) {
-                found.push(other);
-                open.push(other);
-            }
-        }
+        let (same, others): (Vec<_>, Vec<_>) = rest.into_iter().partition(|other| same_copy(known, other));
+        rest = others;
+        found.extend(&same);
+        open.extend(same);
     }
     found
 }

@@ -161,7 +161,10 @@ mod tests {
                 let (mut now, mut looks) = (0, 0);
                 loop {
                     match look(kind, tier, at(0), at(now)) {
-                        Look::NotYet { seconds } => now += seconds,
+                        Look::NotYet { seconds } => {
+                            assert!(seconds > 0, "{kind:?} {tier:?} waits for ever");
+                            now += seconds;
+                        }
                         Look::Due { again, .. } => {
                             now += again;
                             looks += 1;
