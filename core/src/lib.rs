@@ -65,7 +65,9 @@ pub use pace::Pace;
 pub use path::encode_path;
 pub use price::{Book, Cost, Line, Overhead, Usd};
 pub use problem::Problem;
-pub use request::{Asked, ExpeditedFallback, MAX_BODY_BYTES, MAX_KEYS, Publish, PublishWhen, Request, Source};
+pub use request::{
+    Asked, ExpeditedFallback, MAX_BODY_BYTES, MAX_KEYS, ObjectsOf, Publish, PublishWhen, Request, Source, Standing,
+};
 pub use retrieval::{Look, Window, look};
 pub use s3_event::{S3Event, S3EventKind, UnreadableEvent, read_s3_events};
 pub use stale::{Staleness, staleness};

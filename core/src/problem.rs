@@ -115,12 +115,38 @@ impl Problem {
         Self::new("too-many-to-wait-for", "Too many objects to plan while you wait", 422, detail)
     }
 
+    /// 409: the plan is another one by now.
+    pub fn plan_changed(confirmed: &str, hash: &str, cost: crate::Usd) -> Self {
+        let detail = format!(
+            "confirm: the plan has changed since {confirmed}: it is {hash} now, at ${cost}. Nothing was asked of S3. Look at the new plan, and confirm that."
+        );
+        Self {
+            field: Some("confirm".to_owned()),
+            value: Some(Value::from(confirmed)),
+            ..Self::new("plan-changed", "The plan has changed", 409, detail)
+        }
+    }
+
+    /// 422: the stack's budget for the day does not allow it.
+    pub fn over_budget(cost: crate::Usd, spent: crate::Usd, budget: crate::Usd) -> Self {
+        let detail = format!(
+            "This restore is estimated at ${cost}. The stack may spend ${budget} a day, and ${spent} are planned for today already. Nothing was spent. Ask tomorrow, for less, or have the parameter DailyBudgetUsd raised."
+        );
+        Self::new("over-budget", "The stack's budget for the day is used up", 422, detail)
+    }
+
     /// 422: there is nothing to restore.
     pub fn nothing_matches(source: &crate::Source) -> Self {
         let what = match source {
             crate::Source::Keys { .. } => "The request names no objects".to_owned(),
-            crate::Source::Prefix { prefix } => {
-                format!("No object's key begins with {}", shorten(&Value::from(prefix.as_str())))
+            crate::Source::Prefix { prefix, .. } => {
+                format!(
+                    "No object that the request means has a key that begins with {}",
+                    shorten(&Value::from(prefix.as_str()))
+                )
+            }
+            crate::Source::Restore { objects_of } => {
+                format!("None of the objects of {} is in the state that was asked for", objects_of.restore)
             }
         };
         let detail =

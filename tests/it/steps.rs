@@ -5,6 +5,7 @@
 pub mod world;
 
 mod adoption;
+mod archives;
 mod events;
 mod faults;
 mod history;

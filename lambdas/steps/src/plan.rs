@@ -11,7 +11,7 @@ use crate::ledger::{self, Planned, RestoreRecord};
 use crate::ports::{Ledger, Put, PutEvents, ReadArchive, ReadDistributions, WorkFiles};
 use crate::sources::Objects;
 use crate::survey::{Survey, Surveyor};
-use crate::{Settings, StepError};
+use crate::{Settings, StepError, budget};
 
 /// Objects in a chunk at most. A chunk is one Lambda call: at 250 restores a second, a quarter of what S3 takes from an
 /// account, it takes three minutes of the fifteen that a function has.
@@ -41,6 +41,8 @@ pub struct Output {
     pub anything_to_restore: bool,
     /// The counts.
     pub counts: Counts,
+    /// Names the plan.
+    pub hash: String,
     /// The price.
     pub cost: Cost,
     /// When it will be ready, typically.
@@ -57,6 +59,7 @@ impl Output {
             chunks: Vec::new(),
             anything_to_restore: false,
             counts: Counts::default(),
+            hash: String::new(),
             cost: Cost::of(Vec::new(), Book::US_EAST_1),
             ready_between: None,
             warnings: Vec::new(),
@@ -111,6 +114,7 @@ pub async fn run(
         anything_to_restore: all.iter().any(is_wanted),
         chunks: all.iter().filter(|known| is_wanted(known)).map(|known| known.chunk).collect(),
         counts: plan.counts,
+        hash: plan.hash,
         cost: plan.cost,
         ready_between: plan.ready_between,
         warnings: plan.warnings,
@@ -133,11 +137,11 @@ async fn make(
     now: Timestamp,
 ) -> Result<Planned, StepError> {
     let mut surveyor = Surveyor::new(request, cdn, settings, now).await?;
-    let mut objects = Objects::of(request);
+    let mut objects = Objects::of(request, ledger).await?;
     let (mut waiting, mut chunks): (Vec<ChunkEntry>, Vec<Vec<ChunkEntry>>) = (Vec::new(), Vec::new());
     let mut written = 0;
     loop {
-        let page = objects.next(archive).await?;
+        let page = objects.next(archive, ledger, files).await?;
         let is_last = page.is_none();
         for surveyed in surveyor.look_at(page.unwrap_or_default(), archive).await? {
             waiting.push(surveyed.entry()?);
@@ -172,13 +176,21 @@ async fn make(
     if survey.counts.total == 0 {
         return Err(Problem::nothing_matches(&request.source).into());
     }
+    if let Some(confirmed) = request.confirm.as_ref().filter(|confirmed| **confirmed != survey.hash) {
+        return Err(Problem::plan_changed(confirmed, &survey.hash, survey.cost.total_usd).into());
+    }
+    if let Some(budget) = settings.daily_budget
+        && !request.dry_run
+    {
+        budget::reserve(&record.id, survey.cost.total_usd, budget, ledger, now).await?;
+    }
     Ok(Planned { chunks: u32::try_from(written).unwrap_or(u32::MAX), ..Planned::of(survey, now) })
 }
 
 impl Planned {
     fn of(survey: Survey, now: Timestamp) -> Self {
-        let Survey { counts, by_kind, cost, ready_between, alternatives, paths, warnings, failures: _ } = survey;
-        Self { made_at: now, chunks: 0, counts, by_kind, ready_between, cost, alternatives, paths, warnings }
+        let Survey { counts, by_kind, cost, ready_between, alternatives, paths, warnings, hash, failures: _ } = survey;
+        Self { made_at: now, chunks: 0, hash, counts, by_kind, ready_between, cost, alternatives, paths, warnings }
     }
 }
 

@@ -1,11 +1,13 @@
-//! Where a restore's objects come from: the keys of its request, or a listing. Page by page, so that a million objects
-//! need no more memory than a thousand.
+//! Where a restore's objects come from: the keys of its request, a listing, or another restore. Page by page, so that a
+//! million objects need no more memory than a thousand.
 
 use jiff::Timestamp;
-use thaw_core::{ArchiveKind, Asked, Reach, Request, Source};
+use thaw_core::{ArchiveKind, Asked, Filter, ObjectsOf, Problem, Reach, Request, Source, Standing};
 
-use crate::StepError;
-use crate::ports::{Listed, ListedRestore, Page, ReadArchive};
+use crate::chunks::{self, ChunkRecord};
+use crate::ports::{Ledger, Listed, ListedRestore, Page, ReadArchive, WorkFiles};
+use crate::restore_view::shown;
+use crate::{RestoreRecord, StepError};
 
 /// Objects looked at together.
 const PAGE: usize = 1_000;
@@ -29,31 +31,59 @@ pub struct Objects<'a> {
 #[derive(Debug)]
 enum Rest<'a> {
     Keys(std::slice::Chunks<'a, Asked>),
-    Listing { prefix: &'a str, after: String },
+    Listing { prefix: &'a str, filter: &'a Filter, after: String },
+    Restore { record: Box<RestoreRecord>, chunks: std::vec::IntoIter<ChunkRecord>, standing: Standing },
     Done,
 }
 
 impl<'a> Objects<'a> {
     /// From the beginning.
-    pub fn of(request: &'a Request) -> Self {
+    ///
+    /// Fails if they are those of a restore that there is not, or of another bucket.
+    pub async fn of(request: &'a Request, ledger: &impl Ledger) -> Result<Self, StepError> {
         let rest = match &request.source {
             Source::Keys { keys } => Rest::Keys(keys.chunks(PAGE)),
-            Source::Prefix { prefix } => Rest::Listing { prefix, after: String::new() },
+            Source::Prefix { prefix, filter } => Rest::Listing { prefix, filter, after: String::new() },
+            Source::Restore { objects_of: ObjectsOf { restore, standing } } => {
+                let found = ledger.get::<RestoreRecord>(&RestoreRecord::key_of(restore)).await?;
+                let record = found.ok_or_else(|| Problem::no_such_restore(restore.as_str()))?;
+                if record.request.bucket != request.bucket {
+                    let why = format!("must be that of the restore, {}.", record.request.bucket);
+                    return Err(Problem::field("bucket", &request.bucket.as_str().into(), why).into());
+                }
+                let chunks = chunks::records(ledger, &record).await?.into_iter();
+                Rest::Restore { record: Box::new(record), chunks, standing: *standing }
+            }
         };
-        Self { bucket: &request.bucket, rest }
+        Ok(Self { bucket: &request.bucket, rest })
     }
 
     /// The next page; `None` after the last. A page may be empty.
-    pub async fn next(&mut self, archive: &impl ReadArchive) -> Result<Option<Vec<Found>>, StepError> {
+    pub async fn next(
+        &mut self,
+        archive: &impl ReadArchive,
+        ledger: &impl Ledger,
+        files: &impl WorkFiles,
+    ) -> Result<Option<Vec<Found>>, StepError> {
         match &mut self.rest {
             Rest::Keys(pages) => Ok(pages.next().map(|page| page.iter().cloned().map(Found::Asked).collect())),
-            Rest::Listing { prefix, after } => {
+            Rest::Listing { prefix, filter, after } => {
+                let filter = *filter;
                 let Page { objects, more } = archive.list(self.bucket, prefix, after).await?;
                 match objects.last() {
                     Some(last) if more => after.clone_from(&last.key),
                     Some(_) | None => self.rest = Rest::Done,
                 }
-                Ok(Some(objects.into_iter().map(Found::Listed).collect()))
+                let is_meant = |listed: &Listed| filter.matches(&listed.key, listed.size, listed.modified);
+                Ok(Some(objects.into_iter().filter(is_meant).map(Found::Listed).collect()))
+            }
+            Rest::Restore { record, chunks, standing } => {
+                let Some(known) = chunks.next() else { return Ok(None) };
+                let rows = chunks::objects(ledger, files, record, &known).await?.into_iter();
+                let rows = rows.map(|known| shown(record, known.row));
+                let asked = rows.filter(|row| standing.means(&row.state, row.kind));
+                let asked = asked.map(|row| Asked { key: row.object.key, version_id: row.object.version });
+                Ok(Some(asked.map(Found::Asked).collect()))
             }
             Rest::Done => Ok(None),
         }

@@ -403,7 +403,7 @@ async fn work(step: Step, payload: &Value, wire: &Mortal<'_>, now: Timestamp) ->
         Step::Report => json_of(&report::run(read(payload), wire, wire, now).await.unwrap()),
         Step::ReportFailure => json_of(&report_failure::run(read(payload), wire, wire, wire, now).await.unwrap()),
         Step::CreateRestore => body(&create_restore::run(&read(payload), wire, wire, wire, settings, now).await),
-        Step::CreatePlan => body(&create_plan::run(&read(payload), wire, wire, settings, now).await),
+        Step::CreatePlan => body(&create_plan::run(&read(payload), wire, wire, wire, wire, settings, now).await),
         Step::GetRestores => body(&get_restores::run(&read(payload), wire, wire).await),
         Step::CancelRestore => body(&cancel_restore::run(&read(payload), wire, wire, wire, now).await),
         Step::Adopt => body(&adopt::run(&read(payload), wire, wire, wire, wire, settings, now).await),

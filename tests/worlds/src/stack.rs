@@ -211,6 +211,7 @@ impl Stack {
                 distribution_ids: Vec::new(),
                 directory_index: world.directory_index.to_owned(),
                 objects_per_chunk: world.objects_per_chunk,
+                daily_budget: None,
             },
             queues: [queue(|deployed| &deployed.initiated), queue(|deployed| &deployed.completed)],
             calls: RefCell::default(),
@@ -878,7 +879,7 @@ async fn work(step: Step, payload: Value, wire: &Wire, now: Timestamp) -> Result
         }
         Step::CreatePlan => {
             let request: http::Request = input(payload);
-            json_of(Ok(create_plan::run(&request, wire, wire, settings, now).await))
+            json_of(Ok(create_plan::run(&request, wire, wire, wire, wire, settings, now).await))
         }
         Step::GetRestores => {
             let request: http::Request = input(payload);
