@@ -1,8 +1,9 @@
 //! What a line of a manifest says.
 //!
-//! Keys in CSV are decoded as forms are: S3 Inventory writes a blank as `+` (cloud-custodian issue 1997 has rows), as S3's
-//! listings do with `encoding-type=url`, and the User Guide's functions for S3 Batch Operations decode with
-//! `unquote_plus`. Who wrote `%20` means the same, and a plus as it is, not encoded, is against the documents of both.
+//! Keys in CSV are decoded as forms are: S3 Inventory writes a blank as `+` and a plus as `%2B`, as S3's listings do with
+//! `encoding-type=url` (boto and Cloud Custodian learned it from rows that S3 wrote), and the User Guide's functions for
+//! S3 Batch Operations decode with `unquote_plus`. Who wrote `%20` means the same. A plus that is not encoded is against
+//! the documents of both.
 
 use std::borrow::Cow;
 
