@@ -40,7 +40,9 @@ mod filter;
 mod fold;
 mod glob;
 mod id;
+mod inventory;
 mod life;
+mod manifest;
 mod pace;
 mod path;
 mod price;
@@ -50,6 +52,7 @@ mod request;
 mod request_schema;
 mod retrieval;
 mod s3_event;
+mod s3_uri;
 mod stale;
 mod status;
 
@@ -59,14 +62,13 @@ pub use archive::{ArchiveKind, Head, Reach, Tier, UnreadableHead, copy_expiry};
 pub use batch::{Batch, Call, Candidate, batches, caller_reference, of_the_same_copy};
 pub use decision::{Decision, Facts, Missing, Verdict, decide, decide_reach};
 pub use distribution::{Behaviour, Distribution, ErrorRule, Origin, OriginGroup, Paths};
-<<<<<<< HEAD
 pub use filter::Filter;
-pub use glob::{Glob, InvalidGlob};
-=======
 pub use fold::{Fold, Item, Neighbours, Unsorted, fold};
->>>>>>> fold
+pub use glob::{Glob, InvalidGlob};
 pub use id::{BatchId, InvalidId, ObjectId, RestoreId, hash, hash_bytes};
+pub use inventory::{DataFile, Inventory, MAX_INVENTORY_BYTES};
 pub use life::{Event, FailureCode, How, IllegalEvent, Row, State, advance};
+pub use manifest::{MAX_MANIFEST_BYTES, ManifestReader};
 pub use pace::Pace;
 pub use path::encode_path;
 pub use price::{Book, Cost, Line, Overhead, Usd};
@@ -76,5 +78,6 @@ pub use request::{
 };
 pub use retrieval::{Look, Window, look};
 pub use s3_event::{S3Event, S3EventKind, UnreadableEvent, read_s3_events};
+pub use s3_uri::S3Uri;
 pub use stale::{Staleness, staleness};
 pub use status::{Counts, Failure, Outcome, Stage, Status, sentence};

@@ -154,6 +154,18 @@ impl Problem {
         Self::new("nothing-matches", "Nothing matches the request", 422, detail)
     }
 
+    /// 422: what is wrong with a manifest, and in which of its lines, the first being 1.
+    pub fn manifest(at: &crate::S3Uri, line: Option<u64>, why: impl std::fmt::Display) -> Self {
+        let file = cut(at.to_string());
+        let place = line.map_or_else(String::new, |line| format!(", line {line}"));
+        let detail = format!("manifest: {file}{place}: {why}");
+        Self {
+            field: Some("manifest".to_owned()),
+            value: Some(Value::from(file)),
+            ..Self::new("broken-manifest", "The manifest is broken", 422, detail)
+        }
+    }
+
     /// 404: no such restore.
     pub fn no_such_restore(id: &str) -> Self {
         let detail = format!("id: there is no restore {id:?}. GET /v1/restores lists them.");
@@ -212,6 +224,7 @@ mod tests {
     #[test]
     fn a_problem_names_what_is_wrong_and_shows_what_it_was() {
         let usd = |usd| Usd::from_f64(usd).unwrap();
+        let uri = crate::S3Uri::parse("s3://lists/a").unwrap();
         for (problem, status, field, value) in [
             (Problem::not_json("why"), 400, Some("body"), None),
             (Problem::too_large(2, 1), 413, Some("body"), None),
@@ -221,6 +234,7 @@ mod tests {
             (Problem::foreign_bucket("theirs", &["ours".to_owned()]), 403, Some("bucket"), Some("theirs".into())),
             (Problem::key_reused("k"), 422, Some("Idempotency-Key"), Some("k".into())),
             (Problem::over_price(usd(2.0), usd(1.5)), 422, Some("max_cost_usd"), Some(Value::from(1.5))),
+            (Problem::manifest(&uri, Some(7), "why"), 422, Some("manifest"), Some("s3://lists/a".into())),
             (Problem::no_such_restore("r"), 404, Some("id"), None),
             (Problem::no_such_route("GET /"), 404, None, None),
             (Problem::already_ended("r", "failed"), 409, None, None),

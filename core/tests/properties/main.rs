@@ -2,6 +2,7 @@
 
 mod filter;
 mod laws;
+mod manifest;
 mod request;
 mod restore_header;
 mod s3_event;

@@ -1,6 +1,12 @@
 //! What holds for every filter and every manifest: fed by the properties here and by the targets in `fuzz/`.
 
-use thaw_core::Glob;
+use std::io::Write;
+
+use serde_json::json;
+use thaw_core::{Asked, Glob, Inventory, ManifestReader, Problem, Request, S3Uri};
+
+/// Bytes of an answer: whatever came in, not all of it goes out again.
+const ANSWER_BYTES: usize = 2_048;
 
 /// A pattern is refused in few words, or it is kept as it is and matches what its rules say, which are written down here
 /// the slow way.
@@ -48,4 +54,74 @@ fn holds(pattern: &[char], text: &[char], fresh: bool) -> bool {
         ['?', rest @ ..] => text.first().is_some_and(|char| *char != '/') && holds(rest, &text[1..], false),
         [char, rest @ ..] => text.first() == Some(char) && holds(rest, &text[1..], *char == '/'),
     }
+}
+
+/// A manifest names objects that a request could name, to the end or to a problem in few words; and where the pieces end
+/// in which it comes changes nothing.
+pub fn manifest(bytes: &[u8], pieces_of: usize) -> (Vec<Asked>, Option<Problem>) {
+    let read = read(&mut [bytes].into_iter());
+    assert_eq!(read, self::read(&mut bytes.chunks(pieces_of.max(1))), "pieces of {pieces_of} bytes");
+    assert_eq!(read, self::read(&mut bytes.chunks(1)), "bytes one by one");
+    let (asked, problem) = &read;
+    for asked in asked {
+        let request = Request::parse(&json!({"bucket": "archive", "keys": [asked]}));
+        assert!(request.is_ok(), "{asked:?}: {request:?}");
+    }
+    match problem {
+        Some(problem) => {
+            let is_whole = problem.detail.contains("names no object");
+            assert!(is_whole && asked.is_empty() || problem.detail.contains(", line "), "{problem}");
+            in_few_words(problem);
+        }
+        None => assert!(!asked.is_empty(), "a restore of nothing"),
+    }
+    read
+}
+
+fn in_few_words(problem: &Problem) {
+    assert_eq!((problem.status, problem.field.as_deref()), (422, Some("manifest")));
+    let answer = serde_json::to_string(problem).unwrap();
+    assert!(answer.len() <= ANSWER_BYTES, "an answer of {} bytes", answer.len());
+}
+
+/// All that comes before a problem, and the problem, which stays the same.
+fn read(pieces: &mut dyn Iterator<Item = &[u8]>) -> (Vec<Asked>, Option<Problem>) {
+    let mut reader = ManifestReader::new(S3Uri::parse("s3://lists/2019.csv").unwrap(), "archive");
+    let (mut all, mut first) = (Vec::new(), None);
+    let mut take = |next: Result<Asked, Problem>| match next {
+        Ok(asked) => {
+            assert_eq!(first, None, "{asked:?} comes after a problem");
+            all.push(asked);
+        }
+        Err(problem) => assert_eq!(first.get_or_insert_with(|| problem.clone()), &problem),
+    };
+    for piece in pieces {
+        reader.push(piece).for_each(&mut take);
+    }
+    if let Some(last) = reader.finish().transpose() {
+        take(last);
+    }
+    (all, first)
+}
+
+/// A `manifest.json` is refused in few words, or it names files that are where it is.
+pub fn inventory(bytes: &[u8]) {
+    let at = S3Uri::parse("s3://lists/inventory/manifest.json").unwrap();
+    match Inventory::parse(&at, "archive", bytes) {
+        Err(problem) => in_few_words(&problem),
+        Ok(inventory) => {
+            assert!(!inventory.files.is_empty(), "a restore of nothing");
+            for file in &inventory.files {
+                assert!(file.at.bucket == at.bucket && (1..=1_024).contains(&file.at.key.len()), "{:?}", file.at);
+                assert_eq!(inventory.reader(file).finish(), Ok(None));
+            }
+        }
+    }
+}
+
+/// As the tool of this name packs it.
+pub fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
 }
