@@ -145,6 +145,7 @@ impl Problem {
                     shorten(&Value::from(prefix.as_str()))
                 )
             }
+            crate::Source::Manifest { manifest } => format!("{} names no object", cut(manifest.to_string())),
             crate::Source::Restore { objects_of } => {
                 format!("None of the objects of {} is in the state that was asked for", objects_of.restore)
             }

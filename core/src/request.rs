@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{ArchiveKind, Filter, Problem, RestoreId, State, Tier, Usd};
+use crate::{ArchiveKind, Filter, Problem, RestoreId, S3Uri, State, Tier, Usd};
 
 /// Keys in one request. More come with a prefix or a manifest.
 pub const MAX_KEYS: usize = 1_000;
@@ -84,6 +84,11 @@ pub enum Source {
         #[serde(flatten)]
         filter: Filter,
     },
+    /// What a file lists when the restore is planned.
+    Manifest {
+        /// Where the file is: in one of the stack's archive buckets.
+        manifest: S3Uri,
+    },
     /// Objects of another restore, as they stand when this one is planned.
     Restore {
         /// Which.
@@ -144,7 +149,7 @@ impl Source {
     pub fn count(&self) -> Option<u64> {
         match self {
             Self::Keys { keys } => Some(keys.len() as u64),
-            Self::Prefix { .. } | Self::Restore { .. } => None,
+            Self::Prefix { .. } | Self::Manifest { .. } | Self::Restore { .. } => None,
         }
     }
 
@@ -152,7 +157,7 @@ impl Source {
     pub fn without_keys(&self) -> Self {
         match self {
             Self::Keys { .. } => Self::Keys { keys: Vec::new() },
-            Self::Prefix { .. } | Self::Restore { .. } => self.clone(),
+            Self::Prefix { .. } | Self::Manifest { .. } | Self::Restore { .. } => self.clone(),
         }
     }
 
@@ -161,6 +166,7 @@ impl Source {
         match self {
             Self::Keys { keys } => keys.first().map_or("", |asked| asked.key.as_str()),
             Self::Prefix { prefix, .. } => prefix,
+            Self::Manifest { manifest } => &manifest.key,
             Self::Restore { objects_of } => match objects_of.standing {
                 Standing::Failed => "retry",
                 Standing::Restoring => "expedite",
@@ -363,23 +369,26 @@ fn looks_like_an_ip_address(name: &str) -> bool {
 
 /// The one field that says which objects are meant.
 fn source(body: &Map<String, Value>) -> Result<Source, Problem> {
-    if body.contains_key("manifest") {
-        return Err(Problem::not_yet("manifest", "Send the keys as keys."));
+    let sources = ["keys", "prefix", "manifest", "objects_of"];
+    let mut named = sources.into_iter().filter(|source| body.contains_key(*source));
+    if let (Some(first), Some(second)) = (named.next(), named.next()) {
+        let why = format!("stands beside {first}. Send one of them: two restores may overlap.");
+        return Err(Problem::field(second, &body[second], why));
+    }
+    if !body.contains_key("prefix") {
+        refuse_filter(body)?;
     }
     if let Some(value) = body.get("objects_of") {
-        for other in ["keys", "prefix"] {
-            if let Some(value) = body.get(other) {
-                return Err(Problem::field(other, value, "stands beside objects_of. Send one of them."));
-            }
-        }
-        refuse_filter(body)?;
         return Ok(Source::Restore { objects_of: objects_of(value)? });
     }
-    if body.contains_key("keys") {
-        refuse_filter(body)?;
+    if let Some(value) = body.get("manifest") {
+        let text = value.as_str().ok_or_else(|| {
+            Problem::field("manifest", value, "must be an address, such as \"s3://my-archive/lists/2019.csv\".")
+        })?;
+        return Ok(Source::Manifest { manifest: S3Uri::parse(text)? });
     }
     match (body.get("keys"), body.get("prefix")) {
-        (Some(list), None) => Ok(Source::Keys { keys: keys(list)? }),
+        (Some(list), _) => Ok(Source::Keys { keys: keys(list)? }),
         (None, Some(Value::String(prefix))) if prefix.is_empty() && !body.contains_key("max_cost_usd") => {
             let why = "is empty, which is the whole bucket. Send max_cost_usd with it if you mean that.";
             Err(Problem::field("prefix", &Value::from(prefix.as_str()), why))
@@ -391,10 +400,9 @@ fn source(body: &Map<String, Value>) -> Result<Source, Problem> {
             let why = format!("must be a text of at most {MAX_KEY_BYTES} bytes in UTF-8.");
             Err(Problem::field("prefix", other, why))
         }
-        (Some(_), Some(prefix)) => {
-            Err(Problem::field("prefix", prefix, "stands beside keys. Send one of them: two restores may overlap."))
+        (_, None) => {
+            Err(Problem::missing("keys", format!("List 1 to {MAX_KEYS} keys, or name a prefix or a manifest.")))
         }
-        (None, None) => Err(Problem::missing("keys", format!("List 1 to {MAX_KEYS} keys, or name a prefix."))),
     }
 }
 
@@ -681,7 +689,12 @@ mod tests {
         assert_eq!(with(json!({"restore": "r"})).as_deref(), Some("objects_of.in"));
         assert_eq!(with(json!({"restore": "r", "in": "failed", "of": 1})).as_deref(), Some("objects_of.of"));
         assert_eq!(with(json!("r")).as_deref(), Some("objects_of"));
-        refused(json!({"objects_of": {"restore": "r", "in": "failed"}}), "keys");
+        refused(json!({"objects_of": {"restore": "r", "in": "failed"}}), "objects_of");
+        let listed = |manifest: Value| Request::parse(&json!({"bucket": "archive", "manifest": manifest}));
+        assert!(listed(json!("s3://archive/lists/2019.csv")).is_ok());
+        for manifest in [json!("2019.csv"), json!(7), json!("s3://archive/")] {
+            assert_eq!(listed(manifest).unwrap_err().field.as_deref(), Some("manifest"));
+        }
         refused(json!({"manifest": "s3://a/b"}), "manifest");
     }
 

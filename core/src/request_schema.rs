@@ -66,6 +66,10 @@ impl Request {
                     "type": "string", "maxLength": MAX_KEY_BYTES,
                     "description": "Instead of keys: the current versions of all objects whose keys begin so. Empty is the whole bucket, and is taken only with max_cost_usd.",
                 },
+                "manifest": {
+                    "type": "string", "pattern": "^s3://[a-z0-9.-]{3,63}/.+$",
+                    "description": "Instead of keys: the address of a file in one of the stack's archive buckets that lists the objects, as CSV, JSON lines, either packed with gzip, or the manifest.json of an S3 Inventory in CSV.",
+                },
                 "include": patterns("Of a prefix: only keys that match one of these patterns (* within a folder, ** across folders)."),
                 "exclude": patterns("Of a prefix: no keys that match one of these patterns, whatever include says."),
                 "modified_after": {"type": "string", "format": "date-time", "description": "Of a prefix: only what was last written then or later."},
@@ -117,7 +121,7 @@ impl Request {
             }),
             &["bucket"],
         );
-        request["oneOf"] = json!([{"required": ["keys"]}, {"required": ["prefix"]}, {"required": ["objects_of"]}]);
+        request["oneOf"] = json!([{"required": ["keys"]}, {"required": ["prefix"]}, {"required": ["manifest"]}, {"required": ["objects_of"]}]);
         request["description"] = "What to restore. Unknown fields are refused.".into();
         request
     }
@@ -222,8 +226,7 @@ mod tests {
 
     #[test]
     fn the_schema_knows_every_field_that_can_be_used() {
-        let known = crate::request::KNOWN_FIELDS.into_iter().filter(|field| *field != "manifest");
-        let mut known: Vec<_> = known.collect();
+        let mut known = crate::request::KNOWN_FIELDS.to_vec();
         known.sort_unstable();
         let schema = Request::schema();
         let mut described: Vec<_> = properties(&schema).keys().map(String::as_str).collect();

@@ -35,7 +35,7 @@ pub fn request(body: &[u8]) {
                 assert!(asked.version_id.as_ref().is_none_or(|version| (1..=1_024).contains(&version.len())));
             }
         }
-        Source::Restore { .. } => {}
+        Source::Restore { .. } | Source::Manifest { .. } => {}
         Source::Prefix { prefix, .. } => {
             assert!(prefix.len() <= 1_024, "no key begins with {prefix:?}");
             assert!(!prefix.is_empty() || request.max_cost_usd.is_some(), "a whole bucket without a limit");
@@ -69,7 +69,7 @@ fn execution_name(request: &Request, at: Timestamp) {
 }
 
 /// The fields of a request.
-const FIELDS: [&str; 19] = [
+const FIELDS: [&str; 20] = [
     "bucket",
     "keys",
     "prefix",
@@ -80,6 +80,7 @@ const FIELDS: [&str; 19] = [
     "min_size",
     "max_size",
     "objects_of",
+    "manifest",
     "tier",
     "days",
     "on_expedited_unavailable",

@@ -104,8 +104,9 @@ mod tests {
     use super::*;
     use crate::door::{body, is_problem, now, read, settings};
     use crate::memory::{MemoryFiles, MemoryLedger};
-    use crate::ports::{Page, PortError};
+    use crate::ports::{Page, Piece, PortError};
     use serde_json::{Value, json};
+    use thaw_core::S3Uri;
     use thaw_core::{Distribution, Facts, Head, Missing, ObjectId};
 
     /// A bucket where every key lies in Flexible Retrieval but those that are gone.
@@ -125,6 +126,10 @@ mod tests {
 
         async fn has_versions(&self, _: &str) -> Result<bool, PortError> {
             Ok(false)
+        }
+
+        async fn read(&self, _: &S3Uri, _: u64, _: Option<&str>) -> Result<Option<Piece>, PortError> {
+            Ok(None)
         }
     }
 

@@ -172,7 +172,20 @@ pub(crate) fn read_request(request: &http::Request, settings: &Settings) -> Resu
     if !settings.archive_buckets.contains(&asked.bucket) {
         return Err(Problem::foreign_bucket(&asked.bucket, &settings.archive_buckets));
     }
+    refuse_foreign_manifest(&asked, settings)?;
     Ok(asked)
+}
+
+/// thaw may read what lies in the archive buckets, and nothing else.
+pub(crate) fn refuse_foreign_manifest(asked: &Request, settings: &Settings) -> Result<(), Problem> {
+    match &asked.source {
+        Source::Manifest { manifest } if !settings.archive_buckets.contains(&manifest.bucket) => {
+            let why =
+                format!("must lie in one of the stack's archive buckets: {}.", settings.archive_buckets.join(", "));
+            Err(Problem::field("manifest", &Value::from(manifest.to_string()), why))
+        }
+        Source::Keys { .. } | Source::Prefix { .. } | Source::Manifest { .. } | Source::Restore { .. } => Ok(()),
+    }
 }
 
 /// The `Idempotency-Key`: 1 to 255 visible ASCII characters (the HTTP working group's draft leaves the limit to us).

@@ -589,8 +589,9 @@ pub async fn settle_batch(
 mod tests {
     use super::*;
     use crate::door::{Stack, now, restored, row};
-    use crate::ports::{Listed, Page, PortError};
+    use crate::ports::{Listed, Page, Piece, PortError};
     use std::cell::RefCell;
+    use thaw_core::S3Uri;
     use thaw_core::{Behaviour, ErrorRule, Head, Origin};
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -748,6 +749,10 @@ mod tests {
 
         async fn has_versions(&self, _: &str) -> Result<bool, PortError> {
             Ok(false)
+        }
+
+        async fn read(&self, _: &S3Uri, _: u64, _: Option<&str>) -> Result<Option<Piece>, PortError> {
+            Ok(None)
         }
     }
 

@@ -1,11 +1,16 @@
-//! Where a restore's objects come from: the keys of its request, a listing, or another restore. Page by page, so that a
+//! Where a restore's objects come from: the keys of its request, a listing, a manifest, or another restore. Page by page, so that a
 //! million objects need no more memory than a thousand.
 
+use std::collections::VecDeque;
+
 use jiff::Timestamp;
-use thaw_core::{ArchiveKind, Asked, Filter, ObjectsOf, Problem, Reach, Request, Source, Standing};
+use thaw_core::{
+    ArchiveKind, Asked, Filter, Inventory, MAX_INVENTORY_BYTES, ManifestReader, ObjectsOf, Problem, Reach, Request,
+    S3Uri, Source, Standing,
+};
 
 use crate::chunks::{self, ChunkRecord};
-use crate::ports::{Ledger, Listed, ListedRestore, Page, ReadArchive, WorkFiles};
+use crate::ports::{Ledger, Listed, ListedRestore, Page, Piece, ReadArchive, WorkFiles};
 use crate::restore_view::shown;
 use crate::{RestoreRecord, StepError};
 
@@ -32,6 +37,7 @@ pub struct Objects<'a> {
 enum Rest<'a> {
     Keys(std::slice::Chunks<'a, Asked>),
     Listing { prefix: &'a str, filter: &'a Filter, after: String },
+    Manifest(Box<Manifest>),
     Restore { record: Box<RestoreRecord>, chunks: std::vec::IntoIter<ChunkRecord>, standing: Standing },
     Done,
 }
@@ -44,6 +50,11 @@ impl<'a> Objects<'a> {
         let rest = match &request.source {
             Source::Keys { keys } => Rest::Keys(keys.chunks(PAGE)),
             Source::Prefix { prefix, filter } => Rest::Listing { prefix, filter, after: String::new() },
+            Source::Manifest { manifest } => Rest::Manifest(Box::new(Manifest {
+                inventory: manifest.names_an_inventory(),
+                file: Some(File::new(ManifestReader::new(manifest.clone(), &request.bucket), manifest)),
+                files: VecDeque::new(),
+            })),
             Source::Restore { objects_of: ObjectsOf { restore, standing } } => {
                 let found = ledger.get::<RestoreRecord>(&RestoreRecord::key_of(restore)).await?;
                 let record = found.ok_or_else(|| Problem::no_such_restore(restore.as_str()))?;
@@ -77,6 +88,10 @@ impl<'a> Objects<'a> {
                 let is_meant = |listed: &Listed| filter.matches(&listed.key, listed.size, listed.modified);
                 Ok(Some(objects.into_iter().filter(is_meant).map(Found::Listed).collect()))
             }
+            Rest::Manifest(manifest) => {
+                let page = manifest.next(self.bucket, archive).await?;
+                Ok(page.map(|page| page.into_iter().map(Found::Asked).collect()))
+            }
             Rest::Restore { record, chunks, standing } => {
                 let Some(known) = chunks.next() else { return Ok(None) };
                 let rows = chunks::objects(ledger, files, record, &known).await?.into_iter();
@@ -87,6 +102,81 @@ impl<'a> Objects<'a> {
             }
             Rest::Done => Ok(None),
         }
+    }
+}
+
+/// A manifest that is being read.
+#[derive(Debug)]
+struct Manifest {
+    /// Whether it names the files that list the objects.
+    inventory: bool,
+    /// The file that is being read.
+    file: Option<File>,
+    /// Those that follow.
+    files: VecDeque<File>,
+}
+
+#[derive(Debug)]
+struct File {
+    at: S3Uri,
+    reader: ManifestReader,
+    from: u64,
+    etag: Option<String>,
+}
+
+impl File {
+    fn new(reader: ManifestReader, at: &S3Uri) -> Self {
+        Self { at: at.clone(), reader, from: 0, etag: None }
+    }
+
+    /// The next piece, and whether more follows.
+    async fn piece(&mut self, archive: &impl ReadArchive) -> Result<Piece, StepError> {
+        let piece = archive.read(&self.at, self.from, self.etag.as_deref()).await?;
+        let why = "there is no such file, or thaw may not read it. It must lie in one of the stack's archive buckets.";
+        let piece = piece.ok_or_else(|| Problem::manifest(&self.at, None, why))?;
+        self.from += piece.bytes.len() as u64;
+        self.etag = Some(piece.etag.clone());
+        Ok(piece)
+    }
+}
+
+impl Manifest {
+    /// The objects of the next piece; `None` after the last.
+    async fn next(&mut self, bucket: &str, archive: &impl ReadArchive) -> Result<Option<Vec<Asked>>, StepError> {
+        if std::mem::take(&mut self.inventory) {
+            self.open_inventory(bucket, archive).await?;
+        }
+        let Some(file) = &mut self.file else { return Ok(None) };
+        let piece = file.piece(archive).await?;
+        let mut asked = file.reader.push(&piece.bytes).collect::<Result<Vec<_>, _>>()?;
+        if !piece.more {
+            if let Some(done) = self.file.take() {
+                asked.extend(done.reader.finish()?);
+            }
+            self.file = self.files.pop_front();
+        }
+        Ok(Some(asked))
+    }
+
+    /// Reads which files list the objects.
+    async fn open_inventory(&mut self, bucket: &str, archive: &impl ReadArchive) -> Result<(), StepError> {
+        let Some(mut file) = self.file.take() else { return Ok(()) };
+        let mut bytes = Vec::new();
+        loop {
+            let piece = file.piece(archive).await?;
+            bytes.extend(piece.bytes);
+            if bytes.len() > MAX_INVENTORY_BYTES {
+                let why = format!("it has more than {MAX_INVENTORY_BYTES} bytes, which no inventory has.");
+                return Err(Problem::manifest(&file.at, None, why).into());
+            }
+            if !piece.more {
+                break;
+            }
+        }
+        let inventory = Inventory::parse(&file.at, bucket, &bytes)?;
+        self.files = inventory.files.iter().map(|data| File::new(inventory.reader(data), &data.at)).collect();
+        self.file = self.files.pop_front();
+        Ok(())
     }
 }
 

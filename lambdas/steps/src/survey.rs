@@ -543,8 +543,9 @@ mod tests {
     use super::*;
     use crate::door::{now, settings};
     use crate::memory::{MemoryFiles, MemoryLedger};
-    use crate::ports::{Page, PortError};
+    use crate::ports::{Page, Piece, PortError};
     use serde_json::{Value, json};
+    use thaw_core::S3Uri;
     use thaw_core::{Behaviour, ErrorRule, Head, Missing, Origin};
 
     /// A bucket where the first folder of a key says what the object is. Each has a GiB, and the versions v1 and v2.
@@ -579,6 +580,10 @@ mod tests {
 
         async fn has_versions(&self, _: &str) -> Result<bool, PortError> {
             Ok(false)
+        }
+
+        async fn read(&self, _: &S3Uri, _: u64, _: Option<&str>) -> Result<Option<Piece>, PortError> {
+            Ok(None)
         }
     }
 

@@ -91,6 +91,55 @@ fn a_filter_chooses_by_key_and_size_and_time() {
     }
 }
 
+fn put_file(world: &World, key: &str, text: &str) {
+    let file = PutRequest::new(BUCKET, key, StorageClass::Standard, text.to_owned());
+    world.aws.with(|sim, now| sim.put_object(file, now)).unwrap();
+}
+
+fn listed(key: &str) -> Value {
+    json!({"bucket": BUCKET, "manifest": format!("s3://{BUCKET}/{key}")})
+}
+
+#[test]
+fn what_a_manifest_lists_is_restored_each_once() {
+    let world = archive();
+    let lines = format!("{BUCKET},2019/a.jpg\r\n{BUCKET},2019%2Fb.jpg\n{BUCKET},2019/a.jpg\n{BUCKET},2020/d.jpg");
+    put_file(&world, "lists/some.csv", &lines);
+    let (report, _) = world.restore("r", listed("lists/some.csv"));
+    assert_eq!((report.counts.total, report.counts.published), (3, 3));
+    assert_eq!(world.calls("2019/a.jpg").calls, 1);
+    // The files of an inventory, in its order.
+    let inventory = json!({
+        "sourceBucket": BUCKET, "destinationBucket": format!("arn:aws:s3:::{BUCKET}"), "version": "2016-11-30",
+        "fileFormat": "CSV", "fileSchema": "Bucket, Key, Size",
+        "files": [{"key": "lists/1.csv", "size": 1, "MD5checksum": "x"}, {"key": "lists/2.csv", "size": 1, "MD5checksum": "x"}],
+    });
+    put_file(&world, "lists/manifest.json", &inventory.to_string());
+    put_file(&world, "lists/1.csv", &format!("\"{BUCKET}\",\"2019/deep.tar\",\"7\"\n"));
+    put_file(&world, "lists/2.csv", &format!("\"{BUCKET}\",\"2019/raw/c.cr2\",\"7\"\n"));
+    world.plan("inventory", listed("lists/manifest.json")).unwrap();
+    let keys: Vec<_> = world.objects("inventory").into_iter().map(|row| row.object.key).collect();
+    assert_eq!(keys, ["2019/deep.tar", "2019/raw/c.cr2"]);
+}
+
+#[test]
+fn a_broken_manifest_is_refused_by_its_line_and_nothing_is_asked() {
+    let world = archive();
+    put_file(&world, "lists/foreign.csv", &format!("{BUCKET},2019/a.jpg\nother,2019/b.jpg\n"));
+    for (manifest, says) in [
+        (listed("lists/foreign.csv"), "line 2: "),
+        (listed("lists/none.csv"), "there is no such file"),
+        (
+            json!({"bucket": BUCKET, "manifest": "s3://elsewhere/list.csv"}),
+            "must lie in one of the stack's archive buckets",
+        ),
+    ] {
+        let error = world.plan("r", manifest).unwrap_err();
+        assert!(matches!(error, StepError::InvalidRequest(_)) && error.to_string().contains(says), "{error}");
+    }
+    assert_eq!(world.aws.with(|sim, _| sim.calls("RestoreObject")), 0);
+}
+
 #[test]
 fn what_cannot_be_planned_is_refused_before_anything_is_asked() {
     let mut world = archive();

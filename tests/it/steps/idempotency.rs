@@ -13,13 +13,13 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use thaw_core::{Distribution, Facts, ObjectId, RestoreAnswer, RestoreId, Row, Status, Tier};
+use thaw_core::{Distribution, Facts, ObjectId, RestoreAnswer, RestoreId, Row, S3Uri, Status, Tier};
 use thaw_sim::Sim;
 use thaw_sim::model::{AccessTier, ObjectRef, RestoreRequest, RetrievalTier, StorageClass};
 use thaw_steps::ports::{
-    CreateInvalidations, Cursor, DeadLetters, Invalidation, Item, ItemKey, Ledger, ListRestores, Page, PortError, Put,
-    PutEvents, ReadArchive, ReadDistributions, ReadInvalidations, RequestRestores, StartExecutions, StopExecutions,
-    WorkFiles,
+    CreateInvalidations, Cursor, DeadLetters, Invalidation, Item, ItemKey, Ledger, ListRestores, Page, Piece,
+    PortError, Put, PutEvents, ReadArchive, ReadDistributions, ReadInvalidations, RequestRestores, StartExecutions,
+    StopExecutions, WorkFiles,
 };
 use thaw_steps::{
     QueueBatch, RestoreRecord, Step, adopt, cancel_restore, check_invalidations, check_restores, create_plan,
@@ -276,6 +276,10 @@ impl ReadArchive for Mortal<'_> {
 
     async fn list(&self, bucket: &str, prefix: &str, start_after: &str) -> Result<Page, PortError> {
         self.world.aws.list(bucket, prefix, start_after).await
+    }
+
+    async fn read(&self, manifest: &S3Uri, from: u64, etag: Option<&str>) -> Result<Option<Piece>, PortError> {
+        self.world.aws.read(manifest, from, etag).await
     }
 
     async fn has_versions(&self, bucket: &str) -> Result<bool, PortError> {
