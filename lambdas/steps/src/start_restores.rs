@@ -215,7 +215,6 @@ impl<A: RequestRestores + ReadArchive, L: Ledger> Stretch<'_, A, L> {
 impl<A: ReadArchive, L> Stretch<'_, A, L> {
     /// Whether an earlier try has asked S3 for an object and could not note the answer; and if so, that it can be read by
     /// now, if it can. To ask for it again would be free while S3 fetches it, and no longer once there is a copy.
-    #[expect(clippy::option_option, reason = "not asked, asked and not there yet, asked and there")]
     async fn asked_already(&self, row: &Row) -> Result<Option<Option<Event>>, StepError> {
         let readable = |expires| Some(Some(Event::Readable { at: self.now, expires }));
         Ok(match self.archive.head(&row.object).await? {
