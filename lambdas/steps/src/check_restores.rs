@@ -15,8 +15,8 @@ use crate::looking::{after, look_at, seconds_until_next_look};
 use crate::ports::{Ledger, PutEvents, ReadArchive, WorkFiles};
 use crate::{IN_FLIGHT, RestoreRecord, StepError, plan};
 
-/// Objects that one call looks at before it hands the rest to the next one: a few minutes of its share of a CPU.
-pub(crate) const OBJECTS_PER_CALL: u64 = 200_000;
+/// Objects that one call looks at before it hands the rest to the next one: some minutes of the fifteen that it has.
+pub(crate) const OBJECTS_PER_CALL: u64 = 1_000_000;
 
 /// What the state hands over.
 #[derive(Debug, Clone, Deserialize)]

@@ -198,7 +198,7 @@ impl Planned {
 
 /// Objects in a chunk, from the size of the first ones.
 fn chunk_size(smallest: usize, chunk: usize) -> usize {
-    let doublings = chunk.saturating_sub(SMALL_CHUNKS).div_ceil(10).min(16);
+    let doublings = (chunk + 1).saturating_sub(SMALL_CHUNKS).div_ceil(10).min(16);
     (smallest << doublings).min(MOST_IN_A_CHUNK)
 }
 
@@ -265,4 +265,24 @@ fn says(plan: &Planned, request: &Request) -> String {
         says.push_str(&format!(" Typically ready between {first:.0} and {last:.0}."));
     }
     says
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_grow_so_that_a_million_objects_are_97() {
+        let chunks_of = |objects: usize| {
+            let mut left = objects;
+            (0..)
+                .take_while(|chunk| {
+                    let more = left > 0;
+                    left = left.saturating_sub(chunk_size(1_000, *chunk));
+                    more
+                })
+                .count()
+        };
+        assert_eq!([1, 1_000, 1_001, 40_000, 1_000_000, 5_000_000].map(chunks_of), [1, 1, 2, 40, 97, 177]);
+    }
 }
