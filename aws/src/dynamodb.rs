@@ -428,6 +428,8 @@ mod tests {
         let candidate = Candidate {
             object: row(Some("v1"), State::Planned).object,
             restores: vec![id()],
+            revisions: 0,
+            news: Some(thaw_core::News { at: at(), expires: Some(at()) }),
             paths: [("E1".to_owned(), ["/a%20b".to_owned()].into())].into(),
         };
         round_trip(&Batch {

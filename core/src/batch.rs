@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{BatchId, Decision, ObjectId, RestoreId, Row, State};
+use crate::{BatchId, Decision, Event, ObjectId, RestoreId, Row, State};
 
 /// Paths in one batch. CloudFront takes 150 paths a second since April 2026 and took 3,000 in progress before
 /// (Developer Guide, "Quotas"); what one request may hold is not documented, so a batch keeps to the smaller number.
@@ -25,8 +25,28 @@ pub struct Candidate {
     /// The restores that wait for it, in order. Their rows are claimed in this order, and all of them, or the object is
     /// another batch's.
     pub restores: Vec<RestoreId>,
+    /// The revisions of their rows when they were read, added up.
+    pub revisions: u64,
+    /// What S3 said of it, where rows do not say so yet: it is written down with the claim.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub news: Option<News>,
     /// Its paths by distribution id.
     pub paths: BTreeMap<String, BTreeSet<String>>,
+}
+
+/// That S3 said that an object can be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct News {
+    /// When thaw learned it.
+    pub at: Timestamp,
+    /// When the copy goes away, where known.
+    pub expires: Option<Timestamp>,
+}
+
+impl From<News> for Event {
+    fn from(News { at, expires }: News) -> Self {
+        Self::Readable { at, expires }
+    }
 }
 
 /// Objects that are published together. Written to the ledger before CloudFront is called.
@@ -128,6 +148,10 @@ impl Batch {
             // Restore ids make the batch of one copy differ from that of the object's next copy.
             parts.extend(candidate.restores.iter().map(RestoreId::as_str));
         }
+        // A batch that was sealed without an object never publishes it. But then a row of it had changed; so who finds the
+        // object free again makes another batch.
+        let revisions: Vec<String> = candidates.iter().map(|candidate| candidate.revisions.to_string()).collect();
+        parts.extend(revisions.iter().map(String::as_str));
         Self { id: BatchId::over(&parts), candidates, calls: None, created_at: now, revision: 0 }
     }
 
@@ -286,6 +310,8 @@ mod tests {
         Candidate {
             object: ObjectId { bucket: "archive".to_owned(), key: key.to_owned(), version: None },
             restores: vec![RestoreId::try_from(restore.to_owned()).unwrap()],
+            revisions: 0,
+            news: None,
             paths: [("E1".to_owned(), paths.iter().map(|path| (*path).to_owned()).collect())].into(),
         }
     }
@@ -338,6 +364,13 @@ mod tests {
         assert_eq!(reference("one"), reference("one"));
         assert_ne!(reference("one"), reference("two"));
         assert!(reference("one").len() <= 128);
+    }
+
+    #[test]
+    fn an_object_whose_rows_changed_is_in_another_batch() {
+        let of = |revisions| batches(vec![Candidate { revisions, ..many(1).remove(0) }], now()).remove(0).id;
+        assert_eq!(of(1), of(1));
+        assert_ne!(of(1), of(2));
     }
 
     #[test]

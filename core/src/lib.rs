@@ -51,7 +51,7 @@ mod status;
 pub use adoption::Adoption;
 pub use answer::{RestoreAnswer, Trouble, trouble};
 pub use archive::{ArchiveKind, Head, Reach, Tier, UnreadableHead, copy_expiry};
-pub use batch::{Batch, Call, Candidate, batches, caller_reference, of_the_same_copy};
+pub use batch::{Batch, Call, Candidate, News, batches, caller_reference, of_the_same_copy};
 pub use decision::{Decision, Facts, Missing, Verdict, decide, decide_reach};
 pub use distribution::{Behaviour, Distribution, ErrorRule, Origin, OriginGroup, Paths};
 pub use id::{BatchId, InvalidId, ObjectId, RestoreId, hash, hash_bytes};

@@ -1,7 +1,5 @@
 //! Invalidate: make readable objects visible.
 
-use std::collections::BTreeSet;
-
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tracing::info;
@@ -10,7 +8,7 @@ use crate::check_restores::total;
 use crate::chunks::{self, Known};
 use crate::ledger;
 use crate::ports::{CreateInvalidations, Ledger, ReadArchive, ReadDistributions, WorkFiles};
-use crate::publishing::{Begun, publish};
+use crate::publishing::{Begun, Readable, publish};
 use crate::{Settings, StepError, plan};
 
 /// An invalidation is complete within 25 seconds in 95 of 100 cases (AWS, What's New, April 2026).
@@ -51,7 +49,7 @@ pub async fn run(
     let record = ledger::record(ledger, &plan::restore_id(input.restore)?).await?;
     let all = chunks::records(ledger, &record).await?;
     let on_their_way = total(&all).on_their_way() > 0;
-    let (mut objects, mut begun) = (BTreeSet::new(), Begun::new());
+    let (mut objects, mut begun) = (Readable::new(), Begun::new());
     for known in all.iter().filter(|known| known.is_publishing()) {
         // What is left is seen by the next look.
         if objects.len() >= OBJECTS_PER_CALL {
@@ -60,9 +58,13 @@ pub async fn run(
         for Known { row, .. } in chunks::objects(ledger, files, &record, known).await? {
             if row.is_to_publish(on_their_way, now) {
                 match row.state.claim() {
-                    Some(batch) => begun.entry(batch.clone()).or_default().insert(row.object.clone()),
-                    None => objects.insert(row.object.clone()),
-                };
+                    Some(batch) => {
+                        begun.entry(batch.clone()).or_default().insert(row.object);
+                    }
+                    None => {
+                        objects.insert(row.object, Vec::new());
+                    }
+                }
             }
         }
     }

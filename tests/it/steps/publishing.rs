@@ -125,6 +125,33 @@ fn an_event_publishes_at_once_and_the_execution_finds_it_done() {
 }
 
 #[test]
+fn that_an_object_can_be_read_is_written_down_with_the_claim() {
+    let world = World::new();
+    world.put("a", StorageClass::Glacier);
+    let wait = world.begin("r", ask(&["a"]));
+    let before = world.row("a", "r").revision;
+    world.pass(5 * 3600);
+    world.deliver(1);
+    let row = world.row("a", "r");
+    assert!(matches!(row.state, State::Restored { claim: Some(_), .. }), "{row:?}");
+    assert_eq!(row.revision, before + 1);
+    world.finish("r", wait.saturating_sub(5 * 3600));
+    assert_eq!(world.row("a", "r").revision, before + 2);
+}
+
+#[test]
+fn what_an_event_said_is_written_down_also_when_cloudfront_is_in_trouble() {
+    let world = World::new();
+    world.put("a", StorageClass::Glacier);
+    world.begin("r", ask(&["a"]));
+    world.pass(5 * 3600);
+    world.aws.with(|sim, _| sim.set_faults(vec![FaultRule::new("ListDistributions", "ServiceUnavailable")]));
+    let (completed, _) = world.deliver(1);
+    assert_eq!(completed.batch_item_failures.len(), 1, "it comes again");
+    assert!(matches!(world.row("a", "r").state, State::Restored { claim: None, .. }));
+}
+
+#[test]
 fn every_event_three_times_invalidates_nothing_twice() {
     let world = World::new();
     let keys = put_all(&world, "");

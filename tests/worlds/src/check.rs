@@ -280,8 +280,10 @@ impl Checker {
         if !matches!(row.state, State::Planned) {
             self.asked_at.entry(place.clone()).or_insert(now);
         }
+        let was_readable = old.as_ref().is_some_and(|old| matches!(old.state, State::Restored { .. }));
         match &row.state {
-            State::Available | State::Restored { claim: None, .. } => self.check_readable(stack, &row),
+            State::Restored { claim: Some(_), .. } if was_readable => {}
+            State::Available | State::Restored { .. } => self.check_readable(stack, &row),
             State::Published { how, .. } => {
                 self.reach(format!("published {}", how_word(how)));
                 self.check_visible(stack, &row, how);
@@ -636,13 +638,24 @@ fn record(stack: &Stack, id: &str) -> Option<RestoreRecord> {
 /// Which states may follow a state: written down here once more, on purpose.
 fn is_legal(old: &State, new: &State) -> bool {
     match (old, new) {
-        (State::Planned, State::Restoring { .. } | State::Restored { claim: None, .. })
-        | (State::Restoring { .. }, State::Restored { claim: None, .. })
+        (State::Planned, State::Restoring { .. })
+        // That it can be read is written down with what comes of it.
+        | (
+            State::Planned | State::Restoring { .. } | State::Failed { code: FailureCode::RetrievalTimedOut, .. },
+            State::Restored { .. },
+        )
         | (
             State::Planned | State::Restoring { .. } | State::Restored { .. },
             State::Failed { .. } | State::Cancelled { .. },
-        )
-        | (State::Failed { code: FailureCode::RetrievalTimedOut, .. }, State::Restored { claim: None, .. }) => true,
+        ) => true,
+        (
+            State::Planned | State::Restoring { .. } | State::Failed { code: FailureCode::RetrievalTimedOut, .. },
+            State::Published { how, .. },
+        ) => match how {
+            How::Invalidated { .. } => false,
+            How::NothingStale | How::NoPath | How::NotCurrent | How::AlreadyPublished => true,
+        },
+        (State::Failed { code: FailureCode::RetrievalTimedOut, .. }, State::Failed { .. }) => true,
         (State::Restored { claim: None, expires, .. }, State::Restored { claim: Some(_), expires: kept, .. }) => {
             expires == kept
         }
