@@ -359,7 +359,11 @@ impl Checker {
     fn check_gave_up(&mut self, stack: &Stack, old: Option<&Row>, row: &Row) {
         let now = stack.runtime.now();
         let place = (row.restore.to_string(), row.object.key.clone(), row.object.version.clone());
-        let waited = match old.map(|old| &old.state).map(|state| self.accepted.get(&place).unwrap_or(state)) {
+        let known = match old.map(|old| &old.state) {
+            Some(State::Planned) => self.accepted.get(&place),
+            other => other,
+        };
+        let waited = match known {
             Some(State::Restoring { since, tier, .. }) => {
                 let deadline = row.kind.and_then(|kind| kind.window(*tier)).map(thaw_core::Window::deadline);
                 // Whole seconds are counted.
@@ -536,7 +540,8 @@ impl Checker {
             self.check_notice(stack, record);
             self.check_view(stack, record.id.as_str());
         }
-        for record in &records {
+        // What was only planned is left as it was.
+        for record in records.iter().filter(|record| !record.request.dry_run) {
             for row in self.standing(stack, record) {
                 self.check_row_at_the_end(stack, &row, record);
             }
@@ -568,7 +573,7 @@ impl Checker {
 
     fn check_row_at_the_end(&mut self, stack: &Stack, row: &Row, record: &RestoreRecord) {
         // What a cancelled restore left undone is shown as cancelled, and nobody waits for it.
-        let is_left = record.request.dry_run || record.status == Status::Cancelled;
+        let is_left = record.status == Status::Cancelled;
         let untouched = !self.is_touched(&row.object.key);
         let says = || format!("{} of {} ended as {:?}", row.object, row.restore, row.state);
         match &row.state {
