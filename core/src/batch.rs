@@ -556,6 +556,38 @@ mod tests {
         assert_eq!(refusals, [None, Some("no")]);
     }
 
+    #[test]
+    fn a_batch_is_open_until_cloudfront_took_or_refused_each_call() {
+        assert!(!batches(many(1), now())[0].is_open(), "it has no calls yet");
+        let split = sealed(many(2)).with_call_split(0);
+        let taken = split.with_call(0, |call| call.invalidation = Some("I1".to_owned()));
+        assert!(split.is_open() && taken.is_open());
+        assert!(!taken.with_call(1, |call| call.refused = Some("no".to_owned())).is_open());
+        assert!(!taken.with_call(1, |call| call.invalidation = Some("I2".to_owned())).is_open());
+    }
+
+    #[test]
+    fn an_object_that_is_gone_takes_the_paths_along_that_nobody_else_wants() {
+        let batch = sealed(vec![candidate("a", "r", &["/a", "/both"]), candidate("b", "r", &["/b", "/both"])]);
+        let [a, b] = ["a", "b"].map(|key| candidate(key, "r", &[]).object);
+        let left = batch.without(&[a.clone()].into());
+        assert_eq!((all(&left), left.revision), ([b.clone()].into(), batch.revision + 1));
+        // What is asked for is another thing now, and no answer to the first may stand for it.
+        assert_eq!(left.calls, Some(vec![Call::new(&batch.id, "E1", vec!["/b".to_owned(), "/both".to_owned()])]));
+        let none = batch.without(&[a, b].into());
+        assert_eq!((none.candidates, none.calls), (Vec::new(), Some(Vec::new())));
+        assert_eq!(batches(many(1), now())[0].without(&BTreeSet::new()).calls, None);
+    }
+
+    #[test]
+    fn what_cloudfront_took_or_refused_stays_whoever_is_gone() {
+        let batch = sealed(many(3)).with_call_split(0);
+        let batch = batch.with_call(0, |call| call.invalidation = Some("I1".to_owned()));
+        let batch = batch.with_call(1, |call| call.refused = Some("no".to_owned()));
+        let left = batch.without(&all(&batch));
+        assert_eq!(left.calls.as_deref(), batch.calls.as_ref().map(|calls| &calls[..2]));
+    }
+
     /// A row of the same object that was planned at ten.
     fn row(decision: Decision, state: State) -> Row {
         Row {
@@ -610,5 +642,28 @@ mod tests {
             assert_eq!(same_copy(&waiting, &live), same, "{waiting:?}");
             assert!(!same_copy(&waiting, &gone), "{waiting:?}");
         }
+    }
+
+    #[test]
+    fn those_of_the_same_copy_are_found_by_way_of_who_kept_it_alive_and_each_once() {
+        let of = |restore: &str, decision, planned_at: &str, readable: &str, until: &str| Row {
+            restore: RestoreId::try_from(restore.to_owned()).unwrap(),
+            planned_at: planned_at.parse().unwrap(),
+            ..row(decision, restored(readable, until))
+        };
+        const TWELVE: &str = "2026-11-22T12:00:00Z";
+        let rows = [
+            of("before", Decision::Restore, "2026-11-20T00:00:00Z", "2026-11-20T05:00:00Z", "2026-11-22T00:00:00Z"),
+            of("first", Decision::Restore, "2026-11-22T08:00:00Z", NINE, ELEVEN),
+            of("second", Decision::Extend, TEN, TEN, TWELVE),
+            of("third", Decision::Extend, "2026-11-22T11:30:00Z", "2026-11-22T11:30:00Z", "2026-11-23T00:00:00Z"),
+        ];
+        let found = |row: &Row| -> Vec<String> {
+            of_the_same_copy(row, &rows).into_iter().map(|other| other.restore.to_string()).collect()
+        };
+        // The first one's copy would have been gone by then.
+        assert!(!same_copy(&rows[3], &rows[1]));
+        assert_eq!(found(&rows[3]), ["second", "first"]);
+        assert_eq!(found(&rows[1]), ["second", "third"]);
     }
 }

@@ -207,7 +207,9 @@ fn shown_as<'a>(path: &'a str, root_object: &str, directory_index: &str) -> Vec<
         if directory.is_empty() {
             shown.push("");
         } else if let Some(bare) = directory.strip_suffix('/') {
-            shown.extend([directory, bare]);
+            shown.push(directory);
+            // The directory `/` of a key that begins with a slash is not the root: that shows the key without one.
+            shown.extend((!bare.is_empty()).then_some(bare));
         }
     }
     shown
@@ -285,6 +287,7 @@ mod tests {
         check(&plain(""), "dir/index.html", "index.html", &["/dir", "/dir/", "/dir/index.html"]);
         check(&plain(""), "index.html", "index.html", &["/", "/index.html"]);
         check(&plain(""), "dir/my-index.html", "index.html", &["/dir/my-index.html"]);
+        check(&plain(""), "/index.html", "index.html", &["//", "//index.html"]);
     }
 
     #[test]

@@ -592,6 +592,19 @@ mod tests {
     }
 
     #[test]
+    fn nothing_waits_for_others_when_its_copy_has_half_a_day_left() {
+        let expires: Timestamp = "2026-11-23T00:00:00Z".parse().unwrap();
+        let copy = State::Restored { at: at(), expires: Some(expires), claim: None };
+        let noon: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
+        let [copy, for_good] = [copy, restored(None)].map(|state| row(state, PublishWhen::Together));
+        assert_eq!((copy.waits_until(), for_good.waits_until()), (Some(noon), None));
+        assert_eq!(row(states()[2].clone(), PublishWhen::Together).waits_until(), None);
+        let second = Duration::from_secs(1);
+        assert_eq!([noon - second, noon, noon + second].map(|now| copy.is_to_publish(true, now)), [false, true, true]);
+        assert!(!for_good.is_to_publish(true, expires));
+    }
+
+    #[test]
     fn nothing_is_published_before_it_is_readable() {
         for state in [State::Planned, states()[2].clone()] {
             for how in [How::NoPath, How::NothingStale, How::AlreadyPublished] {

@@ -541,7 +541,10 @@ mod tests {
     #[test]
     fn limits_are_the_last_that_pass() {
         let passes = |more: Value| Request::parse(&body(more)).unwrap();
-        passes(json!({"bucket": "a.b-9"}));
+        // Four parts or nothing but digits do not make an address.
+        for bucket in ["a.b-9", "10.0.0.x", "192"] {
+            passes(json!({"bucket": bucket}));
+        }
         refused(json!({"bucket": "ab"}), "bucket");
         passes(json!({"bucket": "b".repeat(63)}));
         refused(json!({"bucket": "b".repeat(64)}), "bucket");

@@ -52,6 +52,10 @@ impl Request {
                     "items": {"oneOf": [key.clone(), object(json!({"key": key, "version_id": version_id}), &["key"])]},
                     "description": "The objects, each once.",
                 },
+                "prefix": {
+                    "type": "string", "maxLength": MAX_KEY_BYTES,
+                    "description": "Instead of keys: the current versions of all objects whose keys begin so. Empty is the whole bucket, and is taken only with max_cost_usd.",
+                },
                 "tier": {
                     "type": "string", "enum": Tier::ALL.map(Tier::word), "default": Tier::Standard.word(),
                     "description": "How fast.",
@@ -78,9 +82,14 @@ impl Request {
                     "type": "boolean", "default": false,
                     "description": "Only take on restores that already run: S3 is never asked for one.",
                 },
+                "dry_run": {
+                    "type": "boolean", "default": false,
+                    "description": "Only plan: the execution ends when the price is known, and S3 is asked for nothing.",
+                },
             }),
-            &["bucket", "keys"],
+            &["bucket"],
         );
+        request["oneOf"] = json!([{"required": ["keys"]}, {"required": ["prefix"]}]);
         request["description"] = "What to restore. Unknown fields are refused.".into();
         request
     }
@@ -93,7 +102,10 @@ mod tests {
 
     /// A body with one field set, however deep.
     fn with(path: &[&str], value: Value) -> Value {
-        let mut body = json!({"bucket": "archive", "keys": ["a"]});
+        let mut body = match path {
+            ["prefix"] => json!({"bucket": "archive"}),
+            _ => json!({"bucket": "archive", "keys": ["a"]}),
+        };
         let mut at = &mut body;
         for name in path {
             at = &mut at[*name];
@@ -128,7 +140,7 @@ mod tests {
             }
             Some("string") if schema.get("enum").is_none() => {
                 for (name, outside) in [("minLength", -1), ("maxLength", 1)] {
-                    let length = limit(name).unwrap();
+                    let Some(length) = limit(name) else { continue };
                     taken(path, text(length), true);
                     taken(path, text(length.checked_add_signed(outside).unwrap()), false);
                 }
@@ -177,7 +189,7 @@ mod tests {
 
     #[test]
     fn the_schema_knows_every_field_that_can_be_used() {
-        let known = crate::request::KNOWN_FIELDS.into_iter().filter(|field| !["prefix", "manifest"].contains(field));
+        let known = crate::request::KNOWN_FIELDS.into_iter().filter(|field| *field != "manifest");
         let mut known: Vec<_> = known.collect();
         known.sort_unstable();
         let schema = Request::schema();

@@ -316,6 +316,14 @@ mod tests {
     }
 
     #[test]
+    fn the_longest_key_and_version_of_s3_are_read() {
+        let mut event = bridge("Object Restore Completed", &"k".repeat(1_024));
+        event["detail"]["object"]["version-id"] = json!("v".repeat(900));
+        let object = &read_s3_events(&event.to_string()).unwrap()[0].object;
+        assert_eq!((object.key.len(), object.version.as_ref().map(String::len)), (1_024, Some(900)));
+    }
+
+    #[test]
     fn a_reason_is_short_however_much_it_could_quote() {
         let mut event = bridge("Object Restore Completed", "a");
         event["source"] = json!("ü".repeat(500_000));

@@ -57,6 +57,11 @@ impl ReadArchive for Counted<'_, Aws> {
         self.meter.call(CALL, |used| used.s3_puts += 1).await;
         self.port.list(bucket, prefix, start_after).await
     }
+
+    async fn has_versions(&self, bucket: &str) -> Result<bool, PortError> {
+        self.meter.call(CALL, |used| used.s3_gets += 1).await;
+        self.port.has_versions(bucket).await
+    }
 }
 
 impl RequestRestores for Counted<'_, Aws> {

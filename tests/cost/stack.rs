@@ -105,7 +105,7 @@ impl Stack {
             settings: Settings {
                 archive_buckets: vec![BUCKET.to_owned()],
                 distribution_ids: vec![DISTRIBUTION.to_owned()],
-                directory_index: String::new(),
+                ..Settings::default()
             },
             template,
             workflow: Meter::default(),
@@ -236,7 +236,7 @@ impl Stack {
             "CheckRestores" => run!(check_restores, aws, ledger, files, events, now),
             "Invalidate" => run!(invalidate, aws, aws, ledger, files, settings, now),
             "CheckInvalidations" => run!(check_invalidations, aws, ledger, files, now),
-            "Report" => run!(report, ledger, files, events, now),
+            "Report" => run!(report, ledger, events, now),
             other => panic!("the workflow has a state that this bench does not know: {other}"),
         }
     }
@@ -323,11 +323,14 @@ impl Queue {
     }
 }
 
-/// Whether a choice's condition holds: all of ours are a field of the input.
+/// Whether a choice's condition holds: all of ours are a field of the input, or that it is over 0.
 fn holds(choice: &Value, input: &Value) -> bool {
     let condition = choice["Condition"].as_str().expect("a condition");
     let field = condition.trim_start_matches("{% $states.input.").trim_end_matches(" %}");
-    input[field].as_bool().expect("the input says")
+    match field.strip_suffix(" > 0") {
+        Some(number) => input[number].as_u64().expect("the input says") > 0,
+        None => input[field].as_bool().expect("the input says"),
+    }
 }
 
 fn json_of(output: Result<impl Serialize, StepError>) -> Result<Value, StepError> {

@@ -58,8 +58,7 @@ pub async fn run(
     // A batch may have objects of several chunks: CloudFront is asked for it once, and its rows are settled once.
     let mut moved: HashMap<ObjectId, Row> = HashMap::new();
     let (mut asked, mut called): (BTreeSet<BatchId>, BTreeSet<ObjectId>) = Default::default();
-    for index in 0..all.len() {
-        let known = &all[index];
+    for known in &mut all {
         if known.chunk < input.from_chunk || !known.is_publishing() {
             continue;
         }
@@ -68,7 +67,7 @@ pub async fn run(
             break;
         }
         looked_at += known.counts.total;
-        all[index] =
+        *known =
             look(&record, known, on_their_way, &mut asked, &mut called, &mut moved, cdn, ledger, files, now).await?;
     }
     let counts = total(&all);

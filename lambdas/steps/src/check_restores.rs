@@ -60,8 +60,7 @@ pub async fn run(
     let mut all = chunks::records(ledger, &record).await?;
     let others_on_their_way = total(&all).on_their_way() > 0;
     let (mut looked_at, mut late, mut next_chunk) = (0, false, 0);
-    for index in 0..all.len() {
-        let known = &all[index];
+    for known in &mut all {
         if known.chunk < input.from_chunk || !is_due(known, &record, now) {
             continue;
         }
@@ -77,7 +76,7 @@ pub async fn run(
         let wait = seconds_until_next_look(&rows, true, now);
         let look_at = after(now, wait);
         let counted = |known: ChunkRecord| known.counted(&rows, &called, Some(look_at), now);
-        all[index] = chunks::change(ledger, known.clone(), counted).await?;
+        *known = chunks::change(ledger, known.clone(), counted).await?;
     }
     let counts = total(&all);
     let is_over = next_chunk == 0;

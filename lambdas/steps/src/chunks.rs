@@ -355,13 +355,19 @@ pub fn as_accepted(row: Row, accepted: Option<Timestamp>, record: &RestoreRecord
 }
 
 /// What S3's yes (202) makes of an object, or the decision not to ask for it because others did.
-pub fn accepted_state(row: &Row, tier: Tier, at: Timestamp) -> State {
+pub fn accepted_state(row: &Row, wanted: Tier, at: Timestamp) -> State {
+    let (tier, joined) = accepted_as(row, wanted);
+    State::Restoring { since: at, tier, joined }
+}
+
+/// The tier at which an object is waited for that S3 has accepted, and whether others asked for it.
+pub fn accepted_as(row: &Row, wanted: Tier) -> (Tier, bool) {
     match row.decision {
-        Decision::Restore | Decision::Extend | Decision::Join => State::Restoring { since: at, tier, joined: false },
+        Decision::Restore | Decision::Extend | Decision::Join => (wanted, false),
         // S3 is not asked, so it may be busy at any tier: one that is not offered could not even be waited for.
         Decision::Watch | Decision::Nothing => {
-            let is_offered = row.kind.is_none_or(|kind| kind.window(tier).is_some());
-            State::Restoring { since: at, tier: if is_offered { tier } else { Tier::Standard }, joined: true }
+            let is_offered = row.kind.is_none_or(|kind| kind.window(wanted).is_some());
+            (if is_offered { wanted } else { Tier::Standard }, true)
         }
     }
 }

@@ -21,6 +21,7 @@ pub mod adopt;
 pub mod cancel_restore;
 pub mod check_invalidations;
 pub mod check_restores;
+pub mod chunks;
 pub mod create_plan;
 pub mod create_restore;
 pub mod get_restores;
@@ -38,7 +39,6 @@ pub mod memory;
 pub mod openapi;
 pub mod ports;
 
-mod chunks;
 #[cfg(test)]
 mod door;
 mod error;

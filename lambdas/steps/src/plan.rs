@@ -144,7 +144,7 @@ async fn make(
         }
         loop {
             let size = chunk_size(settings.objects_per_chunk, written + chunks.len());
-            if waiting.len() < size && !(is_last && !waiting.is_empty()) {
+            if waiting.len() < size && (!is_last || waiting.is_empty()) {
                 break;
             }
             let rest = waiting.split_off(size.min(waiting.len()));

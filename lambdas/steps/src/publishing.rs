@@ -794,7 +794,8 @@ mod tests {
         assert_eq!(stack.ledger.rows_of(&row.object).await.unwrap()[0].state, restored(None));
     }
 
-    /// What else lies under a prefix, listed two a page. A HEAD says that it is archived where the key says so.
+    /// What else lies under a prefix, listed two a page. A HEAD says that it is archived where the key says so, and that it
+    /// is not there; a version always is.
     struct Neighbours {
         listed: Vec<Listed>,
         asked: RefCell<Vec<String>>,
@@ -803,6 +804,9 @@ mod tests {
     impl ReadArchive for Neighbours {
         async fn head(&self, object: &ObjectId) -> Result<Facts, PortError> {
             self.asked.borrow_mut().push(object.key.clone());
+            if object.key.contains("gone") && object.version.is_none() {
+                return Ok(Facts::Missing(Missing::Key));
+            }
             let class = if object.key.contains("cold") { "GLACIER" } else { "STANDARD" };
             Ok(Facts::Found(Head { storage_class: Some(class.to_owned()), ..Head::default() }))
         }
@@ -862,5 +866,155 @@ mod tests {
         assert_eq!(of([warm(5), vec!["cold".to_owned()]].concat()).await, Some("cold".to_owned()));
         assert_eq!(of(warm(20)).await, None);
         assert!(of(warm(21)).await.unwrap().contains("too many"));
+    }
+
+    fn nobody_near() -> Neighbours {
+        Neighbours { listed: Vec::new(), asked: RefCell::default() }
+    }
+
+    /// A distribution that shows every key, and takes every path but those that say `bad`.
+    #[derive(Default)]
+    struct Edge {
+        shows: Vec<Distribution>,
+        asked: RefCell<Vec<Vec<String>>>,
+    }
+
+    impl ReadDistributions for Edge {
+        async fn distributions(&self, _: &str, _: &[String]) -> Result<Vec<Distribution>, PortError> {
+            Ok(self.shows.clone())
+        }
+    }
+
+    impl CreateInvalidations for Edge {
+        async fn invalidate(&self, _: &str, items: &[String], _: &str) -> Result<Invalidation, PortError> {
+            self.asked.borrow_mut().push(items.to_vec());
+            if items.iter().any(|item| item.contains("bad")) {
+                return Ok(Invalidation::Refused { says: "bad path".to_owned() });
+            }
+            Ok(Invalidation::Accepted { id: items.join(" "), completed: false })
+        }
+    }
+
+    fn id(restore: &str) -> RestoreId {
+        RestoreId::try_from(restore.to_owned()).unwrap()
+    }
+
+    /// A sealed batch of one path for each key, and its rows in the ledger.
+    async fn batch_of(keys: &[&str], stack: &Stack) -> Batch {
+        let object = |key: &str| row(&id("r"), key, State::Planned).object;
+        let candidate = |key: &&str| Candidate {
+            object: object(key),
+            restores: vec![id("r")],
+            paths: [("E1".to_owned(), [format!("/{key}")].into())].into(),
+        };
+        let batch = batches(keys.iter().map(candidate).collect(), now()).remove(0);
+        let sealed = batch.sealed(&keys.iter().map(|key| object(key)).collect());
+        stack.insert(&batch).await;
+        assert_eq!(stack.ledger.replace(&sealed).await.unwrap(), Put::Done);
+        for key in keys {
+            stack.insert(&row(&id("r"), key, restored(Some(batch.id.as_str())))).await;
+        }
+        sealed
+    }
+
+    #[tokio::test]
+    async fn a_refused_path_is_found_by_asking_for_each_alone_and_nothing_is_asked_twice() {
+        let (stack, edge) = (Stack::default(), Edge::default());
+        let batch = batch_of(&["a", "bad", "c"], &stack).await;
+        let done = carry_out(batch, &edge, &nobody_near(), &stack.ledger, now()).await.unwrap();
+        let asked = [vec!["/a", "/bad", "/c"], vec!["/a"], vec!["/bad"], vec!["/c"]];
+        assert_eq!(*edge.asked.borrow(), asked);
+        let refused: Vec<_> = done.calls.iter().flatten().map(|call| call.refused.as_deref()).collect();
+        assert_eq!(refused, [None, Some("bad path"), None]);
+        assert_eq!(stack.ledger.get::<Batch>(&batch_key(&done.id)).await.unwrap().as_ref(), Some(&done));
+        carry_out(done, &edge, &nobody_near(), &stack.ledger, now()).await.unwrap();
+        assert_eq!(edge.asked.borrow().len(), 4);
+    }
+
+    #[tokio::test]
+    async fn what_cloudfront_did_not_take_for_ten_minutes_is_looked_at_again() {
+        for (seconds, asked) in [(599, vec![vec!["/a", "/gone"]]), (600, vec![vec!["/a"]])] {
+            let (stack, edge) = (Stack::default(), Edge::default());
+            let batch = batch_of(&["a", "gone"], &stack).await;
+            let theirs = row(&id("another"), "gone", restored(Some("theirs")));
+            stack.insert(&theirs).await;
+            carry_out(batch, &edge, &nobody_near(), &stack.ledger, now() + seconds * SECOND).await.unwrap();
+            assert_eq!(*edge.asked.borrow(), asked);
+            let rows = stack.ledger.rows_of(&theirs.object).await.unwrap();
+            let failed: Vec<_> = rows.iter().map(|row| matches!(row.state, State::Failed { .. })).collect();
+            assert_eq!(failed, [false, seconds == 600], "in the ledger, and not another batch's");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_version_hides_from_is_asked_about_under_its_key() {
+        let stack = Stack::default();
+        let mut batch = batch_of(&["gone"], &stack).await;
+        batch.candidates[0].object.version = Some("v1".to_owned());
+        let left = without_what_is_gone(batch, &nobody_near(), &stack.ledger, now()).await.unwrap();
+        assert!(left.candidates.is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_s3_said_is_believed_for_ten_minutes_and_of_a_copy_until_it_expires() {
+        let is_asked = async |row: &Row, seconds: u32| {
+            let at = now() + seconds * SECOND;
+            let archive = nobody_near();
+            let event = no_longer_shown(&row.object, &[row], &archive, at).await.unwrap();
+            // Whenever S3 is asked, it has nothing under this key.
+            assert_eq!(event.is_some(), !archive.asked.borrow().is_empty());
+            event.is_some()
+        };
+        let of = |at: u32, expires: Option<u32>| {
+            let after = |seconds: u32| now() + seconds * SECOND;
+            row(&id("r"), "gone", State::Restored { at: after(at), expires: expires.map(after), claim: None })
+        };
+        for (row, believed_until) in [
+            (of(0, None), 600),
+            (of(300, None), 900),
+            (of(300, Some(400)), 400),
+            // Whether a version is the newest, S3 said when it was planned.
+            (Row { object: ObjectId { version: Some("v1".to_owned()), ..of(0, None).object }, ..of(300, None) }, 600),
+        ] {
+            let asked = [is_asked(&row, believed_until - 1).await, is_asked(&row, believed_until).await];
+            assert_eq!(asked, [false, true], "{row:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_with_cloudfront_is_counted_whoever_asked() {
+        let (stack, edge) = (Stack::default(), Edge { shows: vec![showing("", 10)], ..Edge::default() });
+        let begun = batch_of(&["a", "b", "c"], &stack).await;
+        let fresh = row(&id("r"), "d", State::Restored { at: now(), expires: None, claim: None });
+        stack.insert(&fresh).await;
+        let objects = begun.candidates.iter().map(|candidate| candidate.object.clone()).chain([fresh.object.clone()]);
+        let objects: BTreeSet<ObjectId> = objects.collect();
+        let again = async || {
+            let (archive, ledger) = (nobody_near(), &stack.ledger);
+            let begun = Default::default();
+            publish(objects.clone(), begun, &edge, &archive, ledger, &Settings::default(), now()).await.unwrap()
+        };
+        for _ in 0..2 {
+            assert_eq!(again().await, Published { invalidations: 2, paths: 4 });
+        }
+        assert_eq!(*edge.asked.borrow(), [vec!["/a", "/b", "/c"], vec!["/d"]]);
+    }
+
+    #[tokio::test]
+    async fn an_error_that_is_gone_within_a_minute_is_waited_out_where_only_what_is_stale_is_paid_for() {
+        for (error_ttl, seconds, is_asked, is_published) in
+            [(60, 0, false, false), (61, 0, true, false), (61, 1, false, false), (61, 61, false, true)]
+        {
+            let (stack, edge) = (Stack::default(), Edge { shows: vec![showing("", error_ttl)], ..Edge::default() });
+            let mut row = row(&id("r"), "a", State::Restored { at: now(), expires: None, claim: None });
+            row.publish.only_if_stale = true;
+            stack.insert(&row).await;
+            let (objects, begun, at) = ([row.object.clone()].into(), Default::default(), now() + seconds * SECOND);
+            publish(objects, begun, &edge, &nobody_near(), &stack.ledger, &Settings::default(), at).await.unwrap();
+            let published =
+                matches!(stack.ledger.rows_of(&row.object).await.unwrap()[0].state, State::Published { .. });
+            let answer = (!edge.asked.borrow().is_empty(), published);
+            assert_eq!(answer, (is_asked, is_published), "{error_ttl} s, {seconds} s later");
+        }
     }
 }

@@ -11,7 +11,7 @@ use thaw_core::{
 };
 use tracing::{info, warn};
 
-use crate::chunks::{self, Accepted, ChunkEntry, ChunkRecord, accepted_state};
+use crate::chunks::{self, Accepted, ChunkEntry, ChunkRecord, accepted_as, accepted_state};
 use crate::ledger::{self, apply};
 use crate::looking::{after, seconds_until_next_look};
 use crate::ports::{Ledger, Put, RequestRestores, WorkFiles};
@@ -91,8 +91,9 @@ pub async fn run(
         let objects = chunks::objects(ledger, files, &record, &known).await?;
         rows = objects.into_iter().map(|known| known.row).collect();
     }
-    if ledger::record(ledger, &record.id).await?.status == Status::Cancelled {
-        // Its door cancelled the rows that it saw. These may have come after.
+    let is_running = record.status == Status::Running;
+    if is_running && ledger::record(ledger, &record.id).await?.status == Status::Cancelled {
+        // Cancelled meanwhile. Its door cancelled the rows that it saw; these may have come after.
         for row in rows.iter_mut().filter(|row| !row.is_settled() && row.state.claim().is_none()) {
             *row = apply(ledger, row, &Event::Cancelled { at: now }).await?;
         }
@@ -212,10 +213,8 @@ enum Answered {
 
 /// The event by which an object is noted as accepted in its own row.
 fn accepted_event(row: &Row, record: &RestoreRecord, now: Timestamp) -> Event {
-    match accepted_state(row, record.request.tier, now) {
-        State::Restoring { tier, joined: true, .. } => Event::Joined { at: now, tier },
-        _ => Event::Requested { at: now, tier: record.request.tier },
-    }
+    let (tier, joined) = accepted_as(row, record.request.tier);
+    if joined { Event::Joined { at: now, tier } } else { Event::Requested { at: now, tier } }
 }
 
 /// What S3's answer means for the object.

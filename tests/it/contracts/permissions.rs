@@ -18,7 +18,7 @@ const EXECUTIONS: &str = "arn:aws:states:us-east-1:111122223333:execution:{State
 /// Actions, separated by spaces, on resources.
 type Allowed = (&'static str, &'static str);
 
-const READ_ARCHIVE: &[Allowed] = &[("s3:GetObject s3:GetObjectVersion", OBJECTS), ("s3:ListBucket", BUCKETS)];
+const READ_ARCHIVE: &[Allowed] = &[("s3:GetObject s3:GetObjectVersion", OBJECTS), ("s3:ListBucket s3:GetBucketVersioning", BUCKETS)];
 const READ_DISTRIBUTIONS: &[Allowed] = &[("cloudfront:GetDistributionConfig", NAMED)];
 const CREATE_INVALIDATIONS: &[Allowed] = &[("cloudfront:CreateInvalidation", NAMED)];
 const READ_WORK: &[Allowed] = &[("s3:GetObject", WORK), ("s3:ListBucket", "{WorkBucket.Arn}")];
@@ -40,14 +40,14 @@ const FUNCTIONS: [(Step, &[&[Allowed]]); 14] = [
             READ_DISTRIBUTIONS,
             READ_WORK,
             PUT_EVENTS,
-            &[("s3:PutObject", WORK), ("dynamodb:GetItem dynamodb:PutItem", LEDGER)],
+            &[("s3:PutObject", WORK), ("dynamodb:GetItem dynamodb:BatchGetItem dynamodb:PutItem", LEDGER)],
         ],
     ),
     (Step::StartRestores, &[USE_LEDGER, READ_WORK, &[("s3:RestoreObject", OBJECTS)]]),
     (Step::CheckRestores, &[READ_ARCHIVE, USE_LEDGER, READ_WORK, PUT_EVENTS]),
     (Step::Invalidate, &[READ_ARCHIVE, READ_DISTRIBUTIONS, CREATE_INVALIDATIONS, USE_LEDGER, READ_WORK]),
     (Step::CheckInvalidations, &[USE_LEDGER, READ_WORK, &[("cloudfront:GetInvalidation", NAMED)]]),
-    (Step::Report, &[USE_LEDGER, READ_WORK, PUT_EVENTS]),
+    (Step::Report, &[USE_LEDGER, PUT_EVENTS]),
     (Step::ReportFailure, &[USE_LEDGER, READ_WORK, PUT_EVENTS]),
     (Step::CreateRestore, &[START_EXECUTIONS]),
     (Step::CreatePlan, &[READ_ARCHIVE, READ_DISTRIBUTIONS]),

@@ -85,10 +85,8 @@ fn our_own_restores_are_known_however_late_their_events_come_and_new_ones_are_jo
     world.put("cold", StorageClass::Glacier);
     world.put("warm", StorageClass::Standard);
     world.restore("r", ask_with(&["cold", "warm"], json!({"days": 1})));
-    for key in ["cold", "warm"] {
-        world.initiated(event("Initiated", key, BEGUN, None));
-        assert!(world.executions.started().is_empty(), "{key}");
-    }
+    world.initiated(event("Initiated", "cold", BEGUN, None));
+    assert!(world.executions.started().is_empty());
     // Archived by now, and restored by somebody else.
     world.pass(hours(24 * 10));
     let now = world.now().to_string();

@@ -4,6 +4,7 @@ use serde_json::json;
 use thaw_core::{FailureCode, How, State, Status, Tier};
 use thaw_sim::cdn::{DistributionConfig, Origin};
 use thaw_sim::model::{FaultRule, RetrievalRule, StorageClass};
+use thaw_steps::ports::Ledger;
 use thaw_steps::ports::RequestRestores;
 
 use super::world::{BUCKET, World, ask, ask_with};
@@ -172,7 +173,8 @@ fn a_completion_that_comes_before_our_own_note_is_not_lost() {
     let world = World::new();
     world.put("a", StorageClass::Glacier);
     world.plan("r", ask(&["a"])).unwrap();
-    // S3 is asked by the Lambda that died before it could write that down.
+    // S3 is asked by the Lambda that wrote the row, and died before it could note the answer.
+    world.run(world.ledger.insert(&world.row("a", "r"))).unwrap();
     world.aws.with(|sim, now| {
         let request = thaw_sim::model::RestoreRequest::new(BUCKET, "a", Some(3), None);
         sim.restore_object(&request, now).unwrap();

@@ -13,7 +13,7 @@ use thaw_steps::http::Response;
 use thaw_steps::memory::{MemoryDeadLetters, MemoryEvents, MemoryExecutions, MemoryFiles, MemoryLedger};
 use thaw_steps::ports::Ledger;
 use thaw_steps::{
-    QueueBatch, QueueResponse, RestoreRecord, Settings, StepError, adopt, check_invalidations, check_restores,
+    QueueBatch, QueueResponse, RestoreRecord, Settings, StepError, adopt, check_invalidations, check_restores, chunks,
     invalidate, on_restore_completed, on_restore_initiated, plan, report, start_restores,
 };
 
@@ -242,9 +242,22 @@ impl World {
             .collect()
     }
 
+    /// An object of a restore, as it stands: with what its plan and its chunk know.
     pub fn row(&self, key: &str, restore: &str) -> Row {
-        let found = self.rows().into_iter().find(|row| row.object.key == key && row.restore.as_str() == restore);
-        found.unwrap_or_else(|| panic!("no row of {key} in {restore}"))
+        let found = self.objects(restore).into_iter().find(|row| row.object.key == key);
+        found.unwrap_or_else(|| panic!("no object {key} in {restore}"))
+    }
+
+    /// All objects of a restore, as they stand.
+    pub fn objects(&self, restore: &str) -> Vec<Row> {
+        let record = self.record(restore);
+        self.run(async {
+            let mut all = Vec::new();
+            for known in chunks::records(&self.ledger, &record).await.unwrap() {
+                all.extend(chunks::objects(&self.ledger, &self.files, &record, &known).await.unwrap());
+            }
+            all.into_iter().map(|known| known.row).collect()
+        })
     }
 
     pub fn record(&self, restore: &str) -> RestoreRecord {
