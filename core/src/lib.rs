@@ -12,6 +12,7 @@
 //! | row | one object of one restore in the ledger ([`Row`]), its life a fold over [`Event`]s |
 //! | path | what a viewer asks CloudFront for, derived from a key per distribution ([`Distribution::paths_of`]) |
 //! | batch | objects whose paths are invalidated together, claimed before CloudFront is called ([`Batch`]) |
+//! | fold | fewer billed paths for many ([`fold()`]) |
 //! | look | one check of objects that are still being restored |
 //!
 //! ```
@@ -35,6 +36,7 @@ mod archive;
 mod batch;
 mod decision;
 mod distribution;
+mod fold;
 mod id;
 mod life;
 mod path;
@@ -54,6 +56,7 @@ pub use archive::{ArchiveKind, Head, Reach, Tier, UnreadableHead, copy_expiry};
 pub use batch::{Batch, Call, Candidate, News, batches, caller_reference, of_the_same_copy};
 pub use decision::{Decision, Facts, Missing, Verdict, decide, decide_reach};
 pub use distribution::{Behaviour, Distribution, ErrorRule, Origin, OriginGroup, Paths};
+pub use fold::{Fold, Item, Neighbours, Unsorted, fold};
 pub use id::{BatchId, InvalidId, ObjectId, RestoreId, hash, hash_bytes};
 pub use life::{Event, FailureCode, How, IllegalEvent, Row, State, advance};
 pub use path::encode_path;
