@@ -905,6 +905,8 @@ mod tests {
         let candidate = |key: &&str| Candidate {
             object: object(key),
             restores: vec![id("r")],
+            revisions: 0,
+            news: None,
             paths: [("E1".to_owned(), [format!("/{key}")].into())].into(),
         };
         let batch = batches(keys.iter().map(candidate).collect(), now()).remove(0);
@@ -921,13 +923,13 @@ mod tests {
     async fn a_refused_path_is_found_by_asking_for_each_alone_and_nothing_is_asked_twice() {
         let (stack, edge) = (Stack::default(), Edge::default());
         let batch = batch_of(&["a", "bad", "c"], &stack).await;
-        let done = carry_out(batch, &edge, &nobody_near(), &stack.ledger, now()).await.unwrap();
+        let done = carry_out(batch, &Rows::new(), &edge, &nobody_near(), &stack.ledger, now()).await.unwrap();
         let asked = [vec!["/a", "/bad", "/c"], vec!["/a"], vec!["/bad"], vec!["/c"]];
         assert_eq!(*edge.asked.borrow(), asked);
         let refused: Vec<_> = done.calls.iter().flatten().map(|call| call.refused.as_deref()).collect();
         assert_eq!(refused, [None, Some("bad path"), None]);
         assert_eq!(stack.ledger.get::<Batch>(&batch_key(&done.id)).await.unwrap().as_ref(), Some(&done));
-        carry_out(done, &edge, &nobody_near(), &stack.ledger, now()).await.unwrap();
+        carry_out(done, &Rows::new(), &edge, &nobody_near(), &stack.ledger, now()).await.unwrap();
         assert_eq!(edge.asked.borrow().len(), 4);
     }
 
@@ -938,7 +940,9 @@ mod tests {
             let batch = batch_of(&["a", "gone"], &stack).await;
             let theirs = row(&id("another"), "gone", restored(Some("theirs")));
             stack.insert(&theirs).await;
-            carry_out(batch, &edge, &nobody_near(), &stack.ledger, now() + seconds * SECOND).await.unwrap();
+            carry_out(batch, &Rows::new(), &edge, &nobody_near(), &stack.ledger, now() + seconds * SECOND)
+                .await
+                .unwrap();
             assert_eq!(*edge.asked.borrow(), asked);
             let rows = stack.ledger.rows_of(&theirs.object).await.unwrap();
             let failed: Vec<_> = rows.iter().map(|row| matches!(row.state, State::Failed { .. })).collect();
@@ -960,7 +964,8 @@ mod tests {
         let is_asked = async |row: &Row, seconds: u32| {
             let at = now() + seconds * SECOND;
             let archive = nobody_near();
-            let event = no_longer_shown(&row.object, &[row], &archive, at).await.unwrap();
+            let heard = Heard { row: row.clone(), news: None };
+            let event = no_longer_shown(&row.object, &[(row, &heard)], &archive, at).await.unwrap();
             // Whenever S3 is asked, it has nothing under this key.
             assert_eq!(event.is_some(), !archive.asked.borrow().is_empty());
             event.is_some()
@@ -988,7 +993,7 @@ mod tests {
         let fresh = row(&id("r"), "d", State::Restored { at: now(), expires: None, claim: None });
         stack.insert(&fresh).await;
         let objects = begun.candidates.iter().map(|candidate| candidate.object.clone()).chain([fresh.object.clone()]);
-        let objects: BTreeSet<ObjectId> = objects.collect();
+        let objects: Readable = objects.map(|object| (object, Vec::new())).collect();
         let again = async || {
             let (archive, ledger) = (nobody_near(), &stack.ledger);
             let begun = Default::default();
@@ -1009,7 +1014,8 @@ mod tests {
             let mut row = row(&id("r"), "a", State::Restored { at: now(), expires: None, claim: None });
             row.publish.only_if_stale = true;
             stack.insert(&row).await;
-            let (objects, begun, at) = ([row.object.clone()].into(), Default::default(), now() + seconds * SECOND);
+            let (objects, begun, at) =
+                ([(row.object.clone(), Vec::new())].into(), Default::default(), now() + seconds * SECOND);
             publish(objects, begun, &edge, &nobody_near(), &stack.ledger, &Settings::default(), at).await.unwrap();
             let published =
                 matches!(stack.ledger.rows_of(&row.object).await.unwrap()[0].state, State::Published { .. });
