@@ -440,6 +440,7 @@ mod tests {
             id: BatchId::from("0".repeat(32)),
             candidates: vec![candidate],
             calls: Some(vec![call]),
+            wildcards: Vec::new(),
             created_at: at(),
             revision: 1,
         });

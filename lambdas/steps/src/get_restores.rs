@@ -216,6 +216,7 @@ mod tests {
                 call(None, false, None),
                 call(None, false, Some("InvalidArgument")),
             ]),
+            wildcards: Vec::new(),
             created_at: now(),
             revision: 0,
         }

@@ -68,7 +68,8 @@ pub async fn run(
             }
         }
     }
-    let published = publish(objects, begun, cdn, archive, ledger, settings, now).await?;
+    let published =
+        publish(objects, begun, record.request.publish.max_over, cdn, archive, ledger, settings, now).await?;
     let says = format!("{} invalidations of {} paths are with CloudFront.", published.invalidations, published.paths);
     info!(restore = %record.id, "{says}");
     Ok(Output { says, wait_seconds: EDGES_TAKE })

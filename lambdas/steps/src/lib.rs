@@ -42,6 +42,7 @@ pub mod ports;
 #[cfg(test)]
 mod door;
 mod error;
+mod folding;
 mod joining;
 mod ledger;
 mod looking;

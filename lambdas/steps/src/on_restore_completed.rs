@@ -102,7 +102,8 @@ async fn show<'a>(
         }
     }
     let count = objects.len();
-    let published = publish(objects, Begun::new(), cdn, archive, ledger, settings, now).await?;
+    // Events come in handfuls: what each of them may cover beside itself would add up.
+    let published = publish(objects, Begun::new(), 0, cdn, archive, ledger, settings, now).await?;
     info!(
         objects = count,
         paths = published.paths,

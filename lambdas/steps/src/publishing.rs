@@ -15,11 +15,12 @@ use std::time::Duration;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use thaw_core::{
-    Batch, BatchId, Candidate, Distribution, Event, Facts, FailureCode, How, Missing, News, ObjectId, Reach, Row,
-    Staleness, State, batches, of_the_same_copy, staleness,
+    Batch, BatchId, Call, Candidate, Distribution, Event, Facts, FailureCode, How, Missing, News, ObjectId, Reach, Row,
+    Staleness, State, folded, of_the_same_copy, staleness,
 };
 use tracing::info;
 
+use crate::folding;
 use crate::ledger::{apply, apply_all, batch_key, row_key};
 use crate::ports::{
     CreateInvalidations, Invalidation, Ledger, ListedRestore, Put, ReadArchive, ReadDistributions, ReadInvalidations,
@@ -80,9 +81,14 @@ pub type Readable = BTreeMap<ObjectId, Vec<Heard>>;
 ///
 /// Doing it twice is fine. Fails with the first trouble that time can mend, after the ledger has kept what was done; what
 /// was only heard may not be in it then.
+///
+/// Wildcards may cover `max_over` objects that can be read and are not among these, or what the strictest of the restores
+/// allows.
+#[expect(clippy::too_many_arguments, reason = "each port is a permission")]
 pub async fn publish(
     objects: Readable,
     mut begun: Begun,
+    max_over: u32,
     cdn: &(impl ReadDistributions + CreateInvalidations),
     archive: &impl ReadArchive,
     ledger: &impl Ledger,
@@ -114,7 +120,9 @@ pub async fn publish(
         release(&batch, &objects, ledger).await?;
         published.add(&batch);
     }
-    for batch in batches(candidates, now) {
+    let max_over = rows.values().flatten().map(|row| row.publish.max_over).fold(max_over, u32::min);
+    let wildcards = folding::wildcards(&candidates, &distributions, max_over, archive, now).await?;
+    for batch in folded(candidates, wildcards, now) {
         let batch = match ledger.insert(&batch).await? {
             Put::Done => batch,
             Put::Lost(existing) => existing,
@@ -399,7 +407,11 @@ async fn archived_under(
 }
 
 /// Whether an object can be read now; `None` if S3 shows none.
-async fn can_be_read(object: &ObjectId, archive: &impl ReadArchive, now: Timestamp) -> Result<Option<bool>, StepError> {
+pub async fn can_be_read(
+    object: &ObjectId,
+    archive: &impl ReadArchive,
+    now: Timestamp,
+) -> Result<Option<bool>, StepError> {
     Ok(match archive.head(object).await? {
         Facts::Found(head) => Some(matches!(head.reach(now), Ok(Reach::Readable | Reach::Copy { .. }))),
         Facts::Missing(_) => None,
@@ -444,7 +456,7 @@ async fn carry_out(
                     call.completed = completed;
                 })
             }
-            Invalidation::Refused { .. } if call.items.len() > 1 => batch.with_call_split(index),
+            Invalidation::Refused { .. } if may_be_split(&batch, &call) => batch.with_call_split(index),
             Invalidation::Refused { says } => batch.with_call(index, |call| call.refused = Some(says)),
         };
         batch = match ledger.replace(&next).await? {
@@ -458,7 +470,16 @@ async fn carry_out(
     Ok(batch)
 }
 
-/// CloudFront would not take the batch for a while: what can no longer be shown leaves it.
+/// Whether a refused call has more than one path in it, or stands for more.
+fn may_be_split(batch: &Batch, call: &Call) -> bool {
+    match call.items.as_slice() {
+        [one] => batch.is_folded(&call.distribution, one),
+        _ => true,
+    }
+}
+
+/// CloudFront would not take the batch for a while: what can no longer be shown leaves it, and wildcards that would touch
+/// something archived by now are not asked for.
 ///
 /// A call whose answer got lost may have been accepted, and then its other paths are paid again under their new reference.
 /// That is rare and costs cents; an archived object that nobody can see any more costs a visitor.
@@ -477,7 +498,13 @@ async fn without_what_is_gone(
         .try_filter_map(|(object, why)| async move { Ok(why.map(|why| (object, why))) })
         .try_collect()
         .await?;
-    if gone.is_empty() {
+    let mut unfolded = BTreeSet::new();
+    for wildcard in &batch.wildcards {
+        if archived_under(&wildcard.bucket, &wildcard.prefix, archive, now).await?.is_some() {
+            unfolded.insert(wildcard.clone());
+        }
+    }
+    if gone.is_empty() && unfolded.is_empty() {
         return Ok(batch);
     }
     for (object, why) in &gone {
@@ -485,7 +512,7 @@ async fn without_what_is_gone(
             apply(ledger, row, why).await?;
         }
     }
-    let next = batch.without(&gone.into_keys().collect());
+    let next = batch.without(&gone.into_keys().collect(), &unfolded);
     Ok(match ledger.replace(&next).await? {
         Put::Done => next,
         Put::Lost(other) => other,
@@ -494,9 +521,9 @@ async fn without_what_is_gone(
 
 /// Claims the batch's objects, and settles which it got. What it claimed of the others it gives back.
 async fn seal(batch: Batch, rows: &Rows, ledger: &impl Ledger) -> Result<Batch, StepError> {
-    let claimed: BTreeSet<ObjectId> = stream::iter(&batch.candidates)
+    let claims: Vec<(ObjectId, Got)> = stream::iter(&batch.candidates)
         .map(|candidate| async {
-            let mut got = false;
+            let (mut got, mut is_gone) = (false, false);
             for restore in &candidate.restores {
                 let known =
                     rows.get(&candidate.object).and_then(|rows| rows.iter().find(|row| row.restore == *restore));
@@ -510,16 +537,22 @@ async fn seal(batch: Batch, rows: &Rows, ledger: &impl Ledger) -> Result<Batch, 
                 match claim(&row, candidate.news, &batch.id, ledger).await? {
                     Claim::Held => got = true,
                     Claim::Settled => {}
-                    Claim::Taken => return Ok(None),
+                    Claim::Failed => is_gone = true,
+                    Claim::Taken => return Ok((candidate.object.clone(), Got::Nothing)),
                 }
             }
-            Ok::<_, StepError>(got.then(|| candidate.object.clone()))
+            let got = match (got, is_gone) {
+                (true, _) => Got::It,
+                (false, true) => Got::Gone,
+                (false, false) => Got::Nothing,
+            };
+            Ok::<_, StepError>((candidate.object.clone(), got))
         })
         .buffer_unordered(IN_FLIGHT)
-        .try_filter_map(|object| async { Ok(object) })
         .try_collect()
         .await?;
-    let next = batch.sealed(&claimed);
+    let those = |what: Got| claims.iter().filter(move |(_, got)| *got == what).map(|(object, _)| object.clone());
+    let next = batch.not_over(&those(Got::Gone).collect()).sealed(&those(Got::It).collect());
     let sealed = match ledger.replace(&next).await? {
         Put::Done => next,
         Put::Lost(other) => other,
@@ -539,6 +572,17 @@ async fn release(batch: &Batch, objects: &BTreeSet<ObjectId>, ledger: &impl Ledg
     Ok(())
 }
 
+/// What a batch got of an object.
+#[derive(PartialEq, Eq)]
+enum Got {
+    /// The object.
+    It,
+    /// Nothing: it is another's, or nobody wants it any more. It can be read all the same.
+    Nothing,
+    /// Nothing: it failed, and may be archived.
+    Gone,
+}
+
 /// What came of a claim on a row.
 enum Claim {
     /// The batch holds it.
@@ -547,6 +591,8 @@ enum Claim {
     Taken,
     /// Nothing is left to publish for it.
     Settled,
+    /// It failed.
+    Failed,
 }
 
 /// Claims a row for a batch, if it waits: that it can be read is written down in the same change.
@@ -566,7 +612,9 @@ async fn claim(row: &Row, news: Option<News>, batch: &BatchId, ledger: &impl Led
             (State::Planned | State::Restoring { .. } | State::Failed { .. }, None)
             | (State::Published { .. } | State::Available | State::Cancelled { .. }, _) => None,
         };
-        let Some(next) = next else { return Ok(Claim::Settled) };
+        let Some(next) = next else {
+            return Ok(if matches!(row.state, State::Failed { .. }) { Claim::Failed } else { Claim::Settled });
+        };
         match ledger.replace(&next).await? {
             Put::Done => return Ok(Claim::Held),
             Put::Lost(other) => row = other,
@@ -627,7 +675,7 @@ mod tests {
     use crate::door::{Stack, now, restored, row};
     use crate::ports::{Listed, Page, PortError};
     use std::cell::RefCell;
-    use thaw_core::{Behaviour, ErrorRule, Head, Origin, RestoreId};
+    use thaw_core::{Behaviour, ErrorRule, Head, Origin, RestoreId, batches};
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -780,6 +828,7 @@ mod tests {
             id: BatchId::from("ours".to_owned()),
             candidates: Vec::new(),
             calls,
+            wildcards: Vec::new(),
             created_at: now(),
             revision: 0,
         };
@@ -997,7 +1046,7 @@ mod tests {
         let again = async || {
             let (archive, ledger) = (nobody_near(), &stack.ledger);
             let begun = Default::default();
-            publish(objects.clone(), begun, &edge, &archive, ledger, &Settings::default(), now()).await.unwrap()
+            publish(objects.clone(), begun, 0, &edge, &archive, ledger, &Settings::default(), now()).await.unwrap()
         };
         for _ in 0..2 {
             assert_eq!(again().await, Published { invalidations: 2, paths: 4 });
@@ -1016,7 +1065,7 @@ mod tests {
             stack.insert(&row).await;
             let (objects, begun, at) =
                 ([(row.object.clone(), Vec::new())].into(), Default::default(), now() + seconds * SECOND);
-            publish(objects, begun, &edge, &nobody_near(), &stack.ledger, &Settings::default(), at).await.unwrap();
+            publish(objects, begun, 0, &edge, &nobody_near(), &stack.ledger, &Settings::default(), at).await.unwrap();
             let published =
                 matches!(stack.ledger.rows_of(&row.object).await.unwrap()[0].state, State::Published { .. });
             let answer = (!edge.asked.borrow().is_empty(), published);
