@@ -372,8 +372,8 @@ mod tests {
             State::Restoring { since: at(), tier: Tier::Bulk, joined: true },
             State::Restored { at: at(), expires: None, claim: None },
             State::Restored { at: at(), expires, claim: Some(batch.clone()) },
-            State::Published { at: at(), expires, how: How::Invalidated { batch } },
-            State::Published { at: at(), expires: None, how: How::NoPath },
+            State::Published { at: at(), readable: at(), expires, how: How::Invalidated { batch } },
+            State::Published { at: at(), readable: at(), expires: None, how: How::NoPath },
             State::Failed { at: at(), code: FailureCode::RefusedByS3, message: String::new() },
             State::Cancelled { at: "2026-11-22T10:00:00.000000001Z".parse().unwrap() },
         ]

@@ -18,10 +18,13 @@ use aws_sdk_s3::types::{
 use aws_smithy_runtime_api::client::interceptors::context::InterceptorContext;
 use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
-use thaw_core::{Facts, Head, Missing, ObjectId, RestoreAnswer, Tier, Trouble};
-use thaw_steps::ports::{Listed, ListedRestore, Page, PortError, ReadArchive, RequestRestores, WorkFiles};
+use thaw_core::{Facts, Head, Missing, ObjectId, RestoreAnswer, S3Uri, Tier, Trouble};
+use thaw_steps::ports::{Listed, ListedRestore, Page, Piece, PortError, ReadArchive, RequestRestores, WorkFiles};
 
 use crate::error::{answer, port_error, unexpected};
+
+/// Bytes of a manifest that are read at once: a few thousand lines, and ten times as many where it is packed.
+const PIECE_BYTES: u64 = 256 * 1024;
 
 /// The archive buckets.
 #[derive(Debug, Clone)]
@@ -68,6 +71,35 @@ impl ReadArchive for Archive {
             objects: output.contents().iter().filter_map(|object| read_listed(object, encoded)).collect(),
             more: output.is_truncated() == Some(true),
         })
+    }
+
+    async fn read(&self, manifest: &S3Uri, from: u64, etag: Option<&str>) -> Result<Option<Piece>, PortError> {
+        let what = || format!("GetObject of {manifest}");
+        let range = format!("bytes={from}-{}", from + PIECE_BYTES - 1);
+        let call = self.client.get_object().bucket(&manifest.bucket).key(&manifest.key).range(range);
+        let output = match call.set_if_match(etag.map(str::to_owned)).send().await {
+            Ok(output) => output,
+            Err(error) => {
+                return match error.raw_response().map_or(0, |raw| raw.status().as_u16()) {
+                    403 | 404 => Ok(None),
+                    // An empty file has no first byte. Its reader says what is the matter.
+                    416 => Ok(Some(Piece { bytes: Vec::new(), etag: String::new(), more: false })),
+                    // It was changed: the plan begins again.
+                    412 => Err(PortError { trouble: Some(Trouble::Unavailable), ..port_error(what(), &error) }),
+                    _ => Err(port_error(what(), &error)),
+                };
+            }
+        };
+        let etag = output.e_tag().unwrap_or_default().to_owned();
+        // `bytes 0-262143/1000000`
+        let size = output.content_range().and_then(|range| range.rsplit('/').next()?.parse::<u64>().ok());
+        let bytes = match output.body.collect().await {
+            Ok(body) => body.to_vec(),
+            // The answer broke off.
+            Err(error) => return Err(PortError { trouble: Some(Trouble::Unavailable), ..unexpected(what(), error) }),
+        };
+        let more = size.is_some_and(|size| from + (bytes.len() as u64) < size) && !bytes.is_empty();
+        Ok(Some(Piece { bytes, etag, more }))
     }
 
     async fn has_versions(&self, bucket: &str) -> Result<bool, PortError> {

@@ -169,16 +169,20 @@ impl Head {
     }
 }
 
+/// Optional white space (RFC 9110, section 5.6.3).
+const BLANKS: [char; 2] = [' ', '\t'];
+
 enum Restore {
     Ongoing,
     Done { expires: Option<Timestamp> },
 }
 
 /// Reads `x-amz-restore`. The pair of both parameters decides: a date beside `ongoing-request="true"` does not make a
-/// copy. Documentation shows values in single quotes and further parameters; both are tolerated.
+/// copy. Documentation shows values in single quotes and further parameters; both are tolerated, and so are blanks round
+/// parameters, as in every list of HTTP's.
 fn parse_restore(header: &str) -> Option<Restore> {
     let (mut ongoing, mut expires) = (None, None);
-    for (name, value) in parameters(unquoted(header.trim()))? {
+    for (name, value) in parameters(unquoted(header.trim_matches(BLANKS)))? {
         let twice = match name {
             "ongoing-request" => ongoing.replace(value.parse::<bool>().ok()?).is_some(),
             "expiry-date" => {
@@ -200,12 +204,12 @@ fn parameters(header: &str) -> Option<Vec<(&str, &str)>> {
     loop {
         let (name, quoted) = rest.split_once("=\"")?;
         let (value, after) = quoted.split_once('"')?;
-        let name = name.trim_start();
+        let name = name.trim_start_matches(BLANKS);
         if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
             return None;
         }
         parameters.push((name, value));
-        match after.trim() {
+        match after.trim_matches(BLANKS) {
             "" => return Some(parameters),
             after => rest = after.strip_prefix(',')?,
         }
@@ -275,6 +279,14 @@ mod tests {
     }
 
     #[test]
+    fn blanks_round_parameters_mean_nothing() {
+        for header in [format!(" {DONE}\t"), DONE.replace(", expiry", "\t ,expiry"), format!("' {DONE} '")] {
+            let head = Head { storage_class: Some("GLACIER".to_owned()), restore: Some(header), ..Head::default() };
+            assert!(matches!(head.reach(NOW.parse().unwrap()), Ok(Reach::Copy { .. })), "{head:?}");
+        }
+    }
+
+    #[test]
     fn a_copy_is_gone_in_the_moment_it_expires() {
         let reach = |now: &str| {
             let head =
@@ -320,6 +332,9 @@ mod tests {
             format!("{DONE} and more"),
             format!("{DONE},, {ONGOING}"),
             DONE.replace("=\"", " =\""),
+            DONE.replace("=\"", "= \""),
+            format!("\r{DONE}"),
+            format!("{DONE}\u{a0}"),
         ] {
             let reach = Head { storage_class: Some("GLACIER".to_owned()), restore: Some(header), ..Head::default() };
             assert!(!matches!(reach.reach(NOW.parse().unwrap()), Ok(Reach::Copy { .. })), "{reach:?}");

@@ -59,6 +59,13 @@ impl From<News> for Event {
     }
 }
 
+impl Candidate {
+    /// Whether both want to publish the same object for the same restore. One of an earlier copy is for others.
+    pub fn shares_a_row_with(&self, other: &Self) -> bool {
+        self.object == other.object && self.restores.iter().any(|restore| other.restores.contains(restore))
+    }
+}
+
 /// Objects that are published together. Written to the ledger before CloudFront is called.
 ///
 /// It is written four times in its life, and DynamoDB counts kilobytes, so it is kept [`Packed`].
@@ -435,23 +442,23 @@ pub fn caller_reference(batch: &BatchId, distribution: &str, items: &[String]) -
 /// Those of an object's rows in other restores that are about the very copy that `row` waits for: also by way of a
 /// third, which kept the copy of the first alive for the second.
 pub fn of_the_same_copy<'a>(row: &Row, rows: &'a [Row]) -> Vec<&'a Row> {
-    let (mut found, mut open): (Vec<&Row>, Vec<&Row>) = (Vec::new(), vec![row]);
+    let mut rest: Vec<&'a Row> = rows.iter().filter(|other| other.restore != row.restore).collect();
+    let (mut found, mut open) = (Vec::new(), vec![row]);
     while let Some(known) = open.pop() {
-        for other in rows {
-            let is_new = other.restore != row.restore && found.iter().all(|one| one.restore != other.restore);
-            if is_new && same_copy(known, other) {
-                found.push(other);
-                open.push(other);
-            }
-        }
+        let (same, others): (Vec<_>, Vec<_>) = rest.into_iter().partition(|other| same_copy(known, other));
+        rest = others;
+        found.extend(&same);
+        open.extend(same);
     }
     found
 }
 
 /// Whether `other` is about the very copy that `row` waits for.
 fn same_copy(row: &Row, other: &Row) -> bool {
-    let (at, expires) = match &other.state {
-        State::Restored { at, expires, .. } | State::Published { at, expires, .. } => (*at, *expires),
+    let (readable, expires) = match &other.state {
+        State::Restored { at: readable, expires, .. } | State::Published { readable, expires, .. } => {
+            (*readable, *expires)
+        }
         State::Planned
         | State::Available
         | State::Restoring { .. }
@@ -460,10 +467,19 @@ fn same_copy(row: &Row, other: &Row) -> bool {
             return false;
         }
     };
-    // It became readable while this row waited, or it was live when this row was planned and S3 only kept it longer.
-    at >= row.planned_at
+    // It became readable while this row waited, or it was live when this row was planned and S3 only kept it longer. If S3
+    // was not asked before it was gone, there is a new one now.
+    let since = match &row.state {
+        State::Restored { at: readable, .. } | State::Published { readable, .. } => *readable,
+        State::Planned
+        | State::Available
+        | State::Restoring { .. }
+        | State::Failed { .. }
+        | State::Cancelled { .. } => row.planned_at,
+    };
+    readable >= row.planned_at
         || match row.decision {
-            Decision::Extend => expires.is_some_and(|expires| expires > row.planned_at),
+            Decision::Extend => expires.is_some_and(|expires| expires > since),
             // Watching a copy that was live already.
             Decision::Watch => {
                 matches!(&row.state, State::Restored { at, .. } if *at == row.planned_at)
@@ -582,6 +598,18 @@ mod tests {
         assert_eq!(made.len(), 7);
         assert_eq!(made.iter().map(|batch| batch.candidates.len()).sum::<usize>(), 1_000);
         assert!(made.iter().all(|batch| batch.candidates.len() <= 150));
+    }
+
+    #[test]
+    fn candidates_share_a_row_if_object_and_restore_are_the_same() {
+        let both = Candidate {
+            restores: ["r", "s"].map(|id| RestoreId::try_from(id.to_owned()).unwrap()).into(),
+            ..candidate("a", "r", &[])
+        };
+        for (other, shares) in [("r", true), ("s", true), ("t", false)] {
+            assert_eq!(both.shares_a_row_with(&candidate("a", other, &[])), shares, "{other}");
+            assert!(!both.shares_a_row_with(&candidate("b", other, &[])));
+        }
     }
 
     #[test]
@@ -889,7 +917,12 @@ mod tests {
     #[test]
     fn what_became_readable_while_a_row_waited_is_its_copy() {
         let waiting = row(Decision::Restore, State::Planned);
+        let [nine, ten, eleven] = [NINE, TEN, ELEVEN].map(|at| at.parse().unwrap());
+        // Its restore was cancelled before CloudFront had confirmed it: that was heard of much later.
+        let published = |readable| State::Published { at: eleven, readable, expires: None, how: crate::How::NoPath };
         for (other, same) in [
+            (published(nine), false),
+            (published(ten), true),
             (restored(TEN, ELEVEN), true),
             (restored(ELEVEN, ELEVEN), true),
             (restored(NINE, ELEVEN), false),
@@ -908,6 +941,9 @@ mod tests {
         for (waiting, same) in [
             (row(Decision::Extend, State::Planned), true),
             (watching_it, true),
+            (row(Decision::Extend, restored(TEN, ELEVEN)), true),
+            // S3 was asked when the copy was gone already, and made another.
+            (row(Decision::Extend, restored(ELEVEN, ELEVEN)), false),
             // It waited for a restore that ran.
             (row(Decision::Watch, restored(ELEVEN, ELEVEN)), false),
             (row(Decision::Join, State::Planned), false),

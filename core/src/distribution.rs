@@ -107,6 +107,10 @@ impl Distribution {
                     let path = format!("/{}", encode_path(shown));
                     if shown != rest && !shown.is_empty() {
                         out.shared.insert(path.clone(), format!("{root}{shown}"));
+                    } else if shown != rest && !self.default_root_object.is_empty() && rest != self.default_root_object
+                    {
+                        // Whether a function that knows indexes comes first, or the default root object, is not documented.
+                        out.shared.insert(path.clone(), format!("{root}{}", self.default_root_object));
                     } else if shown == rest && is_folder(rest) && !directory_index.is_empty() {
                         out.shared.insert(path.clone(), format!("{key}{directory_index}"));
                     }
@@ -487,6 +491,14 @@ mod tests {
     fn a_folders_own_object_does_not_stand_for_its_index() {
         let with_root = Distribution { default_root_object: "index.html".to_owned(), ..plain("/public") };
         check(&with_root, "public/", "", &[]);
+        // `/` is the default root object's first.
+        let distribution = Distribution { default_root_object: "home.html".to_owned(), ..plain("/p") };
+        let paths = distribution.paths_of("archive", "p/index.html", "index.html");
+        assert_eq!(paths.paths, ["/", "/index.html"].map(str::to_owned).into());
+        assert_eq!(paths.shared, [("/".to_owned(), "p/home.html".to_owned())].into());
+        let paths = distribution.paths_of("archive", "p/home.html", "index.html");
+        assert_eq!(paths.paths, ["/", "/home.html"].map(str::to_owned).into());
+        assert!(paths.shared.is_empty());
         let paths = plain("").paths_of("archive", "dir/", "index.html");
         assert_eq!(paths.shared, [("/dir/".to_owned(), "dir/index.html".to_owned())].into());
     }

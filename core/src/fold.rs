@@ -10,8 +10,11 @@ use std::fmt;
 use std::ops::{Range, RangeInclusive};
 use std::rc::Rc;
 
-/// Bits for the choices and rows of [`choose`], which are also its steps: 16 MiB.
-const CHOICES: usize = 1 << 27;
+/// Bits for the choices and rows of [`pack`], which are also its steps: 32 MiB.
+const CHOICES: usize = 1 << 28;
+
+/// Knapsacks that are packed one after another, when neighbours must be counted in dozens and room is left.
+const KNAPSACKS: usize = 8;
 
 /// What a listing knows about the neighbourhood of the paths. Paths and prefixes are encoded, as [`crate::encode_path`]
 /// does it, and start with `/`.
@@ -81,9 +84,10 @@ struct Wildcard {
 /// a shorter one. It needs no listing, what else it covers is not counted, and the paths under it cost nothing more.
 ///
 /// With `max_over = 0` this is exact, and linear in the bytes of the paths and neighbours. Otherwise it is exact as long as
-/// `max_over`, times the places where a wildcard would cover a neighbour, stays under 2²⁷ (less where the places lie deeply
+/// `max_over`, times the places where a wildcard would cover a neighbour, stays under 2²⁸ (less where the places lie deeply
 /// inside each other), or `max_over` allows for all that wildcards can cover. Beyond that, neighbours are counted in
-/// dozens, rounded up: the limit holds, but there may be an answer with fewer billed paths.
+/// dozens, rounded up, and in smaller ones as long as there is room: the limit holds, but there may be an answer with fewer
+/// billed paths.
 ///
 /// ```
 /// use thaw_core::{Neighbours, fold};
@@ -111,7 +115,7 @@ fn fold_with<'a>(
     check_order("archived", neighbours.archived)?;
     check_order("readable", neighbours.readable)?;
     let Places { free, costly } = Places::of(paths, neighbours, max_over as usize);
-    let chosen = choose(&free, &costly, max_over as usize, choices);
+    let chosen = choose(&free, costly, max_over as usize, choices);
     let is_inside = |inner: &Wildcard| {
         let next = chosen.partition_point(|outer| outer.end <= inner.start);
         chosen.get(next).is_some_and(|outer| outer.start <= inner.start)
@@ -350,12 +354,32 @@ fn outermost<'a>(prefixes: &[&'a str]) -> Vec<&'a str> {
     sorted
 }
 
-/// Those of the costly places that save the most, in order: a knapsack in which nothing fits inside what is taken.
+/// Those of the costly places that save the most and together cover no more than they may, in order.
+fn choose(free: &[Wildcard], mut costly: Vec<Wildcard>, max_over: usize, choices: usize) -> Vec<Wildcard> {
+    let (mut chosen, mut left): (Vec<Wildcard>, usize) = (Vec::new(), max_over);
+    for _ in 0..KNAPSACKS {
+        let (packed, is_exact) = pack(free, &costly, left, choices);
+        left -= packed.iter().map(|place| place.over).sum::<usize>();
+        let is_beside = |place: &Wildcard| {
+            let next = packed.partition_point(|one| one.end <= place.start);
+            packed.get(next).is_none_or(|one| place.end <= one.start)
+        };
+        costly.retain(|place| place.over <= left && is_beside(place));
+        chosen.extend(packed);
+        if is_exact {
+            break;
+        }
+    }
+    chosen.sort_unstable_by_key(|place| place.start);
+    chosen
+}
+
+/// A knapsack in which nothing fits inside what is taken. In order; and whether no other packing is better.
 ///
 /// Places are closed from left to right, inner ones first. `row[m]` is the most that can be saved by the places closed so
-/// far if they cover `m` neighbours at most. When a place is closed, it is either left out, or taken with what could be
-/// saved before it was opened, by fewer neighbours: `row[m] = max(row[m], before[m - over] + saving)`.
-fn choose(free: &[Wildcard], costly: &[Wildcard], max_over: usize, choices: usize) -> Vec<Wildcard> {
+/// far if they cover `m` neighbours at most. When a place is closed, it is left out, or it is taken together with what
+/// could be saved before it was opened: `row[m] = max(row[m], before[m - over] + saving)`.
+fn pack(free: &[Wildcard], costly: &[Wildcard], max_over: usize, choices: usize) -> (Vec<Wildcard>, bool) {
     let mut outermost = Vec::new();
     for place in costly.iter().rev() {
         if outermost.last().is_none_or(|outer: &Wildcard| place.end <= outer.start) {
@@ -364,7 +388,7 @@ fn choose(free: &[Wildcard], costly: &[Wildcard], max_over: usize, choices: usiz
     }
     outermost.reverse();
     if outermost.iter().map(|place| place.over).sum::<usize>() <= max_over {
-        return outermost;
+        return (outermost, true);
     }
 
     let mut from_outside: Vec<usize> = (0..costly.len()).collect();
@@ -404,7 +428,7 @@ fn choose(free: &[Wildcard], costly: &[Wildcard], max_over: usize, choices: usiz
         }
     }
     chosen.reverse();
-    chosen
+    (chosen, unit == 1)
 }
 
 /// How many places lie inside each other at most.
@@ -801,7 +825,8 @@ mod tests {
         };
         assert_eq!(folded(CHOICES), [60, 2, 900 - 178]);
         // Ten columns for 110 places, two of them inside each other: eight sevens, so five for ten folders, one for one.
-        assert_eq!(folded(10 * (110 + 2 * 64)), [39, 4, 900 - 89 - 3 * 8]);
+        // Then there is room for 21, which are counted in threes: seven more folders.
+        assert_eq!(folded(10 * (110 + 2 * 64)), [60, 11, 900 - 89 - 10 * 8]);
     }
 
     /// A bucket of 100,000 objects in 1,000 folders, some of them restored; the others are archived.

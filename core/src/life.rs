@@ -37,6 +37,8 @@ pub enum State {
     Published {
         /// When thaw learned it.
         at: Timestamp,
+        /// When thaw had learned that it can be read. That may be much earlier, and about an earlier copy than the one of now.
+        readable: Timestamp,
         /// When the copy goes away.
         expires: Option<Timestamp>,
         /// Why it is known to be visible.
@@ -258,10 +260,10 @@ pub fn advance(state: &State, event: &Event) -> Result<Option<State>, IllegalEve
             let is_held = claim.as_ref() == Some(batch);
             Ok(is_held.then_some(State::Restored { at: *at, expires: *expires, claim: None }))
         }
-        (State::Restored { expires, claim, .. }, Event::Published { at, how }) => match how {
+        (State::Restored { at: readable, expires, claim }, Event::Published { at, how }) => match how {
             How::Invalidated { batch } if claim.as_ref() != Some(batch) => illegal(),
             How::Invalidated { .. } | How::NothingStale | How::NoPath | How::NotCurrent | How::AlreadyPublished => {
-                Ok(Some(State::Published { at: *at, expires: *expires, how: how.clone() }))
+                Ok(Some(State::Published { at: *at, readable: *readable, expires: *expires, how: how.clone() }))
             }
         },
         (
@@ -411,7 +413,7 @@ mod tests {
             State::Restoring { since: at(), tier: Tier::Standard, joined: false },
             restored(None),
             restored(Some("a")),
-            State::Published { at: at(), expires: None, how: How::NoPath },
+            State::Published { at: at(), readable: at(), expires: None, how: How::NoPath },
             failed(FailureCode::NoSuchKey),
             failed(FailureCode::RetrievalTimedOut),
             State::Cancelled { at: at() },
@@ -522,7 +524,7 @@ mod tests {
     #[test]
     fn the_batch_that_holds_a_claim_publishes() {
         let how = How::Invalidated { batch: batch("a") };
-        let published = State::Published { at: at(), expires: None, how: how.clone() };
+        let published = State::Published { at: at(), readable: at(), expires: None, how: how.clone() };
         assert_eq!(advance(&restored(Some("a")), &Event::Published { at: at(), how }), Ok(Some(published)));
         assert_eq!(restored(Some("a")).claim(), Some(&batch("a")));
     }

@@ -115,17 +115,56 @@ impl Problem {
         Self::new("too-many-to-wait-for", "Too many objects to plan while you wait", 422, detail)
     }
 
+    /// 409: the plan is another one by now.
+    pub fn plan_changed(confirmed: &str, hash: &str, cost: crate::Usd) -> Self {
+        let detail = format!(
+            "confirm: the plan has changed since {confirmed}: it is {hash} now, at ${cost}. Nothing was asked of S3. Look at the new plan, and confirm that."
+        );
+        Self {
+            field: Some("confirm".to_owned()),
+            value: Some(Value::from(confirmed)),
+            ..Self::new("plan-changed", "The plan has changed", 409, detail)
+        }
+    }
+
+    /// 422: the stack's budget for the day does not allow it.
+    pub fn over_budget(cost: crate::Usd, spent: crate::Usd, budget: crate::Usd) -> Self {
+        let detail = format!(
+            "This restore is estimated at ${cost}. The stack may spend ${budget} a day, and ${spent} are planned for today already. Nothing was spent. Ask tomorrow, for less, or have the parameter DailyBudgetUsd raised."
+        );
+        Self::new("over-budget", "The stack's budget for the day is used up", 422, detail)
+    }
+
     /// 422: there is nothing to restore.
     pub fn nothing_matches(source: &crate::Source) -> Self {
         let what = match source {
             crate::Source::Keys { .. } => "The request names no objects".to_owned(),
-            crate::Source::Prefix { prefix } => {
-                format!("No object's key begins with {}", shorten(&Value::from(prefix.as_str())))
+            crate::Source::Prefix { prefix, .. } => {
+                format!(
+                    "No object that the request means has a key that begins with {}",
+                    shorten(&Value::from(prefix.as_str()))
+                )
+            }
+            crate::Source::Manifest { manifest } => format!("{} names no object", cut(manifest.to_string())),
+            crate::Source::Restore { objects_of } => {
+                format!("None of the objects of {} is in the state that was asked for", objects_of.restore)
             }
         };
         let detail =
             format!("{what}: nothing was asked of S3. Check the bucket and the spelling; keys are case-sensitive.");
         Self::new("nothing-matches", "Nothing matches the request", 422, detail)
+    }
+
+    /// 422: what is wrong with a manifest, and in which of its lines, the first being 1.
+    pub fn manifest(at: &crate::S3Uri, line: Option<u64>, why: impl std::fmt::Display) -> Self {
+        let file = cut(at.to_string());
+        let place = line.map_or_else(String::new, |line| format!(", line {line}"));
+        let detail = format!("manifest: {file}{place}: {why}");
+        Self {
+            field: Some("manifest".to_owned()),
+            value: Some(Value::from(file)),
+            ..Self::new("broken-manifest", "The manifest is broken", 422, detail)
+        }
     }
 
     /// 404: no such restore.
@@ -186,6 +225,7 @@ mod tests {
     #[test]
     fn a_problem_names_what_is_wrong_and_shows_what_it_was() {
         let usd = |usd| Usd::from_f64(usd).unwrap();
+        let uri = crate::S3Uri::parse("s3://lists/a").unwrap();
         for (problem, status, field, value) in [
             (Problem::not_json("why"), 400, Some("body"), None),
             (Problem::too_large(2, 1), 413, Some("body"), None),
@@ -195,6 +235,7 @@ mod tests {
             (Problem::foreign_bucket("theirs", &["ours".to_owned()]), 403, Some("bucket"), Some("theirs".into())),
             (Problem::key_reused("k"), 422, Some("Idempotency-Key"), Some("k".into())),
             (Problem::over_price(usd(2.0), usd(1.5)), 422, Some("max_cost_usd"), Some(Value::from(1.5))),
+            (Problem::manifest(&uri, Some(7), "why"), 422, Some("manifest"), Some("s3://lists/a".into())),
             (Problem::no_such_restore("r"), 404, Some("id"), None),
             (Problem::no_such_route("GET /"), 404, None, None),
             (Problem::already_ended("r", "failed"), 409, None, None),

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{Problem, Tier, Usd};
+use crate::{ArchiveKind, Filter, Problem, RestoreId, S3Uri, State, Tier, Usd};
 
 /// Keys in one request. More come with a prefix or a manifest.
 pub const MAX_KEYS: usize = 1_000;
@@ -62,6 +62,9 @@ pub struct Request {
     /// Only plan: the execution ends when the price is known.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dry_run: bool,
+    /// Go on only if the plan is still the one with this hash.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirm: Option<String>,
 }
 
 /// Where the objects of a request come from. Serialises as the one field of the body that names them.
@@ -77,7 +80,68 @@ pub enum Source {
     Prefix {
         /// What the keys begin with; empty is the whole bucket.
         prefix: String,
+        /// Which of them.
+        #[serde(flatten)]
+        filter: Filter,
     },
+    /// What a file lists when the restore is planned.
+    Manifest {
+        /// Where the file is: in one of the stack's archive buckets.
+        manifest: S3Uri,
+    },
+    /// Objects of another restore, as they stand when this one is planned.
+    Restore {
+        /// Which.
+        objects_of: ObjectsOf,
+    },
+}
+
+/// Some of the objects of a restore.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObjectsOf {
+    /// The restore's id.
+    pub restore: RestoreId,
+    /// Where they stand.
+    #[serde(rename = "in")]
+    pub standing: Standing,
+}
+
+/// Where the objects of another restore stand that are meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// They failed: asked for once more.
+    Failed,
+    /// S3 is fetching them: asked for at a faster tier.
+    Restoring,
+    /// They are readable: kept longer.
+    Published,
+}
+
+impl Standing {
+    /// Every one, with its word.
+    pub(crate) const WORDS: [(&str, Self); 3] =
+        [("failed", Self::Failed), ("restoring", Self::Restoring), ("published", Self::Published)];
+
+    /// Whether an object in this state is meant. What never had a copy cannot be kept longer.
+    pub fn means(self, state: &State, kind: Option<ArchiveKind>) -> bool {
+        match (self, state) {
+            (Self::Failed, State::Failed { .. }) | (Self::Restoring, State::Restoring { .. }) => true,
+            (Self::Published, State::Published { .. } | State::Restored { .. }) => {
+                kind.is_some_and(ArchiveKind::has_copy)
+            }
+            (
+                Self::Failed | Self::Restoring | Self::Published,
+                State::Planned
+                | State::Available
+                | State::Restoring { .. }
+                | State::Restored { .. }
+                | State::Published { .. }
+                | State::Failed { .. }
+                | State::Cancelled { .. },
+            ) => false,
+        }
+    }
 }
 
 impl Source {
@@ -85,7 +149,7 @@ impl Source {
     pub fn count(&self) -> Option<u64> {
         match self {
             Self::Keys { keys } => Some(keys.len() as u64),
-            Self::Prefix { .. } => None,
+            Self::Prefix { .. } | Self::Manifest { .. } | Self::Restore { .. } => None,
         }
     }
 
@@ -93,7 +157,7 @@ impl Source {
     pub fn without_keys(&self) -> Self {
         match self {
             Self::Keys { .. } => Self::Keys { keys: Vec::new() },
-            Self::Prefix { prefix } => Self::Prefix { prefix: prefix.clone() },
+            Self::Prefix { .. } | Self::Manifest { .. } | Self::Restore { .. } => self.clone(),
         }
     }
 
@@ -101,7 +165,13 @@ impl Source {
     pub(crate) fn label(&self) -> &str {
         match self {
             Self::Keys { keys } => keys.first().map_or("", |asked| asked.key.as_str()),
-            Self::Prefix { prefix } => prefix,
+            Self::Prefix { prefix, .. } => prefix,
+            Self::Manifest { manifest } => &manifest.key,
+            Self::Restore { objects_of } => match objects_of.standing {
+                Standing::Failed => "retry",
+                Standing::Restoring => "expedite",
+                Standing::Published => "extend",
+            },
         }
     }
 }
@@ -193,12 +263,18 @@ impl Request {
             notify: notify(body)?,
             join_only: flag(body, "join_only", "")?,
             dry_run: flag(body, "dry_run", "")?,
+            confirm: confirm(body)?,
         })
     }
 
     /// How many days copies are asked to stay.
     pub fn copy_days(&self) -> u32 {
         self.days.unwrap_or(DEFAULT_DAYS)
+    }
+
+    /// What a plan of it depends on: the same for a request that only plans, limits or confirms.
+    pub fn without_terms(&self) -> Self {
+        Self { max_cost_usd: None, notify: Vec::new(), dry_run: false, confirm: None, ..self.clone() }
     }
 
     /// A hash over the canonical form: equal for bodies that mean the same.
@@ -208,10 +284,17 @@ impl Request {
     }
 }
 
-pub(crate) const KNOWN_FIELDS: [&str; 12] = [
+pub(crate) const KNOWN_FIELDS: [&str; 20] = [
     "bucket",
     "keys",
     "prefix",
+    "include",
+    "exclude",
+    "modified_after",
+    "modified_before",
+    "min_size",
+    "max_size",
+    "objects_of",
     "manifest",
     "tier",
     "days",
@@ -221,6 +304,7 @@ pub(crate) const KNOWN_FIELDS: [&str; 12] = [
     "notify",
     "join_only",
     "dry_run",
+    "confirm",
 ];
 
 fn read_json(body: &[u8]) -> Result<Value, Problem> {
@@ -285,28 +369,86 @@ fn looks_like_an_ip_address(name: &str) -> bool {
 
 /// The one field that says which objects are meant.
 fn source(body: &Map<String, Value>) -> Result<Source, Problem> {
-    if body.contains_key("manifest") {
-        return Err(Problem::not_yet("manifest", "Send the keys as keys."));
+    let sources = ["keys", "prefix", "manifest", "objects_of"];
+    let mut named = sources.into_iter().filter(|source| body.contains_key(*source));
+    if let (Some(first), Some(second)) = (named.next(), named.next()) {
+        let why = format!("stands beside {first}. Send one of them: two restores may overlap.");
+        return Err(Problem::field(second, &body[second], why));
+    }
+    if !body.contains_key("prefix") {
+        refuse_filter(body)?;
+    }
+    if let Some(value) = body.get("objects_of") {
+        return Ok(Source::Restore { objects_of: objects_of(value)? });
+    }
+    if let Some(value) = body.get("manifest") {
+        let text = value.as_str().ok_or_else(|| {
+            Problem::field("manifest", value, "must be an address, such as \"s3://my-archive/lists/2019.csv\".")
+        })?;
+        return Ok(Source::Manifest { manifest: S3Uri::parse(text)? });
     }
     match (body.get("keys"), body.get("prefix")) {
-        (Some(list), None) => Ok(Source::Keys { keys: keys(list)? }),
+        (Some(list), _) => Ok(Source::Keys { keys: keys(list)? }),
         (None, Some(Value::String(prefix))) if prefix.is_empty() && !body.contains_key("max_cost_usd") => {
             let why = "is empty, which is the whole bucket. Send max_cost_usd with it if you mean that.";
             Err(Problem::field("prefix", &Value::from(prefix.as_str()), why))
         }
         (None, Some(Value::String(prefix))) if prefix.len() <= MAX_KEY_BYTES => {
-            Ok(Source::Prefix { prefix: prefix.clone() })
+            Ok(Source::Prefix { prefix: prefix.clone(), filter: Filter::parse(body)? })
         }
         (None, Some(other)) => {
             let why = format!("must be a text of at most {MAX_KEY_BYTES} bytes in UTF-8.");
             Err(Problem::field("prefix", other, why))
         }
-        (Some(_), Some(prefix)) => {
-            Err(Problem::field("prefix", prefix, "stands beside keys. Send one of them: two restores may overlap."))
+        (_, None) => {
+            Err(Problem::missing("keys", format!("List 1 to {MAX_KEYS} keys, or name a prefix or a manifest.")))
         }
-        (None, None) => Err(Problem::missing("keys", format!("List 1 to {MAX_KEYS} keys, or name a prefix."))),
     }
 }
+
+/// Who lists keys has chosen already.
+fn refuse_filter(body: &Map<String, Value>) -> Result<(), Problem> {
+    for field in Filter::FIELDS {
+        if let Some(value) = body.get(field) {
+            return Err(Problem::field(
+                field,
+                value,
+                "goes with a prefix only: it chooses among what a listing finds.",
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn objects_of(value: &Value) -> Result<ObjectsOf, Problem> {
+    let Value::Object(object) = value else {
+        return Err(Problem::field("objects_of", value, "must be an object with restore and in."));
+    };
+    refuse_unknown(object, "objects_of.", &["restore", "in"])?;
+    let restore = match object.get("restore") {
+        None => return Err(Problem::missing("objects_of.restore", "Name the restore.")),
+        Some(value) => {
+            let id = value.as_str().and_then(|id| RestoreId::try_from(id.to_owned()).ok());
+            id.ok_or_else(|| Problem::field("objects_of.restore", value, "must be the id of a restore."))?
+        }
+    };
+    if !object.contains_key("in") {
+        return Err(Problem::missing("objects_of.in", "Say which of its objects: failed, restoring or published."));
+    }
+    let standing = word_at(object, "in", "objects_of.in", Standing::Failed, &Standing::WORDS)?;
+    Ok(ObjectsOf { restore, standing })
+}
+
+/// The hash of a plan, as a plan says it.
+fn confirm(body: &Map<String, Value>) -> Result<Option<String>, Problem> {
+    let Some(value) = body.get("confirm") else { return Ok(None) };
+    let is_hash = |text: &&str| text.len() == PLAN_HASH && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let text = value.as_str().filter(is_hash).map(str::to_owned);
+    text.map(Some).ok_or_else(|| Problem::field("confirm", value, "must be the hash of a plan, as the plan says it."))
+}
+
+/// Digits of a plan's hash.
+pub(crate) const PLAN_HASH: usize = 16;
 
 fn keys(list: &Value) -> Result<Vec<Asked>, Problem> {
     let keys = match list {
@@ -535,6 +677,24 @@ mod tests {
             assert_eq!(refused_alone(prefix, json!({})).as_deref(), Some("prefix"));
         }
         refused(json!({"dry_run": "yes"}), "dry_run");
+        refused(json!({"confirm": "yes"}), "confirm");
+        refused(json!({"include": ["*.jpg"]}), "include");
+        let with = |of: Value| {
+            let body = json!({"bucket": "archive", "objects_of": of});
+            Request::parse(&body).err().and_then(|problem| problem.field)
+        };
+        assert_eq!(with(json!({"restore": "r", "in": "failed"})), None);
+        assert_eq!(with(json!({"restore": "a b", "in": "failed"})).as_deref(), Some("objects_of.restore"));
+        assert_eq!(with(json!({"restore": "r", "in": "planned"})).as_deref(), Some("objects_of.in"));
+        assert_eq!(with(json!({"restore": "r"})).as_deref(), Some("objects_of.in"));
+        assert_eq!(with(json!({"restore": "r", "in": "failed", "of": 1})).as_deref(), Some("objects_of.of"));
+        assert_eq!(with(json!("r")).as_deref(), Some("objects_of"));
+        refused(json!({"objects_of": {"restore": "r", "in": "failed"}}), "objects_of");
+        let listed = |manifest: Value| Request::parse(&json!({"bucket": "archive", "manifest": manifest}));
+        assert!(listed(json!("s3://archive/lists/2019.csv")).is_ok());
+        for manifest in [json!("2019.csv"), json!(7), json!("s3://archive/")] {
+            assert_eq!(listed(manifest).unwrap_err().field.as_deref(), Some("manifest"));
+        }
         refused(json!({"manifest": "s3://a/b"}), "manifest");
     }
 

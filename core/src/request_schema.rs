@@ -2,8 +2,12 @@
 
 use serde_json::{Value, json};
 
-use crate::request::{DEFAULT_DAYS, MAX_DAYS, MAX_KEY_BYTES, MAX_NOTIFY, MAX_NOTIFY_BYTES, MAX_VERSION_BYTES};
-use crate::{MAX_KEYS, Request, Tier};
+use crate::filter::MAX_PATTERNS;
+use crate::glob::MAX_PATTERN_BYTES;
+use crate::request::{
+    DEFAULT_DAYS, MAX_DAYS, MAX_KEY_BYTES, MAX_NOTIFY, MAX_NOTIFY_BYTES, MAX_VERSION_BYTES, PLAN_HASH,
+};
+use crate::{MAX_KEYS, Request, Standing, Tier};
 
 impl Request {
     /// The JSON Schema of a body that [`Request::read`] takes. Two rules it cannot say: a key's limit is in bytes of UTF-8,
@@ -24,6 +28,12 @@ impl Request {
             "type": ["string", "null"], "minLength": 1, "maxLength": MAX_VERSION_BYTES,
             "description": "The version; without one, the current one, pinned when the restore is planned.",
         });
+        let patterns = |says: &str| {
+            json!({
+                "type": "array", "minItems": 1, "maxItems": MAX_PATTERNS, "description": says,
+                "items": {"type": "string", "minLength": 1, "maxLength": MAX_PATTERN_BYTES},
+            })
+        };
         let publish = object(
             json!({
                 "when": {
@@ -55,6 +65,28 @@ impl Request {
                 "prefix": {
                     "type": "string", "maxLength": MAX_KEY_BYTES,
                     "description": "Instead of keys: the current versions of all objects whose keys begin so. Empty is the whole bucket, and is taken only with max_cost_usd.",
+                },
+                "manifest": {
+                    "type": "string", "pattern": "^s3://[a-z0-9.-]{3,63}/.+$",
+                    "description": "Instead of keys: the address of a file in one of the stack's archive buckets that lists the objects, as CSV, JSON lines, either packed with gzip, or the manifest.json of an S3 Inventory in CSV.",
+                },
+                "include": patterns("Of a prefix: only keys that match one of these patterns (* within a folder, ** across folders)."),
+                "exclude": patterns("Of a prefix: no keys that match one of these patterns, whatever include says."),
+                "modified_after": {"type": "string", "format": "date-time", "description": "Of a prefix: only what was last written then or later."},
+                "modified_before": {"type": "string", "format": "date-time", "description": "Of a prefix: only what was last written earlier."},
+                "min_size": {"type": "integer", "minimum": 0, "description": "Of a prefix: only what has so many bytes or more."},
+                "max_size": {"type": "integer", "minimum": 0, "description": "Of a prefix: only what has so many bytes or fewer."},
+                "objects_of": {
+                    "type": "object", "additionalProperties": false, "required": ["restore", "in"],
+                    "properties": {
+                        "restore": {"type": "string", "pattern": "^[0-9A-Za-z_-]{1,80}$", "description": "The restore's id."},
+                        "in": {"type": "string", "enum": Standing::WORDS.map(|(word, _)| word), "description": "Where its objects stand that are meant."},
+                    },
+                    "description": "Instead of keys: objects of another restore of the same bucket.",
+                },
+                "confirm": {
+                    "type": "string", "pattern": format!("^[0-9a-fA-F]{{{PLAN_HASH}}}$"),
+                    "description": "The hash of a plan: go on only if the plan is still that one.",
                 },
                 "tier": {
                     "type": "string", "enum": Tier::ALL.map(Tier::word), "default": Tier::Standard.word(),
@@ -89,7 +121,7 @@ impl Request {
             }),
             &["bucket"],
         );
-        request["oneOf"] = json!([{"required": ["keys"]}, {"required": ["prefix"]}]);
+        request["oneOf"] = json!([{"required": ["keys"]}, {"required": ["prefix"]}, {"required": ["manifest"]}, {"required": ["objects_of"]}]);
         request["description"] = "What to restore. Unknown fields are refused.".into();
         request
     }
@@ -104,6 +136,10 @@ mod tests {
     fn with(path: &[&str], value: Value) -> Value {
         let mut body = match path {
             ["prefix"] => json!({"bucket": "archive"}),
+            ["objects_of", ..] => json!({"bucket": "archive", "objects_of": {"restore": "r", "in": "failed"}}),
+            ["include" | "exclude" | "modified_after" | "modified_before" | "min_size" | "max_size"] => {
+                json!({"bucket": "archive", "prefix": "a"})
+            }
             _ => json!({"bucket": "archive", "keys": ["a"]}),
         };
         let mut at = &mut body;
@@ -138,7 +174,8 @@ mod tests {
                     taken(path, (most + 1).into(), false);
                 }
             }
-            Some("string") if schema.get("enum").is_none() => {
+            // A pattern or a format says more than a length can.
+            Some("string") if schema.get("enum").is_none() && schema.get("maxLength").is_some() => {
                 for (name, outside) in [("minLength", -1), ("maxLength", 1)] {
                     let Some(length) = limit(name) else { continue };
                     taken(path, text(length), true);
@@ -189,8 +226,7 @@ mod tests {
 
     #[test]
     fn the_schema_knows_every_field_that_can_be_used() {
-        let known = crate::request::KNOWN_FIELDS.into_iter().filter(|field| *field != "manifest");
-        let mut known: Vec<_> = known.collect();
+        let mut known = crate::request::KNOWN_FIELDS.to_vec();
         known.sort_unstable();
         let schema = Request::schema();
         let mut described: Vec<_> = properties(&schema).keys().map(String::as_str).collect();

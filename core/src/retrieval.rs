@@ -70,8 +70,8 @@ pub enum Look {
 /// When to look at an object of this kind whose restore S3 accepted at `since`.
 ///
 /// The first look is at the earliest typical time. From then on the interval is a third of the time that has passed, a
-/// minute at least: three or so looks inside the typical window, fewer and fewer after it, and under fifty before the
-/// deadline whatever the tier. S3's events tell the minute; looks are for when they get lost, and cost more than all else
+/// minute at least and half a day at most: three or so looks inside the typical window, fewer and fewer after it, and under
+/// fifty before the deadline whatever the tier. No copy comes and goes between two looks: the shortest lives for a day. S3's events tell the minute; looks are for when they get lost, and cost more than all else
 /// that thaw does for a small restore.
 pub fn look(kind: ArchiveKind, tier: Tier, since: Timestamp, now: Timestamp) -> Look {
     // A tier that is not offered was refused by S3 when it was asked for; nothing is being fetched.
@@ -81,7 +81,7 @@ pub fn look(kind: ArchiveKind, tier: Tier, since: Timestamp, now: Timestamp) -> 
     if elapsed < window.earliest.as_secs() {
         Look::NotYet { seconds: window.earliest.as_secs() - elapsed }
     } else if elapsed < deadline {
-        let again = (elapsed / 3).max(MINUTE).min(deadline - elapsed);
+        let again = (elapsed / 3).clamp(MINUTE, 12 * HOUR).min(deadline - elapsed);
         Look::Due { again, late: elapsed > window.typical.as_secs() }
     } else {
         Look::Last
@@ -127,6 +127,14 @@ mod tests {
     }
 
     #[test]
+    fn no_copy_comes_and_goes_between_two_looks() {
+        let again = |seconds| look(ArchiveKind::Deep, Tier::Bulk, at(0), at(seconds));
+        assert_eq!(again(36 * HOUR), Look::Due { again: 12 * HOUR, late: false });
+        assert_eq!(again(126 * HOUR), Look::Due { again: 12 * HOUR, late: true });
+        assert_eq!(again(160 * HOUR), Look::Due { again: 8 * HOUR, late: true });
+    }
+
+    #[test]
     fn an_object_is_given_up_after_three_times_the_typical_time_and_a_day() {
         let deadline = |tier| ArchiveKind::Flexible.window(tier).unwrap().deadline().as_secs();
         assert_eq!(deadline(Tier::Expedited), 86_400 + 15 * 60);
@@ -153,7 +161,10 @@ mod tests {
                 let (mut now, mut looks) = (0, 0);
                 loop {
                     match look(kind, tier, at(0), at(now)) {
-                        Look::NotYet { seconds } => now += seconds,
+                        Look::NotYet { seconds } => {
+                            assert!(seconds > 0, "{kind:?} {tier:?} waits for ever");
+                            now += seconds;
+                        }
                         Look::Due { again, .. } => {
                             now += again;
                             looks += 1;

@@ -286,7 +286,7 @@ mod tests {
     fn every_object_is_counted_once_by_its_state() {
         let restoring = State::Restoring { since: now(), tier: crate::Tier::Bulk, joined: false };
         let restored = State::Restored { at: now(), expires: None, claim: None };
-        let published = State::Published { at: now(), expires: None, how: crate::How::NoPath };
+        let published = State::Published { at: now(), readable: now(), expires: None, how: crate::How::NoPath };
         let states = [State::Planned, State::Available, restoring, restored, published, State::Cancelled { at: now() }];
         let rows: Vec<_> = states.into_iter().map(|state| row("a", state)).chain([missing("b")]).collect();
         let once = Counts {

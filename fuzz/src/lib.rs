@@ -4,3 +4,5 @@
 pub mod core;
 #[path = "../../tests/it/properties/laws.rs"]
 pub mod steps;
+#[path = "../../core/tests/properties/source_laws.rs"]
+pub mod sources;

@@ -4,9 +4,9 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use jiff::Timestamp;
-use thaw_core::{Distribution, Facts, Head, Missing, ObjectId, RestoreAnswer, Tier, Trouble, trouble};
+use thaw_core::{Distribution, Facts, Head, Missing, ObjectId, RestoreAnswer, S3Uri, Tier, Trouble, trouble};
 use thaw_steps::ports::{
-    CreateInvalidations, Invalidation, Listed, ListedRestore, Page, PortError, ReadArchive, ReadDistributions,
+    CreateInvalidations, Invalidation, Listed, ListedRestore, Page, Piece, PortError, ReadArchive, ReadDistributions,
     ReadInvalidations, RequestRestores,
 };
 
@@ -91,6 +91,25 @@ impl ReadArchive for Aws {
             },
         };
         Ok(Page { more: page.next.is_some(), objects: page.objects.into_iter().map(listed).collect() })
+    }
+
+    async fn read(&self, manifest: &S3Uri, from: u64, etag: Option<&str>) -> Result<Option<Piece>, PortError> {
+        // Small, so that more than one is needed.
+        const BYTES: usize = 64;
+        let object = ObjectRef::new(&manifest.bucket, &manifest.key);
+        let head = match self.with(|sim, now| sim.get_object(&object, now)) {
+            Ok(head) => head,
+            Err(refusal) if matches!(refusal.status(), 403 | 404) => return Ok(None),
+            Err(refusal) => return Err(port_error("GetObject", &refusal)),
+        };
+        if etag.is_some_and(|etag| etag != head.etag) {
+            let says = "the file was changed while it was read".to_owned();
+            return Err(PortError { what: "GetObject".to_owned(), says, trouble: Some(Trouble::Unavailable) });
+        }
+        let all = head.content.body;
+        let from = usize::try_from(from).unwrap_or(usize::MAX).min(all.len());
+        let to = all.len().min(from + BYTES);
+        Ok(Some(Piece { bytes: all[from..to].to_vec(), etag: head.etag, more: to < all.len() }))
     }
 
     async fn has_versions(&self, bucket: &str) -> Result<bool, PortError> {

@@ -4,11 +4,11 @@ use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
 use serde_json::Value;
-use thaw_core::{Distribution, Facts, ObjectId, Overhead, RestoreAnswer, RestoreId, Row, Tier};
+use thaw_core::{Distribution, Facts, ObjectId, Overhead, RestoreAnswer, RestoreId, Row, S3Uri, Tier};
 use thaw_sim::ports::Aws;
 use thaw_steps::memory::{MemoryEvents, MemoryExecutions, MemoryFiles, MemoryLedger};
 use thaw_steps::ports::{
-    CreateInvalidations, Invalidation, Item, ItemKey, Ledger, Page, PortError, Put, PutEvents, ReadArchive,
+    CreateInvalidations, Invalidation, Item, ItemKey, Ledger, Page, Piece, PortError, Put, PutEvents, ReadArchive,
     ReadDistributions, ReadInvalidations, RequestRestores, StartExecutions, WorkFiles,
 };
 
@@ -56,6 +56,11 @@ impl ReadArchive for Counted<'_, Aws> {
     async fn list(&self, bucket: &str, prefix: &str, start_after: &str) -> Result<Page, PortError> {
         self.meter.call(CALL, |used| used.s3_puts += 1).await;
         self.port.list(bucket, prefix, start_after).await
+    }
+
+    async fn read(&self, manifest: &S3Uri, from: u64, etag: Option<&str>) -> Result<Option<Piece>, PortError> {
+        self.meter.call(CALL, |used| used.s3_gets += 1).await;
+        self.port.read(manifest, from, etag).await
     }
 
     async fn has_versions(&self, bucket: &str) -> Result<bool, PortError> {

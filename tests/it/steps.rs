@@ -5,9 +5,11 @@
 pub mod world;
 
 mod adoption;
+mod archives;
 mod events;
 mod faults;
 mod history;
+mod idempotency;
 mod joining;
 mod kinds;
 mod planning;

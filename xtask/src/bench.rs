@@ -1,4 +1,5 @@
-//! `cargo xtask bench`: how fast a function starts beside others, and what a restore costs of thaw itself.
+//! `cargo xtask bench`: how fast a function starts beside others, what a restore costs of thaw itself, and how fast paths
+//! are folded.
 //!
 //! The measuring is done by programs of their own, so that this one stays quick to build: `bench/` and
 //! `tests/cost/`. Here they are built, fed and their tables kept.
@@ -28,6 +29,8 @@ pub enum Bench {
     Start,
     /// What thaw itself uses of AWS for a restore, counted and priced
     Cost,
+    /// Time and memory of folding up to a million paths
+    Fold,
 }
 
 /// Runs the benches. Each fails when one of its aims is missed.
@@ -41,6 +44,12 @@ pub fn run(options: &Options) -> Result<()> {
             Bench::Cost => {
                 let mut cost = cargo(&["run", "--quiet", "--locked", "--package", "thaw-tests", "--example", "cost"]);
                 kept(&mut cost, &dir.join("cost.txt"))?;
+            }
+            Bench::Fold => {
+                ensure!(cfg!(target_os = "linux"), "the peak of memory is read as Linux tells it");
+                // Built as a deployed function is.
+                let args = ["run", "--quiet", "--release", "--locked", "--package", "thaw-bench"];
+                kept(cargo(&args).args(["--bin", "thaw-bench-fold"]), &dir.join("fold.txt"))?;
             }
         }
     }

@@ -35,7 +35,8 @@ pub fn request(body: &[u8]) {
                 assert!(asked.version_id.as_ref().is_none_or(|version| (1..=1_024).contains(&version.len())));
             }
         }
-        Source::Prefix { prefix } => {
+        Source::Restore { .. } | Source::Manifest { .. } => {}
+        Source::Prefix { prefix, .. } => {
             assert!(prefix.len() <= 1_024, "no key begins with {prefix:?}");
             assert!(!prefix.is_empty() || request.max_cost_usd.is_some(), "a whole bucket without a limit");
         }
@@ -68,10 +69,18 @@ fn execution_name(request: &Request, at: Timestamp) {
 }
 
 /// The fields of a request.
-const FIELDS: [&str; 11] = [
+const FIELDS: [&str; 20] = [
     "bucket",
     "keys",
     "prefix",
+    "include",
+    "exclude",
+    "modified_after",
+    "modified_before",
+    "min_size",
+    "max_size",
+    "objects_of",
+    "manifest",
     "tier",
     "days",
     "on_expedited_unavailable",
@@ -80,6 +89,7 @@ const FIELDS: [&str; 11] = [
     "notify",
     "join_only",
     "dry_run",
+    "confirm",
 ];
 
 /// User Guide, "General purpose bucket naming rules": all that can be seen from a name, save reserved words.

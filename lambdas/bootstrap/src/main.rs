@@ -82,8 +82,9 @@ async fn run() -> Result<(), Error> {
                 .await
         }
         Step::CreatePlan => {
-            let (archive, cdn) = (&clients.archive(), &clients.cdn());
-            serve_door(async |request| create_plan::run(request, archive, cdn, settings, now()).await).await
+            let (archive, cdn, ledger, files) = (&clients.archive(), &clients.cdn(), &ledger()?, &files()?);
+            let run = async |request: &_| create_plan::run(request, archive, cdn, ledger, files, settings, now()).await;
+            serve_door(run).await
         }
         Step::GetRestores => {
             let (ledger, files) = (&ledger()?, &files()?);

@@ -304,7 +304,7 @@ mod tests {
     #[test]
     fn a_row_takes_care_of_what_it_waits_for_and_of_the_copy_it_has_dealt_with() {
         let (ongoing, copy, other) = (ListedRestore::Ongoing, ListedRestore::Copy(now()), ListedRestore::Copy(later()));
-        let published = |expires| State::Published { at: now(), expires, how: How::NoPath };
+        let published = |expires| State::Published { at: now(), readable: now(), expires, how: How::NoPath };
         let failed =
             State::Failed { at: now(), code: FailureCode::RetrievalTimedOut, message: "S3 was slow".to_owned() };
         // The state; while its restore runs, and after it has ended: ongoing, the row's copy, another copy.

@@ -108,7 +108,7 @@ mod tests {
     use thaw_core::{FailureCode, How, RestoreId, State};
 
     fn published() -> State {
-        State::Published { at: now(), expires: None, how: How::NoPath }
+        State::Published { at: now(), readable: now(), expires: None, how: How::NoPath }
     }
 
     fn failed() -> State {
@@ -150,8 +150,12 @@ mod tests {
     #[tokio::test]
     async fn what_was_stopped_and_what_cannot_be_is_said_and_nothing_else() {
         const STOPPED: &str = "Cancelled: thaw has stopped waiting and publishes nothing more.";
-        let by_batch =
-            || State::Published { at: now(), expires: None, how: How::Invalidated { batch: "b".to_owned().into() } };
+        let by_batch = || State::Published {
+            at: now(),
+            readable: now(),
+            expires: None,
+            how: How::Invalidated { batch: "b".to_owned().into() },
+        };
         for (objects, says_more) in [
             (
                 vec![("a", State::Planned), ("b", State::Planned), ("c", State::Available)],

@@ -107,7 +107,7 @@ async fn look(
         }
         if batch.is_completed() {
             // Reading all rows again would be much of what a large restore costs.
-            let settled = settle_batch(&batch, ledger, now).await?;
+            let settled = settle_batch(&batch, Some(&record.id), ledger, now).await?;
             let mine = settled.into_iter().filter(|row| row.restore == record.id);
             moved.extend(mine.map(|row| (row.object.clone(), row)));
         }

@@ -15,8 +15,8 @@ use crate::looking::{after, look_at, seconds_until_next_look};
 use crate::ports::{Ledger, PutEvents, ReadArchive, WorkFiles};
 use crate::{IN_FLIGHT, RestoreRecord, StepError, plan};
 
-/// Objects that one call looks at before it hands the rest to the next one: a few minutes of its share of a CPU.
-pub(crate) const OBJECTS_PER_CALL: u64 = 200_000;
+/// Objects that one call looks at before it hands the rest to the next one: some minutes of the fifteen that it has.
+pub(crate) const OBJECTS_PER_CALL: u64 = 1_000_000;
 
 /// What the state hands over.
 #[derive(Debug, Clone, Deserialize)]
@@ -59,9 +59,12 @@ pub async fn run(
     let record = ledger::record(ledger, &plan::restore_id(input.restore)?).await?;
     let mut all = chunks::records(ledger, &record).await?;
     let others_on_their_way = total(&all).on_their_way() > 0;
+    // Whoever woke this up did so for the chunk that is due first, whatever the clocks say.
+    let first = all.iter().filter(|known| !known.settled).filter_map(|known| known.look_at).min();
+    let due = first.unwrap_or(now).max(now);
     let (mut looked_at, mut late, mut next_chunk) = (0, false, 0);
     for known in &mut all {
-        if known.chunk < input.from_chunk || !is_due(known, &record, now) {
+        if known.chunk < input.from_chunk || !is_due(known, &record, due) {
             continue;
         }
         if looked_at >= OBJECTS_PER_CALL {
@@ -104,8 +107,8 @@ pub async fn run(
 }
 
 /// Whether a look at a chunk may tell something new. A restore that was cancelled settles what is left at once.
-fn is_due(known: &ChunkRecord, record: &RestoreRecord, now: Timestamp) -> bool {
-    let is_time = record.status != Status::Running || known.look_at.is_none_or(|at| at <= now);
+fn is_due(known: &ChunkRecord, record: &RestoreRecord, due: Timestamp) -> bool {
+    let is_time = record.status != Status::Running || known.look_at.is_none_or(|at| at <= due);
     known.may_revive || (!known.settled && is_time)
 }
 

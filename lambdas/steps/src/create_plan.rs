@@ -6,7 +6,7 @@ use thaw_core::{Cost, Counts, Failure, Request, Tier, Usd};
 
 use crate::create_restore::read_request;
 use crate::http::{self, Response};
-use crate::ports::{ReadArchive, ReadDistributions};
+use crate::ports::{Ledger, ReadArchive, ReadDistributions, WorkFiles};
 use crate::survey::{Alternative, KindTotal, Survey};
 use crate::{Settings, StepError};
 
@@ -19,21 +19,25 @@ pub async fn run(
     request: &http::Request,
     archive: &impl ReadArchive,
     cdn: &impl ReadDistributions,
+    ledger: &impl Ledger,
+    files: &impl WorkFiles,
     settings: &Settings,
     now: Timestamp,
 ) -> Response {
-    plan(request, archive, cdn, settings, now).await.into()
+    plan(request, archive, cdn, ledger, files, settings, now).await.into()
 }
 
 async fn plan(
     request: &http::Request,
     archive: &impl ReadArchive,
     cdn: &impl ReadDistributions,
+    ledger: &impl Ledger,
+    files: &impl WorkFiles,
     settings: &Settings,
     now: Timestamp,
 ) -> Result<Response, StepError> {
     let asked = read_request(request, settings)?;
-    let survey = Survey::of(&asked, AT_THE_DOOR, archive, cdn, settings, now).await?;
+    let survey = Survey::of(&asked, AT_THE_DOOR, archive, cdn, ledger, files, settings, now).await?;
     Ok(Response::json(200, &PlanView::of(asked, survey)))
 }
 
@@ -62,6 +66,8 @@ pub struct PlanView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(min_items = 2, max_items = 2))]
     pub ready_between: Option<[Timestamp; 2]>,
+    /// Names the plan. A request with this as `confirm` is carried out only if it would be planned like this.
+    pub hash: String,
     /// The same at other tiers, cheapest first.
     pub alternatives: Vec<Alternative>,
     /// How many paths would be invalidated.
@@ -88,6 +94,7 @@ impl PlanView {
             warnings: survey.warnings,
             failures: survey.failures,
             alternatives: survey.alternatives,
+            hash: survey.hash,
         }
     }
 }
@@ -96,8 +103,10 @@ impl PlanView {
 mod tests {
     use super::*;
     use crate::door::{body, is_problem, now, read, settings};
-    use crate::ports::{Page, PortError};
+    use crate::memory::{MemoryFiles, MemoryLedger};
+    use crate::ports::{Page, Piece, PortError};
     use serde_json::{Value, json};
+    use thaw_core::S3Uri;
     use thaw_core::{Distribution, Facts, Head, Missing, ObjectId};
 
     /// A bucket where every key lies in Flexible Retrieval but those that are gone.
@@ -118,6 +127,10 @@ mod tests {
         async fn has_versions(&self, _: &str) -> Result<bool, PortError> {
             Ok(false)
         }
+
+        async fn read(&self, _: &S3Uri, _: u64, _: Option<&str>) -> Result<Option<Piece>, PortError> {
+            Ok(None)
+        }
     }
 
     struct NoCdn;
@@ -130,7 +143,7 @@ mod tests {
 
     async fn post(body: &Value) -> Response {
         let event = json!({"routeKey": "POST /v1/plans", "body": body.to_string()});
-        run(&read(event), &Archive, &NoCdn, &settings(), now()).await
+        run(&read(event), &Archive, &NoCdn, &MemoryLedger::default(), &MemoryFiles::default(), &settings(), now()).await
     }
 
     #[tokio::test]

@@ -1,10 +1,11 @@
-//! `POST /v1/restores`: validates, starts an execution, writes the restore down. Prices and S3 are the plan's business.
+//! `POST /v1/restores`, and `POST /v1/restores/{id}/retry`, `/expedite`, `/extend`: validates, starts an execution, writes the restore down. Prices and S3 are the plan's business.
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
-use thaw_core::{Problem, Request, RestoreId, Status, hash};
+use serde_json::{Map, Value, json};
+use thaw_core::{Problem, Request, RestoreId, Source, Status, Tier, hash};
 use tracing::info;
 
+use crate::get_restores::known;
 use crate::http::{self, Response};
 use crate::ledger::{KeyRecord, RestoreRecord, request_name};
 use crate::ports::{Ledger, Put, StartExecutions, WorkFiles};
@@ -38,7 +39,10 @@ async fn accept(
     settings: &Settings,
     now: Timestamp,
 ) -> Result<Response, StepError> {
-    let asked = read_request(request, settings)?;
+    let asked = match Again::of(request) {
+        None => read_request(request, settings)?,
+        Some(again) => again.read(request, ledger).await?,
+    };
     let (id, requested_at, new) = match idempotency_key(request)? {
         Some(key) => {
             let claim = claim(key, &asked, ledger, now).await?;
@@ -64,13 +68,124 @@ async fn accept(
         .with("retry-after", RETRY_RUNNING_SECONDS))
 }
 
+/// The routes of this door, as the template spells them.
+pub const ROUTES: [&str; 4] = [
+    "POST /v1/restores",
+    "POST /v1/restores/{id}/retry",
+    "POST /v1/restores/{id}/expedite",
+    "POST /v1/restores/{id}/extend",
+];
+
+/// Something that is asked about the objects of another restore. It makes a new restore of some of them, so that it is
+/// planned, priced, limited and watched like any other; what both wait for is published once, for both.
+#[derive(Debug, Clone, Copy)]
+enum Again {
+    /// Ask once more for what failed.
+    Retry,
+    /// Ask for a faster tier of what S3 still fetches.
+    Expedite,
+    /// Keep the copies longer.
+    Extend,
+}
+
+impl Again {
+    fn of(request: &http::Request) -> Option<Self> {
+        let [_, retry, expedite, extend] = ROUTES;
+        match request.route_key.as_str() {
+            route if route == retry => Some(Self::Retry),
+            route if route == expedite => Some(Self::Expedite),
+            route if route == extend => Some(Self::Extend),
+            _ => None,
+        }
+    }
+
+    /// Fields that a body may have: what is not said is as it was.
+    fn fields(self) -> &'static [&'static str] {
+        match self {
+            Self::Retry => {
+                &["tier", "days", "on_expedited_unavailable", "max_cost_usd", "publish", "notify", "dry_run", "confirm"]
+            }
+            Self::Expedite => &["tier", "on_expedited_unavailable", "max_cost_usd", "notify", "dry_run", "confirm"],
+            Self::Extend => &["days", "max_cost_usd", "notify", "dry_run", "confirm"],
+        }
+    }
+
+    /// What is asked for: the other restore's request, about some of its objects, with what the body changes.
+    async fn read(self, request: &http::Request, ledger: &impl Ledger) -> Result<Request, StepError> {
+        let record = known(request, ledger).await?;
+        let body = request.body_bytes()?;
+        let changes = if body.is_empty() {
+            Value::Object(Map::new())
+        } else {
+            serde_json::from_slice(&body).map_err(Problem::not_json)?
+        };
+        let Value::Object(changes) = changes else {
+            return Err(Problem::field("body", &changes, "must be a JSON object, or empty.").into());
+        };
+        if let Some((name, value)) = changes.iter().find(|(name, _)| !self.fields().contains(&name.as_str())) {
+            let why = format!("is not a field of this call. Fields here: {}.", self.fields().join(", "));
+            return Err(Problem::field(name.as_str(), value, why).into());
+        }
+        let standing = match self {
+            Self::Retry => "failed",
+            Self::Expedite => "restoring",
+            Self::Extend => "published",
+        };
+        let source = Source::Keys { keys: Vec::new() };
+        let same = Request {
+            source,
+            max_cost_usd: None,
+            confirm: None,
+            dry_run: false,
+            join_only: false,
+            ..record.request.clone()
+        };
+        let Value::Object(mut asked) = serde_json::to_value(same)? else {
+            return Err(StepError::Unexpected("a request is no JSON object".to_owned()));
+        };
+        asked.remove("keys");
+        asked.insert("objects_of".to_owned(), json!({"restore": record.id, "in": standing}));
+        match self {
+            Self::Retry => {}
+            Self::Expedite => {
+                asked.insert("tier".to_owned(), json!(Tier::Expedited));
+            }
+            // The least that S3 can be asked for is said, and not guessed.
+            Self::Extend if !changes.contains_key("days") => {
+                return Err(Problem::missing("days", "Say how many days from now the copies are to stay.").into());
+            }
+            Self::Extend => {}
+        }
+        asked.extend(changes);
+        let asked = Request::parse(&Value::Object(asked))?;
+        if matches!(self, Self::Expedite) && asked.tier <= record.request.tier {
+            let why = format!("must be faster than that of the restore, {}.", record.request.tier.word());
+            return Err(Problem::field("tier", &json!(asked.tier), why).into());
+        }
+        Ok(asked)
+    }
+}
+
 /// What a body asks for, if it is right and about a bucket of ours.
 pub(crate) fn read_request(request: &http::Request, settings: &Settings) -> Result<Request, Problem> {
     let asked = Request::read(&request.body_bytes()?)?;
     if !settings.archive_buckets.contains(&asked.bucket) {
         return Err(Problem::foreign_bucket(&asked.bucket, &settings.archive_buckets));
     }
+    refuse_foreign_manifest(&asked, settings)?;
     Ok(asked)
+}
+
+/// thaw may read what lies in the archive buckets, and nothing else.
+pub(crate) fn refuse_foreign_manifest(asked: &Request, settings: &Settings) -> Result<(), Problem> {
+    match &asked.source {
+        Source::Manifest { manifest } if !settings.archive_buckets.contains(&manifest.bucket) => {
+            let why =
+                format!("must lie in one of the stack's archive buckets: {}.", settings.archive_buckets.join(", "));
+            Err(Problem::field("manifest", &Value::from(manifest.to_string()), why))
+        }
+        Source::Keys { .. } | Source::Prefix { .. } | Source::Manifest { .. } | Source::Restore { .. } => Ok(()),
+    }
 }
 
 /// The `Idempotency-Key`: 1 to 255 visible ASCII characters (the HTTP working group's draft leaves the limit to us).

@@ -268,10 +268,10 @@ fn under<'a>(known: &'a Known, bucket: &str, prefix: &str) -> Vec<(&'a str, bool
 mod tests {
     use super::*;
     use crate::door::now;
-    use crate::ports::{Page, PortError};
+    use crate::ports::{Page, Piece, PortError};
     use std::cell::RefCell;
     use std::time::Duration;
-    use thaw_core::{Behaviour, Facts, Head, Origin};
+    use thaw_core::{Behaviour, Facts, Head, Origin, S3Uri};
 
     /// A bucket that lists two keys a page. What says `cold` in its key is archived.
     #[derive(Default)]
@@ -301,6 +301,10 @@ mod tests {
                 restore: *restore,
             });
             Ok(Page { objects: listed.collect(), more: keys.len() > 2 })
+        }
+
+        async fn read(&self, _: &S3Uri, _: u64, _: Option<&str>) -> Result<Option<Piece>, PortError> {
+            Ok(None)
         }
 
         async fn has_versions(&self, _: &str) -> Result<bool, PortError> {

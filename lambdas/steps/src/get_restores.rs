@@ -183,7 +183,7 @@ mod tests {
     }
 
     fn published(how: How) -> State {
-        State::Published { at: now(), expires: Some(now()), how }
+        State::Published { at: now(), readable: now(), expires: Some(now()), how }
     }
 
     fn by_batch() -> How {
@@ -340,6 +340,7 @@ mod tests {
             loop {
                 let page = body(&stack.objects(&id, query.clone()).await);
                 pages += 1;
+                assert!(pages < 10, "the list does not end");
                 for object in page["objects"].as_array().unwrap() {
                     keys.push_str(object["key"].as_str().unwrap());
                 }
@@ -378,6 +379,7 @@ mod tests {
             let page = body(&stack.get(ROUTES[0], "", query.clone()).await);
             let restores = page["restores"].as_array().unwrap();
             sizes.push(restores.len());
+            assert!(sizes.len() < 10, "the list does not end");
             seen.extend(restores.iter().map(|restore| restore["requested_at"].as_str().unwrap().to_owned()));
             match page.get("next_cursor") {
                 Some(cursor) => query["cursor"] = cursor.clone(),

@@ -8,7 +8,7 @@ use crate::check_restores::total;
 use crate::chunks::{self, Known};
 use crate::ledger;
 use crate::ports::{CreateInvalidations, Ledger, ReadArchive, ReadDistributions, WorkFiles};
-use crate::publishing::{Begun, Readable, publish};
+use crate::publishing::{Wanted, publish};
 use crate::{Settings, StepError, plan};
 
 /// An invalidation is complete within 25 seconds in 95 of 100 cases (AWS, What's New, April 2026).
@@ -49,27 +49,26 @@ pub async fn run(
     let record = ledger::record(ledger, &plan::restore_id(input.restore)?).await?;
     let all = chunks::records(ledger, &record).await?;
     let on_their_way = total(&all).on_their_way() > 0;
-    let (mut objects, mut begun) = (Readable::new(), Begun::new());
+    let mut wanted = Wanted { looks: Some(&record.id), max_over: record.request.publish.max_over, ..Wanted::default() };
     for known in all.iter().filter(|known| known.is_publishing()) {
         // What is left is seen by the next look.
-        if objects.len() >= OBJECTS_PER_CALL {
+        if wanted.objects.len() >= OBJECTS_PER_CALL {
             break;
         }
         for Known { row, .. } in chunks::objects(ledger, files, &record, known).await? {
             if row.is_to_publish(on_their_way, now) {
                 match row.state.claim() {
                     Some(batch) => {
-                        begun.entry(batch.clone()).or_default().insert(row.object);
+                        wanted.begun.entry(batch.clone()).or_default().insert(row.object);
                     }
                     None => {
-                        objects.insert(row.object, Vec::new());
+                        wanted.objects.insert(row.object, Vec::new());
                     }
                 }
             }
         }
     }
-    let published =
-        publish(objects, begun, record.request.publish.max_over, cdn, archive, ledger, settings, now).await?;
+    let published = publish(wanted, cdn, archive, ledger, settings, now).await?;
     let says = format!("{} invalidations of {} paths are with CloudFront.", published.invalidations, published.paths);
     info!(restore = %record.id, "{says}");
     Ok(Output { says, wait_seconds: EDGES_TAKE })

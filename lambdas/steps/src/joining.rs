@@ -17,5 +17,6 @@ pub fn join_only<'a>(bucket: &str, objects: impl IntoIterator<Item = &'a ObjectI
         notify: Vec::new(),
         join_only: true,
         dry_run: false,
+        confirm: None,
     }
 }

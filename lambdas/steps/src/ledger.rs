@@ -43,6 +43,8 @@ pub struct RestoreRecord {
 pub struct Planned {
     /// When it was made. Names its chunk files, so that a try that was given up cannot change them any more.
     pub made_at: Timestamp,
+    /// Names the plan for whoever confirms it.
+    pub hash: String,
     /// How many chunk files there are.
     pub chunks: u32,
     /// The counts when it was planned.

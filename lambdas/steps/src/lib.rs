@@ -39,6 +39,7 @@ pub mod memory;
 pub mod openapi;
 pub mod ports;
 
+mod budget;
 #[cfg(test)]
 mod door;
 mod error;

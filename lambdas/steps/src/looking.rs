@@ -229,9 +229,10 @@ mod tests {
     use super::*;
     use std::cell::RefCell;
     use std::time::Duration;
+    use thaw_core::S3Uri;
 
     use crate::door::{now, restored, restoring, row};
-    use crate::ports::{Page, PortError};
+    use crate::ports::{Page, Piece, PortError};
     use thaw_core::{Head, ObjectId, Publish, PublishWhen, RestoreId, Tier};
 
     const HOUR: u64 = 3_600;
@@ -289,6 +290,10 @@ mod tests {
 
         async fn has_versions(&self, _: &str) -> Result<bool, PortError> {
             Ok(false)
+        }
+
+        async fn read(&self, _: &S3Uri, _: u64, _: Option<&str>) -> Result<Option<Piece>, PortError> {
+            Ok(None)
         }
     }
 

@@ -173,7 +173,7 @@ impl ObjectView {
                 Self { since: *since, tier: Some(*tier), joined: *joined, ..base }
             }
             State::Restored { at, expires, claim: _ } => Self { since: *at, copy_expires: *expires, ..base },
-            State::Published { at, expires, how } => {
+            State::Published { at, readable: _, expires, how } => {
                 Self { since: *at, copy_expires: *expires, how: Some(PublishedHow::of(how)), ..base }
             }
             State::Failed { at, code, message } => {
@@ -211,7 +211,7 @@ mod tests {
             (State::Available, now(), None),
             (State::Restoring { since: at, tier: Tier::Bulk, joined: true }, at, None),
             (State::Restored { at, expires, claim: None }, at, expires),
-            (State::Published { at, expires, how: How::NoPath }, at, expires),
+            (State::Published { at, readable: at, expires, how: How::NoPath }, at, expires),
             (failed, at, None),
             (State::Cancelled { at }, at, None),
         ] {

@@ -12,7 +12,7 @@ use crate::looking::meaning;
 use crate::ports::{
     CreateInvalidations, DeadLetters, ItemKey, Ledger, ReadArchive, ReadDistributions, ReadInvalidations,
 };
-use crate::publishing::{Begun, Heard, NEWS, Readable, confirmed, publish, settle_batch};
+use crate::publishing::{Heard, NEWS, Readable, Wanted, confirmed, publish, settle_batch};
 use crate::{IN_FLIGHT, QueueBatch, QueueResponse, RestoreRecord, Settings, StepError};
 
 /// Publishes the objects of a batch of messages. Messages whose objects met trouble come again, and at last go to the
@@ -102,8 +102,8 @@ async fn show<'a>(
         }
     }
     let count = objects.len();
-    // Events come in handfuls: what each of them may cover beside itself would add up.
-    let published = publish(objects, Begun::new(), 0, cdn, archive, ledger, settings, now).await?;
+    // Events come in handfuls: what each of them might cover beside its objects would add up, so they cover nothing.
+    let published = publish(Wanted { objects, ..Wanted::default() }, cdn, archive, ledger, settings, now).await?;
     info!(
         objects = count,
         paths = published.paths,
@@ -143,7 +143,7 @@ async fn is_confirmed(
     let Some(batch) = ledger.get::<Batch>(&batch_key(claim)).await? else { return Ok(false) };
     let batch = confirmed(batch, cdn, ledger).await?;
     if batch.is_completed() {
-        settle_batch(&batch, ledger, now).await?;
+        settle_batch(&batch, Some(&row.restore), ledger, now).await?;
     }
     Ok(batch.is_completed() && batch.has(&row.object))
 }

@@ -71,7 +71,7 @@ fn tidy(part: &mut Value) {
         description = "The stack's ApiUrl output",
         variables(("api" = (default = "api")), ("region" = (default = "us-east-1"))),
     )),
-    paths(create_restore, create_plan, get_restores, get_restore, get_objects, cancel_restore, adopt),
+    paths(create_restore, retry_restore, expedite_restore, extend_restore, create_plan, get_restores, get_restore, get_objects, cancel_restore, adopt),
     components(schemas(Problem)),
 )]
 struct Api;
@@ -116,6 +116,81 @@ enum Trouble {
     ),
 )]
 fn create_restore() {}
+
+/// Ask once more for what failed
+///
+/// Starts a restore of the objects of another one that have failed, with the same settings where the body changes none.
+#[utoipa::path(
+    post, path = "/v1/restores/{id}/retry", operation_id = "RetryRestore", tag = "restores",
+    params(
+        ("id" = String, Path, description = "The other restore's id."),
+        ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$",
+         description = "Makes the restore once, however often the same body is sent with the same key."),
+    ),
+    request_body(content = Option<serde_json::Value>, content_type = "application/json", description = "What is to be otherwise: tier, days, on_expedited_unavailable, max_cost_usd, publish, notify, dry_run, confirm. May be empty."),
+    responses(
+        (status = 202, description = "Accepted just now: the new restore.", body = RestoreView,
+         headers(("Location" = String, description = "Where the restore stands."), ("Retry-After" = u32, description = "Seconds after which it is worth asking."))),
+        (status = 200, description = "The restore of an earlier request with this key, as it was accepted then.", body = RestoreView,
+         headers(("Location" = String, description = "Where the restore stands."), ("Retry-After" = u32, description = "Seconds after which it is worth asking."))),
+        (status = 400, description = "The body or the key is wrong.", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "There is no restore with this id.", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "The body is too large.", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "The key was used before with another body.", body = Problem, content_type = "application/problem+json"),
+        Trouble,
+    ),
+)]
+fn retry_restore() {}
+
+/// Ask for a faster tier
+///
+/// Starts a restore of the objects of another one that S3 still fetches, at a faster tier: S3 speeds them up where it can. Both restores publish them once.
+#[utoipa::path(
+    post, path = "/v1/restores/{id}/expedite", operation_id = "ExpediteRestore", tag = "restores",
+    params(
+        ("id" = String, Path, description = "The other restore's id."),
+        ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$",
+         description = "Makes the restore once, however often the same body is sent with the same key."),
+    ),
+    request_body(content = Option<serde_json::Value>, content_type = "application/json", description = "tier (Expedited if it says none), on_expedited_unavailable, max_cost_usd, notify, dry_run, confirm. May be empty."),
+    responses(
+        (status = 202, description = "Accepted just now: the new restore.", body = RestoreView,
+         headers(("Location" = String, description = "Where the restore stands."), ("Retry-After" = u32, description = "Seconds after which it is worth asking."))),
+        (status = 200, description = "The restore of an earlier request with this key, as it was accepted then.", body = RestoreView,
+         headers(("Location" = String, description = "Where the restore stands."), ("Retry-After" = u32, description = "Seconds after which it is worth asking."))),
+        (status = 400, description = "The body or the key is wrong.", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "There is no restore with this id.", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "The body is too large.", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "The key was used before with another body.", body = Problem, content_type = "application/problem+json"),
+        Trouble,
+    ),
+)]
+fn expedite_restore() {}
+
+/// Keep copies longer
+///
+/// Starts a restore of the objects of another one that are readable, which asks S3 to keep their copies longer. Nothing is invalidated again.
+#[utoipa::path(
+    post, path = "/v1/restores/{id}/extend", operation_id = "ExtendRestore", tag = "restores",
+    params(
+        ("id" = String, Path, description = "The other restore's id."),
+        ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$",
+         description = "Makes the restore once, however often the same body is sent with the same key."),
+    ),
+    request_body(content = Option<serde_json::Value>, content_type = "application/json", description = "days, counted from now; max_cost_usd, notify, dry_run, confirm."),
+    responses(
+        (status = 202, description = "Accepted just now: the new restore.", body = RestoreView,
+         headers(("Location" = String, description = "Where the restore stands."), ("Retry-After" = u32, description = "Seconds after which it is worth asking."))),
+        (status = 200, description = "The restore of an earlier request with this key, as it was accepted then.", body = RestoreView,
+         headers(("Location" = String, description = "Where the restore stands."), ("Retry-After" = u32, description = "Seconds after which it is worth asking."))),
+        (status = 400, description = "The body or the key is wrong.", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "There is no restore with this id.", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "The body is too large.", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "The key was used before with another body.", body = Problem, content_type = "application/problem+json"),
+        Trouble,
+    ),
+)]
+fn extend_restore() {}
 
 /// See what a restore would do, take and cost
 ///

@@ -7,11 +7,12 @@ use thaw_core::{Book, Cost, Counts, Problem, Request, RestoreId, Status};
 use tracing::info;
 
 use crate::chunks::{self, ChunkEntry, ChunkRecord, chunk_name};
+use crate::create_restore::refuse_foreign_manifest;
 use crate::ledger::{self, Planned, RestoreRecord};
 use crate::ports::{Ledger, Put, PutEvents, ReadArchive, ReadDistributions, WorkFiles};
 use crate::sources::Objects;
 use crate::survey::{Survey, Surveyor};
-use crate::{Settings, StepError};
+use crate::{Settings, StepError, budget};
 
 /// Objects in a chunk at most. A chunk is one Lambda call: at 250 restores a second, a quarter of what S3 takes from an
 /// account, it takes three minutes of the fifteen that a function has.
@@ -41,6 +42,8 @@ pub struct Output {
     pub anything_to_restore: bool,
     /// The counts.
     pub counts: Counts,
+    /// Names the plan.
+    pub hash: String,
     /// The price.
     pub cost: Cost,
     /// When it will be ready, typically.
@@ -57,6 +60,7 @@ impl Output {
             chunks: Vec::new(),
             anything_to_restore: false,
             counts: Counts::default(),
+            hash: String::new(),
             cost: Cost::of(Vec::new(), Book::US_EAST_1),
             ready_between: None,
             warnings: Vec::new(),
@@ -84,6 +88,7 @@ pub async fn run(
     if !settings.archive_buckets.contains(&request.bucket) {
         return Err(Problem::foreign_bucket(&request.bucket, &settings.archive_buckets).into());
     }
+    refuse_foreign_manifest(&request, settings)?;
     let record = written_record(ledger, &id, &request, now).await?;
     if record.status != Status::Running {
         // Cancelled already, or its door could not be sure that it was started and said that it was not.
@@ -111,6 +116,7 @@ pub async fn run(
         anything_to_restore: all.iter().any(is_wanted),
         chunks: all.iter().filter(|known| is_wanted(known)).map(|known| known.chunk).collect(),
         counts: plan.counts,
+        hash: plan.hash,
         cost: plan.cost,
         ready_between: plan.ready_between,
         warnings: plan.warnings,
@@ -133,11 +139,11 @@ async fn make(
     now: Timestamp,
 ) -> Result<Planned, StepError> {
     let mut surveyor = Surveyor::new(request, cdn, settings, now).await?;
-    let mut objects = Objects::of(request);
+    let mut objects = Objects::of(request, ledger).await?;
     let (mut waiting, mut chunks): (Vec<ChunkEntry>, Vec<Vec<ChunkEntry>>) = (Vec::new(), Vec::new());
     let mut written = 0;
     loop {
-        let page = objects.next(archive).await?;
+        let page = objects.next(archive, ledger, files).await?;
         let is_last = page.is_none();
         for surveyed in surveyor.look_at(page.unwrap_or_default(), archive).await? {
             waiting.push(surveyed.entry()?);
@@ -172,19 +178,27 @@ async fn make(
     if survey.counts.total == 0 {
         return Err(Problem::nothing_matches(&request.source).into());
     }
+    if let Some(confirmed) = request.confirm.as_ref().filter(|confirmed| **confirmed != survey.hash) {
+        return Err(Problem::plan_changed(confirmed, &survey.hash, survey.cost.total_usd).into());
+    }
+    if let Some(budget) = settings.daily_budget
+        && !request.dry_run
+    {
+        budget::reserve(&record.id, survey.cost.total_usd, budget, ledger, now).await?;
+    }
     Ok(Planned { chunks: u32::try_from(written).unwrap_or(u32::MAX), ..Planned::of(survey, now) })
 }
 
 impl Planned {
     fn of(survey: Survey, now: Timestamp) -> Self {
-        let Survey { counts, by_kind, cost, ready_between, alternatives, paths, warnings, failures: _ } = survey;
-        Self { made_at: now, chunks: 0, counts, by_kind, ready_between, cost, alternatives, paths, warnings }
+        let Survey { counts, by_kind, cost, ready_between, alternatives, paths, warnings, hash, failures: _ } = survey;
+        Self { made_at: now, chunks: 0, hash, counts, by_kind, ready_between, cost, alternatives, paths, warnings }
     }
 }
 
 /// Objects in a chunk, from the size of the first ones.
 fn chunk_size(smallest: usize, chunk: usize) -> usize {
-    let doublings = chunk.saturating_sub(SMALL_CHUNKS).div_ceil(10).min(16);
+    let doublings = (chunk + 1).saturating_sub(SMALL_CHUNKS).div_ceil(10).min(16);
     (smallest << doublings).min(MOST_IN_A_CHUNK)
 }
 
@@ -251,4 +265,24 @@ fn says(plan: &Planned, request: &Request) -> String {
         says.push_str(&format!(" Typically ready between {first:.0} and {last:.0}."));
     }
     says
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_grow_so_that_a_million_objects_are_97() {
+        let chunks_of = |objects: usize| {
+            let mut left = objects;
+            (0..)
+                .take_while(|chunk| {
+                    let more = left > 0;
+                    left = left.saturating_sub(chunk_size(1_000, *chunk));
+                    more
+                })
+                .count()
+        };
+        assert_eq!([1, 1_000, 1_001, 40_000, 1_000_000, 5_000_000].map(chunks_of), [1, 1, 2, 40, 97, 177]);
+    }
 }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
-use thaw_core::{Distribution, Facts, ObjectId, RestoreAnswer, RestoreId, Row, Status, Tier, Trouble};
+use thaw_core::{Distribution, Facts, ObjectId, RestoreAnswer, RestoreId, Row, S3Uri, Status, Tier, Trouble};
 
 use crate::RestoreRecord;
 
@@ -30,9 +30,25 @@ pub trait ReadArchive {
     /// `start_after`, current versions only.
     async fn list(&self, bucket: &str, prefix: &str, start_after: &str) -> Result<Page, PortError>;
 
+    /// A piece of a manifest, from this byte on; `None` if there is no such file or it may not be read.
+    ///
+    /// `etag` is that of the piece before: a file that was changed since is trouble, and read again from its beginning.
+    async fn read(&self, manifest: &S3Uri, from: u64, etag: Option<&str>) -> Result<Option<Piece>, PortError>;
+
     /// Whether objects of the bucket have versions (`GetBucketVersioning`: enabled, or suspended by now). A listing does
     /// not tell them.
     async fn has_versions(&self, bucket: &str) -> Result<bool, PortError>;
+}
+
+/// A piece of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Piece {
+    /// Its bytes: some hundred thousand at most.
+    pub bytes: Vec<u8>,
+    /// Names the content of the whole file.
+    pub etag: String,
+    /// Whether more follows.
+    pub more: bool,
 }
 
 /// A page of a listing.

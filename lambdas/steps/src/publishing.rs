@@ -15,8 +15,8 @@ use std::time::Duration;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use thaw_core::{
-    Batch, BatchId, Call, Candidate, Distribution, Event, Facts, FailureCode, How, Missing, News, ObjectId, Reach, Row,
-    Staleness, State, folded, of_the_same_copy, staleness,
+    Batch, BatchId, Call, Candidate, Distribution, Event, Facts, FailureCode, How, Missing, News, ObjectId, Reach,
+    RestoreId, Row, Staleness, State, folded, of_the_same_copy, staleness,
 };
 use tracing::info;
 
@@ -47,7 +47,20 @@ pub struct Published {
 }
 
 /// Batches that hold claims, and the objects on whose rows they were found.
-pub type Begun = BTreeMap<BatchId, BTreeSet<ObjectId>>;
+type Begun = BTreeMap<BatchId, BTreeSet<ObjectId>>;
+
+/// What is to be published.
+#[derive(Debug, Default)]
+pub struct Wanted<'a> {
+    /// Objects that can be read.
+    pub objects: Readable,
+    /// What batches have claimed already.
+    pub begun: Begun,
+    /// The restore that looks, if one does.
+    pub looks: Option<&'a RestoreId>,
+    /// How many objects that can be read and are not among these wildcards may cover, if no restore allows for fewer.
+    pub max_over: u32,
+}
 
 /// A row, and what S3 said of its object that the ledger does not know yet. It is written down with what comes of it, so
 /// that an object that is published at once costs one write less.
@@ -81,20 +94,15 @@ pub type Readable = BTreeMap<ObjectId, Vec<Heard>>;
 ///
 /// Doing it twice is fine. Fails with the first trouble that time can mend, after the ledger has kept what was done; what
 /// was only heard may not be in it then.
-///
-/// Wildcards may cover `max_over` objects that can be read and are not among these, or what the strictest of the restores
-/// allows.
-#[expect(clippy::too_many_arguments, reason = "each port is a permission")]
 pub async fn publish(
-    objects: Readable,
-    mut begun: Begun,
-    max_over: u32,
+    wanted: Wanted<'_>,
     cdn: &(impl ReadDistributions + CreateInvalidations),
     archive: &impl ReadArchive,
     ledger: &impl Ledger,
     settings: &Settings,
     now: Timestamp,
 ) -> Result<Published, StepError> {
+    let Wanted { objects, mut begun, looks, max_over } = wanted;
     let distributions = distributions(&objects, cdn, settings).await?;
     let prepared: Vec<Prepared> = stream::iter(objects)
         .map(|(object, rows)| prepare(object, rows, &distributions, archive, ledger, settings, now))
@@ -115,9 +123,11 @@ pub async fn publish(
     for (id, objects) in begun {
         // Claims are written after their batch, so the batch is there.
         let Some(batch) = ledger.get::<Batch>(&batch_key(&id)).await? else { continue };
-        let batch = carry_out(batch, &Rows::new(), cdn, archive, ledger, now).await?;
+        let batch = carry_out(batch, &Rows::new(), looks, cdn, archive, ledger, now).await?;
         // Who sealed it without them died before it gave their claims back. The next look finds them free.
         release(&batch, &objects, ledger).await?;
+        // Who made it died before it had claimed all of its rows: now it has.
+        candidates.retain(|candidate| !batch.candidates.iter().any(|begun| begun.shares_a_row_with(candidate)));
         published.add(&batch);
     }
     let max_over = rows.values().flatten().map(|row| row.publish.max_over).fold(max_over, u32::min);
@@ -127,7 +137,7 @@ pub async fn publish(
             Put::Done => batch,
             Put::Lost(existing) => existing,
         };
-        published.add(&carry_out(batch, &rows, cdn, archive, ledger, now).await?);
+        published.add(&carry_out(batch, &rows, looks, cdn, archive, ledger, now).await?);
     }
     Ok(published)
 }
@@ -430,6 +440,7 @@ async fn is_archived(bucket: &str, key: &str, archive: &impl ReadArchive, now: T
 async fn carry_out(
     batch: Batch,
     rows: &Rows,
+    looks: Option<&RestoreId>,
     cdn: &impl CreateInvalidations,
     archive: &impl ReadArchive,
     ledger: &impl Ledger,
@@ -465,7 +476,7 @@ async fn carry_out(
         };
     }
     if batch.is_completed() {
-        settle_batch(&batch, ledger, now).await?;
+        settle_batch(&batch, looks, ledger, now).await?;
     }
     Ok(batch)
 }
@@ -646,7 +657,14 @@ pub async fn confirmed(
 
 /// Moves every row that waits for the batch on, in whichever restore: its paths are clean, or CloudFront refused them.
 /// Answers those rows as they are now.
-pub async fn settle_batch(batch: &Batch, ledger: &impl Ledger, now: Timestamp) -> Result<Vec<Row>, StepError> {
+///
+/// The rows of the restore that looks come last. Whoever dies in between finds the batch again by them.
+pub async fn settle_batch(
+    batch: &Batch,
+    looks: Option<&RestoreId>,
+    ledger: &impl Ledger,
+    now: Timestamp,
+) -> Result<Vec<Row>, StepError> {
     stream::iter(&batch.candidates)
         .map(|candidate| async {
             let event = match batch.refusal(candidate) {
@@ -657,10 +675,11 @@ pub async fn settle_batch(batch: &Batch, ledger: &impl Ledger, now: Timestamp) -
                 }
             };
             let mut moved = Vec::new();
-            for row in ledger.rows_of(&candidate.object).await? {
-                if row.state.claim() == Some(&batch.id) {
-                    moved.push(apply(ledger, &row, &event).await?);
-                }
+            let mut rows = ledger.rows_of(&candidate.object).await?;
+            rows.retain(|row| row.state.claim() == Some(&batch.id));
+            rows.sort_by_key(|row| looks == Some(&row.restore));
+            for row in rows {
+                moved.push(apply(ledger, &row, &event).await?);
             }
             Ok::<_, StepError>(moved)
         })
@@ -673,9 +692,10 @@ pub async fn settle_batch(batch: &Batch, ledger: &impl Ledger, now: Timestamp) -
 mod tests {
     use super::*;
     use crate::door::{Stack, now, restored, row};
-    use crate::ports::{Listed, Page, PortError};
+    use crate::ports::{Listed, Page, Piece, PortError};
     use std::cell::RefCell;
-    use thaw_core::{Behaviour, ErrorRule, Head, Origin, RestoreId, batches};
+    use thaw_core::S3Uri;
+    use thaw_core::{Behaviour, ErrorRule, Head, Origin, batches};
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -776,7 +796,7 @@ mod tests {
         // What it claimed before it found out is given back.
         assert_eq!(sealed(restored(None), theirs()).await, (false, claims([None, Some("theirs")])));
         assert_eq!(sealed(ours(), theirs()).await, (false, claims([None, Some("theirs")])));
-        let published = |how| State::Published { at: now(), expires: None, how };
+        let published = |how| State::Published { at: now(), readable: now(), expires: None, how };
         let by_them = published(How::Invalidated { batch: BatchId::from("theirs".to_owned()) });
         assert_eq!(sealed(restored(None), by_them).await, (false, claims([None, None])));
         // Nobody pays for these.
@@ -857,7 +877,8 @@ mod tests {
                 return Ok(Facts::Missing(Missing::Key));
             }
             let class = if object.key.contains("cold") { "GLACIER" } else { "STANDARD" };
-            Ok(Facts::Found(Head { storage_class: Some(class.to_owned()), ..Head::default() }))
+            let version = object.version.clone();
+            Ok(Facts::Found(Head { storage_class: Some(class.to_owned()), version, ..Head::default() }))
         }
 
         async fn list(&self, _: &str, _: &str, start_after: &str) -> Result<Page, PortError> {
@@ -867,6 +888,10 @@ mod tests {
 
         async fn has_versions(&self, _: &str) -> Result<bool, PortError> {
             Ok(false)
+        }
+
+        async fn read(&self, _: &S3Uri, _: u64, _: Option<&str>) -> Result<Option<Piece>, PortError> {
+            Ok(None)
         }
     }
 
@@ -937,6 +962,7 @@ mod tests {
     impl CreateInvalidations for Edge {
         async fn invalidate(&self, _: &str, items: &[String], _: &str) -> Result<Invalidation, PortError> {
             self.asked.borrow_mut().push(items.to_vec());
+            assert!(self.asked.borrow().len() < 10, "CloudFront is asked for ever: {items:?}");
             if items.iter().any(|item| item.contains("bad")) {
                 return Ok(Invalidation::Refused { says: "bad path".to_owned() });
             }
@@ -972,13 +998,13 @@ mod tests {
     async fn a_refused_path_is_found_by_asking_for_each_alone_and_nothing_is_asked_twice() {
         let (stack, edge) = (Stack::default(), Edge::default());
         let batch = batch_of(&["a", "bad", "c"], &stack).await;
-        let done = carry_out(batch, &Rows::new(), &edge, &nobody_near(), &stack.ledger, now()).await.unwrap();
+        let done = carry_out(batch, &Rows::new(), None, &edge, &nobody_near(), &stack.ledger, now()).await.unwrap();
         let asked = [vec!["/a", "/bad", "/c"], vec!["/a"], vec!["/bad"], vec!["/c"]];
         assert_eq!(*edge.asked.borrow(), asked);
         let refused: Vec<_> = done.calls.iter().flatten().map(|call| call.refused.as_deref()).collect();
         assert_eq!(refused, [None, Some("bad path"), None]);
         assert_eq!(stack.ledger.get::<Batch>(&batch_key(&done.id)).await.unwrap().as_ref(), Some(&done));
-        carry_out(done, &Rows::new(), &edge, &nobody_near(), &stack.ledger, now()).await.unwrap();
+        carry_out(done, &Rows::new(), None, &edge, &nobody_near(), &stack.ledger, now()).await.unwrap();
         assert_eq!(edge.asked.borrow().len(), 4);
     }
 
@@ -989,7 +1015,7 @@ mod tests {
             let batch = batch_of(&["a", "gone"], &stack).await;
             let theirs = row(&id("another"), "gone", restored(Some("theirs")));
             stack.insert(&theirs).await;
-            carry_out(batch, &Rows::new(), &edge, &nobody_near(), &stack.ledger, now() + seconds * SECOND)
+            carry_out(batch, &Rows::new(), None, &edge, &nobody_near(), &stack.ledger, now() + seconds * SECOND)
                 .await
                 .unwrap();
             assert_eq!(*edge.asked.borrow(), asked);
@@ -1046,7 +1072,16 @@ mod tests {
         let again = async || {
             let (archive, ledger) = (nobody_near(), &stack.ledger);
             let begun = Default::default();
-            publish(objects.clone(), begun, 0, &edge, &archive, ledger, &Settings::default(), now()).await.unwrap()
+            publish(
+                Wanted { objects: objects.clone(), begun, ..Wanted::default() },
+                &edge,
+                &archive,
+                ledger,
+                &Settings::default(),
+                now(),
+            )
+            .await
+            .unwrap()
         };
         for _ in 0..2 {
             assert_eq!(again().await, Published { invalidations: 2, paths: 4 });
@@ -1063,9 +1098,9 @@ mod tests {
             let mut row = row(&id("r"), "a", State::Restored { at: now(), expires: None, claim: None });
             row.publish.only_if_stale = true;
             stack.insert(&row).await;
-            let (objects, begun, at) =
-                ([(row.object.clone(), Vec::new())].into(), Default::default(), now() + seconds * SECOND);
-            publish(objects, begun, 0, &edge, &nobody_near(), &stack.ledger, &Settings::default(), at).await.unwrap();
+            let wanted = Wanted { objects: [(row.object.clone(), Vec::new())].into(), ..Wanted::default() };
+            let at = now() + seconds * SECOND;
+            publish(wanted, &edge, &nobody_near(), &stack.ledger, &Settings::default(), at).await.unwrap();
             let published =
                 matches!(stack.ledger.rows_of(&row.object).await.unwrap()[0].state, State::Published { .. });
             let answer = (!edge.asked.borrow().is_empty(), published);

@@ -55,6 +55,9 @@ pub struct RestoreView {
     /// What it was estimated to cost; absent until it is planned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost: Option<Cost>,
+    /// Names the plan; absent until there is one. A request that confirms it is carried out only if it would be planned so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan_hash: Option<String>,
     /// How much lies where; empty until it is planned.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub by_kind: Vec<KindTotal>,
@@ -126,6 +129,7 @@ impl RestoreView {
             ready_between: plan.and_then(|plan| plan.ready_between),
             completed_at: record.completed_at,
             cost: plan.map(|plan| plan.cost.clone()),
+            plan_hash: plan.map(|plan| plan.hash.clone()),
             by_kind: plan.map(|plan| plan.by_kind.clone()).unwrap_or_default(),
             alternatives: plan.map(|plan| plan.alternatives.clone()).unwrap_or_default(),
             paths: plan.map(|plan| plan.paths),

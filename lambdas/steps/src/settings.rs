@@ -1,5 +1,7 @@
 //! What the stack's parameters say.
 
+use thaw_core::Usd;
+
 /// The settings of a function. Each function gets only those it needs; the others are empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -9,6 +11,8 @@ pub struct Settings {
     pub distribution_ids: Vec<String>,
     /// The index document of directories, empty for none (`DIRECTORY_INDEX`).
     pub directory_index: String,
+    /// What all restores of a day (UTC) may cost together by their plans (`DAILY_BUDGET_USD`); `None` is no limit.
+    pub daily_budget: Option<Usd>,
     /// Objects in the first chunks of a restore. No parameter sets it; worlds do, to have more than one chunk.
     pub objects_per_chunk: usize,
 }
@@ -19,6 +23,7 @@ impl Default for Settings {
             archive_buckets: Vec::new(),
             distribution_ids: Vec::new(),
             directory_index: String::new(),
+            daily_budget: None,
             objects_per_chunk: 1_000,
         }
     }
@@ -35,6 +40,7 @@ impl Settings {
             archive_buckets: list("ARCHIVE_BUCKETS"),
             distribution_ids: list("DISTRIBUTION_IDS"),
             directory_index: variable("DIRECTORY_INDEX").unwrap_or_default(),
+            daily_budget: variable("DAILY_BUDGET_USD").and_then(|usd| Usd::from_f64(usd.parse().ok()?)),
             ..Self::default()
         }
     }

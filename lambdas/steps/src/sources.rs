@@ -1,11 +1,18 @@
-//! Where a restore's objects come from: the keys of its request, or a listing. Page by page, so that a million objects
-//! need no more memory than a thousand.
+//! Where a restore's objects come from: the keys of its request, a listing, a manifest, or another restore. Page by page, so that a
+//! million objects need no more memory than a thousand.
+
+use std::collections::VecDeque;
 
 use jiff::Timestamp;
-use thaw_core::{ArchiveKind, Asked, Reach, Request, Source};
+use thaw_core::{
+    ArchiveKind, Asked, Filter, Inventory, MAX_INVENTORY_BYTES, ManifestReader, ObjectsOf, Problem, Reach, Request,
+    S3Uri, Source, Standing,
+};
 
-use crate::StepError;
-use crate::ports::{Listed, ListedRestore, Page, ReadArchive};
+use crate::chunks::{self, ChunkRecord};
+use crate::ports::{Ledger, Listed, ListedRestore, Page, Piece, ReadArchive, WorkFiles};
+use crate::restore_view::shown;
+use crate::{RestoreRecord, StepError};
 
 /// Objects looked at together.
 const PAGE: usize = 1_000;
@@ -29,34 +36,147 @@ pub struct Objects<'a> {
 #[derive(Debug)]
 enum Rest<'a> {
     Keys(std::slice::Chunks<'a, Asked>),
-    Listing { prefix: &'a str, after: String },
+    Listing { prefix: &'a str, filter: &'a Filter, after: String },
+    Manifest(Box<Manifest>),
+    Restore { record: Box<RestoreRecord>, chunks: std::vec::IntoIter<ChunkRecord>, standing: Standing },
     Done,
 }
 
 impl<'a> Objects<'a> {
     /// From the beginning.
-    pub fn of(request: &'a Request) -> Self {
+    ///
+    /// Fails if they are those of a restore that there is not, or of another bucket.
+    pub async fn of(request: &'a Request, ledger: &impl Ledger) -> Result<Self, StepError> {
         let rest = match &request.source {
             Source::Keys { keys } => Rest::Keys(keys.chunks(PAGE)),
-            Source::Prefix { prefix } => Rest::Listing { prefix, after: String::new() },
+            Source::Prefix { prefix, filter } => Rest::Listing { prefix, filter, after: String::new() },
+            Source::Manifest { manifest } => Rest::Manifest(Box::new(Manifest {
+                inventory: manifest.names_an_inventory(),
+                file: Some(File::new(ManifestReader::new(manifest.clone(), &request.bucket), manifest)),
+                files: VecDeque::new(),
+            })),
+            Source::Restore { objects_of: ObjectsOf { restore, standing } } => {
+                let found = ledger.get::<RestoreRecord>(&RestoreRecord::key_of(restore)).await?;
+                let record = found.ok_or_else(|| Problem::no_such_restore(restore.as_str()))?;
+                if record.request.bucket != request.bucket {
+                    let why = format!("must be that of the restore, {}.", record.request.bucket);
+                    return Err(Problem::field("bucket", &request.bucket.as_str().into(), why).into());
+                }
+                let chunks = chunks::records(ledger, &record).await?.into_iter();
+                Rest::Restore { record: Box::new(record), chunks, standing: *standing }
+            }
         };
-        Self { bucket: &request.bucket, rest }
+        Ok(Self { bucket: &request.bucket, rest })
     }
 
     /// The next page; `None` after the last. A page may be empty.
-    pub async fn next(&mut self, archive: &impl ReadArchive) -> Result<Option<Vec<Found>>, StepError> {
+    pub async fn next(
+        &mut self,
+        archive: &impl ReadArchive,
+        ledger: &impl Ledger,
+        files: &impl WorkFiles,
+    ) -> Result<Option<Vec<Found>>, StepError> {
         match &mut self.rest {
             Rest::Keys(pages) => Ok(pages.next().map(|page| page.iter().cloned().map(Found::Asked).collect())),
-            Rest::Listing { prefix, after } => {
+            Rest::Listing { prefix, filter, after } => {
+                let filter = *filter;
                 let Page { objects, more } = archive.list(self.bucket, prefix, after).await?;
                 match objects.last() {
                     Some(last) if more => after.clone_from(&last.key),
                     Some(_) | None => self.rest = Rest::Done,
                 }
-                Ok(Some(objects.into_iter().map(Found::Listed).collect()))
+                let is_meant = |listed: &Listed| filter.matches(&listed.key, listed.size, listed.modified);
+                Ok(Some(objects.into_iter().filter(is_meant).map(Found::Listed).collect()))
+            }
+            Rest::Manifest(manifest) => {
+                let page = manifest.next(self.bucket, archive).await?;
+                Ok(page.map(|page| page.into_iter().map(Found::Asked).collect()))
+            }
+            Rest::Restore { record, chunks, standing } => {
+                let Some(known) = chunks.next() else { return Ok(None) };
+                let rows = chunks::objects(ledger, files, record, &known).await?.into_iter();
+                let rows = rows.map(|known| shown(record, known.row));
+                let asked = rows.filter(|row| standing.means(&row.state, row.kind));
+                let asked = asked.map(|row| Asked { key: row.object.key, version_id: row.object.version });
+                Ok(Some(asked.map(Found::Asked).collect()))
             }
             Rest::Done => Ok(None),
         }
+    }
+}
+
+/// A manifest that is being read.
+#[derive(Debug)]
+struct Manifest {
+    /// Whether it names the files that list the objects.
+    inventory: bool,
+    /// The file that is being read.
+    file: Option<File>,
+    /// Those that follow.
+    files: VecDeque<File>,
+}
+
+#[derive(Debug)]
+struct File {
+    at: S3Uri,
+    reader: ManifestReader,
+    from: u64,
+    etag: Option<String>,
+}
+
+impl File {
+    fn new(reader: ManifestReader, at: &S3Uri) -> Self {
+        Self { at: at.clone(), reader, from: 0, etag: None }
+    }
+
+    /// The next piece, and whether more follows.
+    async fn piece(&mut self, archive: &impl ReadArchive) -> Result<Piece, StepError> {
+        let piece = archive.read(&self.at, self.from, self.etag.as_deref()).await?;
+        let why = "there is no such file, or thaw may not read it. It must lie in one of the stack's archive buckets.";
+        let piece = piece.ok_or_else(|| Problem::manifest(&self.at, None, why))?;
+        self.from += piece.bytes.len() as u64;
+        self.etag = Some(piece.etag.clone());
+        Ok(piece)
+    }
+}
+
+impl Manifest {
+    /// The objects of the next piece; `None` after the last.
+    async fn next(&mut self, bucket: &str, archive: &impl ReadArchive) -> Result<Option<Vec<Asked>>, StepError> {
+        if std::mem::take(&mut self.inventory) {
+            self.open_inventory(bucket, archive).await?;
+        }
+        let Some(file) = &mut self.file else { return Ok(None) };
+        let piece = file.piece(archive).await?;
+        let mut asked = file.reader.push(&piece.bytes).collect::<Result<Vec<_>, _>>()?;
+        if !piece.more {
+            if let Some(done) = self.file.take() {
+                asked.extend(done.reader.finish()?);
+            }
+            self.file = self.files.pop_front();
+        }
+        Ok(Some(asked))
+    }
+
+    /// Reads which files list the objects.
+    async fn open_inventory(&mut self, bucket: &str, archive: &impl ReadArchive) -> Result<(), StepError> {
+        let Some(mut file) = self.file.take() else { return Ok(()) };
+        let mut bytes = Vec::new();
+        loop {
+            let piece = file.piece(archive).await?;
+            bytes.extend(piece.bytes);
+            if bytes.len() > MAX_INVENTORY_BYTES {
+                let why = format!("it has more than {MAX_INVENTORY_BYTES} bytes, which no inventory has.");
+                return Err(Problem::manifest(&file.at, None, why).into());
+            }
+            if !piece.more {
+                break;
+            }
+        }
+        let inventory = Inventory::parse(&file.at, bucket, &bytes)?;
+        self.files = inventory.files.iter().map(|data| File::new(inventory.reader(data), &data.at)).collect();
+        self.file = self.files.pop_front();
+        Ok(())
     }
 }
 

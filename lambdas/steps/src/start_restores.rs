@@ -6,19 +6,19 @@ use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use thaw_core::{
-    ArchiveKind, Counts, Decision, Event, ExpeditedFallback, FailureCode, RestoreAnswer, Row, State, Status, Tier,
-    copy_expiry,
+    ArchiveKind, Counts, Decision, Event, ExpeditedFallback, Facts, FailureCode, Reach, RestoreAnswer, Row, State,
+    Status, Tier, copy_expiry,
 };
 use tracing::{info, warn};
 
-use crate::chunks::{self, Accepted, ChunkEntry, ChunkRecord, accepted_as, accepted_state};
+use crate::chunks::{self, Accepted, ChunkEntry, ChunkRecord, Known, accepted_as, accepted_state};
 use crate::ledger::{self, apply};
 use crate::looking::{after, seconds_until_next_look};
-use crate::ports::{Ledger, Put, RequestRestores, WorkFiles};
+use crate::ports::{Ledger, Put, ReadArchive, RequestRestores, WorkFiles};
 use crate::{IN_FLIGHT, RestoreRecord, StepError, plan};
 
-/// Entries that are noted as accepted at once. A function that dies loses the answers of so many at most, and S3 is asked
-/// for them again: it says that it is at it already, which costs nothing.
+/// Entries that are noted as accepted at once. A function that dies loses the answers of so many at most; the next try
+/// looks at those before it asks.
 const STRETCH: usize = 250;
 
 /// What the state hands over.
@@ -44,11 +44,11 @@ pub struct Output {
 /// Asks S3 for what is still planned in a chunk.
 ///
 /// Each object's row is written before S3 is asked for it. What S3 accepts is noted stretch by stretch, so a second run
-/// goes on where the first one died; an object whose answer was lost is answered with 409 and joined. Fails with
+/// goes on where the first one died; S3 is looked at before it is asked again for what may have been asked for. Fails with
 /// `Throttled` or `Unavailable` if some objects are still planned at the end, after all others were asked for.
 pub async fn run(
     input: Input,
-    archive: &impl RequestRestores,
+    archive: &(impl RequestRestores + ReadArchive),
     ledger: &impl Ledger,
     files: &impl WorkFiles,
     now: Timestamp,
@@ -86,16 +86,16 @@ pub async fn run(
         warn!(restore = %record.id, chunk = input.chunk, left, "{left} of {of} objects are still to be asked for: {first}");
         return Err(first);
     }
-    if !is_first_try {
+    // Read again: it may have been cancelled meanwhile.
+    let record = ledger::record(ledger, &record.id).await?;
+    let is_cancelled = record.status == Status::Cancelled;
+    if !is_first_try || is_cancelled {
         // What an earlier try did is only in the ledger.
-        let objects = chunks::objects(ledger, files, &record, &known).await?;
-        rows = objects.into_iter().map(|known| known.row).collect();
-    }
-    let is_running = record.status == Status::Running;
-    if is_running && ledger::record(ledger, &record.id).await?.status == Status::Cancelled {
-        // Cancelled meanwhile. Its door cancelled the rows that it saw; these may have come after.
-        for row in rows.iter_mut().filter(|row| !row.is_settled() && row.state.claim().is_none()) {
-            *row = apply(ledger, row, &Event::Cancelled { at: now }).await?;
+        rows.clear();
+        for Known { row, is_written } in chunks::objects(ledger, files, &record, &known).await? {
+            // The door cancelled the rows that it saw. These may have come after.
+            let is_left = is_cancelled && is_written && !row.is_settled() && row.state.claim().is_none();
+            rows.push(if is_left { apply(ledger, &row, &Event::Cancelled { at: now }).await? } else { row });
         }
     }
     let wait_seconds = seconds_until_next_look(&rows, Counts::of(&rows).on_their_way() > 0, now);
@@ -146,7 +146,7 @@ struct Asked {
     trouble: Vec<StepError>,
 }
 
-impl<A: RequestRestores, L: Ledger> Stretch<'_, A, L> {
+impl<A: RequestRestores + ReadArchive, L: Ledger> Stretch<'_, A, L> {
     async fn ask(&self, entries: &[ChunkEntry]) -> Asked {
         let mut asked = Asked::default();
         let mut answers = stream::iter(entries).map(|entry| self.ask_one(entry)).buffer_unordered(IN_FLIGHT);
@@ -166,10 +166,10 @@ impl<A: RequestRestores, L: Ledger> Stretch<'_, A, L> {
         if row.is_settled() || cancelled {
             return Ok((row, Answered::Noted));
         }
-        let row = match self.ledger.insert(&row).await? {
-            Put::Done => row,
+        let (row, is_new) = match self.ledger.insert(&row).await? {
+            Put::Done => (row, true),
             // An earlier try wrote it; and whatever has happened since, it has happened.
-            Put::Lost(existing) => existing,
+            Put::Lost(existing) => (existing, false),
         };
         match row.state {
             State::Planned => {}
@@ -179,6 +179,15 @@ impl<A: RequestRestores, L: Ledger> Stretch<'_, A, L> {
             | State::Published { .. }
             | State::Failed { .. }
             | State::Cancelled { .. } => return Ok((row, Answered::Noted)),
+        }
+        if !is_new
+            && row.decision == Decision::Restore
+            && let Some(event) = self.asked_already(&row).await?
+        {
+            return match event {
+                None => Ok((row, Answered::Alike)),
+                Some(event) => Ok((apply(self.ledger, &row, &event).await?, Answered::Noted)),
+            };
         }
         let tier = self.record.request.tier;
         let event = match row.decision {
@@ -200,6 +209,24 @@ impl<A: RequestRestores, L: Ledger> Stretch<'_, A, L> {
             }
         };
         Ok((apply(self.ledger, &row, &event).await?, Answered::Noted))
+    }
+}
+
+impl<A: ReadArchive, L> Stretch<'_, A, L> {
+    /// Whether an earlier try has asked S3 for an object and could not note the answer; and if so, that it can be read by
+    /// now, if it can. To ask for it again would be free while S3 fetches it, and no longer once there is a copy.
+    async fn asked_already(&self, row: &Row) -> Result<Option<Option<Event>>, StepError> {
+        let readable = |expires| Some(Some(Event::Readable { at: self.now, expires }));
+        Ok(match self.archive.head(&row.object).await? {
+            Facts::Found(head) => match head.reach(self.now) {
+                Ok(Reach::Restoring(_)) => Some(None),
+                Ok(Reach::Copy { expires, .. }) => readable(Some(expires)),
+                Ok(Reach::Readable) => readable(None),
+                Ok(Reach::Archived(_)) | Err(_) => None,
+            },
+            // S3 will say what is the matter.
+            Facts::Missing(_) => None,
+        })
     }
 }
 

@@ -14,7 +14,7 @@ use thaw_core::{
 
 use crate::chunks::ChunkEntry;
 use crate::ledger::{object_key, version_prefix};
-use crate::ports::{Listed, ReadArchive, ReadDistributions};
+use crate::ports::{Ledger, Listed, ReadArchive, ReadDistributions, WorkFiles};
 use crate::sources::{Found, Objects};
 use crate::{IN_FLIGHT, Settings, StepError};
 
@@ -40,6 +40,8 @@ pub struct Survey {
     pub warnings: Vec<String>,
     /// The first 20 that cannot be restored, and why.
     pub failures: Vec<Failure>,
+    /// Names the plan: another one if it would restore, cost or publish something else. A later request can confirm it.
+    pub hash: String,
 }
 
 /// One object of a survey.
@@ -88,17 +90,20 @@ impl Survey {
     /// Fails if the request cannot be carried out as a whole (an S3 or CloudFront that does not answer; `days` set for
     /// objects that are all Intelligent-Tiering; more objects than `most`); what is wrong with one object is that
     /// object's failure.
+    #[expect(clippy::too_many_arguments, reason = "each port is a permission; the rest is what is planned")]
     pub async fn of(
         request: &Request,
         most: u64,
         archive: &impl ReadArchive,
         cdn: &impl ReadDistributions,
+        ledger: &impl Ledger,
+        files: &impl WorkFiles,
         settings: &Settings,
         now: Timestamp,
     ) -> Result<Self, StepError> {
         let mut surveyor = Surveyor::new(request, cdn, settings, now).await?;
-        let mut objects = Objects::of(request);
-        while let Some(page) = objects.next(archive).await? {
+        let mut objects = Objects::of(request, ledger).await?;
+        while let Some(page) = objects.next(archive, ledger, files).await? {
             surveyor.look_at(page, archive).await?;
             if surveyor.effort > most {
                 return Err(Problem::too_many_to_wait_for(most).into());
@@ -277,11 +282,15 @@ impl<'a> Surveyor<'a> {
         let alternatives = self.alternatives(cost.total_usd);
         let ready_between = self.ready_between(tier);
         let warnings = self.warnings();
-        let by_kind = self.totals.by_kind.iter();
+        let kinds = self.totals.by_kind.iter();
+        let by_kind: Vec<KindTotal> = kinds
+            .map(|(kind, Tally { objects, bytes, .. })| KindTotal { kind: *kind, objects: *objects, bytes: *bytes })
+            .collect();
+        let plan = (self.request.without_terms(), self.totals.counts, &by_kind, cost.total_usd);
+        let hash = thaw_core::hash(&[&serde_json::to_string(&plan)?])[..16].to_owned();
         Ok(Survey {
-            by_kind: by_kind
-                .map(|(kind, Tally { objects, bytes, .. })| KindTotal { kind: *kind, objects: *objects, bytes: *bytes })
-                .collect(),
+            by_kind,
+            hash,
             counts: self.totals.counts,
             cost,
             ready_between,
@@ -533,8 +542,10 @@ fn gib(bytes: u64) -> String {
 mod tests {
     use super::*;
     use crate::door::{now, settings};
-    use crate::ports::{Page, PortError};
+    use crate::memory::{MemoryFiles, MemoryLedger};
+    use crate::ports::{Page, Piece, PortError};
     use serde_json::{Value, json};
+    use thaw_core::S3Uri;
     use thaw_core::{Behaviour, ErrorRule, Head, Missing, Origin};
 
     /// A bucket where the first folder of a key says what the object is. Each has a GiB, and the versions v1 and v2.
@@ -570,6 +581,10 @@ mod tests {
         async fn has_versions(&self, _: &str) -> Result<bool, PortError> {
             Ok(false)
         }
+
+        async fn read(&self, _: &S3Uri, _: u64, _: Option<&str>) -> Result<Option<Piece>, PortError> {
+            Ok(None)
+        }
     }
 
     struct Cdn(Vec<Distribution>);
@@ -603,7 +618,17 @@ mod tests {
     async fn survey(distributions: Vec<Distribution>, keys: Value, more: Value) -> Result<Survey, StepError> {
         let mut body = json!({"bucket": "archive", "keys": keys});
         body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        Survey::of(&Request::parse(&body).unwrap(), MOST, &Archive, &Cdn(distributions), &settings(), now()).await
+        Survey::of(
+            &Request::parse(&body).unwrap(),
+            MOST,
+            &Archive,
+            &Cdn(distributions),
+            &MemoryLedger::default(),
+            &MemoryFiles::default(),
+            &settings(),
+            now(),
+        )
+        .await
     }
 
     /// The survey of a request whose objects are all shown, and long stale.
@@ -716,8 +741,18 @@ mod tests {
         let body = json!({"bucket": "archive", "keys": ["copied/1"], "join_only": true, "days": 5});
         let midnight = "2026-11-22T00:00:00Z".parse().unwrap();
         let cdn = Cdn(vec![showing("", A_MONTH)]);
-        let survey =
-            Survey::of(&Request::parse(&body).unwrap(), MOST, &Archive, &cdn, &settings(), midnight).await.unwrap();
+        let survey = Survey::of(
+            &Request::parse(&body).unwrap(),
+            MOST,
+            &Archive,
+            &cdn,
+            &MemoryLedger::default(),
+            &MemoryFiles::default(),
+            &settings(),
+            midnight,
+        )
+        .await
+        .unwrap();
         assert_eq!(survey.warnings, [""; 0]);
     }
 

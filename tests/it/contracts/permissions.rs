@@ -44,14 +44,17 @@ const FUNCTIONS: [(Step, &[&[Allowed]]); 14] = [
             &[("s3:PutObject", WORK), ("dynamodb:GetItem dynamodb:BatchGetItem dynamodb:PutItem", LEDGER)],
         ],
     ),
-    (Step::StartRestores, &[USE_LEDGER, READ_WORK, &[("s3:RestoreObject", OBJECTS)]]),
+    (Step::StartRestores, &[READ_ARCHIVE, USE_LEDGER, READ_WORK, &[("s3:RestoreObject", OBJECTS)]]),
     (Step::CheckRestores, &[READ_ARCHIVE, USE_LEDGER, READ_WORK, PUT_EVENTS]),
     (Step::Invalidate, &[READ_ARCHIVE, READ_DISTRIBUTIONS, CREATE_INVALIDATIONS, USE_LEDGER, READ_WORK]),
     (Step::CheckInvalidations, &[USE_LEDGER, READ_WORK, &[("cloudfront:GetInvalidation", NAMED)]]),
     (Step::Report, &[USE_LEDGER, PUT_EVENTS]),
     (Step::ReportFailure, &[USE_LEDGER, READ_WORK, PUT_EVENTS]),
     (Step::CreateRestore, &[START_EXECUTIONS]),
-    (Step::CreatePlan, &[READ_ARCHIVE, READ_DISTRIBUTIONS]),
+    (
+        Step::CreatePlan,
+        &[READ_ARCHIVE, READ_DISTRIBUTIONS, READ_WORK, &[("dynamodb:GetItem dynamodb:BatchGetItem", LEDGER)]],
+    ),
     (
         Step::GetRestores,
         &[

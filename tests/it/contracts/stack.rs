@@ -10,7 +10,7 @@ use super::workflow::Machine;
 
 /// What each function is told, and no more: a name it does not need is a resource it could come to use.
 const ENVIRONMENT: [(Step, &str); 14] = [
-    (Step::Plan, "ARCHIVE_BUCKETS DIRECTORY_INDEX DISTRIBUTION_IDS LEDGER_TABLE WORK_BUCKET"),
+    (Step::Plan, "ARCHIVE_BUCKETS DAILY_BUDGET_USD DIRECTORY_INDEX DISTRIBUTION_IDS LEDGER_TABLE WORK_BUCKET"),
     (Step::StartRestores, "LEDGER_TABLE WORK_BUCKET"),
     (Step::CheckRestores, "LEDGER_TABLE WORK_BUCKET"),
     (Step::Invalidate, "DIRECTORY_INDEX DISTRIBUTION_IDS LEDGER_TABLE WORK_BUCKET"),
@@ -18,7 +18,7 @@ const ENVIRONMENT: [(Step, &str); 14] = [
     (Step::Report, "LEDGER_TABLE"),
     (Step::ReportFailure, "LEDGER_TABLE WORK_BUCKET"),
     (Step::CreateRestore, "ARCHIVE_BUCKETS LEDGER_TABLE STATE_MACHINE_ARN WORK_BUCKET"),
-    (Step::CreatePlan, "ARCHIVE_BUCKETS DIRECTORY_INDEX DISTRIBUTION_IDS"),
+    (Step::CreatePlan, "ARCHIVE_BUCKETS DIRECTORY_INDEX DISTRIBUTION_IDS LEDGER_TABLE WORK_BUCKET"),
     (Step::GetRestores, "LEDGER_TABLE WORK_BUCKET"),
     (Step::CancelRestore, "LEDGER_TABLE STATE_MACHINE_ARN WORK_BUCKET"),
     (Step::Adopt, "ARCHIVE_BUCKETS LEDGER_TABLE STATE_MACHINE_ARN WORK_BUCKET"),
@@ -33,7 +33,7 @@ const ENVIRONMENT: [(Step, &str); 14] = [
 ];
 
 /// The HTTP API: route, function.
-const ROUTES: [(&str, Step); 7] = [
+const ROUTES: [(&str, Step); 10] = [
     ("DELETE /v1/restores/{id}", Step::CancelRestore),
     ("GET /v1/restores", Step::GetRestores),
     ("GET /v1/restores/{id}", Step::GetRestores),
@@ -41,6 +41,9 @@ const ROUTES: [(&str, Step); 7] = [
     ("POST /v1/adoptions", Step::Adopt),
     ("POST /v1/plans", Step::CreatePlan),
     ("POST /v1/restores", Step::CreateRestore),
+    ("POST /v1/restores/{id}/retry", Step::CreateRestore),
+    ("POST /v1/restores/{id}/expedite", Step::CreateRestore),
+    ("POST /v1/restores/{id}/extend", Step::CreateRestore),
 ];
 
 /// Kinds of resources the stack is made of. A distribution, a key, a function URL is not among them.

@@ -11,7 +11,7 @@ use super::laws;
 fn key() -> impl Strategy<Value = String> {
     prop_oneof![
         6 => "(p/|p%20/|/)?[ab.*~+?%#é /]{1,12}(index\\.html)?",
-        4 => "(p/|/|a/)?(index\\.html)?",
+        4 => "(p/|/|a/)?((index|home)\\.html)?",
         2 => any::<String>(),
         1 => "é{500,520}",
     ]
@@ -25,7 +25,8 @@ fn config() -> impl Strategy<Value = String> {
     let target = select(&["1", "2", "3", "4"][..]);
     let behaviour = (target.clone(), pattern).prop_map(|(target, pattern)| format!("{target}{pattern}"));
     let indexes = select(&["", "", "index.html"][..]);
-    (indexes.clone(), indexes, origin_path.clone(), origin_path, target, vec(behaviour, 0..3)).prop_map(
+    let roots = select(&["", "index.html", "home.html"][..]);
+    (indexes, roots, origin_path.clone(), origin_path, target, vec(behaviour, 0..3)).prop_map(
         |(directory_index, root_object, one, two, target, behaviours)| {
             let words = [directory_index, root_object, one, two, target].map(str::to_owned);
             [&words[..], &behaviours].concat().join("\t")
@@ -57,5 +58,13 @@ proptest! {
         laws::origins(&distribution, &bucket, true);
         laws::origins(&distribution, &other, other == bucket);
         laws::origins(&distribution, &bucket[..3], bucket.len() == 3);
+    }
+}
+
+/// An index of directories is not what `/` shows where the default root object is another.
+#[test]
+fn a_root_that_shows_another_index_keeps_the_law() {
+    for key in ["index.html", "home.html"] {
+        laws::paths(laws::read_config("index.html\thome.html\t\t\t1"), key);
     }
 }

@@ -1,8 +1,8 @@
 //! Events that come late, twice, or without all that S3 could say.
 
 use serde_json::{Value, json};
-use thaw_core::State;
-use thaw_sim::model::{AccessTier, RestoreRequest, RetrievalTier, StorageClass};
+use thaw_core::{State, Status};
+use thaw_sim::model::{AccessTier, RestoreRequest, RetrievalRule, RetrievalTier, StorageClass};
 
 use super::world::{BUCKET, World, ask, ask_with};
 
@@ -77,6 +77,53 @@ fn what_has_no_copy_needs_no_date() {
     let before = heads();
     world.completed(event("Completed", "a", BEGUN, None));
     assert_eq!((world.invalidated(), heads() - before), (vec!["/a".to_owned()], 0));
+}
+
+#[test]
+fn an_event_is_believed_for_ten_minutes_and_then_s3_is_asked() {
+    for (key, expires) in [("copied", FAR), ("tiered", None)] {
+        for (seconds, paths) in [(599, 1), (600, 0)] {
+            let world = World::new();
+            world.put("copied", StorageClass::Glacier);
+            world.put_in_tier("tiered", AccessTier::ArchiveAccess);
+            world.begin("r", ask(&[key]));
+            world.pass(seconds);
+            // S3 itself would say that it is still fetching it.
+            world.completed(event("Completed", key, BEGUN, expires));
+            assert_eq!(world.invalidated().len(), paths, "{key} after {seconds} s");
+        }
+    }
+}
+
+#[test]
+fn an_event_publishes_what_waits_for_others_if_its_copy_has_half_a_day_left() {
+    for (expires, paths) in [("2026-11-22T22:00:00Z", 1), ("2026-11-22T22:00:01Z", 0)] {
+        let world = World::new();
+        world.put("quick", StorageClass::Glacier);
+        world.put("slow", StorageClass::DeepArchive);
+        world.begin("r", ask_with(&["quick", "slow"], json!({"publish": {"when": "together"}})));
+        world.completed(event("Completed", "quick", BEGUN, Some(expires)));
+        assert_eq!(world.invalidated().len(), paths, "{expires}");
+    }
+}
+
+#[test]
+fn a_message_of_a_restore_that_has_ended_comes_again_until_cloudfront_is_done() {
+    let world = World::new();
+    world.put("a", StorageClass::Glacier);
+    let slow = RetrievalRule { key: "a".to_owned(), seconds: 60 * 3_600 };
+    world.aws.with(|sim, _| sim.set_retrieval_rules(vec![slow]));
+    let (report, _) = world.restore("r", ask(&["a"]));
+    assert_eq!(report.status, Status::Failed);
+    world.pass(hours(24));
+    let at = world.now().to_string();
+    let comes_again = || !world.completed(event("Completed", "a", &at, FAR)).batch_item_failures.is_empty();
+    assert!(comes_again(), "the edges take a moment, and nobody else would look");
+    assert!(matches!(world.row("a", "r").state, State::Restored { .. }));
+    world.pass(hours(1));
+    assert!(!comes_again() && !comes_again());
+    assert!(matches!(world.row("a", "r").state, State::Published { .. }));
+    assert_eq!(world.invalidated(), ["/a"]);
 }
 
 #[test]

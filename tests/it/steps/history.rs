@@ -8,8 +8,8 @@ const LIMIT: u64 = 25_000;
 /// Looks before any deadline (`core/src/retrieval.rs` holds it).
 const LOOKS: u64 = 50;
 
-/// Chunks at most (`plan.rs`).
-const CHUNKS: u64 = 100;
+/// Chunks of a million objects (`plan.rs` holds it), at which a look is one call.
+const CHUNKS: u64 = 97;
 
 /// Events of one passage through a state: entered and exited, and for a Lambda scheduled, started and succeeded.
 fn events(state: &Value) -> u64 {

@@ -1,7 +1,7 @@
 //! What a plan begins, and what it leaves alone.
 
 use serde_json::json;
-use thaw_core::{Request, RestoreId, Status};
+use thaw_core::{Request, RestoreId, State, Status};
 use thaw_sim::model::StorageClass;
 use thaw_steps::RestoreRecord;
 use thaw_steps::ports::Ledger;
@@ -32,6 +32,17 @@ fn a_restore_that_was_cancelled_before_it_was_planned_asks_for_nothing() {
     let planned = world.plan("r", ask(&["cold"])).unwrap();
     assert_eq!((planned.chunks, planned.anything_to_restore), (vec![], false));
     assert!(world.rows().is_empty());
+}
+
+#[test]
+fn a_cancel_that_died_before_it_reached_the_rows_is_finished_by_the_plans_next_try() {
+    let world = World::new();
+    world.put("cold", StorageClass::Glacier);
+    world.plan("r", ask(&["cold"])).unwrap();
+    let cancelled = world.record("r").with(|record| record.status = Status::Cancelled);
+    world.run(world.ledger.replace(&cancelled)).unwrap();
+    assert!(!world.plan("r", ask(&["cold"])).unwrap().anything_to_restore);
+    assert!(matches!(world.row("cold", "r").state, State::Cancelled { .. }));
 }
 
 #[test]

@@ -59,6 +59,9 @@ pub struct Checker {
     /// When a copy would have gone away, had nobody else kept it longer. Past that moment thaw cannot know that it is still
     /// the copy that it paid for.
     kept_longer: BTreeMap<String, Vec<Timestamp>>,
+    /// When a copy went away because others had cut its life short, and when it would have gone. In between thaw takes
+    /// another copy for the one that it knew.
+    cut_short: BTreeMap<String, Vec<(Timestamp, Timestamp)>>,
     /// For which copies a path was paid.
     paid: BTreeMap<(String, String), Vec<Timestamp>>,
     lost_events: bool,
@@ -129,8 +132,11 @@ impl Checker {
     }
 
     /// Another tool changed how long a copy lives, which would have been until then.
-    pub(crate) fn kept_by_others(&mut self, key: &str, expires: Timestamp) {
-        self.kept_longer.entry(key.to_owned()).or_default().push(expires);
+    pub(crate) fn kept_by_others(&mut self, key: &str, was: Timestamp, is: Timestamp) {
+        self.kept_longer.entry(key.to_owned()).or_default().push(was);
+        if is < was {
+            self.cut_short.entry(key.to_owned()).or_default().push((is, was));
+        }
     }
 
     /// The last retrieval of a version that is done.
@@ -170,7 +176,10 @@ impl Checker {
             );
         }
         let before = self.asked.entry((restore.clone(), object.key.clone())).or_default();
-        let paid_before = before.contains(&RestoreAnswer::Accepted);
+        // A function that dies between S3's yes at Standard and its note asks for Expedited again, and S3 may have capacity
+        // by then. Who asked for Expedited gets it, and has paid for both.
+        let is_upgrade = tier == Tier::Expedited && before.contains(&RestoreAnswer::NoExpeditedCapacity);
+        let paid_before = before.contains(&RestoreAnswer::Accepted) && !is_upgrade;
         before.push(answer.clone());
         if answer == RestoreAnswer::Accepted && paid_before && !self.is_touched(&object.key) {
             self.break_promise(
@@ -301,7 +310,11 @@ impl Checker {
             State::Available | State::Restored { .. } => self.check_readable(stack, &row),
             State::Published { how, .. } => {
                 self.reach(format!("published {}", how_word(how)));
-                self.check_visible(stack, &row, how);
+                let readable_since = match old.map(|old| old.state) {
+                    Some(State::Restored { at, .. }) => at,
+                    _ => now,
+                };
+                self.check_visible(stack, &row, how, readable_since);
             }
             State::Failed { code, .. } => {
                 self.reach(format!("failed {code:?}"));
@@ -395,8 +408,9 @@ impl Checker {
         }
     }
 
-    /// What is said to be visible is: CloudFront has forgotten what it knew of it before it was readable.
-    fn check_visible(&mut self, stack: &Stack, row: &Row, how: &How) {
+    /// What is said to be visible is: CloudFront has forgotten what it knew of it before it was readable. It may be about an
+    /// earlier copy, of a restore that was cancelled before CloudFront had confirmed it.
+    fn check_visible(&mut self, stack: &Stack, row: &Row, how: &How, readable_since: Timestamp) {
         let now = stack.runtime.now();
         let Some(object) = stack.world.object_of(&row.object.key) else { return };
         if self.is_touched(&row.object.key) {
@@ -404,7 +418,12 @@ impl Checker {
         }
         match how {
             How::Invalidated { .. } | How::AlreadyPublished => {
-                let Some(copy) = self.copy(&row.object.key, row.object.version.as_deref(), now) else { return };
+                let copy = self.copy(&row.object.key, row.object.version.as_deref(), readable_since);
+                let Some(copy) = copy else { return };
+                let mut cut = self.cut_short.get(&row.object.key).into_iter().flatten();
+                if *how == How::AlreadyPublished && cut.any(|(is, was)| *is <= copy && row.planned_at < *was) {
+                    return;
+                }
                 let names = stack.world.names(object);
                 let clean = stack.aws.with(|sim, _| {
                     let invalidations = sim.distribution(DISTRIBUTION).map_or(&[][..], |one| one.invalidations());

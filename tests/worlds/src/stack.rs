@@ -211,6 +211,7 @@ impl Stack {
                 distribution_ids: Vec::new(),
                 directory_index: world.directory_index.to_owned(),
                 objects_per_chunk: world.objects_per_chunk,
+                daily_budget: None,
             },
             queues: [queue(|deployed| &deployed.initiated), queue(|deployed| &deployed.completed)],
             calls: RefCell::default(),
@@ -740,16 +741,23 @@ impl Stack {
     async fn foreign(&self, object: u32, tier: Tier, days: u32) {
         let Some(key) = self.world.full_key(object) else { return };
         let id = ObjectId { bucket: BUCKET.to_owned(), key, version: None };
-        let before = self.aws.with(|sim, now| sim.look(&ObjectRef::new(BUCKET, &id.key), now)).map(|head| head.restore);
-        if let Ok(RestoreState::Copy { expires, .. }) = before {
-            self.check.borrow_mut().kept_by_others(&id.key, expires);
-        }
+        let expires = || {
+            let head = self.aws.with(|sim, now| sim.look(&ObjectRef::new(BUCKET, &id.key), now));
+            match head.map(|head| head.restore) {
+                Ok(RestoreState::Copy { expires }) => Some(expires),
+                _ => None,
+            }
+        };
+        let before = expires();
         let answer = self.aws.restore(&id, Some(days), tier).await;
         let answer = match answer {
             Ok(RestoreAnswer::Refused { .. }) => self.aws.restore(&id, None, tier).await,
             other => other,
         };
         self.tell(|| format!("    S3 answers the other tool: {answer:?}"));
+        if let (Some(was), Some(is)) = (before, expires()) {
+            self.check.borrow_mut().kept_by_others(&id.key, was, is);
+        }
         self.note_retrieval(&id.key, None);
     }
 
@@ -871,7 +879,7 @@ async fn work(step: Step, payload: Value, wire: &Wire, now: Timestamp) -> Result
         }
         Step::CreatePlan => {
             let request: http::Request = input(payload);
-            json_of(Ok(create_plan::run(&request, wire, wire, settings, now).await))
+            json_of(Ok(create_plan::run(&request, wire, wire, wire, wire, settings, now).await))
         }
         Step::GetRestores => {
             let request: http::Request = input(payload);

@@ -5,11 +5,11 @@ use std::rc::Rc;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
-use thaw_core::{Distribution, Facts, ObjectId, RestoreAnswer, RestoreId, Row, Status, Tier, Trouble};
+use thaw_core::{Distribution, Facts, ObjectId, RestoreAnswer, RestoreId, Row, S3Uri, Status, Tier, Trouble};
 use thaw_steps::ports::{
-    CreateInvalidations, Cursor, DeadLetters, Invalidation, Item, ItemKey, Ledger, ListRestores, Page, PortError, Put,
-    PutEvents, ReadArchive, ReadDistributions, ReadInvalidations, RequestRestores, StartExecutions, StopExecutions,
-    WorkFiles,
+    CreateInvalidations, Cursor, DeadLetters, Invalidation, Item, ItemKey, Ledger, ListRestores, Page, Piece,
+    PortError, Put, PutEvents, ReadArchive, ReadDistributions, ReadInvalidations, RequestRestores, StartExecutions,
+    StopExecutions, WorkFiles,
 };
 use thaw_steps::{RestoreRecord, Step};
 
@@ -117,6 +117,10 @@ impl ReadArchive for Wire {
     async fn list(&self, bucket: &str, prefix: &str, start_after: &str) -> Result<Page, PortError> {
         let page = self.call(Call::ListObjects, prefix, || self.stack.aws.list(bucket, prefix, start_after)).await?;
         Ok(crate::bug::list(self.stack.world.bug, self.lambda.step, page))
+    }
+
+    async fn read(&self, manifest: &S3Uri, from: u64, etag: Option<&str>) -> Result<Option<Piece>, PortError> {
+        self.call(Call::GetFile, &manifest.key, || self.stack.aws.read(manifest, from, etag)).await
     }
 
     async fn has_versions(&self, bucket: &str) -> Result<bool, PortError> {

@@ -549,9 +549,19 @@ fn calls_of(step: Step) -> &'static [Call] {
             GetBucketVersioning,
             GetItems,
         ],
-        Step::StartRestores => {
-            &[GetItem, GetFile, GetItems, RestoreObject, RestoreObject, RestoreObject, Insert, Insert, Replace, Replace]
-        }
+        Step::StartRestores => &[
+            GetItem,
+            GetFile,
+            GetItems,
+            HeadObject,
+            RestoreObject,
+            RestoreObject,
+            RestoreObject,
+            Insert,
+            Insert,
+            Replace,
+            Replace,
+        ],
         Step::CheckRestores => &[GetItem, GetFile, GetItems, HeadObject, HeadObject, Replace, PutEvents],
         Step::Invalidate => &[
             GetItem,

@@ -1,0 +1,215 @@
+//! Which of the objects under a prefix a request means.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::{Glob, Problem};
+
+/// Patterns of a kind. More would be a list of keys.
+pub(crate) const MAX_PATTERNS: usize = 20;
+
+/// What a listed object must be so that a request means it. By default all are meant.
+///
+/// Serialises to its canonical form: what says nothing is left out, and patterns stand in order, each once.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Filter {
+    /// Its key matches one of these; none are as good as all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    include: Vec<Glob>,
+    /// Its key matches none of these, whatever `include` says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    exclude: Vec<Glob>,
+    /// It was last modified then or later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    modified_after: Option<Timestamp>,
+    /// It was last modified earlier: filters that follow upon each other share no object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    modified_before: Option<Timestamp>,
+    /// It has so many bytes or more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    min_size: Option<u64>,
+    /// It has so many bytes or fewer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    max_size: Option<u64>,
+}
+
+impl Filter {
+    /// The fields of a request's body that are a filter's.
+    pub const FIELDS: [&str; 6] = ["include", "exclude", "modified_after", "modified_before", "min_size", "max_size"];
+
+    /// Reads the fields of a request's body that are a filter's. Fails with what a caller must mend; that a filter goes
+    /// with keys is for others to refuse.
+    pub fn parse(body: &Map<String, Value>) -> Result<Self, Problem> {
+        let filter = Self {
+            include: patterns(body, "include")?,
+            exclude: patterns(body, "exclude")?,
+            modified_after: time(body, "modified_after")?,
+            modified_before: time(body, "modified_before")?,
+            min_size: bytes(body, "min_size")?.filter(|bytes| *bytes > 0),
+            max_size: bytes(body, "max_size")?,
+        };
+        if let (Some(after), Some(before)) = (filter.modified_after, filter.modified_before)
+            && after >= before
+        {
+            let why = format!("must be later than modified_after, {after}, or it leaves no time between them.");
+            return Err(Problem::field("modified_before", &Value::from(before.to_string()), why));
+        }
+        if let (Some(min), Some(max)) = (filter.min_size, filter.max_size)
+            && min > max
+        {
+            let why = format!("must be at least min_size, {min}, or no object has such a size.");
+            return Err(Problem::field("max_size", &Value::from(max), why));
+        }
+        Ok(filter)
+    }
+
+    /// Whether it means an object, by what a listing says of it: its key, its bytes, and when it was last modified.
+    pub fn matches(&self, key: &str, size: u64, modified: Timestamp) -> bool {
+        self.min_size.is_none_or(|min| size >= min)
+            && self.max_size.is_none_or(|max| size <= max)
+            && self.modified_after.is_none_or(|after| modified >= after)
+            && self.modified_before.is_none_or(|before| modified < before)
+            && (self.include.is_empty() || self.include.iter().any(|glob| glob.matches(key)))
+            && !self.exclude.iter().any(|glob| glob.matches(key))
+    }
+}
+
+fn patterns(body: &Map<String, Value>, field: &str) -> Result<Vec<Glob>, Problem> {
+    let patterns = match body.get(field) {
+        None => return Ok(Vec::new()),
+        Some(Value::Array(patterns)) if (1..=MAX_PATTERNS).contains(&patterns.len()) => patterns,
+        Some(other) => {
+            let why = format!("must be a list of 1 to {MAX_PATTERNS} patterns over keys. Without any, leave it out.");
+            return Err(Problem::field(field, other, why));
+        }
+    };
+    let pattern = |(index, value): (usize, &Value)| {
+        let refused = |why: &dyn std::fmt::Display| Problem::field(format!("{field}[{index}]"), value, why);
+        let text = value.as_str().ok_or_else(|| refused(&"must be a pattern over keys, as a text."))?;
+        Glob::try_from(text.to_owned()).map_err(|why| refused(&why))
+    };
+    let mut patterns = patterns.iter().enumerate().map(pattern).collect::<Result<Vec<_>, _>>()?;
+    patterns.sort();
+    patterns.dedup();
+    Ok(patterns)
+}
+
+fn time(body: &Map<String, Value>, field: &str) -> Result<Option<Timestamp>, Problem> {
+    let Some(value) = body.get(field) else { return Ok(None) };
+    value.as_str().and_then(|text| text.parse().ok()).map(Some).ok_or_else(|| {
+        Problem::field(
+            field,
+            value,
+            "must be a time with its offset, as in RFC 3339, such as \"2019-07-01T00:00:00Z\".",
+        )
+    })
+}
+
+fn bytes(body: &Map<String, Value>, field: &str) -> Result<Option<u64>, Problem> {
+    let Some(value) = body.get(field) else { return Ok(None) };
+    let refused = || Problem::field(field, value, "must be a number of bytes, whole and 0 or more.");
+    value.as_u64().map(Some).ok_or_else(refused)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn parse(body: Value) -> Result<Filter, Problem> {
+        let Value::Object(body) = body else { panic!("a body is an object") };
+        Filter::parse(&body)
+    }
+
+    fn at(time: &str) -> Timestamp {
+        time.parse().unwrap()
+    }
+
+    #[track_caller]
+    fn check(body: Value, key: &str, size: u64, modified: &str, meant: bool) {
+        let says = body.to_string();
+        assert_eq!(parse(body).unwrap().matches(key, size, at(modified)), meant, "{says}: {key}, {size}, {modified}");
+    }
+
+    const DAY: &str = "2019-07-01T00:00:00Z";
+
+    #[test]
+    fn nothing_said_means_everything() {
+        check(json!({}), "a", 0, DAY, true);
+    }
+
+    #[test]
+    fn a_key_is_meant_that_one_pattern_includes_and_none_excludes() {
+        let body = json!({"include": ["*.jpg", "*.png"], "exclude": ["tmp/", "old-*"]});
+        for (key, meant) in
+            [("a.jpg", true), ("b/a.png", true), ("a.gif", false), ("tmp/a.jpg", false), ("b/old-a.jpg", false)]
+        {
+            check(body.clone(), key, 0, DAY, meant);
+        }
+        check(json!({"exclude": ["*.tmp"]}), "a.jpg", 0, DAY, true);
+        check(json!({"exclude": ["*.tmp"]}), "a.tmp", 0, DAY, false);
+    }
+
+    #[test]
+    fn both_ends_of_sizes_are_meant() {
+        for (size, meant) in [(9, false), (10, true), (20, true), (21, false)] {
+            check(json!({"min_size": 10, "max_size": 20}), "a", size, DAY, meant);
+        }
+        check(json!({"max_size": 0}), "folder/", 0, DAY, true);
+        check(json!({"max_size": 0}), "a", 1, DAY, false);
+    }
+
+    #[test]
+    fn of_two_times_that_follow_upon_each_other_one_is_meant() {
+        let body = json!({"modified_after": "2019-07-01T02:00:00+02:00", "modified_before": "2019-08-01T00:00:00Z"});
+        for (modified, meant) in [
+            ("2019-06-30T23:59:59.999Z", false),
+            (DAY, true),
+            ("2019-07-31T23:59:59Z", true),
+            ("2019-08-01T00:00:00Z", false),
+        ] {
+            check(body.clone(), "a", 0, modified, meant);
+        }
+    }
+
+    #[test]
+    fn the_canonical_form_leaves_out_what_says_nothing() {
+        let kept = |body| serde_json::to_value(parse(body).unwrap()).unwrap();
+        assert_eq!(kept(json!({"min_size": 0, "tier": "Bulk"})), json!({}));
+        assert_eq!(
+            kept(json!({"include": ["b", "a", "b"], "modified_after": "2019-07-01T02:00:00+02:00", "max_size": 0})),
+            json!({"include": ["a", "b"], "modified_after": DAY, "max_size": 0})
+        );
+        let all = json!({
+            "include": ["a"], "exclude": ["b"], "min_size": 1, "max_size": 2,
+            "modified_after": DAY, "modified_before": "2019-08-01T00:00:00Z",
+        });
+        assert_eq!(kept(all.clone()), all);
+        assert_eq!(serde_json::from_value::<Filter>(all.clone()).unwrap(), parse(all.clone()).unwrap());
+        assert!(all.as_object().unwrap().keys().all(|field| Filter::FIELDS.contains(&field.as_str())));
+        assert_eq!(all.as_object().unwrap().len(), Filter::FIELDS.len());
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_fix() {
+        for (body, field, fix) in [
+            (json!({"include": "*.jpg"}), "include", "list of 1 to 20"),
+            (json!({"include": []}), "include", "leave it out"),
+            (json!({"exclude": vec!["a"; 21]}), "exclude", "list of 1 to 20"),
+            (json!({"include": ["a", 7]}), "include[1]", "as a text"),
+            (json!({"exclude": ["a", "{b,c}"]}), "exclude[1]", "one pattern for each"),
+            (json!({"modified_after": "2019-07-01"}), "modified_after", "RFC 3339"),
+            (json!({"modified_before": 7}), "modified_before", "RFC 3339"),
+            (json!({"modified_after": DAY, "modified_before": DAY}), "modified_before", "later than modified_after"),
+            (json!({"min_size": -1}), "min_size", "number of bytes"),
+            (json!({"max_size": "1 GB"}), "max_size", "number of bytes"),
+            (json!({"min_size": 2, "max_size": 1}), "max_size", "at least min_size, 2"),
+        ] {
+            let problem = parse(body.clone()).unwrap_err();
+            assert_eq!(problem.field.as_deref(), Some(field), "{body}");
+            assert!(problem.detail.contains(fix), "{body}: {problem}");
+        }
+        assert!(parse(json!({"include": vec!["a"; 20], "min_size": 1, "max_size": 1})).is_ok());
+    }
+}

@@ -1,0 +1,217 @@
+//! What S3 Inventory says of its lists.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::manifest::Columns;
+use crate::{ManifestReader, Problem, S3Uri};
+
+/// Bytes of a `manifest.json`: some 50,000 data files. S3 writes about 200 bytes for each.
+pub const MAX_INVENTORY_BYTES: usize = 10 * 1024 * 1024;
+
+/// A list of S3 Inventory: the `manifest.json` that S3 writes when its data files are complete.
+///
+/// A restore is of all that is listed: of each version, if the inventory is of all versions, as S3 Batch Operations does
+/// it; and of no delete marker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inventory {
+    /// Where the list goes on, in S3's order.
+    pub files: Vec<DataFile>,
+    bucket: String,
+    columns: Columns,
+}
+
+/// A file that lists objects.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DataFile {
+    /// Where it is.
+    pub at: S3Uri,
+    /// Its bytes, as they are packed.
+    pub size: u64,
+    /// The MD5 of these bytes, in hexadecimal.
+    pub md5: String,
+}
+
+impl Inventory {
+    /// Reads the `manifest.json` at this address, for a restore of this bucket. Fails with what a caller must mend.
+    ///
+    /// Its data files must be in the bucket that it is in, where S3 Inventory writes them: a manifest says what is
+    /// restored, not what else is read.
+    pub fn parse(at: &S3Uri, bucket: &str, bytes: &[u8]) -> Result<Self, Problem> {
+        let refused = |why: String| Problem::manifest(at, None, why);
+        if bytes.len() > MAX_INVENTORY_BYTES {
+            return Err(refused(format!(
+                "it has {} bytes; the limit is {MAX_INVENTORY_BYTES}. Configure an inventory for each of several prefixes.",
+                bytes.len()
+            )));
+        }
+        let manifest = match serde_json::from_slice(bytes) {
+            // A list could be read as a struct, field by field.
+            Ok(Value::Object(object)) => serde_json::from_value::<Manifest>(Value::Object(object)),
+            Ok(_) => Err(serde::de::Error::custom("it is no JSON object")),
+            Err(why) => Err(why),
+        };
+        let manifest = manifest.map_err(|why| {
+            let why = crate::problem::cut(why.to_string());
+            refused(format!(
+                "it is not what S3 Inventory writes under this name ({why}). Name the manifest.json of an inventory, or give another manifest another name."
+            ))
+        })?;
+        let shown = |text: &str| crate::problem::cut(format!("{text:?}"));
+        if manifest.file_format != "CSV" {
+            return Err(refused(format!(
+                "fileFormat: the inventory is {}, which thaw does not read. Ask S3 Inventory for CSV.",
+                shown(&manifest.file_format)
+            )));
+        }
+        if manifest.source_bucket != bucket {
+            return Err(refused(format!(
+                "sourceBucket: the inventory is of bucket {}, and this restore is of bucket {bucket:?}. Name an inventory of that bucket.",
+                shown(&manifest.source_bucket)
+            )));
+        }
+        // The one place where S3 writes a bucket as an ARN: arn:aws:s3:::name, with other words for aws elsewhere.
+        if manifest.destination_bucket.rsplit(':').next() != Some(&at.bucket) {
+            return Err(refused(format!(
+                "destinationBucket: the data files are in {}, and this file is not. Name the manifest.json that S3 Inventory wrote there.",
+                shown(&manifest.destination_bucket)
+            )));
+        }
+        let columns =
+            Columns::named(manifest.file_schema.split(',')).map_err(|why| refused(format!("fileSchema: {why}")))?;
+        let files = (0..).zip(manifest.files).map(|(index, file): (usize, _)| {
+            let at = S3Uri::parse(&format!("s3://{}/{}", at.bucket, file.key))
+                .map_err(|_| refused(format!("files[{index}].key: {} is no key.", shown(&file.key))))?;
+            Ok(DataFile { at, size: file.size, md5: file.md5 })
+        });
+        let files: Vec<_> = files.collect::<Result<_, Problem>>()?;
+        if files.is_empty() {
+            return Err(refused("files: it names no object. Wait for the next list of the inventory.".to_owned()));
+        }
+        Ok(Self { files, bucket: bucket.to_owned(), columns })
+    }
+
+    /// Reads one of the data files. That all of them together name an object is for the caller to see.
+    pub fn reader(&self, file: &DataFile) -> ManifestReader {
+        ManifestReader::of_inventory(file.at.clone(), &self.bucket, self.columns.clone())
+    }
+}
+
+/// User Guide, "Locating your inventory list". What else stands there is no matter for a restore.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Manifest {
+    source_bucket: String,
+    destination_bucket: String,
+    file_format: String,
+    file_schema: String,
+    files: Vec<File>,
+}
+
+#[derive(Deserialize)]
+struct File {
+    key: String,
+    size: u64,
+    #[serde(rename = "MD5checksum")]
+    md5: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn at() -> S3Uri {
+        S3Uri::parse("s3://lists/inventory/archive/all/2026-11-22T01-00Z/manifest.json").unwrap()
+    }
+
+    fn manifest() -> Value {
+        json!({
+            "sourceBucket": "archive",
+            "destinationBucket": "arn:aws:s3:::lists",
+            "version": "2016-11-30",
+            "creationTimestamp": "1795309200000",
+            "fileFormat": "CSV",
+            "fileSchema": "Bucket, Key, VersionId, IsLatest, IsDeleteMarker, Size, LastModifiedDate, StorageClass, IntelligentTieringAccessTier",
+            "files": [
+                {"key": "inventory/archive/all/data/1 2+3.csv.gz", "size": 2_147, "MD5checksum": "f11166069f1990abeb9c97ace9cdfabc"},
+                {"key": "inventory/archive/all/data/2.csv.gz", "size": 7, "MD5checksum": "d41d8cd98f00b204e9800998ecf8427e"},
+            ],
+        })
+    }
+
+    fn with(field: &str, value: Value) -> Value {
+        let mut manifest = manifest();
+        manifest[field] = value;
+        manifest
+    }
+
+    fn parse(manifest: &Value) -> Result<Inventory, Problem> {
+        Inventory::parse(&at(), "archive", manifest.to_string().as_bytes())
+    }
+
+    #[test]
+    fn its_files_are_where_it_is() {
+        let files = parse(&manifest()).unwrap().files;
+        assert_eq!(files.len(), 2);
+        assert_eq!(files[0].at.to_string(), "s3://lists/inventory/archive/all/data/1 2+3.csv.gz");
+        assert_eq!((files[0].size, &*files[0].md5), (2_147, "f11166069f1990abeb9c97ace9cdfabc"));
+        assert!(parse(&with("destinationBucket", "arn:aws-cn:s3:::lists".into())).is_ok());
+    }
+
+    #[test]
+    fn every_version_that_is_listed_is_meant_and_no_delete_marker() {
+        let inventory = parse(&manifest()).unwrap();
+        let rows = concat!(
+            r#""archive","2019/a+b.jpg","v2","true","false","7","2019-07-01T00:00:00.000Z","DEEP_ARCHIVE","""#,
+            "\n",
+            r#""archive","2019/a+b.jpg","v1","false","false","7","2018-07-01T00:00:00.000Z","STANDARD","""#,
+            "\n",
+            r#""archive","2019/c.jpg","v1","true","true","","2018-07-01T00:00:00.000Z","","""#,
+            "\n",
+        );
+        let mut reader = inventory.reader(&inventory.files[0]);
+        let asked: Vec<_> = reader.push(rows.as_bytes()).map(Result::unwrap).collect();
+        let asked: Vec<_> = asked.iter().map(|asked| (&*asked.key, asked.version_id.as_deref().unwrap())).collect();
+        assert_eq!(asked, [("2019/a b.jpg", "v2"), ("2019/a b.jpg", "v1")]);
+        assert_eq!(reader.finish(), Ok(None));
+    }
+
+    #[test]
+    fn a_data_file_may_be_empty_and_its_rows_have_all_columns() {
+        let inventory = parse(&with("fileSchema", "Bucket, Key".into())).unwrap();
+        assert_eq!(inventory.reader(&inventory.files[1]).finish(), Ok(None));
+        let mut reader = inventory.reader(&inventory.files[1]);
+        let problem = reader.push(b"archive,a\narchive,b,v1\n").nth(1).unwrap().unwrap_err();
+        assert!(problem.detail.contains("data/2.csv.gz, line 2: the line has 3 fields"), "{problem}");
+        // A row that looks like names of columns is a row.
+        let problem = inventory.reader(&inventory.files[1]).push(b"bucket,key\n").next().unwrap().unwrap_err();
+        assert!(problem.detail.contains("is in bucket \"bucket\""), "{problem}");
+    }
+
+    #[test]
+    fn what_thaw_cannot_restore_from_is_refused_with_its_fix() {
+        for (manifest, fix) in [
+            (with("fileFormat", "Parquet".into()), "Ask S3 Inventory for CSV"),
+            (with("fileFormat", "ORC".into()), "Ask S3 Inventory for CSV"),
+            (with("sourceBucket", "other".into()), "of bucket \"other\", and this restore is of bucket \"archive\""),
+            (with("destinationBucket", "arn:aws:s3:::others-lists".into()), "destinationBucket"),
+            (with("fileSchema", "Bucket, Size".into()), "fileSchema: there is no column Key"),
+            (with("files", json!([])), "names no object"),
+            (with("files", json!([{"key": "", "size": 1, "MD5checksum": ""}])), "files[0].key"),
+            (with("files", Value::Null), "Name the manifest.json of an inventory"),
+            (json!(["archive"]), "no JSON object"),
+        ] {
+            let problem = parse(&manifest).unwrap_err();
+            assert_eq!((problem.status, problem.field.as_deref()), (422, Some("manifest")), "{manifest}");
+            assert!(problem.detail.contains(fix), "{manifest}: {problem}");
+        }
+        for (bytes, fix) in [
+            (b"archive,a".to_vec(), "give another manifest another name"),
+            (vec![b' '; MAX_INVENTORY_BYTES + 1], "the limit is"),
+        ] {
+            let problem = Inventory::parse(&at(), "archive", &bytes).unwrap_err();
+            assert!(problem.detail.contains(fix), "{problem}");
+        }
+    }
+}

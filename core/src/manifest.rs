@@ -1,0 +1,339 @@
+//! Manifests: files that say which objects a restore is of.
+
+mod lines;
+mod rows;
+
+use crate::{Asked, Problem, S3Uri};
+
+use lines::Lines;
+pub(crate) use rows::Columns;
+use rows::Rows;
+
+/// Bytes of a manifest, unpacked: five million objects (of more, S3 Batch Operations makes a better restore) on lines of
+/// 2 KiB. It ends what a zip bomb begins. There is no limit for how tightly a manifest is packed: deflate itself packs no
+/// tighter than 1,032 to 1, which keys that differ only in a digit come near to.
+pub const MAX_MANIFEST_BYTES: u64 = 10 * 1024 * 1024 * 1024;
+
+/// Bytes of a line. A key takes 3,072 when each of its bytes is URL-encoded; the longest thing in an inventory is an
+/// access control list of 100 grants, in base64.
+pub(crate) const MAX_LINE_BYTES: usize = 64 * 1024;
+
+/// Reads a manifest as it comes, piece by piece, in the memory of its longest line.
+///
+/// A manifest is text in UTF-8, plain or packed with gzip (its first byte tells), one object a line, in one of two forms
+/// (its first line tells). Blank lines count for the line numbers and for nothing else.
+///
+/// - CSV as S3 Batch Operations and S3 Inventory have it: `bucket,key` or `bucket,key,version`, each perhaps between
+///   quotation marks. Keys are URL-encoded as S3 encodes them: a blank is `+` or `%20`, a plus is `%2B`, and a percent
+///   sign `%25`; characters that need no encoding may have it or not. A first line may instead name the columns, and
+///   begins with `bucket` then; columns that thaw has no use for are passed over, and so are rows of delete markers.
+/// - JSON lines: a key as a text, or `{"key": …, "version_id": …, "bucket": …}`, the last two as you like. Keys are as
+///   they are.
+///
+/// An object that stands in a manifest twice is given out twice: to know better takes a memory that grows. The caller
+/// must be fit for that, as it is by writing down each object under its own name.
+///
+/// A manifest that names no object is refused, as is one with an object of another bucket: what was meant is unknown.
+/// After a problem there is nothing but that problem.
+///
+/// ```
+/// use thaw_core::{ManifestReader, S3Uri};
+/// let mut reader = ManifestReader::new(S3Uri::parse("s3://my-lists/2019.csv")?, "archive");
+/// let mut keys = Vec::new();
+/// for piece in [&b"archive,2019/c"[..], b"at.jpg\narchive,2019/a+b.jpg"] {
+///     for asked in reader.push(piece) {
+///         keys.push(asked?.key);
+///     }
+/// }
+/// keys.extend(reader.finish()?.map(|asked| asked.key));
+/// assert_eq!(keys, ["2019/cat.jpg", "2019/a b.jpg"]);
+/// # Ok::<(), thaw_core::Problem>(())
+/// ```
+#[derive(Debug)]
+pub struct ManifestReader {
+    at: S3Uri,
+    lines: Lines,
+    rows: Rows,
+    may_be_empty: bool,
+    has_objects: bool,
+    problem: Option<Problem>,
+}
+
+impl ManifestReader {
+    /// For the manifest at this address, of a restore of this bucket.
+    pub fn new(at: S3Uri, bucket: &str) -> Self {
+        Self::with(at, Rows::new(bucket), false)
+    }
+
+    /// For one of the data files of an inventory: its columns are known, and it may list nothing but delete markers, or
+    /// nothing.
+    pub(crate) fn of_inventory(at: S3Uri, bucket: &str, columns: Columns) -> Self {
+        Self::with(at, Rows::of_columns(bucket, columns), true)
+    }
+
+    fn with(at: S3Uri, rows: Rows, may_be_empty: bool) -> Self {
+        let lines = Lines::up_to(MAX_MANIFEST_BYTES);
+        Self { at, lines, rows, may_be_empty, has_objects: false, problem: None }
+    }
+
+    /// Reads the next piece of the file, however long. The objects come out as they are asked for: go on to the end or to
+    /// a problem, or the rest of the piece is lost.
+    pub fn push<'a>(&'a mut self, mut bytes: &'a [u8]) -> impl Iterator<Item = Result<Asked, Problem>> + 'a {
+        std::iter::from_fn(move || {
+            // A problem takes the place of the rest of its piece, and of every piece that follows.
+            if self.problem.is_some() && bytes.is_empty() {
+                return None;
+            }
+            let next = self.next(&mut bytes).transpose();
+            if matches!(next, Some(Err(_))) {
+                bytes = &[];
+            }
+            next
+        })
+    }
+
+    /// Ends the file: the object of a last line that has no line break.
+    pub fn finish(mut self) -> Result<Option<Asked>, Problem> {
+        if let Some(problem) = self.problem {
+            return Err(problem);
+        }
+        let last = match self.lines.finish() {
+            Ok(None) => None,
+            Ok(Some(line)) => self.rows.read(line).map_err(|why| refused(&self.at, self.lines.number(), why))?,
+            Err(why) => return Err(refused(&self.at, self.lines.number(), why)),
+        };
+        if last.is_none() && !self.has_objects && !self.may_be_empty {
+            return Err(Problem::manifest(&self.at, None, "it names no object. List one a line."));
+        }
+        Ok(last)
+    }
+
+    fn next(&mut self, bytes: &mut &[u8]) -> Result<Option<Asked>, Problem> {
+        if let Some(problem) = &self.problem {
+            return Err(problem.clone());
+        }
+        let read = loop {
+            match self.lines.next(bytes) {
+                Ok(None) => return Ok(None),
+                Ok(Some(line)) => match self.rows.read(line) {
+                    Ok(None) => {}
+                    Ok(Some(asked)) => break Ok(asked),
+                    Err(why) => break Err(why),
+                },
+                Err(why) => break Err(why),
+            }
+        };
+        match read {
+            Ok(asked) => {
+                self.has_objects = true;
+                Ok(Some(asked))
+            }
+            Err(why) => Err(self.problem.insert(refused(&self.at, self.lines.number(), why)).clone()),
+        }
+    }
+}
+
+fn refused(at: &S3Uri, line: u64, why: String) -> Problem {
+    Problem::manifest(at, Some(line), why)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use std::io::Write;
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn reader() -> ManifestReader {
+        ManifestReader::new(S3Uri::parse("s3://lists/2019.csv").unwrap(), "archive")
+    }
+
+    fn read_by(mut reader: ManifestReader, bytes: &[u8]) -> Result<Vec<Asked>, Problem> {
+        let mut all = reader.push(bytes).collect::<Result<Vec<_>, _>>()?;
+        all.extend(reader.finish()?);
+        Ok(all)
+    }
+
+    fn read(bytes: impl AsRef<[u8]>) -> Result<Vec<Asked>, Problem> {
+        read_by(reader(), bytes.as_ref())
+    }
+
+    /// The objects as `key` or `key@version`.
+    #[track_caller]
+    fn check(bytes: impl AsRef<[u8]>, expect: &[&str]) {
+        let shown = |asked: Asked| match asked.version_id {
+            None => asked.key,
+            Some(version) => format!("{}@{version}", asked.key),
+        };
+        let all: Vec<_> = read(bytes).unwrap().into_iter().map(shown).collect();
+        assert_eq!(all, expect);
+    }
+
+    #[track_caller]
+    fn check_problem(bytes: impl AsRef<[u8]>, place: &str, fix: &str) {
+        let problem = read(bytes).unwrap_err();
+        assert_eq!((problem.status, problem.field.as_deref()), (422, Some("manifest")));
+        let begin = format!("manifest: s3://lists/2019.csv{place}: ");
+        assert!(problem.detail.starts_with(&begin) && problem.detail.contains(fix), "{problem}");
+    }
+
+    #[test]
+    fn a_csv_of_s3_batch_operations() {
+        check("archive,a.jpg\narchive,2019/b.jpg\n", &["a.jpg", "2019/b.jpg"]);
+        check("archive,a,v1\narchive,b,\narchive,c\narchive,d,null", &["a@v1", "b", "c", "d@null"]);
+        check("\"archive\",\"a\",\"v1\"\r\narchive,\"b\"\r\n", &["a@v1", "b"]);
+    }
+
+    #[test]
+    fn keys_in_csv_are_url_encoded_as_s3_does_it() {
+        check("archive,a+b%20c\narchive,a%2Bb\narchive,100%25", &["a b c", "a+b", "100%"]);
+        check("archive,%C3%BC/%e6%97%a5\narchive,ü", &["ü/日", "ü"]);
+        check("archive,a%2Cb%22%0A%0d\narchive,\"a,b\"", &["a,b\"\n\r", "a,b"]);
+        check_problem("archive,a\narchive,100%\n", ", line 2", "Write % as %25");
+        check_problem("archive,%zz", ", line 1", "Write % as %25");
+        check_problem("archive,%+1", ", line 1", "Write % as %25");
+        check_problem("archive,%ff", ", line 1", "UTF-8");
+    }
+
+    #[test]
+    fn json_lines() {
+        check("\"a+b%20\"\n{\"key\": \"c\"}\n", &["a+b%20", "c"]);
+        check(
+            "{\"key\":\"ü\\n\",\"version_id\":\"v1\",\"bucket\":\"archive\"}\r\n  {\"version_id\":null,\"key\":\"b\"}",
+            &["ü\n@v1", "b"],
+        );
+        check_problem("{\"key\":\"a\"}\n{\"key\":\"b\",\"Size\":1}", ", line 2", "unknown field `Size`");
+        check_problem("{\"key\":\"a\"}\narchive,b", ", line 2", "{\"key\": …, \"version_id\": …}");
+        check_problem("{\"key\":\"a\"}\n[\"b\"]", ", line 2", "{\"key\": …");
+        check_problem("{\"version_id\":\"a\"}", ", line 1", "missing field `key`");
+        check_problem("{\"key\":\"a\",\"bucket\":\"other\"}", ", line 1", "in bucket \"other\"");
+        check_problem("{\"key\":\"a\",\"version_id\":\"\"}", ", line 1", "version_id");
+        check_problem("[{\"key\":\"a\"}]", ", line 1", "one object a line");
+        check_problem("\"a\" \"b\"", ", line 1", "quotation mark");
+    }
+
+    #[test]
+    fn a_first_line_may_name_the_columns() {
+        check("bucket,key\narchive,a\n", &["a"]);
+        check("\"Bucket\",\"Key\",\"VersionId\"\n\"archive\",\"a\",\"v1\"", &["a@v1"]);
+        check("bucket,size,version_id,key\narchive,7,v1,a\narchive,7,,b", &["a@v1", "b"]);
+        check("Bucket,Key,IsDeleteMarker\narchive,a,true\narchive,b,false", &["b"]);
+        check_problem("bucket,size\narchive,1", ", line 1", "no column Key");
+        check_problem("bucket,key,Key\narchive,a,b", ", line 1", "column Key stands twice");
+        check_problem("archive,a\nbucket,key", ", line 2", "in bucket \"bucket\"");
+    }
+
+    #[test]
+    fn in_a_bucket_named_bucket_no_line_names_columns() {
+        let reader = ManifestReader::new(S3Uri::parse("s3://lists/2019.csv").unwrap(), "bucket");
+        assert_eq!(read_by(reader, b"bucket,key").unwrap()[0].key, "key");
+    }
+
+    #[test]
+    fn a_mark_of_byte_order_blank_lines_and_a_missing_line_break_do_no_harm() {
+        check("\u{feff}archive,a", &["a"]);
+        check("\u{feff}{\"key\":\"a\"}", &["a"]);
+        check("\u{feff}\n\n\r\n  \narchive,a\n\n", &["a"]);
+        check_problem("\n\narchive\n", ", line 3", "bucket,key");
+        check_problem("archive,a\n\u{feff}archive,b", ", line 2", "in bucket");
+    }
+
+    #[test]
+    fn gzip_is_told_by_its_first_byte_and_read_to_the_end() {
+        check(gzip(b"archive,a\narchive,b"), &["a", "b"]);
+        check([gzip(b"archive,a\narch"), gzip(b""), gzip(b"ive,b\n")].concat(), &["a", "b"]);
+        let whole = gzip(b"archive,a\narchive,b\n");
+        for cut in 1..whole.len() {
+            let problem = read(&whole[..cut]).unwrap_err();
+            assert!(problem.detail.contains("cut off"), "{cut} bytes: {problem}");
+        }
+        let mut damaged = whole.clone();
+        *damaged.last_mut().unwrap() ^= 1;
+        check_problem(damaged, ", line 3", "damaged");
+        check_problem([whole, b"archive,c\n".to_vec()].concat(), ", line 3", "damaged");
+        check_problem(b"\x1farchive,a", ", line 1", "damaged");
+    }
+
+    #[test]
+    fn an_object_of_another_bucket_is_an_error_at_its_line() {
+        check_problem(
+            "archive,a\nother,b\n",
+            ", line 2",
+            "\"b\" is in bucket \"other\", and this restore is of bucket \"archive\". Split the manifest by bucket.",
+        );
+    }
+
+    #[test]
+    fn what_is_no_row_is_an_error_at_its_line() {
+        check_problem("archive,a\n2019/b.jpg\n", ", line 2", "bucket,key");
+        check_problem("archive,a,b,c", ", line 1", "4 fields");
+        check_problem("archive,", ", line 1", "1 to 1024 bytes");
+        check_problem("archive,\"a\nb\"", ", line 1", "never closed");
+        check_problem("archive,\"a\"b", ", line 1", "quotation mark");
+        check_problem("archive,a\"b", ", line 1", "%22");
+        check_problem("archive, a", ", line 1", "blank");
+        check_problem("archive,a ,v", ", line 1", "blank");
+        check_problem(b"archive,a\n\xff\xfea\0", ", line 2", "UTF-8");
+    }
+
+    #[test]
+    fn keys_and_versions_are_as_long_as_they_can_be() {
+        let (key, version) = ("%C3%BC".repeat(512), "v".repeat(900));
+        check(format!("archive,{key},{version}"), &[&format!("{}@{version}", "ü".repeat(512))]);
+        check_problem(format!("archive,{key}a"), ", line 1", "1 to 1024 bytes");
+        check_problem(format!("archive,a,{version}v"), ", line 1", "at most 900 bytes");
+        check_problem(format!("{{\"key\":\"{}\"}}", "a".repeat(1_025)), ", line 1", "1 to 1024 bytes");
+        check_problem("\"\"", ", line 1", "1 to 1024 bytes");
+    }
+
+    #[test]
+    fn a_manifest_that_names_nothing_is_an_error() {
+        for empty in [&b""[..], b"\n", b"\xef\xbb\xbf", b"bucket,key\n", b"bucket,key,IsDeleteMarker\narchive,a,true"] {
+            check_problem(empty, "", "names no object");
+            check_problem(gzip(empty), "", "names no object");
+        }
+    }
+
+    #[test]
+    fn after_a_problem_there_is_nothing_but_it() {
+        let mut reader = reader();
+        let problem = reader.push(b"other,a\narchive,b\n").next().unwrap().unwrap_err();
+        assert!(reader.push(b"").next().is_none());
+        let again: Vec<_> = reader.push(b"archive,c\n").collect();
+        assert_eq!(again, [Err(problem.clone())]);
+        assert_eq!(reader.finish(), Err(problem));
+    }
+
+    #[test]
+    fn a_line_and_a_manifest_have_their_limits() {
+        let just = format!("\"archive\",\"a\"{}\n", " ".repeat(MAX_LINE_BYTES));
+        check_problem(&just, ", line 1", "65536 bytes");
+        check_problem(gzip(just.as_bytes()), ", line 1", "65536 bytes");
+        let fits = format!("{}\narchive,a", " ".repeat(MAX_LINE_BYTES));
+        check(&fits, &["a"]);
+
+        let up_to = |limit| ManifestReader { lines: Lines::up_to(limit), ..reader() };
+        for bytes in [b"archive,a\narchive,b\n".to_vec(), gzip(b"archive,a\narchive,b\n")] {
+            assert_eq!(read_by(up_to(20), &bytes).unwrap().len(), 2);
+            let problem = read_by(up_to(19), &bytes).unwrap_err();
+            assert!(problem.detail.contains("line 2") && problem.detail.contains("19 bytes"), "{problem}");
+        }
+    }
+
+    #[test]
+    fn a_zip_bomb_is_unpacked_in_the_memory_of_a_line() {
+        let bomb = gzip(&b"\n".repeat(4 * 1024 * 1024));
+        assert!(bomb.len() < 64 * 1024);
+        let mut reader = reader();
+        assert_eq!(reader.push(&bomb).count(), 0);
+        assert_eq!(reader.lines.number(), 4 * 1024 * 1024 + 1);
+        let line = gzip(&vec![b'a'; 4 * 1024 * 1024]);
+        assert!(reader.push(&line).next().unwrap().is_err());
+        assert!(reader.lines.held() <= 4 * MAX_LINE_BYTES, "{} bytes", reader.lines.held());
+    }
+}

@@ -1,0 +1,127 @@
+//! What holds for every filter and every manifest: fed by the properties here and by the targets in `fuzz/`.
+
+use std::io::Write;
+
+use serde_json::json;
+use thaw_core::{Asked, Glob, Inventory, ManifestReader, Problem, Request, S3Uri};
+
+/// Bytes of an answer: whatever came in, not all of it goes out again.
+const ANSWER_BYTES: usize = 2_048;
+
+/// A pattern is refused in few words, or it is kept as it is and matches what its rules say, which are written down here
+/// the slow way.
+pub fn glob(pattern: &str, key: &str) {
+    let glob = match Glob::try_from(pattern.to_owned()) {
+        Ok(glob) => glob,
+        Err(error) => return assert!(error.to_string().len() <= 256, "{error}"),
+    };
+    let kept = serde_json::to_string(&glob).unwrap();
+    assert_eq!(serde_json::from_str::<Glob>(&kept).unwrap(), glob);
+    assert_eq!(String::from(glob.clone()), pattern);
+    let matches = glob.matches(key);
+    // The slow way takes a time that grows with the power of the stars, and it knows neither classes nor escapes.
+    if pattern.len() <= 16 && key.len() <= 16 && !pattern.contains(['[', '\\']) {
+        assert_eq!(matches, slowly(pattern, key), "{pattern:?} {key:?}");
+    }
+}
+
+fn slowly(pattern: &str, key: &str) -> bool {
+    let chars = |text: &str| text.chars().collect::<Vec<_>>();
+    let (pattern, folder) = match pattern.strip_suffix('/') {
+        Some(pattern) => (pattern, true),
+        None => (pattern, false),
+    };
+    let (from_the_beginning, pattern) = (pattern.contains('/'), pattern.strip_prefix('/').unwrap_or(pattern));
+    let (pattern, text) = match (from_the_beginning, folder) {
+        (true, true) => (format!("{pattern}/**"), key),
+        (false, true) => (format!("**/{pattern}/**"), key),
+        (true, false) => (pattern.to_owned(), key),
+        (false, false) => (pattern.to_owned(), key.rsplit('/').next().unwrap()),
+    };
+    holds(&chars(&pattern), &chars(text), true)
+}
+
+/// Whether a pattern of characters and stars holds of the whole text. `fresh`: a segment of the pattern begins here.
+fn holds(pattern: &[char], text: &[char], fresh: bool) -> bool {
+    match pattern {
+        [] => text.is_empty(),
+        ['*', '*', rest @ ..] => {
+            let rest = &rest[rest.iter().take_while(|char| **char == '*').count()..];
+            (fresh && rest.first() == Some(&'/') && holds(&rest[1..], text, true))
+                || (0..=text.len()).any(|end| holds(rest, &text[end..], false))
+        }
+        ['*', rest @ ..] => (0..=text.len()).any(|end| !text[..end].contains(&'/') && holds(rest, &text[end..], false)),
+        ['?', rest @ ..] => text.first().is_some_and(|char| *char != '/') && holds(rest, &text[1..], false),
+        [char, rest @ ..] => text.first() == Some(char) && holds(rest, &text[1..], *char == '/'),
+    }
+}
+
+/// A manifest names objects that a request could name, to the end or to a problem in few words; and where the pieces end
+/// in which it comes changes nothing.
+pub fn manifest(bytes: &[u8], pieces_of: usize) -> (Vec<Asked>, Option<Problem>) {
+    let read = read(&mut [bytes].into_iter());
+    assert_eq!(read, self::read(&mut bytes.chunks(pieces_of.max(1))), "pieces of {pieces_of} bytes");
+    assert_eq!(read, self::read(&mut bytes.chunks(1)), "bytes one by one");
+    let (asked, problem) = &read;
+    for asked in asked {
+        let request = Request::parse(&json!({"bucket": "archive", "keys": [asked]}));
+        assert!(request.is_ok(), "{asked:?}: {request:?}");
+    }
+    match problem {
+        Some(problem) => {
+            let is_whole = problem.detail.contains("names no object");
+            assert!(is_whole && asked.is_empty() || problem.detail.contains(", line "), "{problem}");
+            in_few_words(problem);
+        }
+        None => assert!(!asked.is_empty(), "a restore of nothing"),
+    }
+    read
+}
+
+fn in_few_words(problem: &Problem) {
+    assert_eq!((problem.status, problem.field.as_deref()), (422, Some("manifest")));
+    let answer = serde_json::to_string(problem).unwrap();
+    assert!(answer.len() <= ANSWER_BYTES, "an answer of {} bytes", answer.len());
+}
+
+/// All that comes before a problem, and the problem, which stays the same.
+fn read(pieces: &mut dyn Iterator<Item = &[u8]>) -> (Vec<Asked>, Option<Problem>) {
+    let mut reader = ManifestReader::new(S3Uri::parse("s3://lists/2019.csv").unwrap(), "archive");
+    let (mut all, mut first) = (Vec::new(), None);
+    let mut take = |next: Result<Asked, Problem>| match next {
+        Ok(asked) => {
+            assert_eq!(first, None, "{asked:?} comes after a problem");
+            all.push(asked);
+        }
+        Err(problem) => assert_eq!(first.get_or_insert_with(|| problem.clone()), &problem),
+    };
+    for piece in pieces {
+        reader.push(piece).for_each(&mut take);
+    }
+    if let Some(last) = reader.finish().transpose() {
+        take(last);
+    }
+    (all, first)
+}
+
+/// A `manifest.json` is refused in few words, or it names files that are where it is.
+pub fn inventory(bytes: &[u8]) {
+    let at = S3Uri::parse("s3://lists/inventory/manifest.json").unwrap();
+    match Inventory::parse(&at, "archive", bytes) {
+        Err(problem) => in_few_words(&problem),
+        Ok(inventory) => {
+            assert!(!inventory.files.is_empty(), "a restore of nothing");
+            for file in &inventory.files {
+                assert!(file.at.bucket == at.bucket && (1..=1_024).contains(&file.at.key.len()), "{:?}", file.at);
+                assert_eq!(inventory.reader(file).finish(), Ok(None));
+            }
+        }
+    }
+}
+
+/// As the tool of this name packs it.
+pub fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}

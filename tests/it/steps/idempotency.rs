@@ -1,0 +1,564 @@
+//! Every step may run twice, and may die at any of its side effects and run again: it comes to the same as running once.
+//!
+//! Nothing here is told by hand but how the world stands when a step runs. Where it can die is found by counting: a run
+//! is killed before its first write, after its first write, before its second, and so on until one lives.
+
+use std::cell::Cell;
+use std::collections::BTreeSet;
+use std::future::{pending, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use thaw_core::{Distribution, Facts, ObjectId, RestoreAnswer, RestoreId, Row, S3Uri, Status, Tier};
+use thaw_sim::Sim;
+use thaw_sim::model::{AccessTier, ObjectRef, RestoreRequest, RetrievalTier, StorageClass};
+use thaw_steps::ports::{
+    CreateInvalidations, Cursor, DeadLetters, Invalidation, Item, ItemKey, Ledger, ListRestores, Page, Piece,
+    PortError, Put, PutEvents, ReadArchive, ReadDistributions, ReadInvalidations, RequestRestores, StartExecutions,
+    StopExecutions, WorkFiles,
+};
+use thaw_steps::{
+    QueueBatch, RestoreRecord, Step, adopt, cancel_restore, check_invalidations, check_restores, create_plan,
+    create_restore, get_restores, http, invalidate, on_restore_completed, on_restore_initiated, plan, report,
+    report_failure, start_restores,
+};
+
+use super::world::{BUCKET, DISTRIBUTION, World, ask_with};
+
+const HOUR: u64 = 3_600;
+
+/// Seconds after which a function that died runs again.
+const AGAIN: u64 = 7;
+
+/// One of everything that S3 can have: archived in every way, readable, gone, and with a path that needs a wildcard.
+const KEYS: [&str; 8] = ["cold", "other", "deep", "tiered", "copied", "warm", "gone", "dir/x~1"];
+
+fn everything() -> World {
+    let world = World::new();
+    for key in ["cold", "other", "copied", "dir/x~1"] {
+        world.put(key, StorageClass::Glacier);
+    }
+    world.put("deep", StorageClass::DeepArchive);
+    world.put_in_tier("tiered", AccessTier::ArchiveAccess);
+    world.put("warm", StorageClass::Standard);
+    // A copy that another tool made, and that does not live for long.
+    elsewhere(&world, "copied", 1);
+    world.pass(12 * HOUR);
+    world.aws.with(Sim::take_events);
+    world
+}
+
+/// Another tool asks S3.
+fn elsewhere(world: &World, key: &str, days: u32) {
+    let object = ObjectRef::new(BUCKET, key);
+    let request = RestoreRequest { object, days: Some(days), tier: Some(RetrievalTier::Standard) };
+    world.aws.with(|sim, now| sim.restore_object(&request, now)).unwrap();
+}
+
+fn asked() -> Value {
+    ask_with(&KEYS, json!({"days": 3}))
+}
+
+/// Two restores of much the same objects, in which S3 is done with what takes hours; nobody has told.
+fn restored() -> World {
+    let world = everything();
+    world.begin("r", asked());
+    world.begin("s", ask_with(&["cold", "other", "deep"], json!({"publish": {"when": "together"}})));
+    world.pass(6 * HOUR);
+    world
+}
+
+fn messages(world: &World) -> Value {
+    let events = world.aws.with(Sim::take_events);
+    let records = events.iter().enumerate();
+    let records =
+        records.map(|(index, event)| json!({"messageId": index.to_string(), "body": event.to_json().to_string()}));
+    json!({"Records": records.collect::<Vec<_>>()})
+}
+
+/// The worlds in which a step is tried, each with what the step is handed there.
+fn stories(step: Step) -> Vec<fn() -> (World, Value)> {
+    match step {
+        Step::Plan => vec![|| (everything(), json!({"restore": "r", "request": asked()}))],
+        Step::StartRestores => vec![
+            || {
+                let world = everything();
+                elsewhere(&world, "other", 3);
+                world.plan("r", asked()).unwrap();
+                (world, json!({"restore": "r", "chunk": 0}))
+            },
+            // The restore was cancelled meanwhile.
+            || {
+                let world = everything();
+                world.plan("r", asked()).unwrap();
+                end(&world, "r", Status::Cancelled);
+                (world, json!({"restore": "r", "chunk": 0}))
+            },
+        ],
+        Step::CheckRestores => {
+            vec![|| (restored(), json!({"restore": "r"})), || (restored(), json!({"restore": "s"})), || {
+                let world = restored();
+                end(&world, "r", Status::Cancelled);
+                (world, json!({"restore": "r"}))
+            }]
+        }
+        Step::Invalidate => vec![
+            || {
+                let world = restored();
+                world.check_restores("r").unwrap();
+                (world, json!({"restore": "r"}))
+            },
+            // Another restore's objects are claimed along with its own.
+            || {
+                let world = restored();
+                world.pass(24 * HOUR);
+                world.check_restores("s").unwrap();
+                world.check_restores("r").unwrap();
+                (world, json!({"restore": "s"}))
+            },
+        ],
+        Step::CheckInvalidations => vec![|| {
+            let world = restored();
+            world.check_restores("r").unwrap();
+            world.check_restores("s").unwrap();
+            world.invalidate("r").unwrap();
+            world.pass(HOUR);
+            (world, json!({"restore": "r"}))
+        }],
+        Step::Report => vec![|| {
+            let world = restored();
+            world.pass(48 * HOUR);
+            world.check_restores("r").unwrap();
+            (world, json!({"restore": "r"}))
+        }],
+        Step::ReportFailure => {
+            vec![|| (restored(), json!({"restore": "r", "error": "Denied", "cause": "S3 says no."}))]
+        }
+        Step::CreateRestore => vec![
+            || (everything(), post("POST /v1/restores", &asked())),
+            // Too large for an execution's input.
+            || {
+                let keys: Vec<_> = (0..1_000).map(|n| format!("{n:0>300}")).collect();
+                (everything(), post("POST /v1/restores", &json!({"bucket": BUCKET, "keys": keys})))
+            },
+        ],
+        Step::CreatePlan => vec![|| (everything(), post("POST /v1/plans", &asked()))],
+        Step::GetRestores => vec![
+            || (restored(), json!({"routeKey": "GET /v1/restores"})),
+            || (restored(), json!({"routeKey": "GET /v1/restores/{id}", "pathParameters": {"id": "r"}})),
+            || (restored(), json!({"routeKey": "GET /v1/restores/{id}/objects", "pathParameters": {"id": "r"}})),
+        ],
+        Step::CancelRestore => vec![|| {
+            let world = restored();
+            world.check_restores("r").unwrap();
+            let id = "r";
+            world.run(world.executions.start(&RestoreId::try_from(id.to_owned()).unwrap(), &json!({}))).unwrap();
+            (world, json!({"routeKey": "DELETE /v1/restores/{id}", "pathParameters": {"id": id}}))
+        }],
+        Step::Adopt => vec![|| {
+            let world = everything();
+            elsewhere(&world, "deep", 3);
+            (world, post("POST /v1/adoptions", &json!({"bucket": BUCKET})))
+        }],
+        Step::OnRestoreCompleted => vec![
+            || {
+                let world = restored();
+                let messages = with_poison(messages(&world));
+                (world, messages)
+            },
+            // S3 was slower than thaw waits, and the restore has ended.
+            || {
+                let world = everything();
+                world.begin("r", asked());
+                world.pass(6 * HOUR);
+                let messages = messages(&world);
+                end(&world, "r", Status::Failed);
+                (world, messages)
+            },
+        ],
+        Step::OnRestoreInitiated => vec![|| {
+            let world = everything();
+            world.begin("r", ask_with(&["cold"], json!({})));
+            elsewhere(&world, "other", 3);
+            elsewhere(&world, "deep", 3);
+            let messages = with_poison(messages(&world));
+            (world, messages)
+        }],
+    }
+}
+
+/// Whether a step writes anything at all: one that does not, cannot be killed at it.
+fn writes(step: Step) -> bool {
+    match step {
+        Step::CreatePlan | Step::GetRestores => false,
+        Step::Plan
+        | Step::StartRestores
+        | Step::CheckRestores
+        | Step::Invalidate
+        | Step::CheckInvalidations
+        | Step::Report
+        | Step::ReportFailure
+        | Step::CreateRestore
+        | Step::CancelRestore
+        | Step::Adopt
+        | Step::OnRestoreCompleted
+        | Step::OnRestoreInitiated => true,
+    }
+}
+
+fn post(route: &str, body: &Value) -> Value {
+    json!({
+        "routeKey": route, "body": body.to_string(), "headers": {"idempotency-key": "k"},
+        "requestContext": {"requestId": "q"},
+    })
+}
+
+fn with_poison(mut messages: Value) -> Value {
+    messages["Records"].as_array_mut().unwrap().push(json!({"messageId": "poison", "body": "not JSON"}));
+    messages
+}
+
+fn end(world: &World, restore: &str, status: Status) {
+    let ended = world.record(restore).with(|record| {
+        record.status = status;
+        record.completed_at = Some(world.now());
+        record.says = Some("It ended.".to_owned());
+    });
+    world.run(world.ledger.replace(&ended)).unwrap();
+}
+
+/// Where a function dies.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Death {
+    Before(usize),
+    After(usize),
+}
+
+/// A function's way to the world. It counts what it writes, and dies at it when it is told to.
+struct Mortal<'a> {
+    world: &'a World,
+    death: Option<Death>,
+    writes: Cell<usize>,
+    dead: Cell<bool>,
+}
+
+impl Mortal<'_> {
+    async fn die(&self) {
+        self.dead.set(true);
+        pending::<()>().await;
+    }
+
+    async fn write<T>(&self, effect: impl Future<Output = T>) -> T {
+        if self.dead.get() {
+            self.die().await;
+        }
+        let nth = self.writes.get();
+        self.writes.set(nth + 1);
+        if self.death == Some(Death::Before(nth)) {
+            self.die().await;
+        }
+        let answer = effect.await;
+        if self.death == Some(Death::After(nth)) {
+            self.die().await;
+        }
+        answer
+    }
+}
+
+impl ReadArchive for Mortal<'_> {
+    async fn head(&self, object: &ObjectId) -> Result<Facts, PortError> {
+        self.world.aws.head(object).await
+    }
+
+    async fn list(&self, bucket: &str, prefix: &str, start_after: &str) -> Result<Page, PortError> {
+        self.world.aws.list(bucket, prefix, start_after).await
+    }
+
+    async fn read(&self, manifest: &S3Uri, from: u64, etag: Option<&str>) -> Result<Option<Piece>, PortError> {
+        self.world.aws.read(manifest, from, etag).await
+    }
+
+    async fn has_versions(&self, bucket: &str) -> Result<bool, PortError> {
+        self.world.aws.has_versions(bucket).await
+    }
+}
+
+impl RequestRestores for Mortal<'_> {
+    async fn restore(&self, object: &ObjectId, days: Option<u32>, tier: Tier) -> Result<RestoreAnswer, PortError> {
+        self.write(self.world.aws.restore(object, days, tier)).await
+    }
+}
+
+impl WorkFiles for Mortal<'_> {
+    async fn put(&self, name: &str, bytes: Vec<u8>) -> Result<(), PortError> {
+        self.write(self.world.files.put(name, bytes)).await
+    }
+
+    async fn get(&self, name: &str) -> Result<Option<Vec<u8>>, PortError> {
+        self.world.files.get(name).await
+    }
+}
+
+impl ReadDistributions for Mortal<'_> {
+    async fn distributions(&self, bucket: &str, ids: &[String]) -> Result<Vec<Distribution>, PortError> {
+        self.world.aws.distributions(bucket, ids).await
+    }
+}
+
+impl CreateInvalidations for Mortal<'_> {
+    async fn invalidate(
+        &self,
+        distribution: &str,
+        items: &[String],
+        caller_reference: &str,
+    ) -> Result<Invalidation, PortError> {
+        self.write(self.world.aws.invalidate(distribution, items, caller_reference)).await
+    }
+}
+
+impl ReadInvalidations for Mortal<'_> {
+    async fn completed(&self, distribution: &str, invalidation: &str) -> Result<bool, PortError> {
+        self.world.aws.completed(distribution, invalidation).await
+    }
+}
+
+impl Ledger for Mortal<'_> {
+    async fn get<T: Item>(&self, key: &ItemKey) -> Result<Option<T>, PortError> {
+        self.world.ledger.get(key).await
+    }
+
+    async fn get_many<T: Item>(&self, keys: &[ItemKey]) -> Result<Vec<T>, PortError> {
+        self.world.ledger.get_many(keys).await
+    }
+
+    async fn insert<T: Item>(&self, item: &T) -> Result<Put<T>, PortError> {
+        self.write(self.world.ledger.insert(item)).await
+    }
+
+    async fn replace<T: Item>(&self, item: &T) -> Result<Put<T>, PortError> {
+        self.write(self.world.ledger.replace(item)).await
+    }
+
+    async fn rows_of(&self, object: &ObjectId) -> Result<Vec<Row>, PortError> {
+        self.world.ledger.rows_of(object).await
+    }
+}
+
+impl ListRestores for Mortal<'_> {
+    async fn restores(
+        &self,
+        status: Option<Status>,
+        after: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<(Vec<RestoreRecord>, Option<Cursor>), PortError> {
+        self.world.ledger.restores(status, after, limit).await
+    }
+}
+
+impl StartExecutions for Mortal<'_> {
+    async fn start(&self, id: &RestoreId, input: &Value) -> Result<(), PortError> {
+        self.write(self.world.executions.start(id, input)).await
+    }
+}
+
+impl StopExecutions for Mortal<'_> {
+    async fn stop(&self, id: &RestoreId, cause: &str) -> Result<(), PortError> {
+        self.write(self.world.executions.stop(id, cause)).await
+    }
+}
+
+impl PutEvents for Mortal<'_> {
+    async fn put_event(&self, detail_type: &str, detail: &Value) -> Result<(), PortError> {
+        self.write(self.world.events.put_event(detail_type, detail)).await
+    }
+}
+
+impl DeadLetters for Mortal<'_> {
+    async fn put_aside(&self, message: &str, reason: &str) -> Result<(), PortError> {
+        self.write(self.world.dead_letters.put_aside(message, reason)).await
+    }
+}
+
+fn read<T: DeserializeOwned>(payload: &Value) -> T {
+    serde_json::from_value(payload.clone()).unwrap()
+}
+
+fn json_of(answer: &impl Serialize) -> Value {
+    serde_json::to_value(answer).unwrap()
+}
+
+/// What the function does and answers.
+async fn work(step: Step, payload: &Value, wire: &Mortal<'_>, now: Timestamp) -> Value {
+    let settings = &wire.world.settings;
+    match step {
+        Step::Plan => json_of(&plan::run(read(payload), wire, wire, wire, wire, wire, settings, now).await.unwrap()),
+        Step::StartRestores => json_of(&start_restores::run(read(payload), wire, wire, wire, now).await.unwrap()),
+        Step::CheckRestores => json_of(&check_restores::run(read(payload), wire, wire, wire, wire, now).await.unwrap()),
+        Step::Invalidate => {
+            json_of(&invalidate::run(read(payload), wire, wire, wire, wire, settings, now).await.unwrap())
+        }
+        Step::CheckInvalidations => {
+            json_of(&check_invalidations::run(read(payload), wire, wire, wire, now).await.unwrap())
+        }
+        Step::Report => json_of(&report::run(read(payload), wire, wire, now).await.unwrap()),
+        Step::ReportFailure => json_of(&report_failure::run(read(payload), wire, wire, wire, now).await.unwrap()),
+        Step::CreateRestore => body(&create_restore::run(&read(payload), wire, wire, wire, settings, now).await),
+        Step::CreatePlan => body(&create_plan::run(&read(payload), wire, wire, wire, wire, settings, now).await),
+        Step::GetRestores => body(&get_restores::run(&read(payload), wire, wire).await),
+        Step::CancelRestore => body(&cancel_restore::run(&read(payload), wire, wire, wire, now).await),
+        Step::Adopt => body(&adopt::run(&read(payload), wire, wire, wire, wire, settings, now).await),
+        Step::OnRestoreCompleted => {
+            let batch: QueueBatch = read(payload);
+            json_of(&on_restore_completed::run(batch, wire, wire, wire, wire, settings, now).await.unwrap())
+        }
+        Step::OnRestoreInitiated => {
+            let batch: QueueBatch = read(payload);
+            json_of(&on_restore_initiated::run(batch, wire, wire, wire, wire, settings, now).await.unwrap())
+        }
+    }
+}
+
+/// A door's answer. That the first is a 202 and those after it are 200 is right.
+fn body(response: &http::Response) -> Value {
+    assert!(response.status_code < 300, "{response:?}");
+    serde_json::from_str(&response.body).unwrap()
+}
+
+/// Runs a step once: what it answers, unless it dies, and how much it writes.
+fn run(step: Step, world: &World, payload: &Value, death: Option<Death>) -> (Option<Value>, usize) {
+    let wire = Mortal { world, death, writes: Cell::default(), dead: Cell::default() };
+    let now = world.now();
+    let answer = world.run(async {
+        let mut work = pin!(work(step, payload, &wire, now));
+        poll_fn(|context| match work.as_mut().poll(context) {
+            Poll::Ready(answer) => Poll::Ready(Some(answer)),
+            Poll::Pending if wire.dead.get() => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        })
+        .await
+    });
+    (answer, wire.writes.get())
+}
+
+/// All that a step can leave behind.
+#[derive(Debug, PartialEq)]
+struct Left {
+    /// Restores, batches and idempotency keys.
+    ledger: Vec<(ItemKey, Value)>,
+    /// By restore, the objects as they stand: whether that is written in a row or in its chunk is all the same.
+    objects: Vec<Value>,
+    /// Requests. A plan that died leaves chunks that nobody reads.
+    files: Vec<(String, Option<Vec<u8>>)>,
+    executions: Value,
+    /// By key: how many restores S3 began and made faster.
+    paid_to_s3: Vec<(&'static str, u32, u32)>,
+    /// The invalidations and their references.
+    paid_to_cloudfront: Vec<(Vec<String>, String)>,
+    /// What may be told more than once, but is always told.
+    told: BTreeSet<String>,
+}
+
+impl Left {
+    fn by(world: &World) -> Self {
+        let files = world.files.names().into_iter().filter(|name| !name.contains("/chunks/"));
+        let items = world.ledger.items().into_iter();
+        let (restores, others): (Vec<_>, Vec<_>) = items.partition(|(key, _)| key.sk == "restore");
+        let is_whole = |(key, _): &(ItemKey, Value)| !key.sk.starts_with("chunk#") && !key.pk.contains('/');
+        let ids =
+            restores.iter().filter(|(_, item)| !item["plan"].is_null()).filter_map(|(_, item)| item["id"].as_str());
+        let objects =
+            ids.flat_map(|id| world.objects(id)).map(|row| masked(json!(Row { revision: 0, ..row }))).collect();
+        let ledger = restores.iter().chain(others.iter().filter(|item| is_whole(item))).cloned();
+        let calls = |key: &'static str| (key, world.calls(key).started, world.calls(key).upgraded);
+        let events = world.events.events().into_iter().map(|(name, detail)| format!("{name} {}", masked(detail)));
+        let letters = world.dead_letters.letters().into_iter().map(|(message, reason)| format!("{message}: {reason}"));
+        Self {
+            ledger: ledger.map(|(key, item)| (key, masked(item))).collect(),
+            objects,
+            files: files.map(|name| (name.clone(), world.run(world.files.get(&name)).unwrap())).collect(),
+            executions: json!([world.executions.started(), world.executions.stopped()]),
+            paid_to_s3: KEYS.map(calls).to_vec(),
+            paid_to_cloudfront: world.aws.with(|sim, _| {
+                let made = sim.distribution(DISTRIBUTION).unwrap().invalidations().iter();
+                made.map(|one| (one.items.clone(), one.caller_reference.clone())).collect()
+            }),
+            told: events.chain(letters).collect(),
+        }
+    }
+}
+
+/// JSON without what a function cannot know when it runs again: at what moment it ran first, and whether it was its own
+/// call that S3 is busy with.
+fn masked(value: Value) -> Value {
+    match value {
+        Value::Object(members) => {
+            let known = members.into_iter().filter(|(name, _)| !matches!(name.as_str(), "joined" | "wait_seconds"));
+            known.map(|(name, value)| (name, masked(value))).collect()
+        }
+        Value::Array(items) => items.into_iter().map(masked).collect(),
+        Value::String(text) => Value::String(without_times(&text)),
+        other => other,
+    }
+}
+
+/// A text with every moment in it replaced by the word.
+fn without_times(text: &str) -> String {
+    let words = text.split_inclusive([' ', ';', ',']);
+    let word = |word: &str| match word.trim_end_matches([' ', ';', ',', '.']).parse::<Timestamp>() {
+        Ok(_) => "a moment ".to_owned(),
+        Err(_) => word.to_owned(),
+    };
+    words.map(word).collect()
+}
+
+#[track_caller]
+fn same<T: PartialEq + std::fmt::Debug>(one: &T, other: &T, step: Step, when: &str) {
+    assert!(one == other, "{step:?} {when}:\nonce:  {one:#?}\nagain: {other:#?}");
+}
+
+fn for_every_story(law: impl Fn(Step, &dyn Fn() -> (World, Value))) {
+    for step in Step::ALL {
+        for story in stories(step) {
+            law(step, &story);
+        }
+    }
+}
+
+#[test]
+fn every_step_that_runs_twice_has_run_once() {
+    for_every_story(|step, story| {
+        let (world, payload) = story();
+        let (answer, count) = run(step, &world, &payload, None);
+        assert_eq!(count > 0, writes(step), "{step:?}");
+        let once = Left::by(&world);
+        // At this very moment, and a while later.
+        for seconds in [0, AGAIN] {
+            world.pass(seconds);
+            let (again, _) = run(step, &world, &payload, None);
+            same(&once, &Left::by(&world), step, "twice");
+            same(&answer.clone().map(masked), &again.map(masked), step, "twice");
+        }
+    });
+}
+
+#[test]
+fn every_step_that_is_killed_at_a_side_effect_and_runs_again_has_run_once() {
+    for_every_story(|step, story| {
+        let (world, payload) = story();
+        let (answer, count) = run(step, &world, &payload, None);
+        let once = Left::by(&world);
+        for death in (0..count).flat_map(|nth| [Death::Before(nth), Death::After(nth)]) {
+            let when = format!("{death:?}");
+            let (world, payload) = story();
+            assert_eq!(run(step, &world, &payload, Some(death)).0, None, "{step:?} {when} lives");
+            world.pass(AGAIN);
+            let (again, _) = run(step, &world, &payload, None);
+            same(&once, &Left::by(&world), step, &when);
+            same(&answer.clone().map(masked), &again.map(masked), step, &when);
+        }
+    });
+}
