@@ -417,6 +417,10 @@ mod tests {
         });
         round_trip(&record(&body).with(|record| record.plan = serde_json::from_value(planned.clone()).unwrap()));
         round_trip(&KeyRecord { key_hash: "ab".to_owned(), id: id(), body_hash: "cd".to_owned(), requested_at: at() });
+    }
+
+    #[test]
+    fn a_batch_is_kept_as_bytes() {
         let call = Call {
             distribution: "E1".to_owned(),
             items: vec!["/a%20b".to_owned()],
@@ -428,15 +432,19 @@ mod tests {
         let candidate = Candidate {
             object: row(Some("v1"), State::Planned).object,
             restores: vec![id()],
+            revisions: 0,
+            news: Some(thaw_core::News { at: at(), expires: Some(at()) }),
             paths: [("E1".to_owned(), ["/a%20b".to_owned()].into())].into(),
         };
-        round_trip(&Batch {
+        let item = round_trip(&Batch {
             id: BatchId::from("0".repeat(32)),
             candidates: vec![candidate],
             calls: Some(vec![call]),
+            wildcards: Vec::new(),
             created_at: at(),
             revision: 1,
         });
+        assert!(item["packed"].is_b());
     }
 
     #[test]

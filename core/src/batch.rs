@@ -1,11 +1,17 @@
 //! What is invalidated together, so that no path of one copy is ever paid twice.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
 
+use flate2::Compression;
+use flate2::read::{DeflateDecoder, DeflateEncoder};
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::de::{Error as _, SeqAccess, Visitor};
+use serde::ser::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::{BatchId, Decision, ObjectId, RestoreId, Row, State};
+use crate::wildcard::{Wildcard, covers};
+use crate::{BatchId, Decision, Event, ObjectId, RestoreId, Row, State};
 
 /// Paths in one batch. CloudFront takes 150 paths a second since April 2026 and took 3,000 in progress before
 /// (Developer Guide, "Quotas"); what one request may hold is not documented, so a batch keeps to the smaller number.
@@ -14,8 +20,12 @@ const PATHS_PER_BATCH: usize = 150;
 /// Wildcards in one batch: one a second is the quota (same source), 15 in progress the older one.
 const WILDCARDS_PER_BATCH: usize = 1;
 
-/// Bytes of paths and keys in one batch. A DynamoDB item holds 400 KB; a batch lists its paths twice.
-const BYTES_PER_BATCH: usize = 120_000;
+/// Candidates that one wildcard stands for: their rows are claimed before CloudFront is asked, which takes some seconds.
+const CANDIDATES_PER_WILDCARD: usize = 2_000;
+
+/// Bytes of paths and keys in one batch. A DynamoDB item holds 400 KB. A batch lists its paths twice, but is packed: even
+/// keys without any pattern take hardly more room in it than is counted here.
+const BYTES_PER_BATCH: usize = 250_000;
 
 /// An object whose paths are to be invalidated.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,8 +35,28 @@ pub struct Candidate {
     /// The restores that wait for it, in order. Their rows are claimed in this order, and all of them, or the object is
     /// another batch's.
     pub restores: Vec<RestoreId>,
+    /// The revisions of their rows when they were read, added up.
+    pub revisions: u64,
+    /// What S3 said of it, where rows do not say so yet: it is written down with the claim.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub news: Option<News>,
     /// Its paths by distribution id.
     pub paths: BTreeMap<String, BTreeSet<String>>,
+}
+
+/// That S3 said that an object can be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct News {
+    /// When thaw learned it.
+    pub at: Timestamp,
+    /// When the copy goes away, where known.
+    pub expires: Option<Timestamp>,
+}
+
+impl From<News> for Event {
+    fn from(News { at, expires }: News) -> Self {
+        Self::Readable { at, expires }
+    }
 }
 
 impl Candidate {
@@ -37,7 +67,9 @@ impl Candidate {
 }
 
 /// Objects that are published together. Written to the ledger before CloudFront is called.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+///
+/// It is written four times in its life, and DynamoDB counts kilobytes, so it is kept [`Packed`].
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch {
     /// A hash over the rows.
     pub id: BatchId,
@@ -46,6 +78,8 @@ pub struct Batch {
     /// What CloudFront is asked for. `None` until every candidate was claimed or lost; then it never changes but for
     /// what CloudFront answered.
     pub calls: Option<Vec<Call>>,
+    /// What stands for the paths of several candidates.
+    pub wildcards: Vec<Wildcard>,
     /// When the batch was written.
     pub created_at: Timestamp,
     /// Counts the changes. Every write is conditional on it.
@@ -84,24 +118,96 @@ impl Call {
 }
 
 /// Sorts candidates into batches. The same candidates always make the same batches, with the same ids.
-pub fn batches(mut candidates: Vec<Candidate>, now: Timestamp) -> Vec<Batch> {
+pub fn batches(candidates: Vec<Candidate>, now: Timestamp) -> Vec<Batch> {
+    folded(candidates, Vec::new(), now)
+}
+
+/// The same with wildcards that stand for the paths of several candidates: those go together, each wildcard's into a batch
+/// of their own. One that stands for too many is taken apart.
+pub fn folded(mut candidates: Vec<Candidate>, wildcards: Vec<Wildcard>, now: Timestamp) -> Vec<Batch> {
     candidates.sort_by(|a, b| a.object.cmp(&b.object));
+    let groups = Groups::of(&candidates, wildcards);
+    let mut together: BTreeMap<usize, Vec<Candidate>> = BTreeMap::new();
     let mut batches = Vec::new();
     let mut current: Vec<Candidate> = Vec::new();
     let mut size = Size::default();
-    for candidate in candidates {
+    for (candidate, group) in candidates.into_iter().zip(groups.of) {
+        if let Some(group) = group {
+            together.entry(group).or_default().push(candidate);
+            continue;
+        }
         let with = size.plus(&candidate);
         if !current.is_empty() && !with.fits() {
-            batches.push(Batch::of(std::mem::take(&mut current), now));
+            batches.push(Batch::of(std::mem::take(&mut current), Vec::new(), now));
             size = Size::default();
         }
         size = size.plus(&candidate);
         current.push(candidate);
     }
+    let mut wildcards = groups.wildcards;
+    let of_group = |(group, candidates)| Batch::of(candidates, wildcards.remove(&group).unwrap_or_default(), now);
+    batches.extend(together.into_iter().map(of_group));
     if !current.is_empty() {
-        batches.push(Batch::of(current, now));
+        batches.push(Batch::of(current, Vec::new(), now));
     }
     batches
+}
+
+/// Which candidates have to be in one batch, because one wildcard stands for all of them.
+struct Groups {
+    /// The group of each candidate.
+    of: Vec<Option<usize>>,
+    /// The wildcards of each group: one, unless candidates are shown in several places.
+    wildcards: BTreeMap<usize, Vec<Wildcard>>,
+}
+
+impl Groups {
+    fn of(candidates: &[Candidate], mut wildcards: Vec<Wildcard>) -> Self {
+        let mut groups = Self { of: vec![None; candidates.len()], wildcards: BTreeMap::new() };
+        let mut members: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        let mut paths: BTreeMap<(&str, &str), Vec<usize>> = BTreeMap::new();
+        for (place, candidate) in candidates.iter().enumerate() {
+            for (distribution, of_distribution) in &candidate.paths {
+                for path in of_distribution {
+                    paths.entry((distribution, path)).or_default().push(place);
+                }
+            }
+        }
+        wildcards.reverse();
+        let mut next_group = 0;
+        while let Some(wildcard) = wildcards.pop() {
+            let stem = wildcard.path.trim_end_matches('*');
+            let from = (wildcard.distribution.as_str(), stem);
+            let covered: Vec<(&str, &Vec<usize>)> = paths
+                .range(from..)
+                .take_while(|((distribution, path), _)| wildcard.covers(distribution, path))
+                .map(|((_, path), places)| (*path, places))
+                .collect();
+            let mut places: BTreeSet<usize> = covered.iter().flat_map(|(_, places)| places.iter().copied()).collect();
+            let own = places.len();
+            let joined: BTreeSet<usize> = places.iter().filter_map(|place| groups.of[*place]).collect();
+            places.extend(joined.iter().flat_map(|group| members[group].iter().copied()));
+            let bytes: usize = places.iter().map(|place| Size::default().plus(&candidates[*place]).bytes).sum();
+            if places.len() > CANDIDATES_PER_WILDCARD || bytes > BYTES_PER_BATCH {
+                // Those that other wildcards hold together stay so, and this one does not come to them.
+                if own == places.len() {
+                    let covered: Vec<&str> = covered.into_iter().map(|(path, _)| path).collect();
+                    wildcards.extend(wildcard.narrower(&covered));
+                }
+                continue;
+            }
+            let mut all = vec![wildcard];
+            for group in joined {
+                members.remove(&group);
+                all.extend(groups.wildcards.remove(&group).unwrap_or_default());
+            }
+            places.iter().for_each(|place| groups.of[*place] = Some(next_group));
+            members.insert(next_group, places.into_iter().collect());
+            groups.wildcards.insert(next_group, all);
+            next_group += 1;
+        }
+        groups
+    }
 }
 
 #[derive(Clone, Copy, Default)]
@@ -127,7 +233,7 @@ impl Size {
 }
 
 impl Batch {
-    fn of(candidates: Vec<Candidate>, now: Timestamp) -> Self {
+    fn of(candidates: Vec<Candidate>, wildcards: Vec<Wildcard>, now: Timestamp) -> Self {
         let mut parts = Vec::new();
         for candidate in &candidates {
             let ObjectId { bucket, key, version } = &candidate.object;
@@ -135,31 +241,63 @@ impl Batch {
             // Restore ids make the batch of one copy differ from that of the object's next copy.
             parts.extend(candidate.restores.iter().map(RestoreId::as_str));
         }
-        Self { id: BatchId::over(&parts), candidates, calls: None, created_at: now, revision: 0 }
+        // A batch that was sealed without an object never publishes it. But then a row of it had changed; so who finds the
+        // object free again makes another batch.
+        let revisions: Vec<String> = candidates.iter().map(|candidate| candidate.revisions.to_string()).collect();
+        parts.extend(revisions.iter().map(String::as_str));
+        Self { id: BatchId::over(&parts), candidates, calls: None, wildcards, created_at: now, revision: 0 }
     }
 
     /// The batch with its calls settled: the paths of those candidates that it really claimed.
     pub fn sealed(&self, claimed: &BTreeSet<ObjectId>) -> Self {
+        let mine = self.candidates.iter().filter(|candidate| claimed.contains(&candidate.object));
+        let candidates: Vec<Candidate> = mine.cloned().collect();
+        let is_worth_it = |wildcard: &&Wildcard| paths_under(wildcard, &candidates).nth(1).is_some();
+        let wildcards: Vec<Wildcard> = self.wildcards.iter().filter(is_worth_it).cloned().collect();
         let mut items: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-        for candidate in self.candidates.iter().filter(|candidate| claimed.contains(&candidate.object)) {
-            for (distribution, paths) in &candidate.paths {
-                items.entry(distribution).or_default().extend(paths.iter().map(String::as_str));
-            }
+        for (distribution, paths) in candidates.iter().flat_map(|candidate| &candidate.paths) {
+            let instead = |path: &str| wildcards.iter().find(|wildcard| wildcard.covers(distribution, path));
+            let item = |path| instead(path).map_or(path, |wildcard| wildcard.path.as_str());
+            items.entry(distribution).or_default().extend(paths.iter().map(|path| item(path)));
         }
-        let call = |(distribution, paths): (&str, BTreeSet<&str>)| {
-            Call::new(&self.id, distribution, paths.into_iter().map(str::to_owned).collect())
-        };
+        let calls = items.into_iter().flat_map(|(distribution, items)| self.calls_of(distribution, items)).collect();
         Self {
-            calls: Some(items.into_iter().map(call).collect()),
-            candidates: self
-                .candidates
-                .iter()
-                .filter(|candidate| claimed.contains(&candidate.object))
-                .cloned()
-                .collect(),
+            calls: Some(calls),
+            wildcards: wildcards.clone(),
+            candidates: candidates.clone(),
             revision: self.revision + 1,
             ..self.clone()
         }
+    }
+
+    /// The same before it is sealed, without the wildcards that touch these objects.
+    pub fn not_over(&self, archived: &BTreeSet<ObjectId>) -> Self {
+        let is_over = |wildcard: &Wildcard| {
+            let mut touched = self.candidates.iter().filter(|candidate| archived.contains(&candidate.object));
+            touched.any(|candidate| is_under(wildcard, candidate))
+        };
+        let wildcards = self.wildcards.iter().filter(|wildcard| !is_over(wildcard)).cloned().collect();
+        Self { wildcards, ..self.clone() }
+    }
+
+    /// Calls for these items, as many as CloudFront's quotas ask for.
+    fn calls_of<'a>(&self, distribution: &str, items: impl IntoIterator<Item = &'a str>) -> Vec<Call> {
+        let mut calls: Vec<Vec<String>> = Vec::new();
+        let mut wildcards = 0;
+        for item in items {
+            let is_wildcard = usize::from(item.ends_with('*'));
+            match calls.last_mut() {
+                Some(last) if last.len() < PATHS_PER_BATCH && wildcards + is_wildcard <= WILDCARDS_PER_BATCH => {
+                    last.push(item.to_owned());
+                    wildcards += is_wildcard;
+                }
+                Some(_) | None => {
+                    calls.push(vec![item.to_owned()]);
+                    wildcards = is_wildcard;
+                }
+            }
+        }
+        calls.into_iter().map(|items| Call::new(&self.id, distribution, items)).collect()
     }
 
     /// Whether the claims that the batch has on this object's rows mean something: it publishes the object, or may still.
@@ -173,23 +311,55 @@ impl Batch {
         self.calls.iter().flatten().any(|call| call.invalidation.is_none() && call.refused.is_none())
     }
 
-    /// The batch without these objects, and without their paths in what CloudFront has not taken yet.
-    pub fn without(&self, gone: &BTreeSet<ObjectId>) -> Self {
+    /// The batch without these objects, and without their paths in what CloudFront has not taken yet. Nor is it asked for
+    /// wildcards that touch them, or that are named: the exact paths of the others take their place.
+    pub fn without(&self, gone: &BTreeSet<ObjectId>, unfolded: &BTreeSet<Wildcard>) -> Self {
         let candidates: Vec<Candidate> =
             self.candidates.iter().filter(|candidate| !gone.contains(&candidate.object)).cloned().collect();
-        let is_wanted = |call: &Call, item: &String| {
-            let mut paths = candidates.iter().filter_map(|candidate| candidate.paths.get(&call.distribution));
-            paths.any(|paths| paths.contains(item))
+        let left = self.not_over(gone).wildcards.into_iter().filter(|wildcard| !unfolded.contains(wildcard));
+        let wildcards: Vec<Wildcard> = left.collect();
+        let paths = |distribution: &str| -> BTreeSet<&str> {
+            candidates
+                .iter()
+                .filter_map(|candidate| candidate.paths.get(distribution))
+                .flatten()
+                .map(String::as_str)
+                .collect()
         };
         let left = |call: &Call| {
             if call.invalidation.is_some() || call.refused.is_some() {
-                return Some(call.clone());
+                return vec![call.clone()];
             }
-            let items: Vec<String> = call.items.iter().filter(|item| is_wanted(call, item)).cloned().collect();
-            (!items.is_empty()).then(|| Call::new(&self.id, &call.distribution, items))
+            let paths = paths(&call.distribution);
+            let is_kept = |item: &String| {
+                let mut kept = wildcards.iter().filter(|wildcard| wildcard.distribution == call.distribution);
+                kept.any(|wildcard| wildcard.path == *item && paths.iter().any(|path| covers(item, path)))
+            };
+            let was_wildcard = |item: &String| self.is_folded(&call.distribution, item);
+            let mut items: BTreeSet<&str> = BTreeSet::new();
+            for item in &call.items {
+                if is_kept(item) || paths.contains(item.as_str()) {
+                    items.insert(item);
+                } else if was_wildcard(item) {
+                    items.extend(paths.iter().filter(|path| covers(item, path)));
+                }
+            }
+            let all: Vec<&str> = call.items.iter().map(String::as_str).collect();
+            if items.iter().copied().eq(all) { vec![call.clone()] } else { self.calls_of(&call.distribution, items) }
         };
-        let calls = self.calls.as_ref().map(|calls| calls.iter().filter_map(left).collect());
-        Self { candidates: candidates.clone(), calls, revision: self.revision + 1, ..self.clone() }
+        let calls = self.calls.as_ref().map(|calls| calls.iter().flat_map(left).collect());
+        Self {
+            calls,
+            wildcards: wildcards.clone(),
+            candidates: candidates.clone(),
+            revision: self.revision + 1,
+            ..self.clone()
+        }
+    }
+
+    /// Whether an item is a wildcard that stands for exact paths.
+    pub fn is_folded(&self, distribution: &str, item: &str) -> bool {
+        self.wildcards.iter().any(|wildcard| wildcard.distribution == distribution && wildcard.path == item)
     }
 
     /// Whether nothing more will come of it: each call took effect or was refused.
@@ -203,19 +373,34 @@ impl Batch {
             candidate
                 .paths
                 .get(&call.distribution)
-                .is_some_and(|paths| call.items.iter().any(|item| paths.contains(item)))
+                .is_some_and(|paths| call.items.iter().any(|item| paths.iter().any(|path| covers(item, path))))
         };
         self.calls.iter().flatten().filter(touches).find_map(|call| call.refused.as_deref())
     }
 
-    /// The batch with a refused call taken apart into one call per path, so that one bad path does not stop the others.
+    /// The batch with a refused call taken apart into one call per path, so that one bad path does not stop the others. A
+    /// wildcard that stands alone already makes place for the paths that it stands for.
     pub fn with_call_split(&self, index: usize) -> Self {
         let mut batch = Self { revision: self.revision + 1, ..self.clone() };
         if let Some(calls) = batch.calls.as_mut()
             && index < calls.len()
         {
             let whole = calls.remove(index);
-            calls.extend(whole.items.into_iter().map(|item| Call::new(&self.id, &whole.distribution, vec![item])));
+            match whole.items.as_slice() {
+                [one] if self.is_folded(&whole.distribution, one) => {
+                    batch
+                        .wildcards
+                        .retain(|wildcard| !(wildcard.distribution == whole.distribution && wildcard.path == *one));
+                    let of_candidates =
+                        self.candidates.iter().filter_map(|candidate| candidate.paths.get(&whole.distribution));
+                    let paths: BTreeSet<&str> =
+                        of_candidates.flatten().filter(|path| covers(one, path)).map(String::as_str).collect();
+                    calls.extend(self.calls_of(&whole.distribution, paths));
+                }
+                items => {
+                    calls.extend(items.iter().map(|item| Call::new(&self.id, &whole.distribution, vec![item.clone()])));
+                }
+            }
         }
         batch
     }
@@ -228,6 +413,20 @@ impl Batch {
         }
         batch
     }
+}
+
+/// Whether a wildcard takes one of a candidate's paths along.
+fn is_under(wildcard: &Wildcard, candidate: &Candidate) -> bool {
+    candidate
+        .paths
+        .get(&wildcard.distribution)
+        .is_some_and(|paths| paths.iter().any(|path| covers(&wildcard.path, path)))
+}
+
+/// The paths that a wildcard stands for.
+fn paths_under<'a>(wildcard: &'a Wildcard, candidates: &'a [Candidate]) -> impl Iterator<Item = &'a String> {
+    let paths = candidates.iter().filter_map(|candidate| candidate.paths.get(&wildcard.distribution)).flatten();
+    paths.filter(|path| covers(&wildcard.path, path))
 }
 
 /// CloudFront's guard against repeated calls: the same reference with the same items answers the first invalidation and
@@ -290,6 +489,83 @@ fn same_copy(row: &Row, other: &Row) -> bool {
         }
 }
 
+/// A batch as the ledger keeps it.
+#[derive(Serialize, Deserialize)]
+struct Packed {
+    id: BatchId,
+    created_at: Timestamp,
+    revision: u64,
+    /// The rest: JSON, deflated.
+    packed: Bytes,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Contents<C, D, W> {
+    candidates: C,
+    calls: D,
+    wildcards: W,
+}
+
+impl Serialize for Batch {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { candidates, calls, wildcards, .. } = self;
+        let contents = Contents { candidates, calls, wildcards };
+        let json = serde_json::to_vec(&contents).map_err(S::Error::custom)?;
+        let mut packed = Vec::new();
+        DeflateEncoder::new(json.as_slice(), Compression::default())
+            .read_to_end(&mut packed)
+            .map_err(S::Error::custom)?;
+        let Self { id, created_at, revision, .. } = self;
+        let (id, packed) = (id.clone(), Bytes(packed));
+        Packed { id, created_at: *created_at, revision: *revision, packed }.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Batch {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Packed { id, created_at, revision, packed } = Packed::deserialize(deserializer)?;
+        let mut json = Vec::new();
+        DeflateDecoder::new(packed.0.as_slice()).read_to_end(&mut json).map_err(D::Error::custom)?;
+        let Contents { candidates, calls, wildcards } = serde_json::from_slice(&json).map_err(D::Error::custom)?;
+        Ok(Self { id, candidates, calls, wildcards, created_at, revision })
+    }
+}
+
+/// Bytes that DynamoDB keeps as such; JSON has only numbers for them.
+struct Bytes(Vec<u8>);
+
+impl Serialize for Bytes {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Bytes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visit;
+        impl<'de> Visitor<'de> for Visit {
+            type Value = Bytes;
+
+            fn expecting(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                out.write_str("bytes")
+            }
+
+            fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<Bytes, E> {
+                Ok(Bytes(bytes.to_vec()))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Bytes, A::Error> {
+                let mut bytes = Vec::new();
+                while let Some(byte) = seq.next_element()? {
+                    bytes.push(byte);
+                }
+                Ok(Bytes(bytes))
+            }
+        }
+        deserializer.deserialize_byte_buf(Visit)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -302,6 +578,8 @@ mod tests {
         Candidate {
             object: ObjectId { bucket: "archive".to_owned(), key: key.to_owned(), version: None },
             restores: vec![RestoreId::try_from(restore.to_owned()).unwrap()],
+            revisions: 0,
+            news: None,
             paths: [("E1".to_owned(), paths.iter().map(|path| (*path).to_owned()).collect())].into(),
         }
     }
@@ -346,8 +624,159 @@ mod tests {
             let key = |n| format!("{n:04}{}", "k".repeat(bytes - 4));
             batches((0..150).map(|n| candidate(&key(n), "r", &[&format!("/{}", key(n))])).collect(), now()).len()
         };
-        // Key and path count, 120,000 bytes in all.
-        assert_eq!((of(399), of(400), of(1_024)), (1, 2, 3));
+        // Key and path count, 250,000 bytes in all.
+        assert_eq!((of(832), of(833), of(1_024)), (1, 2, 2));
+    }
+
+    /// Bytes that a batch takes in its item when it is sealed.
+    fn packed(candidates: Vec<Candidate>) -> usize {
+        let sealed = sealed(candidates);
+        let json = serde_json::to_value(&sealed).unwrap();
+        assert_eq!(serde_json::from_value::<Batch>(json.clone()).unwrap(), sealed);
+        json["packed"].as_array().unwrap().len()
+    }
+
+    fn wildcard(path: &str) -> Wildcard {
+        Wildcard {
+            distribution: "E1".to_owned(),
+            path: path.to_owned(),
+            bucket: "archive".to_owned(),
+            prefix: path[1..path.len() - 1].to_owned(),
+        }
+    }
+
+    fn items(batch: &Batch) -> Vec<Vec<String>> {
+        batch.calls.iter().flatten().map(|call| call.items.clone()).collect()
+    }
+
+    /// Three objects under `/a/`, and one beside it, sealed.
+    fn with_wildcard() -> Batch {
+        let of = |key: &str| candidate(key, "r", &[&format!("/{key}")]);
+        let made = folded(vec![of("a/1"), of("a/2"), of("b"), of("a/3")], vec![wildcard("/a/*")], now());
+        assert_eq!(made.len(), 2, "what a wildcard stands for is a batch of its own");
+        made[0].sealed(&all(&made[0]))
+    }
+
+    #[test]
+    fn a_wildcard_stands_for_the_paths_of_its_objects() {
+        let batch = with_wildcard();
+        assert_eq!(items(&batch), [["/a/*"]]);
+        assert_eq!(all(&batch).len(), 3);
+        let refused = batch.with_call(0, |call| call.refused = Some("no".to_owned()));
+        assert!(refused.candidates.iter().all(|candidate| refused.refusal(candidate) == Some("no")));
+        assert_eq!(packed_again(&batch), batch);
+    }
+
+    #[test]
+    fn where_one_path_is_left_no_wildcard_is_asked_for() {
+        let of = |key: &str| candidate(key, "r", &[&format!("/{key}")]);
+        let batch = folded(vec![of("a/1"), of("a/2")], vec![wildcard("/a/*")], now()).remove(0);
+        let first = [batch.candidates[0].object.clone()].into();
+        assert_eq!(items(&batch.sealed(&first)), [["/a/1"]]);
+    }
+
+    #[test]
+    fn a_refused_wildcard_makes_place_for_the_paths_it_stands_for() {
+        let unfolded = with_wildcard().with_call_split(0);
+        assert_eq!(items(&unfolded), [["/a/1", "/a/2", "/a/3"]]);
+        assert_eq!(items(&unfolded.with_call_split(0)), [["/a/1"], ["/a/2"], ["/a/3"]]);
+    }
+
+    #[test]
+    fn no_wildcard_touches_what_went_away_meanwhile() {
+        let batch = with_wildcard();
+        let one = BTreeSet::from([batch.candidates[0].object.clone()]);
+        let left = batch.without(&one, &BTreeSet::new());
+        assert_eq!(
+            (items(&left), left.wildcards.len(), left.revision),
+            (vec![vec!["/a/2".to_owned(), "/a/3".to_owned()]], 0, 2)
+        );
+        let unfolded = batch.without(&BTreeSet::new(), &[wildcard("/a/*")].into());
+        assert_eq!(items(&unfolded), [["/a/1", "/a/2", "/a/3"]]);
+        assert_eq!(batch.without(&BTreeSet::new(), &BTreeSet::new()).calls, batch.calls);
+        // What CloudFront has taken is taken.
+        let taken = batch.with_call(0, |call| call.invalidation = Some("I1".to_owned()));
+        assert_eq!(items(&taken.without(&one, &BTreeSet::new())), [["/a/*"]]);
+        let unsealed = Batch { calls: None, ..batch };
+        assert_eq!(
+            (unsealed.not_over(&one).wildcards.len(), unsealed.not_over(&BTreeSet::new()).wildcards.len()),
+            (0, 1)
+        );
+    }
+
+    #[test]
+    fn a_wildcard_over_too_many_objects_is_taken_apart() {
+        let of = |n: usize| candidate(&format!("a/{n:05}"), "r", &[&format!("/a/{n:05}")]);
+        let made = folded((0..2_500).map(of).collect(), vec![wildcard("/a/0*")], now());
+        let wildcards: Vec<_> = made.iter().flat_map(|batch| &batch.wildcards).map(|one| one.path.as_str()).collect();
+        assert_eq!(wildcards, ["/a/02*", "/a/01*", "/a/00*"]);
+        assert_eq!(made.iter().map(|batch| batch.candidates.len()).collect::<Vec<_>>(), [500, 1_000, 1_000]);
+    }
+
+    #[test]
+    fn what_is_shown_in_two_places_is_in_one_batch_with_both_wildcards() {
+        let of = |key: &str| {
+            let mut both = candidate(key, "r", &[&format!("/{key}")]);
+            both.paths.insert("E2".to_owned(), [format!("/{key}")].into());
+            both
+        };
+        let there = |path: &str| Wildcard { distribution: "E2".to_owned(), ..wildcard(path) };
+        let made = folded(vec![of("a/1"), of("a/2"), of("b/1")], vec![wildcard("/a/*"), there("/*")], now());
+        assert_eq!(made.len(), 1);
+        let sealed = made[0].sealed(&all(&made[0]));
+        assert_eq!(items(&sealed), [vec!["/a/*", "/b/1"], vec!["/*"]]);
+    }
+
+    #[test]
+    fn a_call_has_one_wildcard_and_150_paths_at_most() {
+        let batch = with_wildcard();
+        let many: Vec<String> =
+            (0..200).map(|n| format!("/{n:03}")).chain(["/x*".to_owned(), "/y*".to_owned()]).collect();
+        let calls = batch.calls_of("E1", many.iter().map(String::as_str));
+        assert_eq!(calls.iter().map(|call| call.items.len()).collect::<Vec<_>>(), [150, 51, 1]);
+    }
+
+    fn packed_again(batch: &Batch) -> Batch {
+        serde_json::from_value(serde_json::to_value(batch).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_batch_of_typical_objects_takes_six_kilobytes_at_most() {
+        let restore = "2026-11-22_photos_weddings-2019_standard_0123456789ab";
+        let key = |n| format!("weddings/2019/06-{:02}/IMG_{:04}.CR2", n / 40, 2_000 + n * 7);
+        let unversioned = || (0..150).map(|n| candidate(&key(n), restore, &[&format!("/{}", key(n))]));
+        let taken = packed(unversioned().collect());
+        assert!(taken < 6_000, "{taken}");
+        let versioned = unversioned().map(|mut candidate| {
+            candidate.object.version = Some(crate::hash(&[&candidate.object.key])[..32].to_owned());
+            candidate
+        });
+        let taken = packed(versioned.collect());
+        assert!(taken < 6_000, "{taken}");
+    }
+
+    #[test]
+    fn a_batch_of_keys_without_a_pattern_fits_into_an_item() {
+        // Every printable character of ASCII, and then others: a third of the path's length is not the key's.
+        for alphabet in [(32..127).map(char::from).collect::<Vec<_>>(), ('\u{4e00}'..'\u{9fff}').collect()] {
+            let mut state = 7_u64;
+            let mut random = || {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                alphabet[usize::try_from(state >> 33).unwrap() % alphabet.len()]
+            };
+            let mut key = || {
+                let mut key = String::new();
+                while key.len() < 1_000 {
+                    key.push(random());
+                }
+                key
+            };
+            let all =
+                (0..150).map(|_| key()).map(|key| candidate(&key, "r", &[&format!("/{}", crate::encode_path(&key))]));
+            let first = batches(all.collect(), now()).remove(0);
+            let taken = packed(first.candidates);
+            assert!(taken < 300_000, "{taken}");
+        }
     }
 
     #[test]
@@ -366,6 +795,13 @@ mod tests {
         assert_eq!(reference("one"), reference("one"));
         assert_ne!(reference("one"), reference("two"));
         assert!(reference("one").len() <= 128);
+    }
+
+    #[test]
+    fn an_object_whose_rows_changed_is_in_another_batch() {
+        let of = |revisions| batches(vec![Candidate { revisions, ..many(1).remove(0) }], now()).remove(0).id;
+        assert_eq!(of(1), of(1));
+        assert_ne!(of(1), of(2));
     }
 
     #[test]
@@ -435,13 +871,13 @@ mod tests {
     fn an_object_that_is_gone_takes_the_paths_along_that_nobody_else_wants() {
         let batch = sealed(vec![candidate("a", "r", &["/a", "/both"]), candidate("b", "r", &["/b", "/both"])]);
         let [a, b] = ["a", "b"].map(|key| candidate(key, "r", &[]).object);
-        let left = batch.without(&[a.clone()].into());
+        let left = batch.without(&[a.clone()].into(), &BTreeSet::new());
         assert_eq!((all(&left), left.revision), ([b.clone()].into(), batch.revision + 1));
         // What is asked for is another thing now, and no answer to the first may stand for it.
         assert_eq!(left.calls, Some(vec![Call::new(&batch.id, "E1", vec!["/b".to_owned(), "/both".to_owned()])]));
-        let none = batch.without(&[a, b].into());
+        let none = batch.without(&[a, b].into(), &BTreeSet::new());
         assert_eq!((none.candidates, none.calls), (Vec::new(), Some(Vec::new())));
-        assert_eq!(batches(many(1), now())[0].without(&BTreeSet::new()).calls, None);
+        assert_eq!(batches(many(1), now())[0].without(&BTreeSet::new(), &BTreeSet::new()).calls, None);
     }
 
     #[test]
@@ -449,7 +885,7 @@ mod tests {
         let batch = sealed(many(3)).with_call_split(0);
         let batch = batch.with_call(0, |call| call.invalidation = Some("I1".to_owned()));
         let batch = batch.with_call(1, |call| call.refused = Some("no".to_owned()));
-        let left = batch.without(&all(&batch));
+        let left = batch.without(&all(&batch), &BTreeSet::new());
         assert_eq!(left.calls.as_deref(), batch.calls.as_ref().map(|calls| &calls[..2]));
     }
 

@@ -76,6 +76,15 @@ pub struct Paths {
     pub shared: BTreeMap<String, String>,
 }
 
+/// A folder of a bucket, and where a distribution shows it, with everything in it and nothing else.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Folder {
+    /// What its paths begin with, encoded: starts and ends with `/`.
+    pub path: String,
+    /// What its keys begin with: empty, or ends with `/`.
+    pub prefix: String,
+}
+
 impl Distribution {
     /// Whether an origin of this distribution is the bucket.
     pub fn has_origin(&self, bucket: &str) -> bool {
@@ -116,6 +125,57 @@ impl Distribution {
             }
         }
         out
+    }
+
+    /// The folders that a key lies in, outer ones first, as far as this distribution shows them as a whole: whatever path
+    /// begins as the folder's does is that of an object in it. Not where
+    ///
+    /// - a behaviour whose pattern may match there goes elsewhere,
+    /// - a function on the origin's side may ask for something else,
+    /// - an origin group asks another bucket for what this one does not have: what that keeps there is not known,
+    /// - the path has a `~`, which CloudFront does not take.
+    ///
+    /// What an index or the root object is shown as are beginnings of its own path, so they lie in the same folders.
+    pub fn folders_of(&self, bucket: &str, key: &str) -> Vec<Folder> {
+        let mut out = Vec::new();
+        for origin in self.origins.iter().filter(|origin| origin.is_bucket(bucket)) {
+            let root = origin.key_prefix();
+            let Some(rest) = key.strip_prefix(root.as_str()) else { continue };
+            let ends = [0].into_iter().chain(rest.match_indices('/').map(|(slash, _)| slash + 1));
+            for folder in ends.map(|end| &rest[..end]).take_while(|folder| !folder.contains('~')) {
+                if self.is_all_from(origin, folder) {
+                    let (path, prefix) = (format!("/{}", encode_path(folder)), format!("{root}{folder}"));
+                    out.push(Folder { path, prefix });
+                }
+            }
+        }
+        out
+    }
+
+    /// Whether everything under a path (decoded, without its leading slash) comes from this origin.
+    fn is_all_from(&self, origin: &Origin, folder: &str) -> bool {
+        for behaviour in &self.behaviours {
+            match under(behaviour.pattern.strip_prefix('/').unwrap_or(&behaviour.pattern), folder) {
+                Under::Nothing => {}
+                Under::Something if self.is_only_from(origin, behaviour) => {}
+                Under::Something => return false,
+                Under::Everything => return self.is_only_from(origin, behaviour),
+            }
+        }
+        false
+    }
+
+    /// Whether a behaviour shows objects of this origin only.
+    fn is_only_from(&self, origin: &Origin, behaviour: &Behaviour) -> bool {
+        let is_other_bucket = |id: &String| self.origins.iter().any(|one| one.id == *id && one.is_any_bucket());
+        let is_origin = match self.group(behaviour) {
+            None => behaviour.target == origin.id,
+            Some(group) => match group.members.split_first() {
+                Some((first, rest)) => *first == origin.id && !rest.iter().any(is_other_bucket),
+                None => false,
+            },
+        };
+        is_origin && !behaviour.has_origin_function
     }
 
     /// The behaviours that serve a key.
@@ -186,6 +246,11 @@ impl Origin {
             .is_some_and(|rest| rest.starts_with(['.', '-']) && rest.contains("amazonaws.com") && !rest.contains(".s3"))
     }
 
+    /// Whether this origin is a bucket at all.
+    fn is_any_bucket(&self) -> bool {
+        self.domain.contains(".s3") && self.domain.contains("amazonaws.com")
+    }
+
     /// The prefix that keys have and paths do not. CloudFront puts the origin path into the URL that it asks S3 for, and
     /// S3 decodes that.
     fn key_prefix(&self) -> String {
@@ -239,6 +304,48 @@ fn matches(pattern: &str, path: &str) -> bool {
         }
     }
     pattern[p..].iter().all(|byte| *byte == b'*')
+}
+
+/// Which of the paths that begin alike a pattern matches.
+enum Under {
+    Nothing,
+    Something,
+    Everything,
+}
+
+/// What a pattern matches of the paths that begin with `prefix`. That it matches all of them is only said where it is plain.
+fn under(pattern: &str, prefix: &str) -> Under {
+    let pattern = pattern.as_bytes();
+    // The places in the pattern that can be reached by what was read; from each of them some path goes on to the end.
+    let mut places = vec![false; pattern.len() + 1];
+    places[0] = true;
+    let skip_stars = |places: &mut Vec<bool>| {
+        for place in 0..pattern.len() {
+            places[place + 1] |= places[place] && pattern[place] == b'*';
+        }
+    };
+    skip_stars(&mut places);
+    for byte in prefix.bytes() {
+        let mut next = vec![false; pattern.len() + 1];
+        for place in (0..pattern.len()).filter(|place| places[*place]) {
+            match pattern[place] {
+                b'*' => next[place] = true,
+                b'?' => next[place + 1] = true,
+                literal => next[place + 1] |= literal == byte,
+            }
+        }
+        skip_stars(&mut next);
+        places = next;
+    }
+    let is_all = |place: usize| place < pattern.len() && pattern[place..].iter().all(|byte| *byte == b'*');
+    let reached: Vec<usize> = (0..=pattern.len()).filter(|place| places[*place]).collect();
+    if reached.is_empty() {
+        Under::Nothing
+    } else if reached.into_iter().any(is_all) {
+        Under::Everything
+    } else {
+        Under::Something
+    }
 }
 
 #[cfg(test)]
@@ -401,6 +508,64 @@ mod tests {
         let mut distribution = Distribution { default_root_object: "index.html".to_owned(), ..plain("") };
         distribution.behaviours = vec![behaviour("*.html", "s3"), behaviour("*", "api")];
         check(&distribution, "index.html", "", &["/", "/index.html"]);
+    }
+
+    fn folders(distribution: &Distribution, key: &str) -> Vec<(String, String)> {
+        distribution.folders_of("archive", key).into_iter().map(|folder| (folder.path, folder.prefix)).collect()
+    }
+
+    fn of(path: &str, prefix: &str) -> (String, String) {
+        (path.to_owned(), prefix.to_owned())
+    }
+
+    #[test]
+    fn a_folder_is_one_where_nothing_else_is_shown() {
+        assert_eq!(folders(&plain(""), "a b/c/d"), [of("/", ""), of("/a%20b/", "a b/"), of("/a%20b/c/", "a b/c/")]);
+        assert_eq!(folders(&plain("/pub"), "pub/a/d"), [of("/", "pub/"), of("/a/", "pub/a/")]);
+        assert_eq!(folders(&plain("/pub"), "private/a"), []);
+        assert_eq!(folders(&plain(""), "a/~b/c"), [of("/", ""), of("/a/", "a/")]);
+    }
+
+    #[test]
+    fn another_behaviour_breaks_a_folder_where_its_pattern_may_match() {
+        let with = |pattern: &str, target: &str| {
+            let mut distribution = plain("");
+            distribution.origins.push(origin("api", "api.example.com", ""));
+            distribution.behaviours.insert(0, behaviour(pattern, target));
+            folders(&distribution, "a/b/c").into_iter().map(|(path, _)| path).collect::<Vec<_>>()
+        };
+        assert_eq!(with("/x/*", "api"), ["/a/", "/a/b/"]);
+        assert_eq!(with("a/x*", "api"), ["/a/b/"]);
+        assert_eq!(with("a/b/*.php", "api"), [""; 0]);
+        assert_eq!(with("*.php", "api"), [""; 0]);
+        assert_eq!(with("a/?/*", "api"), [""; 0]);
+        assert_eq!(with("a", "api"), ["/a/", "/a/b/"]);
+        // Another way to the same objects.
+        assert_eq!(with("a/x*", "s3"), ["/", "/a/", "/a/b/"]);
+        assert_eq!(with("*.jpg", "s3"), ["/", "/a/", "/a/b/"]);
+        // An earlier behaviour that takes everything leaves nothing to a later one.
+        assert_eq!(with("a/*", "s3"), ["/", "/a/", "/a/b/"]);
+    }
+
+    #[test]
+    fn a_function_or_another_bucket_behind_breaks_a_folder_and_a_holding_page_does_not() {
+        let mut with_function = plain("");
+        with_function.behaviours[0].has_origin_function = true;
+        assert_eq!(folders(&with_function, "a/b"), []);
+        let with_second = |domain: &str, members: [&str; 2]| {
+            let mut distribution = plain("");
+            distribution.origins.push(origin("page", domain, ""));
+            distribution.behaviours = vec![behaviour("*", "group")];
+            distribution.groups = vec![OriginGroup {
+                id: "group".to_owned(),
+                members: members.map(str::to_owned).to_vec(),
+                fails_over_on: vec![403],
+            }];
+            folders(&distribution, "a/b").len()
+        };
+        assert_eq!(with_second("page.example.com", ["s3", "page"]), 2);
+        assert_eq!(with_second("page.example.com", ["page", "s3"]), 0);
+        assert_eq!(with_second("other.s3.amazonaws.com", ["s3", "page"]), 0);
     }
 
     #[test]

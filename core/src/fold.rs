@@ -313,7 +313,7 @@ fn end_of_wildcard(path: &str, ends: RangeInclusive<usize>, listed: &[&str]) -> 
 }
 
 /// Whether a wildcard may have the first `end` bytes of an encoded path as its stem.
-fn may_end(path: &str, end: usize) -> bool {
+pub(crate) fn may_end(path: &str, end: usize) -> bool {
     if !path.is_char_boundary(end) {
         return false;
     }
@@ -337,7 +337,7 @@ fn escaped(escape: &[u8]) -> Option<u8> {
 }
 
 /// How many bytes two paths have in common at their beginnings.
-fn common(one: &str, other: &str) -> usize {
+pub(crate) fn common(one: &str, other: &str) -> usize {
     // Long ones block by block: comparing memory is many times faster than comparing bytes.
     const BLOCK: usize = 32;
     let (one, other) = (one.as_bytes(), other.as_bytes());

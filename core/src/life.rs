@@ -369,8 +369,19 @@ impl Row {
 
     /// The row after the event, or `None` when there is nothing to change.
     pub fn after(&self, event: &Event) -> Result<Option<Self>, IllegalEvent> {
-        let next = advance(&self.state, event)?;
-        Ok(next.map(|state| Self { state, revision: self.revision + 1, ..self.clone() }))
+        self.after_all(std::slice::from_ref(event))
+    }
+
+    /// The row after events that are written down at once, in their order: one change, however many of them change
+    /// something. `None` when none does.
+    pub fn after_all(&self, events: &[Event]) -> Result<Option<Self>, IllegalEvent> {
+        let mut state = None;
+        for event in events {
+            if let Some(next) = advance(state.as_ref().unwrap_or(&self.state), event)? {
+                state = Some(next);
+            }
+        }
+        Ok(state.map(|state| Self { state, revision: self.revision + 1, ..self.clone() }))
     }
 }
 
@@ -456,6 +467,20 @@ mod tests {
         let by_b = Event::Published { at: at(), how: How::Invalidated { batch: batch("b") } };
         assert!(advance(&restored(Some("a")), &by_b).is_err());
         assert!(advance(&restored(None), &by_b).is_err());
+    }
+
+    #[test]
+    fn what_is_written_down_at_once_is_one_change() {
+        let events =
+            [Event::Readable { at: at(), expires: None }, Event::Claimed { batch: batch("a") }, Event::NotArchived];
+        for state in [State::Planned, states()[2].clone(), failed(FailureCode::RetrievalTimedOut)] {
+            let after = row(state.clone(), PublishWhen::Each).after_all(&events).unwrap().unwrap();
+            assert_eq!((&after.state, after.revision), (&restored(Some("a")), 8), "{state:?}");
+            assert_eq!(after.after_all(&events), Ok(None));
+        }
+        assert_eq!(row(State::Cancelled { at: at() }, PublishWhen::Each).after_all(&events), Ok(None));
+        let taken = row(restored(Some("b")), PublishWhen::Each);
+        assert!(taken.after_all(&events).is_err(), "another batch has it");
     }
 
     #[test]

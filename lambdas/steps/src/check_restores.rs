@@ -229,6 +229,8 @@ mod tests {
         let candidate = Candidate {
             object: of(State::Planned).object,
             restores: vec![of(State::Planned).restore],
+            revisions: 0,
+            news: None,
             paths: ["E1", "E2"].map(|id| (id.to_owned(), ["/a".to_owned()].into())).into(),
         };
         let made = batches(vec![candidate.clone()], now()).remove(0);

@@ -206,6 +206,8 @@ mod tests {
             candidates: vec![Candidate {
                 object: row(id, key, State::Planned).object,
                 restores: vec![id.clone()],
+                revisions: 0,
+                news: None,
                 paths: BTreeMap::from([("E1".to_owned(), paths(&["/b", "/a"])), ("E2".to_owned(), paths(&["/a"]))]),
             }],
             calls: Some(vec![
@@ -214,6 +216,7 @@ mod tests {
                 call(None, false, None),
                 call(None, false, Some("InvalidArgument")),
             ]),
+            wildcards: Vec::new(),
             created_at: now(),
             revision: 0,
         }

@@ -49,7 +49,7 @@ pub async fn run(
     let record = ledger::record(ledger, &plan::restore_id(input.restore)?).await?;
     let all = chunks::records(ledger, &record).await?;
     let on_their_way = total(&all).on_their_way() > 0;
-    let mut wanted = Wanted { looks: Some(&record.id), ..Wanted::default() };
+    let mut wanted = Wanted { looks: Some(&record.id), max_over: record.request.publish.max_over, ..Wanted::default() };
     for known in all.iter().filter(|known| known.is_publishing()) {
         // What is left is seen by the next look.
         if wanted.objects.len() >= OBJECTS_PER_CALL {
@@ -58,9 +58,13 @@ pub async fn run(
         for Known { row, .. } in chunks::objects(ledger, files, &record, known).await? {
             if row.is_to_publish(on_their_way, now) {
                 match row.state.claim() {
-                    Some(batch) => wanted.begun.entry(batch.clone()).or_default().insert(row.object.clone()),
-                    None => wanted.objects.insert(row.object.clone()),
-                };
+                    Some(batch) => {
+                        wanted.begun.entry(batch.clone()).or_default().insert(row.object);
+                    }
+                    None => {
+                        wanted.objects.insert(row.object, Vec::new());
+                    }
+                }
             }
         }
     }

@@ -180,10 +180,15 @@ pub fn request_name(id: &RestoreId) -> String {
 ///
 /// Answers the row as it is now. An event that is illegal in the state it meets is an error of the caller.
 pub async fn apply(ledger: &impl Ledger, row: &Row, event: &Event) -> Result<Row, StepError> {
+    apply_all(ledger, row, std::slice::from_ref(event)).await
+}
+
+/// The same for events that are written down at once: one write.
+pub async fn apply_all(ledger: &impl Ledger, row: &Row, events: &[Event]) -> Result<Row, StepError> {
     let mut current = row.clone();
     // Each loss means that somebody else moved the row on, and a life has few steps.
     for _ in 0..16 {
-        let Some(next) = current.after(event)? else { return Ok(current) };
+        let Some(next) = current.after_all(events)? else { return Ok(current) };
         match ledger.replace(&next).await? {
             Put::Done => return Ok(next),
             Put::Lost(other) => current = other,

@@ -43,6 +43,7 @@ mod budget;
 #[cfg(test)]
 mod door;
 mod error;
+mod folding;
 mod joining;
 mod ledger;
 mod looking;

@@ -1,18 +1,18 @@
 //! OnRestoreCompleted: S3 says that objects can be read. Publish them now.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
-use thaw_core::{Batch, Event, ObjectId, PublishWhen, RestoreId, Row, S3Event, S3EventKind, State, Status};
+use thaw_core::{Batch, Event, News, ObjectId, PublishWhen, RestoreId, Row, S3Event, S3EventKind, State, Status};
 use tracing::{info, warn};
 
-use crate::ledger::{apply, batch_key, row_key};
+use crate::ledger::{batch_key, row_key};
 use crate::looking::meaning;
 use crate::ports::{
     CreateInvalidations, DeadLetters, ItemKey, Ledger, ReadArchive, ReadDistributions, ReadInvalidations,
 };
-use crate::publishing::{NEWS, Wanted, confirmed, publish, settle_batch};
+use crate::publishing::{Heard, NEWS, Readable, Wanted, confirmed, publish, settle_batch};
 use crate::{IN_FLIGHT, QueueBatch, QueueResponse, RestoreRecord, Settings, StepError};
 
 /// Publishes the objects of a batch of messages. Messages whose objects met trouble come again, and at last go to the
@@ -30,50 +30,79 @@ pub async fn run(
     now: Timestamp,
 ) -> Result<QueueResponse, StepError> {
     let (events, mut failing) = batch.read(S3EventKind::Completed, dead_letters, settings).await;
-    let noted: Vec<(&str, Result<Vec<Row>, StepError>)> = stream::iter(events)
-        .map(|(message, event)| async move { (message, note(event, archive, ledger, now).await) })
+    let heard: Vec<(&str, Result<Told, StepError>)> = stream::iter(events)
+        .map(|(message, event)| async move { (message, hear(event, archive, ledger, now).await) })
         .buffer_unordered(IN_FLIGHT)
         .collect()
         .await;
-    let mut rows_of: BTreeMap<&str, Vec<Row>> = BTreeMap::new();
-    for (message, noted) in noted {
-        match noted {
-            Ok(rows) => rows_of.entry(message).or_default().extend(rows),
+    let mut told: Vec<(&str, Told)> = Vec::new();
+    for (message, heard) in heard {
+        match heard {
+            Ok(one) => told.push((message, one)),
             Err(error) => {
                 warn!(message_id = message, "{error}");
                 failing.insert(message);
             }
         }
     }
-    match show(&rows_of, cdn, archive, ledger, settings, now).await {
+    match show(&told, cdn, archive, ledger, settings, now).await {
         Ok(unconfirmed) => failing.extend(unconfirmed),
         Err(error) => {
-            // The ledger keeps what was done. The messages come again, and their restores' own looks come too.
+            // The messages come again, and their restores' own looks come too. Until then a status says what is known.
             warn!("{error}");
-            failing.extend(rows_of.iter().filter(|(_, rows)| !rows.is_empty()).map(|(message, _)| *message));
+            for (message, one) in told.iter().filter(|(_, one)| !one.readable.is_empty()) {
+                failing.insert(message);
+                one.note(ledger).await.unwrap_or_else(|error| warn!(message_id = message, "{error}"));
+            }
         }
     }
     Ok(QueueResponse::failing(failing))
 }
 
-/// Publishes what is to be published now. Answers the messages that must come again, because a restore that has ended
-/// waits for CloudFront.
+/// What an event means for its object.
+struct Told {
+    object: ObjectId,
+    /// All its rows.
+    rows: Vec<Heard>,
+    /// Those of them that are to be published, as they are now that the object can be read.
+    readable: Vec<Row>,
+}
+
+impl Told {
+    /// Writes down that the object can be read.
+    async fn note(&self, ledger: &impl Ledger) -> Result<(), StepError> {
+        for heard in self.rows.iter().filter(|heard| heard.news.is_some()) {
+            heard.note(ledger, None).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Publishes what is to be published now, and notes of the rest that it can be read. Answers the messages that must come
+/// again, because a restore that has ended waits for CloudFront.
 async fn show<'a>(
-    rows_of: &BTreeMap<&'a str, Vec<Row>>,
+    told: &[(&'a str, Told)],
     cdn: &(impl ReadDistributions + CreateInvalidations + ReadInvalidations),
     archive: &impl ReadArchive,
     ledger: &impl Ledger,
     settings: &Settings,
     now: Timestamp,
 ) -> Result<BTreeSet<&'a str>, StepError> {
-    let ended = ended(rows_of.values().flatten(), ledger).await?;
+    let ended = ended(told.iter().flat_map(|(_, one)| &one.readable), ledger).await?;
     let is_late = |row: &&Row| ended.contains(&row.restore);
     // One that waits for others does not wait longer than its copy lives.
     let is_short = |row: &Row| row.waits_until().is_some_and(|until| until <= now);
-    let is_wanted = |row: &&Row| row.publish.when == PublishWhen::Each || is_late(row) || is_short(row);
-    let objects: BTreeSet<ObjectId> =
-        rows_of.values().flatten().filter(is_wanted).map(|row| row.object.clone()).collect();
+    let is_wanted = |row: &Row| row.publish.when == PublishWhen::Each || is_late(&row) || is_short(row);
+    let mut objects = Readable::new();
+    for (_, one) in told {
+        if one.readable.iter().any(is_wanted) {
+            objects.insert(one.object.clone(), one.rows.clone());
+        } else {
+            one.note(ledger).await?;
+        }
+    }
     let count = objects.len();
+    // Events come in handfuls: what each of them might cover beside its objects would add up, so they cover nothing.
     let published = publish(Wanted { objects, ..Wanted::default() }, cdn, archive, ledger, settings, now).await?;
     info!(
         objects = count,
@@ -82,8 +111,8 @@ async fn show<'a>(
         published.paths
     );
     let mut unconfirmed = BTreeSet::new();
-    for (message, rows) in rows_of {
-        for row in rows.iter().filter(is_late) {
+    for (message, one) in told {
+        for row in one.readable.iter().filter(is_late) {
             if !is_confirmed(row, cdn, ledger, now).await? {
                 unconfirmed.insert(*message);
             }
@@ -119,34 +148,37 @@ async fn is_confirmed(
     Ok(batch.is_completed() && batch.has(&row.object))
 }
 
-/// Notes that an object can be read in every restore that waits for it. Answers those of its rows that are to be
-/// published.
-async fn note(
+/// What an event says of its object, for every restore that waits for it.
+async fn hear(
     event: S3Event,
     archive: &impl ReadArchive,
     ledger: &impl Ledger,
     now: Timestamp,
-) -> Result<Vec<Row>, StepError> {
-    let mut readable_rows = Vec::new();
+) -> Result<Told, StepError> {
+    let (mut rows, mut readable_rows) = (Vec::new(), Vec::new());
     for row in ledger.rows_of(&event.object).await? {
+        let mut heard = Heard { row, news: None };
         // An event from before the row was planned is about an earlier copy.
-        if event.at < row.planned_at {
-            continue;
-        }
-        let row = match &row.state {
-            State::Planned | State::Restoring { .. } | State::Failed { .. } => {
-                match readable(&event, &row, archive, now).await? {
-                    Some(happened) => apply(ledger, &row, &happened).await?,
-                    None => continue,
+        if event.at >= heard.row.planned_at {
+            heard.news = match &heard.row.state {
+                State::Planned | State::Restoring { .. } | State::Failed { .. } => {
+                    readable(&event, &heard.row, archive, now).await?
+                }
+                State::Available | State::Restored { .. } | State::Published { .. } | State::Cancelled { .. } => None,
+            };
+            let row = heard.now()?;
+            if matches!(row.state, State::Restored { .. }) {
+                if row.publish.never() {
+                    // Nothing more will come of it.
+                    heard = Heard { row: heard.note(ledger, None).await?, news: None };
+                } else {
+                    readable_rows.push(row);
                 }
             }
-            State::Available | State::Restored { .. } | State::Published { .. } | State::Cancelled { .. } => row,
-        };
-        if matches!(row.state, State::Restored { .. }) && !row.publish.never() {
-            readable_rows.push(row);
         }
+        rows.push(heard);
     }
-    Ok(readable_rows)
+    Ok(Told { object: event.object, rows, readable: readable_rows })
 }
 
 /// What the event means for a row. S3 is asked where the event does not say enough: of a copy, how long it lives; and
@@ -156,16 +188,16 @@ async fn readable(
     row: &Row,
     archive: &impl ReadArchive,
     now: Timestamp,
-) -> Result<Option<Event>, StepError> {
+) -> Result<Option<News>, StepError> {
     let has_copy = row.kind.is_some_and(thaw_core::ArchiveKind::has_copy);
     let is_news = now < event.at + NEWS;
     match event.expires {
         // The copy that this late event is about is gone.
         Some(expires) if expires <= now => Ok(None),
-        Some(expires) if is_news => Ok(Some(Event::Readable { at: now, expires: Some(expires) })),
-        None if is_news && !has_copy => Ok(Some(Event::Readable { at: now, expires: None })),
+        Some(expires) if is_news => Ok(Some(News { at: now, expires: Some(expires) })),
+        None if is_news && !has_copy => Ok(Some(News { at: now, expires: None })),
         Some(_) | None => match meaning(row, &archive.head(&row.object).await?, now) {
-            Some(happened @ Event::Readable { .. }) => Ok(Some(happened)),
+            Some(Event::Readable { at, expires }) => Ok(Some(News { at, expires })),
             _ => Ok(None),
         },
     }

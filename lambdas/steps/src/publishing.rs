@@ -15,12 +15,13 @@ use std::time::Duration;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use thaw_core::{
-    Batch, BatchId, Candidate, Distribution, Event, Facts, FailureCode, How, Missing, ObjectId, Reach, RestoreId, Row,
-    Staleness, State, batches, of_the_same_copy, staleness,
+    Batch, BatchId, Call, Candidate, Distribution, Event, Facts, FailureCode, How, Missing, News, ObjectId, Reach,
+    RestoreId, Row, Staleness, State, folded, of_the_same_copy, staleness,
 };
 use tracing::info;
 
-use crate::ledger::{apply, batch_key, row_key};
+use crate::folding;
+use crate::ledger::{apply, apply_all, batch_key, row_key};
 use crate::ports::{
     CreateInvalidations, Invalidation, Ledger, ListedRestore, Put, ReadArchive, ReadDistributions, ReadInvalidations,
 };
@@ -52,16 +53,47 @@ type Begun = BTreeMap<BatchId, BTreeSet<ObjectId>>;
 #[derive(Debug, Default)]
 pub struct Wanted<'a> {
     /// Objects that can be read.
-    pub objects: BTreeSet<ObjectId>,
+    pub objects: Readable,
     /// What batches have claimed already.
     pub begun: Begun,
     /// The restore that looks, if one does.
     pub looks: Option<&'a RestoreId>,
+    /// How many objects that can be read and are not among these wildcards may cover, if no restore allows for fewer.
+    pub max_over: u32,
 }
+
+/// A row, and what S3 said of its object that the ledger does not know yet. It is written down with what comes of it, so
+/// that an object that is published at once costs one write less.
+#[derive(Debug, Clone)]
+pub struct Heard {
+    /// The row as the ledger had it a moment ago: who writes over it finds out if it changed.
+    pub row: Row,
+    /// That it can be read, if the row does not say so.
+    pub news: Option<News>,
+}
+
+impl Heard {
+    /// The row with the news.
+    pub fn now(&self) -> Result<Row, StepError> {
+        let Some(news) = self.news else { return Ok(self.row.clone()) };
+        Ok(self.row.after(&news.into())?.unwrap_or_else(|| self.row.clone()))
+    }
+
+    /// Writes the news down, if there are any, and what came of them.
+    pub async fn note(&self, ledger: &impl Ledger, event: Option<&Event>) -> Result<Row, StepError> {
+        let events: Vec<Event> = self.news.map(Event::from).into_iter().chain(event.cloned()).collect();
+        apply_all(ledger, &self.row, &events).await
+    }
+}
+
+/// Objects that can be read, with all their rows if the caller has read them, and has heard of a row that it can be read;
+/// else with none.
+pub type Readable = BTreeMap<ObjectId, Vec<Heard>>;
 
 /// Publishes objects that can be read, for every restore that waits for them, and finishes batches that were begun.
 ///
-/// Doing it twice is fine. Fails with the first trouble that time can mend, after the ledger has kept what was done.
+/// Doing it twice is fine. Fails with the first trouble that time can mend, after the ledger has kept what was done; what
+/// was only heard may not be in it then.
 pub async fn publish(
     wanted: Wanted<'_>,
     cdn: &(impl ReadDistributions + CreateInvalidations),
@@ -70,37 +102,42 @@ pub async fn publish(
     settings: &Settings,
     now: Timestamp,
 ) -> Result<Published, StepError> {
-    let Wanted { objects, mut begun, looks } = wanted;
+    let Wanted { objects, mut begun, looks, max_over } = wanted;
     let distributions = distributions(&objects, cdn, settings).await?;
     let prepared: Vec<Prepared> = stream::iter(objects)
-        .map(|object| prepare(object, &distributions, archive, ledger, settings, now))
+        .map(|(object, rows)| prepare(object, rows, &distributions, archive, ledger, settings, now))
         .buffer_unordered(IN_FLIGHT)
         .try_collect()
         .await?;
-    let mut candidates = Vec::new();
+    let (mut candidates, mut rows) = (Vec::new(), Rows::new());
     for prepared in prepared {
         for (batch, objects) in prepared.begun {
             begun.entry(batch).or_default().extend(objects);
         }
-        candidates.extend(prepared.candidate);
+        if let Some((candidate, known)) = prepared.candidate {
+            rows.insert(candidate.object.clone(), known);
+            candidates.push(candidate);
+        }
     }
     let mut published = Published::default();
     for (id, objects) in begun {
         // Claims are written after their batch, so the batch is there.
         let Some(batch) = ledger.get::<Batch>(&batch_key(&id)).await? else { continue };
-        let batch = carry_out(batch, looks, cdn, archive, ledger, now).await?;
+        let batch = carry_out(batch, &Rows::new(), looks, cdn, archive, ledger, now).await?;
         // Who sealed it without them died before it gave their claims back. The next look finds them free.
         release(&batch, &objects, ledger).await?;
         // Who made it died before it had claimed all of its rows: now it has.
         candidates.retain(|candidate| !batch.candidates.iter().any(|begun| begun.shares_a_row_with(candidate)));
         published.add(&batch);
     }
-    for batch in batches(candidates, now) {
+    let max_over = rows.values().flatten().map(|row| row.publish.max_over).fold(max_over, u32::min);
+    let wildcards = folding::wildcards(&candidates, &distributions, max_over, archive, now).await?;
+    for batch in folded(candidates, wildcards, now) {
         let batch = match ledger.insert(&batch).await? {
             Put::Done => batch,
             Put::Lost(existing) => existing,
         };
-        published.add(&carry_out(batch, looks, cdn, archive, ledger, now).await?);
+        published.add(&carry_out(batch, &rows, looks, cdn, archive, ledger, now).await?);
     }
     Ok(published)
 }
@@ -115,11 +152,11 @@ impl Published {
 }
 
 async fn distributions(
-    objects: &BTreeSet<ObjectId>,
+    objects: &Readable,
     cdn: &impl ReadDistributions,
     settings: &Settings,
 ) -> Result<BTreeMap<String, Vec<Distribution>>, StepError> {
-    let buckets: BTreeSet<&str> = objects.iter().map(|object| object.bucket.as_str()).collect();
+    let buckets: BTreeSet<&str> = objects.keys().map(|object| object.bucket.as_str()).collect();
     let mut by_bucket = BTreeMap::new();
     for bucket in buckets {
         by_bucket.insert(bucket.to_owned(), cdn.distributions(bucket, &settings.distribution_ids).await?);
@@ -132,73 +169,92 @@ async fn distributions(
 struct Prepared {
     /// Batches that hold a claim on it already.
     begun: Begun,
-    /// Its place in a new batch.
-    candidate: Option<Candidate>,
+    /// Its place in a new batch, and its rows that wait.
+    candidate: Option<(Candidate, Vec<Row>)>,
 }
+
+/// The rows of objects that wait, as the ledger had them a moment ago.
+type Rows = BTreeMap<ObjectId, Vec<Row>>;
 
 /// Settles what needs no invalidation, and prepares the rest.
 async fn prepare(
     object: ObjectId,
+    mut heard: Vec<Heard>,
     distributions: &BTreeMap<String, Vec<Distribution>>,
     archive: &impl ReadArchive,
     ledger: &impl Ledger,
     settings: &Settings,
     now: Timestamp,
 ) -> Result<Prepared, StepError> {
-    let rows = ledger.rows_of(&object).await?;
+    if heard.is_empty() {
+        heard = ledger.rows_of(&object).await?.into_iter().map(|row| Heard { row, news: None }).collect();
+    }
+    let rows = heard.iter().map(Heard::now).collect::<Result<Vec<Row>, _>>()?;
     let empty = Vec::new();
     let distributions = distributions.get(&object.bucket).unwrap_or(&empty);
     let mut prepared = Prepared::default();
-    let mut waiting: Vec<&Row> = Vec::new();
+    let mut waiting: Vec<(&Row, &Heard)> = Vec::new();
     let mut begin = |batch: &BatchId| prepared.begun.entry(batch.clone()).or_default().insert(object.clone());
-    for row in rows.iter().filter(|row| !row.publish.never()) {
+    for (row, heard) in rows.iter().zip(&heard).filter(|(row, _)| !row.publish.never()) {
         let State::Restored { at, claim: held, .. } = &row.state else { continue };
         if let Some(batch) = held {
             begin(batch);
             continue;
         }
+        let published = |how| Some(Event::Published { at: now, how });
         let others = || of_the_same_copy(row, &rows).into_iter();
         if others().any(was_invalidated) {
-            apply(ledger, row, &Event::Published { at: now, how: How::AlreadyPublished }).await?;
+            heard.note(ledger, published(How::AlreadyPublished).as_ref()).await?;
         } else if let Some(batch) = others().find_map(|other| other.state.claim()) {
             // Another restore's batch has this copy already: this row rides along. If yet another was faster, the next look
             // finds out which.
-            claim(&object, &row.restore, batch, ledger).await?;
+            claim(&heard.row, heard.news, batch, ledger).await?;
             begin(batch);
         } else if !row.current {
-            apply(ledger, row, &Event::Published { at: now, how: How::NotCurrent }).await?;
+            heard.note(ledger, published(How::NotCurrent).as_ref()).await?;
         } else if row.publish.only_if_stale {
             match stale(&object, *at, distributions, settings, now) {
                 Staleness::Impossible => {
-                    apply(ledger, row, &Event::Published { at: now, how: How::NothingStale }).await?;
+                    heard.note(ledger, published(How::NothingStale).as_ref()).await?;
                 }
-                Staleness::Until(gone) if gone <= now + WORTH_WAITING => {}
-                Staleness::Until(_) | Staleness::Possible => waiting.push(row),
+                Staleness::Until(gone) if gone <= now + WORTH_WAITING => {
+                    heard.note(ledger, None).await?;
+                }
+                Staleness::Until(_) | Staleness::Possible => waiting.push((row, heard)),
             }
         } else {
-            waiting.push(row);
+            waiting.push((row, heard));
         }
     }
     if waiting.is_empty() {
         return Ok(prepared);
     }
-    if let Some(event) = no_longer_shown(&object, &waiting, archive, now).await? {
-        settle(ledger, &waiting, &event).await?;
-        return Ok(prepared);
-    }
-    match paths(&object, distributions, archive, settings, now).await? {
-        Shown::Nowhere => settle(ledger, &waiting, &Event::Published { at: now, how: How::NoPath }).await?,
-        Shown::OverArchived(neighbour) => {
-            let message = format!(
-                "it is readable, but CloudFront cannot invalidate a path with ~, and the wildcard that would cover it also covers archived objects such as {neighbour}, which would then answer 403"
-            );
-            let event = Event::Failed { at: now, code: FailureCode::PathCannotBeInvalidated, message };
-            settle(ledger, &waiting, &event).await?;
-        }
-        Shown::At(paths) => {
-            let restores = waiting.iter().map(|row| row.restore.clone()).collect();
-            prepared.candidate = Some(Candidate { object, restores, paths });
-        }
+    let event = match no_longer_shown(&object, &waiting, archive, now).await? {
+        Some(event) => event,
+        None => match paths(&object, distributions, archive, settings, now).await? {
+            Shown::Nowhere => Event::Published { at: now, how: How::NoPath },
+            Shown::OverArchived(neighbour) => {
+                let message = format!(
+                    "it is readable, but CloudFront cannot invalidate a path with ~, and the wildcard that would cover it also covers archived objects such as {neighbour}, which would then answer 403"
+                );
+                Event::Failed { at: now, code: FailureCode::PathCannotBeInvalidated, message }
+            }
+            Shown::At(paths) => {
+                let rows: Vec<Row> = waiting.iter().map(|(_, heard)| heard.row.clone()).collect();
+                let candidate = Candidate {
+                    object,
+                    restores: rows.iter().map(|row| row.restore.clone()).collect(),
+                    revisions: rows.iter().map(|row| row.revision).sum(),
+                    news: waiting.iter().find_map(|(_, heard)| heard.news),
+                    paths,
+                };
+                prepared.candidate = Some((candidate, rows));
+                return Ok(prepared);
+            }
+        },
+    };
+    for (_, heard) in waiting {
+        heard.note(ledger, Some(&event)).await?;
     }
     Ok(prepared)
 }
@@ -226,11 +282,11 @@ fn was_invalidated(row: &Row) -> bool {
 /// it only ever said that it was the newest when the restore was planned.
 async fn no_longer_shown(
     object: &ObjectId,
-    waiting: &[&Row],
+    waiting: &[(&Row, &Heard)],
     archive: &impl ReadArchive,
     now: Timestamp,
 ) -> Result<Option<Event>, StepError> {
-    let is_fresh = |row: &&Row| match &row.state {
+    let is_fresh = |(row, _): &(&Row, &Heard)| match &row.state {
         State::Restored { at, expires, .. } => {
             let since = if object.version.is_some() { row.planned_at } else { *at };
             now < since + NEWS && expires.is_none_or(|expires| now < expires)
@@ -269,13 +325,6 @@ fn why_not_shown(object: &ObjectId, newest: &Facts, now: Timestamp) -> Option<Ev
         }
         Facts::Missing(_) => fail(FailureCode::NoSuchKey, "it was deleted before it was published"),
     }
-}
-
-async fn settle(ledger: &impl Ledger, rows: &[&Row], event: &Event) -> Result<(), StepError> {
-    for row in rows {
-        apply(ledger, row, event).await?;
-    }
-    Ok(())
 }
 
 fn stale(
@@ -368,7 +417,11 @@ async fn archived_under(
 }
 
 /// Whether an object can be read now; `None` if S3 shows none.
-async fn can_be_read(object: &ObjectId, archive: &impl ReadArchive, now: Timestamp) -> Result<Option<bool>, StepError> {
+pub async fn can_be_read(
+    object: &ObjectId,
+    archive: &impl ReadArchive,
+    now: Timestamp,
+) -> Result<Option<bool>, StepError> {
     Ok(match archive.head(object).await? {
         Facts::Found(head) => Some(matches!(head.reach(now), Ok(Reach::Readable | Reach::Copy { .. }))),
         Facts::Missing(_) => None,
@@ -382,15 +435,18 @@ async fn is_archived(bucket: &str, key: &str, archive: &impl ReadArchive, now: T
 }
 
 /// Takes a batch from wherever it stands to its end: claim, seal, call, settle.
+///
+/// `rows` are those that are known to wait; others are read.
 async fn carry_out(
     batch: Batch,
+    rows: &Rows,
     looks: Option<&RestoreId>,
     cdn: &impl CreateInvalidations,
     archive: &impl ReadArchive,
     ledger: &impl Ledger,
     now: Timestamp,
 ) -> Result<Batch, StepError> {
-    let batch = if batch.calls.is_some() { batch } else { seal(batch, ledger).await? };
+    let batch = if batch.calls.is_some() { batch } else { seal(batch, rows, ledger).await? };
     let mut batch = if batch.is_open() && batch.created_at + NEWS <= now {
         without_what_is_gone(batch, archive, ledger, now).await?
     } else {
@@ -411,7 +467,7 @@ async fn carry_out(
                     call.completed = completed;
                 })
             }
-            Invalidation::Refused { .. } if call.items.len() > 1 => batch.with_call_split(index),
+            Invalidation::Refused { .. } if may_be_split(&batch, &call) => batch.with_call_split(index),
             Invalidation::Refused { says } => batch.with_call(index, |call| call.refused = Some(says)),
         };
         batch = match ledger.replace(&next).await? {
@@ -425,7 +481,16 @@ async fn carry_out(
     Ok(batch)
 }
 
-/// CloudFront would not take the batch for a while: what can no longer be shown leaves it.
+/// Whether a refused call has more than one path in it, or stands for more.
+fn may_be_split(batch: &Batch, call: &Call) -> bool {
+    match call.items.as_slice() {
+        [one] => batch.is_folded(&call.distribution, one),
+        _ => true,
+    }
+}
+
+/// CloudFront would not take the batch for a while: what can no longer be shown leaves it, and wildcards that would touch
+/// something archived by now are not asked for.
 ///
 /// A call whose answer got lost may have been accepted, and then its other paths are paid again under their new reference.
 /// That is rare and costs cents; an archived object that nobody can see any more costs a visitor.
@@ -444,7 +509,13 @@ async fn without_what_is_gone(
         .try_filter_map(|(object, why)| async move { Ok(why.map(|why| (object, why))) })
         .try_collect()
         .await?;
-    if gone.is_empty() {
+    let mut unfolded = BTreeSet::new();
+    for wildcard in &batch.wildcards {
+        if archived_under(&wildcard.bucket, &wildcard.prefix, archive, now).await?.is_some() {
+            unfolded.insert(wildcard.clone());
+        }
+    }
+    if gone.is_empty() && unfolded.is_empty() {
         return Ok(batch);
     }
     for (object, why) in &gone {
@@ -452,7 +523,7 @@ async fn without_what_is_gone(
             apply(ledger, row, why).await?;
         }
     }
-    let next = batch.without(&gone.into_keys().collect());
+    let next = batch.without(&gone.into_keys().collect(), &unfolded);
     Ok(match ledger.replace(&next).await? {
         Put::Done => next,
         Put::Lost(other) => other,
@@ -460,24 +531,39 @@ async fn without_what_is_gone(
 }
 
 /// Claims the batch's objects, and settles which it got. What it claimed of the others it gives back.
-async fn seal(batch: Batch, ledger: &impl Ledger) -> Result<Batch, StepError> {
-    let claimed: BTreeSet<ObjectId> = stream::iter(&batch.candidates)
+async fn seal(batch: Batch, rows: &Rows, ledger: &impl Ledger) -> Result<Batch, StepError> {
+    let claims: Vec<(ObjectId, Got)> = stream::iter(&batch.candidates)
         .map(|candidate| async {
-            let mut got = false;
+            let (mut got, mut is_gone) = (false, false);
             for restore in &candidate.restores {
-                match claim(&candidate.object, restore, &batch.id, ledger).await? {
+                let known =
+                    rows.get(&candidate.object).and_then(|rows| rows.iter().find(|row| row.restore == *restore));
+                let row = match known {
+                    Some(row) => row.clone(),
+                    None => match ledger.get::<Row>(&row_key(&candidate.object, restore)).await? {
+                        Some(row) => row,
+                        None => continue,
+                    },
+                };
+                match claim(&row, candidate.news, &batch.id, ledger).await? {
                     Claim::Held => got = true,
                     Claim::Settled => {}
-                    Claim::Taken => return Ok(None),
+                    Claim::Failed => is_gone = true,
+                    Claim::Taken => return Ok((candidate.object.clone(), Got::Nothing)),
                 }
             }
-            Ok::<_, StepError>(got.then(|| candidate.object.clone()))
+            let got = match (got, is_gone) {
+                (true, _) => Got::It,
+                (false, true) => Got::Gone,
+                (false, false) => Got::Nothing,
+            };
+            Ok::<_, StepError>((candidate.object.clone(), got))
         })
         .buffer_unordered(IN_FLIGHT)
-        .try_filter_map(|object| async { Ok(object) })
         .try_collect()
         .await?;
-    let next = batch.sealed(&claimed);
+    let those = |what: Got| claims.iter().filter(move |(_, got)| *got == what).map(|(object, _)| object.clone());
+    let next = batch.not_over(&those(Got::Gone).collect()).sealed(&those(Got::It).collect());
     let sealed = match ledger.replace(&next).await? {
         Put::Done => next,
         Put::Lost(other) => other,
@@ -497,6 +583,17 @@ async fn release(batch: &Batch, objects: &BTreeSet<ObjectId>, ledger: &impl Ledg
     Ok(())
 }
 
+/// What a batch got of an object.
+#[derive(PartialEq, Eq)]
+enum Got {
+    /// The object.
+    It,
+    /// Nothing: it is another's, or nobody wants it any more. It can be read all the same.
+    Nothing,
+    /// Nothing: it failed, and may be archived.
+    Gone,
+}
+
 /// What came of a claim on a row.
 enum Claim {
     /// The batch holds it.
@@ -505,30 +602,36 @@ enum Claim {
     Taken,
     /// Nothing is left to publish for it.
     Settled,
+    /// It failed.
+    Failed,
 }
 
-async fn claim(
-    object: &ObjectId,
-    restore: &RestoreId,
-    batch: &BatchId,
-    ledger: &impl Ledger,
-) -> Result<Claim, StepError> {
-    let Some(row) = ledger.get::<Row>(&row_key(object, restore)).await? else { return Ok(Claim::Settled) };
-    let what = |row: &Row| match row.state.claim() {
-        Some(held) if held == batch => Claim::Held,
-        Some(_) => Claim::Taken,
-        None if was_invalidated(row) => Claim::Taken,
-        None => Claim::Settled,
-    };
-    if !matches!(row.state, State::Restored { claim: None, .. }) {
-        return Ok(what(&row));
+/// Claims a row for a batch, if it waits: that it can be read is written down in the same change.
+async fn claim(row: &Row, news: Option<News>, batch: &BatchId, ledger: &impl Ledger) -> Result<Claim, StepError> {
+    let mut row = row.clone();
+    let claimed = Event::Claimed { batch: batch.clone() };
+    // Each loss means that somebody else moved the row on, and a life has few steps.
+    for _ in 0..16 {
+        let next = match (&row.state, news) {
+            (State::Restored { claim: Some(held), .. }, _) if held == batch => return Ok(Claim::Held),
+            (State::Restored { claim: Some(_), .. }, _) => return Ok(Claim::Taken),
+            (State::Restored { claim: None, .. }, _) => row.after(&claimed)?,
+            (State::Planned | State::Restoring { .. } | State::Failed { .. }, Some(news)) => {
+                row.after_all(&[news.into(), claimed.clone()])?
+            }
+            (State::Published { .. }, _) if was_invalidated(&row) => return Ok(Claim::Taken),
+            (State::Planned | State::Restoring { .. } | State::Failed { .. }, None)
+            | (State::Published { .. } | State::Available | State::Cancelled { .. }, _) => None,
+        };
+        let Some(next) = next else {
+            return Ok(if matches!(row.state, State::Failed { .. }) { Claim::Failed } else { Claim::Settled });
+        };
+        match ledger.replace(&next).await? {
+            Put::Done => return Ok(Claim::Held),
+            Put::Lost(other) => row = other,
+        }
     }
-    match apply(ledger, &row, &Event::Claimed { batch: batch.clone() }).await {
-        Ok(row) => Ok(what(&row)),
-        // Another batch was faster between the read and the write.
-        Err(StepError::Unexpected(_)) => Ok(Claim::Taken),
-        Err(other) => Err(other),
-    }
+    Err(StepError::Unavailable(format!("{}: lost sixteen races for its row", row.object)))
 }
 
 /// The batch after CloudFront was asked which of its invalidations took effect.
@@ -592,7 +695,7 @@ mod tests {
     use crate::ports::{Listed, Page, Piece, PortError};
     use std::cell::RefCell;
     use thaw_core::S3Uri;
-    use thaw_core::{Behaviour, ErrorRule, Head, Origin};
+    use thaw_core::{Behaviour, ErrorRule, Head, Origin, batches};
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -666,10 +769,16 @@ mod tests {
         stack.insert(&row(&ids[0], "a", one)).await;
         stack.insert(&row(&ids[1], "a", two)).await;
         let object = row(&ids[0], "a", State::Planned).object;
-        let candidate = Candidate { object: object.clone(), restores: ids.to_vec(), paths: BTreeMap::new() };
+        let candidate = Candidate {
+            object: object.clone(),
+            restores: ids.to_vec(),
+            revisions: 0,
+            news: None,
+            paths: BTreeMap::new(),
+        };
         let batch = Batch { id: BatchId::from("ours".to_owned()), ..batches(vec![candidate], now()).remove(0) };
         stack.insert(&batch).await;
-        let sealed = seal(batch, &stack.ledger).await.unwrap();
+        let sealed = seal(batch, &Rows::new(), &stack.ledger).await.unwrap();
         let rows = stack.ledger.rows_of(&object).await.unwrap();
         let claims = rows.iter().map(|row| row.state.claim().map(|id| id.as_str().to_owned()));
         (!sealed.candidates.is_empty(), claims.collect())
@@ -699,6 +808,35 @@ mod tests {
         assert_eq!(sealed(cancelled(), cancelled()).await, (false, claims([None, None])));
     }
 
+    #[tokio::test]
+    async fn who_finishes_a_batch_that_others_began_knows_what_they_had_heard() {
+        let id = RestoreId::try_from("r".to_owned()).unwrap();
+        let stack = Stack::default();
+        let row = row(&id, "a", State::Planned);
+        stack.insert(&row).await;
+        let candidate = |news| Candidate {
+            object: row.object.clone(),
+            restores: vec![id.clone()],
+            revisions: 0,
+            news,
+            paths: BTreeMap::new(),
+        };
+        let batch = |news| batches(vec![candidate(news)], now()).remove(0);
+        let later = now() + SECOND;
+        let sealed = async |news| {
+            let batch = batch(news);
+            stack.ledger.insert(&batch).await.unwrap();
+            seal(batch, &Rows::new(), &stack.ledger).await.unwrap().candidates.len()
+        };
+        assert_eq!(sealed(Some(News { at: now(), expires: Some(later) })).await, 1);
+        let claimed = stack.ledger.rows_of(&row.object).await.unwrap().remove(0);
+        let claim = Some(batch(None).id);
+        assert_eq!(
+            claimed,
+            Row { state: State::Restored { at: now(), expires: Some(later), claim }, revision: 1, ..row }
+        );
+    }
+
     /// A claim that is worth nothing would keep its object from ever being published.
     #[tokio::test]
     async fn a_claim_that_a_dead_function_left_is_given_back_by_the_next() {
@@ -710,6 +848,7 @@ mod tests {
             id: BatchId::from("ours".to_owned()),
             candidates: Vec::new(),
             calls,
+            wildcards: Vec::new(),
             created_at: now(),
             revision: 0,
         };
@@ -841,6 +980,8 @@ mod tests {
         let candidate = |key: &&str| Candidate {
             object: object(key),
             restores: vec![id("r")],
+            revisions: 0,
+            news: None,
             paths: [("E1".to_owned(), [format!("/{key}")].into())].into(),
         };
         let batch = batches(keys.iter().map(candidate).collect(), now()).remove(0);
@@ -857,13 +998,13 @@ mod tests {
     async fn a_refused_path_is_found_by_asking_for_each_alone_and_nothing_is_asked_twice() {
         let (stack, edge) = (Stack::default(), Edge::default());
         let batch = batch_of(&["a", "bad", "c"], &stack).await;
-        let done = carry_out(batch, None, &edge, &nobody_near(), &stack.ledger, now()).await.unwrap();
+        let done = carry_out(batch, &Rows::new(), None, &edge, &nobody_near(), &stack.ledger, now()).await.unwrap();
         let asked = [vec!["/a", "/bad", "/c"], vec!["/a"], vec!["/bad"], vec!["/c"]];
         assert_eq!(*edge.asked.borrow(), asked);
         let refused: Vec<_> = done.calls.iter().flatten().map(|call| call.refused.as_deref()).collect();
         assert_eq!(refused, [None, Some("bad path"), None]);
         assert_eq!(stack.ledger.get::<Batch>(&batch_key(&done.id)).await.unwrap().as_ref(), Some(&done));
-        carry_out(done, None, &edge, &nobody_near(), &stack.ledger, now()).await.unwrap();
+        carry_out(done, &Rows::new(), None, &edge, &nobody_near(), &stack.ledger, now()).await.unwrap();
         assert_eq!(edge.asked.borrow().len(), 4);
     }
 
@@ -874,7 +1015,9 @@ mod tests {
             let batch = batch_of(&["a", "gone"], &stack).await;
             let theirs = row(&id("another"), "gone", restored(Some("theirs")));
             stack.insert(&theirs).await;
-            carry_out(batch, None, &edge, &nobody_near(), &stack.ledger, now() + seconds * SECOND).await.unwrap();
+            carry_out(batch, &Rows::new(), None, &edge, &nobody_near(), &stack.ledger, now() + seconds * SECOND)
+                .await
+                .unwrap();
             assert_eq!(*edge.asked.borrow(), asked);
             let rows = stack.ledger.rows_of(&theirs.object).await.unwrap();
             let failed: Vec<_> = rows.iter().map(|row| matches!(row.state, State::Failed { .. })).collect();
@@ -896,7 +1039,8 @@ mod tests {
         let is_asked = async |row: &Row, seconds: u32| {
             let at = now() + seconds * SECOND;
             let archive = nobody_near();
-            let event = no_longer_shown(&row.object, &[row], &archive, at).await.unwrap();
+            let heard = Heard { row: row.clone(), news: None };
+            let event = no_longer_shown(&row.object, &[(row, &heard)], &archive, at).await.unwrap();
             // Whenever S3 is asked, it has nothing under this key.
             assert_eq!(event.is_some(), !archive.asked.borrow().is_empty());
             event.is_some()
@@ -924,12 +1068,12 @@ mod tests {
         let fresh = row(&id("r"), "d", State::Restored { at: now(), expires: None, claim: None });
         stack.insert(&fresh).await;
         let objects = begun.candidates.iter().map(|candidate| candidate.object.clone()).chain([fresh.object.clone()]);
-        let objects: BTreeSet<ObjectId> = objects.collect();
+        let objects: Readable = objects.map(|object| (object, Vec::new())).collect();
         let again = async || {
             let (archive, ledger) = (nobody_near(), &stack.ledger);
             let begun = Default::default();
             publish(
-                Wanted { objects: objects.clone(), begun, looks: None },
+                Wanted { objects: objects.clone(), begun, ..Wanted::default() },
                 &edge,
                 &archive,
                 ledger,
@@ -954,7 +1098,7 @@ mod tests {
             let mut row = row(&id("r"), "a", State::Restored { at: now(), expires: None, claim: None });
             row.publish.only_if_stale = true;
             stack.insert(&row).await;
-            let wanted = Wanted { objects: [row.object.clone()].into(), ..Wanted::default() };
+            let wanted = Wanted { objects: [(row.object.clone(), Vec::new())].into(), ..Wanted::default() };
             let at = now() + seconds * SECOND;
             publish(wanted, &edge, &nobody_near(), &stack.ledger, &Settings::default(), at).await.unwrap();
             let published =

@@ -148,6 +148,7 @@ fn a_copy_that_somebody_kept_longer_is_published_after_the_date_that_thaw_knew()
     let world = World::new();
     world.put("quick", StorageClass::Glacier);
     world.put("slow", StorageClass::DeepArchive);
+    world.put("stays", StorageClass::DeepArchive);
     let more = json!({"tier": "Bulk", "days": 1, "publish": {"when": "together"}});
     let wait = world.begin("r", ask_with(&["quick", "slow"], more));
     world.pass(hours(12));

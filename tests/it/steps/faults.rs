@@ -130,7 +130,7 @@ fn a_step_that_runs_twice_does_what_it_does_once() {
     let report = world.report("r").unwrap();
     assert_eq!(world.report("r").unwrap(), report);
     assert!(keys.iter().all(|key| world.calls(key).calls == 1));
-    assert_eq!(world.invalidated().len(), 10);
+    assert_eq!(world.invalidated(), ["/dir/000*"]);
 }
 
 #[test]

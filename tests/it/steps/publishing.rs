@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use thaw_core::{FailureCode, How, State, Status, Tier};
-use thaw_sim::cdn::{DistributionConfig, Origin};
+use thaw_sim::cdn::{Behavior, DistributionConfig, Origin};
 use thaw_sim::model::{FaultRule, RetrievalRule, StorageClass};
 use thaw_steps::ports::Ledger;
 use thaw_steps::ports::RequestRestores;
@@ -29,6 +29,10 @@ const KEYS: [(&str, &str); 13] = [
 fn put_all(world: &World, prefix: &str) -> Vec<String> {
     let keys: Vec<_> = KEYS.iter().map(|(key, _)| format!("{prefix}{key}")).collect();
     keys.iter().for_each(|key| world.put(key, StorageClass::Glacier));
+    // Nothing that begins like two of them may be covered.
+    for stays in ["", "a", "d"] {
+        world.put(&format!("{prefix}{stays}0"), StorageClass::DeepArchive);
+    }
     keys
 }
 
@@ -95,7 +99,7 @@ fn a_wildcard_never_covers_an_archived_neighbour() {
 fn a_directorys_path_is_left_alone_where_an_archived_object_has_its_name() {
     let mut world = World::new();
     world.settings.directory_index = "index.html".to_owned();
-    for key in ["plain/index.html", "taken/index.html", "taken"] {
+    for key in ["plain/index.html", "plain/other", "plains", "taken/index.html", "taken/other", "taken"] {
         world.put(key, StorageClass::Glacier);
     }
     world.restore("r", ask(&["plain/index.html", "taken/index.html"]));
@@ -123,6 +127,33 @@ fn an_event_publishes_at_once_and_the_execution_finds_it_done() {
     world.finish("r", wait.saturating_sub(5 * 3600));
     assert_eq!(world.invalidated(), ["/a"]);
     assert_eq!(world.published_keys(), ["a".to_owned()].into());
+}
+
+#[test]
+fn that_an_object_can_be_read_is_written_down_with_the_claim() {
+    let world = World::new();
+    world.put("a", StorageClass::Glacier);
+    let wait = world.begin("r", ask(&["a"]));
+    let before = world.row("a", "r").revision;
+    world.pass(5 * 3600);
+    world.deliver(1);
+    let row = world.row("a", "r");
+    assert!(matches!(row.state, State::Restored { claim: Some(_), .. }), "{row:?}");
+    assert_eq!(row.revision, before + 1);
+    world.finish("r", wait.saturating_sub(5 * 3600));
+    assert_eq!(world.row("a", "r").revision, before + 2);
+}
+
+#[test]
+fn what_an_event_said_is_written_down_also_when_cloudfront_is_in_trouble() {
+    let world = World::new();
+    world.put("a", StorageClass::Glacier);
+    world.begin("r", ask(&["a"]));
+    world.pass(5 * 3600);
+    world.aws.with(|sim, _| sim.set_faults(vec![FaultRule::new("ListDistributions", "ServiceUnavailable")]));
+    let (completed, _) = world.deliver(1);
+    assert_eq!(completed.batch_item_failures.len(), 1, "it comes again");
+    assert!(matches!(world.row("a", "r").state, State::Restored { claim: None, .. }));
 }
 
 #[test]
@@ -195,6 +226,7 @@ fn together_waits_for_the_last_object() {
     let world = World::new();
     world.put("quick", StorageClass::Glacier);
     world.put("slow", StorageClass::DeepArchive);
+    world.put("stays", StorageClass::DeepArchive);
     let wait = world.begin("r", ask_with(&["quick", "slow"], json!({"publish": {"when": "together"}})));
     world.pass(5 * 3600);
     world.deliver(1);
@@ -308,4 +340,134 @@ fn one_refused_path_does_not_stop_the_others() {
     let State::Failed { code, .. } = world.row("bad", "r").state else { panic!() };
     assert_eq!(code, FailureCode::RefusedByCloudFront);
     assert_eq!(sorted(world.invalidated()), ["/fine", "/good"]);
+}
+
+/// So many keys in each of so many folders, all archived.
+fn put_folders(world: &World, folders: usize, keys: usize) -> Vec<String> {
+    let key = |n: usize| format!("f{:03}/{:04}.jpg", n / keys, n % keys);
+    let all: Vec<String> = (0..folders * keys).map(key).collect();
+    all.iter().for_each(|key| world.put(key, StorageClass::Glacier));
+    all
+}
+
+fn keys(all: &[String]) -> Vec<&str> {
+    all.iter().map(String::as_str).collect()
+}
+
+fn together(all: &[String]) -> serde_json::Value {
+    ask_with(&keys(all), json!({"publish": {"when": "together"}}))
+}
+
+/// The distribution, with behaviours besides the default one, and a Lambda at its edge or none.
+fn distribute(world: &World, behaviors: Vec<Behavior>) {
+    world.aws.with(|sim, now| {
+        let archive = Origin { id: "s3".to_owned(), bucket: BUCKET.to_owned(), ..Origin::default() };
+        let api = Origin { id: "api".to_owned(), bucket: "other".to_owned(), ..Origin::default() };
+        let config = DistributionConfig {
+            id: Some("E1THAW".to_owned()),
+            origins: vec![archive, api],
+            behaviors,
+            ..DistributionConfig::default()
+        };
+        sim.create_bucket("other", false);
+        sim.put_distribution(config, now).unwrap();
+    });
+}
+
+#[test]
+fn two_thousand_keys_in_twenty_folders_are_published_for_twenty_paths_or_fewer() {
+    let world = World::new();
+    let all = put_folders(&world, 20, 100);
+    for folder in 0..20 {
+        // One that stays archived keeps wildcards inside its folder's parts.
+        world.put(&format!("f{folder:03}"), StorageClass::DeepArchive);
+    }
+    let halves = all.chunks(1_000).map(|half| together(half)).collect::<Vec<_>>();
+    for (name, half) in ["one", "two"].iter().zip(halves) {
+        let (report, _) = world.restore(name, half);
+        assert_eq!(report.status, Status::Succeeded);
+    }
+    let invalidated = world.invalidated();
+    assert!(invalidated.len() <= 20, "{invalidated:?}");
+    assert!(all.iter().all(|key| world.view(&format!("/{key}")) == 200));
+}
+
+#[test]
+fn a_wildcard_stands_for_a_folder_that_was_restored_as_a_whole() {
+    let world = World::new();
+    let all = put_folders(&world, 2, 3);
+    world.put("g/archived", StorageClass::Glacier);
+    world.restore("r", together(&all));
+    assert_eq!(world.invalidated(), ["/f00*"]);
+    assert_eq!(world.published_keys().len(), 6);
+}
+
+#[test]
+fn a_wildcard_stops_before_an_archived_neighbour_also_when_it_may_cover_readable_ones() {
+    let world = World::new();
+    let all = put_folders(&world, 2, 3);
+    world.put("f000/0001.jpg.old", StorageClass::DeepArchive);
+    world.put("f001/cover.jpg", StorageClass::Standard);
+    world.restore("r", together(&all));
+    assert_eq!(sorted(world.invalidated()), ["/f000/0000.jpg", "/f000/0001.jpg", "/f000/0002.jpg", "/f001/000*"]);
+}
+
+#[test]
+fn a_behaviour_that_goes_elsewhere_keeps_wildcards_out_of_its_way() {
+    let world = World::new();
+    let all = put_folders(&world, 2, 3);
+    distribute(
+        &world,
+        vec![Behavior {
+            path_pattern: "f000/api/*".to_owned(),
+            target_origin_id: "api".to_owned(),
+            ..Behavior::default()
+        }],
+    );
+    world.restore("r", together(&all));
+    assert_eq!(
+        sorted(world.invalidated()),
+        ["/f000/0000.jpg", "/f000/0001.jpg", "/f000/0002.jpg", "/f001/000*"],
+        "what lies under /f000/api/ is not known, and /f001/ is a folder of its own"
+    );
+}
+
+#[test]
+fn a_refused_wildcard_is_asked_for_path_by_path() {
+    let world = World::new();
+    let all = put_folders(&world, 1, 3);
+    let wait = world.begin("r", together(&all));
+    let refuse =
+        FaultRule { status: Some(400), ..FaultRule::new("CreateInvalidation", "InvalidArgument").on("/f000/000?") };
+    world.aws.with(|sim, _| sim.set_faults(vec![refuse]));
+    let (report, _) = world.finish("r", wait);
+    assert_eq!(report.status, Status::Succeeded);
+    assert_eq!(world.invalidated(), ["/f000/0000.jpg", "/f000/0001.jpg", "/f000/0002.jpg"]);
+}
+
+#[test]
+fn a_neighbour_that_was_archived_while_cloudfront_would_not_listen_is_not_covered() {
+    let world = World::new();
+    let all = put_folders(&world, 1, 3);
+    let wait = world.begin("r", together(&all));
+    world.pass(wait.max(5 * 3600));
+    world.check_restores("r").unwrap();
+    world.aws.with(|sim, _| sim.set_faults(vec![FaultRule::new("CreateInvalidation", "ServiceUnavailable").times(1)]));
+    assert!(world.invalidate("r").is_err());
+    world.put("f000/0005.jpg", StorageClass::Glacier);
+    world.pass(600);
+    let (report, _) = world.finish("r", 0);
+    assert_eq!(report.status, Status::Succeeded);
+    assert_eq!(world.invalidated(), ["/f000/0000.jpg", "/f000/0001.jpg", "/f000/0002.jpg"]);
+}
+
+#[test]
+fn a_path_with_a_tilde_costs_nothing_under_a_wildcard() {
+    let world = World::new();
+    let mut all = put_folders(&world, 1, 3);
+    all.push("f000/~4".to_owned());
+    world.put("f000/~4", StorageClass::Glacier);
+    world.restore("r", together(&all));
+    assert_eq!(world.invalidated(), ["/f000/*"]);
+    assert_eq!(world.published_keys().len(), 4);
 }

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use thaw_core::{
-    Counts, Decision, FailureCode, How, ObjectId, RestoreAnswer, RestoreId, Row, State, Status, Tier, Usd, encode_path,
+    Batch, Call, Counts, Decision, FailureCode, How, ObjectId, RestoreAnswer, RestoreId, Row, State, Status, Tier, Usd,
+    encode_path,
 };
 use thaw_sim::model::ObjectRef;
 use thaw_steps::ports::{Ledger, WorkFiles};
@@ -222,6 +223,10 @@ impl Checker {
         let now = stack.runtime.now();
         for item in items {
             self.reach(format!("invalidated {}", if item.ends_with('*') { "wildcard" } else { "path" }));
+            let asking = if item.ends_with('*') { asking_for(stack, item) } else { Vec::new() };
+            if asking.iter().any(|batch| batch.is_folded(DISTRIBUTION, item)) {
+                self.reach("invalidated many paths by a wildcard".to_owned());
+            }
             for object in &stack.world.objects {
                 let Some(key) = stack.world.full_key(object.id) else { continue };
                 let names = stack.world.names(object.id);
@@ -241,27 +246,37 @@ impl Checker {
                         format!("{item} covers {key}, which is archived"),
                     );
                 }
-                if item.ends_with('*') {
+                // What a wildcard covers besides those that it is asked for was not paid for.
+                let mut wanted = asking.iter().flat_map(|batch| &batch.candidates);
+                if item.ends_with('*') && !wanted.any(|candidate| candidate.object.key == key) {
                     continue;
                 }
                 let Some(copy) = self.copy(&key, head.version.as_deref(), now) else { continue };
-                let is_glance_old = self.is_touched_since(&key, before);
-                let paid = self.paid.entry((item.clone(), key.clone())).or_default();
-                // What others put or moved there since is no copy of what was paid for.
-                let is_copy = self.touched.get(&key).is_none_or(|times| times.iter().all(|time| *time < copy));
-                let is_known =
-                    self.kept_longer.get(&key).is_none_or(|ends| ends.iter().all(|end| *end <= copy || *end > now));
-                if is_glance_old {
-                    // It was paid for what was there a moment ago.
-                } else if is_copy && is_known && paid.contains(&copy) {
-                    self.break_promise(
-                        "no path is paid twice for one copy",
-                        format!("{item} is invalidated again for the copy of {key} that is readable since {copy}"),
-                    );
-                } else {
-                    paid.push(copy);
+                let paths = names.iter().filter(|name| covers(item, name)).cloned();
+                let paths: Vec<String> = if item.ends_with('*') { paths.collect() } else { vec![item.clone()] };
+                for path in paths {
+                    self.pay(&path, &key, copy, now);
                 }
             }
+        }
+    }
+
+    /// A path was paid for, for the copy of an object that is readable since a moment.
+    fn pay(&mut self, path: &str, key: &str, copy: Timestamp, now: Timestamp) {
+        let is_glance_old = self.is_touched_since(key, later(now, -GLANCE));
+        // What others put or moved there since is no copy of what was paid for.
+        let is_copy = self.touched.get(key).is_none_or(|times| times.iter().all(|time| *time < copy));
+        let is_known = self.kept_longer.get(key).is_none_or(|ends| ends.iter().all(|end| *end <= copy || *end > now));
+        let paid = self.paid.entry((path.to_owned(), key.to_owned())).or_default();
+        if is_glance_old {
+            // It was paid for what was there a moment ago.
+        } else if is_copy && is_known && paid.contains(&copy) {
+            self.break_promise(
+                "no path is paid twice for one copy",
+                format!("{path} is invalidated again for the copy of {key} that is readable since {copy}"),
+            );
+        } else {
+            paid.push(copy);
         }
     }
 
@@ -289,8 +304,10 @@ impl Checker {
         if !matches!(row.state, State::Planned) {
             self.asked_at.entry(place.clone()).or_insert(now);
         }
+        let was_readable = old.as_ref().is_some_and(|old| matches!(old.state, State::Restored { .. }));
         match &row.state {
-            State::Available | State::Restored { claim: None, .. } => self.check_readable(stack, &row),
+            State::Restored { claim: Some(_), .. } if was_readable => {}
+            State::Available | State::Restored { .. } => self.check_readable(stack, &row),
             State::Published { how, .. } => {
                 self.reach(format!("published {}", how_word(how)));
                 let readable_since = match old.map(|old| old.state) {
@@ -660,13 +677,24 @@ fn record(stack: &Stack, id: &str) -> Option<RestoreRecord> {
 /// Which states may follow a state: written down here once more, on purpose.
 fn is_legal(old: &State, new: &State) -> bool {
     match (old, new) {
-        (State::Planned, State::Restoring { .. } | State::Restored { claim: None, .. })
-        | (State::Restoring { .. }, State::Restored { claim: None, .. })
+        (State::Planned, State::Restoring { .. })
+        // That it can be read is written down with what comes of it.
+        | (
+            State::Planned | State::Restoring { .. } | State::Failed { code: FailureCode::RetrievalTimedOut, .. },
+            State::Restored { .. },
+        )
         | (
             State::Planned | State::Restoring { .. } | State::Restored { .. },
             State::Failed { .. } | State::Cancelled { .. },
-        )
-        | (State::Failed { code: FailureCode::RetrievalTimedOut, .. }, State::Restored { claim: None, .. }) => true,
+        ) => true,
+        (
+            State::Planned | State::Restoring { .. } | State::Failed { code: FailureCode::RetrievalTimedOut, .. },
+            State::Published { how, .. },
+        ) => match how {
+            How::Invalidated { .. } => false,
+            How::NothingStale | How::NoPath | How::NotCurrent | How::AlreadyPublished => true,
+        },
+        (State::Failed { code: FailureCode::RetrievalTimedOut, .. }, State::Failed { .. }) => true,
         (State::Restored { claim: None, expires, .. }, State::Restored { claim: Some(_), expires: kept, .. }) => {
             expires == kept
         }
@@ -684,6 +712,14 @@ fn is_legal(old: &State, new: &State) -> bool {
         },
         _ => false,
     }
+}
+
+/// The batches that ask CloudFront for an item, and have no answer yet.
+fn asking_for(stack: &Stack, item: &str) -> Vec<Batch> {
+    let batches = stack.ledger.items().into_iter().filter(|(key, _)| key.sk == "batch");
+    let batches = batches.filter_map(|(_, batch)| serde_json::from_value::<Batch>(batch).ok());
+    let is_open = |call: &Call| call.invalidation.is_none() && call.items.iter().any(|one| one == item);
+    batches.filter(|batch| batch.calls.iter().flatten().any(is_open)).collect()
 }
 
 fn covers(item: &str, path: &str) -> bool {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 pub const WORLDS: u64 = 10_000;
 
 /// What must happen.
-const ALL: [&str; 58] = [
+const ALL: [&str; 59] = [
     "S3 answers Accepted",
     "S3 answers AlreadyLive",
     "S3 answers InProgress",
@@ -48,6 +48,7 @@ const ALL: [&str; 58] = [
     "fault in Report",
     "fault in ReportFailure",
     "fault in StartRestores",
+    "invalidated many paths by a wildcard",
     "invalidated path",
     "invalidated wildcard",
     "invocation AnswerLost",

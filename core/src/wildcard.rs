@@ -1,0 +1,93 @@
+//! Wildcards that stand for the paths of several objects.
+
+use percent_encoding::percent_decode_str;
+use serde::{Deserialize, Serialize};
+
+use crate::fold::{common, may_end};
+
+/// A wildcard that CloudFront is asked for instead of the paths that begin so.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Wildcard {
+    /// The distribution's id.
+    pub distribution: String,
+    /// What is asked for: what paths begin with, and `*`.
+    pub path: String,
+    /// The bucket whose objects are shown there. Nobody else's are.
+    pub bucket: String,
+    /// What the keys of all those objects begin with.
+    pub prefix: String,
+}
+
+impl Wildcard {
+    /// Whether it stands for a path of a distribution.
+    pub fn covers(&self, distribution: &str, path: &str) -> bool {
+        self.distribution == distribution && covers(&self.path, path)
+    }
+
+    /// The wildcards that together stand for most of the same paths (sorted): one for each way in which they go on. What
+    /// goes on in its own way only stays an exact path.
+    pub(crate) fn narrower(&self, paths: &[&str]) -> Vec<Self> {
+        let stem = self.path.trim_end_matches('*').len();
+        let mut found = Vec::new();
+        let mut rest = paths;
+        while let [first, others @ ..] = rest {
+            if first.len() <= stem {
+                rest = others;
+                continue;
+            }
+            let next = (stem + 1..=first.len()).find(|end| may_end(first, *end)).unwrap_or(first.len());
+            let begins_so = |path: &&str| path.get(..next) == first.get(..next);
+            let (group, others) = rest.split_at(rest.iter().take_while(|path| begins_so(path)).count().max(1));
+            rest = others;
+            let last = group[group.len() - 1];
+            let end = (stem + 1..=common(first, last)).rev().find(|end| may_end(first, *end));
+            if let Some(end) = end.filter(|_| group.len() > 1) {
+                let more = percent_decode_str(&first[stem..end]).decode_utf8_lossy();
+                let prefix = format!("{}{more}", self.prefix);
+                found.push(Self { path: format!("{}*", &first[..end]), prefix, ..self.clone() });
+            }
+        }
+        found
+    }
+}
+
+/// Whether an item of an invalidation takes a path along.
+pub(crate) fn covers(item: &str, path: &str) -> bool {
+    item.strip_suffix('*').map_or(item == path, |stem| path.starts_with(stem))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wildcard(path: &str, prefix: &str) -> Wildcard {
+        Wildcard {
+            distribution: "E1".to_owned(),
+            path: path.to_owned(),
+            bucket: "archive".to_owned(),
+            prefix: prefix.to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_wildcard_stands_for_what_begins_so_in_its_distribution() {
+        let wildcard = wildcard("/a/*", "a/");
+        assert!(wildcard.covers("E1", "/a/b") && wildcard.covers("E1", "/a/") && wildcard.covers("E1", "/a/~*"));
+        assert!(!wildcard.covers("E2", "/a/b") && !wildcard.covers("E1", "/a"));
+    }
+
+    #[test]
+    fn a_wildcard_over_too_much_is_taken_apart_where_its_paths_part() {
+        let paths = ["/p/a1x", "/p/a1y", "/p/a2", "/p/b", "/p/%C3%A4/1", "/p/%C3%A4/2", "/p/%C3%BC"];
+        let mut sorted = paths;
+        sorted.sort_unstable();
+        let narrower = wildcard("/p/*", "public/p/").narrower(&sorted);
+        assert_eq!(narrower, [wildcard("/p/%C3%A4/*", "public/p/ä/"), wildcard("/p/a*", "public/p/a")]);
+        assert_eq!(
+            wildcard("/p/a*", "public/p/a").narrower(&["/p/a1x", "/p/a1y", "/p/a2"]),
+            [wildcard("/p/a1*", "public/p/a1")]
+        );
+        let of_itself = wildcard("/p*", "p").narrower(&["/p", "/pa1", "/pa2"]);
+        assert_eq!(of_itself, [wildcard("/pa*", "pa")]);
+    }
+}
