@@ -87,11 +87,14 @@ impl Told {
         ledger: &impl Ledger,
         now: Timestamp,
     ) -> Result<(), StepError> {
-        let is_left = |row: &Row| ended.get(&row.restore) == Some(&Status::Cancelled) && row.state.claim().is_none();
-        self.readable.retain(|row| !is_left(row));
+        // One that was given up before is no longer its restore's: it is shown if S3 delivers after all.
+        let is_left = |row: &Row| {
+            let is_cancelled = ended.get(&row.restore) == Some(&Status::Cancelled);
+            is_cancelled && !row.is_settled() && row.state.claim().is_none()
+        };
         for heard in self.rows.iter_mut().filter(|heard| is_left(&heard.row)) {
-            // One that was given up stays so.
             let row = apply(ledger, &heard.row, &Event::Cancelled { at: now }).await?;
+            self.readable.retain(|one| one.restore != row.restore);
             *heard = Heard { row, news: None };
         }
         Ok(())
