@@ -99,8 +99,11 @@ impl ManifestReader {
         }
         let last = match self.lines.finish() {
             Ok(None) => None,
-            Ok(Some(line)) => self.rows.read(line).map_err(|why| refused(&self.at, self.lines.number(), why))?,
-            Err(why) => return Err(refused(&self.at, self.lines.number(), why)),
+            Ok(Some(line)) => match self.rows.read(line) {
+                Ok(last) => last,
+                Err(why) => return Err(refused(&self.at, self.lines.number(), why, self.has_objects)),
+            },
+            Err(why) => return Err(refused(&self.at, self.lines.number(), why, self.has_objects)),
         };
         if last.is_none() && !self.has_objects && !self.may_be_empty {
             return Err(Problem::manifest(&self.at, None, "it names no object. List one a line."));
@@ -128,13 +131,37 @@ impl ManifestReader {
                 self.has_objects = true;
                 Ok(Some(asked))
             }
-            Err(why) => Err(self.problem.insert(refused(&self.at, self.lines.number(), why)).clone()),
+            Err(why) => Err(self.problem.insert(refused(&self.at, self.lines.number(), why, self.has_objects)).clone()),
         }
     }
 }
 
-fn refused(at: &S3Uri, line: u64, why: String) -> Problem {
-    Problem::manifest(at, Some(line), why)
+/// A file that has named no object yet may be anything, and who asks may not be allowed to read it: nothing of it is
+/// quoted.
+fn refused(at: &S3Uri, line: u64, why: String, is_manifest: bool) -> Problem {
+    Problem::manifest(at, Some(line), if is_manifest { why } else { unquoted(&why) })
+}
+
+/// A text without what stands between its quotation marks.
+fn unquoted(text: &str) -> String {
+    let (mut out, mut within, mut escaped) = (String::new(), None, false);
+    for char in text.chars() {
+        match within {
+            None => {
+                out.push(char);
+                within = Some(char).filter(|char| matches!(char, '"' | '`'));
+            }
+            Some(_) if escaped => escaped = false,
+            Some('"') if char == '\\' => escaped = true,
+            Some(mark) if mark == char => {
+                out.push('…');
+                out.push(char);
+                within = None;
+            }
+            Some(_) => {}
+        }
+    }
+    out
 }
 
 #[cfg(test)]
@@ -180,6 +207,18 @@ mod tests {
         assert_eq!((problem.status, problem.field.as_deref()), (422, Some("manifest")));
         let begin = format!("manifest: s3://lists/2019.csv{place}: ");
         assert!(problem.detail.starts_with(&begin) && problem.detail.contains(fix), "{problem}");
+    }
+
+    #[test]
+    fn of_a_file_that_may_be_no_manifest_nothing_is_told() {
+        for file in
+            ["secret,a \\\"b\\\" secret", "{\"secret\": 1}", "[secret", "secret", "archive,%secret", " secret,a"]
+        {
+            let problem = read(file).unwrap_err();
+            assert!(!problem.to_string().contains("secret"), "{problem}");
+        }
+        let problem = read("archive,a\nother,b").unwrap_err();
+        assert!(problem.to_string().contains("\"b\" is in bucket \"other\""), "{problem}");
     }
 
     #[test]
