@@ -249,8 +249,8 @@ mod tests {
         check_problem("{\"key\":\"a\"}\n{\"key\":\"b\",\"Size\":1}", ", line 2", "unknown field `Size`");
         check_problem("{\"key\":\"a\"}\narchive,b", ", line 2", "{\"key\": …, \"version_id\": …}");
         check_problem("{\"key\":\"a\"}\n[\"b\"]", ", line 2", "{\"key\": …");
-        check_problem("{\"version_id\":\"a\"}", ", line 1", "missing field `key`");
-        check_problem("{\"key\":\"a\",\"bucket\":\"other\"}", ", line 1", "in bucket \"other\"");
+        check_problem("\"a\"\n{\"version_id\":\"a\"}", ", line 2", "missing field `key`");
+        check_problem("\"a\"\n{\"key\":\"a\",\"bucket\":\"other\"}", ", line 2", "in bucket \"other\"");
         check_problem("{\"key\":\"a\",\"version_id\":\"\"}", ", line 1", "version_id");
         check_problem("[{\"key\":\"a\"}]", ", line 1", "one object a line");
         check_problem("\"a\" \"b\"", ", line 1", "quotation mark");
