@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use thaw_core::{Distribution, Facts, ObjectId, RestoreAnswer, RestoreId, Row, S3Uri, Status, Tier};
+use thaw_core::{Batch, Distribution, Facts, ObjectId, RestoreAnswer, RestoreId, Row, S3Uri, Status, Tier};
 use thaw_sim::Sim;
 use thaw_sim::model::{AccessTier, ObjectRef, RestoreRequest, RetrievalTier, StorageClass};
 use thaw_steps::ports::{
@@ -477,7 +477,7 @@ impl Left {
         let events = world.events.events().into_iter().map(|(name, detail)| format!("{name} {}", masked(detail)));
         let letters = world.dead_letters.letters().into_iter().map(|(message, reason)| format!("{message}: {reason}"));
         Self {
-            ledger: ledger.map(|(key, item)| (key, masked(item))).collect(),
+            ledger: ledger.map(|(key, item)| (key.clone(), masked(unpacked(&key, item)))).collect(),
             objects,
             files: files.map(|name| (name.clone(), world.run(world.files.get(&name)).unwrap())).collect(),
             executions: json!([world.executions.started(), world.executions.stopped()]),
@@ -489,6 +489,11 @@ impl Left {
             told: events.chain(letters).collect(),
         }
     }
+}
+
+/// What is packed in an item, as text.
+fn unpacked(key: &ItemKey, item: Value) -> Value {
+    if key.sk == "batch" { json!(format!("{:?}", serde_json::from_value::<Batch>(item).unwrap())) } else { item }
 }
 
 /// JSON without what a function cannot know when it runs again: at what moment it ran first, and whether it was its own
