@@ -179,20 +179,20 @@ impl Overhead {
     /// What a restore of this many objects is expected to use: what `cargo xtask bench cost` counts, rounded, for one
     /// restore that S3 fetches alone within its typical time.
     pub fn expected(objects: u64) -> Self {
-        let chunks = objects.div_ceil(250);
+        let chunks = objects.div_ceil(1_000);
         Self {
             // With two or three looks.
             state_transitions: 16 + 2 * chunks,
             // Events come one by one over hours; a reader's call takes those of ten seconds.
             lambda_requests: 8 + chunks + objects / 3,
-            lambda_mb_ms: 460_000 + 82_000 * objects,
-            // Planned, requested, restored, claimed, published, and a part of a batch; and the restore's own item.
-            ledger_writes: 14 + 7 * objects,
-            // Each look reads every row twice, each event four times.
-            ledger_reads: 6 + 13 * objects,
+            lambda_mb_ms: 500_000 + 78_000 * objects,
+            // What a row goes through, its part of a batch and of a chunk, and the notice of its event; and the restore's own items.
+            ledger_writes: 24 + objects * 11 / 2,
+            // Each look reads every row, each event four times.
+            ledger_reads: 14 + 9 * objects,
             // Two events per object: sent, received, deleted.
             queue_requests: 2 + objects * 9 / 2,
-            s3_gets: 4 + 5 * chunks + objects,
+            s3_gets: 5 + chunks + objects,
             s3_puts: 1 + chunks,
             api_calls: 1,
             bus_events: 2,
@@ -308,14 +308,14 @@ mod tests {
     #[test]
     fn a_thousand_objects_use_what_the_cost_bench_counted() {
         let expected = Overhead {
-            state_transitions: 24,
-            lambda_requests: 345,
-            lambda_mb_ms: 82_460_000,
-            ledger_writes: 7_014,
-            ledger_reads: 13_006,
+            state_transitions: 18,
+            lambda_requests: 342,
+            lambda_mb_ms: 78_500_000,
+            ledger_writes: 5_524,
+            ledger_reads: 9_014,
             queue_requests: 4_502,
-            s3_gets: 1_024,
-            s3_puts: 5,
+            s3_gets: 1_006,
+            s3_puts: 2,
             api_calls: 1,
             bus_events: 2,
         };

@@ -31,6 +31,9 @@ pub struct Options {
     /// believed, so the figure to quote is that of a run without it
     #[arg(long)]
     resume: bool,
+    /// Try one mutant of so many, evenly spread over the code, where there is no time for all
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    one_in: u16,
 }
 
 /// Whose tests look for the mutants. Cheapest first: what one stage catches, the next ones leave out.
@@ -68,9 +71,11 @@ pub fn run(options: &Options) -> Result<()> {
     }
     fs::create_dir_all(&dir)?;
     install()?;
+    let all = all()?;
+    let (sample, left_out) = sample(&all, options.one_in.into());
     for stage in &STAGES {
         println!("\n=== {}", stage.says);
-        keep(&dir)?;
+        keep(&dir, &left_out)?;
         if stage.args.contains(&"--baseline=skip") {
             pass_unbroken()?;
         }
@@ -79,17 +84,29 @@ pub fn run(options: &Options) -> Result<()> {
         // 2 and 3: some lived, some took their time.
         ensure!(matches!(code, Some(0 | 2 | 3)), "cargo mutants ended with {code:?}; --resume goes on from here");
     }
-    keep(&dir)?;
-    println!("\n=== {:.0} minutes", begun.elapsed().as_secs_f64() / 60.0);
-    judge(&dir)
+    keep(&dir, &left_out)?;
+    println!("\n=== {:.0} minutes; {} of {} mutants", begun.elapsed().as_secs_f64() / 60.0, sample.len(), all.len());
+    judge(&dir, &sample)
 }
 
-fn judge(dir: &Path) -> Result<()> {
+/// The names of all mutants, in the order of the code.
+fn all() -> Result<Vec<String>> {
     let all = tool(&["--list"]).output()?;
     ensure!(all.status.success(), "cargo mutants --list: {}", String::from_utf8_lossy(&all.stderr));
-    let all = String::from_utf8_lossy(&all.stdout);
+    Ok(String::from_utf8_lossy(&all.stdout).lines().map(str::to_owned).collect())
+}
+
+/// One of so many, and the others.
+fn sample(all: &[String], one_in: usize) -> (Vec<&str>, Vec<&str>) {
+    let places = all.iter().map(String::as_str).enumerate();
+    let (sample, left_out): (Vec<_>, Vec<_>) = places.partition(|(place, _)| place % one_in == 0);
+    let names = |mutants: Vec<(usize, _)>| mutants.into_iter().map(|(_, name)| name).collect();
+    (names(sample), names(left_out))
+}
+
+fn judge(dir: &Path, sample: &[&str]) -> Result<()> {
     let fates = [read(dir, "caught")?, read(dir, "timeout")?, read(dir, "unviable")?];
-    let of = |folder: &str| Figure::of(folder, &all, &fates);
+    let of = |folder: &str| Figure::of(folder, sample, &fates);
     of("core/").show("core");
     of("lambdas/steps/").show("steps");
     let both = of("");
@@ -141,9 +158,10 @@ fn pass_unbroken() -> Result<()> {
     run_command(with_own_target(cargo(&test)).args(["--test=properties", "--test=it"]))
 }
 
-/// Keeps what the tool's last run found, finished or not, and tells the next one not to try that again.
-fn keep(dir: &Path) -> Result<()> {
-    let mut done = String::new();
+/// Keeps what the tool's last run found, finished or not, and tells the next one not to try that again, nor what is left
+/// out.
+fn keep(dir: &Path, left_out: &[&str]) -> Result<()> {
+    let mut done = left_out.join("\n") + "\n";
     for fate in ["caught", "timeout", "unviable"] {
         let mut names = read(dir, fate)?;
         names.extend(read(&dir.join("mutants.out"), fate)?);
@@ -176,9 +194,9 @@ struct Figure {
 
 impl Figure {
     /// What became of those in a folder.
-    fn of(folder: &str, all: &str, [caught, timeout, unviable]: &[BTreeSet<String>; 3]) -> Self {
+    fn of(folder: &str, sample: &[&str], [caught, timeout, unviable]: &[BTreeSet<String>; 3]) -> Self {
         let mut figure = Self { caught: 0, timeout: Vec::new(), unviable: 0, live: Vec::new() };
-        for mutant in all.lines().filter(|mutant| mutant.starts_with(folder)) {
+        for mutant in sample.iter().copied().filter(|mutant| mutant.starts_with(folder)) {
             if caught.contains(mutant) {
                 figure.caught += 1;
             } else if timeout.contains(mutant) {
@@ -254,10 +272,17 @@ mod tests {
     }
 
     #[test]
+    fn a_sample_is_spread_over_the_code() {
+        let all = ["a", "b", "c", "d", "e"].map(str::to_owned);
+        assert_eq!(sample(&all, 2), (vec!["a", "c", "e"], vec!["b", "d"]));
+        assert_eq!(sample(&all, 1), (vec!["a", "b", "c", "d", "e"], vec![]));
+    }
+
+    #[test]
     fn who_was_neither_caught_nor_looped_nor_was_unviable_lives() {
         let set = |name: &str| BTreeSet::from([name.to_owned()]);
-        let all = "a.rs:1:1: w\na.rs:1:2: x\na.rs:1:3: y\na.rs:1:4: z\nb.rs:1:1: z\n";
-        let figure = Figure::of("a.rs", all, &[set("a.rs:1:1: w"), set("a.rs:1:2: x"), set("a.rs:1:3: y")]);
+        let all = ["a.rs:1:1: w", "a.rs:1:2: x", "a.rs:1:3: y", "a.rs:1:4: z", "b.rs:1:1: z"];
+        let figure = Figure::of("a.rs", &all, &[set("a.rs:1:1: w"), set("a.rs:1:2: x"), set("a.rs:1:3: y")]);
         assert_eq!((figure.caught, figure.timeout.len(), figure.unviable, figure.viable()), (1, 1, 1, 3));
         assert_eq!(figure.live, ["a.rs:1:4: z"]);
     }

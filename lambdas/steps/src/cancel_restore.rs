@@ -103,7 +103,7 @@ fn objects(count: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::door::{Stack, body, is_problem, now, restored, restoring};
+    use crate::door::{Stack, body, is_problem, now, restored, restoring, row};
     use serde_json::{Value, json};
     use thaw_core::{FailureCode, How, RestoreId, State};
 
@@ -181,6 +181,17 @@ mod tests {
         let answer = cancelled(&stack, &id).await;
         let counts = ["published", "failed", "cancelled"].map(|state| answer["counts"][state].as_u64().unwrap());
         assert_eq!(counts, [1, 1, 1]);
+    }
+
+    #[tokio::test]
+    async fn what_a_batch_has_claimed_keeps_its_claim() {
+        let stack = Stack::default();
+        let id = stack.planned(&[("claimed", restored(Some("b"))), ("free", restored(None))], 2).await;
+        cancelled(&stack, &id).await;
+        for (key, state) in [("claimed", "restored"), ("free", "cancelled")] {
+            let rows = stack.ledger.rows_of(&row(&id, key, State::Planned).object).await.unwrap();
+            assert_eq!(rows[0].state.word(), state, "{key}");
+        }
     }
 
     #[tokio::test]
