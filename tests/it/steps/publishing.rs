@@ -382,7 +382,7 @@ fn two_thousand_keys_in_twenty_folders_are_published_for_twenty_paths_or_fewer()
         // One that stays archived keeps wildcards inside its folder's parts.
         world.put(&format!("f{folder:03}"), StorageClass::DeepArchive);
     }
-    let halves = all.chunks(1_000).map(|half| together(half)).collect::<Vec<_>>();
+    let halves = all.chunks(1_000).map(together).collect::<Vec<_>>();
     for (name, half) in ["one", "two"].iter().zip(halves) {
         let (report, _) = world.restore(name, half);
         assert_eq!(report.status, Status::Succeeded);
