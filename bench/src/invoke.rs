@@ -80,9 +80,9 @@ fn start(variant: &Variant, dynamodb: &DynamoDb, api: &str) -> Result<Child> {
             ("LEDGER_TABLE", "ledger"),
             ("WORK_BUCKET", "work"),
         ])
-        .env("SSL_CERT_FILE", &dynamodb.all_roots)
-        .env("AWS_CA_BUNDLE", &dynamodb.all_roots)
-        .env("NODE_EXTRA_CA_CERTS", &dynamodb.own_root)
+        .env("SSL_CERT_FILE", &dynamodb.roots.all)
+        .env("AWS_CA_BUNDLE", &dynamodb.roots.all)
+        .env("NODE_EXTRA_CA_CERTS", &dynamodb.roots.own)
         // Node 20 works; that next year's SDK wants a newer one is not news here.
         .env("AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED", "true")
         .stdin(Stdio::null())

@@ -6,6 +6,7 @@
 //!
 //! `cargo xtask bench start` builds the functions and calls this program.
 
+mod certificates;
 mod dynamodb;
 mod http;
 mod invoke;

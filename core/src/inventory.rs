@@ -186,7 +186,7 @@ mod tests {
         assert!(problem.detail.contains("data/2.csv.gz, line 2: the line has 3 fields"), "{problem}");
         // A row that looks like names of columns is a row.
         let problem = inventory.reader(&inventory.files[1]).push(b"bucket,key\n").next().unwrap().unwrap_err();
-        assert!(problem.detail.contains("is in bucket \"bucket\""), "{problem}");
+        assert!(problem.detail.contains("is in bucket"), "{problem}");
     }
 
     #[test]

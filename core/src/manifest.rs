@@ -99,8 +99,11 @@ impl ManifestReader {
         }
         let last = match self.lines.finish() {
             Ok(None) => None,
-            Ok(Some(line)) => self.rows.read(line).map_err(|why| refused(&self.at, self.lines.number(), why))?,
-            Err(why) => return Err(refused(&self.at, self.lines.number(), why)),
+            Ok(Some(line)) => match self.rows.read(line) {
+                Ok(last) => last,
+                Err(why) => return Err(refused(&self.at, self.lines.number(), why, self.has_objects)),
+            },
+            Err(why) => return Err(refused(&self.at, self.lines.number(), why, self.has_objects)),
         };
         if last.is_none() && !self.has_objects && !self.may_be_empty {
             return Err(Problem::manifest(&self.at, None, "it names no object. List one a line."));
@@ -128,13 +131,37 @@ impl ManifestReader {
                 self.has_objects = true;
                 Ok(Some(asked))
             }
-            Err(why) => Err(self.problem.insert(refused(&self.at, self.lines.number(), why)).clone()),
+            Err(why) => Err(self.problem.insert(refused(&self.at, self.lines.number(), why, self.has_objects)).clone()),
         }
     }
 }
 
-fn refused(at: &S3Uri, line: u64, why: String) -> Problem {
-    Problem::manifest(at, Some(line), why)
+/// A file that has named no object yet may be anything, and who asks may not be allowed to read it: nothing of it is
+/// quoted.
+fn refused(at: &S3Uri, line: u64, why: String, is_manifest: bool) -> Problem {
+    Problem::manifest(at, Some(line), if is_manifest { why } else { unquoted(&why) })
+}
+
+/// A text without what stands between its quotation marks.
+fn unquoted(text: &str) -> String {
+    let (mut out, mut within, mut escaped) = (String::new(), None, false);
+    for char in text.chars() {
+        match within {
+            None => {
+                out.push(char);
+                within = Some(char).filter(|char| matches!(char, '"' | '`'));
+            }
+            Some(_) if escaped => escaped = false,
+            Some('"') if char == '\\' => escaped = true,
+            Some(mark) if mark == char => {
+                out.push('…');
+                out.push(char);
+                within = None;
+            }
+            Some(_) => {}
+        }
+    }
+    out
 }
 
 #[cfg(test)]
@@ -183,6 +210,18 @@ mod tests {
     }
 
     #[test]
+    fn of_a_file_that_may_be_no_manifest_nothing_is_told() {
+        for file in
+            ["secret,a \\\"b\\\" secret", "{\"secret\": 1}", "[secret", "secret", "archive,%secret", " secret,a"]
+        {
+            let problem = read(file).unwrap_err();
+            assert!(!problem.to_string().contains("secret"), "{problem}");
+        }
+        let problem = read("archive,a\nother,b").unwrap_err();
+        assert!(problem.to_string().contains("\"b\" is in bucket \"other\""), "{problem}");
+    }
+
+    #[test]
     fn a_csv_of_s3_batch_operations() {
         check("archive,a.jpg\narchive,2019/b.jpg\n", &["a.jpg", "2019/b.jpg"]);
         check("archive,a,v1\narchive,b,\narchive,c\narchive,d,null", &["a@v1", "b", "c", "d@null"]);
@@ -210,8 +249,8 @@ mod tests {
         check_problem("{\"key\":\"a\"}\n{\"key\":\"b\",\"Size\":1}", ", line 2", "unknown field `Size`");
         check_problem("{\"key\":\"a\"}\narchive,b", ", line 2", "{\"key\": …, \"version_id\": …}");
         check_problem("{\"key\":\"a\"}\n[\"b\"]", ", line 2", "{\"key\": …");
-        check_problem("{\"version_id\":\"a\"}", ", line 1", "missing field `key`");
-        check_problem("{\"key\":\"a\",\"bucket\":\"other\"}", ", line 1", "in bucket \"other\"");
+        check_problem("\"a\"\n{\"version_id\":\"a\"}", ", line 2", "missing field `key`");
+        check_problem("\"a\"\n{\"key\":\"a\",\"bucket\":\"other\"}", ", line 2", "in bucket \"other\"");
         check_problem("{\"key\":\"a\",\"version_id\":\"\"}", ", line 1", "version_id");
         check_problem("[{\"key\":\"a\"}]", ", line 1", "one object a line");
         check_problem("\"a\" \"b\"", ", line 1", "quotation mark");

@@ -25,6 +25,9 @@ pub(crate) const MAX_DAYS: u64 = 36_500;
 /// How long copies stay unless the request says otherwise.
 pub(crate) const DEFAULT_DAYS: u32 = 3;
 
+/// Readable neighbours that wildcards may cover at most. Each is fetched anew from S3 by its next viewer.
+pub(crate) const MAX_OVER: u64 = 100_000;
+
 /// Words that the notices of a restore may carry.
 pub(crate) const MAX_NOTIFY: usize = 10;
 
@@ -215,7 +218,7 @@ pub struct Publish {
     pub when: PublishWhen,
     /// Invalidate only what can be stale.
     pub only_if_stale: bool,
-    /// Readable neighbours that a wildcard may cover. Always 0 until paths are folded.
+    /// Readable neighbours that the wildcards of one call to CloudFront may cover: viewers fetch those anew.
     pub max_over: u32,
 }
 
@@ -555,13 +558,16 @@ fn publish(body: &Map<String, Value>) -> Result<Publish, Problem> {
     refuse_unknown(object, "publish.", &["when", "only_if_stale", "max_over"])?;
     let max_over = match object.get("max_over") {
         None => 0,
-        Some(value) if value.as_u64() == Some(0) => 0,
-        Some(_) => {
-            return Err(Problem::not_yet(
-                "publish.max_over",
-                "Leave it at 0: each object's own paths are invalidated.",
-            ));
-        }
+        Some(value) => value
+            .as_u64()
+            .filter(|number| *number <= MAX_OVER)
+            .and_then(|number| u32::try_from(number).ok())
+            .ok_or_else(|| {
+                let why = format!(
+                    "must be a whole number from 0 to {MAX_OVER}: how many readable neighbours wildcards may cover."
+                );
+                Problem::field("publish.max_over", value, why)
+            })?,
     };
     let whens = [("each", PublishWhen::Each), ("together", PublishWhen::Together), ("never", PublishWhen::Never)];
     Ok(Publish {
@@ -661,7 +667,8 @@ mod tests {
         refused(json!({"max_cost_usd": -1}), "max_cost_usd");
         refused(json!({"publish": {"when": "now"}}), "publish.when");
         refused(json!({"publish": {"who": 1}}), "publish.who");
-        refused(json!({"publish": {"max_over": 5}}), "publish.max_over");
+        refused(json!({"publish": {"max_over": 100_001}}), "publish.max_over");
+        refused(json!({"publish": {"max_over": -1}}), "publish.max_over");
         refused(json!({"notify": "ana"}), "notify");
         refused(json!({"join_only": 1}), "join_only");
         // Beside the keys, or the whole bucket without a limit.

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::filter::MAX_PATTERNS;
 use crate::glob::MAX_PATTERN_BYTES;
 use crate::request::{
-    DEFAULT_DAYS, MAX_DAYS, MAX_KEY_BYTES, MAX_NOTIFY, MAX_NOTIFY_BYTES, MAX_VERSION_BYTES, PLAN_HASH,
+    DEFAULT_DAYS, MAX_DAYS, MAX_KEY_BYTES, MAX_NOTIFY, MAX_NOTIFY_BYTES, MAX_OVER, MAX_VERSION_BYTES, PLAN_HASH,
 };
 use crate::{MAX_KEYS, Request, Standing, Tier};
 
@@ -45,8 +45,8 @@ impl Request {
                     "description": "Invalidate only what can be stale under the distribution's error TTLs.",
                 },
                 "max_over": {
-                    "type": "integer", "minimum": 0, "maximum": 0, "default": 0,
-                    "description": "Readable neighbours that a wildcard may cover. Only 0 so far.",
+                    "type": "integer", "minimum": 0, "maximum": MAX_OVER, "default": 0,
+                    "description": "Readable neighbours that wildcards may cover, so that fewer paths are paid for. Archived ones are never covered.",
                 },
             }),
             &[],

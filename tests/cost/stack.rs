@@ -119,21 +119,7 @@ impl Stack {
     /// A restore of everything, from the request to the report, with S3's events as they come.
     pub async fn restore_all(&mut self) {
         let (name, input) = self.ask().await;
-        self.execute(&name, input, true).await;
-    }
-
-    /// The same, but S3's events come in full batches, as they do when many restores are fetched at once. Only the
-    /// readers' meter means anything then.
-    pub async fn restore_all_in_a_crowd(&mut self) {
-        let (name, input) = self.ask().await;
-        self.execute(&name, input, false).await;
-        self.aws.clock().advance(SignedDuration::from_hours(6));
-        self.collect_events();
-        for index in 0..self.queues.len() {
-            while !self.queues[index].messages.is_empty() {
-                self.read(index, true).await;
-            }
-        }
+        self.execute(&name, input).await;
     }
 
     fn now(&self) -> Timestamp {
@@ -142,7 +128,11 @@ impl Stack {
 
     /// The request at the door. Answers the execution that it began: its name and its input.
     async fn ask(&self) -> (String, Value) {
-        let body = json!({"bucket": BUCKET, "keys": self.keys, "tier": "Standard"});
+        let body = match self.keys.len() {
+            // As many as a request takes; more are asked for by what they have in common.
+            0..=1_000 => json!({"bucket": BUCKET, "keys": self.keys, "tier": "Standard"}),
+            _ => json!({"bucket": BUCKET, "prefix": "2019/", "tier": "Standard"}),
+        };
         let request =
             json!({"routeKey": "POST /v1/restores", "body": body.to_string(), "requestContext": {"requestId": "r"}});
         let request: http::Request = serde_json::from_value(request).expect("a request");
@@ -157,8 +147,8 @@ impl Stack {
         (id.to_string(), input)
     }
 
-    /// The execution, state by state, to its end; or only until it begins to wait.
-    async fn execute(&mut self, name: &str, input: Value, to_the_end: bool) {
+    /// The execution, state by state, to its end.
+    async fn execute(&mut self, name: &str, input: Value) {
         let workflow: Value = serde_json::from_str(WORKFLOW).expect("the workflow is JSON");
         // The start of an execution is a transition too.
         self.transition();
@@ -187,7 +177,6 @@ impl Stack {
                     }
                     input = json!({"wait_seconds": waits.into_iter().min().unwrap_or(0)});
                 }
-                "Wait" if !to_the_end => return,
                 "Wait" => self.wait(input["wait_seconds"].as_i64().expect("seconds")).await,
                 "Succeed" => return,
                 other => panic!("the execution is at {at}, a {other}: {input}"),
@@ -265,7 +254,7 @@ impl Stack {
             self.collect_events();
             for index in 0..self.queues.len() {
                 while self.queues[index].is_due(self.now()) {
-                    self.read(index, false).await;
+                    self.read(index).await;
                 }
             }
         }
@@ -284,13 +273,12 @@ impl Stack {
     }
 
     /// One invocation of a queue's reader.
-    async fn read(&mut self, index: usize, crowded: bool) {
+    async fn read(&mut self, index: usize) {
         let queue = &mut self.queues[index];
         let messages: Vec<_> = queue.messages.drain(..queue.batch.min(queue.messages.len())).collect();
         let count = messages.len() as u64;
-        // A request of SQS receives and deletes ten messages at most. Where messages are few, each is received alone.
-        let receives = if crowded { count.div_ceil(10) } else { count };
-        self.readers.used.borrow_mut().queue_requests += receives + count.div_ceil(10);
+        // Lambda asks SQS all the time, so each message is received alone; ten are deleted at once.
+        self.readers.used.borrow_mut().queue_requests += count + count.div_ceil(10);
         let batch: Vec<Value> = messages.into_iter().map(|(_, message)| message).collect();
         let batch = serde_json::from_value(json!({"Records": batch})).expect("a batch");
 

@@ -1,8 +1,8 @@
-//! `cargo xtask bench`: how fast a function starts beside others, what a restore costs of thaw itself, and how fast paths
-//! are folded.
+//! `cargo xtask bench`: how fast a function starts and S3 is asked beside others, what a restore costs of thaw itself, how
+//! fast paths are folded, and how long a whole archive takes.
 //!
-//! The measuring is done by programs of their own, so that this one stays quick to build: `bench/` and
-//! `tests/cost/`. Here they are built, fed and their tables kept.
+//! The measuring is done by programs of their own, so that this one stays quick to build: `bench/`,
+//! `bench/restore/` and `tests/cost/`. Here they are built, fed and their tables kept.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,6 +12,7 @@ use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
 
 use crate::python::python_env;
+use crate::whole_archive;
 use crate::workspace::{cargo, on_path, root, run as run_command, target_dir};
 
 /// What `bench` can be told.
@@ -27,10 +28,14 @@ pub struct Options {
 pub enum Bench {
     /// Cold start and calls of the Lambda binary, beside Rust, Python and Node functions that do the same
     Start,
+    /// How fast S3 is asked for restores, beside other clients
+    Restore,
     /// What thaw itself uses of AWS for a restore, counted and priced
     Cost,
     /// Time and memory of folding up to a million paths
     Fold,
+    /// A prefix of a hundred thousand objects on the local stack, while one call in a hundred fails
+    Archive,
 }
 
 /// Runs the benches. Each fails when one of its aims is missed.
@@ -41,6 +46,7 @@ pub fn run(options: &Options) -> Result<()> {
     for bench in Bench::value_variants().iter().filter(chosen) {
         match bench {
             Bench::Start => kept(&mut start(&dir)?, &dir.join("start.txt"))?,
+            Bench::Restore => kept(&mut restore(&dir)?, &dir.join("restore.txt"))?,
             Bench::Cost => {
                 let mut cost = cargo(&["run", "--quiet", "--locked", "--package", "thaw-tests", "--example", "cost"]);
                 kept(&mut cost, &dir.join("cost.txt"))?;
@@ -51,6 +57,7 @@ pub fn run(options: &Options) -> Result<()> {
                 let args = ["run", "--quiet", "--release", "--locked", "--package", "thaw-bench"];
                 kept(cargo(&args).args(["--bin", "thaw-bench-fold"]), &dir.join("fold.txt"))?;
             }
+            Bench::Archive => whole_archive::run()?,
         }
     }
     Ok(())
@@ -69,19 +76,37 @@ fn start(dir: &Path) -> Result<Command> {
     let mut bench = Command::new(built("thaw-bench"));
     bench.args([built("bootstrap"), built("thaw-bench-lean")]);
     bench.args([python.program("python"), handlers.join("handler.py")]);
-    bench.args([node, node_function(&handlers.join("node"), dir)?, dir.to_owned()]);
+    bench.args([node, node_program(&handlers.join("node"), "index.mjs", &dir.join("node"))?, dir.to_owned()]);
     Ok(bench)
 }
 
-/// The Node function with its packages beside it, as a deployment has them.
-fn node_function(source: &Path, dir: &Path) -> Result<PathBuf> {
-    let dir = dir.join("node");
-    fs::create_dir_all(&dir)?;
-    for file in ["index.mjs", "package.json", "package-lock.json", ".npmrc"] {
+/// Rounds of the restore bench.
+const ROUNDS: &str = "3";
+
+fn restore(dir: &Path) -> Result<Command> {
+    ensure!(cfg!(target_os = "linux"), "the memory of other processes is read as Linux tells it");
+    run_command(&mut cargo(&["build", "--release", "--locked", "--package", "thaw-bench-restore"]))?;
+    let clients = root().join("bench/restore/clients");
+    let python = python_env("python", &root().join("xtask/python/requirements.lock"))?;
+    let others = python_env("bench-clients", &clients.join("requirements.lock"))?;
+    let node = on_path("node").context("node is not on PATH; the bench needs Node 20 or later")?;
+    let dir = dir.join("restore");
+    let script = node_program(&clients, "restore.mjs", &dir)?;
+    fs::copy(clients.join("restore.py"), dir.join("restore.py"))?;
+    let mut bench = Command::new(target_dir().join("release/thaw-bench-restore"));
+    bench.arg("measure").args([python.program("python"), python.program("aws"), others.program("")]);
+    bench.args([node, script, dir]).arg(ROUNDS);
+    Ok(bench)
+}
+
+/// A Node program with its packages beside it, as a deployment has them.
+fn node_program(source: &Path, script: &str, dir: &Path) -> Result<PathBuf> {
+    fs::create_dir_all(dir)?;
+    for file in [script, "package.json", "package-lock.json", ".npmrc"] {
         fs::copy(source.join(file), dir.join(file)).with_context(|| format!("cannot copy {file}"))?;
     }
-    run_command(Command::new("npm").args(["ci", "--silent"]).current_dir(&dir))?;
-    Ok(dir.join("index.mjs"))
+    run_command(Command::new("npm").args(["ci", "--silent"]).current_dir(dir))?;
+    Ok(dir.join(script))
 }
 
 /// Runs a bench, shows what it prints, and keeps that in a file.

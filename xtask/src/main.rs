@@ -23,6 +23,7 @@ mod stack;
 mod teardown;
 mod test;
 mod up;
+mod whole_archive;
 mod workspace;
 mod worlds;
 

@@ -124,7 +124,8 @@ impl Control {
         http::get(&format!("{}/_sim/state", self.url))?.ok("the simulator's state")?.json()
     }
 
-    fn post(&self, what: &str, body: &Value) -> Result<Value> {
+    /// A call of the control endpoint, as `sim/README.md` has it.
+    pub fn post(&self, what: &str, body: &Value) -> Result<Value> {
         let answer = http::post_json(&format!("{}/_sim/{what}", self.url), body)?.ok(&format!("simulator: {what}"))?;
         if answer.body.is_empty() { Ok(Value::Null) } else { answer.json() }
     }

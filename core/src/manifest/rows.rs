@@ -212,9 +212,10 @@ fn decode(key: &str) -> Result<String, String> {
         .map_err(|_| format!("the key {} is not UTF-8 once it is decoded. Encode the bytes of its UTF-8.", quoted(key)))
 }
 
-/// A text of somebody else's in a message.
+/// A text of somebody else's in a message: its first 80 characters, and always both quotation marks.
 fn quoted(text: &str) -> String {
-    cut(format!("{text:?}"))
+    let short: String = text.chars().take(80).collect();
+    if short.len() < text.len() { format!("{short:?}…") } else { format!("{short:?}") }
 }
 
 impl Columns {

@@ -1,13 +1,13 @@
 //! OnRestoreCompleted: S3 says that objects can be read. Publish them now.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 use thaw_core::{Batch, Event, News, ObjectId, PublishWhen, RestoreId, Row, S3Event, S3EventKind, State, Status};
 use tracing::{info, warn};
 
-use crate::ledger::{batch_key, row_key};
+use crate::ledger::{apply, batch_key, row_key};
 use crate::looking::meaning;
 use crate::ports::{
     CreateInvalidations, DeadLetters, ItemKey, Ledger, ReadArchive, ReadDistributions, ReadInvalidations,
@@ -45,7 +45,7 @@ pub async fn run(
             }
         }
     }
-    match show(&told, cdn, archive, ledger, settings, now).await {
+    match show(&mut told, cdn, archive, ledger, settings, now).await {
         Ok(unconfirmed) => failing.extend(unconfirmed),
         Err(error) => {
             // The messages come again, and their restores' own looks come too. Until then a status says what is known.
@@ -78,10 +78,33 @@ impl Told {
     }
 }
 
+impl Told {
+    /// Leaves out the rows of restores that were cancelled: of very many objects, their door cancels the rows only here.
+    /// What a batch has claimed may be paid for, and goes on.
+    async fn leave_what_is_cancelled(
+        &mut self,
+        ended: &BTreeMap<RestoreId, Status>,
+        ledger: &impl Ledger,
+        now: Timestamp,
+    ) -> Result<(), StepError> {
+        // One that was given up before is no longer its restore's: it is shown if S3 delivers after all.
+        let is_left = |row: &Row| {
+            let is_cancelled = ended.get(&row.restore) == Some(&Status::Cancelled);
+            is_cancelled && !row.is_settled() && row.state.claim().is_none()
+        };
+        for heard in self.rows.iter_mut().filter(|heard| is_left(&heard.row)) {
+            let row = apply(ledger, &heard.row, &Event::Cancelled { at: now }).await?;
+            self.readable.retain(|one| one.restore != row.restore);
+            *heard = Heard { row, news: None };
+        }
+        Ok(())
+    }
+}
+
 /// Publishes what is to be published now, and notes of the rest that it can be read. Answers the messages that must come
 /// again, because a restore that has ended waits for CloudFront.
 async fn show<'a>(
-    told: &[(&'a str, Told)],
+    told: &mut [(&'a str, Told)],
     cdn: &(impl ReadDistributions + CreateInvalidations + ReadInvalidations),
     archive: &impl ReadArchive,
     ledger: &impl Ledger,
@@ -89,12 +112,15 @@ async fn show<'a>(
     now: Timestamp,
 ) -> Result<BTreeSet<&'a str>, StepError> {
     let ended = ended(told.iter().flat_map(|(_, one)| &one.readable), ledger).await?;
-    let is_late = |row: &&Row| ended.contains(&row.restore);
+    for (_, one) in told.iter_mut() {
+        one.leave_what_is_cancelled(&ended, ledger, now).await?;
+    }
+    let is_late = |row: &&Row| ended.contains_key(&row.restore);
     // One that waits for others does not wait longer than its copy lives.
     let is_short = |row: &Row| row.waits_until().is_some_and(|until| until <= now);
     let is_wanted = |row: &Row| row.publish.when == PublishWhen::Each || is_late(&row) || is_short(row);
     let mut objects = Readable::new();
-    for (_, one) in told {
+    for (_, one) in told.iter() {
         if one.readable.iter().any(is_wanted) {
             objects.insert(one.object.clone(), one.rows.clone());
         } else {
@@ -111,7 +137,7 @@ async fn show<'a>(
         published.paths
     );
     let mut unconfirmed = BTreeSet::new();
-    for (message, one) in told {
+    for (message, one) in told.iter() {
         for row in one.readable.iter().filter(is_late) {
             if !is_confirmed(row, cdn, ledger, now).await? {
                 unconfirmed.insert(*message);
@@ -121,11 +147,15 @@ async fn show<'a>(
     Ok(unconfirmed)
 }
 
-/// Those of the rows' restores that have ended.
-async fn ended(rows: impl Iterator<Item = &Row>, ledger: &impl Ledger) -> Result<BTreeSet<RestoreId>, StepError> {
+/// Those of the rows' restores that have ended, and how.
+async fn ended(
+    rows: impl Iterator<Item = &Row>,
+    ledger: &impl Ledger,
+) -> Result<BTreeMap<RestoreId, Status>, StepError> {
     let keys: BTreeSet<ItemKey> = rows.map(|row| RestoreRecord::key_of(&row.restore)).collect();
     let records: Vec<RestoreRecord> = ledger.get_many(&keys.into_iter().collect::<Vec<_>>()).await?;
-    Ok(records.into_iter().filter(|record| record.status != Status::Running).map(|record| record.id).collect())
+    let ended = records.into_iter().filter(|record| record.status != Status::Running);
+    Ok(ended.map(|record| (record.id, record.status)).collect())
 }
 
 /// Whether nothing is left to do for a row, once CloudFront was asked.

@@ -131,7 +131,12 @@ pub async fn publish(
         published.add(&batch);
     }
     let max_over = rows.values().flatten().map(|row| row.publish.max_over).fold(max_over, u32::min);
-    let wildcards = folding::wildcards(&candidates, &distributions, max_over, archive, now).await?;
+    // Events come in handfuls, while most of what lies beside is still archived: listing it would cost more than a wildcard
+    // could save. Looks come when much is readable.
+    let wildcards = match looks {
+        Some(_) => folding::wildcards(&candidates, &distributions, max_over, archive, now).await?,
+        None => Vec::new(),
+    };
     for batch in folded(candidates, wildcards, now) {
         let batch = match ledger.insert(&batch).await? {
             Put::Done => batch,

@@ -1,6 +1,6 @@
 //! Listings: keys in byte order, a page at a time, with how their restores stand if asked for.
 
-use super::bucket::Bucket;
+use super::bucket::{Bucket, Version};
 use super::{Head, Refusal, Sim};
 use jiff::Timestamp;
 use std::ops::Bound;
@@ -82,9 +82,8 @@ impl Sim {
     /// `ListObjectVersions`.
     pub fn list_versions(&mut self, bucket: &str, prefix: &str, now: Timestamp) -> Result<VersionPage, Refusal> {
         self.call("ListObjectVersions", &[prefix], |sim| {
-            let keys = sim.bucket(bucket)?.keys.range::<str, _>((Bound::Included(prefix), Bound::Unbounded));
             let mut page = VersionPage::default();
-            for (key, versions) in keys.take_while(|(key, _)| key.starts_with(prefix)) {
+            for (key, versions) in sim.bucket(bucket)?.under(prefix) {
                 page.versions.extend(versions.iter().enumerate().rev().map(|(index, version)| ListedVersion {
                     key: key.clone(),
                     version: version.id.clone(),
@@ -99,6 +98,12 @@ impl Sim {
 }
 
 impl Bucket {
+    /// The keys that begin so, in order, and their versions.
+    pub(crate) fn under(&self, prefix: &str) -> impl Iterator<Item = (&String, &Vec<Version>)> {
+        let from = self.keys.range::<str, _>((Bound::Included(prefix), Bound::Unbounded));
+        from.take_while(move |(key, _)| key.starts_with(prefix))
+    }
+
     fn page(&self, request: &ListRequest, now: Timestamp) -> Result<Page, Refusal> {
         let limit = request.max_keys.unwrap_or(PAGE).min(PAGE);
         let mut from = request.first()?;

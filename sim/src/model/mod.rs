@@ -20,7 +20,7 @@ pub use bucket::ObjectRef;
 pub use event::{DropRule, Event, EventFaults, RestoreEvent, SentEvent};
 pub use fault::{FaultRule, When, matches};
 pub use list::{ListRequest, Listed, ListedVersion, Page, VersionPage};
-pub use object::{AccessTier, ArchiveKind, Content, Deleted, Head, PutRequest, StorageClass, Stored};
+pub use object::{AccessTier, ArchiveKind, Content, Deleted, Head, PutRequest, Series, StorageClass, Stored};
 pub use refusal::Refusal;
 pub use restore::{
     RestoreAnswer, RestoreCalls, RestoreRequest, RestoreState, RetrievalRule, RetrievalTier, next_midnight,

@@ -159,6 +159,42 @@ impl PutRequest {
     }
 }
 
+/// Many objects with keys that are counted up: `prefix`, the number with as many digits as asked for, `suffix`. The bytes
+/// of each are its key.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Series {
+    /// What the keys begin with.
+    pub prefix: String,
+    /// What they end with.
+    #[serde(default)]
+    pub suffix: String,
+    /// The first number.
+    #[serde(default)]
+    pub from: u32,
+    /// How many.
+    pub count: u32,
+    /// Digits of the number, with zeros in front.
+    #[serde(default)]
+    pub digits: usize,
+    /// The storage class.
+    #[serde(default)]
+    pub storage_class: StorageClass,
+    /// The access tier; it matters for Intelligent-Tiering only.
+    #[serde(default)]
+    pub access_tier: AccessTier,
+    /// The size to claim, in bytes.
+    #[serde(default)]
+    pub size: Option<u64>,
+}
+
+impl Series {
+    fn keys(&self) -> impl Iterator<Item = String> {
+        let Self { prefix, suffix, from, count, digits, .. } = self;
+        (*from..from.saturating_add(*count)).map(move |number| format!("{prefix}{number:0digits$}{suffix}"))
+    }
+}
+
 /// What a put answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored {
@@ -275,16 +311,33 @@ impl Sim {
     pub fn put_object(&mut self, put: PutRequest, now: Timestamp) -> Result<Stored, Refusal> {
         self.let_events_happen(now);
         let key = put.key.clone();
-        self.call("PutObject", &[&key], |sim| {
-            let hash = sim.next_hash(&put.key);
-            let etag = hex(super::hash(0, &[&String::from_utf8_lossy(&put.content.body)]), 32);
-            let bucket = sim.bucket_mut(&put.bucket)?;
-            let id = if bucket.versioned { name(hash, 32) } else { NO_VERSION.to_owned() };
-            let tier = if put.class == StorageClass::IntelligentTiering { put.tier } else { AccessTier::Frequent };
-            let object = Object { content: put.content, etag: etag.clone(), class: put.class, tier, retrieval: None };
-            bucket.lay(put.key, Version { id: id.clone(), at: now, object: Some(object) });
-            Ok(Stored { etag, version: Some(id).filter(|id| id != NO_VERSION) })
-        })
+        self.call("PutObject", &[&key], |sim| sim.store(put, now))
+    }
+
+    /// Lays down many small objects that nobody put: nothing is counted, and no fault strikes. Answers how many.
+    pub fn seed(&mut self, bucket: &str, series: &[Series], now: Timestamp) -> Result<u64, Refusal> {
+        self.let_events_happen(now);
+        let mut laid = 0;
+        for series in series {
+            for key in series.keys() {
+                let mut put = PutRequest::new(bucket, &key, series.storage_class, key.clone());
+                (put.tier, put.content.claimed_size) = (series.access_tier, series.size);
+                self.store(put, now)?;
+                laid += 1;
+            }
+        }
+        Ok(laid)
+    }
+
+    fn store(&mut self, put: PutRequest, now: Timestamp) -> Result<Stored, Refusal> {
+        let hash = self.next_hash(&put.key);
+        let etag = hex(super::hash(0, &[&String::from_utf8_lossy(&put.content.body)]), 32);
+        let bucket = self.bucket_mut(&put.bucket)?;
+        let id = if bucket.versioned { name(hash, 32) } else { NO_VERSION.to_owned() };
+        let tier = if put.class == StorageClass::IntelligentTiering { put.tier } else { AccessTier::Frequent };
+        let object = Object { content: put.content, etag: etag.clone(), class: put.class, tier, retrieval: None };
+        bucket.lay(put.key, Version { id: id.clone(), at: now, object: Some(object) });
+        Ok(Stored { etag, version: Some(id).filter(|id| id != NO_VERSION) })
     }
 
     /// `HeadObject`.

@@ -1,7 +1,7 @@
 //! Everything at a glance, as JSON: for a person who wonders and for a test that asserts on outcomes.
 
 use super::restore::RestoreState;
-use super::{ObjectRef, RestoreCalls, Sim};
+use super::{ObjectRef, Refusal, RestoreCalls, RestoreEvent, Sim};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -30,6 +30,54 @@ impl Sim {
             "faults": self.faults.rules(),
             "retrievals": self.retrieval_rules,
         })
+    }
+
+    /// The same in numbers, for a bucket with very many objects: of those whose keys begin with a prefix, how their
+    /// restores stand and what came of the calls for them; of the rest how often.
+    pub fn summary(&self, bucket: &str, prefix: &str, now: Timestamp) -> Result<Value, Refusal> {
+        let (mut none, mut ongoing, mut copy) = (0, 0, 0);
+        for (_, versions) in self.bucket(bucket)?.under(prefix) {
+            for object in versions.iter().filter_map(|version| version.object.as_ref()) {
+                match object.restore_at(now) {
+                    RestoreState::None => none += 1,
+                    RestoreState::Ongoing { .. } => ongoing += 1,
+                    RestoreState::Copy { .. } => copy += 1,
+                }
+            }
+        }
+        let (mut sum, mut asked, mut twice) = (RestoreCalls::default(), 0, 0);
+        let of_bucket = self.restores.range(ObjectRef::new(bucket, prefix)..);
+        let of_prefix = of_bucket.take_while(|(object, _)| object.bucket == bucket && object.key.starts_with(prefix));
+        for (_, calls) in of_prefix {
+            asked += 1;
+            twice += u32::from(calls.started > 1);
+            sum.calls += calls.calls;
+            sum.started += calls.started;
+            sum.upgraded += calls.upgraded;
+            sum.extended += calls.extended;
+        }
+        let sent = |kind| self.outbox.sent.iter().filter(|event| event.kind == kind).count();
+        let distribution = |one: &crate::cdn::Distribution| {
+            let items = one.invalidations().iter().flat_map(|one| &one.items);
+            json!({
+                "id": one.id(), "invalidations": one.invalidations().len(), "paths": items.clone().count(),
+                "wildcards": items.filter(|item| item.ends_with('*')).count(),
+            })
+        };
+        Ok(json!({
+            "now": now,
+            "calls": self.calls,
+            "objects": { "none": none, "ongoing": ongoing, "copy": copy },
+            "restore_calls": { "objects": asked, "started_more_than_once": twice, "sum": sum },
+            "distributions": self.distributions.values().map(distribution).collect::<Vec<_>>(),
+            "events": {
+                "sent": {
+                    "initiated": sent(RestoreEvent::Initiated), "completed": sent(RestoreEvent::Completed),
+                    "expired": sent(RestoreEvent::Expired),
+                },
+                "next_at": self.next_event_at(),
+            },
+        }))
     }
 
     fn restore_ledger(&self) -> Vec<Value> {

@@ -3,7 +3,7 @@
 use super::{Queues, World, reply};
 use crate::cdn::DistributionConfig;
 use crate::model::{
-    AccessTier, EventFaults, FaultRule, ObjectRef, Refusal, RetrievalRule, SettingsChange, StorageClass,
+    AccessTier, EventFaults, FaultRule, ObjectRef, Refusal, RetrievalRule, Series, SettingsChange, StorageClass,
 };
 use bytes::Bytes;
 use http_body_util::Full;
@@ -36,6 +36,21 @@ struct Moved {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct Seed {
+    bucket: String,
+    objects: Vec<Series>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Summary {
+    bucket: String,
+    #[serde(default)]
+    prefix: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Rules<T> {
     rules: Vec<T>,
 }
@@ -45,6 +60,7 @@ pub(crate) fn call(world: &World, method: &Method, what: &str, body: &Bytes) -> 
     let answer = match (method.as_str(), what) {
         ("GET", "state") => Ok(state(world)),
         ("GET", "clock") => Ok(json!({ "now": world.clock.now(), "scale": world.clock.scale() })),
+        ("POST", "summary") => summary(world, body),
         ("POST", _) => change(world, what, body),
         (_, _) => Err(unknown(what)),
     };
@@ -63,6 +79,13 @@ fn state(world: &World) -> Value {
     let mut state = world.sim().snapshot(world.clock.now());
     state["events"]["delivery"] = world.events.snapshot();
     state
+}
+
+fn summary(world: &World, body: &Bytes) -> Result<Value, Refusal> {
+    let Summary { bucket, prefix } = parse(body)?;
+    let mut summary = world.sim().summary(&bucket, &prefix, world.clock.now())?;
+    summary["events"]["delivery"] = world.events.snapshot();
+    Ok(summary)
 }
 
 fn change(world: &World, what: &str, body: &Bytes) -> Result<Value, Refusal> {
@@ -86,6 +109,10 @@ fn change(world: &World, what: &str, body: &Bytes) -> Result<Value, Refusal> {
             let object = ObjectRef::version(&moved.bucket, &moved.key, moved.version.as_deref());
             sim.transition(&object, moved.storage_class, moved.access_tier, now)?;
             Ok(json!({}))
+        }
+        "seed" => {
+            let seed: Seed = parse(body)?;
+            Ok(json!({ "objects": sim.seed(&seed.bucket, &seed.objects, now)? }))
         }
         "faults" => {
             let faults: Rules<FaultRule> = parse(body)?;

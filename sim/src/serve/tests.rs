@@ -28,6 +28,11 @@ impl Answer {
 
 /// A server with an archive bucket and a distribution before it, and somebody who plays SQS.
 async fn stage() -> Stage {
+    stage_with_depth(None).await
+}
+
+/// The same, and SQS says that its queues hold so many messages.
+async fn stage_with_depth(depth: Option<&'static str>) -> Stage {
     let start: Timestamp = "2026-03-02T12:00:00Z".parse().expect("it is a time");
     let clock = Clock::manual(start);
     let (sender, messages) = mpsc::unbounded_channel();
@@ -36,9 +41,17 @@ async fn stage() -> Stage {
     tokio::spawn(listen(sqs, move |request: Request<Incoming>| {
         let sender = sender.clone();
         async move {
-            assert_eq!(request.headers()["x-amz-target"], "AmazonSQS.SendMessage");
-            let message: Value = serde_json::from_slice(&read(request.into_body()).await).expect("it is JSON");
-            sender.send(message).expect("the test still listens");
+            let operation = request.headers()["x-amz-target"].to_str().expect("it is text").to_owned();
+            if let (Some(depth), "AmazonSQS.GetQueueAttributes") = (depth, operation.as_str()) {
+                let answer = json!({ "Attributes": { "ApproximateNumberOfMessages": depth } });
+                return reply(200, "application/x-amz-json-1.0", answer.to_string());
+            }
+            assert_eq!(operation, "AmazonSQS.SendMessageBatch");
+            let batch: Value = serde_json::from_slice(&read(request.into_body()).await).expect("it is JSON");
+            for entry in batch["Entries"].as_array().expect("a batch has entries") {
+                let message = json!({ "QueueUrl": batch["QueueUrl"], "MessageBody": entry["MessageBody"] });
+                sender.send(message).expect("the test still listens");
+            }
             reply(200, "application/x-amz-json-1.0", "{}")
         }
     }));
@@ -201,4 +214,44 @@ async fn a_control_call_with_a_typo_is_refused() {
     let answer = ask(Method::POST, &url, &[], r#"{"name":"b","version":true}"#.to_owned()).await;
     assert_eq!(answer.status, 400);
     assert!(answer.body.contains("unknown field"), "{}", answer.body);
+}
+
+#[tokio::test]
+async fn very_many_objects_are_laid_down_at_once_and_told_of_in_numbers() {
+    let mut stage = stage().await;
+    let series = json!({ "prefix": "2019/", "suffix": ".jpg", "count": 1_500, "digits": 4, "storage_class": "GLACIER", "size": 7_000 });
+    let seeded = stage.control("seed", json!({ "bucket": "archive", "objects": [series] })).await;
+    assert_eq!(seeded.body.trim(), r#"{"objects":1500}"#);
+    let page = stage.s3(Method::GET, "/archive?list-type=2&prefix=2019/&start-after=2019/0498.jpg", &[], "").await;
+    assert_eq!(page.body.matches("<Size>7000</Size>").count(), 1_000);
+    assert!(page.body.contains("<Key>2019/0499.jpg</Key>") && page.body.contains("<IsTruncated>true</IsTruncated>"));
+
+    for key in ["2019/0000.jpg", "2019/0001.jpg"] {
+        assert_eq!(stage.s3(Method::POST, &format!("/archive/{key}?restore"), &[], RESTORE).await.status, 202);
+        stage.message().await;
+    }
+    stage.advance(5);
+    stage.message().await;
+    let summary = stage.control("summary", json!({ "bucket": "archive", "prefix": "2019/" })).await;
+    let summary: Value = serde_json::from_str(&summary.body).expect("JSON");
+    assert_eq!(summary["objects"], json!({ "none": 1_498, "ongoing": 0, "copy": 2 }));
+    assert_eq!(summary["restore_calls"]["objects"], 2);
+    assert_eq!(summary["restore_calls"]["sum"]["started"], 2);
+    assert_eq!(summary["events"]["sent"], json!({ "initiated": 2, "completed": 2, "expired": 0 }));
+    let elsewhere = stage.control("summary", json!({ "bucket": "archive", "prefix": "2020/" })).await;
+    assert!(elsewhere.body.contains(r#""objects":{"copy":0,"none":0,"ongoing":0}"#), "{}", elsewhere.body);
+}
+
+#[tokio::test]
+async fn a_queue_that_nobody_reads_is_not_filled_further_and_holds_no_other_queue_up() {
+    let mut stage = stage_with_depth(Some("500")).await;
+    stage.control("seed", json!({ "bucket": "archive", "objects": [{ "prefix": "k", "count": 520, "digits": 3, "storage_class": "GLACIER" }] })).await;
+    for number in 0..520 {
+        stage.s3(Method::POST, &format!("/archive/k{number:03}?restore"), &[], RESTORE).await;
+    }
+    for _ in 0..500 {
+        assert_eq!(stage.message().await["QueueUrl"], "http://q/1/initiated");
+    }
+    stage.advance(5);
+    assert_eq!(stage.message().await["QueueUrl"], "http://q/1/completed", "the other queue has room");
 }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use thaw_core::{State, Status};
 use thaw_sim::Sim;
 use thaw_sim::model::{AccessTier, PutRequest, StorageClass};
+use thaw_steps::ports::Ledger;
 use thaw_steps::{StepError, create_restore, http};
 
 use super::world::{BUCKET, World, ask, ask_with};
@@ -222,14 +223,14 @@ fn what_still_runs_is_hurried_up_and_published_once_for_both() {
     for key in ["a", "b"] {
         world.put(key, StorageClass::Glacier);
     }
-    world.put("stays", StorageClass::Glacier);
     let wait = world.begin("r", ask_with(&["a", "b"], json!({"tier": "Bulk"})));
     world.aws.with(Sim::take_events);
     let id = again_to_the_end(&world, "expedite", "r", json!({}));
     assert!(id.contains("expedite") && world.calls("a").upgraded == 1);
     assert!(world.objects(&id).iter().all(|row| matches!(row.state, State::Published { .. })));
     world.finish("r", wait);
-    assert_eq!(world.invalidated(), ["/a", "/b"]);
+    // Nothing else is there, so one wildcard covers both.
+    assert_eq!(world.invalidated(), ["/*"]);
     // Nothing is left to hurry up, and slower is not faster.
     let (status, answer) = again(&world, "expedite", "r", json!({"tier": "Bulk"}));
     assert_eq!((status, &answer["field"]), (400, &json!("tier")));
@@ -265,4 +266,21 @@ fn a_call_about_another_restore_is_checked() {
         let (answered, answer) = again(&world, call, restore, body);
         assert_eq!((answered, &answer["field"]), (status, &json!(field)), "{call} {restore}");
     }
+}
+
+#[test]
+fn of_a_cancelled_restore_nothing_is_published_however_many_rows_its_door_left() {
+    let world = World::new();
+    world.put("a", StorageClass::Glacier);
+    world.begin("r", ask(&["a"]));
+    // As the door leaves a restore of more objects than it can wait for.
+    let cancelled = world.record("r").with(|record| {
+        record.status = Status::Cancelled;
+        record.completed_at = Some(record.requested_at);
+    });
+    world.run(world.ledger.replace(&cancelled)).unwrap();
+    world.pass(6 * HOUR);
+    world.deliver(1);
+    assert!(world.invalidated().is_empty());
+    assert!(matches!(world.row("a", "r").state, State::Cancelled { .. }));
 }

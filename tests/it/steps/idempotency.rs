@@ -491,9 +491,13 @@ impl Left {
     }
 }
 
-/// What is packed in an item, as text.
+/// A batch is kept packed.
 fn unpacked(key: &ItemKey, item: Value) -> Value {
-    if key.sk == "batch" { json!(format!("{:?}", serde_json::from_value::<Batch>(item).unwrap())) } else { item }
+    if key.sk != "batch" {
+        return item;
+    }
+    let batch: Batch = serde_json::from_value(item).unwrap();
+    json!({"id": batch.id, "candidates": batch.candidates, "calls": batch.calls})
 }
 
 /// JSON without what a function cannot know when it runs again: at what moment it ran first, and whether it was its own

@@ -616,7 +616,8 @@ impl Checker {
             }
             State::Planned | State::Restoring { .. } | State::Available | State::Published { .. } => {}
             State::Restored { .. } => {
-                // What a batch had claimed when its restore was cancelled is left to whoever else wants it.
+                // What a batch had claimed when its restore was cancelled is left to whoever else wants it. A restore that was
+                // refused, or given up by its door, before it was planned, wants nothing: that its rows had copies is known.
                 let cancelled = record.status == Status::Cancelled && row.state.claim().is_some();
                 if !row.publish.never() && !cancelled {
                     self.break_promise("an object that S3 restored is published", says());

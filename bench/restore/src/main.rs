@@ -1,0 +1,44 @@
+//! How fast S3 is asked for restores: thaw's StartRestores beside other clients that ask for the same.
+//!
+//! S3 is a thread of this process; each client is a process of its own, and all take turns, so that a noisy moment of the
+//! machine strikes all of them. S3 counts the keys: a client that leaves one out fails the bench.
+//!
+//! `cargo xtask bench restore` installs the other clients and calls this program.
+
+#[path = "../../src/certificates.rs"]
+mod certificates;
+mod client;
+mod contest;
+mod process;
+mod quota;
+mod server;
+mod table;
+mod tools;
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail, ensure};
+
+use crate::server::Server;
+use crate::tools::Tools;
+
+fn main() -> Result<()> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["client", name, bucket, from, keys] => {
+            // One thread, as in the function: see `bootstrap`.
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(client::run(name, bucket, from, keys))
+        }
+        ["measure", python, aws, others, node, script, dir, rounds] => {
+            let (roots, config) = certificates::make(&PathBuf::from(dir))?;
+            let server = Server::start(config)?;
+            let tools = Tools { python, aws, others, node, script, dir, roots };
+            let contests = contest::run(&server, &tools, rounds.parse()?)?;
+            let quotas = quota::run(&server, &tools)?;
+            ensure!(table::print_aims(&contests, &quotas), "an aim is missed");
+            Ok(())
+        }
+        _ => bail!("started with other arguments than `cargo xtask bench restore` does"),
+    }
+}

@@ -1,0 +1,57 @@
+//! Four lanes that know nothing of each other, and an S3 that takes 1,000 restores a second from all of them.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+
+use crate::client::{LANES, QUOTA};
+use crate::process;
+use crate::server::Server;
+use crate::table;
+use crate::tools::Tools;
+
+/// Keys of a lane: 40 seconds' work at the quota.
+const KEYS: u32 = 10_000;
+
+/// What S3 takes to answer.
+const LATENCY: Duration = Duration::from_millis(20);
+
+/// What came of one way to go about it.
+pub struct Paced {
+    pub name: &'static str,
+    /// Of what S3 would have taken while all lanes worked.
+    pub share_of_quota: f64,
+    /// Of all answers.
+    pub share_throttled: f64,
+}
+
+const WAYS: [(&str, &str); 3] = [
+    ("thaw-in-memory", "thaw's StartRestores"),
+    ("sdk-paced", "aws-sdk-s3 in a loop, with thaw's pace"),
+    ("sdk-adaptive", "aws-sdk-s3 in a loop, with the SDK's adaptive retries"),
+];
+
+/// Runs all ways; the first is thaw's.
+pub fn run(server: &Server, tools: &Tools) -> Result<Vec<Paced>> {
+    let mut ways = Vec::new();
+    for (client, name) in WAYS {
+        server.set(LATENCY, Some(QUOTA));
+        let lane = |lane| tools.ours(client, lane * KEYS, KEYS, &server.plain);
+        let lanes = (0..LANES).map(lane).collect::<Result<Vec<_>>>()?;
+        let spent = process::run(&lanes)?;
+        let counted = server.take();
+        let came = u32::try_from(counted.keys.len())?;
+        ensure!(came == LANES * KEYS, "{name}: {came} of {} keys came", LANES * KEYS);
+        // Whole seconds in which all lanes worked.
+        let seconds = (spent.first_end_seconds as usize).min(counted.by_second.len());
+        let accepted: u32 = counted.by_second[..seconds].iter().sum();
+        let answers = f64::from(counted.accepted + counted.throttled);
+        ways.push(Paced {
+            name,
+            share_of_quota: f64::from(accepted) / f64::from(QUOTA) / seconds as f64,
+            share_throttled: f64::from(counted.throttled) / answers,
+        });
+    }
+    table::print_quotas(&ways);
+    Ok(ways)
+}

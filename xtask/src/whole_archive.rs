@@ -1,0 +1,116 @@
+//! `cargo xtask bench archive`: a prefix of a hundred thousand objects of every kind, restored on the local stack while
+//! one call in a hundred of S3's and CloudFront's fails.
+//!
+//! What it shows is that nothing is lost and nothing is paid twice; the time is the emulator's.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use serde_json::{Value, json};
+
+use crate::stack::{S3, Stack, Which};
+use crate::up::{self, up};
+
+/// How many objects of each kind.
+const FLEXIBLE: u64 = 70_000;
+const DEEP: u64 = 20_000;
+const TIERED: u64 = 5_000;
+const STANDARD: u64 = 5_000;
+
+/// The aim.
+const WITHIN: Duration = Duration::from_secs(15 * 60);
+
+/// Deep Archive's twelve hours are five minutes, and nothing is given up before the emulator has had its time.
+const TIME_SCALE: u32 = 150;
+
+/// Boots a stack, restores the archive, and takes the stack down again.
+pub fn run() -> Result<()> {
+    // Not where a stack for other things may be.
+    let which = Which { port: 4700, dir: None };
+    let (stack, _teardown) = up(&up::Options { which, s3: S3::Sim, auth: false, time_scale: TIME_SCALE })?;
+    let control = stack.control();
+    let series = |name: &str, count: u64, class: &str| {
+        json!({
+            "prefix": format!("whole/{name}/"), "suffix": ".jpg", "from": 0, "count": count, "digits": 6,
+            "storage_class": class, "size": 5_000_000,
+        })
+    };
+    let mut tiered = series("tiered", TIERED, "INTELLIGENT_TIERING");
+    tiered["access_tier"] = json!("ARCHIVE_ACCESS");
+    let objects = [
+        series("flexible", FLEXIBLE, "GLACIER"),
+        series("deep", DEEP, "DEEP_ARCHIVE"),
+        tiered,
+        series("standard", STANDARD, "STANDARD"),
+    ];
+    control.post("seed", &json!({"bucket": stack.archive_bucket, "objects": objects}))?;
+    let fails = |operation: &str, code: &str| json!({"operation": operation, "code": code, "probability": 0.01});
+    let rules = [
+        fails("RestoreObject", "SlowDown"),
+        fails("HeadObject", "InternalError"),
+        fails("ListObjectsV2", "InternalError"),
+        fails("CreateInvalidation", "Throttling"),
+        fails("GetInvalidation", "ServiceUnavailable"),
+    ];
+    control.post("faults", &json!({"rules": rules}))?;
+
+    let begun = Instant::now();
+    let body = json!({
+        "bucket": stack.archive_bucket, "prefix": "whole/", "days": 365, "publish": {"when": "together"},
+    });
+    let answer =
+        stack.api("POST", "/v1/restores", &[("content-type", "application/json")], body.to_string().as_bytes())?;
+    let accepted = answer.json()?;
+    ensure!(answer.status == 202, "POST /v1/restores: {accepted}");
+    let restore = follow(&stack, accepted["id"].as_str().unwrap_or_default(), begun)?;
+    let took = begun.elapsed();
+
+    let archived = FLEXIBLE + DEEP + TIERED;
+    let summary = control.post("summary", &json!({"bucket": stack.archive_bucket, "prefix": "whole/"}))?;
+    let cdn = summary["distributions"].as_array().into_iter().flatten();
+    let billed = cdn.filter(|one| one["id"] == stack.distribution_id.as_str()).filter_map(|one| one["paths"].as_u64());
+    let billed: u64 = billed.sum();
+    println!("\n| whole archive on the local stack | |\n|---|---:|");
+    println!("| objects under the prefix | {} |", archived + STANDARD);
+    println!("| of them archived, and published | {} |", restore["counts"]["published"]);
+    println!("| seconds from the call to the report | {:.0} |", took.as_secs_f64());
+    println!("| calls of RestoreObject | {} |", summary["restore_calls"]["sum"]["calls"]);
+    println!("| restores that S3 began twice | {} |", summary["restore_calls"]["started_more_than_once"]);
+    println!("| billed paths | {billed} |");
+    ensure!(restore["status"] == "succeeded", "the restore ended as {}: {}", restore["status"], restore["says"]);
+    ensure!(
+        restore["counts"]["published"] == archived && restore["counts"]["available"] == STANDARD,
+        "{}",
+        restore["counts"]
+    );
+    ensure!(summary["restore_calls"]["objects"] == archived, "S3 was asked for {}", summary["restore_calls"]);
+    ensure!(summary["restore_calls"]["started_more_than_once"] == 0, "S3 began restores twice");
+    for key in ["flexible/000000", "flexible/069999", "deep/012345", "tiered/004999"] {
+        let seen = stack.edge(&format!("/whole/{key}.jpg"))?.status;
+        ensure!(seen == 200, "a viewer gets {seen} for whole/{key}.jpg");
+    }
+    ensure!(took <= WITHIN, "it took longer than {} minutes", WITHIN.as_secs() / 60);
+    println!("\nnothing lost, nothing asked twice, within {} minutes: PASS", WITHIN.as_secs() / 60);
+    Ok(())
+}
+
+/// Tells where the restore stands until it has ended.
+fn follow(stack: &Stack, id: &str, begun: Instant) -> Result<Value> {
+    let mut told = Value::Null;
+    loop {
+        let restore = stack.api("GET", &format!("/v1/restores/{id}"), &[], &[])?.json()?;
+        if restore["counts"] != told {
+            told = restore["counts"].clone();
+            eprintln!(
+                "{:>4.0} s  {:<11} {told}",
+                begun.elapsed().as_secs_f64(),
+                restore["stage"].as_str().unwrap_or_default()
+            );
+        }
+        if restore["status"] != "running" {
+            return Ok(restore);
+        }
+        ensure!(begun.elapsed() < 2 * WITHIN, "the restore has not ended: {restore}");
+        std::thread::sleep(Duration::from_secs(2));
+    }
+}
