@@ -123,7 +123,9 @@ impl Delivery {
             };
             let failed = answer["Failed"].as_array().cloned().unwrap_or_default();
             let before = left.len();
-            left.retain(|(id, _)| failed.iter().any(|entry| entry["Id"].as_str().and_then(|text| text.parse().ok()) == Some(*id)));
+            left.retain(|(id, _)| {
+                failed.iter().any(|entry| entry["Id"].as_str().and_then(|text| text.parse().ok()) == Some(*id))
+            });
             self.delivered.fetch_add((before - left.len()) as u64, Ordering::Relaxed);
             if left.is_empty() {
                 return;
