@@ -406,6 +406,9 @@ mod tests {
         let planned = json!({
             "made_at": "2026-11-22T12:00:00Z",
             "hash": "ab",
+            "by_kind": [],
+            "alternatives": [],
+            "paths": 7,
             "chunks": 2,
             "counts": serde_json::to_value(thaw_core::Counts { total: 7, ..Default::default() }).unwrap(),
             "ready_between": ["2026-11-22T13:00:00Z", "2026-11-22T15:00:00Z"],
