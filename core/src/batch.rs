@@ -68,7 +68,7 @@ impl Candidate {
 
 /// Objects that are published together. Written to the ledger before CloudFront is called.
 ///
-/// It is written four times in its life, and DynamoDB counts kilobytes, so it is kept [`Packed`].
+/// It is written four times in its life, and DynamoDB counts kilobytes, so it is kept packed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch {
     /// A hash over the rows.
