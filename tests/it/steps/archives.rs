@@ -223,7 +223,6 @@ fn what_still_runs_is_hurried_up_and_published_once_for_both() {
     for key in ["a", "b"] {
         world.put(key, StorageClass::Glacier);
     }
-    world.put("stays", StorageClass::Glacier);
     let wait = world.begin("r", ask_with(&["a", "b"], json!({"tier": "Bulk"})));
     world.aws.with(Sim::take_events);
     let id = again_to_the_end(&world, "expedite", "r", json!({}));

@@ -481,12 +481,12 @@ fn planned(chunks: usize) -> Answer {
 }
 
 fn looked(invalidate: bool, confirm: bool, all: bool) -> Answer {
-    let said = json!({ "anything_to_invalidate": invalidate, "anything_to_confirm": confirm, "all_published": all, "wait_seconds": 900 });
+    let said = json!({ "anything_to_invalidate": invalidate, "anything_to_confirm": confirm, "all_published": all, "wait_seconds": 900, "next_chunk": 0 });
     Says(said)
 }
 
 fn confirmed(all: bool) -> Answer {
-    Says(json!({ "all_published": all, "wait_seconds": 900 }))
+    Says(json!({ "all_published": all, "wait_seconds": 900, "next_chunk": 0 }))
 }
 
 fn reported(well: bool) -> Answer {
@@ -514,7 +514,7 @@ async fn a_restore_goes_every_step_of_the_real_definition() {
     assert_eq!(ended, succeeded(json!({ "succeeded": true, "says": "1 of 2 failed" }), events));
     world.saw(&[
         "  0 enter Plan",
-        &format!(r#"  0 Plan {{"restore":"r-1","request":{input}}} within 310"#),
+        &format!(r#"  0 Plan {{"restore":"r-1","request":{input}}} within 910"#),
         "  0 enter AnythingToRestore?",
         "  0 enter ForEachChunk",
         "  0 enter StartRestores[0]",
@@ -523,17 +523,17 @@ async fn a_restore_goes_every_step_of_the_real_definition() {
         r#"  0 StartRestores {"restore":"r-1","chunk":"chunk-1"} within 910"#,
         "  0 enter WaitForRetrieval",
         "10000 enter CheckRestores",
-        r#"10000 CheckRestores {"restore":"r-1"} within 910"#,
+        r#"10000 CheckRestores {"restore":"r-1","from_chunk":0} within 910"#,
         "10000 enter AnythingToInvalidate?",
         "10000 enter WaitForRetrieval",
         "10900 enter CheckRestores",
-        r#"10900 CheckRestores {"restore":"r-1"} within 910"#,
+        r#"10900 CheckRestores {"restore":"r-1","from_chunk":0} within 910"#,
         "10900 enter AnythingToInvalidate?",
         "10900 enter Invalidate",
         r#"10900 Invalidate {"restore":"r-1"} within 310"#,
         "10900 enter WaitForEdges",
         "10930 enter CheckInvalidations",
-        r#"10930 CheckInvalidations {"restore":"r-1"} within 310"#,
+        r#"10930 CheckInvalidations {"restore":"r-1","from_chunk":0} within 310"#,
         "10930 enter AllPublished?",
         "10930 enter Report",
         r#"10930 Report {"restore":"r-1"} within 310"#,
