@@ -533,7 +533,7 @@ async fn a_restore_goes_every_step_of_the_real_definition() {
         r#"10900 Invalidate {"restore":"r-1"} within 310"#,
         "10900 enter WaitForEdges",
         "10930 enter CheckInvalidations",
-        r#"10930 CheckInvalidations {"restore":"r-1","from_chunk":0} within 310"#,
+        r#"10930 CheckInvalidations {"restore":"r-1","from_chunk":0} within 910"#,
         "10930 enter AllPublished?",
         "10930 enter Report",
         r#"10930 Report {"restore":"r-1"} within 310"#,
