@@ -21,6 +21,19 @@ pub enum Decision {
     Nothing,
 }
 
+impl Decision {
+    /// The word that JSON has for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Restore => "restore",
+            Self::Extend => "extend",
+            Self::Join => "join",
+            Self::Watch => "watch",
+            Self::Nothing => "nothing",
+        }
+    }
+}
+
 /// Why S3 would not describe an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Missing {

@@ -333,6 +333,12 @@ impl Row {
         }
     }
 
+    /// Whether a cancel of its restore ends it. What a batch has claimed may be paid for: it keeps its claim, or another
+    /// restore would pay for the same copy again.
+    pub fn ends_with_a_cancel(&self) -> bool {
+        !self.is_settled() && self.state.claim().is_none()
+    }
+
     /// Whether it is readable and to be published now: at once, or (`together`) when no other object of its restore is
     /// still on its way, and never so late that its copy is gone by then.
     pub fn is_to_publish(&self, others_on_their_way: bool, now: Timestamp) -> bool {

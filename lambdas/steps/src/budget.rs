@@ -31,7 +31,7 @@ impl Item for Day {
     }
 }
 
-/// Sets the price of a restore aside, once, however often it is planned.
+/// Sets the price of a restore aside, once, however often it is planned: that of its dearest plan.
 ///
 /// Fails with `over-budget` if the day's budget does not allow it; then nothing is set aside.
 pub async fn reserve(
@@ -49,7 +49,9 @@ pub async fn reserve(
             Some(known) => (Day { revision: known.revision + 1, ..known.clone() }, false),
             None => (new.clone(), true),
         };
-        if next.planned.contains_key(id) {
+        // Of several tries of a plan nobody knows yet which one is written: the dearest counts.
+        let before = next.planned.remove(id);
+        if before.is_some_and(|before| price <= before) {
             return Ok(());
         }
         let spent: Usd = next.planned.values().copied().sum();
@@ -82,6 +84,8 @@ mod tests {
         };
         assert_eq!(ask("a", 6, now()).await, Ok(()));
         assert_eq!(ask("a", 6, now()).await, Ok(()), "it was planned again");
+        assert_eq!(ask("a", 11, now()).await, Err("InvalidRequest"), "and had become dearer");
+        assert_eq!(ask("a", 5, now()).await, Ok(()));
         assert_eq!(ask("b", 5, now()).await, Err("InvalidRequest"));
         assert_eq!(ask("c", 4, now()).await, Ok(()), "what was refused took nothing");
         let tomorrow = now() + std::time::Duration::from_secs(86_400);

@@ -54,8 +54,7 @@ async fn cancel(
     // Of more objects than a door can wait for, the events find that their restore was cancelled.
     let objects = chunks::all_objects(ledger, files, &record, &known).await?.unwrap_or_default();
     let event = Event::Cancelled { at: record.completed_at.unwrap_or(now) };
-    // What a batch has claimed may be paid for: it keeps its claim, or another restore would pay for the same copy again.
-    let is_open = |known: &&Known| known.is_written && !known.row.is_settled() && known.row.state.claim().is_none();
+    let is_open = |known: &&Known| known.is_written && known.row.ends_with_a_cancel();
     stream::iter(objects.iter().filter(is_open))
         .map(|known| ledger::apply(ledger, &known.row, &event))
         .buffer_unordered(IN_FLIGHT)

@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 use thaw_core::{Batch, BatchId, Counts, ObjectId, Row, State, sentence};
 use tracing::info;
 
+use crate::batches::{confirmed, settle_batch};
 use crate::check_restores::{OBJECTS_PER_CALL, total, wait_seconds};
 use crate::chunks::{self, ChunkRecord};
 use crate::ledger::{self, batch_key};
 use crate::looking::{after, seconds_until_next_look};
 use crate::ports::{Ledger, ReadInvalidations, WorkFiles};
-use crate::publishing::{confirmed, settle_batch};
 use crate::{RestoreRecord, StepError, plan};
 
 /// CloudFront's own waiter asks every 20 seconds.

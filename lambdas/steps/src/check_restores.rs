@@ -124,7 +124,7 @@ async fn look(
 ) -> Result<Vec<Row>, StepError> {
     let objects = chunks::objects(ledger, files, record, known).await?;
     if record.status != Status::Running {
-        let open = objects.iter().filter(|known| known.is_written && known.row.state.claim().is_none());
+        let open = objects.iter().filter(|known| known.is_written && known.row.ends_with_a_cancel());
         let cancelled = open.map(|known| (known.row.clone(), Event::Cancelled { at: now })).collect();
         return updated(ledger, rows_of(objects), cancelled).await;
     }
@@ -180,11 +180,10 @@ async fn updated(ledger: &impl Ledger, mut rows: Vec<Row>, events: Vec<(Row, Eve
 }
 
 fn is_late(rows: &[Row], now: Timestamp) -> bool {
-    rows.iter().any(|row| match (&row.state, row.kind) {
-        (State::Restoring { since, tier, .. }, Some(kind)) => kind
-            .window(*tier)
-            .is_some_and(|window| now.duration_since(*since).as_secs() > window.typical.as_secs() as i64),
-        _ => false,
+    rows.iter().any(|row| {
+        let State::Restoring { since, tier, .. } = &row.state else { return false };
+        let window = row.kind.and_then(|kind| kind.window(*tier));
+        window.is_some_and(|window| *since + window.typical < now)
     })
 }
 

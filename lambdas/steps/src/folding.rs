@@ -9,11 +9,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
-use thaw_core::{Candidate, Distribution, Folder, Neighbours, ObjectId, Wildcard, encode_path, fold};
+use thaw_core::{Candidate, Distribution, Folder, Neighbours, ObjectId, Reach, Wildcard, encode_path, fold};
 use tracing::info;
 
-use crate::ports::{Listed, ListedRestore, ReadArchive};
-use crate::publishing::{NEWS, can_be_read};
+use crate::ports::{Listed, ReadArchive};
+use crate::visible::{NEWS, can_be_read};
 use crate::{IN_FLIGHT, StepError};
 
 /// Pages of listings that one call reads in all: some ten seconds, and less than what one path costs.
@@ -234,12 +234,10 @@ async fn classified(
 /// Whether a listing says that an object can be read, for as long as a batch may wait before its neighbours are looked at
 /// again; `None` if it does not say.
 fn is_readable(listed: &Listed, now: Timestamp) -> Option<bool> {
-    match (listed.storage_class.as_str(), listed.restore) {
-        ("GLACIER" | "DEEP_ARCHIVE", Some(ListedRestore::Copy(expires))) => Some(now + NEWS < expires),
-        ("GLACIER" | "DEEP_ARCHIVE", Some(ListedRestore::Ongoing) | None) => Some(false),
-        ("INTELLIGENT_TIERING", _) => None,
-        _ => Some(true),
-    }
+    listed.reach(now + NEWS).map(|reach| match reach {
+        Reach::Readable | Reach::Copy { .. } => true,
+        Reach::Archived(_) | Reach::Restoring(_) => false,
+    })
 }
 
 /// Those of a distribution's folders that were listed completely, without those that lie in another.
@@ -268,7 +266,7 @@ fn under<'a>(known: &'a Known, bucket: &str, prefix: &str) -> Vec<(&'a str, bool
 mod tests {
     use super::*;
     use crate::door::now;
-    use crate::ports::{Page, Piece, PortError};
+    use crate::ports::{ListedRestore, Page, Piece, PortError};
     use std::cell::RefCell;
     use std::time::Duration;
     use thaw_core::{Behaviour, Facts, Head, Origin, S3Uri};

@@ -39,6 +39,7 @@ pub mod memory;
 pub mod openapi;
 pub mod ports;
 
+mod batches;
 mod budget;
 #[cfg(test)]
 mod door;
@@ -54,6 +55,7 @@ mod restore_view;
 mod settings;
 mod sources;
 mod survey;
+mod visible;
 
 pub use chunks::{ChunkEntry, ChunkRecord, chunk_name};
 pub use error::StepError;

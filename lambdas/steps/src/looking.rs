@@ -89,13 +89,10 @@ pub async fn look_at(
 }
 
 fn is_due(row: &Row, now: Timestamp) -> bool {
-    match (&row.state, row.kind) {
-        (State::Restoring { since, tier, .. }, Some(kind)) => match look(kind, *tier, *since, now) {
-            Look::NotYet { .. } => false,
-            Look::Due { .. } | Look::Last => true,
-        },
-        (State::Restoring { .. }, None) => true,
-        _ => false,
+    let State::Restoring { since, tier, .. } = &row.state else { return false };
+    match row.kind.map(|kind| look(kind, *tier, *since, now)) {
+        Some(Look::NotYet { .. }) => false,
+        Some(Look::Due { .. } | Look::Last) | None => true,
     }
 }
 
@@ -410,7 +407,10 @@ mod tests {
         let short = readable(PublishWhen::Together);
         assert_eq!(seconds(&[slow.clone(), short.clone()]), 0);
         let lasting = State::Restored { at: now(), expires: None, claim: None };
-        assert_eq!(seconds(&[slow.clone(), Row { state: lasting, ..short }]), 6 * HOUR);
+        assert_eq!(seconds(&[slow.clone(), Row { state: lasting, ..short.clone() }]), 6 * HOUR);
+        let half_a_day_and_two_hours = Some(now() + Duration::from_secs(14 * HOUR));
+        let state = State::Restored { at: now(), expires: half_a_day_and_two_hours, claim: None };
+        assert_eq!(seconds(&[slow.clone(), Row { state, ..short }]), 2 * HOUR);
         assert_eq!(seconds(&[readable(PublishWhen::Never)]), 0);
         assert_eq!(seconds(&[slow, Row { kind: None, ..waiting("unknown") }]), 0);
     }

@@ -7,12 +7,14 @@ use jiff::Timestamp;
 use thaw_core::{Batch, Event, News, ObjectId, PublishWhen, RestoreId, Row, S3Event, S3EventKind, State, Status};
 use tracing::{info, warn};
 
+use crate::batches::{confirmed, settle_batch};
 use crate::ledger::{apply, batch_key, row_key};
 use crate::looking::meaning;
 use crate::ports::{
     CreateInvalidations, DeadLetters, ItemKey, Ledger, ReadArchive, ReadDistributions, ReadInvalidations,
 };
-use crate::publishing::{Heard, NEWS, Readable, Wanted, confirmed, publish, settle_batch};
+use crate::publishing::{Heard, Readable, Wanted, publish};
+use crate::visible::NEWS;
 use crate::{IN_FLIGHT, QueueBatch, QueueResponse, RestoreRecord, Settings, StepError};
 
 /// Publishes the objects of a batch of messages. Messages whose objects met trouble come again, and at last go to the
@@ -76,22 +78,16 @@ impl Told {
         }
         Ok(())
     }
-}
 
-impl Told {
     /// Leaves out the rows of restores that were cancelled: of very many objects, their door cancels the rows only here.
-    /// What a batch has claimed may be paid for, and goes on.
     async fn leave_what_is_cancelled(
         &mut self,
         ended: &BTreeMap<RestoreId, Status>,
         ledger: &impl Ledger,
         now: Timestamp,
     ) -> Result<(), StepError> {
-        // One that was given up before is no longer its restore's: it is shown if S3 delivers after all.
-        let is_left = |row: &Row| {
-            let is_cancelled = ended.get(&row.restore) == Some(&Status::Cancelled);
-            is_cancelled && !row.is_settled() && row.state.claim().is_none()
-        };
+        // What was given up before is no longer its restore's: it is shown if S3 delivers after all.
+        let is_left = |row: &Row| ended.get(&row.restore) == Some(&Status::Cancelled) && row.ends_with_a_cancel();
         for heard in self.rows.iter_mut().filter(|heard| is_left(&heard.row)) {
             let row = apply(ledger, &heard.row, &Event::Cancelled { at: now }).await?;
             self.readable.retain(|one| one.restore != row.restore);
@@ -128,7 +124,6 @@ async fn show<'a>(
         }
     }
     let count = objects.len();
-    // Events come in handfuls: what each of them might cover beside its objects would add up, so they cover nothing.
     let published = publish(Wanted { objects, ..Wanted::default() }, cdn, archive, ledger, settings, now).await?;
     info!(
         objects = count,
@@ -226,9 +221,10 @@ async fn readable(
         Some(expires) if expires <= now => Ok(None),
         Some(expires) if is_news => Ok(Some(News { at: now, expires: Some(expires) })),
         None if is_news && !has_copy => Ok(Some(News { at: now, expires: None })),
-        Some(_) | None => match meaning(row, &archive.head(&row.object).await?, now) {
-            Some(Event::Readable { at, expires }) => Ok(Some(News { at, expires })),
-            _ => Ok(None),
-        },
+        Some(_) | None => {
+            let event = meaning(row, &archive.head(&row.object).await?, now);
+            let Some(Event::Readable { at, expires }) = event else { return Ok(None) };
+            Ok(Some(News { at, expires }))
+        }
     }
 }

@@ -3,7 +3,9 @@
 use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
-use thaw_core::{Distribution, Facts, ObjectId, RestoreAnswer, RestoreId, Row, S3Uri, Status, Tier, Trouble};
+use thaw_core::{
+    ArchiveKind, Distribution, Facts, ObjectId, Reach, RestoreAnswer, RestoreId, Row, S3Uri, Status, Tier, Trouble,
+};
 
 use crate::RestoreRecord;
 
@@ -82,6 +84,24 @@ pub enum ListedRestore {
     Ongoing,
     /// A copy is live until then.
     Copy(Timestamp),
+}
+
+impl Listed {
+    /// Whether the object can be read, as far as a listing tells: it does not tell the access tiers of
+    /// Intelligent-Tiering.
+    pub fn reach(&self, now: Timestamp) -> Option<Reach> {
+        let kind = match self.storage_class.as_str() {
+            "GLACIER" => ArchiveKind::Flexible,
+            "DEEP_ARCHIVE" => ArchiveKind::Deep,
+            "INTELLIGENT_TIERING" => return None,
+            _ => return Some(Reach::Readable),
+        };
+        Some(match self.restore {
+            Some(ListedRestore::Ongoing) => Reach::Restoring(kind),
+            Some(ListedRestore::Copy(expires)) if expires > now => Reach::Copy { kind, expires },
+            Some(ListedRestore::Copy(_)) | None => Reach::Archived(kind),
+        })
+    }
 }
 
 /// Asks S3 to restore objects.

@@ -3,14 +3,12 @@
 
 use std::collections::VecDeque;
 
-use jiff::Timestamp;
 use thaw_core::{
-    ArchiveKind, Asked, Filter, Inventory, MAX_INVENTORY_BYTES, ManifestReader, ObjectsOf, Problem, Reach, Request,
-    S3Uri, Source, Standing,
+    Asked, Filter, Inventory, MAX_INVENTORY_BYTES, ManifestReader, ObjectsOf, Problem, Request, S3Uri, Source, Standing,
 };
 
 use crate::chunks::{self, ChunkRecord};
-use crate::ports::{Ledger, Listed, ListedRestore, Page, Piece, ReadArchive, WorkFiles};
+use crate::ports::{Ledger, Listed, Page, Piece, ReadArchive, WorkFiles};
 use crate::restore_view::shown;
 use crate::{RestoreRecord, StepError};
 
@@ -177,23 +175,5 @@ impl Manifest {
         self.files = inventory.files.iter().map(|data| File::new(inventory.reader(data), &data.at)).collect();
         self.file = self.files.pop_front();
         Ok(())
-    }
-}
-
-impl Listed {
-    /// Whether the object can be read, as far as a listing tells: it does not tell the access tiers of
-    /// Intelligent-Tiering.
-    pub fn reach(&self, now: Timestamp) -> Option<Reach> {
-        let kind = match self.storage_class.as_str() {
-            "GLACIER" => ArchiveKind::Flexible,
-            "DEEP_ARCHIVE" => ArchiveKind::Deep,
-            "INTELLIGENT_TIERING" => return None,
-            _ => return Some(Reach::Readable),
-        };
-        Some(match self.restore {
-            Some(ListedRestore::Ongoing) => Reach::Restoring(kind),
-            Some(ListedRestore::Copy(expires)) if expires > now => Reach::Copy { kind, expires },
-            Some(ListedRestore::Copy(_)) | None => Reach::Archived(kind),
-        })
     }
 }

@@ -94,7 +94,7 @@ pub async fn run(
         rows.clear();
         for Known { row, is_written } in chunks::objects(ledger, files, &record, &known).await? {
             // The door cancelled the rows that it saw. These may have come after.
-            let is_left = is_cancelled && is_written && !row.is_settled() && row.state.claim().is_none();
+            let is_left = is_cancelled && is_written && row.ends_with_a_cancel();
             rows.push(if is_left { apply(ledger, &row, &Event::Cancelled { at: now }).await? } else { row });
         }
     }
@@ -210,9 +210,7 @@ impl<A: RequestRestores + ReadArchive, L: Ledger> Stretch<'_, A, L> {
         };
         Ok((apply(self.ledger, &row, &event).await?, Answered::Noted))
     }
-}
 
-impl<A: ReadArchive, L> Stretch<'_, A, L> {
     /// Whether an earlier try has asked S3 for an object and could not note the answer; and if so, that it can be read by
     /// now, if it can. To ask for it again would be free while S3 fetches it, and no longer once there is a copy.
     async fn asked_already(&self, row: &Row) -> Result<Option<Option<Event>>, StepError> {

@@ -125,6 +125,8 @@ pub struct Surveyor<'a> {
     seen: HashSet<u128>,
     /// How much asking it took: an object that was asked for by itself counts as ten of a listing.
     effort: u64,
+    /// Sum of hashes over what is done with which object: who confirms a plan confirms those objects.
+    digest: u128,
     totals: Totals,
 }
 
@@ -180,6 +182,7 @@ impl<'a> Surveyor<'a> {
             has_versions: None,
             seen: HashSet::new(),
             effort: 0,
+            digest: 0,
             totals: Totals::default(),
         })
     }
@@ -203,7 +206,7 @@ impl<'a> Surveyor<'a> {
         for (surveyed, effort) in looked {
             self.effort += effort;
             // A key and its current version by name are one object, once the version is pinned. A listing names each once.
-            if is_listing || self.seen.insert(fingerprint(&surveyed.object)) {
+            if is_listing || self.seen.insert(fingerprint(&surveyed.object, None)) {
                 self.add(&surveyed);
                 new.push(surveyed);
             }
@@ -215,6 +218,7 @@ impl<'a> Surveyor<'a> {
         let (request, now) = (self.request, self.now);
         let totals = &mut self.totals;
         let decision = surveyed.verdict.decision;
+        self.digest = self.digest.wrapping_add(fingerprint(&surveyed.object, Some(decision)));
         totals.counts.total += 1;
         *surveyed.counted_as(&mut totals.counts) += 1;
         if let Some(kind) = surveyed.verdict.kind {
@@ -286,7 +290,7 @@ impl<'a> Surveyor<'a> {
         let by_kind: Vec<KindTotal> = kinds
             .map(|(kind, Tally { objects, bytes, .. })| KindTotal { kind: *kind, objects: *objects, bytes: *bytes })
             .collect();
-        let plan = (self.request.without_terms(), self.totals.counts, &by_kind, cost.total_usd);
+        let plan = (self.request.without_terms(), self.digest, self.totals.counts, &by_kind, cost.total_usd);
         let hash = thaw_core::hash(&[&serde_json::to_string(&plan)?])[..16].to_owned();
         Ok(Survey {
             by_kind,
@@ -482,9 +486,11 @@ fn of_listing(bucket: String, listed: Listed, verdict: Verdict) -> Surveyed {
     Surveyed { object, size: listed.size, current: true, verdict }
 }
 
-/// 128 bits of a hash: that two of a billion objects share them is as likely as losing all of them.
-fn fingerprint(object: &ObjectId) -> u128 {
-    let hash = thaw_core::hash(&[&object_key(object), &version_prefix(object)]);
+/// 128 bits of a hash over an object, and what is done with it: that two of a billion share them is as likely as losing
+/// all of them.
+fn fingerprint(object: &ObjectId, decision: Option<Decision>) -> u128 {
+    let done = decision.map_or("", Decision::word);
+    let hash = thaw_core::hash(&[&object_key(object), &version_prefix(object), done]);
     u128::from_str_radix(&hash[..32], 16).unwrap_or_default()
 }
 

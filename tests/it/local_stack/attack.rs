@@ -62,6 +62,7 @@ fn no_event_waits() -> Option<()> {
 fn archived(name: &str, class: &str, count: usize) -> Vec<String> {
     let keys: Vec<_> = (0..count).map(|n| format!("{name}/{n:03}")).collect();
     sim().put(class, keys.iter().map(String::as_str));
+    sim().keep_apart(&keys);
     keys
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 use thaw_core::{State, Status};
 use thaw_sim::Sim;
-use thaw_sim::model::{AccessTier, PutRequest, StorageClass};
+use thaw_sim::model::{AccessTier, ObjectRef, PutRequest, StorageClass};
 use thaw_steps::ports::Ledger;
 use thaw_steps::{StepError, create_restore, http};
 
@@ -166,6 +166,18 @@ fn a_plan_that_was_looked_at_can_be_confirmed_until_it_changes() {
     assert!(world.plan("same", prefix("2019/", confirmed.clone())).is_ok());
     world.put("2019/one-more.jpg", StorageClass::Glacier);
     assert_eq!(refusal(world.plan("more", prefix("2019/", confirmed)).unwrap_err()).0, 409);
+}
+
+#[test]
+fn who_confirms_a_plan_confirms_its_objects_and_not_only_how_many_they_are() {
+    let world = World::new();
+    world.put("2019/a", StorageClass::Glacier);
+    let planned = world.plan("look", prefix("2019/", json!({"dry_run": true}))).unwrap();
+    world.aws.with(|sim, now| sim.delete_object(&ObjectRef::new(BUCKET, "2019/a"), now).unwrap());
+    world.put("2019/b", StorageClass::Glacier);
+    let again = world.plan("again", prefix("2019/", json!({"dry_run": true}))).unwrap();
+    assert_eq!((again.counts, again.cost.total_usd), (planned.counts, planned.cost.total_usd));
+    assert_eq!(refusal(world.plan("b", prefix("2019/", json!({"confirm": planned.hash}))).unwrap_err()).0, 409);
 }
 
 #[test]

@@ -7,13 +7,15 @@ use crate::local_stack::stack::{sim, until};
 #[test]
 fn without_a_single_event_everything_is_published_by_looking() {
     let stack = sim();
-    stack.put("GLACIER", ["silent/looked/a.jpg", "silent/looked/b.jpg"]);
+    let keys = ["silent/looked/a.jpg", "silent/looked/b.jpg"];
+    stack.put("GLACIER", keys);
+    stack.keep_apart(&keys);
     script_events();
-    let id = stack.restore(["silent/looked/a.jpg", "silent/looked/b.jpg"]);
+    let id = stack.restore(keys);
     stack.succeeds(&id);
     assert!(stack.history(&id, "stateEntered").contains(&"Invalidate".to_owned()));
     let distribution = stack.entry("distribution_id");
-    assert_eq!(stack.invalidated(distribution, "/silent/looked/"), ["/silent/looked/a.jpg", "/silent/looked/b.jpg"]);
+    assert_eq!(stack.invalidated(distribution, "/silent/looked/"), keys.map(|key| format!("/{key}")));
 }
 
 #[test]
@@ -21,6 +23,7 @@ fn when_every_event_comes_three_times_nothing_is_invalidated_twice() {
     let stack = sim();
     let keys: Vec<_> = (0..20).map(|n| format!("thrice/{n:02}.jpg")).collect();
     stack.put("GLACIER", keys.iter().map(String::as_str));
+    stack.keep_apart(&keys);
     script_events();
     let id = stack.restore(keys.iter().map(String::as_str));
     stack.succeeds(&id);

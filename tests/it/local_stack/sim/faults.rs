@@ -17,6 +17,7 @@ fn a_lambda_killed_in_the_middle_of_a_chunk_loses_nothing_and_asks_for_nothing_t
     stack.sim_call("POST", "faults", &json!({ "rules": [slow] }));
     let keys: Vec<_> = (0..OBJECTS).map(|n| format!("killed/{n:03}.jpg")).collect();
     stack.put("GLACIER", keys.iter().map(String::as_str));
+    stack.keep_apart(&keys);
     // A slow machine may need virtual weeks for so many.
     let body = json!({ "bucket": stack.bucket(), "keys": keys, "days": 365 });
     let id = stack.api("POST", "/v1/restores", &body).json(202)["id"].as_str().unwrap().to_owned();

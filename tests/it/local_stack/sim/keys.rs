@@ -17,6 +17,9 @@ const KEYS: [(&str, &[&str]); 11] = [
     ("ends-with-*", &["ends-with-%2A"]),
 ];
 
+/// Archived keys that nobody asks for.
+const NEIGHBOURS: [&str; 2] = ["a", "dir/stays"];
+
 /// S3's limit for a key.
 const LONGEST: usize = 1_024;
 
@@ -44,6 +47,8 @@ fn check(bucket: &str, distribution: &str, before_key: &str, before_path: &str) 
     paths.sort();
 
     stack.put_into(bucket, "GLACIER", keys.iter().map(String::as_str));
+    // Beside these no wildcard can stand for several of the paths.
+    stack.put_into(bucket, "GLACIER", NEIGHBOURS.map(|key| format!("{before_key}{key}")).iter().map(String::as_str));
     let id = stack.restore_from(bucket, keys.iter().map(String::as_str));
     stack.succeeds(&id);
     assert_eq!(stack.invalidated(distribution, before_path), paths);

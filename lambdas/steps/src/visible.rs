@@ -1,0 +1,220 @@
+//! What viewers could get under a key now: whether its paths may be touched.
+//!
+//! Never invalidating what is archived is a promise, so S3 is asked, and what cannot be known counts as archived.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use thaw_core::{Event, Facts, FailureCode, How, Missing, ObjectId, Reach};
+
+use crate::StepError;
+use crate::ports::ReadArchive;
+
+/// What S3 said of an object is believed for so long when its paths are invalidated. Somebody may archive it in between,
+/// so it is little; a look, and the call that follows from it, are seconds apart.
+pub const NEWS: Duration = Duration::from_secs(10 * 60);
+
+/// Pages of neighbours that are read before a wildcard for a `~` is dared. Past them nobody knows what it would cover.
+const PAGES_OF_NEIGHBOURS: usize = 10;
+
+/// Why what S3 now has under the key of an object that was readable must not be invalidated on its behalf.
+pub fn why_not_shown(object: &ObjectId, newest: &Facts, now: Timestamp) -> Option<Event> {
+    let fail = |code, message: &str| Some(Event::Failed { at: now, code, message: message.to_owned() });
+    let hidden = Some(Event::Published { at: now, how: How::NotCurrent });
+    match newest {
+        Facts::Found(head) if object.version.is_some() && head.version != object.version => hidden,
+        Facts::Found(head) => match head.reach(now) {
+            Ok(Reach::Readable | Reach::Copy { .. }) => None,
+            Ok(Reach::Archived(_) | Reach::Restoring(_)) => fail(
+                FailureCode::NotBeingRestored,
+                "its copy expired before it was published, or it was archived again",
+            ),
+            Err(unreadable) => fail(FailureCode::Unreadable, &unreadable.to_string()),
+        },
+        Facts::Missing(_) if object.version.is_some() => hidden,
+        Facts::Missing(Missing::Denied) => {
+            fail(FailureCode::AccessDenied, "S3 answers 403: thaw may no longer read it, or it is gone")
+        }
+        Facts::Missing(_) => fail(FailureCode::NoSuchKey, "it was deleted before it was published"),
+    }
+}
+
+/// An object under the prefix that is archived and not readable, or might be. Never invalidating those is a promise, so
+/// what cannot be known counts as archived.
+pub async fn archived_under(
+    bucket: &str,
+    prefix: &str,
+    archive: &impl ReadArchive,
+    now: Timestamp,
+) -> Result<Option<String>, StepError> {
+    let mut after = String::new();
+    for _ in 0..PAGES_OF_NEIGHBOURS {
+        let page = archive.list(bucket, prefix, &after).await?;
+        for listed in &page.objects {
+            let doubtful = match listed.reach(now) {
+                Some(Reach::Readable | Reach::Copy { .. }) => false,
+                // A listing may leave a restore's status out.
+                Some(Reach::Archived(_) | Reach::Restoring(_)) | None => true,
+            };
+            if doubtful && is_archived(bucket, &listed.key, archive, now).await? {
+                return Ok(Some(listed.key.clone()));
+            }
+        }
+        match page.objects.last() {
+            Some(last) if page.more => after = last.key.clone(),
+            _ => return Ok(None),
+        }
+    }
+    Ok(Some(format!("those under {prefix:?}, of which there are too many to look at")))
+}
+
+/// Whether an object can be read now; `None` if S3 shows none.
+pub async fn can_be_read(
+    object: &ObjectId,
+    archive: &impl ReadArchive,
+    now: Timestamp,
+) -> Result<Option<bool>, StepError> {
+    Ok(match archive.head(object).await? {
+        Facts::Found(head) => Some(matches!(head.reach(now), Ok(Reach::Readable | Reach::Copy { .. }))),
+        Facts::Missing(_) => None,
+    })
+}
+
+/// Whether a neighbour is archived. Nothing is shown under a key that is not there, so nothing is lost by touching it.
+pub async fn is_archived(
+    bucket: &str,
+    key: &str,
+    archive: &impl ReadArchive,
+    now: Timestamp,
+) -> Result<bool, StepError> {
+    let neighbour = ObjectId { bucket: bucket.to_owned(), key: key.to_owned(), version: None };
+    Ok(can_be_read(&neighbour, archive, now).await? == Some(false))
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::door::{now, row};
+    use crate::ports::{Listed, ListedRestore, Page, Piece, PortError};
+    use std::cell::RefCell;
+    use thaw_core::{Head, RestoreId, S3Uri, State};
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn only_what_can_be_read_under_the_key_is_invalidated() {
+        let object = row(&RestoreId::try_from("r".to_owned()).unwrap(), "a", State::Planned).object;
+        let version = ObjectId { version: Some("v1".to_owned()), ..object.clone() };
+        let newest = |version: &str, restore: Option<&str>| {
+            Facts::Found(Head {
+                storage_class: Some("GLACIER".to_owned()),
+                restore: restore.map(str::to_owned),
+                version: Some(version.to_owned()),
+                ..Head::default()
+            })
+        };
+        let copy = Some(r#"ongoing-request="false", expiry-date="Fri, 27 Nov 2026 00:00:00 GMT""#);
+        let says = |object: &ObjectId, newest: &Facts| match why_not_shown(object, newest, now()) {
+            None => "shown".to_owned(),
+            Some(Event::Published { how, .. }) => format!("{how:?}"),
+            Some(Event::Failed { code, .. }) => format!("{code:?}"),
+            Some(other) => panic!("{other:?}"),
+        };
+        for (facts, unversioned, versioned) in [
+            (newest("v1", copy), "shown", "shown"),
+            (newest("v1", None), "NotBeingRestored", "NotBeingRestored"),
+            (newest("v1", Some(r#"ongoing-request="true""#)), "NotBeingRestored", "NotBeingRestored"),
+            (newest("v1", Some("?")), "Unreadable", "Unreadable"),
+            (newest("v2", copy), "shown", "NotCurrent"),
+            (Facts::Missing(Missing::Key), "NoSuchKey", "NotCurrent"),
+            (Facts::Missing(Missing::DeleteMarker), "NoSuchKey", "NotCurrent"),
+            (Facts::Missing(Missing::Denied), "AccessDenied", "NotCurrent"),
+        ] {
+            assert_eq!(says(&object, &facts), unversioned, "{facts:?}");
+            assert_eq!(says(&version, &facts), versioned, "{facts:?}");
+        }
+    }
+
+    /// What else lies under a prefix, listed two a page. A HEAD says that it is archived where the key says so, and that it
+    /// is not there; a version always is.
+    pub(crate) struct Neighbours {
+        listed: Vec<Listed>,
+        pub(crate) asked: RefCell<Vec<String>>,
+    }
+
+    impl ReadArchive for Neighbours {
+        async fn head(&self, object: &ObjectId) -> Result<Facts, PortError> {
+            self.asked.borrow_mut().push(object.key.clone());
+            if object.key.contains("gone") && object.version.is_none() {
+                return Ok(Facts::Missing(Missing::Key));
+            }
+            let class = if object.key.contains("cold") { "GLACIER" } else { "STANDARD" };
+            let version = object.version.clone();
+            Ok(Facts::Found(Head { storage_class: Some(class.to_owned()), version, ..Head::default() }))
+        }
+
+        async fn list(&self, _: &str, _: &str, start_after: &str) -> Result<Page, PortError> {
+            let rest: Vec<_> = self.listed.iter().filter(|listed| listed.key.as_str() > start_after).cloned().collect();
+            Ok(Page { more: rest.len() > 2, objects: rest.into_iter().take(2).collect() })
+        }
+
+        async fn has_versions(&self, _: &str) -> Result<bool, PortError> {
+            Ok(false)
+        }
+
+        async fn read(&self, _: &S3Uri, _: u64, _: Option<&str>) -> Result<Option<Piece>, PortError> {
+            Ok(None)
+        }
+    }
+
+    /// The archived neighbour that is found, and which neighbours S3 was asked about.
+    async fn found(listed: &[(&str, &str, Option<ListedRestore>)]) -> (Option<String>, Vec<String>) {
+        let listed = listed.iter().map(|(key, class, restore)| Listed {
+            key: (*key).to_owned(),
+            storage_class: (*class).to_owned(),
+            size: 1,
+            modified: now(),
+            restore: *restore,
+        });
+        let neighbours = Neighbours { listed: listed.collect(), asked: RefCell::default() };
+        let found = archived_under("archive", "", &neighbours, now()).await.unwrap();
+        (found, neighbours.asked.into_inner())
+    }
+
+    #[tokio::test]
+    async fn a_neighbour_that_might_be_archived_is_asked_about_and_no_other() {
+        let until = |at| Some(ListedRestore::Copy(at));
+        for (class, restore, asked) in [
+            ("STANDARD", None, false),
+            ("GLACIER_IR", None, false),
+            ("GLACIER", None, true),
+            ("GLACIER", Some(ListedRestore::Ongoing), true),
+            ("DEEP_ARCHIVE", until(now() + SECOND), false),
+            ("DEEP_ARCHIVE", until(now()), true),
+            ("INTELLIGENT_TIERING", None, true),
+        ] {
+            let answer = found(&[("cold", class, restore)]).await;
+            let expected = if asked { vec!["cold".to_owned()] } else { vec![] };
+            assert_eq!(answer, (asked.then(|| "cold".to_owned()), expected), "{class} {restore:?}");
+        }
+        // A listing knows less than a HEAD.
+        assert_eq!(found(&[("warm", "GLACIER", None)]).await, (None, vec!["warm".to_owned()]));
+    }
+
+    #[tokio::test]
+    async fn neighbours_are_looked_through_page_by_page_and_not_for_ever() {
+        let warm = |count: usize| (0..count).map(|n| format!("{n:02}")).collect::<Vec<_>>();
+        let of = async |keys: Vec<String>| {
+            let listed: Vec<_> = keys.iter().map(|key| (key.as_str(), "GLACIER", None)).collect();
+            found(&listed).await.0
+        };
+        assert_eq!(of(vec![]).await, None);
+        assert_eq!(of([warm(5), vec!["cold".to_owned()]].concat()).await, Some("cold".to_owned()));
+        assert_eq!(of(warm(20)).await, None);
+        assert!(of(warm(21)).await.unwrap().contains("too many"));
+    }
+
+    pub(crate) fn nobody_near() -> Neighbours {
+        Neighbours { listed: Vec::new(), asked: RefCell::default() }
+    }
+}
