@@ -179,10 +179,10 @@ pub(crate) async fn deliver(world: Arc<World>) {
 async fn fill(world: Arc<World>, queue: String, mut messages: mpsc::UnboundedReceiver<String>) {
     let mut room = QUEUE_HOLDS;
     let mut batch = Vec::with_capacity(BATCH);
-    while messages.recv_many(&mut batch, BATCH).await > 0 {
-        while room < batch.len() {
+    while messages.recv_many(&mut batch, room.clamp(1, BATCH)).await > 0 {
+        while room == 0 {
             room = QUEUE_HOLDS.saturating_sub(world.events.depth(&queue).await);
-            if room < batch.len() {
+            if room == 0 {
                 tokio::time::sleep(FULL).await;
             }
         }
