@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
+use hyper::header::HeaderValue;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response};
@@ -174,6 +175,14 @@ async fn answer(request: Request<Incoming>, state: &Mutex<State>) -> Response<Fu
         return if takes { reply(202, "application/xml", "") } else { reply(503, "application/xml", SLOW_DOWN) };
     }
     wait(state).await;
+    if let (&Method::HEAD, Some(number)) = (&parts.method, number_of(parts.uri.path())) {
+        let mut response = reply(200, "image/jpeg", "");
+        response.headers_mut().insert("x-amz-storage-class", HeaderValue::from_static("GLACIER"));
+        if lock(state).counted.keys.contains(&number) {
+            response.headers_mut().insert("x-amz-restore", HeaderValue::from_static("ongoing-request=\"true\""));
+        }
+        return response;
+    }
     let bucket = parts.uri.path().trim_matches('/');
     match (&parts.method, bucket.strip_prefix("keys-").and_then(|keys| keys.parse().ok())) {
         (&Method::GET, Some(_)) if query.contains("location") => reply(200, "application/xml", LOCATION),
@@ -194,9 +203,14 @@ async fn wait(state: &Mutex<State>) {
     }
 }
 
+/// The number in a key's name.
+fn number_of(key: &str) -> Option<u32> {
+    key.strip_suffix(".jpg")?.rsplit('_').next()?.parse().ok()
+}
+
 /// Counts a restore's arrival. Answers whether it is taken.
 fn begin(state: &Mutex<State>, path: &str) -> bool {
-    let number = path.trim_end_matches(".jpg").rsplit('_').next().and_then(|number| number.parse().ok());
+    let number = number_of(path);
     let now = Instant::now();
     let mut state = lock(state);
     let takes = state.quota.as_mut().is_none_or(|quota| quota.takes(now));
@@ -231,8 +245,7 @@ fn reply(status: u16, kind: &'static str, body: impl Into<Bytes>) -> Response<Fu
 fn listing(bucket: &str, keys: u32, query: &str) -> String {
     let argument = |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
     let after = ["continuation-token", "start-after", "marker"].iter().find_map(|name| argument(name));
-    let number = after.and_then(|after| after.trim_end_matches(".jpg").rsplit('_').next()?.parse::<u32>().ok());
-    let from = number.map_or(0, |number| number + 1);
+    let from = after.and_then(number_of).map_or(0, |number| number + 1);
     let page = argument("max-keys").and_then(|keys| keys.parse().ok()).unwrap_or(1_000).min(1_000);
     let to = keys.min(from.saturating_add(page));
     let mut xml = format!(
