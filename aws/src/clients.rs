@@ -13,6 +13,8 @@ use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_types::SdkConfig;
 
+use thaw_core::RESTORES_PER_SECOND;
+
 use crate::{Archive, Bus, Cdn, DeadLetterQueue, Executions, LedgerTable, WorkBucket};
 
 /// Makes the clients of AWS's services, each when it is asked for.
@@ -21,6 +23,8 @@ pub struct Clients {
     shared: SdkConfig,
     /// In the order of [`Service::ALL`]; `None` is AWS's own endpoint.
     endpoints: [Option<String>; Service::ALL.len()],
+    /// Restores that S3 takes from the account.
+    restores_per_second: u32,
 }
 
 /// Why a function cannot start.
@@ -29,6 +33,9 @@ pub enum StartError {
     /// Lambda sets these for every function.
     #[error("the environment has no {0}")]
     Missing(&'static str),
+    /// The template sets it.
+    #[error("RESTORES_PER_SECOND is {0:?}, not a number from 1 up")]
+    RestoresPerSecond(String),
     /// On the local stack, no call may leave the machine.
     #[error("THAW_LOCAL is set, but {service} would be called at {endpoint}: only 127.0.0.1 and localhost may be")]
     LeavesTheMachine {
@@ -86,6 +93,13 @@ impl Clients {
         if variable("THAW_LOCAL").is_some() {
             stays_on_this_machine(&endpoints)?;
         }
+        let restores_per_second = match variable("RESTORES_PER_SECOND") {
+            None => RESTORES_PER_SECOND,
+            Some(set) => match set.parse() {
+                Ok(0) | Err(_) => return Err(StartError::RestoresPerSecond(set)),
+                Ok(restores) => restores,
+            },
+        };
         let credentials = Credentials::new(
             need("AWS_ACCESS_KEY_ID")?,
             need("AWS_SECRET_ACCESS_KEY")?,
@@ -111,15 +125,14 @@ impl Clients {
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
             .build();
-        Ok(Self { shared, endpoints })
+        Ok(Self { shared, endpoints, restores_per_second })
     }
 
     /// The archive buckets.
     pub fn archive(&self) -> Archive {
-        // S3 takes 1,000 restores a second per account and refuses more; the adaptive mode finds the rate that is left
-        // for this function. More attempts than usual, because being slowed down is normal here.
-        let retries = RetryConfig::adaptive().with_max_attempts(6);
-        Archive::new(self.s3().retry_config(retries))
+        // More attempts than usual, because many calls at once are normal here.
+        let config = self.s3().retry_config(RetryConfig::standard().with_max_attempts(6));
+        Archive::new(config, self.restores_per_second)
     }
 
     /// The work bucket.
@@ -229,6 +242,15 @@ mod tests {
         let clients = clients.unwrap();
         assert_eq!(clients.endpoint(Service::S3), Some("http://127.0.0.1:1"));
         assert_eq!(clients.endpoint(Service::StepFunctions), Some("http://localhost:2"));
+    }
+
+    #[test]
+    fn the_accounts_quota_is_a_number() {
+        let set = |value| start(&[("RESTORES_PER_SECOND", value)]).map(|clients| clients.restores_per_second);
+        assert_eq!((set(""), set("1"), set("30000")), (Ok(1_000), Ok(1), Ok(30_000)));
+        for bad in ["0", "-1", "1.5", "fast"] {
+            assert_eq!(set(bad), Err(StartError::RestoresPerSecond(bad.to_owned())));
+        }
     }
 
     #[test]

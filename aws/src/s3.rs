@@ -1,7 +1,8 @@
 //! S3: the archive buckets and the work bucket.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::interceptors::BeforeDeserializationInterceptorContextRef;
@@ -15,10 +16,11 @@ use aws_sdk_s3::primitives::{ByteStream, DateTime};
 use aws_sdk_s3::types::{
     EncodingType, GlacierJobParameters, Object, OptionalObjectAttributes, RestoreRequest, RestoreStatus,
 };
+use aws_smithy_async::rt::sleep::{AsyncSleep, TokioSleep};
 use aws_smithy_runtime_api::client::interceptors::context::InterceptorContext;
 use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
-use thaw_core::{Facts, Head, Missing, ObjectId, RestoreAnswer, S3Uri, Tier, Trouble};
+use thaw_core::{Facts, Head, LANES, Missing, ObjectId, Pace, RestoreAnswer, S3Uri, Tier, Trouble};
 use thaw_steps::ports::{Listed, ListedRestore, Page, Piece, PortError, ReadArchive, RequestRestores, WorkFiles};
 
 use crate::error::{answer, port_error, unexpected};
@@ -26,15 +28,31 @@ use crate::error::{answer, port_error, unexpected};
 /// Bytes of a manifest that are read at once: a few thousand lines, and ten times as many where it is packed.
 const PIECE_BYTES: u64 = 256 * 1024;
 
+/// A restore that S3 has not taken after this time is left to the workflow, which tries again later. So a function does
+/// not work on for long after S3 has stopped to take any.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// The archive buckets.
 #[derive(Debug, Clone)]
 pub struct Archive {
     client: Client,
+    /// How fast restores are asked for. Kept as long as the function is: the next chunk begins where this one ended.
+    pace: Arc<Mutex<Pace>>,
 }
 
 impl Archive {
-    pub(crate) fn new(config: Builder) -> Self {
-        Self { client: Client::from_conf(config.retry_classifier(NoCapacityIsAnAnswer).build()) }
+    /// `restores_per_second`: what S3 takes from the account, which the lanes of a restore share.
+    pub(crate) fn new(config: Builder, restores_per_second: u32) -> Self {
+        let pace = Pace::new(restores_per_second / LANES, restores_per_second, Timestamp::now());
+        Self {
+            client: Client::from_conf(config.retry_classifier(SlowDownIsAnAnswer).build()),
+            pace: Arc::new(Mutex::new(pace)),
+        }
+    }
+
+    fn pace<T>(&self, of: impl FnOnce(&mut Pace, Timestamp) -> T) -> T {
+        // It is a few numbers, which are right also after a panic.
+        of(&mut self.pace.lock().unwrap_or_else(PoisonError::into_inner), Timestamp::now())
     }
 }
 
@@ -111,7 +129,31 @@ impl ReadArchive for Archive {
 }
 
 impl RequestRestores for Archive {
+    /// At the pace that S3 bears.
     async fn restore(&self, object: &ObjectId, days: Option<u32>, tier: Tier) -> Result<RestoreAnswer, PortError> {
+        let give_up = Instant::now() + PATIENCE;
+        loop {
+            let patience = give_up.saturating_duration_since(Instant::now());
+            let wait = self.pace(|pace, now| pace.admit(now, patience)).map_err(|wait| PortError {
+                what: format!("RestoreObject of {object}"),
+                says: format!("S3 takes so few restores now that it would be sent in {} seconds", wait.as_secs()),
+                trouble: Some(Trouble::Throttled),
+            })?;
+            if !wait.is_zero() {
+                TokioSleep::new().sleep(wait).await;
+            }
+            let answer = self.restore_once(object, days, tier).await;
+            let throttled = answer.as_ref().is_err_and(|error| error.trouble == Some(Trouble::Throttled));
+            self.pace(|pace, now| pace.answered(now, throttled));
+            if !throttled {
+                return answer;
+            }
+        }
+    }
+}
+
+impl Archive {
+    async fn restore_once(&self, object: &ObjectId, days: Option<u32>, tier: Tier) -> Result<RestoreAnswer, PortError> {
         let what = || format!("RestoreObject of {object}");
         let request = restore_request(days, tier).map_err(|error| unexpected(what(), error))?;
         let status = HttpStatus::default();
@@ -232,20 +274,23 @@ impl Intercept for HttpStatus {
     }
 }
 
-/// S3 answers 503 where it has no Expedited capacity. The SDK would repeat the call as it repeats every 503; S3 says to
-/// try again later, and the request says what to do instead.
+/// S3 answers 503 where it has no Expedited capacity, and where restores come too fast. The SDK would repeat the call as
+/// it repeats every 503. For the one, S3 says to try again later, and the request says what to do instead; the other is
+/// what the pace learns from.
 #[derive(Debug)]
-struct NoCapacityIsAnAnswer;
+struct SlowDownIsAnAnswer;
 
-impl ClassifyRetry for NoCapacityIsAnAnswer {
+impl ClassifyRetry for SlowDownIsAnAnswer {
     fn name(&self) -> &'static str {
-        "NoCapacityIsAnAnswer"
+        "SlowDownIsAnAnswer"
     }
 
     fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
         let error = context.output_or_error().and_then(Result::err).and_then(|error| error.as_operation_error());
-        match error.and_then(|error| error.downcast_ref::<RestoreObjectError>()).and_then(ProvideErrorMetadata::code) {
+        let error = error.and_then(|error| error.downcast_ref::<RestoreObjectError>());
+        match error.and_then(ProvideErrorMetadata::code) {
             Some("GlacierExpeditedRetrievalNotAvailable") => RetryAction::RetryForbidden,
+            Some(code) if thaw_core::trouble(0, code) == Some(Trouble::Throttled) => RetryAction::RetryForbidden,
             _ => RetryAction::NoActionIndicated,
         }
     }

@@ -70,7 +70,7 @@ pub use id::{BatchId, InvalidId, ObjectId, RestoreId, hash, hash_bytes};
 pub use inventory::{DataFile, Inventory, MAX_INVENTORY_BYTES};
 pub use life::{Event, FailureCode, How, IllegalEvent, Row, State, advance};
 pub use manifest::{MAX_MANIFEST_BYTES, ManifestReader};
-pub use pace::Pace;
+pub use pace::{LANES, Pace, RESTORES_PER_SECOND};
 pub use path::encode_path;
 pub use price::{Book, Cost, Line, Overhead, Usd};
 pub use problem::Problem;

@@ -4,6 +4,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+/// Restores that S3 takes per second from an account (S3 User Guide, "Restoring an archived object", read 2026-11).
+pub const RESTORES_PER_SECOND: u32 = 1_000;
+
+/// Chunks of a restore that are asked for at once, each by a function of its own: the workflow's `MaxConcurrency`.
+pub const LANES: u32 = 4;
+
 /// What a pace gains in a second in which it is the limit, in calls per second.
 const GAIN: f64 = 3.0;
 
@@ -38,9 +44,8 @@ const SLOWEST: f64 = 1.0;
 
 /// A rate of calls that finds the quota which is left for it, and gives way to others.
 ///
-/// S3 takes 1,000 restore requests per second from an account (S3 User Guide, "Restoring an archived object", read
-/// 2026-11), whoever sends them, and refuses more with `SlowDown` or `ThrottlingException`. Every lane (one process that
-/// asks S3) has a pace of its own and sees only its own answers. It adds a little per second and takes a little per
+/// S3 takes [`RESTORES_PER_SECOND`], whoever sends them, and refuses more with `SlowDown` or `ThrottlingException`. Every
+/// lane (one process that asks S3) has a pace of its own and sees only its own answers. It adds a little per second and takes a little per
 /// throttled answer, and throttled answers come in proportion to the rate: so lanes that know nothing of each other come
 /// to equal rates, in minutes. Every step is small, so that together they stay just under the quota.
 ///

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
-use crate::client::{LANES, QUOTA};
+use thaw_core::{LANES, RESTORES_PER_SECOND};
+
 use crate::process;
 use crate::server::Server;
 use crate::table;
@@ -25,9 +26,8 @@ pub struct Paced {
     pub share_throttled: f64,
 }
 
-const WAYS: [(&str, &str); 3] = [
-    ("thaw-in-memory", "thaw's StartRestores"),
-    ("sdk-paced", "aws-sdk-s3 in a loop, with thaw's pace"),
+const WAYS: [(&str, &str); 2] = [
+    ("thaw-under-a-quota", "thaw's StartRestores"),
     ("sdk-adaptive", "aws-sdk-s3 in a loop, with the SDK's adaptive retries"),
 ];
 
@@ -35,7 +35,7 @@ const WAYS: [(&str, &str); 3] = [
 pub fn run(server: &Server, tools: &Tools) -> Result<Vec<Paced>> {
     let mut ways = Vec::new();
     for (client, name) in WAYS {
-        server.set(LATENCY, Some(QUOTA));
+        server.set(LATENCY, Some(RESTORES_PER_SECOND));
         let lane = |lane| tools.ours(client, lane * KEYS, KEYS, &server.plain);
         let lanes = (0..LANES).map(lane).collect::<Result<Vec<_>>>()?;
         let spent = process::run(&lanes)?;
@@ -48,7 +48,7 @@ pub fn run(server: &Server, tools: &Tools) -> Result<Vec<Paced>> {
         let answers = f64::from(counted.accepted + counted.throttled);
         ways.push(Paced {
             name,
-            share_of_quota: f64::from(accepted) / f64::from(QUOTA) / seconds as f64,
+            share_of_quota: f64::from(accepted) / f64::from(RESTORES_PER_SECOND) / seconds as f64,
             share_throttled: f64::from(counted.throttled) / answers,
         });
     }

@@ -1,6 +1,8 @@
 //! The results, as tables for the README, and whether they are good enough.
 
-use crate::client::{IN_FLIGHT, LANES, QUOTA};
+use thaw_core::{LANES, RESTORES_PER_SECOND};
+
+use crate::client::IN_FLIGHT;
 use crate::contest::{Contest, Sample};
 use crate::quota::Paced;
 use crate::tools::Client;
@@ -47,7 +49,7 @@ pub fn print(contest: &Contest, rounds: usize) {
 /// Prints how the quota was used.
 pub fn print_quotas(ways: &[Paced]) {
     println!(
-        "{LANES} processes, {IN_FLIGHT} requests at once in each, S3 answers after 20 ms and takes {QUOTA} a second\n"
+        "{LANES} processes, {IN_FLIGHT} requests at once in each, S3 answers after 20 ms and takes {RESTORES_PER_SECOND} a second\n"
     );
     println!("| client | of the quota | throttled answers |\n|---|---:|---:|");
     for way in ways {

@@ -1,6 +1,8 @@
 //! StartRestores: ask S3 for the objects of one chunk. One bad object never stops the others.
 
-use std::collections::BTreeSet;
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::future;
 
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
@@ -17,8 +19,8 @@ use crate::looking::{after, seconds_until_next_look};
 use crate::ports::{Ledger, Put, ReadArchive, RequestRestores, WorkFiles};
 use crate::{IN_FLIGHT, RestoreRecord, StepError, plan};
 
-/// Entries that are noted as accepted at once. A function that dies loses the answers of so many at most; the next try
-/// looks at those before it asks.
+/// Entries that are noted as accepted at once. A function that dies loses the answers of so many, and of those that are on
+/// their way; the next try looks at those before it asks.
 const STRETCH: usize = 250;
 
 /// What the state hands over.
@@ -44,8 +46,9 @@ pub struct Output {
 /// Asks S3 for what is still planned in a chunk.
 ///
 /// Each object's row is written before S3 is asked for it. What S3 accepts is noted stretch by stretch, so a second run
-/// goes on where the first one died; S3 is looked at before it is asked again for what may have been asked for. Fails with
-/// `Throttled` or `Unavailable` if some objects are still planned at the end, after all others were asked for.
+/// goes on where the first one died; S3 is looked at before it is asked again for what may have been asked for. One bad
+/// object stops no other; where S3 or the ledger wants to be asked more slowly than the ports can bear, nothing new is
+/// begun. Fails with `Throttled` or `Unavailable` if some objects are still planned at the end.
 pub async fn run(
     input: Input,
     archive: &(impl RequestRestores + ReadArchive),
@@ -58,33 +61,51 @@ pub async fn run(
     let entries = chunks::entries(files, &record, &known).await?;
     let is_first_try = known.accepted.is_empty() && known.revision == 0;
     let mut rows = Vec::with_capacity(entries.len());
-    let mut trouble = Vec::new();
-    for (from, stretch) in stretches(&known, &entries) {
-        let asked = Stretch { record: &record, archive, ledger, now }.ask(stretch).await;
-        let to = from + u32::try_from(stretch.len()).unwrap_or(u32::MAX);
-        if asked.trouble.is_empty() && !asked.accepted.is_empty() {
-            known = chunks::change(ledger, known, |known| known.accepting(from, to, now)).await?;
-            rows.extend(
-                asked
-                    .accepted
-                    .into_iter()
-                    .map(|row| Row { state: accepted_state(&row, record.request.tier, now), ..row }),
-            );
-        } else {
-            // The stretch cannot be noted as a whole: what S3 accepted is noted one by one.
-            for row in asked.accepted {
-                let event = accepted_event(&row, &record, now);
-                rows.push(apply(ledger, &row, &event).await?);
+    let mut trouble = None;
+    let asking = Asking { record: &record, archive, ledger, now };
+    let to_ask = stretches(&known, &entries);
+    let mut open: BTreeMap<u32, Stretch> =
+        to_ask.iter().map(|(from, entries)| (*from, Stretch::new(entries.len()))).collect();
+    let slow_down = Cell::new(false);
+    // Not stretch by stretch: nobody waits for the slowest of 250.
+    let to_ask = to_ask.into_iter().flat_map(|(from, entries)| entries.iter().map(move |entry| (from, entry)));
+    let mut answers = stream::iter(to_ask)
+        .take_while(|_| future::ready(!slow_down.get()))
+        .map(async |(from, entry)| (from, asking.ask(entry).await))
+        .buffer_unordered(IN_FLIGHT);
+    while let Some((from, answer)) = answers.next().await {
+        let Some(stretch) = open.get_mut(&from) else { continue };
+        match answer {
+            Ok((row, Answered::Alike)) => stretch.accepted.push(row),
+            Ok((row, Answered::Noted)) => stretch.settled.push(row),
+            Err(error) => {
+                slow_down.set(slow_down.get() || matches!(error, StepError::Throttled(_)));
+                trouble.get_or_insert(error);
             }
         }
-        rows.extend(asked.settled);
-        trouble.extend(asked.trouble);
+        if stretch.is_answered()
+            && let Some(stretch) = open.remove(&from)
+        {
+            if !stretch.accepted.is_empty() {
+                let to = from + stretch.entries;
+                known = chunks::change(ledger, known, |known| known.accepting(from, to, now)).await?;
+            }
+            let tier = record.request.tier;
+            let accepted = stretch.accepted.into_iter();
+            rows.extend(accepted.map(|row| Row { state: accepted_state(&row, tier, now), ..row }));
+            rows.extend(stretch.settled);
+        }
     }
-    let left = trouble.len();
-    if let Some(first) = trouble.into_iter().next() {
+    drop(answers);
+    // A stretch that cannot be noted as a whole: what S3 accepted of it is noted one by one.
+    let left = open.values().map(Stretch::left).sum::<u32>();
+    for row in open.into_values().flat_map(|stretch| stretch.accepted) {
+        apply(ledger, &row, &accepted_event(&row, &record, now)).await?;
+    }
+    if let Some(trouble) = trouble {
         let of = entries.len();
-        warn!(restore = %record.id, chunk = input.chunk, left, "{left} of {of} objects are still to be asked for: {first}");
-        return Err(first);
+        warn!(restore = %record.id, chunk = input.chunk, left, "{left} of {of} objects are still to be asked for: {trouble}");
+        return Err(trouble);
     }
     // Read again: it may have been cancelled meanwhile.
     let record = ledger::record(ledger, &record.id).await?;
@@ -127,40 +148,43 @@ impl ChunkRecord {
     }
 }
 
-/// What it takes to ask for a stretch.
-struct Stretch<'a, A, L> {
+/// A stretch that is being asked for.
+struct Stretch {
+    /// How many it has.
+    entries: u32,
+    /// What S3 accepted, or what others have S3 fetch: still `planned` in the ledger.
+    accepted: Vec<Row>,
+    /// What needs nothing of S3, or was answered in a way of its own, which the ledger has.
+    settled: Vec<Row>,
+}
+
+impl Stretch {
+    fn new(entries: usize) -> Self {
+        let entries = u32::try_from(entries).unwrap_or(u32::MAX);
+        Self { entries, accepted: Vec::new(), settled: Vec::new() }
+    }
+
+    /// Those that were not asked for, or whose answer is missing.
+    fn left(&self) -> u32 {
+        let answered = self.accepted.len() + self.settled.len();
+        self.entries.saturating_sub(u32::try_from(answered).unwrap_or(u32::MAX))
+    }
+
+    fn is_answered(&self) -> bool {
+        self.left() == 0
+    }
+}
+
+/// What it takes to ask for objects.
+struct Asking<'a, A, L> {
     record: &'a RestoreRecord,
     archive: &'a A,
     ledger: &'a L,
     now: Timestamp,
 }
 
-/// What came of asking for a stretch.
-#[derive(Default)]
-struct Asked {
-    /// What S3 accepted, or what others have S3 fetch: still `planned` in the ledger.
-    accepted: Vec<Row>,
-    /// What needs nothing of S3, or was answered in a way of its own, which the ledger has.
-    settled: Vec<Row>,
-    /// What S3 or the ledger did not answer.
-    trouble: Vec<StepError>,
-}
-
-impl<A: RequestRestores + ReadArchive, L: Ledger> Stretch<'_, A, L> {
-    async fn ask(&self, entries: &[ChunkEntry]) -> Asked {
-        let mut asked = Asked::default();
-        let mut answers = stream::iter(entries).map(|entry| self.ask_one(entry)).buffer_unordered(IN_FLIGHT);
-        while let Some(answer) = answers.next().await {
-            match answer {
-                Ok((row, Answered::Alike)) => asked.accepted.push(row),
-                Ok((row, Answered::Noted)) => asked.settled.push(row),
-                Err(error) => asked.trouble.push(error),
-            }
-        }
-        asked
-    }
-
-    async fn ask_one(&self, entry: &ChunkEntry) -> Result<(Row, Answered), StepError> {
+impl<A: RequestRestores + ReadArchive, L: Ledger> Asking<'_, A, L> {
+    async fn ask(&self, entry: &ChunkEntry) -> Result<(Row, Answered), StepError> {
         let row = entry.row(self.record, chunks::plan_of(self.record)?.made_at);
         let cancelled = self.record.status != Status::Running;
         if row.is_settled() || cancelled {

@@ -11,7 +11,7 @@ use super::workflow::Machine;
 /// What each function is told, and no more: a name it does not need is a resource it could come to use.
 const ENVIRONMENT: [(Step, &str); 14] = [
     (Step::Plan, "ARCHIVE_BUCKETS DAILY_BUDGET_USD DIRECTORY_INDEX DISTRIBUTION_IDS LEDGER_TABLE WORK_BUCKET"),
-    (Step::StartRestores, "LEDGER_TABLE WORK_BUCKET"),
+    (Step::StartRestores, "LEDGER_TABLE RESTORES_PER_SECOND WORK_BUCKET"),
     (Step::CheckRestores, "LEDGER_TABLE WORK_BUCKET"),
     (Step::Invalidate, "DIRECTORY_INDEX DISTRIBUTION_IDS LEDGER_TABLE WORK_BUCKET"),
     (Step::CheckInvalidations, "LEDGER_TABLE WORK_BUCKET"),

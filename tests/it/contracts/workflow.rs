@@ -114,6 +114,12 @@ fn the_workflow_uses_only_what_runs_everywhere() {
     }
 }
 
+#[test]
+fn as_many_chunks_are_asked_for_at_once_as_share_the_quota() {
+    let machine = Machine::load();
+    assert_eq!(object(&machine.0["States"])["ForEachChunk"]["MaxConcurrency"], thaw_core::LANES);
+}
+
 /// A failed execution without a word would be the one thing nobody can explain: whatever a task or a Map does not
 /// retry away goes to ReportFailure. Inside a Map the Map itself catches; ReportFailure has nowhere further to go.
 #[test]

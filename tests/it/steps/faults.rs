@@ -3,6 +3,7 @@
 use serde_json::json;
 use thaw_core::{Event, FailureCode, State, Status};
 use thaw_sim::model::{FaultRule, RetrievalRule, StorageClass};
+use thaw_steps::StepError;
 use thaw_steps::ports::Ledger;
 
 use super::world::{World, ask, ask_with};
@@ -107,6 +108,27 @@ fn a_chunk_that_died_half_way_goes_on_where_it_died() {
     let wait = world.start_restores("r", 0).unwrap().wait_seconds;
     let (report, _) = world.finish("r", wait);
     assert_eq!((report.status, report.counts.published), (Status::Succeeded, 250));
+    assert!(keys.iter().all(|key| world.calls(key).calls >= 1 && world.calls(key).started == 1));
+}
+
+#[test]
+fn where_s3_takes_no_more_nothing_new_is_begun_and_what_it_took_is_noted() {
+    let world = World::new();
+    let keys = put_many(&world, 1_000);
+    let keys: Vec<_> = keys.iter().map(String::as_str).collect();
+    world.plan("r", ask(&keys)).unwrap();
+    faults(&world, vec![FaultRule::new("RestoreObject", "SlowDown").skip(300)]);
+    assert!(matches!(world.start_restores("r", 0), Err(StepError::Throttled(_))));
+    let rows = world.rows();
+    // No more than are on their way at once.
+    assert!(rows.len() < 400, "{} rows for 300 restores", rows.len());
+    // The first 250 in their chunk, the other fifty in their rows.
+    let noted = rows.iter().filter(|row| matches!(row.state, State::Restoring { .. })).count();
+    assert_eq!(noted, 50);
+    faults(&world, Vec::new());
+    let wait = world.start_restores("r", 0).unwrap().wait_seconds;
+    let (report, _) = world.finish("r", wait);
+    assert_eq!((report.status, report.counts.published), (Status::Succeeded, 1_000));
     assert!(keys.iter().all(|key| world.calls(key).calls >= 1 && world.calls(key).started == 1));
 }
 

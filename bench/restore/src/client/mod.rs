@@ -7,10 +7,14 @@ mod thaw;
 use std::ops::Range;
 
 use anyhow::{Context, Result, bail};
+use thaw_core::RESTORES_PER_SECOND;
 
 pub use hyper::raw;
-pub use sdk::{LANES, QUOTA, loop_of, paced};
+pub use sdk::loop_of;
 pub use thaw::start_restores;
+
+/// A quota that is out of reach: the client is the limit.
+const ANY: u32 = 1_000_000;
 
 /// Requests that are on their way at once.
 pub const IN_FLIGHT: usize = 64;
@@ -31,12 +35,11 @@ pub async fn run(name: &str, bucket: &str, from: &str, keys: &str) -> Result<()>
         keys: from..from + keys.parse::<u32>()?,
     };
     match name {
-        "thaw" => start_restores(job, thaw::Rows::Nowhere).await,
-        "thaw-with-ledger" => start_restores(job, thaw::Rows::DynamoDb).await,
-        "thaw-in-memory" => start_restores(job, thaw::Rows::Memory).await,
+        "thaw" => start_restores(job, thaw::Rows::Nowhere, ANY).await,
+        "thaw-with-ledger" => start_restores(job, thaw::Rows::DynamoDb, ANY).await,
+        "thaw-under-a-quota" => start_restores(job, thaw::Rows::Memory, RESTORES_PER_SECOND).await,
         "sdk" => loop_of(job, sdk::standard()).await,
         "sdk-adaptive" => loop_of(job, sdk::adaptive()).await,
-        "sdk-paced" => paced(job).await,
         "hyper" => raw(job).await,
         other => bail!("no client is called {other}"),
     }

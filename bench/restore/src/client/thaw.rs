@@ -26,9 +26,12 @@ pub enum Rows {
 /// The mean of the workflow's first wait before it tries again.
 const BEFORE_ANOTHER_TRY: Duration = Duration::from_secs(1);
 
-/// Asks for all keys as one chunk.
-pub async fn start_restores(job: Job, rows: Rows) -> Result<()> {
-    let clients = Clients::from_env()?;
+/// Asks for all keys as one chunk, as fast as a stack does that is told what S3 takes per second.
+pub async fn start_restores(job: Job, rows: Rows, restores_per_second: u32) -> Result<()> {
+    let clients = Clients::read(|name| match name {
+        "RESTORES_PER_SECOND" => Some(restores_per_second.to_string()),
+        _ => std::env::var(name).ok(),
+    })?;
     let (archive, files) = (clients.archive(), MemoryFiles::default());
     let ledger = BenchLedger { memory: MemoryLedger::default(), table: clients.ledger("ledger".to_owned()), rows };
     let id = planned(&job, &ledger, &files).await?;
