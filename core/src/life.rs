@@ -309,6 +309,16 @@ impl State {
         }
     }
 
+    /// When its copy goes away, where that is known.
+    pub fn expires(&self) -> Option<Timestamp> {
+        match self {
+            Self::Restored { expires, .. } | Self::Published { expires, .. } => *expires,
+            Self::Planned | Self::Available | Self::Restoring { .. } | Self::Failed { .. } | Self::Cancelled { .. } => {
+                None
+            }
+        }
+    }
+
     /// The batch that will publish it, while it is not published yet.
     pub fn claim(&self) -> Option<&BatchId> {
         match self {

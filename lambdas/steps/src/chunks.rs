@@ -107,6 +107,9 @@ pub struct ChunkRecord {
     /// settled any more.
     #[serde(default)]
     pub may_revive: bool,
+    /// When copies of its objects go away.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub expire: BTreeSet<Timestamp>,
     /// The first failures.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failures: Vec<Failure>,
@@ -141,6 +144,7 @@ impl ChunkRecord {
             look_at: None,
             settled: true,
             may_revive: false,
+            expire: BTreeSet::new(),
             failures: Vec::new(),
             revision: 0,
         };
@@ -174,6 +178,7 @@ impl ChunkRecord {
             may_revive: rows
                 .iter()
                 .any(|row| matches!(row.state, State::Failed { code: FailureCode::RetrievalTimedOut, .. })),
+            expire: rows.iter().filter_map(|row| row.state.expires()).collect(),
             failures: rows.iter().filter_map(Failure::of).take(FAILURES_KEPT).collect(),
             ..self
         }

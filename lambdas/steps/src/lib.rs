@@ -18,6 +18,7 @@
 #![cfg_attr(not(test), warn(clippy::wildcard_enum_match_arm))]
 
 pub mod adopt;
+pub mod announce_expiries;
 pub mod cancel_restore;
 pub mod check_invalidations;
 pub mod check_restores;

@@ -8,7 +8,7 @@ use tracing::info;
 
 use crate::check_restores::total;
 use crate::ports::{Ledger, PutEvents};
-use crate::{StepError, plan};
+use crate::{StepError, announce_expiries, plan};
 use crate::{chunks, ledger};
 
 /// What the state hands over.
@@ -41,6 +41,10 @@ pub async fn run(
     let record = ledger::record(ledger, &plan::restore_id(input.restore)?).await?;
     let all = chunks::records(ledger, &record).await?;
     let counts = total(&all);
+    if !record.request.dry_run {
+        let expire = all.iter().flat_map(|known| known.expire.iter().copied()).collect();
+        announce_expiries::expect(&record.id, &expire, ledger, now).await?;
+    }
     let failures: Vec<Failure> = all.into_iter().flat_map(|known| known.failures).collect();
     let outcome = if record.request.dry_run {
         let says = "Only a plan was asked for: nothing was asked of S3, and nothing was spent on it.".to_owned();

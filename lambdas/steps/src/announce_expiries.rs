@@ -1,0 +1,220 @@
+//! AnnounceExpiries: say which copies go away at the next midnight, while they can still be kept.
+//!
+//! Copies expire at midnight, UTC. So a restore writes down at its end on which days some of its copies do, and a few
+//! times a day the restores of the next midnight are announced, each once.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use jiff::{Timestamp, ToSpan, tz::TimeZone};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use thaw_core::{RestoreId, Row};
+use tracing::info;
+
+use crate::ports::{Item, ItemKey, Ledger, Put, PutEvents, WorkFiles};
+use crate::{IN_FLIGHT, RestoreRecord, StepError, chunks, ledger};
+
+/// What was announced.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Output {
+    /// In words.
+    pub says: String,
+    /// Restores with copies that expire at the next midnight, and that were announced now.
+    pub announced: u64,
+}
+
+/// Announces what expires at the next midnight. `_` is what the schedule sends.
+///
+/// A restore is announced for what nobody has extended since, as far as thaw knows: by an event `Copy Expiring`. Dies
+/// between the event and its note, and the event comes twice.
+pub async fn run(
+    _: Value,
+    ledger: &impl Ledger,
+    files: &impl WorkFiles,
+    events: &impl PutEvents,
+    now: Timestamp,
+) -> Result<Output, StepError> {
+    let midnight = next_midnight(now);
+    let mut day = ledger.get::<Day>(&Day::key_of(midnight)).await?;
+    let mut announced = 0;
+    while let Some(known) = &day
+        && let Some(id) = known.restores.iter().find_map(|(id, told)| (!told).then(|| id.clone()))
+    {
+        let record = ledger::record(ledger, &id).await?;
+        let objects = expiring(&record, midnight, ledger, files).await?;
+        if objects > 0 {
+            let says = says(&id, objects, midnight);
+            let detail = json!({
+                "schema_version": 1, "id": id, "bucket": record.request.bucket, "objects": objects, "expires": midnight,
+                "says": says, "notify": record.request.notify,
+            });
+            events.put_event("Copy Expiring", &detail).await?;
+            info!(restore = %id, objects, "{says}");
+            announced += 1;
+        }
+        day = Some(
+            change(ledger, known.clone(), |day| {
+                day.restores.insert(id.clone(), true);
+            })
+            .await?,
+        );
+    }
+    let says = format!("{announced} restores have copies that expire at {midnight}.");
+    Ok(Output { says, announced })
+}
+
+fn says(id: &RestoreId, objects: u64, midnight: Timestamp) -> String {
+    let copies = if objects == 1 { "1 copy".to_owned() } else { format!("{objects} copies") };
+    format!(
+        "{copies} of restore {id} expire at {midnight}. POST /v1/restores/{id}/extend keeps them for longer, at the price of their storage."
+    )
+}
+
+/// How many objects of a restore have a copy that expires then, and no row of any restore that knows of a later expiry.
+async fn expiring(
+    record: &RestoreRecord,
+    midnight: Timestamp,
+    ledger: &impl Ledger,
+    files: &impl WorkFiles,
+) -> Result<u64, StepError> {
+    let mut expiring = 0;
+    for known in chunks::records(ledger, record).await?.iter().filter(|known| known.expire.contains(&midnight)) {
+        let rows = chunks::objects(ledger, files, record, known).await?.into_iter().map(|known| known.row);
+        let rows: Vec<Row> = rows.filter(|row| row.state.expires() == Some(midnight)).collect();
+        expiring += stream::iter(&rows)
+            .map(async |row| {
+                let all = ledger.rows_of(&row.object).await?;
+                Ok::<_, StepError>(u64::from(all.iter().all(|row| row.state.expires() <= Some(midnight))))
+            })
+            .buffer_unordered(IN_FLIGHT)
+            .try_fold(0, |sum, one| std::future::ready(Ok(sum + one)))
+            .await?;
+    }
+    Ok(expiring)
+}
+
+/// Writes down that a restore, which ends, has copies that expire at these times.
+pub(crate) async fn expect(
+    id: &RestoreId,
+    expire: &BTreeSet<Timestamp>,
+    ledger: &impl Ledger,
+    now: Timestamp,
+) -> Result<(), StepError> {
+    for at in expire.iter().filter(|at| **at > now) {
+        let new = Day { at: *at, restores: BTreeMap::from([(id.clone(), false)]), revision: 0 };
+        if let Put::Lost(known) = ledger.insert(&new).await? {
+            // A second report changes nothing of what was told.
+            change(ledger, known, |day| {
+                day.restores.entry(id.clone()).or_insert(false);
+            })
+            .await?;
+        }
+    }
+    Ok(())
+}
+
+/// The restores with copies that expire at a midnight. An item of the ledger has room for some four thousand.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Day {
+    /// The midnight.
+    at: Timestamp,
+    /// The restores, and whether they were announced.
+    restores: BTreeMap<RestoreId, bool>,
+    /// Counts the changes.
+    revision: u64,
+}
+
+impl Day {
+    fn key_of(at: Timestamp) -> ItemKey {
+        ItemKey { pk: format!("E#{at}"), sk: "expiries".to_owned() }
+    }
+}
+
+impl Item for Day {
+    fn key(&self) -> ItemKey {
+        Self::key_of(self.at)
+    }
+
+    fn revision(&self) -> u64 {
+        self.revision
+    }
+}
+
+/// Changes a day; whoever loses the race applies the change to what the winner wrote.
+async fn change(ledger: &impl Ledger, mut known: Day, change: impl Fn(&mut Day)) -> Result<Day, StepError> {
+    for _ in 0..16 {
+        let mut next = Day { revision: known.revision + 1, ..known.clone() };
+        change(&mut next);
+        if next.restores == known.restores {
+            return Ok(known);
+        }
+        match ledger.replace(&next).await? {
+            Put::Done => return Ok(next),
+            Put::Lost(other) => known = other,
+        }
+    }
+    Err(StepError::Unavailable(format!("the expiries of {}: lost sixteen races for them", known.at)))
+}
+
+/// The midnight after a time.
+fn next_midnight(now: Timestamp) -> Timestamp {
+    let today = now.to_zoned(TimeZone::UTC).date();
+    let tomorrow = today.checked_add(1.day()).unwrap_or(today);
+    tomorrow.to_zoned(TimeZone::UTC).map_or(Timestamp::MAX, |zoned| zoned.timestamp())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::door::{Stack, now, row};
+    use crate::memory::MemoryEvents;
+    use crate::report;
+    use thaw_core::{How, State};
+
+    fn published(expires: Option<Timestamp>) -> State {
+        State::Published { at: now(), readable: now(), expires, how: How::NoPath }
+    }
+
+    fn at(time: &str) -> Timestamp {
+        time.parse().unwrap()
+    }
+
+    #[test]
+    fn a_day_ends_at_midnight_in_utc() {
+        for (now, midnight) in [
+            ("2026-11-27T00:00:00Z", "2026-11-28T00:00:00Z"),
+            ("2026-11-27T23:59:59.9Z", "2026-11-28T00:00:00Z"),
+            ("2026-12-31T12:00:00Z", "2027-01-01T00:00:00Z"),
+        ] {
+            assert_eq!(next_midnight(at(now)), at(midnight));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_expires_at_the_next_midnight_and_was_not_extended_is_told_once() {
+        let (stack, events) = (Stack::default(), MemoryEvents::default());
+        let soon = next_midnight(now());
+        let later = next_midnight(soon);
+        let objects = [("a", Some(soon)), ("b", Some(soon)), ("c", Some(later)), ("d", None)];
+        let objects: Vec<_> = objects.map(|(key, expires)| (key, published(expires))).into();
+        let id = stack.planned(&objects, 2).await;
+        // Another restore keeps one of them for longer.
+        let other = RestoreId::try_from("other".to_owned()).unwrap();
+        stack.insert(&row(&other, "b", published(Some(later)))).await;
+        for _ in 0..2 {
+            let input = report::Input { restore: id.to_string() };
+            report::run(input, &stack.ledger, &events, now()).await.unwrap();
+        }
+        let announce = async |now| run(Value::Null, &stack.ledger, &stack.files, &events, now).await.unwrap().announced;
+        let told = || {
+            let told = events.events().into_iter().filter(|(name, _)| name == "Copy Expiring");
+            told.map(|(_, detail)| (detail["objects"].clone(), detail["expires"].clone())).collect::<Vec<_>>()
+        };
+        assert_eq!((announce(now()).await, announce(now()).await), (1, 0));
+        assert_eq!(told(), [(json!(1), json!(soon))]);
+        assert_eq!((announce(soon).await, announce(soon).await), (1, 0));
+        assert_eq!(told(), [(json!(1), json!(soon)), (json!(1), json!(later))]);
+        assert_eq!(announce(later).await, 0);
+    }
+}
