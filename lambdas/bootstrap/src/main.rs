@@ -13,7 +13,7 @@ use lambda_runtime::Error;
 use thaw_aws::Clients;
 use thaw_steps::{
     Settings, Step, adopt, cancel_restore, check_invalidations, check_restores, create_plan, create_restore,
-    get_restores, invalidate, on_restore_completed, on_restore_initiated, plan, report, report_failure, start_restores,
+    get_restores, invalidate, on_inbox_file, on_restore_completed, on_restore_initiated, plan, report, report_failure, start_restores,
 };
 
 use crate::clock::Clock;
@@ -113,6 +113,14 @@ async fn run() -> Result<(), Error> {
             let dead_letters = &clients.dead_letters(need("RESTORE_INITIATED_DEAD_LETTERS")?);
             let run = async |batch| {
                 on_restore_initiated::run(batch, ledger, files, executions, dead_letters, settings, now()).await
+            };
+            serve(run).await
+        }
+        Step::OnInboxFile => {
+            let (inbox, ledger, files, executions) = (&clients.archive(), &ledger()?, &files()?, &executions()?);
+            let dead_letters = &clients.dead_letters(need("INBOX_FILE_DEAD_LETTERS")?);
+            let run = async |batch| {
+                on_inbox_file::run(batch, inbox, ledger, files, executions, dead_letters, settings, now()).await
             };
             serve(run).await
         }

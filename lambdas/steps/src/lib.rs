@@ -10,7 +10,7 @@
 //! | [`check_restores`] | [`get_restores`] |
 //! | [`invalidate`] | [`cancel_restore`] |
 //! | [`check_invalidations`] | [`adopt`] |
-//! | [`report`], [`report_failure`] | [`on_restore_completed`], [`on_restore_initiated`] |
+//! | [`report`], [`report_failure`] | [`on_restore_completed`], [`on_restore_initiated`], [`on_inbox_file`] |
 
 // Lambda runs one event at a time on one thread: futures need not be `Send`, so async functions in traits are fine.
 #![allow(async_fn_in_trait, reason = "one thread, one event at a time")]
@@ -27,6 +27,7 @@ pub mod create_restore;
 pub mod get_restores;
 pub mod http;
 pub mod invalidate;
+pub mod on_inbox_file;
 pub mod on_restore_completed;
 pub mod on_restore_initiated;
 pub mod plan;
@@ -101,11 +102,13 @@ pub enum Step {
     OnRestoreCompleted,
     /// Somebody began a restore.
     OnRestoreInitiated,
+    /// Somebody dropped a file into the inbox.
+    OnInboxFile,
 }
 
 impl Step {
     /// Every step, in the order of the workflow and then of the doors.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Plan,
         Self::StartRestores,
         Self::CheckRestores,
@@ -120,6 +123,7 @@ impl Step {
         Self::Adopt,
         Self::OnRestoreCompleted,
         Self::OnRestoreInitiated,
+        Self::OnInboxFile,
     ];
 
     /// The name of the state and of the resource.
@@ -139,6 +143,7 @@ impl Step {
             Self::Adopt => "Adopt",
             Self::OnRestoreCompleted => "OnRestoreCompleted",
             Self::OnRestoreInitiated => "OnRestoreInitiated",
+            Self::OnInboxFile => "OnInboxFile",
         }
     }
 
