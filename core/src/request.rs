@@ -458,7 +458,8 @@ fn objects_of(value: &Value) -> Result<ObjectsOf, Problem> {
 fn manifest_etag(body: &Map<String, Value>) -> Result<Option<String>, Problem> {
     let Some(value) = body.get("manifest_etag") else { return Ok(None) };
     let text = value.as_str().map(|text| text.trim_matches('"'));
-    let is_etag = |text: &&str| (1..=MAX_ETAG).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+    let is_etag =
+        |text: &&str| (1..=MAX_ETAG).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
     let why = format!("must be the ETag that S3 gives the manifest: 1 to {MAX_ETAG} visible ASCII characters.");
     text.filter(is_etag).map(|text| Some(text.to_owned())).ok_or_else(|| Problem::field("manifest_etag", value, why))
 }

@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use crate::filter::MAX_PATTERNS;
 use crate::glob::MAX_PATTERN_BYTES;
 use crate::request::{
-    DEFAULT_DAYS, MAX_DAYS, MAX_ETAG, MAX_KEY_BYTES, MAX_NOTIFY, MAX_NOTIFY_BYTES, MAX_OVER, MAX_VERSION_BYTES, PLAN_HASH,
+    DEFAULT_DAYS, MAX_DAYS, MAX_ETAG, MAX_KEY_BYTES, MAX_NOTIFY, MAX_NOTIFY_BYTES, MAX_OVER, MAX_VERSION_BYTES,
+    PLAN_HASH,
 };
 use crate::{MAX_KEYS, Request, Standing, Tier};
 

@@ -384,7 +384,10 @@ mod tests {
     fn a_file_that_was_written_is_read_and_its_key_is_raw() {
         let file = read_dropped(&created("inbox/a+b %2B.csv").to_string()).unwrap().unwrap();
         assert_eq!(file.at.to_string(), "s3://work/inbox/a+b %2B.csv");
-        assert_eq!((file.size, &*file.etag, &*file.sequencer), (7, "b1946ac92492d2347c6235b4d2611184", "00617F08299329D189"));
+        assert_eq!(
+            (file.size, &*file.etag, &*file.sequencer),
+            (7, "b1946ac92492d2347c6235b4d2611184", "00617F08299329D189")
+        );
     }
 
     #[test]
@@ -435,7 +438,10 @@ mod tests {
         event["source"] = json!("ü".repeat(500_000));
         let says = read_s3_events(&event.to_string()).unwrap_err().to_string();
         assert_eq!(says.chars().count(), "not an event of S3 that is read here: ".len() + REASON + 1);
-        assert!(says.starts_with("not an event of S3 that is read here: its source is \"üü") && says.ends_with('…'), "{says}");
+        assert!(
+            says.starts_with("not an event of S3 that is read here: its source is \"üü") && says.ends_with('…'),
+            "{says}"
+        );
     }
 
     #[test]

@@ -13,7 +13,8 @@ use lambda_runtime::Error;
 use thaw_aws::Clients;
 use thaw_steps::{
     Settings, Step, adopt, cancel_restore, check_invalidations, check_restores, create_plan, create_restore,
-    get_restores, invalidate, on_inbox_file, on_restore_completed, on_restore_initiated, plan, report, report_failure, start_restores,
+    get_restores, invalidate, on_inbox_file, on_restore_completed, on_restore_initiated, plan, report, report_failure,
+    start_restores,
 };
 
 use crate::clock::Clock;

@@ -35,10 +35,7 @@ impl QueueBatch {
     }
 
     /// The same for files that were written, whatever their bucket.
-    pub(crate) async fn dropped(
-        &self,
-        dead_letters: &impl DeadLetters,
-    ) -> (Vec<(&str, Dropped)>, BTreeSet<&str>) {
+    pub(crate) async fn dropped(&self, dead_letters: &impl DeadLetters) -> (Vec<(&str, Dropped)>, BTreeSet<&str>) {
         self.read_with(|body| Ok(read_dropped(body)?.into_iter().collect()), dead_letters).await
     }
 

@@ -196,9 +196,8 @@ fn a_file_in_the_inbox_is_told_of_whatever_becomes_of_s3s_other_events() {
 fn a_manifest_in_the_inbox_has_a_limit_unless_the_stack_is_told_that_it_has_none() {
     let limit = |template: Template| {
         let function = template.resource("OnInboxFile");
-        let settings = thaw_steps::Settings::read(|name| {
-            function["Environment"]["Variables"][name].as_str().map(str::to_owned)
-        });
+        let settings =
+            thaw_steps::Settings::read(|name| function["Environment"]["Variables"][name].as_str().map(str::to_owned));
         settings.inbox_max_cost
     };
     assert_eq!(limit(Template::load()), thaw_core::Usd::from_f64(10.0));

@@ -235,7 +235,8 @@ impl World {
     pub fn drop(&self, key: &str, content: &str, sequencer: u32) -> Value {
         let put = PutRequest::new(WORK, key, StorageClass::Standard, content.to_owned());
         let stored = self.aws.with(|sim, now| sim.put_object(put, now)).unwrap();
-        let object = json!({"key": key, "size": content.len(), "etag": stored.etag, "sequencer": format!("{sequencer:016X}")});
+        let object =
+            json!({"key": key, "size": content.len(), "etag": stored.etag, "sequencer": format!("{sequencer:016X}")});
         json!({
             "version": "0", "id": "1", "detail-type": "Object Created", "source": "aws.s3", "time": self.now(),
             "detail": {"version": "0", "bucket": {"name": WORK}, "object": object, "reason": "PutObject"},
