@@ -728,6 +728,20 @@ mod tests {
             assert_eq!(listed(manifest).unwrap_err().field.as_deref(), Some("manifest"));
         }
         refused(json!({"manifest": "s3://a/b"}), "manifest");
+        refused(json!({"manifest_etag": "e"}), "manifest_etag");
+        let pinned = |etag: Value| {
+            Request::parse(&json!({"bucket": "archive", "manifest": "s3://archive/a", "manifest_etag": etag}))
+        };
+        for etag in ["b1946ac9-2", "\"b1946ac9-2\""] {
+            let request = pinned(etag.into()).unwrap();
+            let Source::Manifest { manifest_etag, .. } = &request.source else { panic!("{request:?}") };
+            assert_eq!(manifest_etag.as_deref(), Some("b1946ac9-2"));
+            // A plan is the same with it and without.
+            assert_eq!(request.without_terms(), listed("s3://archive/a".into()).unwrap().without_terms());
+        }
+        for etag in [json!(""), json!("\"\""), json!("a b"), json!(7), json!("e".repeat(101))] {
+            assert_eq!(pinned(etag).unwrap_err().field.as_deref(), Some("manifest_etag"));
+        }
     }
 
     #[test]
