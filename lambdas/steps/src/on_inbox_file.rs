@@ -2,7 +2,7 @@
 //! `POST /v1/restores` accepts one, and the answer is written beside it. The file stays.
 
 use jiff::Timestamp;
-use thaw_core::{Dropped, MAX_BODY_BYTES, Order, Problem, Request};
+use thaw_core::{Dropped, MAX_BODY_BYTES, Order, Problem};
 use tracing::{info, warn};
 
 use crate::create_restore::{claim, refuse_foreign, start};
@@ -75,8 +75,11 @@ async fn accept(
     now: Timestamp,
 ) -> Result<Option<RestoreView>, StepError> {
     file.refuse_by_size(order)?;
-    let asked = match read(file, order, inbox, settings).await? {
-        Content::Order(asked) => asked?,
+    let asked = match read(file, order, inbox).await? {
+        Content::There { bytes, more } => match order {
+            Order::Request => file.request(&bytes)?,
+            Order::Manifest => file.manifest(&bytes, more, &settings.archive_buckets, settings.inbox_max_cost)?,
+        },
         Content::Replaced => {
             info!("{} was written again, and what was told of it before is left to that", file.at);
             return Ok(None);
@@ -101,21 +104,20 @@ async fn accept(
 
 /// What is found where a file was written.
 enum Content {
-    /// What it asks for, or what is wrong with that.
-    Order(Result<Request, Problem>),
+    /// As much of it as its order needs.
+    There {
+        /// From its beginning.
+        bytes: Vec<u8>,
+        /// Whether more follows.
+        more: bool,
+    },
     /// Another file, of which its own message tells.
     Replaced,
     /// None, or none that may be read.
     Gone,
 }
 
-/// Reads as much of the file as its order needs.
-async fn read(
-    file: &Dropped,
-    order: Order,
-    inbox: &impl ReadArchive,
-    settings: &Settings,
-) -> Result<Content, StepError> {
+async fn read(file: &Dropped, order: Order, inbox: &impl ReadArchive) -> Result<Content, StepError> {
     let enough = match order {
         Order::Request => MAX_BODY_BYTES,
         Order::Manifest => BEGINNING,
@@ -131,10 +133,7 @@ async fn read(
         bytes.extend(piece.bytes);
         (etag, more) = (Some(piece.etag), piece.more);
     }
-    Ok(Content::Order(match order {
-        Order::Request => file.request(&bytes),
-        Order::Manifest => file.manifest(&bytes, more, &settings.archive_buckets, settings.inbox_max_cost),
-    }))
+    Ok(Content::There { bytes, more })
 }
 
 /// Whether a restore was started for this very writing of the file.
