@@ -14,6 +14,7 @@
 //! | batch | objects whose paths are invalidated together, claimed before CloudFront is called ([`Batch`]) |
 //! | fold | fewer billed paths for many ([`fold()`]) |
 //! | look | one check of objects that are still being restored |
+//! | inbox | where a file that is dropped is an order ([`Dropped`]) |
 //!
 //! ```
 //! use thaw_core::{ArchiveKind, Tier};
@@ -40,6 +41,7 @@ mod filter;
 mod fold;
 mod glob;
 mod id;
+mod inbox;
 mod inventory;
 mod life;
 mod manifest;
@@ -67,9 +69,10 @@ pub use filter::Filter;
 pub use fold::{Fold, Item, Neighbours, Unsorted, fold};
 pub use glob::{Glob, InvalidGlob};
 pub use id::{BatchId, InvalidId, ObjectId, RestoreId, hash, hash_bytes};
+pub use inbox::{Dropped, INBOX, Order};
 pub use inventory::{DataFile, Inventory, MAX_INVENTORY_BYTES};
 pub use life::{Event, FailureCode, How, IllegalEvent, Row, State, advance};
-pub use manifest::{MAX_MANIFEST_BYTES, ManifestReader};
+pub use manifest::{MAX_MANIFEST_BYTES, ManifestReader, first_bucket};
 pub use pace::{LANES, Pace, RESTORES_PER_SECOND};
 pub use path::encode_path;
 pub use price::{Book, Cost, Line, Overhead, Usd};
@@ -78,7 +81,7 @@ pub use request::{
     Asked, ExpeditedFallback, MAX_BODY_BYTES, MAX_KEYS, ObjectsOf, Publish, PublishWhen, Request, Source, Standing,
 };
 pub use retrieval::{Look, Window, look};
-pub use s3_event::{S3Event, S3EventKind, UnreadableEvent, read_s3_events};
+pub use s3_event::{S3Event, S3EventKind, UnreadableEvent, read_dropped, read_s3_events};
 pub use s3_uri::S3Uri;
 pub use stale::{Staleness, staleness};
 pub use status::{Counts, Failure, Outcome, Stage, Status, sentence};

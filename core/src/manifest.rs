@@ -136,6 +136,35 @@ impl ManifestReader {
     }
 }
 
+/// Lines before the first object of a manifest whose bucket nobody has said: a line of names, and a few without an object.
+const LINES_BEFORE_THE_FIRST: usize = 1_000;
+
+/// The bucket that the first object of a manifest names, from the manifest's beginning; `None` if it names none, as JSON
+/// lines may. `more` says that the file goes on after it.
+///
+/// Fails if it begins as no manifest does, or without an object.
+pub fn first_bucket(at: &S3Uri, mut beginning: &[u8], more: bool) -> Result<Option<String>, Problem> {
+    let (mut lines, mut rows) = (Lines::up_to(MAX_MANIFEST_BYTES), Rows::of_any_bucket());
+    for _ in 0..LINES_BEFORE_THE_FIRST {
+        let line = match lines.next(&mut beginning) {
+            // The last line may have no line break.
+            Ok(None) if !more => lines.finish(),
+            other => other,
+        };
+        let read = match line {
+            Ok(Some(line)) => rows.read(line),
+            Ok(None) => break,
+            Err(why) => Err(why),
+        };
+        match read {
+            Ok(None) => {}
+            Ok(Some(_)) => return Ok(rows.bucket().map(str::to_owned)),
+            Err(why) => return Err(refused(at, lines.number(), why, false)),
+        }
+    }
+    Err(Problem::manifest(at, None, "it names no object at its beginning. List one a line, from the first line on."))
+}
+
 /// A file that has named no object yet may be anything, and who asks may not be allowed to read it: nothing of it is
 /// quoted.
 fn refused(at: &S3Uri, line: u64, why: String, is_manifest: bool) -> Problem {
@@ -346,6 +375,51 @@ mod tests {
         let again: Vec<_> = reader.push(b"archive,c\n").collect();
         assert_eq!(again, [Err(problem.clone())]);
         assert_eq!(reader.finish(), Err(problem));
+    }
+
+    #[track_caller]
+    fn check_first(beginning: impl AsRef<[u8]>, more: bool, expect: Result<Option<&str>, &str>) {
+        let at = S3Uri::parse("s3://lists/2019.csv").unwrap();
+        match (first_bucket(&at, beginning.as_ref(), more), expect) {
+            (Ok(bucket), expect) => assert_eq!(Ok(bucket.as_deref()), expect),
+            (Err(problem), expect) => {
+                let fix = expect.unwrap_err();
+                assert!(problem.status == 422 && problem.detail.contains(fix), "{problem}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_first_object_of_a_manifest_says_the_bucket() {
+        check_first("one,a\ntwo,b\n", true, Ok(Some("one")));
+        check_first("bucket,key\n\none,a", false, Ok(Some("one")));
+        check_first("Bucket,Key,IsDeleteMarker\none,a,true\none,b,false\n", false, Ok(Some("one")));
+        check_first(gzip(b"one,a\ntwo,b\n"), false, Ok(Some("one")));
+        check_first(r#"{"bucket":"one","key":"a"}"#, false, Ok(Some("one")));
+        check_first("\"a\"\n{\"bucket\":\"one\",\"key\":\"b\"}", false, Ok(None));
+    }
+
+    #[test]
+    fn a_beginning_without_an_object_says_no_bucket() {
+        for nothing in ["", "\n\n", "bucket,key\n"] {
+            check_first(nothing, false, Err("names no object"));
+            check_first(gzip(nothing.as_bytes()), false, Err("names no object"));
+        }
+        // A line that is not all there says nothing yet.
+        check_first("one,a", true, Err("names no object"));
+        check_first("one,a", false, Ok(Some("one")));
+        check_first("hello\n", false, Err("line 1"));
+        check_first(b"\xff\xfea\0\n", true, Err("UTF-8"));
+        let whole = gzip(b"one,a");
+        check_first(&whole[..whole.len() - 9], false, Err("cut off"));
+    }
+
+    #[test]
+    fn a_bucket_is_looked_for_in_so_many_lines_and_no_more() {
+        let after = |lines: usize| format!("{}one,a\n", "\n".repeat(lines));
+        check_first(after(LINES_BEFORE_THE_FIRST - 1), true, Ok(Some("one")));
+        check_first(after(LINES_BEFORE_THE_FIRST), true, Err("names no object"));
+        check_first(gzip(&b"\n".repeat(4 * 1024 * 1024)), true, Err("names no object"));
     }
 
     #[test]

@@ -145,7 +145,7 @@ impl Problem {
                     shorten(&Value::from(prefix.as_str()))
                 )
             }
-            crate::Source::Manifest { manifest } => format!("{} names no object", cut(manifest.to_string())),
+            crate::Source::Manifest { manifest, .. } => format!("{} names no object", cut(manifest.to_string())),
             crate::Source::Restore { objects_of } => {
                 format!("None of the objects of {} is in the state that was asked for", objects_of.restore)
             }
@@ -165,6 +165,13 @@ impl Problem {
             value: Some(Value::from(file)),
             ..Self::new("broken-manifest", "The manifest is broken", 422, detail)
         }
+    }
+
+    /// 422: a file in the inbox from which nothing can be started.
+    pub fn no_order(at: &crate::S3Uri, why: impl std::fmt::Display) -> Self {
+        let file = cut(at.to_string());
+        let detail = format!("{file}: {why} Nothing was started.");
+        Self { value: Some(Value::from(file)), ..Self::new("no-order", "The file is no order", 422, detail) }
     }
 
     /// 404: no such restore.
@@ -236,6 +243,7 @@ mod tests {
             (Problem::key_reused("k"), 422, Some("Idempotency-Key"), Some("k".into())),
             (Problem::over_price(usd(2.0), usd(1.5)), 422, Some("max_cost_usd"), Some(Value::from(1.5))),
             (Problem::manifest(&uri, Some(7), "why"), 422, Some("manifest"), Some("s3://lists/a".into())),
+            (Problem::no_order(&uri, "why"), 422, None, Some("s3://lists/a".into())),
             (Problem::no_such_restore("r"), 404, Some("id"), None),
             (Problem::no_such_route("GET /"), 404, None, None),
             (Problem::already_ended("r", "failed"), 409, None, None),

@@ -89,8 +89,11 @@ pub enum Source {
     },
     /// What a file lists when the restore is planned.
     Manifest {
-        /// Where the file is: in one of the stack's archive buckets.
+        /// Where the file is: in one of the stack's archive buckets, or in its inbox.
         manifest: S3Uri,
+        /// Its ETag, without quotation marks: another file than that one is not read.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        manifest_etag: Option<String>,
     },
     /// Objects of another restore, as they stand when this one is planned.
     Restore {
@@ -169,7 +172,7 @@ impl Source {
         match self {
             Self::Keys { keys } => keys.first().map_or("", |asked| asked.key.as_str()),
             Self::Prefix { prefix, .. } => prefix,
-            Self::Manifest { manifest } => &manifest.key,
+            Self::Manifest { manifest, .. } => &manifest.key,
             Self::Restore { objects_of } => match objects_of.standing {
                 Standing::Failed => "retry",
                 Standing::Restoring => "expedite",
@@ -277,7 +280,11 @@ impl Request {
 
     /// What a plan of it depends on: the same for a request that only plans, limits or confirms.
     pub fn without_terms(&self) -> Self {
-        Self { max_cost_usd: None, notify: Vec::new(), dry_run: false, confirm: None, ..self.clone() }
+        let mut plain = Self { max_cost_usd: None, notify: Vec::new(), dry_run: false, confirm: None, ..self.clone() };
+        if let Source::Manifest { manifest_etag, .. } = &mut plain.source {
+            *manifest_etag = None;
+        }
+        plain
     }
 
     /// A hash over the canonical form: equal for bodies that mean the same.
@@ -287,7 +294,7 @@ impl Request {
     }
 }
 
-pub(crate) const KNOWN_FIELDS: [&str; 20] = [
+pub(crate) const KNOWN_FIELDS: [&str; 21] = [
     "bucket",
     "keys",
     "prefix",
@@ -299,6 +306,7 @@ pub(crate) const KNOWN_FIELDS: [&str; 20] = [
     "max_size",
     "objects_of",
     "manifest",
+    "manifest_etag",
     "tier",
     "days",
     "on_expedited_unavailable",
@@ -381,6 +389,10 @@ fn source(body: &Map<String, Value>) -> Result<Source, Problem> {
     if !body.contains_key("prefix") {
         refuse_filter(body)?;
     }
+    if let Some(value) = body.get("manifest_etag").filter(|_| !body.contains_key("manifest")) {
+        let why = "goes with a manifest only: it says which content of that file is meant.";
+        return Err(Problem::field("manifest_etag", value, why));
+    }
     if let Some(value) = body.get("objects_of") {
         return Ok(Source::Restore { objects_of: objects_of(value)? });
     }
@@ -388,7 +400,7 @@ fn source(body: &Map<String, Value>) -> Result<Source, Problem> {
         let text = value.as_str().ok_or_else(|| {
             Problem::field("manifest", value, "must be an address, such as \"s3://my-archive/lists/2019.csv\".")
         })?;
-        return Ok(Source::Manifest { manifest: S3Uri::parse(text)? });
+        return Ok(Source::Manifest { manifest: S3Uri::parse(text)?, manifest_etag: manifest_etag(body)? });
     }
     match (body.get("keys"), body.get("prefix")) {
         (Some(list), _) => Ok(Source::Keys { keys: keys(list)? }),
@@ -441,6 +453,19 @@ fn objects_of(value: &Value) -> Result<ObjectsOf, Problem> {
     let standing = word_at(object, "in", "objects_of.in", Standing::Failed, &Standing::WORDS)?;
     Ok(ObjectsOf { restore, standing })
 }
+
+/// An ETag as S3 says it, with quotation marks or without.
+fn manifest_etag(body: &Map<String, Value>) -> Result<Option<String>, Problem> {
+    let Some(value) = body.get("manifest_etag") else { return Ok(None) };
+    let text = value.as_str().map(|text| text.trim_matches('"'));
+    let is_etag =
+        |text: &&str| (1..=MAX_ETAG).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+    let why = format!("must be the ETag that S3 gives the manifest: 1 to {MAX_ETAG} visible ASCII characters.");
+    text.filter(is_etag).map(|text| Some(text.to_owned())).ok_or_else(|| Problem::field("manifest_etag", value, why))
+}
+
+/// Characters of an ETag. S3's have 32, and a few more for an upload in parts.
+pub(crate) const MAX_ETAG: usize = 100;
 
 /// The hash of a plan, as a plan says it.
 fn confirm(body: &Map<String, Value>) -> Result<Option<String>, Problem> {
@@ -703,6 +728,20 @@ mod tests {
             assert_eq!(listed(manifest).unwrap_err().field.as_deref(), Some("manifest"));
         }
         refused(json!({"manifest": "s3://a/b"}), "manifest");
+        refused(json!({"manifest_etag": "e"}), "manifest_etag");
+        let pinned = |etag: Value| {
+            Request::parse(&json!({"bucket": "archive", "manifest": "s3://archive/a", "manifest_etag": etag}))
+        };
+        for etag in ["b1946ac9-2", "\"b1946ac9-2\""] {
+            let request = pinned(etag.into()).unwrap();
+            let Source::Manifest { manifest_etag, .. } = &request.source else { panic!("{request:?}") };
+            assert_eq!(manifest_etag.as_deref(), Some("b1946ac9-2"));
+            // A plan is the same with it and without.
+            assert_eq!(request.without_terms(), listed("s3://archive/a".into()).unwrap().without_terms());
+        }
+        for etag in [json!(""), json!("\"\""), json!("a b"), json!(7), json!("e".repeat(101))] {
+            assert_eq!(pinned(etag).unwrap_err().field.as_deref(), Some("manifest_etag"));
+        }
     }
 
     #[test]

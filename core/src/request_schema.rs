@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use crate::filter::MAX_PATTERNS;
 use crate::glob::MAX_PATTERN_BYTES;
 use crate::request::{
-    DEFAULT_DAYS, MAX_DAYS, MAX_KEY_BYTES, MAX_NOTIFY, MAX_NOTIFY_BYTES, MAX_OVER, MAX_VERSION_BYTES, PLAN_HASH,
+    DEFAULT_DAYS, MAX_DAYS, MAX_ETAG, MAX_KEY_BYTES, MAX_NOTIFY, MAX_NOTIFY_BYTES, MAX_OVER, MAX_VERSION_BYTES,
+    PLAN_HASH,
 };
 use crate::{MAX_KEYS, Request, Standing, Tier};
 
@@ -68,7 +69,11 @@ impl Request {
                 },
                 "manifest": {
                     "type": "string", "pattern": "^s3://[a-z0-9.-]{3,63}/.+$",
-                    "description": "Instead of keys: the address of a file in one of the stack's archive buckets that lists the objects, as CSV, JSON lines, either packed with gzip, or the manifest.json of an S3 Inventory in CSV.",
+                    "description": "Instead of keys: the address of a file in one of the stack's archive buckets, or in its inbox, that lists the objects, as CSV, JSON lines, either packed with gzip, or the manifest.json of an S3 Inventory in CSV.",
+                },
+                "manifest_etag": {
+                    "type": "string", "minLength": 1, "maxLength": MAX_ETAG,
+                    "description": "Of a manifest: its ETag. If the file is another when the restore is planned, it is refused.",
                 },
                 "include": patterns("Of a prefix: only keys that match one of these patterns (* within a folder, ** across folders)."),
                 "exclude": patterns("Of a prefix: no keys that match one of these patterns, whatever include says."),
@@ -136,6 +141,7 @@ mod tests {
     fn with(path: &[&str], value: Value) -> Value {
         let mut body = match path {
             ["prefix"] => json!({"bucket": "archive"}),
+            ["manifest_etag"] => json!({"bucket": "archive", "manifest": "s3://archive/a.csv"}),
             ["objects_of", ..] => json!({"bucket": "archive", "objects_of": {"restore": "r", "in": "failed"}}),
             ["include" | "exclude" | "modified_after" | "modified_before" | "min_size" | "max_size"] => {
                 json!({"bucket": "archive", "prefix": "a"})

@@ -1,12 +1,13 @@
-//! The two shapes in which S3 tells that a restore began or ended.
+//! The two shapes in which S3 tells that a restore began or ended, and the one in which it tells of a file in the inbox.
 
 use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
-use crate::ObjectId;
+use crate::inbox::ANSWER;
 use crate::request::{MAX_KEY_BYTES, MAX_VERSION_BYTES};
+use crate::{Dropped, ObjectId, S3Uri};
 
 /// What S3 says happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +35,7 @@ pub struct S3Event {
 
 /// A message that is not an event of S3 that thaw knows, and why. Reading it again will not help.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("not an S3 restore event: {0}")]
+#[error("not an event of S3 that is read here: {0}")]
 pub struct UnreadableEvent(String);
 
 /// Characters of a reason: a person reads it, and what it quotes may be a megabyte long.
@@ -70,6 +71,18 @@ pub fn read_s3_events(message: &str) -> Result<Vec<S3Event>, UnreadableEvent> {
         return Ok(Vec::new());
     }
     Err(UnreadableEvent::because("it is neither an EventBridge event nor an S3 notification"))
+}
+
+/// Reads a message that tells of a file that was written: an EventBridge event (its key is raw).
+///
+/// Another thing that S3 tells and [`read_s3_events`] reads is no file. What neither can read, and a key that leaves no
+/// room for that of an answer, is an error.
+pub fn read_dropped(message: &str) -> Result<Option<Dropped>, UnreadableEvent> {
+    let is_object = message.trim_start().starts_with('{');
+    match parse::<Told>(message) {
+        Ok(told) if is_object && told.detail_type == "Object Created" => parse::<Created>(message)?.read().map(Some),
+        Ok(_) | Err(_) => read_s3_events(message).map(|_| None),
+    }
 }
 
 fn parse<T: DeserializeOwned>(message: &str) -> Result<T, UnreadableEvent> {
@@ -137,6 +150,46 @@ impl Bridge {
         let BridgeObject { key, version_id } = self.detail.object;
         let object = object(self.detail.bucket.name, key, version_id)?;
         Ok(S3Event { kind, object, at: self.time, expires: self.detail.restore_expiry_time })
+    }
+}
+
+#[derive(Deserialize)]
+struct Told {
+    #[serde(rename = "detail-type")]
+    detail_type: String,
+}
+
+#[derive(Deserialize)]
+struct Created {
+    source: String,
+    detail: CreatedDetail,
+}
+
+#[derive(Deserialize)]
+struct CreatedDetail {
+    bucket: Bucket,
+    object: CreatedObject,
+}
+
+#[derive(Deserialize)]
+struct CreatedObject {
+    key: String,
+    size: u64,
+    etag: String,
+    sequencer: String,
+}
+
+impl Created {
+    fn read(self) -> Result<Dropped, UnreadableEvent> {
+        if self.source != "aws.s3" {
+            return Err(UnreadableEvent::because(format!("its source is {:?}", self.source)));
+        }
+        let CreatedObject { key, size, etag, sequencer } = self.detail.object;
+        let ObjectId { bucket, key, version: _ } = object(self.detail.bucket.name, key, None)?;
+        if key.len() + ANSWER.len() > MAX_KEY_BYTES {
+            return Err(UnreadableEvent::because("its key leaves no room for that of its answer"));
+        }
+        Ok(Dropped { at: S3Uri { bucket, key }, size, etag: etag.trim_matches('"').to_owned(), sequencer })
     }
 }
 
@@ -281,7 +334,7 @@ mod tests {
         #[track_caller]
         fn refused(message: &str, why: &str) {
             let says = read_s3_events(message).unwrap_err().to_string();
-            assert!(says.contains(why) && says.starts_with("not an S3 restore event: "), "{says}");
+            assert!(says.contains(why) && says.starts_with("not an event of S3 that is read here: "), "{says}");
         }
         let good = bridge("Object Restore Completed", "a");
         let with = |pointer: &str, value: Value| {
@@ -315,6 +368,62 @@ mod tests {
         refused(r#"{"Records": [{"eventSource": "aws:sqs", "body": "x"}]}"#, "missing field");
     }
 
+    fn created(key: &str) -> Value {
+        json!({
+            "version": "0", "id": "1", "detail-type": "Object Created", "source": "aws.s3", "account": "123456789012",
+            "time": "2026-11-22T10:00:00Z", "region": "us-east-1", "resources": ["arn:aws:s3:::work"],
+            "detail": {
+                "version": "0", "bucket": {"name": "work"},
+                "object": {"key": key, "size": 7, "etag": "b1946ac92492d2347c6235b4d2611184", "sequencer": "00617F08299329D189"},
+                "request-id": "r", "requester": "123456789012", "source-ip-address": "1.2.3.4", "reason": "PutObject",
+            },
+        })
+    }
+
+    #[test]
+    fn a_file_that_was_written_is_read_and_its_key_is_raw() {
+        let file = read_dropped(&created("inbox/a+b %2B.csv").to_string()).unwrap().unwrap();
+        assert_eq!(file.at.to_string(), "s3://work/inbox/a+b %2B.csv");
+        assert_eq!(
+            (file.size, &*file.etag, &*file.sequencer),
+            (7, "b1946ac92492d2347c6235b4d2611184", "00617F08299329D189")
+        );
+    }
+
+    #[test]
+    fn what_else_s3_tells_is_no_file() {
+        let restored = bridge("Object Restore Completed", "a").to_string();
+        let test = r#"{"Service":"Amazon S3","Event":"s3:TestEvent"}"#;
+        for message in [&restored, test] {
+            assert_eq!(read_dropped(message), Ok(None));
+        }
+    }
+
+    #[test]
+    fn what_can_never_be_a_file_is_refused_with_the_reason() {
+        #[track_caller]
+        fn refused(message: &str, why: &str) {
+            let says = read_dropped(message).unwrap_err().to_string();
+            assert!(says.contains(why), "{says}");
+        }
+        let with = |pointer: &str, value: Value| {
+            let mut event = created("inbox/a");
+            *event.pointer_mut(pointer).unwrap() = value;
+            event.to_string()
+        };
+        refused("", "no JSON object");
+        refused(r#"["Object Created"]"#, "no JSON object");
+        refused("{}", "neither");
+        refused(&with("/detail-type", json!("Object Deleted")), r#"its detail-type is "Object Deleted""#);
+        refused(&with("/source", json!("me")), r#"its source is "me""#);
+        refused(&with("/detail/object", json!({"key": "inbox/a"})), "missing field");
+        refused(&with("/detail/object/size", json!(-1)), "invalid value");
+        refused(&with("/detail/object/key", json!("")), "empty");
+        refused(&with("/detail/object/key", json!("k".repeat(1_025))), "longer than any of S3's");
+        refused(&with("/detail/object/key", json!("k".repeat(1_013))), "no room for that of its answer");
+        assert!(read_dropped(&with("/detail/object/key", json!("k".repeat(1_012)))).is_ok());
+    }
+
     #[test]
     fn the_longest_key_and_version_of_s3_are_read() {
         let mut event = bridge("Object Restore Completed", &"k".repeat(1_024));
@@ -328,8 +437,11 @@ mod tests {
         let mut event = bridge("Object Restore Completed", "a");
         event["source"] = json!("ü".repeat(500_000));
         let says = read_s3_events(&event.to_string()).unwrap_err().to_string();
-        assert_eq!(says.chars().count(), "not an S3 restore event: ".len() + REASON + 1);
-        assert!(says.starts_with("not an S3 restore event: its source is \"üü") && says.ends_with('…'), "{says}");
+        assert_eq!(says.chars().count(), "not an event of S3 that is read here: ".len() + REASON + 1);
+        assert!(
+            says.starts_with("not an event of S3 that is read here: its source is \"üü") && says.ends_with('…'),
+            "{says}"
+        );
     }
 
     #[test]

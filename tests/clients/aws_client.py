@@ -49,6 +49,8 @@ def call(request):
     except ClientError as error:
         return {"error": error.response["Error"]["Code"], "message": str(error)}
     answer.pop("ResponseMetadata", None)
+    if operation == "get_object":
+        answer["Body"] = answer["Body"].read().decode()
     return {"ok": answer}
 
 

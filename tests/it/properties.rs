@@ -5,6 +5,7 @@
 mod laws;
 
 mod doors;
+mod inbox;
 mod paths;
 mod queues;
 mod work_files;

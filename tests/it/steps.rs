@@ -10,6 +10,7 @@ mod events;
 mod faults;
 mod history;
 mod idempotency;
+mod inbox;
 mod joining;
 mod kinds;
 mod planning;

@@ -114,9 +114,11 @@ impl Control {
         self.post("objects", &moved).map(drop)
     }
 
-    /// Tells where S3's events go.
-    pub fn deliver_events_to(&self, initiated_queue_url: &str, completed_queue_url: &str) -> Result<()> {
-        self.post("queues", &json!({ "initiated": initiated_queue_url, "completed": completed_queue_url })).map(drop)
+    /// Tells where S3's events go, as the rules of the template do.
+    pub fn deliver_events_to(&self, initiated: &str, completed: &str, inbox: &str, work_bucket: &str) -> Result<()> {
+        let created = json!({ "queue": inbox, "bucket": work_bucket, "prefix": "inbox/" });
+        let queues = json!({ "initiated": initiated, "completed": completed, "created": created });
+        self.post("queues", &queues).map(drop)
     }
 
     /// Everything the simulator knows.

@@ -73,6 +73,7 @@ pub struct Stack {
     pub topic_arn: String,
     pub restore_initiated_queue_url: String,
     pub restore_completed_queue_url: String,
+    pub inbox_file_queue_url: String,
     /// How many seconds of the workflow's waiting pass in one real second.
     pub time_scale: u32,
     /// When virtual time equalled real time (Unix seconds); none where nobody's clock is scaled.

@@ -177,6 +177,7 @@ fn boot(options: &Options, dir: &Path, programs: &Programs, python: &PythonEnv) 
         topic_arn: String::new(),
         restore_initiated_queue_url: String::new(),
         restore_completed_queue_url: String::new(),
+        inbox_file_queue_url: String::new(),
         time_scale: options.time_scale,
         origin: sim.then_some(origin),
         s3: options.s3,
@@ -242,6 +243,7 @@ fn deploy(stack: &mut Stack, dir: &Path, bootstrap: &Path) -> Result<()> {
     stack.topic_arn = output("TopicArn")?;
     stack.restore_initiated_queue_url = output("RestoreInitiatedQueueUrl")?;
     stack.restore_completed_queue_url = output("RestoreCompletedQueueUrl")?;
+    stack.inbox_file_queue_url = output("InboxFileQueueUrl")?;
     stack.api_url = format!("{}/_aws/execute-api/{}/$default", stack.endpoint_url, api_id(&output("ApiUrl")?)?);
     Ok(())
 }
@@ -271,7 +273,12 @@ fn after_deploy(stack: &Stack) -> Result<()> {
         let control = stack.control();
         // The template made the work bucket in MiniStack, but the Lambdas' S3 is the simulator.
         control.create_bucket(&stack.work_bucket)?;
-        control.deliver_events_to(&stack.restore_initiated_queue_url, &stack.restore_completed_queue_url)?;
+        control.deliver_events_to(
+            &stack.restore_initiated_queue_url,
+            &stack.restore_completed_queue_url,
+            &stack.inbox_file_queue_url,
+            &stack.work_bucket,
+        )?;
     }
     // MiniStack ignores TimeToLiveSpecification in templates.
     let time_to_live = json!({

@@ -6,6 +6,7 @@
 //! the documents of both.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
@@ -17,8 +18,8 @@ use crate::request::{MAX_KEY_BYTES, MAX_VERSION_BYTES};
 /// Reads lines of one form, that of the first. What goes wrong is said in words.
 #[derive(Debug)]
 pub(super) struct Rows {
-    /// The bucket that all objects must be in.
-    bucket: String,
+    /// The bucket that all objects must be in; until one is known, that of the first object that names one.
+    bucket: OnceCell<String>,
     /// `None` until there was a line that is not blank.
     form: Option<Form>,
     begun: bool,
@@ -51,7 +52,16 @@ enum Column {
 
 impl Rows {
     pub(super) fn new(bucket: &str) -> Self {
-        Self { bucket: bucket.to_owned(), form: None, begun: false }
+        Self { bucket: OnceCell::from(bucket.to_owned()), ..Self::of_any_bucket() }
+    }
+
+    pub(super) fn of_any_bucket() -> Self {
+        Self { bucket: OnceCell::new(), form: None, begun: false }
+    }
+
+    /// The bucket of the objects, if it is known.
+    pub(super) fn bucket(&self) -> Option<&str> {
+        self.bucket.get().map(String::as_str)
     }
 
     pub(super) fn of_columns(bucket: &str, columns: Columns) -> Self {
@@ -102,7 +112,7 @@ impl Rows {
             let why = why.rsplit_once(" at line ").map_or(&*why, |(why, _)| why);
             format!("{} ({}) is not {ROW_OF_JSON}", quoted(line), cut(why.to_owned()))
         })?;
-        if let Some(bucket) = bucket.filter(|bucket| *bucket != self.bucket) {
+        if let Some(bucket) = bucket.filter(|bucket| !self.is_ours(bucket)) {
             return Err(self.elsewhere(&key, &bucket));
         }
         if version_id.as_deref() == Some("") {
@@ -129,7 +139,7 @@ impl Rows {
             let fields = if count == 1 { "field" } else { "fields" };
             return Err(format!("the line has {count} {fields}. It must have {}.", columns.in_words()));
         }
-        if bucket != self.bucket {
+        if !self.is_ours(&bucket) {
             return Err(self.elsewhere(&key, &bucket));
         }
         if marker {
@@ -148,7 +158,7 @@ impl Rows {
     /// The columns that a first line names. In a bucket of this name it may as well be an object.
     fn header(&self, line: &str) -> Result<Option<Columns>, String> {
         let is_header = Fields::of(line).next().is_some_and(|field| {
-            field.is_ok_and(|field| Column::named(&field) == Column::Bucket && field != self.bucket)
+            field.is_ok_and(|field| Column::named(&field) == Column::Bucket && self.bucket() != Some(&*field))
         });
         if !is_header {
             return Ok(None);
@@ -157,12 +167,16 @@ impl Rows {
         Columns::named(names.iter().map(|name| &**name)).map(Some)
     }
 
+    fn is_ours(&self, bucket: &str) -> bool {
+        self.bucket.get_or_init(|| bucket.to_owned()) == bucket
+    }
+
     fn elsewhere(&self, key: &str, bucket: &str) -> String {
         format!(
             "{} is in bucket {}, and this restore is of bucket {}. Split the manifest by bucket.",
             quoted(key),
             quoted(bucket),
-            quoted(&self.bucket)
+            quoted(self.bucket().unwrap_or_default())
         )
     }
 }

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use serde_json::json;
-use thaw_core::{Asked, Glob, Inventory, ManifestReader, Problem, Request, S3Uri};
+use thaw_core::{Asked, Glob, Inventory, ManifestReader, Problem, Request, S3Uri, first_bucket};
 
 /// Bytes of an answer: whatever came in, not all of it goes out again.
 const ANSWER_BYTES: usize = 2_048;
@@ -66,6 +66,11 @@ pub fn manifest(bytes: &[u8], pieces_of: usize) -> (Vec<Asked>, Option<Problem>)
     for asked in asked {
         let request = Request::parse(&json!({"bucket": "archive", "keys": [asked]}));
         assert!(request.is_ok(), "{asked:?}: {request:?}");
+    }
+    if !asked.is_empty() && bytes.len() < 1_000 {
+        // A door that was not told the bucket learns it, or that nobody says it.
+        let bucket = first_bucket(&S3Uri::parse("s3://lists/2019.csv").unwrap(), bytes, false);
+        assert!(matches!(bucket.as_ref().map(Option::as_deref), Ok(None | Some("archive"))), "{bucket:?}");
     }
     match problem {
         Some(problem) => {

@@ -12,8 +12,9 @@ use std::process::ExitCode;
 use lambda_runtime::Error;
 use thaw_aws::Clients;
 use thaw_steps::{
-    Settings, Step, adopt, cancel_restore, check_invalidations, check_restores, create_plan, create_restore,
-    get_restores, invalidate, on_restore_completed, on_restore_initiated, plan, report, report_failure, start_restores,
+    Settings, Step, adopt, announce_expiries, cancel_restore, check_invalidations, check_restores, create_plan,
+    create_restore, get_restores, invalidate, on_inbox_file, on_restore_completed, on_restore_initiated, plan, report,
+    report_failure, start_restores,
 };
 
 use crate::clock::Clock;
@@ -115,6 +116,18 @@ async fn run() -> Result<(), Error> {
                 on_restore_initiated::run(batch, ledger, files, executions, dead_letters, settings, now()).await
             };
             serve(run).await
+        }
+        Step::OnInboxFile => {
+            let (inbox, ledger, files, executions) = (&clients.archive(), &ledger()?, &files()?, &executions()?);
+            let dead_letters = &clients.dead_letters(need("INBOX_FILE_DEAD_LETTERS")?);
+            let run = async |batch| {
+                on_inbox_file::run(batch, inbox, ledger, files, executions, dead_letters, settings, now()).await
+            };
+            serve(run).await
+        }
+        Step::AnnounceExpiries => {
+            let (ledger, files, bus) = (&ledger()?, &files()?, &clients.bus());
+            serve(async |event| announce_expiries::run(event, ledger, files, bus, now()).await).await
         }
     }
 }

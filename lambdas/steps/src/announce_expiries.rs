@@ -20,8 +20,8 @@ use crate::{IN_FLIGHT, RestoreRecord, StepError, chunks, ledger};
 pub struct Output {
     /// In words.
     pub says: String,
-    /// Restores with copies that expire at the next midnight, and that were announced now.
-    pub announced: u64,
+    /// Restores with copies that expire at the next midnight: announced now, or by an earlier run.
+    pub announced: usize,
 }
 
 /// Announces what expires at the next midnight. `_` is what the schedule sends.
@@ -37,9 +37,8 @@ pub async fn run(
 ) -> Result<Output, StepError> {
     let midnight = next_midnight(now);
     let mut day = ledger.get::<Day>(&Day::key_of(midnight)).await?;
-    let mut announced = 0;
     while let Some(known) = &day
-        && let Some(id) = known.restores.iter().find_map(|(id, told)| (!told).then(|| id.clone()))
+        && let Some(id) = known.restores.iter().find_map(|(id, told)| told.is_none().then(|| id.clone()))
     {
         let record = ledger::record(ledger, &id).await?;
         let objects = expiring(&record, midnight, ledger, files).await?;
@@ -51,15 +50,16 @@ pub async fn run(
             });
             events.put_event("Copy Expiring", &detail).await?;
             info!(restore = %id, objects, "{says}");
-            announced += 1;
         }
         day = Some(
             change(ledger, known.clone(), |day| {
-                day.restores.insert(id.clone(), true);
+                day.restores.insert(id.clone(), Some(objects));
             })
             .await?,
         );
     }
+    let told = day.iter().flat_map(|day| day.restores.values());
+    let announced = told.filter(|objects| objects.is_some_and(|objects| objects > 0)).count();
     let says = format!("{announced} restores have copies that expire at {midnight}.");
     Ok(Output { says, announced })
 }
@@ -102,11 +102,11 @@ pub(crate) async fn expect(
     now: Timestamp,
 ) -> Result<(), StepError> {
     for at in expire.iter().filter(|at| **at > now) {
-        let new = Day { at: *at, restores: BTreeMap::from([(id.clone(), false)]), revision: 0 };
+        let new = Day { at: *at, restores: BTreeMap::from([(id.clone(), None)]), revision: 0 };
         if let Put::Lost(known) = ledger.insert(&new).await? {
             // A second report changes nothing of what was told.
             change(ledger, known, |day| {
-                day.restores.entry(id.clone()).or_insert(false);
+                day.restores.entry(id.clone()).or_insert(None);
             })
             .await?;
         }
@@ -119,8 +119,8 @@ pub(crate) async fn expect(
 struct Day {
     /// The midnight.
     at: Timestamp,
-    /// The restores, and whether they were announced.
-    restores: BTreeMap<RestoreId, bool>,
+    /// The restores, and for how many objects they were announced; `None` while they were not.
+    restores: BTreeMap<RestoreId, Option<u64>>,
     /// Counts the changes.
     revision: u64,
 }
@@ -211,9 +211,9 @@ mod tests {
             let told = events.events().into_iter().filter(|(name, _)| name == "Copy Expiring");
             told.map(|(_, detail)| (detail["objects"].clone(), detail["expires"].clone())).collect::<Vec<_>>()
         };
-        assert_eq!((announce(now()).await, announce(now()).await), (1, 0));
+        assert_eq!((announce(now()).await, announce(now()).await), (1, 1));
         assert_eq!(told(), [(json!(1), json!(soon))]);
-        assert_eq!((announce(soon).await, announce(soon).await), (1, 0));
+        assert_eq!((announce(soon).await, announce(soon).await), (1, 1));
         assert_eq!(told(), [(json!(1), json!(soon)), (json!(1), json!(later))]);
         assert_eq!(announce(later).await, 0);
     }

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
-use thaw_core::{Problem, Request, RestoreId, Source, Status, Tier, hash};
+use thaw_core::{INBOX, Problem, Request, RestoreId, S3Uri, Source, Status, Tier, hash};
 use tracing::info;
 
 use crate::get_restores::known;
@@ -45,7 +45,10 @@ async fn accept(
     };
     let (id, requested_at, new) = match idempotency_key(request)? {
         Some(key) => {
-            let claim = claim(key, &asked, ledger, now).await?;
+            let claim = claim(hash(&["idempotency-key", key]), &asked, ledger, now).await?;
+            if claim.body_hash != asked.hash() {
+                return Err(Problem::key_reused(key).into());
+            }
             let new = start(&claim.id, &asked, claim.requested_at, ledger, files, executions).await?;
             (claim.id, claim.requested_at, new)
         }
@@ -169,19 +172,25 @@ impl Again {
 /// What a body asks for, if it is right and about a bucket of ours.
 pub(crate) fn read_request(request: &http::Request, settings: &Settings) -> Result<Request, Problem> {
     let asked = Request::read(&request.body_bytes()?)?;
-    if !settings.archive_buckets.contains(&asked.bucket) {
-        return Err(Problem::foreign_bucket(&asked.bucket, &settings.archive_buckets));
-    }
-    refuse_foreign_manifest(&asked, settings)?;
+    refuse_foreign(&asked, settings)?;
     Ok(asked)
 }
 
-/// thaw may read what lies in the archive buckets, and nothing else.
-pub(crate) fn refuse_foreign_manifest(asked: &Request, settings: &Settings) -> Result<(), Problem> {
+/// thaw may restore from the archive buckets, and of manifests read what lies there or in the inbox; and nothing else.
+pub(crate) fn refuse_foreign(asked: &Request, settings: &Settings) -> Result<(), Problem> {
+    let Settings { archive_buckets, work_bucket, .. } = settings;
+    if !archive_buckets.contains(&asked.bucket) {
+        return Err(Problem::foreign_bucket(&asked.bucket, archive_buckets));
+    }
+    let may_read = |file: &S3Uri| {
+        archive_buckets.contains(&file.bucket) || (file.bucket == *work_bucket && file.key.starts_with(INBOX))
+    };
     match &asked.source {
-        Source::Manifest { manifest } if !settings.archive_buckets.contains(&manifest.bucket) => {
-            let why =
-                format!("must lie in one of the stack's archive buckets: {}.", settings.archive_buckets.join(", "));
+        Source::Manifest { manifest, .. } if !may_read(manifest) => {
+            let why = format!(
+                "must lie in one of the stack's archive buckets, {}, or in its inbox, s3://{work_bucket}/{INBOX}.",
+                archive_buckets.join(", ")
+            );
             Err(Problem::field("manifest", &Value::from(manifest.to_string()), why))
         }
         Source::Keys { .. } | Source::Prefix { .. } | Source::Manifest { .. } | Source::Restore { .. } => Ok(()),
@@ -198,15 +207,19 @@ fn idempotency_key(request: &http::Request) -> Result<Option<&str>, Problem> {
     Err(Problem::field("Idempotency-Key", &Value::from(key), why))
 }
 
-/// Gives the key to this request, or finds the request that has it. Whoever writes first decides id and time for all.
-async fn claim(key: &str, asked: &Request, ledger: &impl Ledger, now: Timestamp) -> Result<KeyRecord, StepError> {
-    let key_hash = hash(&["idempotency-key", key]);
+/// Gives the key to this request, or finds the request that has it, which may be another. Whoever writes first decides id
+/// and time for all.
+pub(crate) async fn claim(
+    key_hash: String,
+    asked: &Request,
+    ledger: &impl Ledger,
+    now: Timestamp,
+) -> Result<KeyRecord, StepError> {
     let id = RestoreId::new(now, asked, &key_hash);
     let claim = KeyRecord { key_hash, id, body_hash: asked.hash(), requested_at: now };
     match ledger.insert(&claim).await? {
         Put::Done => Ok(claim),
-        Put::Lost(first) if first.body_hash == claim.body_hash => Ok(first),
-        Put::Lost(_) => Err(Problem::key_reused(key).into()),
+        Put::Lost(first) => Ok(first),
     }
 }
 
@@ -374,7 +387,7 @@ mod tests {
         // That try died after it had written the key, and before the restore.
         let stack = Stack::default();
         let asked = Request::parse(&one()).unwrap();
-        claim("k", &asked, &stack.ledger, now()).await.unwrap();
+        claim(hash(&["idempotency-key", "k"]), &asked, &stack.ledger, now()).await.unwrap();
         let response = stack.post_at(Some("k"), &one().to_string(), later()).await;
         assert_eq!(response.status_code, 202);
         assert_eq!(body(&response)["requested_at"], json!(now()));
@@ -382,7 +395,7 @@ mod tests {
 
         // This one died after it had written the restore, and before the start.
         let stack = Stack::default();
-        let claim = claim("k", &asked, &stack.ledger, now()).await.unwrap();
+        let claim = claim(hash(&["idempotency-key", "k"]), &asked, &stack.ledger, now()).await.unwrap();
         stack.insert(&RestoreRecord::new(claim.id, &asked, now())).await;
         assert_eq!(stack.post_at(Some("k"), &one().to_string(), later()).await.status_code, 200);
         assert_eq!(stack.executions.started().len(), 1);
@@ -393,7 +406,7 @@ mod tests {
         for end in [Status::Succeeded, Status::PartlyFailed, Status::Failed, Status::Cancelled] {
             let stack = Stack::default();
             let asked = Request::parse(&one()).unwrap();
-            let claim = claim("k", &asked, &stack.ledger, now()).await.unwrap();
+            let claim = claim(hash(&["idempotency-key", "k"]), &asked, &stack.ledger, now()).await.unwrap();
             let record = RestoreRecord::new(claim.id, &asked, now());
             stack.insert(&RestoreRecord { status: end, ..record }).await;
             assert_eq!(stack.post(Some("k"), &one()).await.status_code, 200);

@@ -103,7 +103,7 @@ impl Item for RestoreRecord {
     }
 }
 
-/// What an `Idempotency-Key` stands for.
+/// What an `Idempotency-Key`, or a file in the inbox, stands for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyRecord {
     /// The key, hashed: callers may put anything into it.
@@ -116,9 +116,16 @@ pub struct KeyRecord {
     pub requested_at: Timestamp,
 }
 
+impl KeyRecord {
+    /// Where it is kept.
+    pub fn key_of(key_hash: &str) -> ItemKey {
+        ItemKey { pk: format!("K#{key_hash}"), sk: "key".to_owned() }
+    }
+}
+
 impl Item for KeyRecord {
     fn key(&self) -> ItemKey {
-        ItemKey { pk: format!("K#{}", self.key_hash), sk: "key".to_owned() }
+        Self::key_of(&self.key_hash)
     }
 
     fn revision(&self) -> u64 {

@@ -10,7 +10,8 @@
 //! | [`check_restores`] | [`get_restores`] |
 //! | [`invalidate`] | [`cancel_restore`] |
 //! | [`check_invalidations`] | [`adopt`] |
-//! | [`report`], [`report_failure`] | [`on_restore_completed`], [`on_restore_initiated`] |
+//! | [`report`], [`report_failure`] | [`on_restore_completed`], [`on_restore_initiated`], [`on_inbox_file`] |
+//! | | [`announce_expiries`], by the clock |
 
 // Lambda runs one event at a time on one thread: futures need not be `Send`, so async functions in traits are fine.
 #![allow(async_fn_in_trait, reason = "one thread, one event at a time")]
@@ -28,6 +29,7 @@ pub mod create_restore;
 pub mod get_restores;
 pub mod http;
 pub mod invalidate;
+pub mod on_inbox_file;
 pub mod on_restore_completed;
 pub mod on_restore_initiated;
 pub mod plan;
@@ -102,11 +104,15 @@ pub enum Step {
     OnRestoreCompleted,
     /// Somebody began a restore.
     OnRestoreInitiated,
+    /// Somebody dropped a file into the inbox.
+    OnInboxFile,
+    /// The clock: says which copies expire at the next midnight.
+    AnnounceExpiries,
 }
 
 impl Step {
     /// Every step, in the order of the workflow and then of the doors.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::Plan,
         Self::StartRestores,
         Self::CheckRestores,
@@ -121,6 +127,8 @@ impl Step {
         Self::Adopt,
         Self::OnRestoreCompleted,
         Self::OnRestoreInitiated,
+        Self::OnInboxFile,
+        Self::AnnounceExpiries,
     ];
 
     /// The name of the state and of the resource.
@@ -140,6 +148,8 @@ impl Step {
             Self::Adopt => "Adopt",
             Self::OnRestoreCompleted => "OnRestoreCompleted",
             Self::OnRestoreInitiated => "OnRestoreInitiated",
+            Self::OnInboxFile => "OnInboxFile",
+            Self::AnnounceExpiries => "AnnounceExpiries",
         }
     }
 

@@ -7,7 +7,7 @@ use thaw_core::{Book, Cost, Counts, Problem, Request, RestoreId, Status};
 use tracing::info;
 
 use crate::chunks::{self, ChunkEntry, ChunkRecord, chunk_name};
-use crate::create_restore::refuse_foreign_manifest;
+use crate::create_restore::refuse_foreign;
 use crate::ledger::{self, Planned, RestoreRecord};
 use crate::ports::{Ledger, Put, PutEvents, ReadArchive, ReadDistributions, WorkFiles};
 use crate::sources::Objects;
@@ -85,10 +85,7 @@ pub async fn run(
 ) -> Result<Output, StepError> {
     let id = restore_id(input.restore)?;
     let request = read_request(&input.request, files).await?;
-    if !settings.archive_buckets.contains(&request.bucket) {
-        return Err(Problem::foreign_bucket(&request.bucket, &settings.archive_buckets).into());
-    }
-    refuse_foreign_manifest(&request, settings)?;
+    refuse_foreign(&request, settings)?;
     let record = written_record(ledger, &id, &request, now).await?;
     if record.status != Status::Running {
         // Cancelled already, or its door could not be sure that it was started and said that it was not.

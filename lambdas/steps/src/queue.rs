@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use futures_util::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
-use thaw_core::{S3Event, S3EventKind, UnreadableEvent, read_s3_events};
+use thaw_core::{Dropped, S3Event, S3EventKind, UnreadableEvent, read_dropped, read_s3_events};
 use tracing::warn;
 
 use crate::ports::DeadLetters;
@@ -29,13 +29,25 @@ impl QueueBatch {
         dead_letters: &impl DeadLetters,
         settings: &Settings,
     ) -> (Vec<(&str, S3Event)>, BTreeSet<&str>) {
-        let (mut events, mut unreadable) = (Vec::new(), Vec::new());
         let is_ours = |event: &S3Event| event.kind == kind && settings.archive_buckets.contains(&event.object.bucket);
+        let ours = |body: &str| Ok(read_s3_events(body)?.into_iter().filter(is_ours).collect());
+        self.read_with(ours, dead_letters).await
+    }
+
+    /// The same for files that were written, whatever their bucket.
+    pub(crate) async fn dropped(&self, dead_letters: &impl DeadLetters) -> (Vec<(&str, Dropped)>, BTreeSet<&str>) {
+        self.read_with(|body| Ok(read_dropped(body)?.into_iter().collect()), dead_letters).await
+    }
+
+    async fn read_with<T>(
+        &self,
+        read: impl Fn(&str) -> Result<Vec<T>, UnreadableEvent>,
+        dead_letters: &impl DeadLetters,
+    ) -> (Vec<(&str, T)>, BTreeSet<&str>) {
+        let (mut events, mut unreadable) = (Vec::new(), Vec::new());
         for message in &self.records {
-            match read_s3_events(&message.body) {
-                Ok(read) => {
-                    events.extend(read.into_iter().filter(is_ours).map(|event| (message.message_id.as_str(), event)));
-                }
+            match read(&message.body) {
+                Ok(read) => events.extend(read.into_iter().map(|event| (message.message_id.as_str(), event))),
                 Err(error) => unreadable.push((message, error)),
             }
         }

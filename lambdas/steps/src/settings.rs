@@ -7,6 +7,10 @@ use thaw_core::Usd;
 pub struct Settings {
     /// The buckets this stack may restore from (`ARCHIVE_BUCKETS`).
     pub archive_buckets: Vec<String>,
+    /// The bucket with the inbox (`WORK_BUCKET`).
+    pub work_bucket: String,
+    /// What a manifest in the inbox may cost by its plan (`INBOX_MAX_COST_USD`); `None` is no limit.
+    pub inbox_max_cost: Option<Usd>,
     /// The distributions it may invalidate; empty: those that have the bucket as an origin (`DISTRIBUTION_IDS`).
     pub distribution_ids: Vec<String>,
     /// The index document of directories, empty for none (`DIRECTORY_INDEX`).
@@ -21,6 +25,8 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             archive_buckets: Vec::new(),
+            work_bucket: String::new(),
+            inbox_max_cost: None,
             distribution_ids: Vec::new(),
             directory_index: String::new(),
             daily_budget: None,
@@ -36,11 +42,14 @@ impl Settings {
             let text = variable(name).unwrap_or_default();
             text.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect()
         };
+        let usd = |name| variable(name).and_then(|usd| Usd::from_f64(usd.parse().ok()?));
         Self {
             archive_buckets: list("ARCHIVE_BUCKETS"),
+            work_bucket: variable("WORK_BUCKET").unwrap_or_default(),
+            inbox_max_cost: usd("INBOX_MAX_COST_USD"),
             distribution_ids: list("DISTRIBUTION_IDS"),
             directory_index: variable("DIRECTORY_INDEX").unwrap_or_default(),
-            daily_budget: variable("DAILY_BUDGET_USD").and_then(|usd| Usd::from_f64(usd.parse().ok()?)),
+            daily_budget: usd("DAILY_BUDGET_USD"),
             ..Self::default()
         }
     }
@@ -55,12 +64,20 @@ mod tests {
         let settings = Settings::read(|name| match name {
             "ARCHIVE_BUCKETS" => Some("one, two,,".to_owned()),
             "DIRECTORY_INDEX" => Some("index.html".to_owned()),
+            "INBOX_MAX_COST_USD" => Some("2.5".to_owned()),
+            "DAILY_BUDGET_USD" => Some(String::new()),
             _ => None,
         });
         let archive_buckets = vec!["one".to_owned(), "two".to_owned()];
+        let inbox_max_cost = Usd::from_f64(2.5);
         assert_eq!(
             settings,
-            Settings { archive_buckets, directory_index: "index.html".to_owned(), ..Settings::default() }
+            Settings {
+                archive_buckets,
+                inbox_max_cost,
+                directory_index: "index.html".to_owned(),
+                ..Settings::default()
+            }
         );
     }
 }

@@ -48,11 +48,14 @@ impl<'a> Objects<'a> {
         let rest = match &request.source {
             Source::Keys { keys } => Rest::Keys(keys.chunks(PAGE)),
             Source::Prefix { prefix, filter } => Rest::Listing { prefix, filter, after: String::new() },
-            Source::Manifest { manifest } => Rest::Manifest(Box::new(Manifest {
-                inventory: manifest.names_an_inventory(),
-                file: Some(File::new(ManifestReader::new(manifest.clone(), &request.bucket), manifest)),
-                files: VecDeque::new(),
-            })),
+            Source::Manifest { manifest, manifest_etag } => {
+                let file = File::new(ManifestReader::new(manifest.clone(), &request.bucket), manifest);
+                Rest::Manifest(Box::new(Manifest {
+                    inventory: manifest.names_an_inventory(),
+                    file: Some(File { pinned: manifest_etag.clone(), ..file }),
+                    files: VecDeque::new(),
+                }))
+            }
             Source::Restore { objects_of: ObjectsOf { restore, standing } } => {
                 let found = ledger.get::<RestoreRecord>(&RestoreRecord::key_of(restore)).await?;
                 let record = found.ok_or_else(|| Problem::no_such_restore(restore.as_str()))?;
@@ -120,18 +123,25 @@ struct File {
     reader: ManifestReader,
     from: u64,
     etag: Option<String>,
+    /// The ETag that the request names.
+    pinned: Option<String>,
 }
 
 impl File {
     fn new(reader: ManifestReader, at: &S3Uri) -> Self {
-        Self { at: at.clone(), reader, from: 0, etag: None }
+        Self { at: at.clone(), reader, from: 0, etag: None, pinned: None }
     }
 
     /// The next piece, and whether more follows.
     async fn piece(&mut self, archive: &impl ReadArchive) -> Result<Piece, StepError> {
         let piece = archive.read(&self.at, self.from, self.etag.as_deref()).await?;
-        let why = "there is no such file, or thaw may not read it. It must lie in one of the stack's archive buckets.";
+        let why = "there is no such file, or thaw may not read it. It must lie in one of the stack's archive buckets, or in its inbox.";
         let piece = piece.ok_or_else(|| Problem::manifest(&self.at, None, why))?;
+        // All pieces are of the same content as the first.
+        if let Some(pinned) = self.pinned.take().filter(|pinned| piece.etag.trim_matches('"') != pinned) {
+            let why = format!("its ETag is {} by now, and not {pinned}. Ask for the manifest as it is.", piece.etag);
+            return Err(Problem::manifest(&self.at, None, why).into());
+        }
         self.from += piece.bytes.len() as u64;
         self.etag = Some(piece.etag.clone());
         Ok(piece)

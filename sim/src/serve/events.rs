@@ -11,6 +11,7 @@ use hyper::{Method, Request};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -41,6 +42,20 @@ pub struct Queues {
     pub completed: Option<String>,
     /// For `Object Restore Expired`.
     pub expired: Option<String>,
+    /// For `Object Created`.
+    pub created: Option<CreatedRule>,
+}
+
+/// Which files' `Object Created` goes where.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CreatedRule {
+    /// The queue's URL.
+    pub queue: String,
+    /// Of this bucket.
+    pub bucket: String,
+    /// Whose keys begin so.
+    pub prefix: String,
 }
 
 impl Queues {
@@ -58,6 +73,8 @@ impl Queues {
 pub(crate) struct Delivery {
     endpoint: Option<String>,
     queues: Mutex<Queues>,
+    /// Messages about files that were written, with their queues, and how many there ever were.
+    written: Mutex<(Vec<(String, String)>, u64)>,
     client: Client<HttpConnector, Full<Bytes>>,
     delivered: AtomicU64,
     undeliverable: AtomicU64,
@@ -68,6 +85,7 @@ impl Delivery {
         Self {
             endpoint: endpoint.map(|url| format!("{}/", url.trim_end_matches('/'))),
             queues: Mutex::default(),
+            written: Mutex::default(),
             client: Client::builder(TokioExecutor::new()).build_http(),
             delivered: AtomicU64::default(),
             undeliverable: AtomicU64::default(),
@@ -84,6 +102,29 @@ impl Delivery {
             "delivered": self.delivered.load(Ordering::Relaxed),
             "undeliverable": self.undeliverable.load(Ordering::Relaxed),
         })
+    }
+
+    /// Tells of a file that was written, if anybody wants to know (S3 User Guide, "EventBridge event message structure").
+    pub(crate) fn file_written(&self, bucket: &str, key: &str, size: usize, etag: &str, now: Timestamp) {
+        let rule = self.queues.lock().unwrap_or_else(PoisonError::into_inner).created.clone();
+        let Some(rule) = rule.filter(|rule| rule.bucket == bucket && key.starts_with(&rule.prefix)) else { return };
+        let (waiting, count) = &mut *self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        *count += 1;
+        let sequencer = format!("{count:018X}");
+        let event = json!({
+            "version": "0", "id": format!("00000000-0000-4000-8000-{count:012x}"), "detail-type": "Object Created",
+            "source": "aws.s3", "account": "000000000000", "time": now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            "region": "us-east-1", "resources": [format!("arn:aws:s3:::{bucket}")],
+            "detail": {
+                "version": "0", "bucket": { "name": bucket },
+                "object": { "key": key, "size": size, "etag": etag, "sequencer": sequencer }, "reason": "PutObject",
+            },
+        });
+        waiting.push((rule.queue, event.to_string()));
+    }
+
+    fn take_written(&self) -> Vec<(String, String)> {
+        std::mem::take(&mut self.written.lock().unwrap_or_else(PoisonError::into_inner).0)
     }
 
     /// Where an event goes, if anywhere.
@@ -153,14 +194,15 @@ pub(crate) async fn deliver(world: Arc<World>) {
             let mut sim = world.sim();
             (sim.take_events(world.clock.now()), sim.next_event_at())
         };
-        for event in events {
-            let Some(queue) = world.events.queue_of(&event) else { continue };
+        let told =
+            events.into_iter().filter_map(|event| Some((world.events.queue_of(&event)?, event.to_json().to_string())));
+        for (queue, message) in told.chain(world.events.take_written()) {
             let messages = queues.entry(queue.clone()).or_insert_with(|| {
                 let (sender, messages) = mpsc::unbounded_channel();
                 workers.spawn(fill(world.clone(), queue, messages));
                 sender
             });
-            let _the_worker_lives_as_long_as_we = messages.send(event.to_json().to_string());
+            let _the_worker_lives_as_long_as_we = messages.send(message);
         }
         let due = async {
             match next {

@@ -15,7 +15,7 @@ mod s3_words;
 #[cfg(test)]
 mod tests;
 
-pub use events::Queues;
+pub use events::{CreatedRule, Queues};
 
 use crate::Clock;
 use crate::model::{Settings, Sim};

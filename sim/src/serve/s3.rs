@@ -4,10 +4,13 @@ use super::World;
 use super::s3_door::Note;
 use super::s3_uploads::Uploads;
 use super::s3_words::{Encoding, class, content_type, metadata, restore, size, time, wants_status};
-use crate::model::{AccessTier, Content, ListRequest, ObjectRef, PutRequest, Refusal, RestoreRequest, StorageClass};
+use crate::model::{
+    AccessTier, Content, ListRequest, ObjectRef, PutRequest, Refusal, RestoreRequest, Sim, StorageClass, Stored,
+};
 use async_trait::async_trait;
 use bytes::Bytes;
 use http_body_util::BodyExt;
+use jiff::Timestamp;
 use s3s::dto::*;
 use s3s::{Body, S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result};
 use std::sync::Arc;
@@ -27,6 +30,15 @@ pub(super) struct Wire {
 impl Wire {
     pub(super) fn new(world: Arc<World>) -> Self {
         Self { world, uploads: Uploads::default() }
+    }
+
+    /// Puts an object, and tells of it.
+    fn store(&self, sim: &mut Sim, put: PutRequest, now: Timestamp) -> Result<Stored, Refusal> {
+        let (bucket, key, size) = (put.bucket.clone(), put.key.clone(), put.content.body.len());
+        let stored = sim.put_object(put, now)?;
+        self.world.events.file_written(&bucket, &key, size, &stored.etag, now);
+        self.world.changed.notify_one();
+        Ok(stored)
     }
 }
 
@@ -125,7 +137,7 @@ impl S3 for Wire {
             let message = "At least one of the pre-conditions you specified did not hold";
             told(&req, Err(Refusal::new("PreconditionFailed", 412, message)))?;
         }
-        let stored = told(&req, sim.put_object(put, now))?;
+        let stored = told(&req, self.store(&mut sim, put, now))?;
         let e_tag = Some(ETag::Strong(stored.etag));
         ok(PutObjectOutput { e_tag, version_id: stored.version, ..Default::default() })
     }
@@ -161,7 +173,7 @@ impl S3 for Wire {
         req: S3Request<CompleteMultipartUploadInput>,
     ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
         let put = told(&req, self.uploads.end(&req.input.upload_id))?;
-        let stored = told(&req, self.world.sim().put_object(put, self.world.clock.now()))?;
+        let stored = told(&req, self.store(&mut self.world.sim(), put, self.world.clock.now()))?;
         ok(CompleteMultipartUploadOutput {
             bucket: Some(req.input.bucket),
             key: Some(req.input.key),

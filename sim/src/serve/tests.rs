@@ -256,3 +256,28 @@ async fn a_queue_that_nobody_reads_is_not_filled_further_and_holds_no_other_queu
     stage.advance(5);
     assert_eq!(stage.message().await["QueueUrl"], "http://q/1/completed", "the other queue has room");
 }
+
+#[tokio::test]
+async fn a_file_that_is_written_is_told_of_where_somebody_wants_to_know() {
+    let mut stage = stage().await;
+    stage.control("buckets", json!({ "name": "work" })).await;
+    let created = json!({ "queue": "http://q/1/created", "bucket": "work", "prefix": "inbox/" });
+    stage.control("queues", json!({ "created": created })).await;
+    for path in ["/work/restores/a", "/archive/inbox/a", "/work/inbox/a+b.csv"] {
+        assert_eq!(stage.s3(Method::PUT, path, &[], "archive,a").await.status, 200);
+    }
+    let etag = stage.s3(Method::HEAD, "/work/inbox/a+b.csv", &[], "").await.header("etag").replace('"', "");
+    let first = stage.message().await;
+    assert_eq!(first["QueueUrl"], "http://q/1/created");
+    let event: Value = serde_json::from_str(first["MessageBody"].as_str().expect("it is text")).expect("it is JSON");
+    assert_eq!((&event["detail-type"], &event["detail"]["bucket"]["name"]), (&json!("Object Created"), &json!("work")));
+    let object = &event["detail"]["object"];
+    assert_eq!((&object["key"], &object["size"], &object["etag"]), (&json!("inbox/a+b.csv"), &json!(9), &json!(etag)));
+
+    // The same once more has another number.
+    assert_eq!(stage.s3(Method::PUT, "/work/inbox/a+b.csv", &[], "archive,a").await.status, 200);
+    let again = stage.message().await;
+    let again: Value = serde_json::from_str(again["MessageBody"].as_str().expect("it is text")).expect("it is JSON");
+    assert_eq!(again["detail"]["object"]["etag"], object["etag"]);
+    assert!(again["detail"]["object"]["sequencer"].as_str() > object["sequencer"].as_str());
+}

@@ -158,6 +158,10 @@ fn a_queue_takes_messages_from_its_rule_and_nobody_without_tls() {
                 "{ArnEquals: {\"aws:SourceArn\": !GetAtt RestoreInitiatedRule.Arn}}",
                 "{ArnEquals: {\"aws:SourceArn\": !GetAtt RestoreCompletedRule.Arn}}",
             ),
+            (
+                "{ArnEquals: {\"aws:SourceArn\": !GetAtt InboxFileRule.Arn}}",
+                "{ArnEquals: {\"aws:SourceArn\": !GetAtt RestoreCompletedRule.Arn}}",
+            ),
             ("      Queues: [!Ref RestoreInitiatedDeadLetters]\n", "      Queues: [!Ref RestoreInitiatedQueue]\n"),
             (
                 "        - {Effect: Deny, Principal: \"*\", Action: sqs:*, Resource: !GetAtt RestoreCompletedDeadLetters.Arn,",
@@ -220,7 +224,10 @@ fn the_topic_takes_notices_from_our_rules_and_alarms_only() {
                 "[!GetAtt NoticesRule.Arn, !GetAtt RestoreCompletedRule.Arn]",
             ),
             ("[!GetAtt NoticesRule.Arn, !GetAtt EndedBadlyRule.Arn]", "[!GetAtt NoticesRule.Arn]"),
-            ("[!GetAtt RestoreCompletedAlarm.Arn, !GetAtt RestoreInitiatedAlarm.Arn]", "\"*\""),
+            (
+                "[!GetAtt RestoreCompletedAlarm.Arn, !GetAtt RestoreInitiatedAlarm.Arn, !GetAtt InboxFileAlarm.Arn]",
+                "\"*\"",
+            ),
             ("Principal: {Service: cloudwatch.amazonaws.com}", "Principal: \"*\""),
         ],
     );

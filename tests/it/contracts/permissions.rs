@@ -12,6 +12,8 @@ const BUCKETS: &str = "arn:aws:s3:::one arn:aws:s3:::two";
 const NAMED: &str = "arn:aws:cloudfront::*:distribution/E1 arn:aws:cloudfront::*:distribution/E2";
 const LEDGER: &str = "{Ledger.Arn}";
 const WORK: &str = "{WorkBucket.Arn}/restores/*";
+const INBOX: &str = "{WorkBucket.Arn}/inbox/*";
+const ANSWERS: &str = "{WorkBucket.Arn}/inbox/*.answer.json";
 const REQUEST: &str = "{WorkBucket.Arn}/restores/*/request.json";
 const EXECUTIONS: &str = "arn:aws:states:us-east-1:111122223333:execution:{StateMachine.Name}:*";
 
@@ -33,7 +35,7 @@ const START_EXECUTIONS: &[Allowed] = &[
 ];
 
 /// Every function with all it may do, its own log aside.
-const FUNCTIONS: [(Step, &[&[Allowed]]); 14] = [
+const FUNCTIONS: [(Step, &[&[Allowed]]); 16] = [
     (
         Step::Plan,
         &[
@@ -41,7 +43,11 @@ const FUNCTIONS: [(Step, &[&[Allowed]]); 14] = [
             READ_DISTRIBUTIONS,
             READ_WORK,
             PUT_EVENTS,
-            &[("s3:PutObject", WORK), ("dynamodb:GetItem dynamodb:BatchGetItem dynamodb:PutItem", LEDGER)],
+            &[
+                ("s3:GetObject", INBOX),
+                ("s3:PutObject", WORK),
+                ("dynamodb:GetItem dynamodb:BatchGetItem dynamodb:PutItem", LEDGER),
+            ],
         ],
     ),
     (Step::StartRestores, &[READ_ARCHIVE, USE_LEDGER, READ_WORK, &[("s3:RestoreObject", OBJECTS)]]),
@@ -53,7 +59,12 @@ const FUNCTIONS: [(Step, &[&[Allowed]]); 14] = [
     (Step::CreateRestore, &[START_EXECUTIONS]),
     (
         Step::CreatePlan,
-        &[READ_ARCHIVE, READ_DISTRIBUTIONS, READ_WORK, &[("dynamodb:GetItem dynamodb:BatchGetItem", LEDGER)]],
+        &[
+            READ_ARCHIVE,
+            READ_DISTRIBUTIONS,
+            READ_WORK,
+            &[("s3:GetObject", INBOX), ("dynamodb:GetItem dynamodb:BatchGetItem", LEDGER)],
+        ],
     ),
     (
         Step::GetRestores,
@@ -89,6 +100,19 @@ const FUNCTIONS: [(Step, &[&[Allowed]]); 14] = [
             ],
         ],
     ),
+    (
+        Step::OnInboxFile,
+        &[
+            START_EXECUTIONS,
+            &[
+                ("sqs:ReceiveMessage sqs:DeleteMessage sqs:GetQueueAttributes", "{InboxFileQueue.Arn}"),
+                ("sqs:SendMessage", "{InboxFileDeadLetters.Arn}"),
+                ("s3:GetObject", INBOX),
+                ("s3:PutObject", ANSWERS),
+            ],
+        ],
+    ),
+    (Step::AnnounceExpiries, &[USE_LEDGER, READ_WORK, PUT_EVENTS]),
 ];
 
 /// What may be done to everything, because AWS knows no narrower resource for it. The reasons are in the template.

@@ -9,7 +9,7 @@ use super::template::{Template, object, text};
 use super::workflow::Machine;
 
 /// What each function is told, and no more: a name it does not need is a resource it could come to use.
-const ENVIRONMENT: [(Step, &str); 14] = [
+const ENVIRONMENT: [(Step, &str); 16] = [
     (Step::Plan, "ARCHIVE_BUCKETS DAILY_BUDGET_USD DIRECTORY_INDEX DISTRIBUTION_IDS LEDGER_TABLE WORK_BUCKET"),
     (Step::StartRestores, "LEDGER_TABLE RESTORES_PER_SECOND WORK_BUCKET"),
     (Step::CheckRestores, "LEDGER_TABLE WORK_BUCKET"),
@@ -30,6 +30,11 @@ const ENVIRONMENT: [(Step, &str); 14] = [
         Step::OnRestoreInitiated,
         "ARCHIVE_BUCKETS LEDGER_TABLE RESTORE_INITIATED_DEAD_LETTERS STATE_MACHINE_ARN WORK_BUCKET",
     ),
+    (
+        Step::OnInboxFile,
+        "ARCHIVE_BUCKETS INBOX_FILE_DEAD_LETTERS INBOX_MAX_COST_USD LEDGER_TABLE STATE_MACHINE_ARN WORK_BUCKET",
+    ),
+    (Step::AnnounceExpiries, "LEDGER_TABLE WORK_BUCKET"),
 ];
 
 /// The HTTP API: route, function.
@@ -139,6 +144,9 @@ fn the_api_may_call_each_function_only_through_its_routes() {
     let mut open: BTreeSet<_> = ROUTES.map(|(_, step)| format!("{{{}}}", step.name())).into();
     for (id, permission) in Template::load().resources("AWS::Lambda::Permission") {
         let function = text(&permission["FunctionName"]);
+        if function == "{AnnounceExpiries}" {
+            continue;
+        }
         assert!(open.remove(&function), "{id}: {function} has no route, or a permission already");
         assert_eq!(permission["Principal"], "apigateway.amazonaws.com", "{id}");
         let source = text(&permission["SourceArn"]);
@@ -149,6 +157,21 @@ fn the_api_may_call_each_function_only_through_its_routes() {
         }
     }
     assert_eq!(open, BTreeSet::new(), "functions with a route that nobody may call");
+}
+
+#[test]
+fn the_clock_alone_may_call_what_runs_by_the_clock() {
+    let template = Template::load();
+    let permissions = template.resources("AWS::Lambda::Permission");
+    let ours: Vec<_> = permissions.values().filter(|one| one["FunctionName"] == "{AnnounceExpiries}").collect();
+    let expected = json!({
+        "Action": "lambda:InvokeFunction", "FunctionName": "{AnnounceExpiries}", "Principal": "events.amazonaws.com",
+        "SourceArn": "{AnnounceExpiriesRule.Arn}",
+    });
+    assert_eq!(ours, [&expected]);
+    let rule = template.resource("AnnounceExpiriesRule");
+    assert_eq!(rule["Targets"], json!([{"Id": "AnnounceExpiries", "Arn": "{AnnounceExpiries.Arn}"}]));
+    assert!(rule["EventPattern"].is_null() && rule["State"].is_null());
 }
 
 /// Whether a pattern of IAM, where `*` is anything, matches a text.
@@ -170,6 +193,34 @@ fn a_rule_sends_the_events_of_the_archive_to_its_queue() {
         assert_eq!(rule["Targets"], json!([{"Id": "Queue", "Arn": queue}]));
         assert_eq!(rule["EventPattern"]["detail"], json!({"bucket": {"name": ["one", "two"]}}));
     }
+}
+
+/// Without events of restores all is found by looking; nobody looks into the inbox.
+#[test]
+fn a_file_in_the_inbox_is_told_of_whatever_becomes_of_s3s_other_events() {
+    let template = Template::with(&[("EventRules", json!("DISABLED"))]);
+    let rule = template.resource("InboxFileRule");
+    assert!(rule["State"].is_null(), "a rule is enabled unless it says otherwise");
+    assert_eq!(rule["Targets"], json!([{"Id": "Queue", "Arn": "{InboxFileQueue.Arn}"}]));
+    let files = json!({"bucket": {"name": ["{WorkBucket}"]}, "object": {"key": [{"prefix": thaw_core::INBOX}]}});
+    let pattern = json!({"source": ["aws.s3"], "detail-type": ["Object Created"], "detail": files});
+    assert_eq!(rule["EventPattern"], pattern);
+    let bucket = template.resource("WorkBucket");
+    assert_eq!(bucket["NotificationConfiguration"], json!({"EventBridgeConfiguration": {"EventBridgeEnabled": true}}));
+    let lifecycle = bucket["LifecycleConfiguration"]["Rules"].as_array().unwrap();
+    assert!(lifecycle.iter().any(|rule| rule["Prefix"] == thaw_core::INBOX && rule["ExpirationInDays"] == 180));
+}
+
+#[test]
+fn a_manifest_in_the_inbox_has_a_limit_unless_the_stack_is_told_that_it_has_none() {
+    let limit = |template: Template| {
+        let function = template.resource("OnInboxFile");
+        let settings =
+            thaw_steps::Settings::read(|name| function["Environment"]["Variables"][name].as_str().map(str::to_owned));
+        settings.inbox_max_cost
+    };
+    assert_eq!(limit(Template::load()), thaw_core::Usd::from_f64(10.0));
+    assert_eq!(limit(Template::with(&[("InboxMaxCostUsd", json!(""))])), None);
 }
 
 /// Lambda User Guide, "Using Lambda with Amazon SQS": visibility of six times the function's timeout plus the window, at

@@ -116,3 +116,40 @@ fn messages_that_nobody_can_read_are_dead_letters_with_their_reason_at_once() {
         assert!(reason.as_str().is_some_and(|reason| reason.contains(why)), "{reason}");
     }
 }
+
+#[test]
+fn a_file_dropped_into_the_inbox_starts_a_restore_and_is_answered_beside_it() {
+    let stack = stack();
+    stack.put("GLACIER", ["inbox/cat.jpg", "inbox/dog.jpg"]);
+    let work = stack.entry("work_bucket");
+    let drop = |name: &str, body: &str| {
+        stack.aws("s3", "put_object", json!({ "Bucket": work, "Key": format!("inbox/both/{name}"), "Body": body }));
+    };
+    let request = json!({ "bucket": stack.bucket(), "keys": ["inbox/cat.jpg"] });
+    drop("cat.json", &request.to_string());
+    drop("dog.csv", &format!("{},inbox/dog.jpg\n", stack.bucket()));
+    drop("wrong.json", &json!({ "bucket": "somebody-elses", "keys": ["inbox/cat.jpg"] }).to_string());
+
+    let answer = |name: &str| {
+        let key = format!("inbox/both/{name}.answer.json");
+        until(&format!("{name} is answered"), || {
+            let listed = stack.aws("s3", "list_objects_v2", json!({ "Bucket": work, "Prefix": key }));
+            (listed["KeyCount"] == 1).then_some(())
+        });
+        let found = stack.aws("s3", "get_object", json!({ "Bucket": work, "Key": key }));
+        serde_json::from_str::<Value>(found["Body"].as_str().unwrap_or_default()).expect("an answer is JSON")
+    };
+    for name in ["cat", "dog"] {
+        let file = if name == "cat" { "cat.json" } else { "dog.csv" };
+        let id = answer(file)["id"].as_str().expect("it is accepted").to_owned();
+        stack.succeeds(&id);
+        assert_eq!(stack.view(&format!("/inbox/{name}.jpg")).status, 200);
+        assert_eq!(stack.restores_of(&format!("inbox/{name}.jpg")), [id], "one restore of each");
+    }
+    let problem = answer("wrong.json");
+    assert_eq!((&problem["status"], &problem["field"]), (&json!(403), &json!("bucket")), "{problem}");
+    // The answers were told of too, and are no orders: nothing answers an answer.
+    until("every message is handled", || stack.nothing_waits(stack.entry("inbox_file_queue_url")).then_some(()));
+    let listed = stack.aws("s3", "list_objects_v2", json!({ "Bucket": work, "Prefix": "inbox/both/" }));
+    assert_eq!(listed["KeyCount"], 6, "three files and their answers: {listed}");
+}

@@ -13,12 +13,15 @@ use thaw_steps::http::{self, Response};
 use thaw_steps::memory::{MemoryDeadLetters, MemoryExecutions, MemoryFiles, MemoryLedger};
 use thaw_steps::ports::{ReadDistributions, WorkFiles};
 use thaw_steps::{
-    QueueBatch, QueueResponse, Settings, cancel_restore, create_restore, get_restores, on_restore_completed,
-    on_restore_initiated,
+    QueueBatch, QueueResponse, Settings, cancel_restore, create_restore, get_restores, on_inbox_file,
+    on_restore_completed, on_restore_initiated,
 };
 
 /// The bucket of all laws.
 pub const BUCKET: &str = "archive";
+
+/// The bucket with the inbox.
+const WORK: &str = "work";
 
 /// When everything happens.
 pub fn now() -> Timestamp {
@@ -180,7 +183,8 @@ struct Stack {
 
 impl Stack {
     fn settings() -> Settings {
-        Settings { archive_buckets: vec![BUCKET.to_owned()], ..Settings::default() }
+        let (archive_buckets, work_bucket) = (vec![BUCKET.to_owned()], WORK.to_owned());
+        Settings { archive_buckets, work_bucket, ..Settings::default() }
     }
 
     /// The requests that executions were started with, as their Plan would read them.
@@ -197,6 +201,13 @@ impl Stack {
 
     fn post(&self, request: &http::Request) -> Response {
         run(create_restore::run(request, &self.ledger, &self.files, &self.executions, &Self::settings(), now()))
+    }
+
+    /// Hands messages over to the inbox's door, which is done with all of them.
+    fn drop(&self, aws: &Aws, batch: &QueueBatch, letters: &MemoryDeadLetters) {
+        let (Self { ledger, files, executions }, settings) = (self, Self::settings());
+        let run = run(on_inbox_file::run(batch.clone(), aws, ledger, files, executions, letters, &settings, now()));
+        assert_eq!(run.unwrap(), QueueResponse::default(), "{batch:?}");
     }
 
     fn get(&self, request: &http::Request) -> Response {
@@ -280,9 +291,46 @@ pub fn queues(messages: &[&str]) {
         let join = on_restore_initiated::run(batch.clone(), ledger, files, executions, &letters, &settings, now());
         assert_eq!(run(join).unwrap(), QueueResponse::default(), "{messages:?}");
     };
+    let in_the_inbox = messages.iter().filter(|body| thaw_core::read_dropped(body).is_err()).count();
+    let before = letters.letters().len();
+    stack.drop(&aws, &batch, &letters);
+    assert_eq!(letters.letters().len() - before, in_the_inbox, "{messages:?}");
+    assert!(stack.started().is_empty(), "there is no such file");
     join();
     let started = stack.started();
     assert!(started.iter().all(|(_, request)| request.bucket == BUCKET && request.join_only));
     join();
     assert_eq!(stack.started(), started, "the same messages again");
+}
+
+/// Whatever lies in the inbox is answered beside it: with a restore whose execution can be planned, or with a problem in
+/// few words and without a trace. Told of once more, it comes to the same.
+pub fn inbox(name: &str, content: &[u8]) {
+    let (stack, letters) = (Stack::default(), MemoryDeadLetters::default());
+    let key = format!("inbox/{name}");
+    let mut sim = Sim::default();
+    sim.create_bucket(WORK, false);
+    let put = PutRequest::new(WORK, &key, StorageClass::Standard, content.to_vec());
+    let etag = sim.put_object(put, now()).unwrap().etag;
+    let aws = Aws::new(sim, now());
+    let object = json!({"key": key, "size": content.len(), "etag": etag, "sequencer": "1"});
+    let detail = json!({"bucket": {"name": WORK}, "object": object});
+    let event = json!({"detail-type": "Object Created", "source": "aws.s3", "detail": detail}).to_string();
+    let batch: QueueBatch = serde_json::from_value(json!({"Records": [{"messageId": "1", "body": event}]})).unwrap();
+    let answer = || run(stack.files.get(&format!("{key}.answer.json"))).unwrap();
+
+    stack.drop(&aws, &batch, &letters);
+    let (answered, started, ledger) = (answer().expect("it is answered"), stack.started(), stack.ledger.items());
+    let said: Value = serde_json::from_slice(&answered).unwrap();
+    match &started[..] {
+        [] => {
+            assert!(ledger.is_empty() && (400..500).contains(&said["status"].as_u64().unwrap()), "{said}");
+            assert!(answered.len() <= ANSWER_BYTES, "an answer of {} bytes", answered.len());
+        }
+        [(id, asked)] => assert_eq!((said["id"].as_str(), asked.bucket.as_str()), (Some(id.as_str()), BUCKET)),
+        several => panic!("{several:?}"),
+    }
+    stack.drop(&aws, &batch, &letters);
+    assert_eq!((answer().as_ref(), stack.started(), stack.ledger.items()), (Some(&answered), started, ledger));
+    assert!(letters.letters().is_empty());
 }

@@ -22,9 +22,9 @@ use thaw_steps::ports::{
     StopExecutions, WorkFiles,
 };
 use thaw_steps::{
-    QueueBatch, RestoreRecord, Step, adopt, cancel_restore, check_invalidations, check_restores, create_plan,
-    create_restore, get_restores, http, invalidate, on_restore_completed, on_restore_initiated, plan, report,
-    report_failure, start_restores,
+    QueueBatch, RestoreRecord, Step, adopt, announce_expiries, cancel_restore, check_invalidations, check_restores,
+    create_plan, create_restore, get_restores, http, invalidate, on_inbox_file, on_restore_completed,
+    on_restore_initiated, plan, report, report_failure, start_restores,
 };
 
 use super::world::{BUCKET, DISTRIBUTION, World, ask_with};
@@ -188,6 +188,29 @@ fn stories(step: Step) -> Vec<fn() -> (World, Value)> {
             let messages = with_poison(messages(&world));
             (world, messages)
         }],
+        Step::OnInboxFile => vec![|| {
+            let world = everything();
+            let large: Vec<_> = (0..1_000).map(|n| format!("{n:0>300}")).collect();
+            let files = [
+                world.drop("inbox/request.json", &asked().to_string(), 1),
+                world.drop("inbox/large.json", &json!({"bucket": BUCKET, "keys": large}).to_string(), 2),
+                world.drop("inbox/list.csv", &format!("{BUCKET},cold\n{BUCKET},deep\n"), 3),
+                world.drop("inbox/wrong.json", "no request", 4),
+            ];
+            let records = files.iter().enumerate();
+            let records = records.map(|(id, event)| json!({"messageId": id.to_string(), "body": event.to_string()}));
+            (world, with_poison(json!({"Records": records.collect::<Vec<_>>()})))
+        }],
+        // Two restores have copies that expire at the next midnight.
+        Step::AnnounceExpiries => vec![|| {
+            let world = World::new();
+            for (id, key) in [("r", "cold"), ("s", "other")] {
+                world.put(key, StorageClass::Glacier);
+                world.restore(id, ask_with(&[key], json!({"days": 1})));
+            }
+            world.pass(24 * HOUR);
+            (world, json!({"source": "aws.events", "detail-type": "Scheduled Event"}))
+        }],
     }
 }
 
@@ -206,7 +229,9 @@ fn writes(step: Step) -> bool {
         | Step::CancelRestore
         | Step::Adopt
         | Step::OnRestoreCompleted
-        | Step::OnRestoreInitiated => true,
+        | Step::OnRestoreInitiated
+        | Step::OnInboxFile
+        | Step::AnnounceExpiries => true,
     }
 }
 
@@ -419,6 +444,11 @@ async fn work(step: Step, payload: &Value, wire: &Mortal<'_>, now: Timestamp) ->
             let batch: QueueBatch = read(payload);
             json_of(&on_restore_initiated::run(batch, wire, wire, wire, wire, settings, now).await.unwrap())
         }
+        Step::OnInboxFile => {
+            let batch: QueueBatch = read(payload);
+            json_of(&on_inbox_file::run(batch, wire, wire, wire, wire, wire, settings, now).await.unwrap())
+        }
+        Step::AnnounceExpiries => json_of(&announce_expiries::run(read(payload), wire, wire, wire, now).await.unwrap()),
     }
 }
 
@@ -451,8 +481,8 @@ struct Left {
     ledger: Vec<(ItemKey, Value)>,
     /// By restore, the objects as they stand: whether that is written in a row or in its chunk is all the same.
     objects: Vec<Value>,
-    /// Requests. A plan that died leaves chunks that nobody reads.
-    files: Vec<(String, Option<Vec<u8>>)>,
+    /// Requests, and answers to files. A plan that died leaves chunks that nobody reads.
+    files: Vec<(String, Value)>,
     executions: Value,
     /// By key: how many restores S3 began and made faster.
     paid_to_s3: Vec<(&'static str, u32, u32)>,
@@ -479,7 +509,7 @@ impl Left {
         Self {
             ledger: ledger.map(|(key, item)| (key.clone(), masked(unpacked(&key, item)))).collect(),
             objects,
-            files: files.map(|name| (name.clone(), world.run(world.files.get(&name)).unwrap())).collect(),
+            files: files.map(|name| (name.clone(), content(world, &name))).collect(),
             executions: json!([world.executions.started(), world.executions.stopped()]),
             paid_to_s3: KEYS.map(calls).to_vec(),
             paid_to_cloudfront: world.aws.with(|sim, _| {
@@ -489,6 +519,11 @@ impl Left {
             told: events.chain(letters).collect(),
         }
     }
+}
+
+fn content(world: &World, name: &str) -> Value {
+    let bytes = world.run(world.files.get(name)).unwrap().unwrap();
+    masked(serde_json::from_slice(&bytes).unwrap())
 }
 
 /// A batch is kept packed.

@@ -58,6 +58,37 @@ fn what_can_never_be_read_is_put_aside_at_once_with_its_reason_and_stops_no_othe
 }
 
 #[test]
+fn what_can_never_be_a_file_is_put_aside_at_once_with_its_reason_and_stops_no_others() {
+    let world = World::new();
+    let good = world.drop("inbox/a.json", &ask(&["a"]).to_string(), 1).to_string();
+    let with = |from: &str, to: &str| {
+        let bad = good.replace(from, to);
+        assert_ne!(bad, good);
+        bad
+    };
+    let poison = [
+        ("no event at all".to_owned(), "it is no JSON object"),
+        (good[..good.len() / 2].to_owned(), "EOF while parsing"),
+        (with("Object Created", "Object Deleted"), r#"its detail-type is "Object Deleted""#),
+        (with("aws.s3", "my.app"), r#"its source is "my.app""#),
+        (with("sequencer", "sequel"), "missing field `sequencer`"),
+        (with("inbox/a.json", &format!("inbox/{}", "k".repeat(1_000_000))), "its key or version is longer"),
+        (
+            with("inbox/a.json", &format!("inbox/{}", "k".repeat(1_007))),
+            "its key leaves no room for that of its answer",
+        ),
+    ];
+    let bodies = poison.iter().map(|(body, _)| body.as_str());
+    assert_eq!(world.inbox(batch(bodies.chain([good.as_str()]))), QueueResponse::default());
+    let letters = world.dead_letters.letters();
+    assert_eq!(letters.len(), poison.len());
+    for ((body, reason), (poison, why)) in letters.iter().zip(&poison) {
+        assert!(body == poison && reason.contains(why) && reason.chars().count() <= 256, "{reason}");
+    }
+    assert_eq!(world.executions.started().len(), 1, "the good one is accepted");
+}
+
+#[test]
 fn what_can_be_read_but_is_not_for_us_is_done() {
     let world = World::new();
     let [completed, initiated] = good(&world);
@@ -69,6 +100,9 @@ fn what_can_be_read_but_is_not_for_us_is_done() {
     }
     for body in [test, &expired, &completed, &elsewhere(&initiated)] {
         assert_eq!(world.initiated(batch([body])), QueueResponse::default(), "{body}");
+    }
+    for body in [test, &expired, &completed, &initiated] {
+        assert_eq!(world.inbox(batch([body])), QueueResponse::default(), "{body}");
     }
     assert!(world.dead_letters.letters().is_empty());
     assert!(world.invalidated().is_empty() && world.executions.started().is_empty());

@@ -14,10 +14,11 @@ use thaw_steps::memory::{MemoryDeadLetters, MemoryEvents, MemoryExecutions, Memo
 use thaw_steps::ports::Ledger;
 use thaw_steps::{
     QueueBatch, QueueResponse, RestoreRecord, Settings, StepError, adopt, check_invalidations, check_restores, chunks,
-    invalidate, on_restore_completed, on_restore_initiated, plan, report, start_restores,
+    invalidate, on_inbox_file, on_restore_completed, on_restore_initiated, plan, report, start_restores,
 };
 
 pub const BUCKET: &str = "archive";
+pub const WORK: &str = "work";
 pub const DISTRIBUTION: &str = "E1THAW";
 
 pub struct World {
@@ -41,6 +42,7 @@ impl World {
         let aws = Aws::new(Sim::default(), "2026-11-22T10:00:00Z".parse().unwrap());
         aws.with(|sim, now| {
             sim.create_bucket(BUCKET, false);
+            sim.create_bucket(WORK, false);
             let config = DistributionConfig {
                 id: Some(DISTRIBUTION.to_owned()),
                 origins: vec![Origin { id: "s3".to_owned(), bucket: BUCKET.to_owned(), ..Origin::default() }],
@@ -60,7 +62,11 @@ impl World {
             executions: MemoryExecutions::default(),
             events: MemoryEvents::default(),
             dead_letters: MemoryDeadLetters::default(),
-            settings: Settings { archive_buckets: vec![BUCKET.to_owned()], ..Settings::default() },
+            settings: Settings {
+                archive_buckets: vec![BUCKET.to_owned()],
+                work_bucket: WORK.to_owned(),
+                ..Settings::default()
+            },
             runtime: tokio::runtime::Builder::new_current_thread().build().unwrap(),
         }
     }
@@ -216,6 +222,25 @@ impl World {
         let Self { ledger, files, executions, dead_letters, settings, .. } = self;
         let now = self.now();
         self.run(on_restore_initiated::run(batch, ledger, files, executions, dead_letters, settings, now)).unwrap()
+    }
+
+    pub fn inbox(&self, batch: Value) -> QueueResponse {
+        let batch: QueueBatch = serde_json::from_value(batch).unwrap();
+        let Self { aws, ledger, files, executions, dead_letters, settings, .. } = self;
+        let now = self.now();
+        self.run(on_inbox_file::run(batch, aws, ledger, files, executions, dead_letters, settings, now)).unwrap()
+    }
+
+    /// Puts a file into the work bucket; answers what S3 tells of it. Each writing has a number of its own.
+    pub fn drop(&self, key: &str, content: &str, sequencer: u32) -> Value {
+        let put = PutRequest::new(WORK, key, StorageClass::Standard, content.to_owned());
+        let stored = self.aws.with(|sim, now| sim.put_object(put, now)).unwrap();
+        let object =
+            json!({"key": key, "size": content.len(), "etag": stored.etag, "sequencer": format!("{sequencer:016X}")});
+        json!({
+            "version": "0", "id": "1", "detail-type": "Object Created", "source": "aws.s3", "time": self.now(),
+            "detail": {"version": "0", "bucket": {"name": WORK}, "object": object, "reason": "PutObject"},
+        })
     }
 
     /// `POST /v1/adoptions`.

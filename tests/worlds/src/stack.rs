@@ -18,9 +18,9 @@ use thaw_sim::ports::Aws;
 use thaw_steps::memory::{MemoryEvents, MemoryFiles, MemoryLedger};
 use thaw_steps::ports::{CreateInvalidations, Invalidation, Item, Ledger, PortError, Put, RequestRestores};
 use thaw_steps::{
-    ChunkRecord, QueueBatch, Settings, Step, StepError, adopt, cancel_restore, check_invalidations, check_restores,
-    create_plan, create_restore, get_restores, http, invalidate, on_restore_completed, on_restore_initiated, plan,
-    report, report_failure, start_restores,
+    ChunkRecord, QueueBatch, Settings, Step, StepError, adopt, announce_expiries, cancel_restore, check_invalidations,
+    check_restores, create_plan, create_restore, get_restores, http, invalidate, on_inbox_file, on_restore_completed,
+    on_restore_initiated, plan, report, report_failure, start_restores,
 };
 
 use crate::check::Checker;
@@ -208,10 +208,9 @@ impl Stack {
             deployed: Rc::clone(deployed),
             settings: Settings {
                 archive_buckets: vec![BUCKET.to_owned()],
-                distribution_ids: Vec::new(),
                 directory_index: world.directory_index.to_owned(),
                 objects_per_chunk: world.objects_per_chunk,
-                daily_budget: None,
+                ..Settings::default()
             },
             queues: [queue(|deployed| &deployed.initiated), queue(|deployed| &deployed.completed)],
             calls: RefCell::default(),
@@ -901,6 +900,11 @@ async fn work(step: Step, payload: Value, wire: &Wire, now: Timestamp) -> Result
             let batch: QueueBatch = input(payload);
             json_of(on_restore_initiated::run(batch, wire, wire, wire, wire, settings, now).await)
         }
+        Step::OnInboxFile => {
+            let batch: QueueBatch = input(payload);
+            json_of(on_inbox_file::run(batch, wire, wire, wire, wire, wire, settings, now).await)
+        }
+        Step::AnnounceExpiries => json_of(announce_expiries::run(payload, wire, wire, wire, now).await),
     };
     done.map_err(|error| {
         let cause = json!({"errorType": error.name(), "errorMessage": error.to_string()}).to_string();

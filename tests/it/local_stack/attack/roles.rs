@@ -8,7 +8,7 @@ use thaw_steps::Step;
 use crate::local_stack::stack::{Stack, stack};
 
 /// What a role's work needs, as proof that it is not denied for another reason; and what it must not be able to do.
-const ROLES: [(Step, &[&str], &[&str]); 13] = [
+const ROLES: [(Step, &[&str], &[&str]); 15] = [
     (
         Step::Plan,
         &["s3:GetObject archive", "s3:PutObject chunk", "cloudfront:GetDistributionConfig"],
@@ -16,8 +16,8 @@ const ROLES: [(Step, &[&str], &[&str]); 13] = [
     ),
     (
         Step::StartRestores,
-        &["s3:RestoreObject archive", "s3:GetObject chunk"],
-        &["s3:RestoreObject elsewhere", "s3:GetObject archive", "s3:PutObject chunk", "cloudfront:CreateInvalidation"],
+        &["s3:RestoreObject archive", "s3:GetObject archive", "s3:GetObject chunk"],
+        &["s3:RestoreObject elsewhere", "s3:PutObject archive", "s3:PutObject chunk", "cloudfront:CreateInvalidation"],
     ),
     (
         Step::CheckRestores,
@@ -86,6 +86,23 @@ const ROLES: [(Step, &[&str], &[&str]); 13] = [
             "cloudfront:CreateInvalidation",
         ],
     ),
+    (
+        Step::OnInboxFile,
+        &["s3:GetObject order", "s3:PutObject answer", "s3:PutObject request"],
+        &[
+            "s3:PutObject order",
+            "s3:GetObject archive",
+            "s3:GetObject chunk",
+            "s3:RestoreObject archive",
+            "sqs:ReceiveMessage completed",
+            "states:StopExecution",
+        ],
+    ),
+    (
+        Step::AnnounceExpiries,
+        &["dynamodb:GetItem ledger", "s3:GetObject chunk", "events:PutEvents"],
+        &["s3:GetObject archive", "s3:RestoreObject archive", "states:StartExecution", "sns:Publish"],
+    ),
 ];
 
 /// How services say no. The answer to a HEAD has no body that could name a code.
@@ -132,8 +149,8 @@ const FOLDER: &str = "restores/roles";
 impl Prepared {
     fn on(stack: &'static Stack) -> Self {
         stack.put("GLACIER", [FROZEN]);
-        for name in ["request.json", "chunks/0000.json"] {
-            let file = json!({ "Bucket": stack.entry("work_bucket"), "Key": format!("{FOLDER}/{name}"), "Body": "{}" });
+        for name in ["restores/roles/request.json", "restores/roles/chunks/0000.json", "inbox/roles.json"] {
+            let file = json!({ "Bucket": stack.entry("work_bucket"), "Key": name, "Body": "{}" });
             stack.aws("s3", "put_object", file);
         }
         let made = stack.aws("cloudfront", "create_invalidation", invalidation(stack, "prepared"));
@@ -148,6 +165,9 @@ impl Prepared {
         let in_archive = |more: Value| with(json!({ "Bucket": stack.bucket(), "Key": FROZEN }), more);
         let in_work = |name: &str, more: Value| {
             with(json!({ "Bucket": stack.entry("work_bucket"), "Key": format!("{FOLDER}/{name}") }), more)
+        };
+        let in_inbox = |name: &str, more: Value| {
+            with(json!({ "Bucket": stack.entry("work_bucket"), "Key": format!("inbox/{name}") }), more)
         };
         // Not one of the archive buckets that the stack was told.
         let elsewhere = json!({ "Bucket": "thaw-code", "Key": "thaw.zip" });
@@ -169,6 +189,9 @@ impl Prepared {
             "s3:GetObject chunk" => ("s3", "head_object", in_work("chunks/0000.json", json!({}))),
             "s3:PutObject chunk" => ("s3", "put_object", in_work("chunks/0000.json", json!({ "Body": "{}" }))),
             "s3:PutObject request" => ("s3", "put_object", in_work("request.json", json!({ "Body": "{}" }))),
+            "s3:GetObject order" => ("s3", "head_object", in_inbox("roles.json", json!({}))),
+            "s3:PutObject order" => ("s3", "put_object", in_inbox("roles.json", json!({ "Body": "{}" }))),
+            "s3:PutObject answer" => ("s3", "put_object", in_inbox("roles.json.answer.json", json!({ "Body": "{}" }))),
             "dynamodb:GetItem ledger" => ("dynamodb", "get_item", on_ledger(json!({ "Key": item }))),
             "dynamodb:PutItem ledger" => ("dynamodb", "put_item", on_ledger(json!({ "Item": item }))),
             "dynamodb:DeleteItem ledger" => ("dynamodb", "delete_item", on_ledger(json!({ "Key": item }))),

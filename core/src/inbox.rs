@@ -1,0 +1,213 @@
+//! The inbox: a file that is dropped under `inbox/` in the work bucket is an order, and is answered beside it.
+
+use serde_json::{Map, Value, json};
+
+use crate::request::read_object;
+use crate::{MAX_BODY_BYTES, Problem, Request, S3Uri, Usd, first_bucket, hash};
+
+/// Where orders are dropped in the work bucket.
+pub const INBOX: &str = "inbox/";
+
+/// What the name of an answer has after that of its file.
+pub(crate) const ANSWER: &str = ".answer.json";
+
+/// A file that was written, as S3 tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dropped {
+    /// Where it is.
+    pub at: S3Uri,
+    /// Its bytes.
+    pub size: u64,
+    /// Names its content, without quotation marks.
+    pub etag: String,
+    /// Tells this writing of it from every other.
+    pub sequencer: String,
+}
+
+/// What a file in the inbox is, by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// The body of a request. Its name ends in `.json`.
+    Request,
+    /// A manifest. It has any other name.
+    Manifest,
+}
+
+impl Dropped {
+    /// What it is, if it lies in the inbox of this bucket. Folders and answers are no orders.
+    pub fn order(&self, work_bucket: &str) -> Option<Order> {
+        let S3Uri { bucket, key } = &self.at;
+        if bucket != work_bucket || !key.starts_with(INBOX) || key.ends_with('/') || key.ends_with(ANSWER) {
+            return None;
+        }
+        let is_request = key.to_ascii_lowercase().ends_with(".json");
+        Some(if is_request { Order::Request } else { Order::Manifest })
+    }
+
+    /// The name of its answer, in the same bucket.
+    pub fn answer_name(&self) -> String {
+        format!("{}{ANSWER}", self.at.key)
+    }
+
+    /// What tells this order from every other: the same for one writing of the file, however often it is told, and
+    /// another when the file is written again, whether it has changed or not.
+    pub fn key_hash(&self) -> String {
+        hash(&["inbox", &self.at.bucket, &self.at.key, &self.etag, &self.sequencer])
+    }
+
+    /// Refuses what needs no reading.
+    pub fn refuse_by_size(&self, order: Order) -> Result<(), Problem> {
+        let limit = match order {
+            Order::Request => MAX_BODY_BYTES,
+            // A manifest is read in pieces, and has its own limit.
+            Order::Manifest => usize::MAX,
+        };
+        let size = usize::try_from(self.size).unwrap_or(usize::MAX);
+        match size {
+            0 => Err(Problem::no_order(&self.at, "the file is empty. Drop a request or a manifest.")),
+            _ if size > limit => Err(Problem::too_large(size, limit)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The request in its content, which is all of it.
+    pub fn request(&self, content: &[u8]) -> Result<Request, Problem> {
+        Request::read(content).map_err(|problem| match inventory_of(content) {
+            None => problem,
+            // Which files it lists, and so what it costs, its bucket knows. It is as often the list of a whole archive.
+            Some(bucket) => Problem::no_order(
+                &self.at,
+                format!(
+                    "it is the manifest.json of an S3 Inventory, and lists files that are not here. Drop a request that names it where S3 wrote it: {}.",
+                    json!({"bucket": bucket, "manifest": "s3://…/manifest.json", "max_cost_usd": 1})
+                ),
+            ),
+        })
+    }
+
+    /// The request that it stands for if it is a manifest that begins so: all that it lists, with the defaults, for no
+    /// more than this. `more` says that it goes on.
+    ///
+    /// Its first object says the bucket. If that does not, it is the only one of these.
+    pub fn manifest(
+        &self,
+        beginning: &[u8],
+        more: bool,
+        archive_buckets: &[String],
+        max_cost: Option<Usd>,
+    ) -> Result<Request, Problem> {
+        let bucket = match (first_bucket(&self.at, beginning, more)?, archive_buckets) {
+            (Some(bucket), _) => bucket,
+            (None, [only]) => only.clone(),
+            (None, several) => {
+                let why = format!(
+                    "its first object does not say its bucket, which is one of {}. Write {{\"bucket\": …, \"key\": …}}.",
+                    several.join(", ")
+                );
+                return Err(Problem::no_order(&self.at, why));
+            }
+        };
+        let mut body = Map::new();
+        body.insert("bucket".to_owned(), bucket.into());
+        body.insert("manifest".to_owned(), self.at.to_string().into());
+        body.insert("manifest_etag".to_owned(), self.etag.as_str().into());
+        if let Some(limit) = max_cost {
+            body.insert("max_cost_usd".to_owned(), json!(limit));
+        }
+        Request::parse(&Value::Object(body))
+    }
+}
+
+/// The bucket that a `manifest.json` of S3 Inventory is about.
+fn inventory_of(content: &[u8]) -> Option<String> {
+    let object = read_object(content).ok().filter(|object| object.contains_key("fileSchema"))?;
+    Some(crate::problem::cut(object.get("sourceBucket")?.as_str()?.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Source;
+
+    fn file(key: &str) -> Dropped {
+        let at = S3Uri { bucket: "work".to_owned(), key: key.to_owned() };
+        Dropped { at, size: 7, etag: "e".to_owned(), sequencer: "1".to_owned() }
+    }
+
+    #[test]
+    fn a_name_says_what_a_file_is() {
+        for (key, order) in [
+            ("inbox/a.json", Some(Order::Request)),
+            ("inbox/2019/A.JSON", Some(Order::Request)),
+            ("inbox/a.csv", Some(Order::Manifest)),
+            ("inbox/a.jsonl.gz", Some(Order::Manifest)),
+            ("inbox/a", Some(Order::Manifest)),
+            ("inbox/", None),
+            ("inbox/2019/", None),
+            ("inbox/a.csv.answer.json", None),
+            ("inbox/a.json.answer.json", None),
+            ("inboxes/a.csv", None),
+            ("restores/r/request.json", None),
+        ] {
+            assert_eq!(file(key).order("work"), order, "{key}");
+            assert_eq!(file(key).order("archive"), None, "{key}");
+            // Whatever is answered, an answer is no order.
+            let answer = file(&file(key).answer_name());
+            assert_eq!(answer.order("work"), None, "{key}");
+        }
+    }
+
+    #[test]
+    fn each_writing_of_a_file_is_an_order_of_its_own() {
+        let first = file("inbox/a.csv");
+        let again = Dropped { sequencer: "2".to_owned(), ..first.clone() };
+        let changed = Dropped { etag: "f".to_owned(), ..first.clone() };
+        let other = file("inbox/b.csv");
+        let hashes = [&first, &again, &changed, &other].map(Dropped::key_hash);
+        assert_eq!(hashes.iter().collect::<std::collections::BTreeSet<_>>().len(), 4);
+        assert_eq!(first.key_hash(), first.clone().key_hash());
+    }
+
+    #[test]
+    fn an_empty_file_and_a_request_that_is_too_large_need_no_reading() {
+        let of = |size| Dropped { size, ..file("inbox/a") };
+        assert_eq!(of(0).refuse_by_size(Order::Manifest).unwrap_err().status, 422);
+        assert_eq!(of(0).refuse_by_size(Order::Request).unwrap_err().status, 422);
+        assert_eq!(of(MAX_BODY_BYTES as u64).refuse_by_size(Order::Request), Ok(()));
+        assert_eq!(of(MAX_BODY_BYTES as u64 + 1).refuse_by_size(Order::Request).unwrap_err().status, 413);
+        assert_eq!(of(u64::MAX).refuse_by_size(Order::Manifest), Ok(()));
+    }
+
+    #[test]
+    fn a_manifest_is_a_request_with_a_limit_and_for_this_content_alone() {
+        let of = |text: &str, buckets: &[&str], limit: Option<Usd>| {
+            let buckets: Vec<_> = buckets.iter().map(|bucket| (*bucket).to_owned()).collect();
+            file("inbox/a.csv").manifest(text.as_bytes(), false, &buckets, limit)
+        };
+        let ten = Usd::from_f64(10.0);
+        let asked = of("two,a\ntwo,b\n", &["one", "two"], ten).unwrap();
+        assert_eq!((asked.bucket.as_str(), asked.max_cost_usd), ("two", ten));
+        let Source::Manifest { manifest, manifest_etag } = &asked.source else { panic!("{asked:?}") };
+        assert_eq!((manifest.to_string().as_str(), manifest_etag.as_deref()), ("s3://work/inbox/a.csv", Some("e")));
+        // Whether we look after that bucket is for the door to say.
+        assert_eq!(of("six,a", &["one"], None).unwrap().bucket, "six");
+        // A row that says no bucket.
+        assert_eq!(of("\"a\"", &["one"], None).unwrap().bucket, "one");
+        assert!(of("\"a\"", &["one", "two"], None).unwrap_err().detail.contains("one of one, two"));
+        assert_eq!(of("A B,a", &["one"], None).unwrap_err().field.as_deref(), Some("bucket"));
+        assert_eq!(of("nonsense", &["one"], None).unwrap_err().field.as_deref(), Some("manifest"));
+    }
+
+    #[test]
+    fn an_inventory_is_told_from_a_request_and_left_where_it_is() {
+        let inventory = json!({
+            "sourceBucket": "archive", "destinationBucket": "arn:aws:s3:::lists", "fileFormat": "CSV",
+            "fileSchema": "Bucket, Key", "files": [{"key": "a", "size": 1, "MD5checksum": "x"}],
+        });
+        let problem = file("inbox/manifest.json").request(inventory.to_string().as_bytes()).unwrap_err();
+        assert!(problem.detail.contains(r#""bucket":"archive""#) && problem.status == 422, "{problem}");
+        let request = json!({"bucket": "archive", "keys": ["a"], "fileSchema": "x"});
+        let problem = file("inbox/a.json").request(request.to_string().as_bytes()).unwrap_err();
+        assert_eq!(problem.field.as_deref(), Some("fileSchema"));
+    }
+}
