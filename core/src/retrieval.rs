@@ -70,9 +70,10 @@ pub enum Look {
 /// When to look at an object of this kind whose restore S3 accepted at `since`.
 ///
 /// The first look is at the earliest typical time. From then on the interval is a third of the time that has passed, a
-/// minute at least and half a day at most: three or so looks inside the typical window, fewer and fewer after it, and under
-/// fifty before the deadline whatever the tier. No copy comes and goes between two looks: the shortest lives for a day. S3's events tell the minute; looks are for when they get lost, and cost more than all else
-/// that thaw does for a small restore.
+/// minute at least and half a day at most, and one look is at the typical time itself: three or so looks inside the typical
+/// window, fewer and fewer after it, and under fifty before the deadline whatever the tier. No copy comes and goes between
+/// two looks: the shortest lives for a day. S3's events tell the minute; looks are for when they get lost, and cost more than
+/// all else that thaw does for a small restore.
 pub fn look(kind: ArchiveKind, tier: Tier, since: Timestamp, now: Timestamp) -> Look {
     // A tier that is not offered was refused by S3 when it was asked for; nothing is being fetched.
     let Some(window) = kind.window(tier) else { return Look::Last };
@@ -81,8 +82,10 @@ pub fn look(kind: ArchiveKind, tier: Tier, since: Timestamp, now: Timestamp) -> 
     if elapsed < window.earliest.as_secs() {
         Look::NotYet { seconds: window.earliest.as_secs() - elapsed }
     } else if elapsed < deadline {
-        let again = (elapsed / 3).clamp(MINUTE, 12 * HOUR).min(deadline - elapsed);
-        Look::Due { again, late: elapsed > window.typical.as_secs() }
+        let typical = window.typical.as_secs();
+        let next = if elapsed < typical { typical } else { deadline };
+        let again = (elapsed / 3).clamp(MINUTE, 12 * HOUR).min(next - elapsed);
+        Look::Due { again, late: elapsed > typical }
     } else {
         Look::Last
     }
@@ -102,6 +105,9 @@ mod tests {
         assert_eq!(look(0), Look::NotYet { seconds: 3 * HOUR });
         assert_eq!(look(HOUR), Look::NotYet { seconds: 2 * HOUR });
         assert_eq!(look(3 * HOUR), Look::Due { again: HOUR, late: false });
+        // Nearly all is readable by the typical time: one look is then, and not an hour later.
+        assert_eq!(look(4 * HOUR), Look::Due { again: HOUR, late: false });
+        assert_eq!(look(5 * HOUR), Look::Due { again: HOUR + 40 * MINUTE, late: false });
         assert_eq!(look(6 * HOUR), Look::Due { again: 2 * HOUR, late: true });
         assert_eq!(look(39 * HOUR), Look::Last);
     }

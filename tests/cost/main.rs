@@ -13,8 +13,9 @@ mod template;
 use std::process::ExitCode;
 
 use thaw_core::{Book, Overhead};
+use thaw_sim::model::StorageClass;
 
-use crate::stack::Stack;
+use crate::stack::{Archive, Stack};
 
 /// Aims: what one object, and what a million objects may cost at most, in dollars.
 const ONE: f64 = 0.0005;
@@ -106,15 +107,10 @@ struct Used {
 }
 
 fn restore(keys: Vec<String>, versioned: bool) -> Used {
-    let mut stack = Stack::new(keys, versioned);
-    run(stack.restore_all());
+    let archive = Archive { class: StorageClass::Glacier, tier: "Standard", versioned, events: true };
+    let mut stack = Stack::new(keys, archive);
+    stack::run(stack.restore_all());
     Used { workflow: *stack.workflow.used.borrow(), readers: *stack.readers.used.borrow(), looks: stack.looks }
-}
-
-/// Runs in a time that passes only where a call takes some.
-fn run<T>(future: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-    runtime.expect("a runtime").block_on(future)
 }
 
 /// A line of the price: its name and its part of what was used.

@@ -37,9 +37,28 @@ const COLD_MS: f64 = 28.0;
 /// How closely the simulated time is followed.
 const TICK: SignedDuration = SignedDuration::from_secs(10);
 
+/// Runs in a time that passes only where a call takes some.
+pub fn run<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    runtime.expect("a runtime").block_on(future)
+}
+
+/// What lies in the archive, and what is known of it.
+pub struct Archive {
+    /// Where the objects lie.
+    pub class: StorageClass,
+    /// At which tier they are asked for.
+    pub tier: &'static str,
+    /// Whether the bucket keeps versions.
+    pub versioned: bool,
+    /// Whether S3's events come.
+    pub events: bool,
+}
+
 /// The stack, and what it used.
 pub struct Stack {
-    aws: Aws,
+    /// S3 and CloudFront.
+    pub aws: Aws,
     ledger: MemoryLedger,
     files: MemoryFiles,
     executions: MemoryExecutions,
@@ -54,6 +73,7 @@ pub struct Stack {
     pub looks: u32,
     queues: Vec<Queue>,
     keys: Vec<String>,
+    archive: Archive,
 }
 
 struct Queue {
@@ -66,10 +86,10 @@ struct Queue {
 
 impl Stack {
     /// A stack with these objects in its archive.
-    pub fn new(keys: Vec<String>, versioned: bool) -> Self {
+    pub fn new(keys: Vec<String>, archive: Archive) -> Self {
         let aws = Aws::new(Sim::default(), "2026-11-22T10:00:00Z".parse().expect("a time"));
         aws.with(|sim, now| {
-            sim.create_bucket(BUCKET, versioned);
+            sim.create_bucket(BUCKET, archive.versioned);
             let config = DistributionConfig {
                 id: Some(DISTRIBUTION.to_owned()),
                 origins: vec![Origin { id: "s3".to_owned(), bucket: BUCKET.to_owned(), ..Origin::default() }],
@@ -77,7 +97,7 @@ impl Stack {
             };
             sim.put_distribution(config, now).expect("CloudFront takes it");
             for key in &keys {
-                sim.put_object(PutRequest::new(BUCKET, key, StorageClass::Glacier, "cold"), now).expect("S3 takes it");
+                sim.put_object(PutRequest::new(BUCKET, key, archive.class, "cold"), now).expect("S3 takes it");
             }
         });
         let template = Template::load();
@@ -113,6 +133,7 @@ impl Stack {
             looks: 0,
             queues,
             keys,
+            archive,
         }
     }
 
@@ -130,8 +151,8 @@ impl Stack {
     async fn ask(&self) -> (String, Value) {
         let body = match self.keys.len() {
             // As many as a request takes; more are asked for by what they have in common.
-            0..=1_000 => json!({"bucket": BUCKET, "keys": self.keys, "tier": "Standard"}),
-            _ => json!({"bucket": BUCKET, "prefix": "2019/", "tier": "Standard"}),
+            0..=1_000 => json!({"bucket": BUCKET, "keys": self.keys, "tier": self.archive.tier}),
+            _ => json!({"bucket": BUCKET, "prefix": "2019/", "tier": self.archive.tier}),
         };
         let request =
             json!({"routeKey": "POST /v1/restores", "body": body.to_string(), "requestContext": {"requestId": "r"}});
@@ -262,7 +283,7 @@ impl Stack {
 
     fn collect_events(&mut self) {
         let now = self.now();
-        for event in self.aws.with(Sim::take_events) {
+        for event in self.aws.with(Sim::take_events).into_iter().filter(|_| self.archive.events) {
             for queue in self.queues.iter_mut().filter(|queue| queue.tells == event.kind) {
                 // EventBridge sends it.
                 self.readers.used.borrow_mut().queue_requests += 1;

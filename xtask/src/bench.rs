@@ -32,6 +32,8 @@ pub enum Bench {
     Restore,
     /// What thaw itself uses of AWS for a restore, counted and priced
     Cost,
+    /// How long viewers wait for what S3 has restored, beside a fixed wait
+    Delay,
     /// Time and memory of folding up to a million paths
     Fold,
     /// A prefix of a hundred thousand objects on the local stack, while one call in a hundred fails
@@ -50,6 +52,10 @@ pub fn run(options: &Options) -> Result<()> {
             Bench::Cost => {
                 let mut cost = cargo(&["run", "--quiet", "--locked", "--package", "thaw-tests", "--example", "cost"]);
                 kept(&mut cost, &dir.join("cost.txt"))?;
+            }
+            Bench::Delay => {
+                let mut delay = cargo(&["run", "--quiet", "--locked", "--package", "thaw-tests", "--example", "delay"]);
+                kept(&mut delay, &dir.join("delay.txt"))?;
             }
             Bench::Fold => {
                 ensure!(cfg!(target_os = "linux"), "the peak of memory is read as Linux tells it");

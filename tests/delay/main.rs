@@ -1,0 +1,108 @@
+//! How long viewers wait for an object that S3 has restored: from S3's completion until every edge has forgotten what it
+//! knew of its path. `cargo xtask bench delay` runs it.
+//!
+//! The real steps over the simulated S3 and CloudFront, in virtual time: with S3's events; without any, where only looks
+//! tell; and beside it what one invalidation would do after a wait of as long as a retrieval typically takes at most.
+
+#[path = "../cost/counted.rs"]
+mod counted;
+#[path = "../cost/stack.rs"]
+#[allow(dead_code, reason = "the costs are counted along, and nobody looks")]
+mod stack;
+#[path = "../it/contracts/template.rs"]
+#[allow(dead_code, reason = "the contracts need more of it")]
+mod template;
+
+use std::process::ExitCode;
+
+use jiff::{SignedDuration, Timestamp};
+use thaw_sim::cdn::Invalidation;
+use thaw_sim::model::{RestoreEvent, StorageClass};
+
+use crate::stack::{Archive, Stack};
+
+/// Objects of a restore.
+const OBJECTS: u32 = 1_000;
+
+/// With events, so many of a hundred objects are to be shown within so many seconds.
+const OF_HUNDRED: usize = 99;
+const SECONDS: i64 = 60;
+
+/// Where the objects lie, how fast they are fetched, and hours until S3 is typically done (User Guide, "Archive retrieval
+/// options").
+const CASES: [(StorageClass, &str, i64); 4] = [
+    (StorageClass::Glacier, "Standard", 5),
+    (StorageClass::Glacier, "Bulk", 12),
+    (StorageClass::DeepArchive, "Standard", 12),
+    (StorageClass::DeepArchive, "Bulk", 48),
+];
+
+fn main() -> ExitCode {
+    println!("From S3's completion to a clean edge, {OBJECTS} objects each; `cargo xtask bench delay`\n");
+    println!("| class and tier | told by | half within | 99 of 100 within | all within |\n|---|---|---:|---:|---:|");
+    let (mut met, mut earlier) = (true, true);
+    for (class, tier, hours) in CASES {
+        let name = format!("{}, {tier}", if class == StorageClass::Glacier { "Flexible" } else { "Deep" });
+        let (events, _) = delays(class, tier, true);
+        let (looks, ready_after) = delays(class, tier, false);
+        let wait = SignedDuration::from_hours(hours);
+        let fixed = ready_after.iter().map(|ready| wait - *ready + CLOUDFRONT).collect();
+        let fixed = sorted(fixed);
+        met &= events[OBJECTS as usize * OF_HUNDRED / 100 - 1].as_secs() <= SECONDS;
+        earlier &= looks.iter().zip(&fixed).all(|(looks, fixed)| *looks <= *fixed + A_STATE);
+        for (way, delays) in [("S3's events", events), ("looks alone", looks), ("a fixed wait", fixed)] {
+            let [half, most, all] = [50, OF_HUNDRED, 100].map(|of| shown(delays[delays.len() * of / 100 - 1]));
+            println!("| {name} | {way} | {half} | {most} | {all} |");
+        }
+    }
+    let says = |met| if met { "PASS" } else { "FAIL" };
+    println!("\n| aim | |\n|---|---|");
+    println!("| with S3's events, {OF_HUNDRED} of 100 within {SECONDS} seconds | {} |", says(met));
+    println!("| by looks alone, no later than by a fixed wait | {} |", says(earlier));
+    if met && earlier { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// A fixed wait goes straight to its invalidation; a look comes a state or two later.
+const A_STATE: SignedDuration = SignedDuration::from_secs(60);
+
+/// What an invalidation takes in the simulator: CloudFront says that 95 of 100 take less than 25 seconds.
+const CLOUDFRONT: SignedDuration = SignedDuration::from_secs(20);
+
+/// Of one restore, from the shortest: how long each object was readable before its path was clean. And how long after the
+/// request each was readable.
+fn delays(class: StorageClass, tier: &'static str, events: bool) -> (Vec<SignedDuration>, Vec<SignedDuration>) {
+    let keys = (0..OBJECTS).map(|number| format!("2019/{}/IMG_{number:06}.jpg", number % 40)).collect();
+    let mut stack = Stack::new(keys, Archive { class, tier, versioned: false, events });
+    let begun = stack.aws.clock().now();
+    stack::run(stack.restore_all());
+    stack.aws.with(|sim, _| {
+        let completed = sim.sent_events().iter().filter(|event| event.kind == RestoreEvent::Completed);
+        let readable: Vec<(&str, Timestamp)> = completed.map(|event| (event.object.key.as_str(), event.time)).collect();
+        assert_eq!(readable.len(), OBJECTS as usize, "S3 restores each once");
+        let invalidations: Vec<&Invalidation> =
+            sim.distributions().flat_map(thaw_sim::cdn::Distribution::invalidations).collect();
+        let delays = readable.iter().map(|(key, at)| first_clean(&invalidations, key, *at).duration_since(*at));
+        (sorted(delays.collect()), readable.iter().map(|(_, at)| at.duration_since(begun)).collect())
+    })
+}
+
+/// When an edge had forgotten a key's path that had become readable then.
+fn first_clean(invalidations: &[&Invalidation], key: &str, readable: Timestamp) -> Timestamp {
+    let path = format!("/{key}");
+    let covers = |item: &String| item.strip_suffix('*').map_or(*item == path, |start| path.starts_with(start));
+    let later = invalidations.iter().filter(|one| one.created >= readable && one.items.iter().any(covers));
+    later.map(|one| one.completed).min().unwrap_or_else(|| panic!("{key} was never shown"))
+}
+
+fn sorted(mut delays: Vec<SignedDuration>) -> Vec<SignedDuration> {
+    delays.sort();
+    delays
+}
+
+fn shown(delay: SignedDuration) -> String {
+    match delay.as_secs() {
+        seconds @ ..120 => format!("{seconds} s"),
+        seconds @ ..7_200 => format!("{} min", seconds / 60),
+        seconds => format!("{} h {} min", seconds / 3_600, seconds % 3_600 / 60),
+    }
+}
