@@ -10,7 +10,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use crate::workspace::{cargo, root, run as run_command, target_dir};
 
@@ -20,8 +20,22 @@ const VERSION: &str = "27.1.0";
 /// So many mutants of a hundred may live.
 const MAY_LIVE: usize = 5;
 
-/// The crates that are broken.
-const BROKEN: [&str; 2] = ["thaw-core", "thaw-steps"];
+/// A crate that is broken.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+enum Broken {
+    Core,
+    Steps,
+}
+
+impl Broken {
+    /// The name of its package, and its folder.
+    fn place(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Core => ("thaw-core", "core/"),
+            Self::Steps => ("thaw-steps", "lambdas/steps/"),
+        }
+    }
+}
 
 /// What `mutants` can be told.
 #[derive(Args, Clone, Debug)]
@@ -31,6 +45,9 @@ pub struct Options {
     /// believed, so the figure to quote is that of a run without it
     #[arg(long)]
     resume: bool,
+    /// Break only this crate: both together take hours
+    #[arg(long)]
+    only: Option<Broken>,
     /// Try one mutant of so many, evenly spread over the code, where there is no time for all
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     one_in: u16,
@@ -42,12 +59,15 @@ pub struct Options {
 /// far above that, because a machine with other things to do must not make what is slow look like what never ends.
 struct Stage {
     says: &'static str,
+    /// The crate that it breaks; `None` is both.
+    of: Option<Broken>,
     args: &'static [&'static str],
 }
 
 const STAGES: [Stage; 4] = [
     Stage {
         says: "core, by its quick tests",
+        of: Some(Broken::Core),
         args: &[
             "--package=thaw-core",
             "--cargo-arg=--lib",
@@ -62,10 +82,19 @@ const STAGES: [Stage; 4] = [
             "--skip=pace::",
         ],
     },
-    Stage { says: "core, by its own tests", args: &["--package=thaw-core", "--cargo-arg=--lib", "--timeout=60"] },
-    Stage { says: "steps, by their own tests", args: &["--package=thaw-steps", "--cargo-arg=--lib", "--timeout=60"] },
+    Stage {
+        says: "core, by its own tests",
+        of: Some(Broken::Core),
+        args: &["--package=thaw-core", "--cargo-arg=--lib", "--timeout=60"],
+    },
+    Stage {
+        says: "steps, by their own tests",
+        of: Some(Broken::Steps),
+        args: &["--package=thaw-steps", "--cargo-arg=--lib", "--timeout=60"],
+    },
     Stage {
         says: "what is left, by laws, contracts and whole restores in process",
+        of: None,
         args: &[
             "--test-package=thaw-core",
             "--test-package=thaw-tests",
@@ -88,8 +117,15 @@ pub fn run(options: &Options) -> Result<()> {
     fs::create_dir_all(&dir)?;
     install()?;
     let all = all()?;
+    let is_chosen = |mutant: &&str| options.only.is_none_or(|only| mutant.starts_with(only.place().1));
     let (sample, left_out) = sample(&all, options.one_in.into());
-    for stage in &STAGES {
+    let (sample, others): (Vec<&str>, Vec<&str>) = sample.into_iter().partition(is_chosen);
+    let left_out = [left_out, others].concat();
+    let breaks = |stage: &&Stage| match options.only {
+        Some(only) => stage.of.is_none_or(|of| of == only),
+        None => true,
+    };
+    for stage in STAGES.iter().filter(breaks) {
         println!("\n=== {}", stage.says);
         keep(&dir, &left_out)?;
         if stage.args.contains(&"--baseline=skip") {
@@ -126,8 +162,10 @@ fn sample(all: &[String], one_in: usize) -> (Vec<&str>, Vec<&str>) {
 fn judge(dir: &Path, sample: &[&str]) -> Result<()> {
     let fates = [read(dir, "caught")?, read(dir, "timeout")?, read(dir, "unviable")?];
     let of = |folder: &str| Figure::of(folder, sample, &fates);
-    of("core/").show("core");
-    of("lambdas/steps/").show("steps");
+    for broken in Broken::value_variants() {
+        let (package, folder) = broken.place();
+        of(folder).show(package);
+    }
     let both = of("");
     both.show("both");
     println!("never end:\n{}", both.timeout.join("\n"));
@@ -156,7 +194,7 @@ fn tool(args: &[&str]) -> Command {
     path.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
     tool.env("PATH", std::env::join_paths(path).expect("it was a list of folders before"));
     if !args.iter().any(|arg| arg.starts_with("--package=")) {
-        tool.args(BROKEN.map(|package| format!("--package={package}")));
+        tool.args(Broken::value_variants().iter().map(|broken| format!("--package={}", broken.place().0)));
     }
     tool.args(args);
     tool
@@ -239,6 +277,9 @@ impl Figure {
         let percent = 100.0 * live as f64 / viable as f64;
         let Self { caught, unviable, .. } = self;
         let timeout = self.timeout.len();
+        if viable == 0 {
+            return;
+        }
         println!(
             "{name}: {viable} viable, {caught} caught, {timeout} never end, {live} live ({percent:.1} %); {unviable} unviable"
         );
