@@ -116,7 +116,7 @@ fn local_stack(which: &Which) -> Result<()> {
 
 /// A stack in whose seconds an hour of waiting passes, so that a restore from Deep Archive takes twelve seconds.
 pub fn stack_for_tests(which: &Which, s3: S3, auth: bool) -> up::Options {
-    up::Options { which: which.clone(), s3, auth, time_scale: 3600 }
+    up::Options { which: which.clone(), s3, auth, time_scale: 3600, release: false }
 }
 
 /// Boots a stack, runs these tests on it, so many at once, and whatever comes of them takes it down.

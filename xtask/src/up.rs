@@ -34,6 +34,9 @@ pub struct Options {
     /// How many seconds of waiting pass in one real second
     #[arg(long, default_value_t = 3600, value_parser = clap::value_parser!(u32).range(1..))]
     pub time_scale: u32,
+    /// Run what would be deployed: slow to build, fast to run
+    #[arg(long)]
+    pub release: bool,
 }
 
 const REGION: &str = "us-east-1";
@@ -81,7 +84,7 @@ pub fn up(options: &Options) -> Result<(Stack, Teardown)> {
     down::stop(&dir)?;
     ports_are_free(options)?;
 
-    let programs = build()?;
+    let programs = build(options.release)?;
     let python = python_env("python", &root().join("xtask/python/requirements.lock"))?;
 
     fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
@@ -105,10 +108,17 @@ struct Programs {
 ///
 /// The whole workspace, as `cargo xtask test` does: a smaller selection would choose other features of shared crates,
 /// and so compile the AWS SDK a second time.
-fn build() -> Result<Programs> {
-    workspace::run(&mut cargo(&["build", "--workspace", "--bins"]))?;
-    let debug = target_dir().join("debug");
-    Ok(Programs { bootstrap: debug.join("bootstrap"), simulator: debug.join("thaw-sim") })
+fn build(release: bool) -> Result<Programs> {
+    if release {
+        // One by one: built together, each would get the features that the other asks of what they share.
+        for package in ["thaw-bootstrap", "thaw-sim"] {
+            workspace::run(&mut cargo(&["build", "--release", "--package", package]))?;
+        }
+    } else {
+        workspace::run(&mut cargo(&["build", "--workspace", "--bins"]))?;
+    }
+    let built = target_dir().join(if release { "release" } else { "debug" });
+    Ok(Programs { bootstrap: built.join("bootstrap"), simulator: built.join("thaw-sim") })
 }
 
 fn boot(options: &Options, dir: &Path, programs: &Programs, python: &PythonEnv) -> Result<Stack> {

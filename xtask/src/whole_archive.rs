@@ -27,7 +27,8 @@ const TIME_SCALE: u32 = 150;
 pub fn run() -> Result<()> {
     // Not where a stack for other things may be.
     let which = Which { port: 4700, dir: None };
-    let (stack, _teardown) = up(&up::Options { which, s3: S3::Sim, auth: false, time_scale: TIME_SCALE })?;
+    let (stack, _teardown) =
+        up(&up::Options { which, s3: S3::Sim, auth: false, time_scale: TIME_SCALE, release: true })?;
     let control = stack.control();
     let series = |name: &str, count: u64, class: &str| {
         json!({
