@@ -11,8 +11,8 @@ use crate::workspace::{cargo, root, run as run_command, target_dir};
 const VERSION: &str = "0.13.2";
 
 /// Every target, as `fuzz/Cargo.toml` names them.
-const TARGETS: [&str; 8] =
-    ["request", "http_request", "s3_event", "restore_header", "distribution", "glob", "manifest", "inventory"];
+const TARGETS: [&str; 9] =
+    ["request", "http_request", "s3_event", "restore_header", "distribution", "glob", "manifest", "inventory", "inbox"];
 
 /// What `fuzz` can be told.
 #[derive(Args, Clone, Debug)]

@@ -40,6 +40,8 @@ pub async fn run(
             let answer = match accept(&file, order, inbox, ledger, files, executions, settings, now).await {
                 Ok(None) => return Ok(()),
                 Ok(Some(accepted)) => serde_json::to_vec(&accepted)?,
+                // What runs was answered when it was told of first. The file is gone since, or the stack's settings are others.
+                Err(StepError::InvalidRequest(_)) if was_started(&file, ledger).await? => return Ok(()),
                 Err(StepError::InvalidRequest(problem)) => {
                     info!("answered {} with a problem: {problem}", file.at);
                     serde_json::to_vec(&problem)?
@@ -84,7 +86,6 @@ async fn accept(
             info!("{} was written again, and what was told of it before is left to that", file.at);
             return Ok(None);
         }
-        Content::Gone if was_started(file, ledger).await? => return Ok(None),
         Content::Gone => {
             let why = "the file is gone, or thaw may not read it. Drop it again, in a class that can be read and without a KMS key.";
             return Err(Problem::no_order(&file.at, why).into());
@@ -92,7 +93,7 @@ async fn accept(
     };
     refuse_foreign(&asked, settings)?;
     let claim = claim(file.key_hash(), &asked, ledger, now).await?;
-    // The same file means something else by now: the stack's limit was changed since. What runs was answered.
+    // The same file means something else by now: the stack's limit is another.
     if claim.body_hash != asked.hash() && was_started(file, ledger).await? {
         return Ok(None);
     }

@@ -32,7 +32,7 @@ pub trait ReadArchive {
     /// `start_after`, current versions only.
     async fn list(&self, bucket: &str, prefix: &str, start_after: &str) -> Result<Page, PortError>;
 
-    /// A piece of a manifest, from this byte on; `None` if there is no such file or it may not be read.
+    /// A piece of a manifest, or of a file in the inbox, from this byte on; `None` if there is no such file or it may not be read.
     ///
     /// `etag` is that of the piece before: a file that was changed since is trouble, and read again from its beginning.
     async fn read(&self, manifest: &S3Uri, from: u64, etag: Option<&str>) -> Result<Option<Piece>, PortError>;

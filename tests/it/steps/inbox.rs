@@ -143,12 +143,15 @@ fn however_often_a_file_is_told_of_it_makes_one_restore_and_each_writing_makes_i
 }
 
 #[test]
-fn a_limit_that_was_changed_meanwhile_does_not_start_a_list_twice() {
+fn settings_that_were_changed_meanwhile_change_nothing_of_an_order() {
     let mut world = World::new();
     let list = world.drop("inbox/list.csv", "archive,a\n", 1);
     tell(&world, [&list]);
     let (id, answered) = (only(&world).0, answer(&world, "inbox/list.csv"));
     world.settings.inbox_max_cost = Usd::from_f64(5.0);
+    tell(&world, [&list]);
+    assert_eq!((only(&world).0, &answer(&world, "inbox/list.csv")), (id.clone(), &answered));
+    world.settings.archive_buckets = vec!["another".to_owned()];
     tell(&world, [&list]);
     assert_eq!((only(&world).0, answer(&world, "inbox/list.csv")), (id, answered));
 }
