@@ -53,7 +53,7 @@ const ROLES: [(Step, &[&str], &[&str]); 15] = [
     (
         Step::CreatePlan,
         &["s3:GetObject archive"],
-        &["s3:RestoreObject archive", "dynamodb:GetItem ledger", "states:StartExecution"],
+        &["s3:RestoreObject archive", "dynamodb:PutItem ledger", "states:StartExecution"],
     ),
     (
         Step::GetRestores,
