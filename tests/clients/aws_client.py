@@ -51,6 +51,8 @@ def call(request):
     answer.pop("ResponseMetadata", None)
     if operation == "get_object":
         answer["Body"] = answer["Body"].read().decode()
+    if operation == "invoke":
+        answer["Payload"] = answer["Payload"].read().decode()
     return {"ok": answer}
 
 

@@ -31,6 +31,27 @@ fn when_every_event_comes_three_times_nothing_is_invalidated_twice() {
     assert_eq!(stack.invalidated(stack.entry("distribution_id"), "/thrice/"), paths);
 }
 
+/// The emulator's clock is not ours, which runs 3,600 times as fast: the test calls as the rule does four times a day.
+#[test]
+fn a_copy_that_expires_at_the_next_midnight_is_announced() {
+    let stack = sim();
+    let key = "expiring/a.jpg";
+    stack.put("GLACIER", [key]);
+    let body = json!({ "bucket": stack.bucket(), "keys": [key], "days": 1 });
+    let id = stack.api("POST", "/v1/restores", &body).json(202)["id"].as_str().unwrap().to_owned();
+    stack.succeeds(&id);
+    let expiries = json!({ "TableName": stack.entry("ledger_table"), "FilterExpression": "sk = :sk",
+        "ExpressionAttributeValues": { ":sk": { "S": "expiries" } } });
+    until("the midnight before is over", || {
+        let call = json!({ "FunctionName": "thaw-AnnounceExpiries", "Payload": "{}" });
+        let answer = stack.aws("lambda", "invoke", call);
+        assert!(answer["FunctionError"].is_null(), "{answer}");
+        let days = stack.aws("dynamodb", "scan", expiries.clone())["Items"].clone();
+        let told = days.as_array()?.iter().filter_map(|day| day["restores"]["M"].get(&id));
+        told.into_iter().any(|objects| objects["N"] == "1").then_some(())
+    });
+}
+
 #[test]
 fn a_dead_letter_that_can_be_read_is_sent_back_and_handled_and_one_that_cannot_stays() {
     let stack = sim();
