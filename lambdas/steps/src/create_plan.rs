@@ -72,6 +72,9 @@ pub struct PlanView {
     pub alternatives: Vec<Alternative>,
     /// How many paths would be invalidated.
     pub paths: u64,
+    /// How many are expected to be billed for them: fewer where wildcards stand for several, of a prefix that is published
+    /// together.
+    pub billed_paths: u64,
     /// What the requester should know.
     pub warnings: Vec<String>,
     /// The first 20 objects that cannot be restored, and why.
@@ -91,6 +94,7 @@ impl PlanView {
             cost: survey.cost,
             ready_between: survey.ready_between,
             paths: survey.paths,
+            billed_paths: survey.billed_paths,
             warnings: survey.warnings,
             failures: survey.failures,
             alternatives: survey.alternatives,

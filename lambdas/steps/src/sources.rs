@@ -15,13 +15,15 @@ use crate::{RestoreRecord, StepError};
 /// Objects looked at together.
 const PAGE: usize = 1_000;
 
-/// An object that is meant, with what is known of it before it is looked at.
+/// An object that is meant, with what is known of it before it is looked at; or one beside it.
 #[derive(Debug, Clone)]
 pub enum Found {
     /// Named in the request.
     Asked(Asked),
     /// Seen in a listing.
     Listed(Listed),
+    /// The key of one that is not meant, seen in the same listing.
+    Beside(String),
 }
 
 /// The objects that a request means, in pages.
@@ -83,8 +85,11 @@ impl<'a> Objects<'a> {
                     Some(last) if more => after.clone_from(&last.key),
                     Some(_) | None => self.rest = Rest::Done,
                 }
-                let is_meant = |listed: &Listed| filter.matches(&listed.key, listed.size, listed.modified);
-                Ok(Some(objects.into_iter().filter(is_meant).map(Found::Listed).collect()))
+                let found = |listed: Listed| {
+                    let is_meant = filter.matches(&listed.key, listed.size, listed.modified);
+                    if is_meant { Found::Listed(listed) } else { Found::Beside(listed.key) }
+                };
+                Ok(Some(objects.into_iter().map(found).collect()))
             }
             Rest::Manifest(manifest) => {
                 let page = manifest.next(self.bucket, archive).await?;
