@@ -309,10 +309,9 @@ async fn everything(
 /// Something that sorts before a key or a folder's prefix, with next to nothing in between.
 fn just_before(key: &str) -> String {
     let mut before = key.to_owned();
-    match before.pop() {
+    if before.pop() == Some('/') {
         // What sorts before a slash is a dot; and U+10FFFF is the last character there is.
-        Some('/') => before.push_str(".\u{10FFFF}"),
-        Some(_) | None => {}
+        before.push_str(".\u{10FFFF}");
     }
     before
 }
