@@ -18,7 +18,9 @@ use nix::time::ClockId;
 use serde_json::json;
 use thaw_core::{Behaviour, Distribution, Facts, Missing, ObjectId, Origin, S3Uri};
 use thaw_steps::memory::{MemoryEvents, MemoryLedger};
-use thaw_steps::ports::{Listed, Page, Piece, PortError, ReadArchive, ReadDistributions, WorkFiles};
+use thaw_steps::ports::{
+    Listed, Page, Piece, PortError, ReadArchive, ReadDistributions, VersionMarker, VersionPage, WorkFiles,
+};
 use thaw_steps::{Settings, plan};
 
 use crate::memory::memory;
@@ -139,12 +141,17 @@ impl ReadArchive for Bucket {
         let end = self.objects.min(start + PAGE);
         let listed = |number| Listed {
             key: Self::key(number),
+            version: None,
             storage_class: "GLACIER".to_owned(),
             size: 1_000_000,
             modified: Timestamp::UNIX_EPOCH,
             restore: None,
         };
         Ok(Page { objects: (start..end).map(listed).collect(), more: end < self.objects })
+    }
+
+    async fn list_versions(&self, _: &str, _: &str, _: Option<&VersionMarker>) -> Result<VersionPage, PortError> {
+        Ok(VersionPage::default())
     }
 
     async fn read(&self, _: &S3Uri, _: u64, _: Option<&str>) -> Result<Option<Piece>, PortError> {

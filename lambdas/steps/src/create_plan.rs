@@ -108,7 +108,7 @@ mod tests {
     use super::*;
     use crate::door::{body, is_problem, now, read, settings};
     use crate::memory::{MemoryFiles, MemoryLedger};
-    use crate::ports::{Page, Piece, PortError};
+    use crate::ports::{Page, Piece, PortError, VersionMarker, VersionPage};
     use serde_json::{Value, json};
     use thaw_core::S3Uri;
     use thaw_core::{Distribution, Facts, Head, Missing, ObjectId};
@@ -126,6 +126,10 @@ mod tests {
 
         async fn list(&self, _: &str, _: &str, _: &str) -> Result<Page, PortError> {
             Ok(Page::default())
+        }
+
+        async fn list_versions(&self, _: &str, _: &str, _: Option<&VersionMarker>) -> Result<VersionPage, PortError> {
+            Ok(VersionPage::default())
         }
 
         async fn has_versions(&self, _: &str) -> Result<bool, PortError> {

@@ -401,7 +401,7 @@ fn under<'a>(known: &'a Known, bucket: &str, prefix: &str) -> Vec<(&'a str, bool
 mod tests {
     use super::*;
     use crate::door::now;
-    use crate::ports::{ListedRestore, Page, Piece, PortError};
+    use crate::ports::{ListedRestore, Page, Piece, PortError, VersionMarker, VersionPage};
     use std::cell::RefCell;
     use std::time::Duration;
     use thaw_core::{Behaviour, Facts, Head, Origin, S3Uri};
@@ -434,12 +434,17 @@ mod tests {
             let mut keys = self.others[start..].iter().take_while(|(key, ..)| key.starts_with(prefix));
             let listed = keys.by_ref().take(self.page).map(|(key, class, restore)| Listed {
                 key: (*key).to_owned(),
+                version: None,
                 storage_class: (*class).to_owned(),
                 size: 1,
                 modified: now(),
                 restore: *restore,
             });
             Ok(Page { objects: listed.collect(), more: keys.next().is_some() })
+        }
+
+        async fn list_versions(&self, _: &str, _: &str, _: Option<&VersionMarker>) -> Result<VersionPage, PortError> {
+            Ok(VersionPage::default())
         }
 
         async fn read(&self, _: &S3Uri, _: u64, _: Option<&str>) -> Result<Option<Piece>, PortError> {

@@ -126,7 +126,6 @@ pub struct Surveyor<'a> {
     distributions: Vec<Distribution>,
     directory_index: &'a str,
     now: Timestamp,
-    has_versions: Option<bool>,
     /// What was seen already, as hashes: a manifest may name an object twice, and it is asked, priced and kept once.
     seen: HashSet<u128>,
     /// How much asking it took: an object that was asked for by itself counts as ten of a listing.
@@ -196,7 +195,6 @@ impl<'a> Surveyor<'a> {
             distributions,
             directory_index,
             now,
-            has_versions: None,
             seen: HashSet::new(),
             effort: 0,
             digest: 0,
@@ -207,15 +205,9 @@ impl<'a> Surveyor<'a> {
 
     /// Looks at a page of objects and decides. Answers those that were not seen before, in order.
     pub async fn look_at(&mut self, page: Vec<Found>, archive: &impl ReadArchive) -> Result<Vec<Surveyed>, StepError> {
-        let has_versions = match self.has_versions {
-            Some(known) => known,
-            // Whoever names keys is answered with their versions; a listing leaves them out.
-            None if page.iter().all(|found| matches!(found, Found::Asked(_))) => true,
-            None => *self.has_versions.insert(archive.has_versions(&self.request.bucket).await?),
-        };
         let (request, now) = (self.request, self.now);
         let looked: Vec<Looked> = stream::iter(page)
-            .map(|found| look_at(found, has_versions, request, archive, now))
+            .map(|found| look_at(found, request, archive, now))
             .buffered(IN_FLIGHT)
             .try_collect()
             .await?;
@@ -515,7 +507,6 @@ enum Looked {
 /// Looks at one object.
 async fn look_at(
     found: Found,
-    has_versions: bool,
     request: &Request,
     archive: &impl ReadArchive,
     now: Timestamp,
@@ -524,15 +515,10 @@ async fn look_at(
     let (object, listed_size) = match found {
         Found::Beside(key) => return Ok(Looked::Beside(key)),
         Found::Asked(asked) => (ObjectId { bucket, key: asked.key, version: asked.version_id }, 0),
-        Found::Listed(listed) => {
-            // What a listing tells is enough for what can be read, and for what is archived and has no version.
-            match listed.reach(now) {
-                Some(reach) if !has_versions || reach == thaw_core::Reach::Readable => {
-                    return Ok(Looked::At(of_listing(bucket, listed, decide_reach(reach, request, now)), 1));
-                }
-                Some(_) | None => (ObjectId { bucket, key: listed.key, version: None }, listed.size),
-            }
-        }
+        Found::Listed(listed) => match listed.reach(now) {
+            Some(reach) => return Ok(Looked::At(of_listing(bucket, listed, decide_reach(reach, request, now)), 1)),
+            None => (ObjectId { bucket, key: listed.key, version: None }, listed.size),
+        },
     };
     let facts = archive.head(&object).await?;
     let verdict = decide(&facts, request, now);
@@ -555,7 +541,7 @@ async fn look_at(
 }
 
 fn of_listing(bucket: String, listed: Listed, verdict: Verdict) -> Surveyed {
-    let object = ObjectId { bucket, key: listed.key, version: None };
+    let object = ObjectId { bucket, key: listed.key, version: listed.version };
     Surveyed { object, size: listed.size, current: true, verdict }
 }
 
@@ -622,7 +608,7 @@ mod tests {
     use super::*;
     use crate::door::{now, settings};
     use crate::memory::{MemoryFiles, MemoryLedger};
-    use crate::ports::{Page, Piece, PortError};
+    use crate::ports::{Page, Piece, PortError, VersionMarker, VersionPage};
     use serde_json::{Value, json};
     use thaw_core::S3Uri;
     use thaw_core::{Behaviour, ErrorRule, Head, Missing, Origin};
@@ -655,6 +641,10 @@ mod tests {
 
         async fn list(&self, _: &str, _: &str, _: &str) -> Result<Page, PortError> {
             Ok(Page::default())
+        }
+
+        async fn list_versions(&self, _: &str, _: &str, _: Option<&VersionMarker>) -> Result<VersionPage, PortError> {
+            Ok(VersionPage::default())
         }
 
         async fn has_versions(&self, _: &str) -> Result<bool, PortError> {
