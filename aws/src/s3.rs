@@ -14,14 +14,16 @@ use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::operation::restore_object::RestoreObjectError;
 use aws_sdk_s3::primitives::{ByteStream, DateTime};
 use aws_sdk_s3::types::{
-    EncodingType, GlacierJobParameters, Object, OptionalObjectAttributes, RestoreRequest, RestoreStatus,
+    EncodingType, GlacierJobParameters, Object, ObjectVersion, OptionalObjectAttributes, RestoreRequest, RestoreStatus,
 };
 use aws_smithy_async::rt::sleep::{AsyncSleep, TokioSleep};
 use aws_smithy_runtime_api::client::interceptors::context::InterceptorContext;
 use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
 use thaw_core::{Facts, Head, LANES, Missing, ObjectId, Pace, RestoreAnswer, S3Uri, Tier, Trouble};
-use thaw_steps::ports::{Listed, ListedRestore, Page, Piece, PortError, ReadArchive, RequestRestores, WorkFiles};
+use thaw_steps::ports::{
+    Listed, ListedRestore, Page, Piece, PortError, ReadArchive, RequestRestores, VersionMarker, VersionPage, WorkFiles,
+};
 
 use crate::error::{answer, port_error, unexpected};
 
@@ -88,6 +90,35 @@ impl ReadArchive for Archive {
         Ok(Page {
             objects: output.contents().iter().filter_map(|object| read_listed(object, encoded)).collect(),
             more: output.is_truncated() == Some(true),
+        })
+    }
+
+    async fn list_versions(
+        &self,
+        bucket: &str,
+        prefix: &str,
+        after: Option<&VersionMarker>,
+    ) -> Result<VersionPage, PortError> {
+        let output = self
+            .client
+            .list_object_versions()
+            .bucket(bucket)
+            .prefix(prefix)
+            .set_key_marker(after.map(|after| after.key.clone()))
+            .set_version_id_marker(after.and_then(|after| after.version.clone()))
+            .optional_object_attributes(OptionalObjectAttributes::RestoreStatus)
+            .encoding_type(EncodingType::Url)
+            .send()
+            .await
+            .map_err(|error| port_error(format!("ListObjectVersions of s3://{bucket}/{prefix}"), &error))?;
+        let encoded = output.encoding_type() == Some(&EncodingType::Url);
+        let next = output.next_key_marker().filter(|_| output.is_truncated() == Some(true));
+        Ok(VersionPage {
+            objects: output.versions().iter().filter_map(|version| read_version(version, encoded)).collect(),
+            next: next.map(|key| VersionMarker {
+                key: decoded(key, encoded),
+                version: output.next_version_id_marker().map(str::to_owned),
+            }),
         })
     }
 
@@ -211,11 +242,25 @@ fn missing(status: u16, delete_marker: bool, version_asked: bool) -> Option<Miss
 fn read_listed(object: &Object, encoded: bool) -> Option<Listed> {
     let key = object.key()?;
     Some(Listed {
-        key: if encoded { form_decoded(key) } else { key.to_owned() },
+        key: decoded(key, encoded),
+        version: None,
         storage_class: object.storage_class().map_or("STANDARD", |class| class.as_str()).to_owned(),
         size: object.size().and_then(|bytes| bytes.try_into().ok()).unwrap_or_default(),
         modified: object.last_modified().and_then(timestamp).unwrap_or(Timestamp::UNIX_EPOCH),
         restore: object.restore_status().and_then(read_restore_status),
+    })
+}
+
+/// The current version of a key; `None` for an older one.
+fn read_version(version: &ObjectVersion, encoded: bool) -> Option<Listed> {
+    let key = version.key().filter(|_| version.is_latest() == Some(true))?;
+    Some(Listed {
+        key: decoded(key, encoded),
+        version: version.version_id().map(str::to_owned),
+        storage_class: version.storage_class().map_or("STANDARD", |class| class.as_str()).to_owned(),
+        size: version.size().and_then(|bytes| bytes.try_into().ok()).unwrap_or_default(),
+        modified: version.last_modified().and_then(timestamp).unwrap_or(Timestamp::UNIX_EPOCH),
+        restore: version.restore_status().and_then(read_restore_status),
     })
 }
 
@@ -232,8 +277,8 @@ fn timestamp(time: &DateTime) -> Option<Timestamp> {
 }
 
 /// S3 encodes keys as forms do: a space is `+`.
-fn form_decoded(key: &str) -> String {
-    percent_decode_str(&key.replace('+', " ")).decode_utf8_lossy().into_owned()
+fn decoded(key: &str, encoded: bool) -> String {
+    if encoded { percent_decode_str(&key.replace('+', " ")).decode_utf8_lossy().into_owned() } else { key.to_owned() }
 }
 
 fn restore_request(days: Option<u32>, tier: Tier) -> Result<RestoreRequest, aws_sdk_s3::error::BuildError> {
@@ -335,7 +380,7 @@ impl WorkFiles for WorkBucket {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use aws_sdk_s3::types::{ObjectStorageClass, StorageClass};
+    use aws_sdk_s3::types::{ObjectStorageClass, ObjectVersionStorageClass, StorageClass};
 
     #[test]
     fn a_head_is_passed_on_as_s3_sent_it() {
@@ -395,6 +440,25 @@ mod tests {
         assert_eq!(listed(Some(nothing)).restore, None);
         let raw = Object::builder().key("a+b%20").build();
         assert_eq!(read_listed(&raw, false).unwrap().key, "a+b%20");
+    }
+
+    #[test]
+    fn of_versions_only_the_current_ones_are_listed() {
+        let version = |latest| {
+            let class = ObjectVersionStorageClass::from("GLACIER");
+            let status = RestoreStatus::builder().is_restore_in_progress(true).build();
+            let version = ObjectVersion::builder().key("a+b").version_id("v2").is_latest(latest).size(7);
+            version.storage_class(class).restore_status(status).build()
+        };
+        let listed = Listed {
+            key: "a b".to_owned(),
+            version: Some("v2".to_owned()),
+            storage_class: "GLACIER".to_owned(),
+            size: 7,
+            modified: Timestamp::UNIX_EPOCH,
+            restore: Some(ListedRestore::Ongoing),
+        };
+        assert_eq!((read_version(&version(true), true), read_version(&version(false), true)), (Some(listed), None));
     }
 
     #[test]

@@ -5,12 +5,16 @@
 //!
 //! `cargo xtask bench fold` calls this program.
 
+mod memory;
+
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use nix::time::ClockId;
 use thaw_core::{Neighbours, fold};
+
+use crate::memory::memory;
 
 /// Paths that are folded.
 const COUNTS: [usize; 3] = [10_000, 100_000, 1_000_000];
@@ -168,11 +172,4 @@ impl Paths {
         let starts = [0].iter().chain(&self.ends);
         starts.zip(&self.ends).map(|(start, end)| &self.text[*start..*end]).collect()
     }
-}
-
-/// A line of what Linux tells of this process's memory, in MB.
-fn memory(line: &str) -> Result<f64> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let kilobytes = status.lines().find_map(|found| found.strip_prefix(line)).context("no such line")?;
-    Ok(kilobytes.trim().trim_end_matches(" kB").parse::<f64>()? / 1_024.0)
 }

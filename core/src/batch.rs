@@ -153,6 +153,15 @@ pub fn folded(mut candidates: Vec<Candidate>, wildcards: Vec<Wildcard>, now: Tim
     batches
 }
 
+/// How many paths CloudFront bills for them, if it takes all that their batches ask for.
+pub fn billed(candidates: Vec<Candidate>, wildcards: Vec<Wildcard>) -> u64 {
+    let billed = |batch: &Batch| {
+        let all = batch.candidates.iter().map(|candidate| candidate.object.clone()).collect();
+        batch.sealed(&all).calls.iter().flatten().map(|call| call.items.len() as u64).sum::<u64>()
+    };
+    folded(candidates, wildcards, Timestamp::UNIX_EPOCH).iter().map(billed).sum()
+}
+
 /// Which candidates have to be in one batch, because one wildcard stands for all of them.
 struct Groups {
     /// The group of each candidate.

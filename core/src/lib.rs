@@ -62,7 +62,7 @@ mod wildcard;
 pub use adoption::Adoption;
 pub use answer::{RestoreAnswer, Trouble, trouble};
 pub use archive::{ArchiveKind, Head, Reach, Tier, UnreadableHead, copy_expiry};
-pub use batch::{Batch, Call, Candidate, News, batches, caller_reference, folded, of_the_same_copy};
+pub use batch::{Batch, Call, Candidate, News, batches, billed, caller_reference, folded, of_the_same_copy};
 pub use decision::{Decision, Facts, Missing, Verdict, decide, decide_reach};
 pub use distribution::{Behaviour, Distribution, ErrorRule, Folder, Origin, OriginGroup, Paths};
 pub use filter::Filter;

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use thaw_core::{Distribution, Facts, Head, Missing, ObjectId, RestoreAnswer, S3Uri, Tier, Trouble, trouble};
 use thaw_steps::ports::{
     CreateInvalidations, Invalidation, Listed, ListedRestore, Page, Piece, PortError, ReadArchive, ReadDistributions,
-    ReadInvalidations, RequestRestores,
+    ReadInvalidations, RequestRestores, VersionMarker, VersionPage,
 };
 
 use crate::cdn::{InvalidationRequest, InvalidationStatus};
@@ -79,18 +79,22 @@ impl ReadArchive for Aws {
         };
         let page = self.with(|sim, now| sim.list_objects(&request, now));
         let page = page.map_err(|refusal| port_error("ListObjectsV2", &refusal))?;
-        let listed = |listed: crate::model::Listed| Listed {
-            key: listed.key,
-            storage_class: listed.head.class.as_str().to_owned(),
-            size: listed.head.size,
-            modified: listed.head.last_modified,
-            restore: match listed.head.restore {
-                RestoreState::None => None,
-                RestoreState::Ongoing { .. } => Some(ListedRestore::Ongoing),
-                RestoreState::Copy { expires } => Some(ListedRestore::Copy(expires)),
-            },
-        };
-        Ok(Page { more: page.next.is_some(), objects: page.objects.into_iter().map(listed).collect() })
+        let objects = page.objects.into_iter().map(|object| listed(object.key, None, &object.head));
+        Ok(Page { more: page.next.is_some(), objects: objects.collect() })
+    }
+
+    async fn list_versions(
+        &self,
+        bucket: &str,
+        prefix: &str,
+        _: Option<&VersionMarker>,
+    ) -> Result<VersionPage, PortError> {
+        // One page holds all.
+        let page = self.with(|sim, now| sim.list_versions(bucket, prefix, now));
+        let page = page.map_err(|refusal| port_error("ListObjectVersions", &refusal))?;
+        let current = page.versions.into_iter().filter(|version| version.latest);
+        let objects = current.filter_map(|one| Some(listed(one.key, Some(one.version), one.head.as_ref()?)));
+        Ok(VersionPage { objects: objects.collect(), next: None })
     }
 
     async fn read(&self, manifest: &S3Uri, from: u64, etag: Option<&str>) -> Result<Option<Piece>, PortError> {
@@ -115,6 +119,21 @@ impl ReadArchive for Aws {
     async fn has_versions(&self, bucket: &str) -> Result<bool, PortError> {
         let versions = self.with(|sim, _| sim.bucket_versioning(bucket));
         versions.map_err(|refusal| port_error("GetBucketVersioning", &refusal))
+    }
+}
+
+fn listed(key: String, version: Option<String>, head: &crate::model::Head) -> Listed {
+    Listed {
+        key,
+        version,
+        storage_class: head.class.as_str().to_owned(),
+        size: head.size,
+        modified: head.last_modified,
+        restore: match head.restore {
+            RestoreState::None => None,
+            RestoreState::Ongoing { .. } => Some(ListedRestore::Ongoing),
+            RestoreState::Copy { expires } => Some(ListedRestore::Copy(expires)),
+        },
     }
 }
 

@@ -9,7 +9,7 @@ use thaw_sim::ports::Aws;
 use thaw_steps::memory::{MemoryEvents, MemoryExecutions, MemoryFiles, MemoryLedger};
 use thaw_steps::ports::{
     CreateInvalidations, Invalidation, Item, ItemKey, Ledger, Page, Piece, PortError, Put, PutEvents, ReadArchive,
-    ReadDistributions, ReadInvalidations, RequestRestores, StartExecutions, WorkFiles,
+    ReadDistributions, ReadInvalidations, RequestRestores, StartExecutions, VersionMarker, VersionPage, WorkFiles,
 };
 
 /// What a call of S3, DynamoDB, EventBridge or Step Functions takes. DynamoDB takes less; nothing here is published.
@@ -56,6 +56,16 @@ impl ReadArchive for Counted<'_, Aws> {
     async fn list(&self, bucket: &str, prefix: &str, start_after: &str) -> Result<Page, PortError> {
         self.meter.call(CALL, |used| used.s3_puts += 1).await;
         self.port.list(bucket, prefix, start_after).await
+    }
+
+    async fn list_versions(
+        &self,
+        bucket: &str,
+        prefix: &str,
+        after: Option<&VersionMarker>,
+    ) -> Result<VersionPage, PortError> {
+        self.meter.call(CALL, |used| used.s3_puts += 1).await;
+        self.port.list_versions(bucket, prefix, after).await
     }
 
     async fn read(&self, manifest: &S3Uri, from: u64, etag: Option<&str>) -> Result<Option<Piece>, PortError> {

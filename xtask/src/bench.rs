@@ -1,5 +1,5 @@
 //! `cargo xtask bench`: how fast a function starts and S3 is asked beside others, what a restore costs of thaw itself, how
-//! fast paths are folded, and how long a whole archive takes.
+//! fast paths are folded and objects planned, and how long a whole archive takes.
 //!
 //! The measuring is done by programs of their own, so that this one stays quick to build: `bench/`,
 //! `bench/restore/` and `tests/cost/`. Here they are built, fed and their tables kept.
@@ -36,6 +36,8 @@ pub enum Bench {
     Delay,
     /// Time and memory of folding up to a million paths
     Fold,
+    /// Time and memory of planning up to a million objects
+    Plan,
     /// A prefix of a hundred thousand objects on the local stack, while one call in a hundred fails
     Archive,
 }
@@ -57,16 +59,18 @@ pub fn run(options: &Options) -> Result<()> {
                 let mut delay = cargo(&["run", "--quiet", "--locked", "--package", "thaw-tests", "--example", "delay"]);
                 kept(&mut delay, &dir.join("delay.txt"))?;
             }
-            Bench::Fold => {
-                ensure!(cfg!(target_os = "linux"), "the peak of memory is read as Linux tells it");
-                // Built as a deployed function is.
-                let args = ["run", "--quiet", "--release", "--locked", "--package", "thaw-bench"];
-                kept(cargo(&args).args(["--bin", "thaw-bench-fold"]), &dir.join("fold.txt"))?;
-            }
+            Bench::Fold => kept(&mut of_itself("thaw-bench-fold")?, &dir.join("fold.txt"))?,
+            Bench::Plan => kept(&mut of_itself("thaw-bench-plan")?, &dir.join("plan.txt"))?,
             Bench::Archive => whole_archive::run()?,
         }
     }
     Ok(())
+}
+
+/// A program that measures itself, built as a deployed function is.
+fn of_itself(program: &str) -> Result<Command> {
+    ensure!(cfg!(target_os = "linux"), "the peak of memory is read as Linux tells it");
+    Ok(cargo(&["run", "--quiet", "--release", "--locked", "--package", "thaw-bench", "--bin", program]))
 }
 
 fn start(dir: &Path) -> Result<Command> {

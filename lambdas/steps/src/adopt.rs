@@ -281,7 +281,14 @@ mod tests {
     use thaw_core::{FailureCode, How, Publish, PublishWhen};
 
     fn listed(class: &str, restore: Option<ListedRestore>) -> Listed {
-        Listed { key: "a".to_owned(), storage_class: class.to_owned(), size: 1, modified: now(), restore }
+        Listed {
+            key: "a".to_owned(),
+            version: None,
+            storage_class: class.to_owned(),
+            size: 1,
+            modified: now(),
+            restore,
+        }
     }
 
     fn later() -> Timestamp {

@@ -72,6 +72,9 @@ pub struct PlanView {
     pub alternatives: Vec<Alternative>,
     /// How many paths would be invalidated.
     pub paths: u64,
+    /// How many are expected to be billed for them: fewer where wildcards stand for several, of a prefix that is published
+    /// together.
+    pub billed_paths: u64,
     /// What the requester should know.
     pub warnings: Vec<String>,
     /// The first 20 objects that cannot be restored, and why.
@@ -91,6 +94,7 @@ impl PlanView {
             cost: survey.cost,
             ready_between: survey.ready_between,
             paths: survey.paths,
+            billed_paths: survey.billed_paths,
             warnings: survey.warnings,
             failures: survey.failures,
             alternatives: survey.alternatives,
@@ -104,7 +108,7 @@ mod tests {
     use super::*;
     use crate::door::{body, is_problem, now, read, settings};
     use crate::memory::{MemoryFiles, MemoryLedger};
-    use crate::ports::{Page, Piece, PortError};
+    use crate::ports::{Page, Piece, PortError, VersionMarker, VersionPage};
     use serde_json::{Value, json};
     use thaw_core::S3Uri;
     use thaw_core::{Distribution, Facts, Head, Missing, ObjectId};
@@ -122,6 +126,10 @@ mod tests {
 
         async fn list(&self, _: &str, _: &str, _: &str) -> Result<Page, PortError> {
             Ok(Page::default())
+        }
+
+        async fn list_versions(&self, _: &str, _: &str, _: Option<&VersionMarker>) -> Result<VersionPage, PortError> {
+            Ok(VersionPage::default())
         }
 
         async fn has_versions(&self, _: &str) -> Result<bool, PortError> {

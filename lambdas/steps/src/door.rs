@@ -64,6 +64,7 @@ impl Stack {
             cost: Cost::of(vec![line], Book::US_EAST_1),
             alternatives: Vec::new(),
             paths: 0,
+            billed_paths: 0,
             warnings: vec!["mind the gap".to_owned()],
         };
         let record = self.record(&id).await;

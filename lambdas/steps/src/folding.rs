@@ -1,26 +1,33 @@
 //! Folding: wildcards for objects that are published together, over nothing that must stay.
 //!
 //! A page of a listing costs a thousandth of a path. So the folders that hold two of the objects or more are listed, outer
-//! ones first, and what is found beside the objects decides what a wildcard may cover.
+//! ones first and large ones only from the first object to the last, and what is found beside the objects decides what a
+//! wildcard may cover. A plan, which lists anyway, folds on paper what passes by: [`Forecast`].
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::ops::Range;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
-use thaw_core::{Candidate, Distribution, Folder, Neighbours, ObjectId, Reach, Wildcard, encode_path, fold};
+use thaw_core::{Candidate, Distribution, Folder, Neighbours, ObjectId, Reach, Wildcard, billed, encode_path, fold};
 use tracing::info;
 
-use crate::ports::{Listed, ReadArchive};
+use crate::invalidate::OBJECTS_PER_CALL;
+use crate::ports::{Listed, Page, ReadArchive};
 use crate::visible::{NEWS, can_be_read};
 use crate::{IN_FLIGHT, StepError};
 
-/// Pages of listings that one call reads in all: some ten seconds, and less than what one path costs.
-const PAGES: usize = 100;
+/// Pages of listings that one call reads in all: some twenty seconds, and less than what one path costs. No folder gets
+/// more than half of those that are left, so that a large one leaves some for those inside it.
+const PAGES: usize = 200;
 
 /// Pages that are tried of a folder however few of the objects lie in it.
 const PAGES_AT_LEAST: usize = 4;
+
+/// Pages without any of the objects after which a listing goes on nearer to the first of them.
+const PAGES_WITHOUT: usize = 2;
 
 /// Objects that pay for one more page: a page with a dozen of them among a thousand others is worth it.
 const OBJECTS_PER_PAGE: usize = 50;
@@ -50,15 +57,24 @@ pub async fn wildcards(
     let shown = shown(candidates, distributions);
     let listed = listed(candidates, &shown, archive).await?;
     let known = classified(&listed, max_over, archive, now).await?;
+    let found = chosen(candidates, &shown, &known, max_over)?;
+    if !found.is_empty() {
+        info!(wildcards = found.len(), "{} wildcards are worth asking for", found.len());
+    }
+    Ok(found)
+}
+
+/// The wildcards that save most, given what lies beside the candidates.
+fn chosen(candidates: &[Candidate], shown: &Shown, known: &Known, max_over: u32) -> Result<Vec<Wildcard>, StepError> {
     let (mut found, mut over_left): (Vec<(usize, Wildcard)>, u32) = (Vec::new(), max_over);
-    for (distribution, folders) in &shown {
-        let whole: Vec<(&str, &Folder)> = outermost(folders, &known);
+    for (distribution, folders) in shown {
+        let whole: Vec<(&str, &Folder)> = outermost(folders, known);
         if whole.is_empty() {
             continue;
         }
         let (mut archived, mut readable) = (BTreeSet::new(), BTreeSet::new());
         for (bucket, folder) in &whole {
-            for (key, is_readable) in under(&known, bucket, &folder.prefix) {
+            for (key, is_readable) in under(known, bucket, &folder.prefix) {
                 let path = format!("{}{}", folder.path, encode_path(&key[folder.prefix.len()..]));
                 if is_readable {
                     readable.insert(path)
@@ -84,7 +100,9 @@ pub async fn wildcards(
             let path = item.to_string();
             let stem = path.trim_end_matches('*');
             // Some stand for a path with a `~`, and lie in no folder that was listed.
-            let Some((bucket, folder)) = whole.iter().find(|(_, folder)| stem.starts_with(&folder.path)) else {
+            let before = whole.partition_point(|(_, folder)| folder.path.as_str() <= stem);
+            let Some((bucket, folder)) = whole[..before].last().filter(|(_, folder)| stem.starts_with(&folder.path))
+            else {
                 continue;
             };
             let more = percent_decode_str(&stem[folder.path.len()..]).decode_utf8_lossy();
@@ -95,11 +113,87 @@ pub async fn wildcards(
     }
     found.sort_by(|(one, a), (other, b)| other.cmp(one).then_with(|| a.cmp(b)));
     found.truncate(WILDCARDS);
-    if !found.is_empty() {
-        let paths: usize = found.iter().map(|(paths, _)| paths).sum();
-        info!(wildcards = found.len(), paths, "{} wildcards stand for {paths} paths", found.len());
-    }
     Ok(found.into_iter().map(|(_, wildcard)| wildcard).collect())
+}
+
+/// How many paths will be billed when objects are published together, told while their listing passes by.
+///
+/// It folds as [`wildcards`] will, object by object as many as one call publishes, with what the listing shows beside them.
+/// So it is what is billed if S3 restores all of them, nothing is put between them meanwhile, and CloudFront takes every
+/// wildcard. What may go along by `max_over`, and what lies outside of the prefix, can only make it less.
+#[derive(Debug)]
+pub struct Forecast {
+    bucket: String,
+    /// What was listed: everything that begins so.
+    prefix: String,
+    distributions: BTreeMap<String, Vec<Distribution>>,
+    /// Objects that one call publishes.
+    candidates: Vec<Candidate>,
+    /// Keys beside them, in order. Only the first and the last between two of them matter.
+    beside: Vec<(String, bool)>,
+    /// How many of those stand behind the last candidate.
+    behind: usize,
+    billed: u64,
+}
+
+impl Forecast {
+    /// Of what lies under a prefix.
+    pub fn new(bucket: &str, prefix: &str, distributions: &[Distribution]) -> Self {
+        Self {
+            bucket: bucket.to_owned(),
+            prefix: prefix.to_owned(),
+            distributions: [(bucket.to_owned(), distributions.to_vec())].into(),
+            candidates: Vec::new(),
+            beside: Vec::new(),
+            behind: 0,
+            billed: 0,
+        }
+    }
+
+    /// The next key of the listing, and the paths of its object by distribution; none if it is not to be published.
+    pub fn pass(&mut self, key: &str, paths: BTreeMap<String, BTreeSet<String>>) -> Result<(), StepError> {
+        if paths.is_empty() {
+            self.pass_beside(key);
+            return Ok(());
+        }
+        if self.candidates.len() == OBJECTS_PER_CALL {
+            // Those of the next call are not published by this one, and the other way round.
+            let last = self.candidates.last().map(|last| last.object.key.clone());
+            self.pass_beside(key);
+            self.close()?;
+            last.iter().for_each(|last| self.pass_beside(last));
+        }
+        let object = ObjectId { bucket: self.bucket.clone(), key: key.to_owned(), version: None };
+        self.candidates.push(Candidate { object, restores: Vec::new(), revisions: 0, news: None, paths });
+        self.behind = 0;
+        Ok(())
+    }
+
+    fn pass_beside(&mut self, key: &str) {
+        if self.behind == 2 {
+            self.beside.pop();
+        }
+        self.beside.push((key.to_owned(), false));
+        self.behind = 2.min(self.behind + 1);
+    }
+
+    /// Counts what one call publishes.
+    fn close(&mut self) -> Result<(), StepError> {
+        let candidates = std::mem::take(&mut self.candidates);
+        let beside = std::mem::take(&mut self.beside);
+        self.behind = 0;
+        let shown = shown(&candidates, &self.distributions);
+        let known = Known::from([((self.bucket.clone(), self.prefix.clone()), beside)]);
+        let wildcards = chosen(&candidates, &shown, &known, 0)?;
+        self.billed += billed(candidates, wildcards);
+        Ok(())
+    }
+
+    /// The sum, after the last key.
+    pub fn billed(mut self) -> Result<u64, StepError> {
+        self.close()?;
+        Ok(self.billed)
+    }
 }
 
 /// The folders that hold candidates, by distribution and bucket, as far as a wildcard in them touches nothing else.
@@ -125,17 +219,27 @@ fn parent(key: &str) -> &str {
     key.rfind('/').map_or("", |slash| &key[..=slash])
 }
 
-/// What lies in the folders that could be listed completely, without what is published.
-type Complete = BTreeMap<Place, Vec<Listed>>;
+/// What was found in the folders that could be listed as far as it matters.
+type Found = BTreeMap<Place, Beside>;
 
-async fn listed(candidates: &[Candidate], shown: &Shown, archive: &impl ReadArchive) -> Result<Complete, StepError> {
+/// What lies beside the candidates in a folder.
+#[derive(Debug, Default)]
+struct Beside {
+    /// What is not published, in order.
+    listed: Vec<Listed>,
+    /// Where it was not looked further: what lies there is not known, so no wildcard may cover these.
+    edges: Vec<String>,
+}
+
+async fn listed(candidates: &[Candidate], shown: &Shown, archive: &impl ReadArchive) -> Result<Found, StepError> {
     let ours: HashSet<(&str, &str)> =
         candidates.iter().map(|candidate| (candidate.object.bucket.as_str(), candidate.object.key.as_str())).collect();
     let mut keys: Vec<(&str, &str)> = ours.iter().copied().collect();
     keys.sort_unstable();
-    let held = |(bucket, prefix): &Place| {
+    let held = |(bucket, prefix): &Place| -> Range<usize> {
         let start = keys.partition_point(|key| *key < (bucket, prefix));
-        keys[start..].partition_point(|(of, key)| *of == bucket.as_str() && key.starts_with(prefix.as_str()))
+        let of_bucket = |(of, key): &(&str, &str)| *of == bucket.as_str() && key.starts_with(prefix.as_str());
+        start..start + keys[start..].partition_point(of_bucket)
     };
     // By depth: inner folders are listed where the outer one was too large.
     let mut depths: BTreeMap<usize, BTreeSet<Place>> = BTreeMap::new();
@@ -144,17 +248,16 @@ async fn listed(candidates: &[Candidate], shown: &Shown, archive: &impl ReadArch
         depths.entry(depth).or_default().insert((bucket.clone(), folder.prefix.clone()));
     }
     let pages_left = Cell::new(PAGES);
-    let mut complete = Complete::new();
+    let mut complete = Found::new();
     for places in depths.into_values() {
         let is_known = |place: &Place| {
             let mut outer = complete.keys().filter(|(bucket, _)| *bucket == place.0);
             outer.any(|(_, prefix)| place.1.starts_with(prefix.as_str()))
         };
-        let wanted = places.into_iter().filter(|place| held(place) > 1 && !is_known(place)).collect::<Vec<_>>();
-        let found: Vec<(Place, Vec<Listed>)> = stream::iter(wanted)
+        let wanted = places.into_iter().filter(|place| held(place).len() > 1 && !is_known(place)).collect::<Vec<_>>();
+        let found: Vec<(Place, Beside)> = stream::iter(wanted)
             .map(|place| async {
-                let pages = PAGES_AT_LEAST + held(&place) / OBJECTS_PER_PAGE;
-                let found = everything(&place, pages, &pages_left, &ours, archive).await?;
+                let found = everything(&place, &keys[held(&place)], &pages_left, &ours, archive).await?;
                 Ok::<_, StepError>(found.map(|found| (place, found)))
             })
             .buffer_unordered(IN_FLIGHT)
@@ -166,35 +269,59 @@ async fn listed(candidates: &[Candidate], shown: &Shown, archive: &impl ReadArch
     Ok(complete)
 }
 
-/// Everything in a folder but what is published; `None` if it is too much.
+/// What lies in a folder beside those of ours that it holds: everything, or in a large one what lies between the first of
+/// ours and the last. `None` if it is too much.
 async fn everything(
     (bucket, prefix): &Place,
-    pages: usize,
+    held: &[(&str, &str)],
     pages_left: &Cell<usize>,
     ours: &HashSet<(&str, &str)>,
     archive: &impl ReadArchive,
-) -> Result<Option<Vec<Listed>>, StepError> {
-    let (mut found, mut after) = (Vec::new(), String::new());
-    for _ in 0..pages {
+) -> Result<Option<Beside>, StepError> {
+    let (Some((_, first)), Some((_, last))) = (held.first(), held.last()) else { return Ok(None) };
+    let pages = (PAGES_AT_LEAST + held.len() / OBJECTS_PER_PAGE).min(pages_left.get() / 2);
+    // Where the first of ours is far from the folder's beginning: from that of its own folder, then from itself.
+    let mut nearer = vec![just_before(first), just_before(parent(first))];
+    let (mut found, mut after, mut without_ours) = (Beside::default(), String::new(), 0);
+    for page in 1..=pages {
         let Some(left) = pages_left.get().checked_sub(1) else { return Ok(None) };
         pages_left.set(left);
-        let page = archive.list(bucket, prefix, &after).await?;
-        let last = page.objects.last().map(|listed| listed.key.clone());
-        found.extend(page.objects.into_iter().filter(|listed| !ours.contains(&(bucket, &listed.key))));
-        match last {
-            Some(last) if page.more => after = last,
-            Some(_) | None => return Ok(Some(found)),
+        let Page { objects, more } = archive.list(bucket, prefix, &after).await?;
+        let end = objects.last().map(|listed| listed.key.clone()).filter(|_| more);
+        found.listed.extend(objects.into_iter().filter(|listed| !ours.contains(&(bucket, &listed.key))));
+        let Some(end) = end else { return Ok(Some(found)) };
+        if end.as_str() > *last && page >= PAGES_AT_LEAST {
+            found.edges.push(end);
+            return Ok(Some(found));
         }
+        without_ours += usize::from(end.as_str() < *first);
+        after = match nearer.pop_if(|_| end.as_str() < *first && without_ours >= PAGES_WITHOUT) {
+            Some(start) if start > end => {
+                found.edges.push(start.clone());
+                start
+            }
+            Some(_) | None => end,
+        };
     }
     Ok(None)
 }
 
-/// Which keys of the complete folders can be read, and stay so until CloudFront is called.
+/// Something that sorts before a key or a folder's prefix, with next to nothing in between.
+fn just_before(key: &str) -> String {
+    let mut before = key.to_owned();
+    if before.pop() == Some('/') {
+        // What sorts before a slash is a dot; and U+10FFFF is the last character there is.
+        before.push_str(".\u{10FFFF}");
+    }
+    before
+}
+
+/// Which keys of the folders can be read, and stay so until CloudFront is called. In order.
 type Known = BTreeMap<Place, Vec<(String, bool)>>;
 
 /// Without `max_over` no neighbour may be covered, whatever it is, so nobody is asked.
 async fn classified(
-    complete: &Complete,
+    complete: &Found,
     max_over: u32,
     archive: &impl ReadArchive,
     now: Timestamp,
@@ -202,8 +329,8 @@ async fn classified(
     let mut readable: HashMap<(&str, &str), bool> = HashMap::new();
     let mut doubtful: Vec<(&str, &str)> = Vec::new();
     if max_over > 0 {
-        for ((bucket, _), listed) in complete {
-            for one in listed {
+        for ((bucket, _), beside) in complete {
+            for one in &beside.listed {
                 match is_readable(one, now) {
                     Some(is_readable) => {
                         readable.insert((bucket, &one.key), is_readable);
@@ -223,10 +350,13 @@ async fn classified(
         .try_collect()
         .await?;
     readable.extend(asked);
-    let of = |((bucket, prefix), listed): (&Place, &Vec<Listed>)| {
+    let of = |((bucket, prefix), beside): (&Place, &Beside)| {
         let is_readable = |key: &str| readable.get(&(bucket.as_str(), key)).copied().unwrap_or(false);
-        let keys = listed.iter().map(|one| (one.key.clone(), is_readable(&one.key)));
-        ((bucket.clone(), prefix.clone()), keys.collect())
+        let listed = beside.listed.iter().map(|one| (one.key.clone(), is_readable(&one.key)));
+        let mut keys: Vec<(String, bool)> =
+            listed.chain(beside.edges.iter().map(|edge| (edge.clone(), false))).collect();
+        keys.sort_unstable();
+        ((bucket.clone(), prefix.clone()), keys)
     };
     Ok(complete.iter().map(of).collect())
 }
@@ -245,10 +375,12 @@ fn outermost<'a>(folders: &'a BTreeSet<(String, Folder)>, known: &Known) -> Vec<
     let is_known = |bucket: &str, folder: &Folder| {
         known.keys().any(|(of, prefix)| of == bucket && folder.prefix.starts_with(prefix.as_str()))
     };
+    let mut known: Vec<_> = folders.iter().filter(|(bucket, folder)| is_known(bucket, folder)).collect();
+    known.sort_unstable_by(|(_, a), (_, b)| a.path.cmp(&b.path));
     let mut found: Vec<(&str, &Folder)> = Vec::new();
-    for (bucket, folder) in folders.iter().filter(|(bucket, folder)| is_known(bucket, folder)) {
-        if !found.iter().any(|(_, outer)| folder.path.starts_with(&outer.path)) {
-            found.retain(|(_, inner)| !inner.path.starts_with(&folder.path));
+    for (bucket, folder) in known {
+        // Those inside a folder follow upon it.
+        if !found.last().is_some_and(|(_, outer)| folder.path.starts_with(&outer.path)) {
             found.push((bucket, folder));
         }
     }
@@ -258,25 +390,35 @@ fn outermost<'a>(folders: &'a BTreeSet<(String, Folder)>, known: &Known) -> Vec<
 /// What is known of the keys in a folder.
 fn under<'a>(known: &'a Known, bucket: &str, prefix: &str) -> Vec<(&'a str, bool)> {
     let outer = known.iter().filter(|((of, outer), _)| of == bucket && prefix.starts_with(outer.as_str()));
-    let keys = outer.flat_map(|(_, keys)| keys).filter(|(key, _)| key.starts_with(prefix));
-    keys.map(|(key, is_readable)| (key.as_str(), *is_readable)).collect()
+    let inside = |keys: &'a Vec<(String, bool)>| {
+        let start = keys.partition_point(|(key, _)| key.as_str() < prefix);
+        keys[start..].iter().take_while(|(key, _)| key.starts_with(prefix))
+    };
+    outer.flat_map(|(_, keys)| inside(keys)).map(|(key, is_readable)| (key.as_str(), *is_readable)).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::door::now;
-    use crate::ports::{ListedRestore, Page, Piece, PortError};
+    use crate::ports::{ListedRestore, Page, Piece, PortError, VersionMarker, VersionPage};
     use std::cell::RefCell;
     use std::time::Duration;
     use thaw_core::{Behaviour, Facts, Head, Origin, S3Uri};
 
-    /// A bucket that lists two keys a page. What says `cold` in its key is archived.
-    #[derive(Default)]
+    /// A bucket that lists so many keys a page. What says `cold` in its key is archived.
     struct Bucket {
+        /// In order.
         others: Vec<(&'static str, &'static str, Option<ListedRestore>)>,
+        page: usize,
         pages: RefCell<Vec<String>>,
         heads: RefCell<Vec<String>>,
+    }
+
+    impl Default for Bucket {
+        fn default() -> Self {
+            Self { others: Vec::new(), page: 2, pages: RefCell::default(), heads: RefCell::default() }
+        }
     }
 
     impl ReadArchive for Bucket {
@@ -288,17 +430,21 @@ mod tests {
 
         async fn list(&self, _: &str, prefix: &str, start_after: &str) -> Result<Page, PortError> {
             self.pages.borrow_mut().push(prefix.to_owned());
-            let mut keys: Vec<_> =
-                self.others.iter().filter(|(key, ..)| key.starts_with(prefix) && *key > start_after).collect();
-            keys.sort_by_key(|(key, ..)| *key);
-            let listed = keys.iter().take(2).map(|(key, class, restore)| Listed {
+            let start = self.others.partition_point(|(key, ..)| *key <= start_after || *key < prefix);
+            let mut keys = self.others[start..].iter().take_while(|(key, ..)| key.starts_with(prefix));
+            let listed = keys.by_ref().take(self.page).map(|(key, class, restore)| Listed {
                 key: (*key).to_owned(),
+                version: None,
                 storage_class: (*class).to_owned(),
                 size: 1,
                 modified: now(),
                 restore: *restore,
             });
-            Ok(Page { objects: listed.collect(), more: keys.len() > 2 })
+            Ok(Page { objects: listed.collect(), more: keys.next().is_some() })
+        }
+
+        async fn list_versions(&self, _: &str, _: &str, _: Option<&VersionMarker>) -> Result<VersionPage, PortError> {
+            Ok(VersionPage::default())
         }
 
         async fn read(&self, _: &S3Uri, _: u64, _: Option<&str>) -> Result<Option<Piece>, PortError> {
@@ -312,25 +458,33 @@ mod tests {
 
     /// The wildcards for objects under these keys, and what they cover in the bucket.
     async fn found(keys: &[&str], max_over: u32, bucket: &Bucket) -> Vec<(String, String)> {
-        let behaviour = Behaviour { pattern: "*".to_owned(), target: "s3".to_owned(), has_origin_function: false };
-        let domain = "archive.s3.amazonaws.com".to_owned();
-        let distribution = Distribution {
-            id: "E1".to_owned(),
-            origins: vec![Origin { id: "s3".to_owned(), domain, path: "/pub".to_owned() }],
-            behaviours: vec![behaviour],
-            ..Distribution::default()
-        };
+        let distribution = distribution();
         let candidate = |key: &&str| Candidate {
             object: ObjectId { bucket: "archive".to_owned(), key: (*key).to_owned(), version: None },
             restores: Vec::new(),
             revisions: 0,
             news: None,
-            paths: [("E1".to_owned(), distribution.paths_of("archive", key, "").paths)].into(),
+            paths: paths_of(key),
         };
         let candidates: Vec<Candidate> = keys.iter().map(candidate).collect();
-        let all = [("archive".to_owned(), vec![distribution.clone()])].into();
+        let all = [("archive".to_owned(), vec![distribution])].into();
         let found = wildcards(&candidates, &all, max_over, bucket, now()).await.unwrap();
         found.into_iter().map(|wildcard| (wildcard.path, wildcard.prefix)).collect()
+    }
+
+    fn distribution() -> Distribution {
+        let behaviour = Behaviour { pattern: "*".to_owned(), target: "s3".to_owned(), has_origin_function: false };
+        let domain = "archive.s3.amazonaws.com".to_owned();
+        Distribution {
+            id: "E1".to_owned(),
+            origins: vec![Origin { id: "s3".to_owned(), domain, path: "/pub".to_owned() }],
+            behaviours: vec![behaviour],
+            ..Distribution::default()
+        }
+    }
+
+    fn paths_of(key: &str) -> BTreeMap<String, BTreeSet<String>> {
+        [("E1".to_owned(), distribution().paths_of("archive", key, "").paths)].into()
     }
 
     fn one(path: &str, prefix: &str) -> Vec<(String, String)> {
@@ -377,15 +531,104 @@ mod tests {
         }
     }
 
+    /// Archived keys that nobody asks for.
+    fn others(folder: &str, count: usize) -> Vec<(&'static str, &'static str, Option<ListedRestore>)> {
+        (0..count).map(|n| (&*format!("{folder}{n:06}").leak(), "GLACIER", None)).collect()
+    }
+
     #[tokio::test]
-    async fn a_folder_with_too_many_others_is_left_for_those_in_it() {
-        let mut others = vec![("pub/a/other/2", "GLACIER", None)];
-        let keys = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"].map(|n| format!("pub/z{n}"));
-        others.extend(keys.into_iter().map(|key| (&*key.leak(), "GLACIER", None)));
+    async fn a_folder_with_too_many_others_among_ours_is_left_for_those_in_it() {
+        let others = [others("pub/a/x/", 1), others("pub/m/", 10), others("pub/z/x/", 1)].concat();
         let bucket = Bucket { others, ..Bucket::default() };
-        assert_eq!(found(&["pub/a/1", "pub/a/3"], 0, &bucket).await, []);
+        assert_eq!(found(&["pub/a/1", "pub/a/3", "pub/z/1", "pub/z/3"], 0, &bucket).await, []);
         let pages = bucket.pages.borrow();
         let of = |prefix: &str| pages.iter().filter(|page| *page == prefix).count();
-        assert_eq!((of("pub/"), of("pub/a/"), pages.len()), (PAGES_AT_LEAST, 1, PAGES_AT_LEAST + 1));
+        assert_eq!((of("pub/"), of("pub/a/"), of("pub/z/")), (PAGES_AT_LEAST, 1, 1));
+    }
+
+    #[tokio::test]
+    async fn of_a_large_folder_only_what_lies_between_ours_is_listed() {
+        // Before ours, among them, and after them.
+        let all = [others("pub/a/", 50), vec![("pub/m/1y", "GLACIER", None)], others("pub/z/", 50)].concat();
+        let bucket = Bucket { others: all, ..Bucket::default() };
+        let folded = found(&["pub/m/1x1", "pub/m/1x2", "pub/m/1z1", "pub/m/1z2"], 0, &bucket).await;
+        let paths: Vec<_> = folded.iter().map(|(path, _)| path.as_str()).collect();
+        assert_eq!(paths, ["/m/1x*", "/m/1z*"]);
+        assert_eq!(bucket.pages.borrow().len(), PAGES_AT_LEAST);
+        // Also where their own folder is large. What lies before the first is not known then, and no wildcard goes there.
+        let bucket = Bucket { others: [others("pub/m/a", 50), others("pub/m/z", 50)].concat(), ..Bucket::default() };
+        let folded = found(&["pub/m/bb1", "pub/m/bb2", "pub/m/bc1", "pub/m/bc2"], 100, &bucket).await;
+        assert_eq!(folded, one("/m/bc*", "pub/m/bc"));
+        assert_eq!(bucket.pages.borrow().len(), PAGES_AT_LEAST);
+    }
+
+    #[tokio::test]
+    async fn thousands_of_objects_among_a_million_others_are_folded() {
+        let ours: Vec<String> = (0..6).flat_map(|n| (0..1_000).map(move |m| format!("pub/e{n}/{m:04}"))).collect();
+        let keys: Vec<&str> = ours.iter().map(String::as_str).collect();
+        let mut all = [others("pub/a/", 300_000), others("pub/e", 6), others("pub/z/", 10)].concat();
+        // Each of the folders has an archived neighbour that begins like it.
+        all.extend((0..6).map(|n| (&*format!("pub/e{n}").leak(), "GLACIER", None)));
+        all.extend(ours.iter().map(|key| (&*key.clone().leak(), "STANDARD", None)));
+        all.sort_unstable_by_key(|(key, ..)| *key);
+        let bucket = Bucket { others: all, page: 1_000, ..Bucket::default() };
+        let folded = found(&keys, 0, &bucket).await;
+        assert_eq!(folded.len(), 6, "{folded:?}");
+        assert!(bucket.pages.borrow().len() < 20, "{}", bucket.pages.borrow().len());
+    }
+
+    /// What is foretold for keys that a listing shows in this order. What says `ours` is to be published.
+    fn foretold(prefix: &str, keys: &[String]) -> u64 {
+        let mut forecast = Forecast::new("archive", prefix, &[distribution()]);
+        for key in keys {
+            let paths = if key.contains("ours") { paths_of(key) } else { BTreeMap::new() };
+            forecast.pass(key, paths).unwrap();
+        }
+        forecast.billed().unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_is_foretold_is_what_is_folded() {
+        let names = ["a/ours1", "a/ours2", "a/x", "ä ours1", "ä ours~", "b/ours", "b/ours/", "b/ours/1", "b/y", "z"];
+        // Each way to have some of them.
+        for chosen in 0_u32..1 << names.len() {
+            let all: Vec<String> = (0..)
+                .zip(names)
+                .filter(|(place, _)| chosen >> place & 1 == 1)
+                .map(|(_, name)| format!("pub/{name}"))
+                .collect();
+            let mut all = all;
+            all.sort_unstable();
+            let ours: Vec<&str> = all.iter().map(String::as_str).filter(|key| key.contains("ours")).collect();
+            let others = all.iter().map(|key| (&*key.clone().leak(), "GLACIER", None)).collect();
+            let bucket = Bucket { others, page: 1_000, ..Bucket::default() };
+            let candidates = |key: &&str| Candidate {
+                object: ObjectId { bucket: "archive".to_owned(), key: (*key).to_owned(), version: None },
+                restores: Vec::new(),
+                revisions: 0,
+                news: None,
+                paths: paths_of(key),
+            };
+            let candidates: Vec<Candidate> = ours.iter().map(candidates).collect();
+            let distributions = [("archive".to_owned(), vec![distribution()])].into();
+            let wildcards = wildcards(&candidates, &distributions, 0, &bucket, now()).await.unwrap();
+            assert_eq!(foretold("pub/", &all), billed(candidates, wildcards), "{all:?}");
+        }
+    }
+
+    #[test]
+    fn many_neighbours_and_calls_are_foretold_without_being_kept() {
+        let folder = |n: usize| (0..100).map(move |m| format!("pub/{n:03}/ours{m:02}"));
+        let with_neighbours = |n| [format!("pub/{n:03}.old")].into_iter().chain(folder(n));
+        // Three calls of 200 folders: none of them touches an object of another.
+        let keys: Vec<String> = (0..600).flat_map(with_neighbours).collect();
+        assert_eq!(foretold("pub/", &keys), 600);
+        // A folder that two calls share.
+        let keys: Vec<String> = (0..30_000).map(|n| format!("pub/one/ours{n:05}")).collect();
+        let billed = foretold("pub/", &keys);
+        assert!((15..=40).contains(&billed), "{billed}: a batch holds two thousand objects");
+        let mut forecast = Forecast::new("archive", "pub/", &[distribution()]);
+        (0..1_000).for_each(|n| forecast.pass(&format!("pub/{n:04}"), BTreeMap::new()).unwrap());
+        assert_eq!(forecast.beside.len(), 2);
     }
 }

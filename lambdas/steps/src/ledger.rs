@@ -59,6 +59,9 @@ pub struct Planned {
     pub alternatives: Vec<Alternative>,
     /// Paths that will be invalidated.
     pub paths: u64,
+    /// How many are expected to be billed for them.
+    #[serde(default)]
+    pub billed_paths: u64,
     /// What the requester should know.
     pub warnings: Vec<String>,
 }

@@ -229,7 +229,7 @@ mod tests {
     use thaw_core::S3Uri;
 
     use crate::door::{now, restored, restoring, row};
-    use crate::ports::{Page, Piece, PortError};
+    use crate::ports::{Page, Piece, PortError, VersionMarker, VersionPage};
     use thaw_core::{Head, ObjectId, Publish, PublishWhen, RestoreId, Tier};
 
     const HOUR: u64 = 3_600;
@@ -253,7 +253,14 @@ mod tests {
 
     impl Bucket {
         fn of(keys: impl IntoIterator<Item = String>, restore: Option<ListedRestore>, page: usize) -> Self {
-            let listed = |key| Listed { key, storage_class: "GLACIER".to_owned(), size: 1, modified: now(), restore };
+            let listed = |key| Listed {
+                key,
+                version: None,
+                storage_class: "GLACIER".to_owned(),
+                size: 1,
+                modified: now(),
+                restore,
+            };
             let listed = keys.into_iter().map(listed).collect();
             Self { listed, page, lists: RefCell::default(), heads: RefCell::default() }
         }
@@ -283,6 +290,10 @@ mod tests {
             let more = objects.len() > self.page;
             objects.truncate(self.page);
             Ok(Page { objects, more })
+        }
+
+        async fn list_versions(&self, _: &str, _: &str, _: Option<&VersionMarker>) -> Result<VersionPage, PortError> {
+            Ok(VersionPage::default())
         }
 
         async fn has_versions(&self, _: &str) -> Result<bool, PortError> {

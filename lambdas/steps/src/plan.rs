@@ -188,8 +188,31 @@ async fn make(
 
 impl Planned {
     fn of(survey: Survey, now: Timestamp) -> Self {
-        let Survey { counts, by_kind, cost, ready_between, alternatives, paths, warnings, hash, failures: _ } = survey;
-        Self { made_at: now, chunks: 0, hash, counts, by_kind, ready_between, cost, alternatives, paths, warnings }
+        let Survey {
+            counts,
+            by_kind,
+            cost,
+            ready_between,
+            alternatives,
+            paths,
+            billed_paths,
+            warnings,
+            hash,
+            failures: _,
+        } = survey;
+        Self {
+            made_at: now,
+            chunks: 0,
+            hash,
+            counts,
+            by_kind,
+            ready_between,
+            cost,
+            alternatives,
+            paths,
+            billed_paths,
+            warnings,
+        }
     }
 }
 

@@ -32,13 +32,21 @@ pub trait ReadArchive {
     /// `start_after`, current versions only.
     async fn list(&self, bucket: &str, prefix: &str, start_after: &str) -> Result<Page, PortError>;
 
+    /// One page (at most 1,000 versions, older ones and delete markers included) of `ListObjectVersions` with
+    /// `RestoreStatus`: the current versions under `prefix`, each with its id. `after` is where the page before ended.
+    async fn list_versions(
+        &self,
+        bucket: &str,
+        prefix: &str,
+        after: Option<&VersionMarker>,
+    ) -> Result<VersionPage, PortError>;
+
     /// A piece of a manifest, or of a file in the inbox, from this byte on; `None` if there is no such file or it may not be read.
     ///
     /// `etag` is that of the piece before: a file that was changed since is trouble, and read again from its beginning.
     async fn read(&self, manifest: &S3Uri, from: u64, etag: Option<&str>) -> Result<Option<Piece>, PortError>;
 
-    /// Whether objects of the bucket have versions (`GetBucketVersioning`: enabled, or suspended by now). A listing does
-    /// not tell them.
+    /// Whether objects of the bucket have versions (`GetBucketVersioning`: enabled, or suspended by now).
     async fn has_versions(&self, bucket: &str) -> Result<bool, PortError>;
 }
 
@@ -62,11 +70,31 @@ pub struct Page {
     pub more: bool,
 }
 
+/// A page of a listing of versions.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct VersionPage {
+    /// In order of keys. It may hold none although more follow, where keys have many older versions.
+    pub objects: Vec<Listed>,
+    /// Where the next page begins; `None` after the last.
+    pub next: Option<VersionMarker>,
+}
+
+/// A place in a listing of versions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VersionMarker {
+    /// The key (`NextKeyMarker`).
+    pub key: String,
+    /// Its version (`NextVersionIdMarker`).
+    pub version: Option<String>,
+}
+
 /// One key of a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
     /// The key.
     pub key: String,
+    /// Its current version, if versions were listed.
+    pub version: Option<String>,
     /// S3's storage class.
     pub storage_class: String,
     /// Size in bytes.

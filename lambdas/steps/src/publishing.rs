@@ -92,14 +92,14 @@ pub async fn publish(
         .buffer_unordered(IN_FLIGHT)
         .try_collect()
         .await?;
-    let (mut candidates, mut rows) = (Vec::new(), Rows::new());
+    let (mut candidates, mut rows) = (BTreeMap::new(), Rows::new());
     for prepared in prepared {
         for (batch, objects) in prepared.begun {
             begun.entry(batch).or_default().extend(objects);
         }
         if let Some((candidate, known)) = prepared.candidate {
             rows.insert(candidate.object.clone(), known);
-            candidates.push(candidate);
+            candidates.insert(candidate.object.clone(), candidate);
         }
     }
     let mut published = Published::default();
@@ -110,9 +110,14 @@ pub async fn publish(
         // Who sealed it without them died before it gave their claims back. The next look finds them free.
         release(&batch, &objects, ledger).await?;
         // Who made it died before it had claimed all of its rows: now it has.
-        candidates.retain(|candidate| !batch.candidates.iter().any(|begun| begun.shares_a_row_with(candidate)));
+        for begun in &batch.candidates {
+            if candidates.get(&begun.object).is_some_and(|candidate: &Candidate| begun.shares_a_row_with(candidate)) {
+                candidates.remove(&begun.object);
+            }
+        }
         published.add(&batch);
     }
+    let candidates: Vec<Candidate> = candidates.into_values().collect();
     // Who allows least decides for all.
     let max_over = rows.values().flatten().map(|row| row.publish.max_over).fold(u32::MAX, u32::min);
     // Events come in handfuls, while most of what lies beside is still archived: listing it would cost more than a wildcard

@@ -67,6 +67,9 @@ pub struct RestoreView {
     /// Paths that the plan counted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub paths: Option<u64>,
+    /// How many are expected to be billed for them: fewer where wildcards stand for several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub billed_paths: Option<u64>,
     /// The invalidations that publish its objects, of restores that are counted now.
     pub invalidations: Vec<InvalidationView>,
     /// The first 20 objects that failed.
@@ -133,6 +136,7 @@ impl RestoreView {
             by_kind: plan.map(|plan| plan.by_kind.clone()).unwrap_or_default(),
             alternatives: plan.map(|plan| plan.alternatives.clone()).unwrap_or_default(),
             paths: plan.map(|plan| plan.paths),
+            billed_paths: plan.map(|plan| plan.billed_paths),
             invalidations: invalidations(batches),
             failures: failures.into_iter().take(FAILURES_SHOWN).collect(),
             warnings: plan.map(|plan| plan.warnings.clone()).unwrap_or_default(),

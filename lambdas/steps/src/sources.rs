@@ -8,20 +8,22 @@ use thaw_core::{
 };
 
 use crate::chunks::{self, ChunkRecord};
-use crate::ports::{Ledger, Listed, Page, Piece, ReadArchive, WorkFiles};
+use crate::ports::{Ledger, Listed, Page, Piece, ReadArchive, VersionMarker, VersionPage, WorkFiles};
 use crate::restore_view::shown;
 use crate::{RestoreRecord, StepError};
 
 /// Objects looked at together.
 const PAGE: usize = 1_000;
 
-/// An object that is meant, with what is known of it before it is looked at.
+/// An object that is meant, with what is known of it before it is looked at; or one beside it.
 #[derive(Debug, Clone)]
 pub enum Found {
     /// Named in the request.
     Asked(Asked),
     /// Seen in a listing.
     Listed(Listed),
+    /// The key of one that is not meant, seen in the same listing.
+    Beside(String),
 }
 
 /// The objects that a request means, in pages.
@@ -34,10 +36,18 @@ pub struct Objects<'a> {
 #[derive(Debug)]
 enum Rest<'a> {
     Keys(std::slice::Chunks<'a, Asked>),
-    Listing { prefix: &'a str, filter: &'a Filter, after: String },
+    Listing { prefix: &'a str, filter: &'a Filter, place: Option<Place> },
     Manifest(Box<Manifest>),
     Restore { record: Box<RestoreRecord>, chunks: std::vec::IntoIter<ChunkRecord>, standing: Standing },
     Done,
+}
+
+/// How far a listing has come. A bucket with versions is listed by them: each must be asked for by its id, and a listing of
+/// keys does not tell it.
+#[derive(Debug)]
+enum Place {
+    Key(String),
+    Version(Option<VersionMarker>),
 }
 
 impl<'a> Objects<'a> {
@@ -47,7 +57,7 @@ impl<'a> Objects<'a> {
     pub async fn of(request: &'a Request, ledger: &impl Ledger) -> Result<Self, StepError> {
         let rest = match &request.source {
             Source::Keys { keys } => Rest::Keys(keys.chunks(PAGE)),
-            Source::Prefix { prefix, filter } => Rest::Listing { prefix, filter, after: String::new() },
+            Source::Prefix { prefix, filter } => Rest::Listing { prefix, filter, place: None },
             Source::Manifest { manifest, manifest_etag } => {
                 let file = File::new(ManifestReader::new(manifest.clone(), &request.bucket), manifest);
                 Rest::Manifest(Box::new(Manifest {
@@ -79,15 +89,34 @@ impl<'a> Objects<'a> {
     ) -> Result<Option<Vec<Found>>, StepError> {
         match &mut self.rest {
             Rest::Keys(pages) => Ok(pages.next().map(|page| page.iter().cloned().map(Found::Asked).collect())),
-            Rest::Listing { prefix, filter, after } => {
+            Rest::Listing { prefix, filter, place } => {
                 let filter = *filter;
-                let Page { objects, more } = archive.list(self.bucket, prefix, after).await?;
-                match objects.last() {
-                    Some(last) if more => after.clone_from(&last.key),
-                    Some(_) | None => self.rest = Rest::Done,
+                let here = match place.take() {
+                    Some(place) => place,
+                    None if archive.has_versions(self.bucket).await? => Place::Version(None),
+                    None => Place::Key(String::new()),
+                };
+                let (objects, next) = match here {
+                    Place::Key(after) => {
+                        let Page { objects, more } = archive.list(self.bucket, prefix, &after).await?;
+                        let last = objects.last().filter(|_| more).map(|last| Place::Key(last.key.clone()));
+                        (objects, last)
+                    }
+                    Place::Version(after) => {
+                        let page = archive.list_versions(self.bucket, prefix, after.as_ref()).await?;
+                        let VersionPage { objects, next } = page;
+                        (objects, next.map(|next| Place::Version(Some(next))))
+                    }
+                };
+                match next {
+                    Some(next) => *place = Some(next),
+                    None => self.rest = Rest::Done,
                 }
-                let is_meant = |listed: &Listed| filter.matches(&listed.key, listed.size, listed.modified);
-                Ok(Some(objects.into_iter().filter(is_meant).map(Found::Listed).collect()))
+                let found = |listed: Listed| {
+                    let is_meant = filter.matches(&listed.key, listed.size, listed.modified);
+                    if is_meant { Found::Listed(listed) } else { Found::Beside(listed.key) }
+                };
+                Ok(Some(objects.into_iter().map(found).collect()))
             }
             Rest::Manifest(manifest) => {
                 let page = manifest.next(self.bucket, archive).await?;
@@ -185,5 +214,82 @@ impl Manifest {
         self.files = inventory.files.iter().map(|data| File::new(inventory.reader(data), &data.at)).collect();
         self.file = self.files.pop_front();
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::door::now;
+    use crate::memory::{MemoryFiles, MemoryLedger};
+    use crate::ports::PortError;
+    use serde_json::json;
+    use thaw_core::{Facts, Missing, ObjectId};
+
+    /// A bucket with versions, two of them a page: of `a` one, of `b` five, of `c` two.
+    struct Versions;
+
+    impl ReadArchive for Versions {
+        async fn head(&self, _: &ObjectId) -> Result<Facts, PortError> {
+            Ok(Facts::Missing(Missing::Denied))
+        }
+
+        async fn list(&self, _: &str, _: &str, _: &str) -> Result<Page, PortError> {
+            Ok(Page::default())
+        }
+
+        async fn list_versions(
+            &self,
+            _: &str,
+            _: &str,
+            after: Option<&VersionMarker>,
+        ) -> Result<VersionPage, PortError> {
+            let all = ["a1", "b5", "b4", "b3", "b2", "b1", "c2", "c1"];
+            let start = after.map_or(0, |after| {
+                let last = format!("{}{}", after.key, after.version.as_deref().unwrap());
+                all.iter().position(|version| *version == last).unwrap() + 1
+            });
+            let page = &all[start..all.len().min(start + 2)];
+            let listed = |version: &&str| Listed {
+                key: version[..1].to_owned(),
+                version: Some(version[1..].to_owned()),
+                storage_class: "GLACIER".to_owned(),
+                size: 1,
+                modified: now(),
+                restore: None,
+            };
+            let current = page.iter().filter(|version| ["a1", "b5", "c2"].contains(*version));
+            let next = page
+                .last()
+                .filter(|_| start + 2 < all.len())
+                .map(|last| VersionMarker { key: last[..1].to_owned(), version: Some(last[1..].to_owned()) });
+            Ok(VersionPage { objects: current.map(listed).collect(), next })
+        }
+
+        async fn read(&self, _: &S3Uri, _: u64, _: Option<&str>) -> Result<Option<Piece>, PortError> {
+            Ok(None)
+        }
+
+        async fn has_versions(&self, _: &str) -> Result<bool, PortError> {
+            Ok(true)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_listing_of_versions_goes_on_over_pages_of_old_ones() {
+        let request = json!({"bucket": "archive", "prefix": "", "max_cost_usd": 1, "exclude": ["c"]});
+        let request = Request::parse(&request).unwrap();
+        let (ledger, files) = (MemoryLedger::default(), MemoryFiles::default());
+        let mut objects = Objects::of(&request, &ledger).await.unwrap();
+        let mut pages = Vec::new();
+        while let Some(page) = objects.next(&Versions, &ledger, &files).await.unwrap() {
+            let said = page.into_iter().map(|found| match found {
+                Found::Listed(listed) => format!("{}{}", listed.key, listed.version.unwrap()),
+                Found::Beside(key) => format!("beside {key}"),
+                Found::Asked(asked) => panic!("{asked:?}"),
+            });
+            pages.push(said.collect::<Vec<_>>());
+        }
+        assert_eq!(pages, [vec!["a1", "b5"], vec![], vec![], vec!["beside c"]]);
     }
 }

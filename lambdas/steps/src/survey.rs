@@ -1,6 +1,6 @@
 //! What a request would do and cost: every object looked at, nothing written, nothing begun.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -8,11 +8,12 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use thaw_core::{
     ArchiveKind, Book, Cost, Counts, Decision, Distribution, Event, Facts, Failure, FailureCode, Line, ObjectId,
-    Overhead, Problem, Request, Source, Staleness, State, Tier, Usd, Verdict, Window, advance, decide, decide_reach,
-    staleness,
+    Overhead, Problem, PublishWhen, Request, Source, Staleness, State, Tier, Usd, Verdict, Window, advance, decide,
+    decide_reach, staleness,
 };
 
 use crate::chunks::ChunkEntry;
+use crate::folding::Forecast;
 use crate::ledger::{object_key, version_prefix};
 use crate::ports::{Ledger, Listed, ReadArchive, ReadDistributions, WorkFiles};
 use crate::sources::{Found, Objects};
@@ -20,6 +21,9 @@ use crate::{IN_FLIGHT, Settings, StepError};
 
 /// Failures that a plan tells in words. The list of a restore's objects has them all.
 const FAILURES_SHOWN: usize = 20;
+
+/// What folding may save or cost is told from here on: a dollar.
+const WORTH_TELLING: Usd = Usd::nanos(1_000_000_000);
 
 /// What a request would do and cost.
 #[derive(Debug, Clone)]
@@ -36,6 +40,8 @@ pub struct Survey {
     pub alternatives: Vec<Alternative>,
     /// Paths that would be invalidated.
     pub paths: u64,
+    /// How many would be billed for them: fewer where wildcards are expected to stand for several.
+    pub billed_paths: u64,
     /// What the requester should know.
     pub warnings: Vec<String>,
     /// The first 20 that cannot be restored, and why.
@@ -120,7 +126,6 @@ pub struct Surveyor<'a> {
     distributions: Vec<Distribution>,
     directory_index: &'a str,
     now: Timestamp,
-    has_versions: Option<bool>,
     /// What was seen already, as hashes: a manifest may name an object twice, and it is asked, priced and kept once.
     seen: HashSet<u128>,
     /// How much asking it took: an object that was asked for by itself counts as ten of a listing.
@@ -128,6 +133,8 @@ pub struct Surveyor<'a> {
     /// Sum of hashes over what is done with which object: who confirms a plan confirms those objects.
     digest: u128,
     totals: Totals,
+    /// Of what is listed, how much it folds.
+    forecast: Option<Forecast>,
 }
 
 /// What was seen, added up.
@@ -136,6 +143,8 @@ struct Totals {
     counts: Counts,
     by_kind: BTreeMap<ArchiveKind, Tally>,
     paths: u64,
+    /// The same if all are published together, where that can be foretold.
+    folded: Option<u64>,
     without_path: u64,
     wildcards: u64,
     /// Objects whose only possible stale answer is an error that is kept briefly.
@@ -174,47 +183,57 @@ impl<'a> Surveyor<'a> {
             cdn.distributions(&request.bucket, &settings.distribution_ids).await?
         };
         let directory_index = &settings.directory_index;
+        let forecast = match &request.source {
+            Source::Prefix { prefix, .. } if !distributions.is_empty() => {
+                Some(Forecast::new(&request.bucket, prefix, &distributions))
+            }
+            // What lies beside them was not listed.
+            Source::Prefix { .. } | Source::Keys { .. } | Source::Manifest { .. } | Source::Restore { .. } => None,
+        };
         Ok(Self {
             request,
             distributions,
             directory_index,
             now,
-            has_versions: None,
             seen: HashSet::new(),
             effort: 0,
             digest: 0,
             totals: Totals::default(),
+            forecast,
         })
     }
 
     /// Looks at a page of objects and decides. Answers those that were not seen before, in order.
     pub async fn look_at(&mut self, page: Vec<Found>, archive: &impl ReadArchive) -> Result<Vec<Surveyed>, StepError> {
-        let has_versions = match self.has_versions {
-            Some(known) => known,
-            // Whoever names keys is answered with their versions; a listing leaves them out.
-            None if page.iter().all(|found| matches!(found, Found::Asked(_))) => true,
-            None => *self.has_versions.insert(archive.has_versions(&self.request.bucket).await?),
-        };
         let (request, now) = (self.request, self.now);
-        let looked: Vec<(Surveyed, u64)> = stream::iter(page)
-            .map(|found| look_at(found, has_versions, request, archive, now))
+        let looked: Vec<Looked> = stream::iter(page)
+            .map(|found| look_at(found, request, archive, now))
             .buffered(IN_FLIGHT)
             .try_collect()
             .await?;
         let is_listing = matches!(request.source, Source::Prefix { .. });
         let mut new = Vec::with_capacity(looked.len());
-        for (surveyed, effort) in looked {
+        for looked in looked {
+            let (surveyed, effort) = match looked {
+                Looked::At(surveyed, effort) => (surveyed, effort),
+                Looked::Beside(key) => {
+                    if let Some(forecast) = &mut self.forecast {
+                        forecast.pass(&key, BTreeMap::new())?;
+                    }
+                    continue;
+                }
+            };
             self.effort += effort;
             // A key and its current version by name are one object, once the version is pinned. A listing names each once.
             if is_listing || self.seen.insert(fingerprint(&surveyed.object, None)) {
-                self.add(&surveyed);
+                self.add(&surveyed)?;
                 new.push(surveyed);
             }
         }
         Ok(new)
     }
 
-    fn add(&mut self, surveyed: &Surveyed) {
+    fn add(&mut self, surveyed: &Surveyed) -> Result<(), StepError> {
         let (request, now) = (self.request, self.now);
         let totals = &mut self.totals;
         let decision = surveyed.verdict.decision;
@@ -252,13 +271,16 @@ impl<'a> Surveyor<'a> {
             }
             _ => {}
         }
-        if !request.publish.never() && is_wanted && surveyed.current {
-            self.add_paths(&surveyed.object);
+        let is_published = !request.publish.never() && is_wanted && surveyed.current;
+        let paths = if is_published { self.add_paths(&surveyed.object) } else { BTreeMap::new() };
+        match &mut self.forecast {
+            Some(forecast) => forecast.pass(&surveyed.object.key, paths),
+            None => Ok(()),
         }
     }
 
-    /// What the distributions show of a wanted object.
-    fn add_paths(&mut self, object: &ObjectId) {
+    /// What the distributions show of a wanted object: its paths by distribution.
+    fn add_paths(&mut self, object: &ObjectId) -> BTreeMap<String, BTreeSet<String>> {
         let ObjectId { bucket, key, .. } = object;
         let shown: Vec<_> =
             self.distributions.iter().map(|one| one.paths_of(bucket, key, self.directory_index)).collect();
@@ -274,13 +296,16 @@ impl<'a> Surveyor<'a> {
             staleness(distribution, bucket, key, self.directory_index, epoch, later) != Staleness::Impossible
         };
         totals.only_errors += u64::from(paths > 0 && !self.distributions.iter().any(lasting));
+        let ids = self.distributions.iter().map(|distribution| distribution.id.clone());
+        ids.zip(shown).map(|(id, shown)| (id, shown.paths)).filter(|(_, paths)| !paths.is_empty()).collect()
     }
 
     /// Adds it all up.
     ///
     /// Fails if `days` was set and every archived object is Intelligent-Tiering.
-    pub fn finish(self) -> Result<Survey, StepError> {
+    pub fn finish(mut self) -> Result<Survey, StepError> {
         self.refuse_days_without_copies()?;
+        self.totals.folded = self.forecast.take().map(Forecast::billed).transpose()?;
         let tier = self.request.tier;
         let cost = self.price(tier);
         let alternatives = self.alternatives(cost.total_usd);
@@ -300,6 +325,7 @@ impl<'a> Surveyor<'a> {
             ready_between,
             alternatives,
             paths: self.totals.paths,
+            billed_paths: self.billed_paths(),
             warnings,
             failures: self.totals.failures,
         })
@@ -317,6 +343,15 @@ impl<'a> Surveyor<'a> {
         Ok(())
     }
 
+    /// Paths that are expected to be billed. Of those that are published one by one, nobody knows which will meet in a call.
+    fn billed_paths(&self) -> u64 {
+        let Totals { paths, folded, .. } = self.totals;
+        match self.request.publish.when {
+            PublishWhen::Together => folded.unwrap_or(paths),
+            PublishWhen::Each | PublishWhen::Never => paths,
+        }
+    }
+
     fn price(&self, tier: Tier) -> Cost {
         let book = Book::US_EAST_1;
         let (mut requests, mut retrieval, mut copies) = (Usd::default(), Usd::default(), Usd::default());
@@ -331,7 +366,8 @@ impl<'a> Surveyor<'a> {
             copies = copies + book.copy(tally.copied, self.request.copy_days());
             copied += tally.copied;
         }
-        let (total, paths) = (self.totals.counts.total, self.totals.paths);
+        let (total, paths, billed) = (self.totals.counts.total, self.totals.paths, self.billed_paths());
+        let folded = if billed < paths { format!("{billed} billed ones for ") } else { String::new() };
         let line = |what: &str, amount: String, usd| Line { what: what.to_owned(), amount, usd };
         let lines = vec![
             line("retrieval requests", format!("{retrieved} at {}", tier.word()), requests),
@@ -339,8 +375,8 @@ impl<'a> Surveyor<'a> {
             line("temporary copies", format!("{} for {} days", gib(copied), self.request.copy_days()), copies),
             line(
                 "invalidation",
-                format!("{paths} paths, as if the month's 1,000 free ones were used up"),
-                book.invalidation(paths),
+                format!("{folded}{paths} paths, as if the month's 1,000 free ones were used up"),
+                book.invalidation(billed),
             ),
             line("thaw itself", format!("{total} objects"), book.overhead(Overhead::expected(total))),
         ];
@@ -397,6 +433,25 @@ impl<'a> Surveyor<'a> {
         if minutes < 60 { format!("{minutes} min") } else { format!("{} h", minutes / 60) }
     }
 
+    /// How much less it would cost if all were published together, or what the price counts on if they are.
+    fn says_of_folding(&self) -> Option<String> {
+        let Totals { paths, folded, .. } = self.totals;
+        let folded = folded?;
+        let saved = Book::US_EAST_1.invalidation(paths.saturating_sub(folded));
+        if saved < WORTH_TELLING {
+            return None;
+        }
+        match self.request.publish.when {
+            PublishWhen::Together => Some(format!(
+                "the price counts on wildcards: if CloudFront refuses them, or something is archived between the objects meanwhile, it is up to ${saved} more"
+            )),
+            PublishWhen::Each => Some(format!(
+                "{paths} paths are priced one by one, as objects are published when they come: with publish.when together, wildcards are expected to make them {folded}, for ${saved} less"
+            )),
+            PublishWhen::Never => None,
+        }
+    }
+
     fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         let (request, totals) = (self.request, &self.totals);
@@ -420,6 +475,7 @@ impl<'a> Surveyor<'a> {
                 let saved = Book::US_EAST_1.invalidation(totals.only_errors);
                 warnings.push(format!("for {} objects at most a cached error can be stale, and that briefly: publish.only_if_stale would save up to ${saved}", totals.only_errors));
             }
+            warnings.extend(self.says_of_folding());
             if old_versions > 0 {
                 warnings.push(format!("{old_versions} objects are not the current versions of their keys: viewers do not get them, and nothing is invalidated for them"));
             }
@@ -440,31 +496,34 @@ impl<'a> Surveyor<'a> {
     }
 }
 
-/// Looks at one object. Answers how much asking it took, too.
+/// What became of an object of a page.
+enum Looked {
+    /// It was looked at, which took so much asking.
+    At(Surveyed, u64),
+    /// It is not meant, and lies beside those that are.
+    Beside(String),
+}
+
+/// Looks at one object.
 async fn look_at(
     found: Found,
-    has_versions: bool,
     request: &Request,
     archive: &impl ReadArchive,
     now: Timestamp,
-) -> Result<(Surveyed, u64), StepError> {
+) -> Result<Looked, StepError> {
     let bucket = request.bucket.clone();
     let (object, listed_size) = match found {
+        Found::Beside(key) => return Ok(Looked::Beside(key)),
         Found::Asked(asked) => (ObjectId { bucket, key: asked.key, version: asked.version_id }, 0),
-        Found::Listed(listed) => {
-            // What a listing tells is enough for what can be read, and for what is archived and has no version.
-            match listed.reach(now) {
-                Some(reach) if !has_versions || reach == thaw_core::Reach::Readable => {
-                    return Ok((of_listing(bucket, listed, decide_reach(reach, request, now)), 1));
-                }
-                Some(_) | None => (ObjectId { bucket, key: listed.key, version: None }, listed.size),
-            }
-        }
+        Found::Listed(listed) => match listed.reach(now) {
+            Some(reach) => return Ok(Looked::At(of_listing(bucket, listed, decide_reach(reach, request, now)), 1)),
+            None => (ObjectId { bucket, key: listed.key, version: None }, listed.size),
+        },
     };
     let facts = archive.head(&object).await?;
     let verdict = decide(&facts, request, now);
     let Facts::Found(head) = facts else {
-        return Ok((Surveyed { object, size: listed_size, current: true, verdict }, 10));
+        return Ok(Looked::At(Surveyed { object, size: listed_size, current: true, verdict }, 10));
     };
     // A version that was named may not be the one that viewers get.
     let current = match &object.version {
@@ -478,11 +537,11 @@ async fn look_at(
         }
     };
     let version = object.version.or(head.version);
-    Ok((Surveyed { object: ObjectId { version, ..object }, size: head.size, current, verdict }, 10))
+    Ok(Looked::At(Surveyed { object: ObjectId { version, ..object }, size: head.size, current, verdict }, 10))
 }
 
 fn of_listing(bucket: String, listed: Listed, verdict: Verdict) -> Surveyed {
-    let object = ObjectId { bucket, key: listed.key, version: None };
+    let object = ObjectId { bucket, key: listed.key, version: listed.version };
     Surveyed { object, size: listed.size, current: true, verdict }
 }
 
@@ -549,7 +608,7 @@ mod tests {
     use super::*;
     use crate::door::{now, settings};
     use crate::memory::{MemoryFiles, MemoryLedger};
-    use crate::ports::{Page, Piece, PortError};
+    use crate::ports::{Page, Piece, PortError, VersionMarker, VersionPage};
     use serde_json::{Value, json};
     use thaw_core::S3Uri;
     use thaw_core::{Behaviour, ErrorRule, Head, Missing, Origin};
@@ -582,6 +641,10 @@ mod tests {
 
         async fn list(&self, _: &str, _: &str, _: &str) -> Result<Page, PortError> {
             Ok(Page::default())
+        }
+
+        async fn list_versions(&self, _: &str, _: &str, _: Option<&VersionMarker>) -> Result<VersionPage, PortError> {
+            Ok(VersionPage::default())
         }
 
         async fn has_versions(&self, _: &str) -> Result<bool, PortError> {

@@ -95,7 +95,7 @@ pub async fn is_archived(
 pub(crate) mod tests {
     use super::*;
     use crate::door::{now, row};
-    use crate::ports::{Listed, ListedRestore, Page, Piece, PortError};
+    use crate::ports::{Listed, ListedRestore, Page, Piece, PortError, VersionMarker, VersionPage};
     use std::cell::RefCell;
     use thaw_core::{Head, RestoreId, S3Uri, State};
 
@@ -158,6 +158,10 @@ pub(crate) mod tests {
             Ok(Page { more: rest.len() > 2, objects: rest.into_iter().take(2).collect() })
         }
 
+        async fn list_versions(&self, _: &str, _: &str, _: Option<&VersionMarker>) -> Result<VersionPage, PortError> {
+            Ok(VersionPage::default())
+        }
+
         async fn has_versions(&self, _: &str) -> Result<bool, PortError> {
             Ok(false)
         }
@@ -171,6 +175,7 @@ pub(crate) mod tests {
     async fn found(listed: &[(&str, &str, Option<ListedRestore>)]) -> (Option<String>, Vec<String>) {
         let listed = listed.iter().map(|(key, class, restore)| Listed {
             key: (*key).to_owned(),
+            version: None,
             storage_class: (*class).to_owned(),
             size: 1,
             modified: now(),

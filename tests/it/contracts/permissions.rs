@@ -20,8 +20,10 @@ const EXECUTIONS: &str = "arn:aws:states:us-east-1:111122223333:execution:{State
 /// Actions, separated by spaces, on resources.
 type Allowed = (&'static str, &'static str);
 
-const READ_ARCHIVE: &[Allowed] =
-    &[("s3:GetObject s3:GetObjectVersion", OBJECTS), ("s3:ListBucket s3:GetBucketVersioning", BUCKETS)];
+const READ_ARCHIVE: &[Allowed] = &[
+    ("s3:GetObject s3:GetObjectVersion", OBJECTS),
+    ("s3:ListBucket s3:GetBucketVersioning s3:ListBucketVersions", BUCKETS),
+];
 const READ_DISTRIBUTIONS: &[Allowed] = &[("cloudfront:GetDistributionConfig", NAMED)];
 const CREATE_INVALIDATIONS: &[Allowed] = &[("cloudfront:CreateInvalidation", NAMED)];
 const READ_WORK: &[Allowed] = &[("s3:GetObject", WORK), ("s3:ListBucket", "{WorkBucket.Arn}")];

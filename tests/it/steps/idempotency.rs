@@ -19,7 +19,7 @@ use thaw_sim::model::{AccessTier, ObjectRef, RestoreRequest, RetrievalTier, Stor
 use thaw_steps::ports::{
     CreateInvalidations, Cursor, DeadLetters, Invalidation, Item, ItemKey, Ledger, ListRestores, Page, Piece,
     PortError, Put, PutEvents, ReadArchive, ReadDistributions, ReadInvalidations, RequestRestores, StartExecutions,
-    StopExecutions, WorkFiles,
+    StopExecutions, VersionMarker, VersionPage, WorkFiles,
 };
 use thaw_steps::{
     QueueBatch, RestoreRecord, Step, adopt, announce_expiries, cancel_restore, check_invalidations, check_restores,
@@ -301,6 +301,15 @@ impl ReadArchive for Mortal<'_> {
 
     async fn list(&self, bucket: &str, prefix: &str, start_after: &str) -> Result<Page, PortError> {
         self.world.aws.list(bucket, prefix, start_after).await
+    }
+
+    async fn list_versions(
+        &self,
+        bucket: &str,
+        prefix: &str,
+        after: Option<&VersionMarker>,
+    ) -> Result<VersionPage, PortError> {
+        self.world.aws.list_versions(bucket, prefix, after).await
     }
 
     async fn read(&self, manifest: &S3Uri, from: u64, etag: Option<&str>) -> Result<Option<Piece>, PortError> {

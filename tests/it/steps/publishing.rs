@@ -3,7 +3,7 @@
 use serde_json::json;
 use thaw_core::{FailureCode, How, State, Status, Tier};
 use thaw_sim::cdn::{Behavior, DistributionConfig, Origin};
-use thaw_sim::model::{FaultRule, RetrievalRule, StorageClass};
+use thaw_sim::model::{FaultRule, RetrievalRule, SettingsChange, StorageClass};
 use thaw_steps::ports::Ledger;
 use thaw_steps::ports::RequestRestores;
 
@@ -374,14 +374,16 @@ fn distribute(world: &World, behaviors: Vec<Behavior>) {
     });
 }
 
+/// The same, each folder beside an archived object that begins like it: wildcards stay inside their folders.
+fn put_folders_apart(world: &World, folders: usize, keys: usize) -> Vec<String> {
+    (0..folders).for_each(|folder| world.put(&format!("f{folder:03}"), StorageClass::DeepArchive));
+    put_folders(world, folders, keys)
+}
+
 #[test]
 fn two_thousand_keys_in_twenty_folders_are_published_for_twenty_paths_or_fewer() {
     let world = World::new();
-    let all = put_folders(&world, 20, 100);
-    for folder in 0..20 {
-        // One that stays archived keeps wildcards inside its folder's parts.
-        world.put(&format!("f{folder:03}"), StorageClass::DeepArchive);
-    }
+    let all = put_folders_apart(&world, 20, 100);
     let halves = all.chunks(1_000).map(together).collect::<Vec<_>>();
     for (name, half) in ["one", "two"].iter().zip(halves) {
         let (report, _) = world.restore(name, half);
@@ -390,6 +392,42 @@ fn two_thousand_keys_in_twenty_folders_are_published_for_twenty_paths_or_fewer()
     let invalidated = world.invalidated();
     assert!(invalidated.len() <= 20, "{invalidated:?}");
     assert!(all.iter().all(|key| world.view(&format!("/{key}")) == 200));
+}
+
+#[test]
+fn twenty_thousand_keys_in_two_hundred_folders_are_published_for_two_hundred_paths_as_their_plan_says() {
+    let world = World::new();
+    // Fifteen at a time would take fourteen calls, each with a look at what is left of the twenty thousand.
+    let quota = SettingsChange { wildcards_in_progress: Some(200), ..SettingsChange::default() };
+    world.aws.with(|sim, _| sim.change_settings(&quota));
+    let all = put_folders_apart(&world, 200, 100);
+    let request = json!({"bucket": BUCKET, "prefix": "f", "include": ["**.jpg"], "publish": {"when": "together"}});
+    let (report, _) = world.restore("r", request);
+    assert_eq!((report.status, report.counts.published), (Status::Succeeded, 20_000));
+    let plan = world.record("r").plan.unwrap();
+    assert_eq!((plan.paths, plan.billed_paths), (20_000, 200));
+    let line = plan.cost.lines.iter().find(|line| line.what == "invalidation").unwrap();
+    assert_eq!(line.usd.as_f64(), 1.0, "{}", line.amount);
+    assert!(line.amount.starts_with("200 billed ones for 20000 paths"), "{}", line.amount);
+    assert_eq!(world.invalidated().len(), 200);
+    assert!(all.iter().step_by(97).all(|key| world.view(&format!("/{key}")) == 200));
+}
+
+#[test]
+fn a_plan_tells_what_publishing_together_would_save() {
+    let world = World::new();
+    put_folders_apart(&world, 3, 100);
+    let plan = |name: &str, when: &str| {
+        let body = json!({"bucket": BUCKET, "prefix": "f", "include": ["**.jpg"], "publish": {"when": when}});
+        world.plan(name, body).unwrap();
+        world.record(name).plan.unwrap()
+    };
+    let (each, together, never) = (plan("e", "each"), plan("t", "together"), plan("n", "never"));
+    assert_eq!([&each, &together, &never].map(|plan| plan.billed_paths), [300, 3, 0]);
+    let says = "with publish.when together, wildcards are expected to make them 3, for $1.49 less";
+    assert!(each.warnings.iter().any(|warning| warning.ends_with(says)), "{:?}", each.warnings);
+    assert!(together.warnings.iter().any(|warning| warning.ends_with("it is up to $1.49 more")));
+    assert_eq!(never.warnings, [""; 0]);
 }
 
 #[test]

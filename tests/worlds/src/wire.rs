@@ -9,7 +9,7 @@ use thaw_core::{Distribution, Facts, ObjectId, RestoreAnswer, RestoreId, Row, S3
 use thaw_steps::ports::{
     CreateInvalidations, Cursor, DeadLetters, Invalidation, Item, ItemKey, Ledger, ListRestores, Page, Piece,
     PortError, Put, PutEvents, ReadArchive, ReadDistributions, ReadInvalidations, RequestRestores, StartExecutions,
-    StopExecutions, WorkFiles,
+    StopExecutions, VersionMarker, VersionPage, WorkFiles,
 };
 use thaw_steps::{RestoreRecord, Step};
 
@@ -117,6 +117,15 @@ impl ReadArchive for Wire {
     async fn list(&self, bucket: &str, prefix: &str, start_after: &str) -> Result<Page, PortError> {
         let page = self.call(Call::ListObjects, prefix, || self.stack.aws.list(bucket, prefix, start_after)).await?;
         Ok(crate::bug::list(self.stack.world.bug, self.lambda.step, page))
+    }
+
+    async fn list_versions(
+        &self,
+        bucket: &str,
+        prefix: &str,
+        after: Option<&VersionMarker>,
+    ) -> Result<VersionPage, PortError> {
+        self.call(Call::ListObjects, prefix, || self.stack.aws.list_versions(bucket, prefix, after)).await
     }
 
     async fn read(&self, manifest: &S3Uri, from: u64, etag: Option<&str>) -> Result<Option<Piece>, PortError> {

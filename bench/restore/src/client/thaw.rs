@@ -62,6 +62,7 @@ async fn planned(job: &Job, ledger: &impl Ledger, files: &impl WorkFiles) -> Res
         cost: Cost::of(Vec::new(), Book::US_EAST_1),
         alternatives: Vec::new(),
         paths: 0,
+        billed_paths: 0,
         warnings: Vec::new(),
     };
     let record = RestoreRecord { plan: Some(plan), ..RestoreRecord::new(id.clone(), &request, now) };
