@@ -11,7 +11,7 @@ use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::wildcard::{Wildcard, covers};
-use crate::{BatchId, Decision, Event, ObjectId, RestoreId, Row, State};
+use crate::{BatchId, Decision, Event, FailureCode, How, ObjectId, RestoreId, Row, State};
 
 /// Paths in one batch. CloudFront takes 150 paths a second since April 2026 and took 3,000 in progress before
 /// (Developer Guide, "Quotas"); what one request may hold is not documented, so a batch keeps to the smaller number.
@@ -68,7 +68,8 @@ impl Candidate {
 
 /// Objects that are published together. Written to the ledger before CloudFront is called.
 ///
-/// It is written four times in its life, and DynamoDB counts kilobytes, so it is kept packed.
+/// It speaks for the rows that it has claimed: when CloudFront is done, it alone says so. It is written four times in its
+/// life, and DynamoDB counts kilobytes, so it is kept packed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch {
     /// A hash over the rows.
@@ -82,6 +83,8 @@ pub struct Batch {
     pub wildcards: Vec<Wildcard>,
     /// When the batch was written.
     pub created_at: Timestamp,
+    /// When thaw learned that nothing more will come of it. Batches of earlier versions do not say.
+    pub completed_at: Option<Timestamp>,
     /// Counts the changes. Every write is conditional on it.
     pub revision: u64,
 }
@@ -245,7 +248,8 @@ impl Batch {
         // object free again makes another batch.
         let revisions: Vec<String> = candidates.iter().map(|candidate| candidate.revisions.to_string()).collect();
         parts.extend(revisions.iter().map(String::as_str));
-        Self { id: BatchId::over(&parts), candidates, calls: None, wildcards, created_at: now, revision: 0 }
+        let id = BatchId::over(&parts);
+        Self { id, candidates, calls: None, wildcards, created_at: now, completed_at: None, revision: 0 }
     }
 
     /// The batch with its calls settled: the paths of those candidates that it really claimed.
@@ -367,15 +371,37 @@ impl Batch {
         self.calls.as_ref().is_some_and(|calls| calls.iter().all(|call| call.completed || call.refused.is_some()))
     }
 
+    /// The batch as it is written down at a time: when it was completed is noted once.
+    pub fn noted(self, now: Timestamp) -> Self {
+        let completed_at = self.completed_at.or(self.is_completed().then_some(now));
+        Self { completed_at, ..self }
+    }
+
+    /// What CloudFront's answers mean for the rows of an object that the batch has claimed; `None` as long as it is not
+    /// done, and if the object is not the batch's.
+    pub fn outcome(&self, object: &ObjectId) -> Option<Event> {
+        let candidate = self.candidates.iter().find(|candidate| &candidate.object == object);
+        let candidate = candidate.filter(|_| self.is_completed())?;
+        let at = self.completed_at.unwrap_or(self.created_at);
+        Some(match self.refusal(candidate) {
+            None => Event::Published { at, how: How::Invalidated { batch: self.id.clone() } },
+            Some(says) => {
+                let message = format!("CloudFront refused to invalidate its path: {says}");
+                Event::Failed { at, code: FailureCode::RefusedByCloudFront, message }
+            }
+        })
+    }
+
     /// Why CloudFront would not invalidate one of the candidate's paths.
-    pub fn refusal(&self, candidate: &Candidate) -> Option<&str> {
+    fn refusal(&self, candidate: &Candidate) -> Option<&str> {
         let touches = |call: &&Call| {
             candidate
                 .paths
                 .get(&call.distribution)
                 .is_some_and(|paths| call.items.iter().any(|item| paths.iter().any(|path| covers(item, path))))
         };
-        self.calls.iter().flatten().filter(touches).find_map(|call| call.refused.as_deref())
+        let mut refused = self.calls.iter().flatten().filter(|call| call.refused.is_some());
+        refused.find(touches).and_then(|call| call.refused.as_deref())
     }
 
     /// The batch with a refused call taken apart into one call per path, so that one bad path does not stop the others. A
@@ -494,6 +520,8 @@ fn same_copy(row: &Row, other: &Row) -> bool {
 struct Packed {
     id: BatchId,
     created_at: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    completed_at: Option<Timestamp>,
     revision: u64,
     /// The rest: JSON, deflated.
     packed: Bytes,
@@ -515,19 +543,19 @@ impl Serialize for Batch {
         DeflateEncoder::new(json.as_slice(), Compression::default())
             .read_to_end(&mut packed)
             .map_err(S::Error::custom)?;
-        let Self { id, created_at, revision, .. } = self;
-        let (id, packed) = (id.clone(), Bytes(packed));
-        Packed { id, created_at: *created_at, revision: *revision, packed }.serialize(serializer)
+        let (id, packed) = (self.id.clone(), Bytes(packed));
+        let Self { created_at, completed_at, revision, .. } = *self;
+        Packed { id, created_at, completed_at, revision, packed }.serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for Batch {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Packed { id, created_at, revision, packed } = Packed::deserialize(deserializer)?;
+        let Packed { id, created_at, completed_at, revision, packed } = Packed::deserialize(deserializer)?;
         let mut json = Vec::new();
         DeflateDecoder::new(packed.0.as_slice()).read_to_end(&mut json).map_err(D::Error::custom)?;
         let Contents { candidates, calls, wildcards } = serde_json::from_slice(&json).map_err(D::Error::custom)?;
-        Ok(Self { id, candidates, calls, wildcards, created_at, revision })
+        Ok(Self { id, candidates, calls, wildcards, created_at, completed_at, revision })
     }
 }
 

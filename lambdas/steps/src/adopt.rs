@@ -209,7 +209,7 @@ async fn look_at(
 async fn known(found: Vec<Found>, ledger: &impl Ledger) -> Result<Vec<(ObjectId, bool)>, StepError> {
     let with_rows: Vec<(Found, Vec<Row>)> = stream::iter(found)
         .map(|found| async {
-            let rows = ledger.rows_of(&found.0).await?;
+            let rows = crate::ledger::rows_of(&found.0, ledger).await?;
             Ok::<_, StepError>((found, rows))
         })
         .buffered(IN_FLIGHT)

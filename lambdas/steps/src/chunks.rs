@@ -2,7 +2,8 @@
 //!
 //! The plan writes a chunk's file once, with every object as it was found. An object gets a row in the ledger when S3 is
 //! about to be asked for it, and that row is written again only when something happens that is not the same for all: so
-//! what S3 accepted for a whole stretch of a chunk is noted once, in the chunk's own item.
+//! what S3 accepted for a whole stretch of a chunk is noted once, in the chunk's own item. That CloudFront is done is noted
+//! once, too: in the batch (`ledger.rs`).
 
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
@@ -14,7 +15,7 @@ use thaw_core::{
 };
 
 use crate::StepError;
-use crate::ledger::{Planned, RestoreRecord, row_key};
+use crate::ledger::{self, Planned, RestoreRecord, row_key};
 use crate::ports::{Item, ItemKey, Ledger, Put, WorkFiles};
 
 /// Objects that a door counts one by one, and cancels one by one. Of larger restores it tells what the last look knew.
@@ -318,7 +319,7 @@ pub async fn objects_of(
     let keys: Vec<ItemKey> =
         planned.iter().filter(|row| !row.is_settled()).map(|row| row_key(&row.object, &row.restore)).collect();
     let mut written: HashMap<ItemKey, Row> =
-        ledger.get_many::<Row>(&keys).await?.into_iter().map(|row| (row.key(), row)).collect();
+        ledger::rows(&keys, ledger).await?.into_iter().map(|row| (row.key(), row)).collect();
     let mut lost = 0;
     let mut objects = Vec::with_capacity(planned.len());
     for (index, row) in range.zip(planned) {

@@ -218,6 +218,7 @@ mod tests {
             ]),
             wildcards: Vec::new(),
             created_at: now(),
+            completed_at: None,
             revision: 0,
         }
     }

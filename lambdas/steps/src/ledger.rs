@@ -1,5 +1,7 @@
 //! The items of the ledger and how they change.
 
+use std::collections::{BTreeSet, HashMap};
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use thaw_core::{Batch, BatchId, Cost, Counts, Event, ObjectId, Request, RestoreId, Row, Status};
@@ -183,9 +185,42 @@ pub fn request_name(id: &RestoreId) -> String {
     format!("restores/{id}/request.json")
 }
 
+/// Rows as they stand. What a batch has claimed is not written again when CloudFront is done: the batch says so, once for
+/// all of its objects. A row and its batch together say where an object stands, and only this puts them together.
+///
+/// Each batch is read once. The ledger keeps it for longer than the rows that it speaks for.
+pub async fn as_they_stand(rows: Vec<Row>, ledger: &impl Ledger) -> Result<Vec<Row>, StepError> {
+    let claims: BTreeSet<&BatchId> = rows.iter().filter_map(|row| row.state.claim()).collect();
+    if claims.is_empty() {
+        return Ok(rows);
+    }
+    let keys: Vec<ItemKey> = claims.into_iter().map(batch_key).collect();
+    let batches = ledger.get_many::<Batch>(&keys).await?.into_iter();
+    let batches: HashMap<BatchId, Batch> = batches.map(|batch| (batch.id.clone(), batch)).collect();
+    Ok(rows.into_iter().map(|row| told_by(row, &batches)).collect())
+}
+
+/// A row after what these batches say of it.
+pub fn told_by(row: Row, batches: &HashMap<BatchId, Batch>) -> Row {
+    match row.state.claim().and_then(|claim| batches.get(claim)) {
+        Some(batch) => row.as_told_by(batch),
+        None => row,
+    }
+}
+
+/// The rows of an object in all restores, as they stand.
+pub async fn rows_of(object: &ObjectId, ledger: &impl Ledger) -> Result<Vec<Row>, StepError> {
+    as_they_stand(ledger.rows_of(object).await?, ledger).await
+}
+
+/// The rows with these keys, as they stand; those that do not exist are left out.
+pub async fn rows(keys: &[ItemKey], ledger: &impl Ledger) -> Result<Vec<Row>, StepError> {
+    as_they_stand(ledger.get_many(keys).await?, ledger).await
+}
+
 /// Folds an event into a row and writes it. Whoever loses the race folds into what the winner wrote, and tries again.
 ///
-/// Answers the row as it is now. An event that is illegal in the state it meets is an error of the caller.
+/// Answers the row as it stands now. An event that is illegal in the state it meets is an error of the caller.
 pub async fn apply(ledger: &impl Ledger, row: &Row, event: &Event) -> Result<Row, StepError> {
     apply_all(ledger, row, std::slice::from_ref(event)).await
 }
@@ -196,10 +231,11 @@ pub async fn apply_all(ledger: &impl Ledger, row: &Row, events: &[Event]) -> Res
     // Each loss means that somebody else moved the row on, and a life has few steps.
     for _ in 0..16 {
         let Some(next) = current.after_all(events)? else { return Ok(current) };
-        match ledger.replace(&next).await? {
+        current = match ledger.replace(&next).await? {
             Put::Done => return Ok(next),
-            Put::Lost(other) => current = other,
-        }
+            // A batch may have published it since.
+            Put::Lost(other) => as_they_stand(vec![other], ledger).await?.remove(0),
+        };
     }
     Err(StepError::Unavailable(format!("{}: lost sixteen races for its row", row.object)))
 }

@@ -9,6 +9,7 @@ use tracing::{info, warn};
 
 use crate::create_restore::start;
 use crate::joining::join_only;
+use crate::ledger::rows_of;
 use crate::ports::{DeadLetters, Ledger, StartExecutions, WorkFiles};
 use crate::{IN_FLIGHT, QueueBatch, QueueResponse, Settings, StepError};
 
@@ -69,7 +70,7 @@ struct Foreign<'a> {
 ///
 /// thaw writes its row before it asks S3, so its own restores are always known.
 async fn is_known(event: &S3Event, ledger: &impl Ledger) -> Result<bool, StepError> {
-    let rows = ledger.rows_of(&event.object).await?;
+    let rows = rows_of(&event.object, ledger).await?;
     Ok(rows.iter().any(|row| match &row.state {
         State::Planned | State::Restoring { .. } | State::Restored { .. } => true,
         // Settled by now: known if the event is older, because it came late, or twice.
