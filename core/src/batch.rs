@@ -879,6 +879,50 @@ mod tests {
     }
 
     #[test]
+    fn a_claimed_row_stands_where_its_batch_says_once_cloudfront_is_done() {
+        let later: Timestamp = ELEVEN.parse().unwrap();
+        let split = sealed(many(2)).with_call_split(0);
+        let one = split.with_call(0, |call| call.completed = true).noted(now());
+        assert_eq!(one.completed_at, None, "it waits for the other call");
+        let done = one.with_call(1, |call| call.refused = Some("no".to_owned())).noted(later);
+        assert_eq!(done.clone().noted(now()), done, "when that was is noted once");
+        let row =
+            |number: usize, state| Row { object: many(2)[number].object.clone(), ..row(Decision::Restore, state) };
+        let claimed = |by: &BatchId| State::Restored { at: now(), expires: Some(later), claim: Some(by.clone()) };
+        let mine = |number| row(number, claimed(&done.id));
+        let how = How::Invalidated { batch: done.id.clone() };
+        let published = State::Published { at: later, readable: now(), expires: Some(later), how };
+        assert_eq!(mine(0).as_told_by(&done), row(0, published), "and its revision is the ledger's");
+        let refused = mine(1).as_told_by(&done).state;
+        let State::Failed { at, code: FailureCode::RefusedByCloudFront, message } = refused else {
+            panic!("{refused:?}")
+        };
+        assert!(at == later && message.ends_with(": no"), "{message}");
+        // Nothing is known yet, or it is not the batch's to say.
+        let without = done.without(&[mine(0).object].into(), &BTreeSet::new());
+        for (row, batch) in [
+            (mine(0), &one),
+            (mine(0), &without),
+            (row(0, claimed(&BatchId::from("theirs".to_owned()))), &done),
+            (row(0, restored(TEN, ELEVEN)), &done),
+            (row(0, State::Cancelled { at: later }), &done),
+        ] {
+            assert_eq!(row.clone().as_told_by(batch), row);
+        }
+    }
+
+    #[test]
+    fn a_batch_of_an_earlier_version_was_completed_at_some_time_after_it_was_made() {
+        let old = sealed(many(1)).with_call(0, |call| call.completed = true);
+        let mut json = serde_json::to_value(old.clone().noted(now())).unwrap();
+        assert!(json.as_object_mut().unwrap().remove("completed_at").is_some());
+        let read: Batch = serde_json::from_value(json).unwrap();
+        assert_eq!(read, old);
+        let Some(Event::Published { at, .. }) = read.outcome(&many(1)[0].object) else { panic!("{read:?}") };
+        assert_eq!(at, old.created_at);
+    }
+
+    #[test]
     fn only_the_objects_of_a_refused_path_hear_of_the_refusal() {
         let batch = sealed(many(2)).with_call_split(0).with_call(1, |call| call.refused = Some("no".to_owned()));
         let refusals: Vec<_> = batch.candidates.iter().map(|candidate| batch.refusal(candidate)).collect();
@@ -947,7 +991,7 @@ mod tests {
         let waiting = row(Decision::Restore, State::Planned);
         let [nine, ten, eleven] = [NINE, TEN, ELEVEN].map(|at| at.parse().unwrap());
         // Its restore was cancelled before CloudFront had confirmed it: that was heard of much later.
-        let published = |readable| State::Published { at: eleven, readable, expires: None, how: crate::How::NoPath };
+        let published = |readable| State::Published { at: eleven, readable, expires: None, how: How::NoPath };
         for (other, same) in [
             (published(nine), false),
             (published(ten), true),

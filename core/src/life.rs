@@ -559,6 +559,13 @@ mod tests {
     }
 
     #[test]
+    fn a_cancel_leaves_what_a_batch_has_claimed() {
+        let cancelled = Event::Cancelled { at: at() };
+        assert_eq!(advance(&restored(Some("a")), &cancelled), Ok(None));
+        assert_eq!(advance(&restored(None), &cancelled), Ok(Some(State::Cancelled { at: at() })));
+    }
+
+    #[test]
     fn a_state_is_kept_under_its_word() {
         for state in states() {
             assert_eq!(serde_json::to_value(&state).unwrap()["state"], state.word());

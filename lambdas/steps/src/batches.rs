@@ -266,7 +266,7 @@ pub(crate) mod tests {
     use crate::visible::tests::nobody_near;
     use std::cell::RefCell;
     use std::time::Duration;
-    use thaw_core::{Candidate, Distribution, batches};
+    use thaw_core::{Candidate, Distribution, RestoreId, batches};
 
     const SECOND: Duration = Duration::from_secs(1);
 

@@ -271,10 +271,12 @@ pub async fn change(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::door::{Stack, now, row};
+    use std::slice;
+
+    use crate::door::{Stack, done, now, restored, row};
     use crate::memory::MemoryLedger;
     use crate::ports::PortError;
-    use thaw_core::State;
+    use thaw_core::{FailureCode, State};
 
     fn id() -> RestoreId {
         RestoreId::try_from("r".to_owned()).unwrap()
@@ -308,6 +310,33 @@ mod tests {
         let lost = apply(&stack.ledger, &seen, &failed).await.unwrap();
         assert_eq!((lost.revision, &lost.state), (2, &State::Cancelled { at: now() }));
         assert_eq!(apply(&stack.ledger, &seen, &readable).await.unwrap(), lost);
+    }
+
+    #[tokio::test]
+    async fn rows_stand_where_their_batches_say() {
+        let stack = Stack::default();
+        stack.insert(&done("b", &["a", "bad"])).await;
+        let claimed = [("a", "b"), ("bad", "b"), ("another", "b"), ("a", "theirs")];
+        let rows: Vec<Row> = claimed.map(|(key, batch)| row(&id(), key, restored(Some(batch)))).into();
+        let stand = as_they_stand(rows, &stack.ledger).await.unwrap();
+        let words: Vec<_> = stand.iter().map(|row| row.state.word()).collect();
+        assert_eq!(words, ["published", "failed", "restored", "restored"]);
+    }
+
+    /// A cancel, or a look, that read the row before a batch took it.
+    #[tokio::test]
+    async fn whoever_loses_a_race_to_a_batch_changes_nothing_of_what_it_published() {
+        let (stack, seen) = (Stack::default(), row(&id(), "a", restored(None)));
+        stack.insert(&seen).await;
+        stack.insert(&done("b", &["a"])).await;
+        let claimed = seen.after(&Event::Claimed { batch: "b".to_owned().into() }).unwrap().unwrap();
+        assert_eq!(stack.ledger.replace(&claimed).await.unwrap(), Put::Done);
+        let failed = Event::Failed { at: now(), code: FailureCode::NoSuchKey, message: String::new() };
+        for event in [Event::Cancelled { at: now() }, failed] {
+            let stands = apply(&stack.ledger, &seen, &event).await.unwrap();
+            assert_eq!((stands.state.word(), stands.revision), ("published", 1), "{event:?}");
+            assert_eq!(stack.ledger.rows_of(&seen.object).await.unwrap(), slice::from_ref(&claimed));
+        }
     }
 
     /// A ledger in which somebody else always writes first.

@@ -99,3 +99,25 @@ async fn join(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::door::{Stack, done, now, restored, row};
+    use std::time::Duration;
+
+    #[tokio::test]
+    async fn a_restore_of_what_a_batch_has_published_is_known_only_if_it_is_older() {
+        let stack = Stack::default();
+        let row = row(&RestoreId::try_from("r".to_owned()).unwrap(), "a", restored(Some("b")));
+        stack.insert(&row).await;
+        let knows = async |seconds| {
+            let at = now() + Duration::from_secs(seconds);
+            let event = S3Event { object: row.object.clone(), kind: S3EventKind::Initiated, at, expires: None };
+            is_known(&event, &stack.ledger).await.unwrap()
+        };
+        assert!(knows(1).await, "CloudFront is not done");
+        stack.insert(&done("b", &["a"])).await;
+        assert_eq!((knows(0).await, knows(1).await), (true, false));
+    }
+}

@@ -187,3 +187,35 @@ impl Manifest {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::door::{Stack, done, restored};
+    use crate::joining::join_only;
+    use crate::visible::tests::nobody_near;
+    use thaw_core::RestoreId;
+
+    async fn keys(of: &RestoreId, standing: Standing, stack: &Stack) -> Vec<String> {
+        let source = Source::Restore { objects_of: ObjectsOf { restore: of.clone(), standing } };
+        let request = Request { source, ..join_only("archive", []) };
+        let mut objects = Objects::of(&request, &stack.ledger).await.unwrap();
+        let mut keys = Vec::new();
+        while let Some(page) = objects.next(&nobody_near(), &stack.ledger, &stack.files).await.unwrap() {
+            keys.extend(page.into_iter().map(|found| match found {
+                Found::Asked(asked) => asked.key,
+                Found::Listed(listed) => listed.key,
+            }));
+        }
+        keys
+    }
+
+    #[tokio::test]
+    async fn what_cloudfront_refused_is_asked_for_once_more_and_not_kept_longer() {
+        let stack = Stack::default();
+        let id = stack.planned(&["a", "bad"].map(|key| (key, restored(Some("b")))), 2).await;
+        stack.insert(&done("b", &["a", "bad"])).await;
+        assert_eq!(keys(&id, Standing::Failed, &stack).await, ["bad"]);
+        assert_eq!(keys(&id, Standing::Published, &stack).await, ["a"]);
+    }
+}
