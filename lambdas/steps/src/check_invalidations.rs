@@ -1,4 +1,4 @@
-//! CheckInvalidations: look which invalidations took effect, and publish their objects.
+//! CheckInvalidations: look which invalidations took effect: their objects are visible.
 
 use std::collections::{BTreeSet, HashMap};
 
