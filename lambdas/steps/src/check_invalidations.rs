@@ -1,16 +1,16 @@
 //! CheckInvalidations: look which invalidations took effect: their objects are visible.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use thaw_core::{Batch, BatchId, Counts, ObjectId, Row, State, sentence};
+use thaw_core::{BatchId, Counts, ObjectId, Row, State, sentence};
 use tracing::info;
 
 use crate::batches::confirmed;
 use crate::check_restores::{OBJECTS_PER_CALL, total, wait_seconds};
 use crate::chunks::{self, ChunkRecord};
-use crate::ledger::{self, batch_key, told_by};
+use crate::ledger::{self, told_by};
 use crate::looking::{after, seconds_until_next_look};
 use crate::ports::{Ledger, ReadInvalidations, WorkFiles};
 use crate::{RestoreRecord, StepError, plan};
@@ -93,20 +93,16 @@ async fn look(
     files: &impl WorkFiles,
     now: Timestamp,
 ) -> Result<ChunkRecord, StepError> {
-    let objects = chunks::objects(ledger, files, record, known).await?;
-    let rows: Vec<Row> = objects.into_iter().map(|known| known.row).collect();
-    // These had not heard of CloudFront a moment ago.
-    let claims: BTreeSet<BatchId> = rows.iter().filter_map(|row| row.state.claim().cloned()).collect();
-    let new: Vec<_> = claims.iter().filter(|batch| asked.insert((*batch).clone())).map(batch_key).collect();
-    let mut batches = HashMap::new();
-    for batch in ledger.get_many::<Batch>(&new).await? {
-        let batch = confirmed(batch, cdn, ledger, now).await?;
+    let (objects, mut batches) = chunks::objects_and_batches(ledger, files, record, known).await?;
+    // Of the others it is known already.
+    batches.retain(|id, batch| !batch.is_completed() && asked.insert(id.clone()));
+    for batch in batches.values_mut() {
+        *batch = confirmed(batch.clone(), cdn, ledger, now).await?;
         if batch.calls.is_some() && !batch.is_open() {
             called.extend(batch.candidates.iter().map(|candidate| candidate.object.clone()));
         }
-        batches.insert(batch.id.clone(), batch);
     }
-    let rows: Vec<Row> = rows.into_iter().map(|row| told_by(row, &batches)).collect();
+    let rows = told_by(objects.into_iter().map(|known| known.row).collect(), &batches);
     let look_at = after(now, seconds_until_next_word(&rows, on_their_way, now));
     chunks::change(ledger, known.clone(), |known| known.counted(&rows, called, Some(look_at), now)).await
 }

@@ -93,7 +93,7 @@ async fn get_objects(
     } else {
         (chunk + 1 < plan.chunks).then(|| format!("{}.0", chunk + 1))
     };
-    let objects = chunks::objects_of(ledger, &record, &known, &entries, from..to).await?;
+    let (objects, _) = chunks::objects_of(ledger, &record, &known, &entries, from..to).await?;
     let rows = objects.into_iter().map(|known| known.row);
     let mut rows: Vec<Row> = rows.map(|row| shown(&record, row)).collect();
     rows.retain(|row| state.is_none_or(|state| ObjectState::of(&row.state) == state));

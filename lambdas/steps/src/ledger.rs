@@ -1,6 +1,6 @@
 //! The items of the ledger and how they change.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -185,27 +185,36 @@ pub fn request_name(id: &RestoreId) -> String {
     format!("restores/{id}/request.json")
 }
 
+/// Batches by their ids.
+pub type Batches = BTreeMap<BatchId, Batch>;
+
 /// Rows as they stand. What a batch has claimed is not written again when CloudFront is done: the batch says so, once for
 /// all of its objects. A row and its batch together say where an object stands, and only this puts them together.
 ///
 /// Each batch is read once. The ledger keeps it for longer than the rows that it speaks for.
 pub async fn as_they_stand(rows: Vec<Row>, ledger: &impl Ledger) -> Result<Vec<Row>, StepError> {
+    Ok(with_batches(rows, ledger).await?.0)
+}
+
+/// The same, with the batches that were asked.
+pub async fn with_batches(rows: Vec<Row>, ledger: &impl Ledger) -> Result<(Vec<Row>, Batches), StepError> {
     let claims: BTreeSet<&BatchId> = rows.iter().filter_map(|row| row.state.claim()).collect();
     if claims.is_empty() {
-        return Ok(rows);
+        return Ok((rows, Batches::new()));
     }
     let keys: Vec<ItemKey> = claims.into_iter().map(batch_key).collect();
     let batches = ledger.get_many::<Batch>(&keys).await?.into_iter();
-    let batches: HashMap<BatchId, Batch> = batches.map(|batch| (batch.id.clone(), batch)).collect();
-    Ok(rows.into_iter().map(|row| told_by(row, &batches)).collect())
+    let batches: Batches = batches.map(|batch| (batch.id.clone(), batch)).collect();
+    Ok((told_by(rows, &batches), batches))
 }
 
-/// A row after what these batches say of it.
-pub fn told_by(row: Row, batches: &HashMap<BatchId, Batch>) -> Row {
-    match row.state.claim().and_then(|claim| batches.get(claim)) {
+/// Rows after what these batches say of them.
+pub fn told_by(rows: Vec<Row>, batches: &Batches) -> Vec<Row> {
+    let told = |row: Row| match row.state.claim().and_then(|claim| batches.get(claim)) {
         Some(batch) => row.as_told_by(batch),
         None => row,
-    }
+    };
+    rows.into_iter().map(told).collect()
 }
 
 /// The rows of an object in all restores, as they stand.
@@ -213,9 +222,9 @@ pub async fn rows_of(object: &ObjectId, ledger: &impl Ledger) -> Result<Vec<Row>
     as_they_stand(ledger.rows_of(object).await?, ledger).await
 }
 
-/// The rows with these keys, as they stand; those that do not exist are left out.
-pub async fn rows(keys: &[ItemKey], ledger: &impl Ledger) -> Result<Vec<Row>, StepError> {
-    as_they_stand(ledger.get_many(keys).await?, ledger).await
+/// The rows with these keys, as they stand, and the batches that have claimed them; those that do not exist are left out.
+pub async fn rows(keys: &[ItemKey], ledger: &impl Ledger) -> Result<(Vec<Row>, Batches), StepError> {
+    with_batches(ledger.get_many(keys).await?, ledger).await
 }
 
 /// Folds an event into a row and writes it. Whoever loses the race folds into what the winner wrote, and tries again.

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
-use thaw_core::{Batch, Event, News, ObjectId, PublishWhen, RestoreId, Row, S3Event, S3EventKind, State, Status};
+use thaw_core::{Event, News, ObjectId, PublishWhen, RestoreId, Row, S3Event, S3EventKind, State, Status};
 use tracing::{info, warn};
 
 use crate::batches::confirmed;
-use crate::ledger::{apply, batch_key, row_key, rows, rows_of};
+use crate::ledger::{apply, row_key, rows, rows_of};
 use crate::looking::meaning;
 use crate::ports::{
     CreateInvalidations, DeadLetters, ItemKey, Ledger, ReadArchive, ReadDistributions, ReadInvalidations,
@@ -160,12 +160,11 @@ async fn is_confirmed(
     ledger: &impl Ledger,
     now: Timestamp,
 ) -> Result<bool, StepError> {
-    let Some(row) = rows(&[row_key(&row.object, &row.restore)], ledger).await?.pop() else { return Ok(true) };
-    if row.is_settled() {
+    let (mut rows, batches) = rows(&[row_key(&row.object, &row.restore)], ledger).await?;
+    if rows.pop().is_none_or(|row| row.is_settled()) {
         return Ok(true);
     }
-    let Some(claim) = row.state.claim() else { return Ok(false) };
-    let Some(batch) = ledger.get::<Batch>(&batch_key(claim)).await? else { return Ok(false) };
+    let Some(batch) = batches.into_values().next() else { return Ok(false) };
     let batch = confirmed(batch, cdn, ledger, now).await?;
     Ok(batch.is_completed() && batch.has(&row.object))
 }
