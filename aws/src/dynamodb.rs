@@ -42,6 +42,10 @@ type Attributes = HashMap<String, AttributeValue>;
 /// at least: so long Step Functions refuses the name of a closed execution.
 const KEEP_HOURS: i64 = 400 * 24;
 
+/// A batch speaks for the rows that it has claimed, so it is there for longer: DynamoDB deletes what has expired "within a
+/// few days", in any order (Developer Guide, "Using time to live").
+const KEEP_BATCH_HOURS: i64 = KEEP_HOURS + 30 * 24;
+
 /// Keys in one `BatchGetItem` (DynamoDB API Reference).
 const KEYS_PER_READ: usize = 100;
 
@@ -247,8 +251,9 @@ enum Condition {
 fn encode<T: Item>(item: &T, now: Timestamp, write: &str) -> Result<Attributes, PortError> {
     let key = item.key();
     let mut all: Attributes = to_item(item).map_err(|error| unexpected(format!("writing {}", shown(&key)), error))?;
+    let keep = if key.sk == "batch" { KEEP_BATCH_HOURS } else { KEEP_HOURS };
     // 400 days from now is far from the end of time.
-    let ttl = now.checked_add(KEEP_HOURS.hours()).unwrap_or(Timestamp::MAX).as_second();
+    let ttl = now.checked_add(keep.hours()).unwrap_or(Timestamp::MAX).as_second();
     if is_restore(&key) {
         all.insert("listing".to_owned(), text(LISTING));
         let at = all.get("requested_at").and_then(|at| at.as_s().ok()).and_then(|at| at.parse::<Timestamp>().ok());
@@ -447,9 +452,11 @@ mod tests {
             calls: Some(vec![call]),
             wildcards: Vec::new(),
             created_at: at(),
+            completed_at: Some(at()),
             revision: 1,
         });
         assert!(item["packed"].is_b());
+        assert_eq!(item["ttl"], number(at().as_second() + 430 * 86_400));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::wildcard::{Wildcard, covers};
-use crate::{BatchId, Decision, Event, ObjectId, RestoreId, Row, State};
+use crate::{BatchId, Decision, Event, FailureCode, How, ObjectId, RestoreId, Row, State};
 
 /// Paths in one batch. CloudFront takes 150 paths a second since April 2026 and took 3,000 in progress before
 /// (Developer Guide, "Quotas"); what one request may hold is not documented, so a batch keeps to the smaller number.
@@ -68,7 +68,8 @@ impl Candidate {
 
 /// Objects that are published together. Written to the ledger before CloudFront is called.
 ///
-/// It is written four times in its life, and DynamoDB counts kilobytes, so it is kept packed.
+/// It speaks for the rows that it has claimed: when CloudFront is done, it alone says so. It is written four times in its
+/// life, and DynamoDB counts kilobytes, so it is kept packed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch {
     /// A hash over the rows.
@@ -82,6 +83,8 @@ pub struct Batch {
     pub wildcards: Vec<Wildcard>,
     /// When the batch was written.
     pub created_at: Timestamp,
+    /// When thaw learned that nothing more will come of it. Batches of earlier versions do not say.
+    pub completed_at: Option<Timestamp>,
     /// Counts the changes. Every write is conditional on it.
     pub revision: u64,
 }
@@ -254,7 +257,8 @@ impl Batch {
         // object free again makes another batch.
         let revisions: Vec<String> = candidates.iter().map(|candidate| candidate.revisions.to_string()).collect();
         parts.extend(revisions.iter().map(String::as_str));
-        Self { id: BatchId::over(&parts), candidates, calls: None, wildcards, created_at: now, revision: 0 }
+        let id = BatchId::over(&parts);
+        Self { id, candidates, calls: None, wildcards, created_at: now, completed_at: None, revision: 0 }
     }
 
     /// The batch with its calls settled: the paths of those candidates that it really claimed.
@@ -376,15 +380,37 @@ impl Batch {
         self.calls.as_ref().is_some_and(|calls| calls.iter().all(|call| call.completed || call.refused.is_some()))
     }
 
+    /// The batch as it is written down at a time: when it was completed is noted once.
+    pub fn noted(self, now: Timestamp) -> Self {
+        let completed_at = self.completed_at.or(self.is_completed().then_some(now));
+        Self { completed_at, ..self }
+    }
+
+    /// What CloudFront's answers mean for the rows of an object that the batch has claimed; `None` as long as it is not
+    /// done, and if the object is not the batch's.
+    pub fn outcome(&self, object: &ObjectId) -> Option<Event> {
+        let candidate = self.candidates.iter().find(|candidate| &candidate.object == object);
+        let candidate = candidate.filter(|_| self.is_completed())?;
+        let at = self.completed_at.unwrap_or(self.created_at);
+        Some(match self.refusal(candidate) {
+            None => Event::Published { at, how: How::Invalidated { batch: self.id.clone() } },
+            Some(says) => {
+                let message = format!("CloudFront refused to invalidate its path: {says}");
+                Event::Failed { at, code: FailureCode::RefusedByCloudFront, message }
+            }
+        })
+    }
+
     /// Why CloudFront would not invalidate one of the candidate's paths.
-    pub fn refusal(&self, candidate: &Candidate) -> Option<&str> {
+    fn refusal(&self, candidate: &Candidate) -> Option<&str> {
         let touches = |call: &&Call| {
             candidate
                 .paths
                 .get(&call.distribution)
                 .is_some_and(|paths| call.items.iter().any(|item| paths.iter().any(|path| covers(item, path))))
         };
-        self.calls.iter().flatten().filter(touches).find_map(|call| call.refused.as_deref())
+        let mut refused = self.calls.iter().flatten().filter(|call| call.refused.is_some());
+        refused.find(touches).and_then(|call| call.refused.as_deref())
     }
 
     /// The batch with a refused call taken apart into one call per path, so that one bad path does not stop the others. A
@@ -503,6 +529,8 @@ fn same_copy(row: &Row, other: &Row) -> bool {
 struct Packed {
     id: BatchId,
     created_at: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    completed_at: Option<Timestamp>,
     revision: u64,
     /// The rest: JSON, deflated.
     packed: Bytes,
@@ -524,19 +552,19 @@ impl Serialize for Batch {
         DeflateEncoder::new(json.as_slice(), Compression::default())
             .read_to_end(&mut packed)
             .map_err(S::Error::custom)?;
-        let Self { id, created_at, revision, .. } = self;
-        let (id, packed) = (id.clone(), Bytes(packed));
-        Packed { id, created_at: *created_at, revision: *revision, packed }.serialize(serializer)
+        let (id, packed) = (self.id.clone(), Bytes(packed));
+        let Self { created_at, completed_at, revision, .. } = *self;
+        Packed { id, created_at, completed_at, revision, packed }.serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for Batch {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Packed { id, created_at, revision, packed } = Packed::deserialize(deserializer)?;
+        let Packed { id, created_at, completed_at, revision, packed } = Packed::deserialize(deserializer)?;
         let mut json = Vec::new();
         DeflateDecoder::new(packed.0.as_slice()).read_to_end(&mut json).map_err(D::Error::custom)?;
         let Contents { candidates, calls, wildcards } = serde_json::from_slice(&json).map_err(D::Error::custom)?;
-        Ok(Self { id, candidates, calls, wildcards, created_at, revision })
+        Ok(Self { id, candidates, calls, wildcards, created_at, completed_at, revision })
     }
 }
 
@@ -860,6 +888,50 @@ mod tests {
     }
 
     #[test]
+    fn a_claimed_row_stands_where_its_batch_says_once_cloudfront_is_done() {
+        let later: Timestamp = ELEVEN.parse().unwrap();
+        let split = sealed(many(2)).with_call_split(0);
+        let one = split.with_call(0, |call| call.completed = true).noted(now());
+        assert_eq!(one.completed_at, None, "it waits for the other call");
+        let done = one.with_call(1, |call| call.refused = Some("no".to_owned())).noted(later);
+        assert_eq!(done.clone().noted(now()), done, "when that was is noted once");
+        let row =
+            |number: usize, state| Row { object: many(2)[number].object.clone(), ..row(Decision::Restore, state) };
+        let claimed = |by: &BatchId| State::Restored { at: now(), expires: Some(later), claim: Some(by.clone()) };
+        let mine = |number| row(number, claimed(&done.id));
+        let how = How::Invalidated { batch: done.id.clone() };
+        let published = State::Published { at: later, readable: now(), expires: Some(later), how };
+        assert_eq!(mine(0).as_told_by(&done), row(0, published), "and its revision is the ledger's");
+        let refused = mine(1).as_told_by(&done).state;
+        let State::Failed { at, code: FailureCode::RefusedByCloudFront, message } = refused else {
+            panic!("{refused:?}")
+        };
+        assert!(at == later && message.ends_with(": no"), "{message}");
+        // Nothing is known yet, or it is not the batch's to say.
+        let without = done.without(&[mine(0).object].into(), &BTreeSet::new());
+        for (row, batch) in [
+            (mine(0), &one),
+            (mine(0), &without),
+            (row(0, claimed(&BatchId::from("theirs".to_owned()))), &done),
+            (row(0, restored(TEN, ELEVEN)), &done),
+            (row(0, State::Cancelled { at: later }), &done),
+        ] {
+            assert_eq!(row.clone().as_told_by(batch), row);
+        }
+    }
+
+    #[test]
+    fn a_batch_of_an_earlier_version_was_completed_at_some_time_after_it_was_made() {
+        let old = sealed(many(1)).with_call(0, |call| call.completed = true);
+        let mut json = serde_json::to_value(old.clone().noted(now())).unwrap();
+        assert!(json.as_object_mut().unwrap().remove("completed_at").is_some());
+        let read: Batch = serde_json::from_value(json).unwrap();
+        assert_eq!(read, old);
+        let Some(Event::Published { at, .. }) = read.outcome(&many(1)[0].object) else { panic!("{read:?}") };
+        assert_eq!(at, old.created_at);
+    }
+
+    #[test]
     fn only_the_objects_of_a_refused_path_hear_of_the_refusal() {
         let batch = sealed(many(2)).with_call_split(0).with_call(1, |call| call.refused = Some("no".to_owned()));
         let refusals: Vec<_> = batch.candidates.iter().map(|candidate| batch.refusal(candidate)).collect();
@@ -928,7 +1000,7 @@ mod tests {
         let waiting = row(Decision::Restore, State::Planned);
         let [nine, ten, eleven] = [NINE, TEN, ELEVEN].map(|at| at.parse().unwrap());
         // Its restore was cancelled before CloudFront had confirmed it: that was heard of much later.
-        let published = |readable| State::Published { at: eleven, readable, expires: None, how: crate::How::NoPath };
+        let published = |readable| State::Published { at: eleven, readable, expires: None, how: How::NoPath };
         for (other, same) in [
             (published(nine), false),
             (published(ten), true),

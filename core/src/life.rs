@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{ArchiveKind, BatchId, Decision, ObjectId, Publish, PublishWhen, RestoreId, Tier};
+use crate::{ArchiveKind, Batch, BatchId, Decision, ObjectId, Publish, PublishWhen, RestoreId, Tier};
 
 /// Where an object stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,7 +30,8 @@ pub enum State {
         at: Timestamp,
         /// When the copy goes away; `None` for Intelligent-Tiering, which has no copy, and while it is not known.
         expires: Option<Timestamp>,
-        /// The batch that will publish it. Set before CloudFront is called; given back only by a batch that lost the object.
+        /// The batch that publishes it. Set before CloudFront is called; given back only by a batch that lost the object.
+        /// In the ledger it stays so: that CloudFront is done, the batch knows for all of its objects.
         claim: Option<BatchId>,
     },
     /// Visible on the CDN.
@@ -275,9 +276,11 @@ pub fn advance(state: &State, event: &Event) -> Result<Option<State>, IllegalEve
         (State::Planned | State::Restoring { .. } | State::Restored { .. }, Event::Failed { at, code, message }) => {
             Ok(Some(failed(at, code, message)))
         }
-        (State::Planned | State::Restoring { .. } | State::Restored { .. }, Event::Cancelled { at }) => {
+        (State::Planned | State::Restoring { .. } | State::Restored { claim: None, .. }, Event::Cancelled { at }) => {
             Ok(Some(State::Cancelled { at: *at }))
         }
+        // It may be paid for, and be visible already: its batch says what becomes of it.
+        (State::Restored { claim: Some(_), .. }, Event::Cancelled { .. }) => Ok(None),
 
         // Settled: whatever comes late changes nothing.
         (
@@ -319,7 +322,7 @@ impl State {
         }
     }
 
-    /// The batch that will publish it, while it is not published yet.
+    /// The batch that publishes it, while it is not known to have done so.
     pub fn claim(&self) -> Option<&BatchId> {
         match self {
             Self::Restored { claim, .. } => claim.as_ref(),
@@ -380,6 +383,16 @@ impl Row {
             | State::Published { .. }
             | State::Failed { .. }
             | State::Cancelled { .. } => None,
+        }
+    }
+
+    /// The row as it stands, given the batch that has claimed it: what CloudFront did is noted in the batch alone. Its
+    /// revision stays that of the ledger, and nothing is ever written over it, since it is settled then.
+    pub fn as_told_by(self, batch: &Batch) -> Self {
+        let claimed = (self.state.claim() == Some(&batch.id)).then(|| batch.outcome(&self.object)).flatten();
+        match claimed.and_then(|event| advance(&self.state, &event).ok()).flatten() {
+            Some(state) => Self { state, ..self },
+            None => self,
         }
     }
 
@@ -543,6 +556,13 @@ mod tests {
         let published = State::Published { at: at(), readable: at(), expires: None, how: how.clone() };
         assert_eq!(advance(&restored(Some("a")), &Event::Published { at: at(), how }), Ok(Some(published)));
         assert_eq!(restored(Some("a")).claim(), Some(&batch("a")));
+    }
+
+    #[test]
+    fn a_cancel_leaves_what_a_batch_has_claimed() {
+        let cancelled = Event::Cancelled { at: at() };
+        assert_eq!(advance(&restored(Some("a")), &cancelled), Ok(None));
+        assert_eq!(advance(&restored(None), &cancelled), Ok(Some(State::Cancelled { at: at() })));
     }
 
     #[test]

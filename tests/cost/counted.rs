@@ -199,9 +199,15 @@ fn bytes(value: &Value) -> u64 {
         // Two digits are a byte, and one more.
         Value::Number(number) => number.to_string().len().div_ceil(2) as u64 + 1,
         Value::String(text) => text.len() as u64,
+        // What is kept as bytes: JSON has only numbers for them.
+        Value::Array(items) if !items.is_empty() && items.iter().all(is_byte) => items.len() as u64,
         Value::Array(items) => 3 + items.iter().map(|item| 1 + bytes(item)).sum::<u64>(),
         Value::Object(fields) => {
             3 + fields.iter().map(|(name, value)| 1 + name.len() as u64 + bytes(value)).sum::<u64>()
         }
     }
+}
+
+fn is_byte(value: &Value) -> bool {
+    value.as_u64().is_some_and(|number| number < 256)
 }

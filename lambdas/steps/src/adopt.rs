@@ -209,7 +209,7 @@ async fn look_at(
 async fn known(found: Vec<Found>, ledger: &impl Ledger) -> Result<Vec<(ObjectId, bool)>, StepError> {
     let with_rows: Vec<(Found, Vec<Row>)> = stream::iter(found)
         .map(|found| async {
-            let rows = ledger.rows_of(&found.0).await?;
+            let rows = crate::ledger::rows_of(&found.0, ledger).await?;
             Ok::<_, StepError>((found, rows))
         })
         .buffered(IN_FLIGHT)
@@ -277,7 +277,7 @@ async fn take_on(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::door::{now, restored, restoring, row};
+    use crate::door::{Stack, done, now, restored, restoring, row};
     use thaw_core::{FailureCode, How, Publish, PublishWhen};
 
     fn listed(class: &str, restore: Option<ListedRestore>) -> Listed {
@@ -330,6 +330,20 @@ mod tests {
             let knows = |runs| [ongoing, copy, other].map(|shown| takes_care(&row, runs, shown));
             assert_eq!((knows(true), knows(false)), (runs, ended), "{state:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_copy_that_a_batch_has_published_is_known() {
+        let stack = Stack::default();
+        let row = row(&RestoreId::try_from("r".to_owned()).unwrap(), "a", restored(Some("b")));
+        stack.insert(&row).await;
+        let is_known = async || {
+            let found = vec![(row.object.clone(), ListedRestore::Copy(now()))];
+            known(found, &stack.ledger).await.unwrap()[0].1
+        };
+        assert!(!is_known().await, "its restore does not run");
+        stack.insert(&done("b", &["a"])).await;
+        assert!(is_known().await);
     }
 
     #[test]

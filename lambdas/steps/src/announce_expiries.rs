@@ -84,6 +84,7 @@ async fn expiring(
         let rows: Vec<Row> = rows.filter(|row| row.state.expires() == Some(midnight)).collect();
         expiring += stream::iter(&rows)
             .map(async |row| {
+                // As the ledger has them: how long a copy lives is no matter of CloudFront.
                 let all = ledger.rows_of(&row.object).await?;
                 Ok::<_, StepError>(u64::from(all.iter().all(|row| row.state.expires() <= Some(midnight))))
             })

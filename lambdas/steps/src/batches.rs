@@ -2,7 +2,8 @@
 //!
 //! A batch is written to the ledger, then claims its rows, then is sealed, and only then is CloudFront called. Whoever
 //! finds a claim on a row finishes that batch instead of making another; so a crash, a retry, or the two ways meeting end
-//! in the same call with the same reference.
+//! in the same call with the same reference. When CloudFront is done with all of it, that is noted in the batch and nowhere
+//! else: no row is written for it (`ledger.rs` says how rows stand then).
 //!
 //! Two restores that learn at once that an object can be read may make two batches of it, and one of them may not have
 //! seen the other's row. So a batch claims the rows of an object in the order of their restores, and stops at the first
@@ -13,10 +14,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
-use thaw_core::{Batch, BatchId, Call, Event, FailureCode, How, News, ObjectId, RestoreId, Row, State};
+use thaw_core::{Batch, BatchId, Call, Event, How, News, ObjectId, Row, State};
 use tracing::info;
 
-use crate::ledger::{apply, row_key};
+use crate::ledger::{apply, row_key, rows_of};
 use crate::ports::{CreateInvalidations, Invalidation, Ledger, Put, ReadArchive, ReadInvalidations};
 use crate::visible::{NEWS, archived_under, why_not_shown};
 use crate::{IN_FLIGHT, StepError};
@@ -24,19 +25,18 @@ use crate::{IN_FLIGHT, StepError};
 /// The rows of objects that wait, as the ledger had them a moment ago.
 pub type Rows = BTreeMap<ObjectId, Vec<Row>>;
 
-/// Takes a batch from wherever it stands to its end: claim, seal, call, settle.
+/// Takes a batch from wherever it stands to CloudFront: claim, seal, call.
 ///
 /// `rows` are those that are known to wait; others are read.
 pub async fn carry_out(
     batch: Batch,
     rows: &Rows,
-    looks: Option<&RestoreId>,
     cdn: &impl CreateInvalidations,
     archive: &impl ReadArchive,
     ledger: &impl Ledger,
     now: Timestamp,
 ) -> Result<Batch, StepError> {
-    let batch = if batch.calls.is_some() { batch } else { seal(batch, rows, ledger).await? };
+    let batch = if batch.calls.is_some() { batch } else { seal(batch, rows, ledger, now).await? };
     let mut batch = if batch.is_open() && batch.created_at + NEWS <= now {
         without_what_is_gone(batch, archive, ledger, now).await?
     } else {
@@ -60,15 +60,18 @@ pub async fn carry_out(
             Invalidation::Refused { .. } if may_be_split(&batch, &call) => batch.with_call_split(index),
             Invalidation::Refused { says } => batch.with_call(index, |call| call.refused = Some(says)),
         };
-        batch = match ledger.replace(&next).await? {
-            Put::Done => next,
-            Put::Lost(other) => other,
-        };
-    }
-    if batch.is_completed() {
-        settle_batch(&batch, looks, ledger, now).await?;
+        batch = write(next, ledger, now).await?;
     }
     Ok(batch)
+}
+
+/// Writes a changed batch down. Answers it as it is now: as the winner wrote it, if the race is lost.
+async fn write(next: Batch, ledger: &impl Ledger, now: Timestamp) -> Result<Batch, StepError> {
+    let next = next.noted(now);
+    Ok(match ledger.replace(&next).await? {
+        Put::Done => next,
+        Put::Lost(other) => other,
+    })
 }
 
 /// Whether a refused call has more than one path in it, or stands for more.
@@ -108,20 +111,18 @@ async fn without_what_is_gone(
     if gone.is_empty() && unfolded.is_empty() {
         return Ok(batch);
     }
-    for (object, why) in &gone {
-        for row in ledger.rows_of(object).await?.iter().filter(|row| row.state.claim() == Some(&batch.id)) {
+    let left = write(batch.without(&gone.keys().cloned().collect(), &unfolded), ledger, now).await?;
+    // Only now: if another function was faster, CloudFront may have taken them after all, and the batch speaks for them.
+    for (object, why) in gone.iter().filter(|(object, _)| !left.has(object)) {
+        for row in rows_of(object, ledger).await?.iter().filter(|row| row.state.claim() == Some(&batch.id)) {
             apply(ledger, row, why).await?;
         }
     }
-    let next = batch.without(&gone.into_keys().collect(), &unfolded);
-    Ok(match ledger.replace(&next).await? {
-        Put::Done => next,
-        Put::Lost(other) => other,
-    })
+    Ok(left)
 }
 
 /// Claims the batch's objects, and settles which it got. What it claimed of the others it gives back.
-async fn seal(batch: Batch, rows: &Rows, ledger: &impl Ledger) -> Result<Batch, StepError> {
+async fn seal(batch: Batch, rows: &Rows, ledger: &impl Ledger, now: Timestamp) -> Result<Batch, StepError> {
     let claims: Vec<(ObjectId, Got)> = stream::iter(&batch.candidates)
         .map(|candidate| async {
             let (mut got, mut is_gone) = (false, false);
@@ -130,6 +131,7 @@ async fn seal(batch: Batch, rows: &Rows, ledger: &impl Ledger) -> Result<Batch, 
                     rows.get(&candidate.object).and_then(|rows| rows.iter().find(|row| row.restore == *restore));
                 let row = match known {
                     Some(row) => row.clone(),
+                    // As the ledger has it: whoever else claimed it has the object, whether CloudFront is done or not.
                     None => match ledger.get::<Row>(&row_key(&candidate.object, restore)).await? {
                         Some(row) => row,
                         None => continue,
@@ -154,10 +156,7 @@ async fn seal(batch: Batch, rows: &Rows, ledger: &impl Ledger) -> Result<Batch, 
         .await?;
     let those = |what: Got| claims.iter().filter(move |(_, got)| *got == what).map(|(object, _)| object.clone());
     let next = batch.not_over(&those(Got::Gone).collect()).sealed(&those(Got::It).collect());
-    let sealed = match ledger.replace(&next).await? {
-        Put::Done => next,
-        Put::Lost(other) => other,
-    };
+    let sealed = write(next, ledger, now).await?;
     let wanted = batch.candidates.into_iter().map(|candidate| candidate.object).collect();
     release(&sealed, &wanted, ledger).await?;
     Ok(sealed)
@@ -166,7 +165,7 @@ async fn seal(batch: Batch, rows: &Rows, ledger: &impl Ledger) -> Result<Batch, 
 /// Gives back the batch's claims on those of the objects that it was sealed without.
 pub async fn release(batch: &Batch, objects: &BTreeSet<ObjectId>, ledger: &impl Ledger) -> Result<(), StepError> {
     for object in objects.iter().filter(|object| !batch.has(object)) {
-        for row in ledger.rows_of(object).await?.iter().filter(|row| row.state.claim() == Some(&batch.id)) {
+        for row in rows_of(object, ledger).await?.iter().filter(|row| row.state.claim() == Some(&batch.id)) {
             apply(ledger, row, &Event::Released { batch: batch.id.clone() }).await?;
         }
     }
@@ -229,6 +228,7 @@ pub async fn confirmed(
     mut batch: Batch,
     cdn: &impl ReadInvalidations,
     ledger: &impl Ledger,
+    now: Timestamp,
 ) -> Result<Batch, StepError> {
     for index in 0..batch.calls.as_ref().map_or(0, Vec::len) {
         let Some(call) = batch.calls.as_ref().and_then(|calls| calls.get(index)) else { break };
@@ -236,46 +236,9 @@ pub async fn confirmed(
         if !cdn.completed(&call.distribution, &invalidation).await? {
             continue;
         }
-        let next = batch.with_call(index, |call| call.completed = true);
-        batch = match ledger.replace(&next).await? {
-            Put::Done => next,
-            Put::Lost(other) => other,
-        };
+        batch = write(batch.with_call(index, |call| call.completed = true), ledger, now).await?;
     }
     Ok(batch)
-}
-
-/// Moves every row that waits for the batch on, in whichever restore: its paths are clean, or CloudFront refused them.
-/// Answers those rows as they are now.
-///
-/// The rows of the restore that looks come last. Whoever dies in between finds the batch again by them.
-pub async fn settle_batch(
-    batch: &Batch,
-    looks: Option<&RestoreId>,
-    ledger: &impl Ledger,
-    now: Timestamp,
-) -> Result<Vec<Row>, StepError> {
-    stream::iter(&batch.candidates)
-        .map(|candidate| async {
-            let event = match batch.refusal(candidate) {
-                None => Event::Published { at: now, how: How::Invalidated { batch: batch.id.clone() } },
-                Some(says) => {
-                    let message = format!("CloudFront refused to invalidate its path: {says}");
-                    Event::Failed { at: now, code: FailureCode::RefusedByCloudFront, message }
-                }
-            };
-            let mut moved = Vec::new();
-            let mut rows = ledger.rows_of(&candidate.object).await?;
-            rows.retain(|row| row.state.claim() == Some(&batch.id));
-            rows.sort_by_key(|row| looks == Some(&row.restore));
-            for row in rows {
-                moved.push(apply(ledger, &row, &event).await?);
-            }
-            Ok::<_, StepError>(moved)
-        })
-        .buffer_unordered(IN_FLIGHT)
-        .try_concat()
-        .await
 }
 
 /// Whether a row's object is visible because its paths were invalidated. Another restore may have been content without.
@@ -303,7 +266,7 @@ pub(crate) mod tests {
     use crate::visible::tests::nobody_near;
     use std::cell::RefCell;
     use std::time::Duration;
-    use thaw_core::{Candidate, Distribution, batches};
+    use thaw_core::{Candidate, Distribution, RestoreId, batches};
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -324,7 +287,7 @@ pub(crate) mod tests {
         };
         let batch = Batch { id: BatchId::from("ours".to_owned()), ..batches(vec![candidate], now()).remove(0) };
         stack.insert(&batch).await;
-        let sealed = seal(batch, &Rows::new(), &stack.ledger).await.unwrap();
+        let sealed = seal(batch, &Rows::new(), &stack.ledger, now()).await.unwrap();
         let rows = stack.ledger.rows_of(&object).await.unwrap();
         let claims = rows.iter().map(|row| row.state.claim().map(|id| id.as_str().to_owned()));
         (!sealed.candidates.is_empty(), claims.collect())
@@ -372,7 +335,7 @@ pub(crate) mod tests {
         let sealed = async |news| {
             let batch = batch(news);
             stack.ledger.insert(&batch).await.unwrap();
-            seal(batch, &Rows::new(), &stack.ledger).await.unwrap().candidates.len()
+            seal(batch, &Rows::new(), &stack.ledger, now()).await.unwrap().candidates.len()
         };
         assert_eq!(sealed(Some(News { at: now(), expires: Some(later) })).await, 1);
         let claimed = stack.ledger.rows_of(&row.object).await.unwrap().remove(0);
@@ -396,6 +359,7 @@ pub(crate) mod tests {
             calls,
             wildcards: Vec::new(),
             created_at: now(),
+            completed_at: None,
             revision: 0,
         };
         let objects = BTreeSet::from([row.object.clone()]);
@@ -461,13 +425,13 @@ pub(crate) mod tests {
     async fn a_refused_path_is_found_by_asking_for_each_alone_and_nothing_is_asked_twice() {
         let (stack, edge) = (Stack::default(), Edge::default());
         let batch = batch_of(&["a", "bad", "c"], &stack).await;
-        let done = carry_out(batch, &Rows::new(), None, &edge, &nobody_near(), &stack.ledger, now()).await.unwrap();
+        let done = carry_out(batch, &Rows::new(), &edge, &nobody_near(), &stack.ledger, now()).await.unwrap();
         let asked = [vec!["/a", "/bad", "/c"], vec!["/a"], vec!["/bad"], vec!["/c"]];
         assert_eq!(*edge.asked.borrow(), asked);
         let refused: Vec<_> = done.calls.iter().flatten().map(|call| call.refused.as_deref()).collect();
         assert_eq!(refused, [None, Some("bad path"), None]);
         assert_eq!(stack.ledger.get::<Batch>(&batch_key(&done.id)).await.unwrap().as_ref(), Some(&done));
-        carry_out(done, &Rows::new(), None, &edge, &nobody_near(), &stack.ledger, now()).await.unwrap();
+        carry_out(done, &Rows::new(), &edge, &nobody_near(), &stack.ledger, now()).await.unwrap();
         assert_eq!(edge.asked.borrow().len(), 4);
     }
 
@@ -478,7 +442,7 @@ pub(crate) mod tests {
             let batch = batch_of(&["a", "gone"], &stack).await;
             let theirs = row(&id("another"), "gone", restored(Some("theirs")));
             stack.insert(&theirs).await;
-            carry_out(batch, &Rows::new(), None, &edge, &nobody_near(), &stack.ledger, now() + seconds * SECOND)
+            carry_out(batch, &Rows::new(), &edge, &nobody_near(), &stack.ledger, now() + seconds * SECOND)
                 .await
                 .unwrap();
             assert_eq!(*edge.asked.borrow(), asked);

@@ -102,7 +102,7 @@ fn objects(count: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::door::{Stack, body, is_problem, now, restored, restoring, row};
+    use crate::door::{Stack, body, done, is_problem, now, restored, restoring, row};
     use serde_json::{Value, json};
     use thaw_core::{FailureCode, How, RestoreId, State};
 
@@ -191,6 +191,17 @@ mod tests {
             let rows = stack.ledger.rows_of(&row(&id, key, State::Planned).object).await.unwrap();
             assert_eq!(rows[0].state.word(), state, "{key}");
         }
+    }
+
+    #[tokio::test]
+    async fn what_a_batch_has_published_is_not_cancelled() {
+        let stack = Stack::default();
+        let id = stack.planned(&[("a", restored(Some("b"))), ("c", restored(Some("theirs")))], 2).await;
+        stack.insert(&done("b", &["a"])).await;
+        let answer = cancelled(&stack, &id).await;
+        let counts = ["published", "cancelled"].map(|state| answer["counts"][state].as_u64().unwrap());
+        assert_eq!(counts, [1, 1]);
+        assert!(answer["says"].as_str().unwrap().contains("The invalidation for 1 object may"), "{answer}");
     }
 
     #[tokio::test]

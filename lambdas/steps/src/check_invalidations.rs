@@ -1,16 +1,16 @@
-//! CheckInvalidations: look which invalidations took effect, and publish their objects.
+//! CheckInvalidations: look which invalidations took effect: their objects are visible.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use thaw_core::{Batch, BatchId, Counts, ObjectId, Row, State, sentence};
+use thaw_core::{BatchId, Counts, ObjectId, Row, State, sentence};
 use tracing::info;
 
-use crate::batches::{confirmed, settle_batch};
+use crate::batches::confirmed;
 use crate::check_restores::{OBJECTS_PER_CALL, total, wait_seconds};
 use crate::chunks::{self, ChunkRecord};
-use crate::ledger::{self, batch_key};
+use crate::ledger::{self, told_by};
 use crate::looking::{after, seconds_until_next_look};
 use crate::ports::{Ledger, ReadInvalidations, WorkFiles};
 use crate::{RestoreRecord, StepError, plan};
@@ -55,8 +55,7 @@ pub async fn run(
     let mut all = chunks::records(ledger, &record).await?;
     let on_their_way = total(&all).on_their_way() > 0;
     let (mut looked_at, mut next_chunk) = (0, 0);
-    // A batch may have objects of several chunks: CloudFront is asked for it once, and its rows are settled once.
-    let mut moved: HashMap<ObjectId, Row> = HashMap::new();
+    // A batch may have objects of several chunks: CloudFront is asked for it once.
     let (mut asked, mut called): (BTreeSet<BatchId>, BTreeSet<ObjectId>) = Default::default();
     for known in &mut all {
         if known.chunk < input.from_chunk || !known.is_publishing() {
@@ -67,8 +66,7 @@ pub async fn run(
             break;
         }
         looked_at += known.counts.total;
-        *known =
-            look(&record, known, on_their_way, &mut asked, &mut called, &mut moved, cdn, ledger, files, now).await?;
+        *known = look(&record, known, on_their_way, &mut asked, &mut called, cdn, ledger, files, now).await?;
     }
     let counts = total(&all);
     let output = Output {
@@ -90,33 +88,21 @@ async fn look(
     on_their_way: bool,
     asked: &mut BTreeSet<BatchId>,
     called: &mut BTreeSet<ObjectId>,
-    moved: &mut HashMap<ObjectId, Row>,
     cdn: &impl ReadInvalidations,
     ledger: &impl Ledger,
     files: &impl WorkFiles,
     now: Timestamp,
 ) -> Result<ChunkRecord, StepError> {
-    let objects = chunks::objects(ledger, files, record, known).await?;
-    let mut rows: Vec<Row> = objects.into_iter().map(|known| known.row).collect();
-    let claims: BTreeSet<BatchId> = rows.iter().filter_map(|row| row.state.claim().cloned()).collect();
-    let new: Vec<_> = claims.iter().filter(|batch| asked.insert((*batch).clone())).map(batch_key).collect();
-    for batch in ledger.get_many::<Batch>(&new).await? {
-        let batch = confirmed(batch, cdn, ledger).await?;
+    let (objects, mut batches) = chunks::objects_and_batches(ledger, files, record, known).await?;
+    // Of the others it is known already.
+    batches.retain(|id, batch| !batch.is_completed() && asked.insert(id.clone()));
+    for batch in batches.values_mut() {
+        *batch = confirmed(batch.clone(), cdn, ledger, now).await?;
         if batch.calls.is_some() && !batch.is_open() {
             called.extend(batch.candidates.iter().map(|candidate| candidate.object.clone()));
         }
-        if batch.is_completed() {
-            // Reading all rows again would be much of what a large restore costs.
-            let settled = settle_batch(&batch, Some(&record.id), ledger, now).await?;
-            let mine = settled.into_iter().filter(|row| row.restore == record.id);
-            moved.extend(mine.map(|row| (row.object.clone(), row)));
-        }
     }
-    for row in &mut rows {
-        if let Some(new) = moved.remove(&row.object) {
-            *row = new;
-        }
-    }
+    let rows = told_by(objects.into_iter().map(|known| known.row).collect(), &batches);
     let look_at = after(now, seconds_until_next_word(&rows, on_their_way, now));
     chunks::change(ledger, known.clone(), |known| known.counted(&rows, called, Some(look_at), now)).await
 }

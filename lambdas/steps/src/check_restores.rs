@@ -6,11 +6,11 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use thaw_core::{Batch, BatchId, Counts, Event, ObjectId, Row, State, Status, sentence};
+use thaw_core::{Counts, Event, ObjectId, Row, State, Status, sentence};
 use tracing::info;
 
 use crate::chunks::{self, ChunkRecord, Known};
-use crate::ledger::{self, apply, batch_key};
+use crate::ledger::{self, Batches, apply};
 use crate::looking::{after, look_at, seconds_until_next_look};
 use crate::ports::{Ledger, PutEvents, ReadArchive, WorkFiles};
 use crate::{IN_FLIGHT, RestoreRecord, StepError, plan};
@@ -72,9 +72,9 @@ pub async fn run(
             break;
         }
         looked_at += known.counts.total;
-        let rows = look(&record, known, others_on_their_way, archive, ledger, files, now).await?;
+        let (rows, batches) = look(&record, known, others_on_their_way, archive, ledger, files, now).await?;
         late |= is_late(&rows, now);
-        let called = with_cloudfront(&rows, ledger).await?;
+        let called = with_cloudfront(&rows, &batches);
         // Whether others are on their way is known when all chunks are: until then, they are.
         let wait = seconds_until_next_look(&rows, true, now);
         let look_at = after(now, wait);
@@ -112,7 +112,7 @@ fn is_due(known: &ChunkRecord, record: &RestoreRecord, due: Timestamp) -> bool {
     known.may_revive || (!known.settled && is_time)
 }
 
-/// Looks at a chunk's objects. Answers their rows as they are now.
+/// Looks at a chunk's objects. Answers their rows as they are now, and the batches that had claimed them before.
 async fn look(
     record: &RestoreRecord,
     known: &ChunkRecord,
@@ -121,17 +121,17 @@ async fn look(
     ledger: &impl Ledger,
     files: &impl WorkFiles,
     now: Timestamp,
-) -> Result<Vec<Row>, StepError> {
-    let objects = chunks::objects(ledger, files, record, known).await?;
+) -> Result<(Vec<Row>, Batches), StepError> {
+    let (objects, batches) = chunks::objects_and_batches(ledger, files, record, known).await?;
     if record.status != Status::Running {
         let open = objects.iter().filter(|known| known.is_written && known.row.ends_with_a_cancel());
         let cancelled = open.map(|known| (known.row.clone(), Event::Cancelled { at: now })).collect();
-        return updated(ledger, rows_of(objects), cancelled).await;
+        return Ok((updated(ledger, rows_of(objects), cancelled).await?, batches));
     }
     let rows = rows_of(objects);
     let seen = look_at(&rows, others_on_their_way, archive, now).await?;
     let learned: Vec<(Row, Event)> = seen.into_iter().filter_map(|seen| Some((seen.row, seen.event?))).collect();
-    updated(ledger, rows, learned).await
+    Ok((updated(ledger, rows, learned).await?, batches))
 }
 
 fn rows_of(objects: Vec<Known>) -> Vec<Row> {
@@ -151,15 +151,12 @@ pub(crate) fn wait_seconds(all: &[ChunkRecord], now: Timestamp) -> u64 {
 }
 
 /// The objects of those rows whose batches are with CloudFront.
-async fn with_cloudfront(rows: &[Row], ledger: &impl Ledger) -> Result<BTreeSet<ObjectId>, StepError> {
-    let claims: BTreeSet<&BatchId> = rows.iter().filter_map(|row| row.state.claim()).collect();
-    let keys: Vec<_> = claims.into_iter().map(batch_key).collect();
-    let batches = ledger.get_many::<Batch>(&keys).await?;
+fn with_cloudfront(rows: &[Row], batches: &Batches) -> BTreeSet<ObjectId> {
     let has = |row: &&Row| {
-        let mut mine = batches.iter().filter(|batch| row.state.claim() == Some(&batch.id) && batch.has(&row.object));
-        mine.any(|batch| batch.calls.is_some() && !batch.is_open())
+        let batch = row.state.claim().and_then(|claim| batches.get(claim));
+        batch.is_some_and(|batch| batch.has(&row.object) && batch.calls.is_some() && !batch.is_open())
     };
-    Ok(rows.iter().filter(has).map(|row| row.object.clone()).collect())
+    rows.iter().filter(has).map(|row| row.object.clone()).collect()
 }
 
 /// The rows after these events.
@@ -206,9 +203,10 @@ async fn say_late(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::door::{Stack, now, restored, restoring, row};
+    use crate::door::{now, restored, restoring, row};
+    use std::slice;
     use std::time::Duration;
-    use thaw_core::{Candidate, RestoreId, batches};
+    use thaw_core::{Batch, Candidate, RestoreId, batches};
 
     fn of(state: State) -> Row {
         row(&RestoreId::try_from("r".to_owned()).unwrap(), "a", state)
@@ -223,8 +221,8 @@ mod tests {
         assert!(!is_late(&[Row { kind: None, ..of(restoring()) }], at(1)), "nobody knows what is typical");
     }
 
-    #[tokio::test]
-    async fn a_batch_is_with_cloudfront_once_each_call_was_answered() {
+    #[test]
+    fn a_batch_is_with_cloudfront_once_each_call_was_answered() {
         let candidate = Candidate {
             object: of(State::Planned).object,
             restores: vec![of(State::Planned).restore],
@@ -241,18 +239,13 @@ mod tests {
         for (batch, is_there) in
             [(None, false), (Some(made), false), (Some(sealed), false), (Some(one), false), (Some(both), true)]
         {
-            let stack = Stack::default();
-            if let Some(batch) = &batch {
-                stack.insert(batch).await;
-            }
-            let found = with_cloudfront(&[row.clone(), of(restored(None))], &stack.ledger).await.unwrap();
+            let known: Batches = batch.iter().map(|batch| (batch.id.clone(), batch.clone())).collect();
+            let found = with_cloudfront(&[row.clone(), of(restored(None))], &known);
             assert_eq!(!found.is_empty(), is_there, "{batch:?}");
         }
         // The batch was sealed without it, and whoever did so died before giving its claim back.
-        let stack = Stack::default();
-        let lost = Batch { calls: Some(Vec::new()), candidates: Vec::new(), ..made_once.clone() };
-        stack.insert(&lost).await;
-        assert!(with_cloudfront(&[row], &stack.ledger).await.unwrap().is_empty());
-        assert!(with_cloudfront(&[], &Stack::default().ledger).await.unwrap().is_empty());
+        let lost = Batch { calls: Some(Vec::new()), candidates: Vec::new(), ..made_once };
+        assert!(with_cloudfront(slice::from_ref(&row), &[(lost.id.clone(), lost)].into()).is_empty());
+        assert!(with_cloudfront(&[row], &Batches::new()).is_empty());
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! The plan writes a chunk's file once, with every object as it was found. An object gets a row in the ledger when S3 is
 //! about to be asked for it, and that row is written again only when something happens that is not the same for all: so
-//! what S3 accepted for a whole stretch of a chunk is noted once, in the chunk's own item.
+//! what S3 accepted for a whole stretch of a chunk is noted once, in the chunk's own item. That CloudFront is done is noted
+//! once, too: in the batch (`ledger.rs`).
 
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
@@ -14,7 +15,7 @@ use thaw_core::{
 };
 
 use crate::StepError;
-use crate::ledger::{Planned, RestoreRecord, row_key};
+use crate::ledger::{self, Batches, Planned, RestoreRecord, row_key};
 use crate::ports::{Item, ItemKey, Ledger, Put, WorkFiles};
 
 /// Objects that a door counts one by one, and cancels one by one. Of larger restores it tells what the last look knew.
@@ -320,24 +321,34 @@ pub async fn objects(
     record: &RestoreRecord,
     known: &ChunkRecord,
 ) -> Result<Vec<Known>, StepError> {
+    Ok(objects_and_batches(ledger, files, record, known).await?.0)
+}
+
+/// The same, with the batches that have claimed them.
+pub async fn objects_and_batches(
+    ledger: &impl Ledger,
+    files: &impl WorkFiles,
+    record: &RestoreRecord,
+    known: &ChunkRecord,
+) -> Result<(Vec<Known>, Batches), StepError> {
     let entries = entries(files, record, known).await?;
     objects_of(ledger, record, known, &entries, 0..entries.len()).await
 }
 
-/// Some of a chunk's objects as they stand now.
+/// Some of a chunk's objects as they stand now, and the batches that have claimed them.
 pub async fn objects_of(
     ledger: &impl Ledger,
     record: &RestoreRecord,
     known: &ChunkRecord,
     entries: &[ChunkEntry],
     range: Range<usize>,
-) -> Result<Vec<Known>, StepError> {
+) -> Result<(Vec<Known>, Batches), StepError> {
     let made_at = plan_of(record)?.made_at;
     let planned: Vec<Row> = entries[range.clone()].iter().map(|entry| entry.row(record, made_at)).collect();
     let keys: Vec<ItemKey> =
         planned.iter().filter(|row| !row.is_settled()).map(|row| row_key(&row.object, &row.restore)).collect();
-    let mut written: HashMap<ItemKey, Row> =
-        ledger.get_many::<Row>(&keys).await?.into_iter().map(|row| (row.key(), row)).collect();
+    let (written, batches) = ledger::rows(&keys, ledger).await?;
+    let mut written: HashMap<ItemKey, Row> = written.into_iter().map(|row| (row.key(), row)).collect();
     let mut lost = 0;
     let mut objects = Vec::with_capacity(planned.len());
     for (index, row) in range.zip(planned) {
@@ -367,7 +378,7 @@ pub async fn objects_of(
             record.id
         )));
     }
-    Ok(objects)
+    Ok((objects, batches))
 }
 
 /// A row that says `planned` although S3 has accepted its whole stretch.

@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use thaw_core::{ArchiveKind, Book, Cost, Counts, Decision, Line, ObjectId, Publish, RestoreId, Row, State, Tier, Usd};
+use thaw_core::{
+    ArchiveKind, Batch, Book, Call, Candidate, Cost, Counts, Decision, Line, ObjectId, Publish, RestoreId, Row, State,
+    Tier, Usd,
+};
 
 use crate::chunks::{ChunkEntry, ChunkRecord, chunk_name};
 use crate::http::{Request, Response};
@@ -165,6 +168,36 @@ pub fn row(id: &RestoreId, key: &str, state: State) -> Row {
         current: true,
         planned_at: now(),
         state,
+        revision: 0,
+    }
+}
+
+/// A batch of these objects with which CloudFront is done: it refused paths that say `bad`.
+pub fn done(batch: &str, keys: &[&str]) -> Batch {
+    let id = RestoreId::try_from("r".to_owned()).unwrap();
+    let path = |key: &str| BTreeSet::from([format!("/{key}")]);
+    let candidate = |key: &&str| Candidate {
+        object: row(&id, key, State::Planned).object,
+        restores: vec![id.clone()],
+        revisions: 0,
+        news: None,
+        paths: [("E1".to_owned(), path(key))].into(),
+    };
+    let call = |key: &&str| Call {
+        distribution: "E1".to_owned(),
+        items: path(key).into_iter().collect(),
+        caller_reference: (*key).to_owned(),
+        invalidation: Some((*key).to_owned()),
+        completed: !key.contains("bad"),
+        refused: key.contains("bad").then(|| "bad path".to_owned()),
+    };
+    Batch {
+        id: batch.to_owned().into(),
+        candidates: keys.iter().map(candidate).collect(),
+        calls: Some(keys.iter().map(call).collect()),
+        wildcards: Vec::new(),
+        created_at: now(),
+        completed_at: Some(now()),
         revision: 0,
     }
 }

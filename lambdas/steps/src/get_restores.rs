@@ -93,7 +93,7 @@ async fn get_objects(
     } else {
         (chunk + 1 < plan.chunks).then(|| format!("{}.0", chunk + 1))
     };
-    let objects = chunks::objects_of(ledger, &record, &known, &entries, from..to).await?;
+    let (objects, _) = chunks::objects_of(ledger, &record, &known, &entries, from..to).await?;
     let rows = objects.into_iter().map(|known| known.row);
     let mut rows: Vec<Row> = rows.map(|row| shown(&record, row)).collect();
     rows.retain(|row| state.is_none_or(|state| ObjectState::of(&row.state) == state));
@@ -174,7 +174,7 @@ mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
     use super::*;
-    use crate::door::{Stack, body, is_problem, now, restored, restoring, row};
+    use crate::door::{Stack, body, done, is_problem, now, restored, restoring, row};
     use serde_json::json;
     use thaw_core::{BatchId, Call, Candidate, FailureCode, How, State};
 
@@ -218,6 +218,7 @@ mod tests {
             ]),
             wildcards: Vec::new(),
             created_at: now(),
+            completed_at: None,
             revision: 0,
         }
     }
@@ -308,6 +309,25 @@ mod tests {
                 call(None, "pending"),
                 call(None, "refused")
             ]),
+        );
+    }
+
+    #[tokio::test]
+    async fn what_a_batch_has_claimed_stands_where_the_batch_says() {
+        let stack = Stack::default();
+        let id = stack.planned(&["a", "bad"].map(|key| (key, restored(Some("b")))), 1).await;
+        let counts = async || {
+            let answer = body(&stack.restore(&id).await);
+            ["restored", "published", "failed"].map(|state| answer["counts"][state].as_u64().unwrap())
+        };
+        assert_eq!(counts().await, [2, 0, 0]);
+        stack.insert(&done("b", &["a", "bad"])).await;
+        assert_eq!(counts().await, [0, 1, 1]);
+        assert_eq!(body(&stack.restore(&id).await)["failures"][0]["code"], "RefusedByCloudFront");
+        let objects = body(&stack.objects(&id, json!({"state": "published"})).await);
+        assert_eq!(
+            (&objects["objects"][0]["how"], &objects["objects"][0]["paths"]),
+            (&json!("invalidated"), &json!(["/a"]))
         );
     }
 

@@ -1,5 +1,7 @@
 //! The items of the ledger and how they change.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use thaw_core::{Batch, BatchId, Cost, Counts, Event, ObjectId, Request, RestoreId, Row, Status};
@@ -186,9 +188,51 @@ pub fn request_name(id: &RestoreId) -> String {
     format!("restores/{id}/request.json")
 }
 
+/// Batches by their ids.
+pub type Batches = BTreeMap<BatchId, Batch>;
+
+/// Rows as they stand. What a batch has claimed is not written again when CloudFront is done: the batch says so, once for
+/// all of its objects. A row and its batch together say where an object stands, and only this puts them together.
+///
+/// Each batch is read once. The ledger keeps it for longer than the rows that it speaks for.
+pub async fn as_they_stand(rows: Vec<Row>, ledger: &impl Ledger) -> Result<Vec<Row>, StepError> {
+    Ok(with_batches(rows, ledger).await?.0)
+}
+
+/// The same, with the batches that were asked.
+pub async fn with_batches(rows: Vec<Row>, ledger: &impl Ledger) -> Result<(Vec<Row>, Batches), StepError> {
+    let claims: BTreeSet<&BatchId> = rows.iter().filter_map(|row| row.state.claim()).collect();
+    if claims.is_empty() {
+        return Ok((rows, Batches::new()));
+    }
+    let keys: Vec<ItemKey> = claims.into_iter().map(batch_key).collect();
+    let batches = ledger.get_many::<Batch>(&keys).await?.into_iter();
+    let batches: Batches = batches.map(|batch| (batch.id.clone(), batch)).collect();
+    Ok((told_by(rows, &batches), batches))
+}
+
+/// Rows after what these batches say of them.
+pub fn told_by(rows: Vec<Row>, batches: &Batches) -> Vec<Row> {
+    let told = |row: Row| match row.state.claim().and_then(|claim| batches.get(claim)) {
+        Some(batch) => row.as_told_by(batch),
+        None => row,
+    };
+    rows.into_iter().map(told).collect()
+}
+
+/// The rows of an object in all restores, as they stand.
+pub async fn rows_of(object: &ObjectId, ledger: &impl Ledger) -> Result<Vec<Row>, StepError> {
+    as_they_stand(ledger.rows_of(object).await?, ledger).await
+}
+
+/// The rows with these keys, as they stand, and the batches that have claimed them; those that do not exist are left out.
+pub async fn rows(keys: &[ItemKey], ledger: &impl Ledger) -> Result<(Vec<Row>, Batches), StepError> {
+    with_batches(ledger.get_many(keys).await?, ledger).await
+}
+
 /// Folds an event into a row and writes it. Whoever loses the race folds into what the winner wrote, and tries again.
 ///
-/// Answers the row as it is now. An event that is illegal in the state it meets is an error of the caller.
+/// Answers the row as it stands now. An event that is illegal in the state it meets is an error of the caller.
 pub async fn apply(ledger: &impl Ledger, row: &Row, event: &Event) -> Result<Row, StepError> {
     apply_all(ledger, row, std::slice::from_ref(event)).await
 }
@@ -199,10 +243,11 @@ pub async fn apply_all(ledger: &impl Ledger, row: &Row, events: &[Event]) -> Res
     // Each loss means that somebody else moved the row on, and a life has few steps.
     for _ in 0..16 {
         let Some(next) = current.after_all(events)? else { return Ok(current) };
-        match ledger.replace(&next).await? {
+        current = match ledger.replace(&next).await? {
             Put::Done => return Ok(next),
-            Put::Lost(other) => current = other,
-        }
+            // A batch may have published it since.
+            Put::Lost(other) => as_they_stand(vec![other], ledger).await?.remove(0),
+        };
     }
     Err(StepError::Unavailable(format!("{}: lost sixteen races for its row", row.object)))
 }
@@ -238,10 +283,12 @@ pub async fn change(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::door::{Stack, now, row};
+    use std::slice;
+
+    use crate::door::{Stack, done, now, restored, row};
     use crate::memory::MemoryLedger;
     use crate::ports::PortError;
-    use thaw_core::State;
+    use thaw_core::{FailureCode, State};
 
     fn id() -> RestoreId {
         RestoreId::try_from("r".to_owned()).unwrap()
@@ -275,6 +322,33 @@ mod tests {
         let lost = apply(&stack.ledger, &seen, &failed).await.unwrap();
         assert_eq!((lost.revision, &lost.state), (2, &State::Cancelled { at: now() }));
         assert_eq!(apply(&stack.ledger, &seen, &readable).await.unwrap(), lost);
+    }
+
+    #[tokio::test]
+    async fn rows_stand_where_their_batches_say() {
+        let stack = Stack::default();
+        stack.insert(&done("b", &["a", "bad"])).await;
+        let claimed = [("a", "b"), ("bad", "b"), ("another", "b"), ("a", "theirs")];
+        let rows: Vec<Row> = claimed.map(|(key, batch)| row(&id(), key, restored(Some(batch)))).into();
+        let stand = as_they_stand(rows, &stack.ledger).await.unwrap();
+        let words: Vec<_> = stand.iter().map(|row| row.state.word()).collect();
+        assert_eq!(words, ["published", "failed", "restored", "restored"]);
+    }
+
+    /// A cancel, or a look, that read the row before a batch took it.
+    #[tokio::test]
+    async fn whoever_loses_a_race_to_a_batch_changes_nothing_of_what_it_published() {
+        let (stack, seen) = (Stack::default(), row(&id(), "a", restored(None)));
+        stack.insert(&seen).await;
+        stack.insert(&done("b", &["a"])).await;
+        let claimed = seen.after(&Event::Claimed { batch: "b".to_owned().into() }).unwrap().unwrap();
+        assert_eq!(stack.ledger.replace(&claimed).await.unwrap(), Put::Done);
+        let failed = Event::Failed { at: now(), code: FailureCode::NoSuchKey, message: String::new() };
+        for event in [Event::Cancelled { at: now() }, failed] {
+            let stands = apply(&stack.ledger, &seen, &event).await.unwrap();
+            assert_eq!((stands.state.word(), stands.revision), ("published", 1), "{event:?}");
+            assert_eq!(stack.ledger.rows_of(&seen.object).await.unwrap(), slice::from_ref(&claimed));
+        }
     }
 
     /// A ledger in which somebody else always writes first.

@@ -62,7 +62,7 @@ mod visible;
 
 pub use chunks::{ChunkEntry, ChunkRecord, chunk_name};
 pub use error::StepError;
-pub use ledger::{KeyRecord, Planned, RestoreRecord, request_name};
+pub use ledger::{KeyRecord, Planned, RestoreRecord, as_they_stand, request_name};
 pub use object_view::{ObjectPage, ObjectState, ObjectView, PublishedHow};
 pub use queue::{BatchItemFailure, QueueBatch, QueueMessage, QueueResponse};
 pub use restore_view::{InvalidationStatus, InvalidationView, Links, RestorePage, RestoreSummary, RestoreView};

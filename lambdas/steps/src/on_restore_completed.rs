@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
-use thaw_core::{Batch, Event, News, ObjectId, PublishWhen, RestoreId, Row, S3Event, S3EventKind, State, Status};
+use thaw_core::{Event, News, ObjectId, PublishWhen, RestoreId, Row, S3Event, S3EventKind, State, Status};
 use tracing::{info, warn};
 
-use crate::batches::{confirmed, settle_batch};
-use crate::ledger::{apply, batch_key, row_key};
+use crate::batches::confirmed;
+use crate::ledger::{apply, row_key, rows, rows_of};
 use crate::looking::meaning;
 use crate::ports::{
     CreateInvalidations, DeadLetters, ItemKey, Ledger, ReadArchive, ReadDistributions, ReadInvalidations,
@@ -160,16 +160,12 @@ async fn is_confirmed(
     ledger: &impl Ledger,
     now: Timestamp,
 ) -> Result<bool, StepError> {
-    let Some(row) = ledger.get::<Row>(&row_key(&row.object, &row.restore)).await? else { return Ok(true) };
-    if row.is_settled() {
+    let (mut rows, batches) = rows(&[row_key(&row.object, &row.restore)], ledger).await?;
+    if rows.pop().is_none_or(|row| row.is_settled()) {
         return Ok(true);
     }
-    let Some(claim) = row.state.claim() else { return Ok(false) };
-    let Some(batch) = ledger.get::<Batch>(&batch_key(claim)).await? else { return Ok(false) };
-    let batch = confirmed(batch, cdn, ledger).await?;
-    if batch.is_completed() {
-        settle_batch(&batch, Some(&row.restore), ledger, now).await?;
-    }
+    let Some(batch) = batches.into_values().next() else { return Ok(false) };
+    let batch = confirmed(batch, cdn, ledger, now).await?;
     Ok(batch.is_completed() && batch.has(&row.object))
 }
 
@@ -181,7 +177,7 @@ async fn hear(
     now: Timestamp,
 ) -> Result<Told, StepError> {
     let (mut rows, mut readable_rows) = (Vec::new(), Vec::new());
-    for row in ledger.rows_of(&event.object).await? {
+    for row in rows_of(&event.object, ledger).await? {
         let mut heard = Heard { row, news: None };
         // An event from before the row was planned is about an earlier copy.
         if event.at >= heard.row.planned_at {

@@ -9,6 +9,7 @@ use tracing::{info, warn};
 
 use crate::create_restore::start;
 use crate::joining::join_only;
+use crate::ledger::rows_of;
 use crate::ports::{DeadLetters, Ledger, StartExecutions, WorkFiles};
 use crate::{IN_FLIGHT, QueueBatch, QueueResponse, Settings, StepError};
 
@@ -69,7 +70,7 @@ struct Foreign<'a> {
 ///
 /// thaw writes its row before it asks S3, so its own restores are always known.
 async fn is_known(event: &S3Event, ledger: &impl Ledger) -> Result<bool, StepError> {
-    let rows = ledger.rows_of(&event.object).await?;
+    let rows = rows_of(&event.object, ledger).await?;
     Ok(rows.iter().any(|row| match &row.state {
         State::Planned | State::Restoring { .. } | State::Restored { .. } => true,
         // Settled by now: known if the event is older, because it came late, or twice.
@@ -97,4 +98,26 @@ async fn join(
         info!(restore = %id, objects = objects.len(), "joined restores of {} objects in {bucket} that others began", objects.len());
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::door::{Stack, done, now, restored, row};
+    use std::time::Duration;
+
+    #[tokio::test]
+    async fn a_restore_of_what_a_batch_has_published_is_known_only_if_it_is_older() {
+        let stack = Stack::default();
+        let row = row(&RestoreId::try_from("r".to_owned()).unwrap(), "a", restored(Some("b")));
+        stack.insert(&row).await;
+        let knows = async |seconds| {
+            let at = now() + Duration::from_secs(seconds);
+            let event = S3Event { object: row.object.clone(), kind: S3EventKind::Initiated, at, expires: None };
+            is_known(&event, &stack.ledger).await.unwrap()
+        };
+        assert!(knows(1).await, "CloudFront is not done");
+        stack.insert(&done("b", &["a"])).await;
+        assert_eq!((knows(0).await, knows(1).await), (true, false));
+    }
 }

@@ -14,7 +14,7 @@ use thaw_core::{
 
 use crate::batches::{Rows, carry_out, claim, release, was_invalidated};
 use crate::folding;
-use crate::ledger::{apply_all, batch_key};
+use crate::ledger::{apply_all, batch_key, rows_of};
 use crate::ports::{CreateInvalidations, Ledger, Put, ReadArchive, ReadDistributions};
 use crate::visible::{NEWS, archived_under, is_archived, why_not_shown};
 use crate::{IN_FLIGHT, Settings, StepError};
@@ -106,7 +106,7 @@ pub async fn publish(
     for (id, objects) in begun {
         // Claims are written after their batch, so the batch is there.
         let Some(batch) = ledger.get::<Batch>(&batch_key(&id)).await? else { continue };
-        let batch = carry_out(batch, &Rows::new(), looks, cdn, archive, ledger, now).await?;
+        let batch = carry_out(batch, &Rows::new(), cdn, archive, ledger, now).await?;
         // Who sealed it without them died before it gave their claims back. The next look finds them free.
         release(&batch, &objects, ledger).await?;
         // Who made it died before it had claimed all of its rows: now it has.
@@ -131,7 +131,7 @@ pub async fn publish(
             Put::Done => batch,
             Put::Lost(existing) => existing,
         };
-        published.add(&carry_out(batch, &rows, looks, cdn, archive, ledger, now).await?);
+        published.add(&carry_out(batch, &rows, cdn, archive, ledger, now).await?);
     }
     Ok(published)
 }
@@ -178,7 +178,7 @@ async fn prepare(
     now: Timestamp,
 ) -> Result<Prepared, StepError> {
     if heard.is_empty() {
-        heard = ledger.rows_of(&object).await?.into_iter().map(|row| Heard { row, news: None }).collect();
+        heard = rows_of(&object, ledger).await?.into_iter().map(|row| Heard { row, news: None }).collect();
     }
     let rows = heard.iter().map(Heard::now).collect::<Result<Vec<Row>, _>>()?;
     let empty = Vec::new();

@@ -220,11 +220,13 @@ impl Manifest {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::door::now;
+    use crate::door::{Stack, done, now, restored};
+    use crate::joining::join_only;
     use crate::memory::{MemoryFiles, MemoryLedger};
     use crate::ports::PortError;
+    use crate::visible::tests::nobody_near;
     use serde_json::json;
-    use thaw_core::{Facts, Missing, ObjectId};
+    use thaw_core::{Facts, Missing, ObjectId, RestoreId};
 
     /// A bucket with versions, two of them a page: of `a` one, of `b` five, of `c` two.
     struct Versions;
@@ -291,5 +293,29 @@ mod tests {
             pages.push(said.collect::<Vec<_>>());
         }
         assert_eq!(pages, [vec!["a1", "b5"], vec![], vec![], vec!["beside c"]]);
+    }
+
+    async fn keys(of: &RestoreId, standing: Standing, stack: &Stack) -> Vec<String> {
+        let source = Source::Restore { objects_of: ObjectsOf { restore: of.clone(), standing } };
+        let request = Request { source, ..join_only("archive", []) };
+        let mut objects = Objects::of(&request, &stack.ledger).await.unwrap();
+        let mut keys = Vec::new();
+        while let Some(page) = objects.next(&nobody_near(), &stack.ledger, &stack.files).await.unwrap() {
+            keys.extend(page.into_iter().map(|found| match found {
+                Found::Asked(asked) => asked.key,
+                Found::Listed(listed) => listed.key,
+                Found::Beside(key) => panic!("{key} was not asked for"),
+            }));
+        }
+        keys
+    }
+
+    #[tokio::test]
+    async fn what_cloudfront_refused_is_asked_for_once_more_and_not_kept_longer() {
+        let stack = Stack::default();
+        let id = stack.planned(&["a", "bad"].map(|key| (key, restored(Some("b")))), 2).await;
+        stack.insert(&done("b", &["a", "bad"])).await;
+        assert_eq!(keys(&id, Standing::Failed, &stack).await, ["bad"]);
+        assert_eq!(keys(&id, Standing::Published, &stack).await, ["a"]);
     }
 }

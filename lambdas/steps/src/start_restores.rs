@@ -119,6 +119,8 @@ pub async fn run(
             rows.push(if is_left { apply(ledger, &row, &Event::Cancelled { at: now }).await? } else { row });
         }
     }
+    // A batch may have published what an earlier try asked for.
+    let rows = ledger::as_they_stand(rows, ledger).await?;
     let wait_seconds = seconds_until_next_look(&rows, Counts::of(&rows).on_their_way() > 0, now);
     let look_at = after(now, wait_seconds);
     let known =

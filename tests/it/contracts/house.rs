@@ -1,6 +1,7 @@
 //! Who may depend on what: the arrows between the crates.
 
 use std::fs;
+use std::path::PathBuf;
 
 /// The dependencies that a crate's manifest names, without those of its tests.
 fn dependencies(folder: &str) -> Vec<String> {
@@ -36,4 +37,27 @@ fn neither_core_nor_steps_can_wait_or_touch_the_world() {
             assert!(!dependencies(folder).contains(&world.to_owned()), "{folder} depends on {world}");
         }
     }
+}
+
+/// A row alone does not say that CloudFront is done: `ledger.rs` asks its batch. Who reads rows past it shows, pays or
+/// cancels what is published.
+#[test]
+fn rows_are_read_as_they_stand() {
+    let raw = ["ledger.rows_of(", "get::<Row>", "get_many::<Row>"];
+    // Who got a row first, and how long its copy lives, does not depend on its batch.
+    let by_right = [("ledger.rs", 1), ("batches.rs", 1), ("announce_expiries.rs", 1)];
+    let folder = PathBuf::from(format!("{}/../lambdas/steps/src", env!("CARGO_MANIFEST_DIR")));
+    let mut found: Vec<(String, usize)> = Vec::new();
+    for file in fs::read_dir(folder).unwrap().map(|file| file.unwrap()) {
+        let source = fs::read_to_string(file.path()).unwrap();
+        let deployed = source.split("#[cfg(test)]\nmod ").next().unwrap().split("#[cfg(test)]\npub(crate) mod ").next();
+        let reads = raw.map(|raw| deployed.unwrap().matches(raw).count()).iter().sum();
+        if reads > 0 {
+            found.push((file.file_name().into_string().unwrap(), reads));
+        }
+    }
+    found.sort();
+    let mut by_right = by_right.map(|(file, reads)| (file.to_owned(), reads));
+    by_right.sort();
+    assert_eq!(found, by_right);
 }

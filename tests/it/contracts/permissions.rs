@@ -76,7 +76,7 @@ const FUNCTIONS: [(Step, &[&[Allowed]]); 16] = [
         ],
     ),
     (Step::CancelRestore, &[USE_LEDGER, READ_WORK, &[("states:StopExecution", EXECUTIONS)]]),
-    (Step::Adopt, &[READ_ARCHIVE, START_EXECUTIONS, &[("dynamodb:Query", LEDGER)]]),
+    (Step::Adopt, &[READ_ARCHIVE, START_EXECUTIONS, &[("dynamodb:Query dynamodb:BatchGetItem", LEDGER)]]),
     (
         Step::OnRestoreCompleted,
         &[
@@ -98,7 +98,7 @@ const FUNCTIONS: [(Step, &[&[Allowed]]); 16] = [
             &[
                 ("sqs:ReceiveMessage sqs:DeleteMessage sqs:GetQueueAttributes", "{RestoreInitiatedQueue.Arn}"),
                 ("sqs:SendMessage", "{RestoreInitiatedDeadLetters.Arn}"),
-                ("dynamodb:Query", LEDGER),
+                ("dynamodb:Query dynamodb:BatchGetItem", LEDGER),
             ],
         ],
     ),

@@ -258,16 +258,14 @@ impl World {
         serde_json::from_str(&response.body).unwrap()
     }
 
+    /// All rows that are written, as they stand: with what their batches know.
     pub fn rows(&self) -> Vec<Row> {
-        let items = self.ledger.items();
-        items
-            .into_iter()
-            .filter(|(key, _)| key.pk.contains('/'))
-            .map(|(_, item)| serde_json::from_value(item).unwrap())
-            .collect()
+        let items = self.ledger.items().into_iter();
+        let rows = items.filter(|(key, _)| key.pk.contains('/')).map(|(_, item)| serde_json::from_value(item).unwrap());
+        self.run(thaw_steps::as_they_stand(rows.collect(), &self.ledger)).unwrap()
     }
 
-    /// An object of a restore, as it stands: with what its plan and its chunk know.
+    /// An object of a restore, as it stands: with what its plan, its chunk and its batch know.
     pub fn row(&self, key: &str, restore: &str) -> Row {
         let found = self.objects(restore).into_iter().find(|row| row.object.key == key);
         found.unwrap_or_else(|| panic!("no object {key} in {restore}"))

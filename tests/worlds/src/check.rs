@@ -48,6 +48,8 @@ pub struct Checker {
     asked_at: BTreeMap<(String, String, Option<String>), Timestamp>,
     /// What was noted as accepted by S3 together with others: since when, and at which tier.
     accepted: BTreeMap<(String, String, Option<String>), State>,
+    /// The batches, and when each was completed: from then on it says where the objects stand whose rows it has claimed.
+    batches: BTreeMap<String, (Batch, Option<Timestamp>)>,
     /// What S3 answered to a restore for an object.
     asked: BTreeMap<(String, String), Vec<RestoreAnswer>>,
     /// When copies of an object's version became or will become readable.
@@ -287,7 +289,7 @@ impl Checker {
         self.reach(format!("row {}", row.state.word()));
         let place = (row.restore.to_string(), row.object.key.clone(), row.object.version.clone());
         let now = stack.runtime.now();
-        let old = self.rows.get(&place).cloned();
+        let old = self.rows.get(&place).cloned().map(|row| self.told_by_batch(row));
         match (&old, replaced) {
             (None, None) if row.revision == 0 => {}
             (Some(old), Some(_)) => {
@@ -308,23 +310,87 @@ impl Checker {
         match &row.state {
             State::Restored { claim: Some(_), .. } if was_readable => {}
             State::Available | State::Restored { .. } => self.check_readable(stack, &row),
+            _ => {}
+        }
+        self.stands(stack, old.as_ref(), &row);
+        // It rides along with a batch that was completed before.
+        let now = self.told_by_batch(row.clone());
+        if now.state != row.state {
+            self.stands(stack, Some(&row), &now);
+        }
+        self.rows.insert(place, row);
+    }
+
+    /// An object has come to stand so, by its row or by its batch.
+    fn stands(&mut self, stack: &Stack, old: Option<&Row>, row: &Row) {
+        match &row.state {
             State::Published { how, .. } => {
                 self.reach(format!("published {}", how_word(how)));
-                let readable_since = match old.map(|old| old.state) {
-                    Some(State::Restored { at, .. }) => at,
-                    _ => now,
+                let readable_since = match old.map(|old| &old.state) {
+                    Some(State::Restored { at, .. }) => *at,
+                    _ => stack.runtime.now(),
                 };
-                self.check_visible(stack, &row, how, readable_since);
+                self.check_visible(stack, row, how, readable_since);
             }
             State::Failed { code, .. } => {
                 self.reach(format!("failed {code:?}"));
                 if *code == FailureCode::RetrievalTimedOut && !self.is_touched(&row.object.key) {
-                    self.check_gave_up(stack, old.as_ref(), &row);
+                    self.check_gave_up(stack, old, row);
                 }
             }
             _ => {}
         }
-        self.rows.insert(place, row);
+    }
+
+    /// A batch was written.
+    pub(crate) fn batch(&mut self, stack: &Stack, batch: Batch) {
+        let id = batch.id.as_str().to_owned();
+        let before = self.batches.get(&id);
+        if let Some((done, Some(_))) = before
+            && (&done.candidates, &done.calls) != (&batch.candidates, &batch.calls)
+        {
+            let says = format!("batch {id} was completed as {:?}, and is {:?}", done.calls, batch.calls);
+            self.break_promise("what a batch says of its objects at last, it says for ever", says);
+            return;
+        }
+        let was_completed = before.and_then(|(_, at)| *at);
+        let is_over = |call: &Call| call.completed || call.refused.is_some();
+        let is_completed = batch.calls.as_ref().is_some_and(|calls| calls.iter().all(is_over));
+        let completed_at = was_completed.or(is_completed.then(|| stack.runtime.now()));
+        self.batches.insert(id.clone(), (batch, completed_at));
+        if was_completed.is_some() || completed_at.is_none() {
+            return;
+        }
+        let claimed = |row: &&Row| row.state.claim().is_some_and(|claim| claim.as_str() == id);
+        let rows: Vec<Row> = self.rows.values().filter(claimed).cloned().collect();
+        for row in rows {
+            let now = self.told_by_batch(row.clone());
+            if now.state != row.state {
+                self.reach(format!("row {}", now.state.word()));
+                self.stands(stack, Some(&row), &now);
+            }
+        }
+    }
+
+    /// A row as it stands given its batch: written down here once more, on purpose.
+    fn told_by_batch(&self, row: Row) -> Row {
+        let State::Restored { at: readable, expires, claim: Some(claim) } = &row.state else { return row };
+        let Some((batch, Some(at))) = self.batches.get(claim.as_str()) else { return row };
+        let mut own = batch.candidates.iter().filter(|candidate| candidate.object == row.object);
+        let Some(candidate) = own.next() else { return row };
+        let names = |call: &Call| {
+            let mut paths = candidate.paths.get(&call.distribution).into_iter().flatten();
+            paths.any(|path| call.items.iter().any(|item| covers(item, path)))
+        };
+        let refused = batch.calls.iter().flatten().any(|call| call.refused.is_some() && names(call));
+        let state = if refused {
+            let code = FailureCode::RefusedByCloudFront;
+            State::Failed { at: *at, code, message: "CloudFront refused it".to_owned() }
+        } else {
+            let how = How::Invalidated { batch: claim.clone() };
+            State::Published { at: *at, readable: *readable, expires: *expires, how }
+        };
+        Row { state, ..row }
     }
 
     /// What is known of a chunk as a whole was written.
@@ -351,7 +417,8 @@ impl Checker {
         }
     }
 
-    /// Where every object of a restore stands, put together from its files and from what was written.
+    /// Where every object of a restore stands, put together from its files and from what was written of it, its chunk and its
+    /// batch.
     fn standing(&self, stack: &Stack, record: &RestoreRecord) -> Vec<Row> {
         let Some(plan) = &record.plan else { return Vec::new() };
         let planned = (0..plan.chunks).flat_map(|chunk| planned_rows(stack, record, plan.made_at, chunk));
@@ -360,7 +427,7 @@ impl Checker {
             let row = self.rows.get(&place).cloned().unwrap_or(planned);
             match (&row.state, self.accepted.get(&place)) {
                 (State::Planned, Some(accepted)) => Row { state: accepted.clone(), ..row },
-                _ => row,
+                _ => self.told_by_batch(row),
             }
         };
         planned.map(now).collect()
@@ -513,7 +580,8 @@ impl Checker {
 
     /// What a restore published, a viewer sees.
     fn check_shown(&mut self, stack: &Stack, id: &str) {
-        let mine: Vec<Row> = self.rows.values().filter(|row| row.restore.as_str() == id).cloned().collect();
+        let mine = self.rows.values().filter(|row| row.restore.as_str() == id).cloned();
+        let mine: Vec<Row> = mine.map(|row| self.told_by_batch(row)).collect();
         for row in mine.iter().filter(|row| matches!(row.state, State::Published { .. })) {
             let Some(object) = stack.world.object_of(&row.object.key) else { continue };
             let readable = stack.aws.with(|sim, now| sim.look(&ObjectRef::new(BUCKET, &row.object.key), now));
@@ -686,7 +754,12 @@ fn is_legal(old: &State, new: &State) -> bool {
         )
         | (
             State::Planned | State::Restoring { .. } | State::Restored { .. },
-            State::Failed { .. } | State::Cancelled { .. },
+            State::Failed { .. },
+        )
+        // What a batch has claimed may be paid for.
+        | (
+            State::Planned | State::Restoring { .. } | State::Restored { claim: None, .. },
+            State::Cancelled { .. },
         ) => true,
         (
             State::Planned | State::Restoring { .. } | State::Failed { code: FailureCode::RetrievalTimedOut, .. },
@@ -707,8 +780,9 @@ fn is_legal(old: &State, new: &State) -> bool {
         (State::Restored { claim: None, at, expires }, State::Restored { claim: None, at: kept, expires: new }) => {
             at == kept && expires != new
         }
+        // That CloudFront is done with its paths, its batch says, and nobody writes it into the row.
         (State::Restored { claim, .. }, State::Published { how, .. }) => match how {
-            How::Invalidated { batch } => claim.as_ref() == Some(batch),
+            How::Invalidated { .. } => false,
             How::NothingStale | How::NoPath | How::NotCurrent | How::AlreadyPublished => claim.is_none(),
         },
         _ => false,

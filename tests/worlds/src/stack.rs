@@ -10,7 +10,7 @@ use futures_util::future::{Either, select};
 use jiff::{SignedDuration, Timestamp};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use thaw_core::{ObjectId, RestoreAnswer, Row, Tier};
+use thaw_core::{Batch, ObjectId, RestoreAnswer, Row, Tier};
 use thaw_sim::Sim;
 use thaw_sim::cdn::{CustomErrorResponse, DistributionConfig, Origin};
 use thaw_sim::model::{AccessTier, ObjectRef, PutRequest, RestoreEvent, RestoreState, RetrievalRule, StorageClass};
@@ -346,7 +346,7 @@ impl Stack {
             self.tell(|| format!("    {} {}: {}", row.restore, row.object.key, row.state.word()));
             self.check.borrow_mut().row(self, None, row);
         }
-        self.chunk(&put, item);
+        self.not_a_row(&put, item);
         Ok(put)
     }
 
@@ -357,15 +357,25 @@ impl Stack {
             self.tell(|| format!("    {} {}: {}", row.restore, row.object.key, words(&row)));
             self.check.borrow_mut().row(self, Some(lambda), row);
         }
-        self.chunk(&put, item);
+        self.not_a_row(&put, item);
         Ok(put)
     }
 
-    /// What was noted of a chunk as a whole, if that was written.
-    fn chunk<T: Item>(&self, put: &Put<T>, item: &T) {
-        if matches!(put, Put::Done) && item.key().sk.starts_with("chunk#") {
-            let json = serde_json::to_value(item).unwrap_or_default();
-            let chunk: ChunkRecord = serde_json::from_value(json).unwrap_or_else(|error| panic!("no chunk: {error}"));
+    /// What was noted of many objects at once, if that was written: of a chunk as a whole, or in a batch.
+    fn not_a_row<T: Item>(&self, put: &Put<T>, item: &T) {
+        if !matches!(put, Put::Done) {
+            return;
+        }
+        let json = || serde_json::to_value(item).unwrap_or_default();
+        if item.key().sk == "batch" {
+            let batch: Batch = serde_json::from_value(json()).unwrap_or_else(|error| panic!("no batch: {error}"));
+            if batch.is_completed() {
+                self.tell(|| format!("    batch {} is completed: {:?}", batch.id.as_str(), batch.calls));
+            }
+            self.check.borrow_mut().batch(self, batch);
+        }
+        if item.key().sk.starts_with("chunk#") {
+            let chunk: ChunkRecord = serde_json::from_value(json()).unwrap_or_else(|error| panic!("no chunk: {error}"));
             self.tell(|| format!("    {} chunk {}: {:?}", chunk.restore, chunk.chunk, chunk.accepted));
             self.check.borrow_mut().chunk(self, &chunk);
         }
