@@ -127,8 +127,9 @@ pub fn batches(candidates: Vec<Candidate>, now: Timestamp) -> Vec<Batch> {
 
 /// The same with wildcards that stand for the paths of several candidates: those go together, each wildcard's into a batch
 /// of their own. One that stands for too many is taken apart.
-pub fn folded(mut candidates: Vec<Candidate>, wildcards: Vec<Wildcard>, now: Timestamp) -> Vec<Batch> {
+pub fn folded(mut candidates: Vec<Candidate>, mut wildcards: Vec<Wildcard>, now: Timestamp) -> Vec<Batch> {
     candidates.sort_by(|a, b| a.object.cmp(&b.object));
+    wildcards.extend(candidates.iter().flat_map(wildcards_of));
     let groups = Groups::of(&candidates, wildcards);
     let mut together: BTreeMap<usize, Vec<Candidate>> = BTreeMap::new();
     let mut batches = Vec::new();
@@ -165,6 +166,21 @@ pub fn billed(candidates: Vec<Candidate>, wildcards: Vec<Wildcard>) -> u64 {
     folded(candidates, wildcards, Timestamp::UNIX_EPOCH).iter().map(billed).sum()
 }
 
+/// The wildcards that are a candidate's own paths, because CloudFront takes none with a `~`. They take along what else begins
+/// so, and that must not be paid for once more.
+fn wildcards_of(candidate: &Candidate) -> impl Iterator<Item = Wildcard> {
+    let ObjectId { bucket, key, .. } = &candidate.object;
+    let prefix = key.split('~').next().unwrap_or_default();
+    let paths =
+        candidate.paths.iter().flat_map(|(distribution, paths)| paths.iter().map(move |path| (distribution, path)));
+    paths.filter(|(_, path)| path.ends_with('*')).map(|(distribution, path)| Wildcard {
+        distribution: distribution.clone(),
+        path: path.clone(),
+        bucket: bucket.clone(),
+        prefix: prefix.to_owned(),
+    })
+}
+
 /// Which candidates have to be in one batch, because one wildcard stands for all of them.
 struct Groups {
     /// The group of each candidate.
@@ -197,6 +213,9 @@ impl Groups {
                 .collect();
             let mut places: BTreeSet<usize> = covered.iter().flat_map(|(_, places)| places.iter().copied()).collect();
             let own = places.len();
+            if covered.len().max(own) < 2 {
+                continue;
+            }
             let joined: BTreeSet<usize> = places.iter().filter_map(|place| groups.of[*place]).collect();
             places.extend(joined.iter().flat_map(|group| members[group].iter().copied()));
             let bytes: usize = places.iter().map(|place| Size::default().plus(&candidates[*place]).bytes).sum();
@@ -269,7 +288,11 @@ impl Batch {
         let wildcards: Vec<Wildcard> = self.wildcards.iter().filter(is_worth_it).cloned().collect();
         let mut items: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
         for (distribution, paths) in candidates.iter().flat_map(|candidate| &candidate.paths) {
-            let instead = |path: &str| wildcards.iter().find(|wildcard| wildcard.covers(distribution, path));
+            // The outermost takes the others along.
+            let instead = |path: &str| {
+                let all = wildcards.iter().filter(|wildcard| wildcard.covers(distribution, path));
+                all.min_by_key(|wildcard| wildcard.path.len())
+            };
             let item = |path| instead(path).map_or(path, |wildcard| wildcard.path.as_str());
             items.entry(distribution).or_default().extend(paths.iter().map(|path| item(path)));
         }
@@ -762,6 +785,31 @@ mod tests {
         assert_eq!(made.len(), 1);
         let sealed = made[0].sealed(&all(&made[0]));
         assert_eq!(items(&sealed), [vec!["/a/*", "/b/1"], vec!["/*"]]);
+    }
+
+    #[test]
+    fn what_the_wildcard_for_a_tilde_takes_along_is_not_paid_for_once_more() {
+        let tilde = |key: &str, path: &str| candidate(key, "r", &[path]);
+        let of = |key: &str| candidate(key, "r", &[&format!("/{key}")]);
+        let all_items = |candidates: Vec<Candidate>, wildcards: Vec<Wildcard>| {
+            let made = folded(candidates, wildcards, now());
+            made.iter().flat_map(|batch| items(&batch.sealed(&all(batch)))).collect::<Vec<_>>()
+        };
+        let both = || vec![tilde("t/x~1", "/t/x*"), of("t/xylophone"), of("t/y")];
+        assert_eq!(all_items(both(), Vec::new()), [["/t/x*"], ["/t/y"]]);
+        assert_eq!(all_items(vec![tilde("t/x~1", "/t/x*"), tilde("t/x~2", "/t/x*")], Vec::new()), [["/t/x*"]]);
+        // Of wildcards inside each other the outermost is asked for, whichever of them is a path of its own.
+        let more = || [both(), vec![of("t/xylem")]].concat();
+        assert_eq!(all_items(more(), vec![wildcard("/t/xyl*")]), [["/t/x*"], ["/t/y"]]);
+        assert_eq!(all_items(more(), vec![wildcard("/t/*")]), [["/t/*"]]);
+        // Alone it is as any path.
+        let alone = folded(vec![tilde("t/x~1", "/t/x*"), of("t/y")], Vec::new(), now());
+        assert_eq!((alone.len(), alone[0].wildcards.len()), (1, 0));
+        // Where the object with the `~` is gone, the others' own paths are asked for.
+        let batch = folded(both(), Vec::new(), now()).into_iter().find(|batch| !batch.wildcards.is_empty()).unwrap();
+        assert_eq!(batch.wildcards, [wildcard("/t/x*")]);
+        let gone = BTreeSet::from([tilde("t/x~1", "").object]);
+        assert_eq!(items(&batch.sealed(&all(&batch)).without(&gone, &BTreeSet::new())), [["/t/xylophone"]]);
     }
 
     #[test]
