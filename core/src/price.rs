@@ -185,11 +185,11 @@ impl Overhead {
             state_transitions: 16 + 2 * chunks,
             // Events come one by one over hours; a reader's call takes those of ten seconds.
             lambda_requests: 8 + chunks + objects / 3,
-            lambda_mb_ms: 500_000 + 78_000 * objects,
+            lambda_mb_ms: 500_000 + 75_000 * objects,
             // What a row goes through, its part of a batch and of a chunk, and the notice of its event; and the restore's own items.
-            ledger_writes: 24 + objects * 11 / 2,
-            // Each look reads every row, each event four times.
-            ledger_reads: 14 + 9 * objects,
+            ledger_writes: 21 + objects * 13 / 4,
+            // Each look reads every row, and the batches; each event three times.
+            ledger_reads: 14 + objects * 33 / 4,
             // Two events per object: sent, received, deleted.
             queue_requests: 2 + objects * 9 / 2,
             s3_gets: 5 + chunks + objects,
@@ -310,9 +310,9 @@ mod tests {
         let expected = Overhead {
             state_transitions: 18,
             lambda_requests: 342,
-            lambda_mb_ms: 78_500_000,
-            ledger_writes: 5_524,
-            ledger_reads: 9_014,
+            lambda_mb_ms: 75_500_000,
+            ledger_writes: 3_271,
+            ledger_reads: 8_264,
             queue_requests: 4_502,
             s3_gets: 1_006,
             s3_puts: 2,
