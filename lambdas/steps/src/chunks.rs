@@ -358,13 +358,12 @@ pub async fn objects_of(
             None => {
                 // Rows are written before S3 is asked. One that is gone would make the restore look done.
                 lost += usize::from(accepted.is_some() && !row.is_settled());
-                let row = match (&row.state, record.status) {
-                    // What was not asked for when its restore was cancelled never is.
-                    (State::Planned, Status::Cancelled) => {
-                        let at = record.completed_at.unwrap_or(record.requested_at);
-                        Row { state: State::Cancelled { at }, ..row }
-                    }
-                    _ => row,
+                // What was not asked for, or not published, when its restore was cancelled never is.
+                let row = if record.status == Status::Cancelled && row.ends_with_a_cancel() {
+                    let at = record.completed_at.unwrap_or(record.requested_at);
+                    Row { state: State::Cancelled { at }, ..row }
+                } else {
+                    row
                 };
                 Known { row, is_written: false }
             }
@@ -428,12 +427,30 @@ pub async fn all_objects(
 mod tests {
     use super::*;
     use crate::door::{Stack, now, restored, restoring};
-    use crate::memory::MemoryFiles;
+    use crate::memory::{MemoryFiles, MemoryLedger};
 
     async fn known(stack: &Stack, id: &RestoreId) -> (RestoreRecord, ChunkRecord) {
         let record = stack.record(id).await;
         let known = super::record(&stack.ledger, &record, 0).await.unwrap();
         (record, known)
+    }
+
+    #[tokio::test]
+    async fn what_has_no_row_when_its_restore_is_cancelled_ends_with_it() {
+        let stack = Stack::default();
+        let id = stack.planned(&["a", "b", "c"].map(|key| (key, State::Planned)), 3).await;
+        let (record, known) = known(&stack, &id).await;
+        let mut entries = entries(&stack.files, &record, &known).await.unwrap();
+        (entries[0].state, entries[2].state) = (restored(None), State::Available);
+        let no_rows = MemoryLedger::default();
+        for (status, words) in [
+            (Status::Running, ["restored", "planned", "available"]),
+            (Status::Cancelled, ["cancelled", "cancelled", "available"]),
+        ] {
+            let record = RestoreRecord { status, ..record.clone() };
+            let (objects, _) = objects_of(&no_rows, &record, &known, &entries, 0..3).await.unwrap();
+            assert_eq!(objects.iter().map(|known| known.row.state.word()).collect::<Vec<_>>(), words);
+        }
     }
 
     #[tokio::test]

@@ -424,7 +424,14 @@ impl Checker {
         let planned = (0..plan.chunks).flat_map(|chunk| planned_rows(stack, record, plan.made_at, chunk));
         let now = |planned: Row| {
             let place = (planned.restore.to_string(), planned.object.key.clone(), planned.object.version.clone());
-            let row = self.rows.get(&place).cloned().unwrap_or(planned);
+            let row = match self.rows.get(&place) {
+                Some(row) => row.clone(),
+                // A restore that was cancelled before it did anything wants nothing of what was readable already.
+                None if record.status == Status::Cancelled && matches!(planned.state, State::Restored { .. }) => {
+                    Row { state: State::Cancelled { at: record.requested_at }, ..planned }
+                }
+                None => planned,
+            };
             match (&row.state, self.accepted.get(&place)) {
                 (State::Planned, Some(accepted)) => Row { state: accepted.clone(), ..row },
                 _ => self.told_by_batch(row),
