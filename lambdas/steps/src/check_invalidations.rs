@@ -116,15 +116,20 @@ fn seconds_until_next_word(rows: &[Row], others_on_their_way: bool, now: Timesta
     } else {
         to_publish.next().is_some()
     };
-    let unclaimed: Vec<Row> = rows.iter().filter(|row| row.state.claim().is_none()).cloned().collect();
-    if soon { ASK_AGAIN } else { seconds_until_next_look(&unclaimed, others_on_their_way, now) }
+    let (claimed, unclaimed): (Vec<Row>, Vec<Row>) = rows.iter().cloned().partition(|row| row.state.claim().is_some());
+    match seconds_until_next_look(&unclaimed, others_on_their_way, now) {
+        _ if soon => ASK_AGAIN,
+        // Nothing else is waited for here, though the restore has more on its way.
+        0 if !claimed.is_empty() => ASK_AGAIN,
+        seconds => seconds,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::door::{now, restored, restoring, row};
-    use thaw_core::RestoreId;
+    use thaw_core::{Publish, PublishWhen, RestoreId};
 
     fn of(state: State) -> Row {
         row(&RestoreId::try_from("r".to_owned()).unwrap(), "a", state)
@@ -143,5 +148,9 @@ mod tests {
         ] {
             assert_eq!(seconds_until_next_word(&rows, false, now()), seconds, "{rows:?}");
         }
+        // Its restore's other objects are in other chunks.
+        let publish = Publish { when: PublishWhen::Together, ..of(State::Available).publish };
+        let together = Row { publish, ..claimed() };
+        assert_eq!(seconds_until_next_word(&[together], true, now()), ASK_AGAIN);
     }
 }

@@ -56,16 +56,16 @@ pub async fn run(
             break;
         }
         for Known { row, .. } in chunks::objects(ledger, files, &record, known).await? {
-            if row.is_to_publish(on_their_way, now) {
-                match row.state.claim() {
-                    Some(batch) => {
-                        wanted.begun.entry(batch.clone()).or_default().insert(row.object);
-                    }
-                    None if wanted.objects.len() < OBJECTS_PER_CALL => {
-                        wanted.objects.insert(row.object, Vec::new());
-                    }
-                    None => {}
+            let room = wanted.objects.len() < OBJECTS_PER_CALL;
+            match row.state.claim() {
+                // Also of a restore that would rather wait for its other objects: whoever began it may have died.
+                Some(batch) if !row.is_settled() => {
+                    wanted.begun.entry(batch.clone()).or_default().insert(row.object);
                 }
+                None if room && row.is_to_publish(on_their_way, now) => {
+                    wanted.objects.insert(row.object, Vec::new());
+                }
+                Some(_) | None => {}
             }
         }
     }

@@ -133,6 +133,28 @@ fn where_s3_takes_no_more_nothing_new_is_begun_and_what_it_took_is_noted() {
 }
 
 #[test]
+fn what_another_restore_began_and_left_is_finished_also_by_one_that_waits_for_others() {
+    let world = World::new();
+    world.put("a", StorageClass::Glacier);
+    world.put("deep", StorageClass::DeepArchive);
+    world.begin("waits", ask_with(&["a", "deep"], json!({"publish": {"when": "together"}})));
+    world.begin("dies", ask(&["a"]));
+    world.pass(6 * 3600);
+    for restore in ["waits", "dies"] {
+        world.check_restores(restore).unwrap();
+    }
+    faults(
+        &world,
+        vec![FaultRule { status: Some(400), ..FaultRule::new("CreateInvalidation", "Throttling").times(1) }],
+    );
+    assert!(world.invalidate("dies").is_err(), "it has claimed both rows");
+    assert!(world.check_restores("waits").unwrap().anything_to_invalidate);
+    world.invalidate("waits").unwrap();
+    assert_eq!(world.invalidated(), ["/a"]);
+    assert!(!world.check_restores("waits").unwrap().anything_to_invalidate);
+}
+
+#[test]
 fn a_step_that_runs_twice_does_what_it_does_once() {
     let world = World::new();
     let keys = put_many(&world, 10);

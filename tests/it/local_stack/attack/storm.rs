@@ -62,6 +62,7 @@ fn objects(name: &str) -> Vec<String> {
         let moved = json!({ "bucket": sim().bucket(), "key": key, "storage_class": "INTELLIGENT_TIERING", "access_tier": "ARCHIVE_ACCESS" });
         sim().sim_call("POST", "objects", &moved);
     }
+    sim().keep_apart(&tiered);
     keys.extend(tiered);
     keys
 }
