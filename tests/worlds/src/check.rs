@@ -790,7 +790,9 @@ fn is_legal(old: &State, new: &State) -> bool {
         // That CloudFront is done with its paths, its batch says, and nobody writes it into the row.
         (State::Restored { claim, .. }, State::Published { how, .. }) => match how {
             How::Invalidated { .. } => false,
-            How::NothingStale | How::NoPath | How::NotCurrent | How::AlreadyPublished => claim.is_none(),
+            // It went away while CloudFront would not listen, and its batch went on without it.
+            How::NotCurrent => true,
+            How::NothingStale | How::NoPath | How::AlreadyPublished => claim.is_none(),
         },
         _ => false,
     }
