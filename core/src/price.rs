@@ -181,7 +181,7 @@ impl Overhead {
     pub fn expected(objects: u64) -> Self {
         let chunks = objects.div_ceil(1_000);
         Self {
-            // With two or three looks.
+            // With two to four looks.
             state_transitions: 16 + 2 * chunks,
             // Events come one by one over hours; a reader's call takes those of ten seconds.
             lambda_requests: 8 + chunks + objects / 3,
@@ -189,7 +189,7 @@ impl Overhead {
             // What a row goes through, its part of a batch and of a chunk, and the notice of its event; and the restore's own items.
             ledger_writes: 21 + objects * 13 / 4,
             // Each look reads every row, and the batches; each event three times.
-            ledger_reads: 14 + objects * 33 / 4,
+            ledger_reads: 12 + objects * 43 / 4,
             // Two events per object: sent, received, deleted.
             queue_requests: 2 + objects * 9 / 2,
             s3_gets: 5 + chunks + objects,
@@ -312,7 +312,7 @@ mod tests {
             lambda_requests: 342,
             lambda_mb_ms: 75_500_000,
             ledger_writes: 3_271,
-            ledger_reads: 8_264,
+            ledger_reads: 10_762,
             queue_requests: 4_502,
             s3_gets: 1_006,
             s3_puts: 2,
