@@ -728,6 +728,22 @@ mod tests {
     }
 
     #[test]
+    fn a_batch_has_what_it_was_sealed_with_and_may_get_all_before() {
+        let batch = &batches(many(2), now())[0];
+        let [first, second] = [0, 1].map(|number| batch.candidates[number].object.clone());
+        let sealed = batch.sealed(&[first.clone()].into());
+        assert!(batch.has(&first) && batch.has(&second));
+        assert!(sealed.has(&first) && !sealed.has(&second));
+    }
+
+    #[test]
+    fn an_item_is_folded_where_its_wildcard_was_found() {
+        let batch = with_wildcard();
+        let is_folded = [("E1", "/a/*"), ("E2", "/a/*"), ("E1", "/a/1")].map(|(id, item)| batch.is_folded(id, item));
+        assert_eq!(is_folded, [true, false, false]);
+    }
+
+    #[test]
     fn where_one_path_is_left_no_wildcard_is_asked_for() {
         let of = |key: &str| candidate(key, "r", &[&format!("/{key}")]);
         let batch = folded(vec![of("a/1"), of("a/2")], vec![wildcard("/a/*")], now()).remove(0);

@@ -143,6 +143,13 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    #[test]
+    fn a_decision_has_one_word() {
+        for decision in [Decision::Restore, Decision::Extend, Decision::Join, Decision::Watch, Decision::Nothing] {
+            assert_eq!(json!(decision), decision.word());
+        }
+    }
+
     fn now() -> Timestamp {
         "2026-11-22T10:00:00Z".parse().unwrap()
     }

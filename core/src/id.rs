@@ -144,6 +144,13 @@ pub fn hash(parts: &[&str]) -> String {
 mod tests {
     use super::*;
 
+    #[test]
+    fn a_hash_of_bytes_is_their_sha_256() {
+        // FIPS 180-4, example "abc".
+        let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(hash_bytes(b"abc"), abc);
+    }
+
     fn id(bucket: &str, key: &str) -> String {
         let body = serde_json::json!({"bucket": bucket, "keys": [key]});
         let request = Request::parse(&body).unwrap();

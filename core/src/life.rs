@@ -559,6 +559,16 @@ mod tests {
     }
 
     #[test]
+    fn a_cancel_ends_what_is_open_and_claimed_by_no_batch() {
+        let ends: Vec<_> = states()
+            .into_iter()
+            .filter(|state| row((*state).clone(), PublishWhen::Each).ends_with_a_cancel())
+            .collect();
+        let open = [State::Planned, State::Restoring { since: at(), tier: Tier::Standard, joined: false }];
+        assert_eq!(ends, [&open[..], &[restored(None)]].concat());
+    }
+
+    #[test]
     fn a_cancel_leaves_what_a_batch_has_claimed() {
         let cancelled = Event::Cancelled { at: at() };
         assert_eq!(advance(&restored(Some("a")), &cancelled), Ok(None));

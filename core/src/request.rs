@@ -637,6 +637,21 @@ mod tests {
         body
     }
 
+    #[test]
+    fn a_source_knows_how_many_it_names_or_that_only_looking_tells() {
+        let count = |body: Value| Request::parse(&body).unwrap().source.count();
+        assert_eq!(count(json!({"bucket": "archive", "keys": ["a", "b", "c"]})), Some(3));
+        assert_eq!(count(json!({"bucket": "archive", "prefix": "a/"})), None);
+    }
+
+    #[test]
+    fn a_plan_depends_on_what_is_asked_for_and_not_on_its_terms() {
+        let plain = |more: Value| Request::parse(&body(more)).unwrap().without_terms();
+        let terms = json!({"max_cost_usd": 1, "notify": ["me"], "dry_run": true, "confirm": "0123456789abcdef"});
+        assert_eq!(plain(terms), plain(json!({})));
+        assert_ne!(plain(json!({"tier": "Bulk"})), plain(json!({})));
+    }
+
     #[track_caller]
     fn refused(more: Value, field: &str) {
         let problem = Request::parse(&body(more)).unwrap_err();
