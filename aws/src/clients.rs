@@ -12,7 +12,6 @@ use aws_sdk_s3::config::{
 use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_types::SdkConfig;
-
 use thaw_core::RESTORES_PER_SECOND;
 
 use crate::{Archive, Bus, Cdn, DeadLetterQueue, Executions, LedgerTable, WorkBucket};
@@ -23,7 +22,7 @@ pub struct Clients {
     shared: SdkConfig,
     /// In the order of [`Service::ALL`]; `None` is AWS's own endpoint.
     endpoints: [Option<String>; Service::ALL.len()],
-    /// Restores that S3 takes from the account.
+    /// Restores that S3 takes per second from the account.
     restores_per_second: u32,
 }
 
