@@ -10,8 +10,9 @@ use jiff::{Timestamp, ToSpan, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use thaw_core::{RestoreId, Row};
-use tracing::info;
+use tracing::{info, warn};
 
+use crate::ledger::replaced;
 use crate::ports::{Item, ItemKey, Ledger, Put, PutEvents, WorkFiles};
 use crate::{IN_FLIGHT, RestoreRecord, StepError, chunks, ledger};
 
@@ -27,7 +28,8 @@ pub struct Output {
 /// Announces what expires at the next midnight. `_` is what the schedule sends.
 ///
 /// A restore is announced for what nobody has extended since, as far as thaw knows: by an event `Copy Expiring`. Dies
-/// between the event and its note, and the event comes twice.
+/// between the event and its note, and the event comes twice. One that cannot be announced stops no other: it is tried again
+/// by the next run, and this one fails at its end.
 pub async fn run(
     _: Value,
     ledger: &impl Ledger,
@@ -36,32 +38,50 @@ pub async fn run(
     now: Timestamp,
 ) -> Result<Output, StepError> {
     let midnight = next_midnight(now);
-    let mut day = ledger.get::<Day>(&Day::key_of(midnight)).await?;
-    while let Some(known) = &day
-        && let Some(id) = known.restores.iter().find_map(|(id, told)| told.is_none().then(|| id.clone()))
-    {
-        let record = ledger::record(ledger, &id).await?;
-        let objects = expiring(&record, midnight, ledger, files).await?;
-        if objects > 0 {
-            let says = says(&id, objects, midnight);
-            let detail = json!({
-                "schema_version": 1, "id": id, "bucket": record.request.bucket, "objects": objects, "expires": midnight,
-                "says": says, "notify": record.request.notify,
-            });
-            events.put_event("Copy Expiring", &detail).await?;
-            info!(restore = %id, objects, "{says}");
+    let mut restores = BTreeMap::new();
+    let mut trouble = None;
+    if let Some(mut day) = ledger.get::<Day>(&Day::key_of(midnight)).await? {
+        let open: Vec<RestoreId> =
+            day.restores.iter().filter(|(_, told)| told.is_none()).map(|(id, _)| id.clone()).collect();
+        for id in open {
+            match announce(&id, midnight, ledger, files, events).await {
+                Ok(objects) => day = replaced(ledger, day, |day| Some(day.with(&id, Some(objects)))).await?,
+                Err(error) => {
+                    warn!(restore = %id, "its copies that expire at {midnight} are not announced: {error}");
+                    trouble.get_or_insert(error);
+                }
+            }
         }
-        day = Some(
-            change(ledger, known.clone(), |day| {
-                day.restores.insert(id.clone(), Some(objects));
-            })
-            .await?,
-        );
+        restores = day.restores;
     }
-    let told = day.iter().flat_map(|day| day.restores.values());
-    let announced = told.filter(|objects| objects.is_some_and(|objects| objects > 0)).count();
+    if let Some(trouble) = trouble {
+        return Err(trouble);
+    }
+    let announced = restores.values().filter(|objects| objects.is_some_and(|objects| objects > 0)).count();
     let says = format!("{announced} restores have copies that expire at {midnight}.");
     Ok(Output { says, announced })
+}
+
+/// Announces one restore, if there is something to announce. Answers for how many objects.
+async fn announce(
+    id: &RestoreId,
+    midnight: Timestamp,
+    ledger: &impl Ledger,
+    files: &impl WorkFiles,
+    events: &impl PutEvents,
+) -> Result<u64, StepError> {
+    let record = ledger::record(ledger, id).await?;
+    let objects = expiring(&record, midnight, ledger, files).await?;
+    if objects > 0 {
+        let says = says(id, objects, midnight);
+        let detail = json!({
+            "schema_version": 1, "id": id, "bucket": record.request.bucket, "objects": objects, "expires": midnight,
+            "says": says, "notify": record.request.notify,
+        });
+        events.put_event("Copy Expiring", &detail).await?;
+        info!(restore = %id, objects, "{says}");
+    }
+    Ok(objects)
 }
 
 fn says(id: &RestoreId, objects: u64, midnight: Timestamp) -> String {
@@ -106,10 +126,7 @@ pub(crate) async fn expect(
         let new = Day { at: *at, restores: BTreeMap::from([(id.clone(), None)]), revision: 0 };
         if let Put::Lost(known) = ledger.insert(&new).await? {
             // A second report changes nothing of what was told.
-            change(ledger, known, |day| {
-                day.restores.entry(id.clone()).or_insert(None);
-            })
-            .await?;
+            replaced(ledger, known, |day| (!day.restores.contains_key(id)).then(|| day.with(id, None))).await?;
         }
     }
     Ok(())
@@ -130,6 +147,13 @@ impl Day {
     fn key_of(at: Timestamp) -> ItemKey {
         ItemKey { pk: format!("E#{at}"), sk: "expiries".to_owned() }
     }
+
+    /// The day after a restore was entered, or announced for so many objects.
+    fn with(&self, id: &RestoreId, objects: Option<u64>) -> Self {
+        let mut next = Self { revision: self.revision + 1, ..self.clone() };
+        next.restores.insert(id.clone(), objects);
+        next
+    }
 }
 
 impl Item for Day {
@@ -140,22 +164,6 @@ impl Item for Day {
     fn revision(&self) -> u64 {
         self.revision
     }
-}
-
-/// Changes a day; whoever loses the race applies the change to what the winner wrote.
-async fn change(ledger: &impl Ledger, mut known: Day, change: impl Fn(&mut Day)) -> Result<Day, StepError> {
-    for _ in 0..16 {
-        let mut next = Day { revision: known.revision + 1, ..known.clone() };
-        change(&mut next);
-        if next.restores == known.restores {
-            return Ok(known);
-        }
-        match ledger.replace(&next).await? {
-            Put::Done => return Ok(next),
-            Put::Lost(other) => known = other,
-        }
-    }
-    Err(StepError::Unavailable(format!("the expiries of {}: lost sixteen races for them", known.at)))
 }
 
 /// The midnight after a time.
@@ -190,6 +198,20 @@ mod tests {
         ] {
             assert_eq!(next_midnight(at(now)), at(midnight));
         }
+    }
+
+    #[tokio::test]
+    async fn a_restore_that_cannot_be_announced_stops_no_other() {
+        let (stack, events) = (Stack::default(), MemoryEvents::default());
+        let soon = next_midnight(now());
+        let id = stack.planned(&[("a", published(Some(soon)))], 1).await;
+        for restore in [RestoreId::try_from("1-is-gone".to_owned()).unwrap(), id] {
+            expect(&restore, &[soon].into(), &stack.ledger, now()).await.unwrap();
+        }
+        let run =
+            async || run(Value::Null, &stack.ledger, &stack.files, &events, now()).await.map_err(|error| error.name());
+        assert_eq!([run().await, run().await], [Err("Unexpected"), Err("Unexpected")]);
+        assert_eq!(events.events().len(), 1, "the other is announced, once");
     }
 
     #[tokio::test]

@@ -16,7 +16,7 @@ use thaw_core::{
 
 use crate::StepError;
 use crate::ledger::{self, Batches, Planned, RestoreRecord, row_key};
-use crate::ports::{Item, ItemKey, Ledger, Put, WorkFiles};
+use crate::ports::{Item, ItemKey, Ledger, WorkFiles};
 
 /// Objects that a door counts one by one, and cancels one by one. Of larger restores it tells what the last look knew.
 pub const COUNTED_LIVE: u64 = 10_000;
@@ -292,26 +292,17 @@ pub async fn record(ledger: &impl Ledger, record: &RestoreRecord, chunk: u32) ->
     found.ok_or_else(|| StepError::Unexpected(format!("the ledger has lost chunk {chunk} of restore {}", record.id)))
 }
 
-/// Changes what is known of a chunk; whoever loses the race applies the change to what the winner wrote. A change of
-/// nothing is not written.
+/// Changes what is known of a chunk. A change of nothing is not written.
 pub async fn change(
     ledger: &impl Ledger,
     known: ChunkRecord,
     change: impl Fn(ChunkRecord) -> ChunkRecord,
 ) -> Result<ChunkRecord, StepError> {
-    let mut current = known;
-    for _ in 0..16 {
-        let next = change(current.clone());
-        if next == current {
-            return Ok(current);
-        }
-        let next = ChunkRecord { revision: current.revision + 1, ..next };
-        match ledger.replace(&next).await? {
-            Put::Done => return Ok(next),
-            Put::Lost(other) => current = other,
-        }
-    }
-    Err(StepError::Unavailable(format!("chunk {} of {}: lost sixteen races for it", current.chunk, current.restore)))
+    let next = |known: &ChunkRecord| {
+        let next = change(known.clone());
+        (next != *known).then(|| ChunkRecord { revision: known.revision + 1, ..next })
+    };
+    ledger::replaced(ledger, known, next).await
 }
 
 /// A chunk's objects as they stand now.

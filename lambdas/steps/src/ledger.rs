@@ -258,26 +258,29 @@ pub async fn record(ledger: &impl Ledger, id: &RestoreId) -> Result<RestoreRecor
     found.ok_or_else(|| StepError::Unexpected(format!("the ledger has no restore {id}")))
 }
 
-/// Changes a restore that still runs; whoever loses the race applies the change to what the winner wrote.
-///
-/// Answers the restore as it is now: unchanged if it has ended.
-pub async fn change(
-    ledger: &impl Ledger,
-    record: RestoreRecord,
-    change: impl Fn(&mut RestoreRecord),
-) -> Result<RestoreRecord, StepError> {
-    let mut current = record;
+/// Replaces an item by what follows from it, nothing if it is to stay; whoever loses the race goes on from what the winner
+/// wrote. Answers the item as it is now.
+pub async fn replaced<T: Item>(ledger: &impl Ledger, item: T, next: impl Fn(&T) -> Option<T>) -> Result<T, StepError> {
+    let mut current = item;
     for _ in 0..16 {
-        if current.status != Status::Running {
-            return Ok(current);
-        }
-        let next = current.with(&change);
+        let Some(next) = next(&current) else { return Ok(current) };
         match ledger.replace(&next).await? {
             Put::Done => return Ok(next),
             Put::Lost(other) => current = other,
         }
     }
-    Err(StepError::Unavailable(format!("restore {}: lost sixteen races for its record", current.id)))
+    let ItemKey { pk, sk } = current.key();
+    Err(StepError::Unavailable(format!("{pk} {sk}: lost sixteen races for it")))
+}
+
+/// Changes a restore that still runs. Answers it as it is now: unchanged if it has ended.
+pub async fn change(
+    ledger: &impl Ledger,
+    record: RestoreRecord,
+    change: impl Fn(&mut RestoreRecord),
+) -> Result<RestoreRecord, StepError> {
+    let next = |record: &RestoreRecord| (record.status == Status::Running).then(|| record.with(&change));
+    replaced(ledger, record, next).await
 }
 
 #[cfg(test)]
