@@ -1,0 +1,159 @@
+//! Which candidates go into a batch together.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use super::{Batch, Candidate, PATHS_PER_BATCH, WILDCARDS_PER_BATCH};
+use crate::ObjectId;
+use crate::wildcard::Wildcard;
+
+/// Candidates that one wildcard stands for: their rows are claimed before CloudFront is asked, which takes some seconds.
+const CANDIDATES_PER_WILDCARD: usize = 2_000;
+
+/// Bytes of paths and keys in one batch. A DynamoDB item holds 400 KB. A batch lists its paths twice, but is packed: even
+/// keys without any pattern take hardly more room in it than is counted here.
+const BYTES_PER_BATCH: usize = 250_000;
+
+/// Sorts candidates into batches. The same candidates always make the same batches, with the same ids.
+pub fn batches(candidates: Vec<Candidate>, now: Timestamp) -> Vec<Batch> {
+    folded(candidates, Vec::new(), now)
+}
+
+/// The same with wildcards that stand for the paths of several candidates: those go together, each wildcard's into a batch
+/// of their own. One that stands for too many is taken apart.
+pub fn folded(mut candidates: Vec<Candidate>, mut wildcards: Vec<Wildcard>, now: Timestamp) -> Vec<Batch> {
+    candidates.sort_by(|a, b| a.object.cmp(&b.object));
+    wildcards.extend(candidates.iter().flat_map(wildcards_of));
+    let groups = Groups::of(&candidates, wildcards);
+    let mut together: BTreeMap<usize, Vec<Candidate>> = BTreeMap::new();
+    let mut batches = Vec::new();
+    let mut current: Vec<Candidate> = Vec::new();
+    let mut size = Size::default();
+    for (candidate, group) in candidates.into_iter().zip(groups.of) {
+        if let Some(group) = group {
+            together.entry(group).or_default().push(candidate);
+            continue;
+        }
+        let with = size.plus(&candidate);
+        if !current.is_empty() && !with.fits() {
+            batches.push(Batch::of(std::mem::take(&mut current), Vec::new(), now));
+            size = Size::default();
+        }
+        size = size.plus(&candidate);
+        current.push(candidate);
+    }
+    let mut wildcards = groups.wildcards;
+    let of_group = |(group, candidates)| Batch::of(candidates, wildcards.remove(&group).unwrap_or_default(), now);
+    batches.extend(together.into_iter().map(of_group));
+    if !current.is_empty() {
+        batches.push(Batch::of(current, Vec::new(), now));
+    }
+    batches
+}
+
+/// How many paths CloudFront bills for them, if it takes all that their batches ask for.
+pub fn billed(candidates: Vec<Candidate>, wildcards: Vec<Wildcard>) -> u64 {
+    let billed = |batch: &Batch| {
+        let all = batch.candidates.iter().map(|candidate| candidate.object.clone()).collect();
+        batch.sealed(&all).calls.iter().flatten().map(|call| call.items.len() as u64).sum::<u64>()
+    };
+    folded(candidates, wildcards, Timestamp::UNIX_EPOCH).iter().map(billed).sum()
+}
+
+/// The wildcards that are a candidate's own paths, because CloudFront takes none with a `~`. They take along what else begins
+/// so, and that must not be paid for once more.
+fn wildcards_of(candidate: &Candidate) -> impl Iterator<Item = Wildcard> {
+    let ObjectId { bucket, key, .. } = &candidate.object;
+    let prefix = key.split('~').next().unwrap_or_default();
+    let paths =
+        candidate.paths.iter().flat_map(|(distribution, paths)| paths.iter().map(move |path| (distribution, path)));
+    paths.filter(|(_, path)| path.ends_with('*')).map(|(distribution, path)| Wildcard {
+        distribution: distribution.clone(),
+        path: path.clone(),
+        bucket: bucket.clone(),
+        prefix: prefix.to_owned(),
+    })
+}
+
+/// Which candidates have to be in one batch, because one wildcard stands for all of them.
+struct Groups {
+    /// The group of each candidate.
+    of: Vec<Option<usize>>,
+    /// The wildcards of each group: one, unless candidates are shown in several places.
+    wildcards: BTreeMap<usize, Vec<Wildcard>>,
+}
+
+impl Groups {
+    fn of(candidates: &[Candidate], mut wildcards: Vec<Wildcard>) -> Self {
+        let mut groups = Self { of: vec![None; candidates.len()], wildcards: BTreeMap::new() };
+        let mut members: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        let mut paths: BTreeMap<(&str, &str), Vec<usize>> = BTreeMap::new();
+        for (place, candidate) in candidates.iter().enumerate() {
+            for (distribution, of_distribution) in &candidate.paths {
+                for path in of_distribution {
+                    paths.entry((distribution, path)).or_default().push(place);
+                }
+            }
+        }
+        wildcards.reverse();
+        let mut next_group = 0;
+        while let Some(wildcard) = wildcards.pop() {
+            let stem = wildcard.path.trim_end_matches('*');
+            let from = (wildcard.distribution.as_str(), stem);
+            let covered: Vec<(&str, &Vec<usize>)> = paths
+                .range(from..)
+                .take_while(|((distribution, path), _)| wildcard.covers(distribution, path))
+                .map(|((_, path), places)| (*path, places))
+                .collect();
+            let mut places: BTreeSet<usize> = covered.iter().flat_map(|(_, places)| places.iter().copied()).collect();
+            let own = places.len();
+            if covered.len().max(own) < 2 {
+                continue;
+            }
+            let joined: BTreeSet<usize> = places.iter().filter_map(|place| groups.of[*place]).collect();
+            places.extend(joined.iter().flat_map(|group| members[group].iter().copied()));
+            let bytes: usize = places.iter().map(|place| Size::default().plus(&candidates[*place]).bytes).sum();
+            if places.len() > CANDIDATES_PER_WILDCARD || bytes > BYTES_PER_BATCH {
+                // Those that other wildcards hold together stay so, and this one does not come to them.
+                if own == places.len() {
+                    let covered: Vec<&str> = covered.into_iter().map(|(path, _)| path).collect();
+                    wildcards.extend(wildcard.narrower(&covered));
+                }
+                continue;
+            }
+            let mut all = vec![wildcard];
+            for group in joined {
+                members.remove(&group);
+                all.extend(groups.wildcards.remove(&group).unwrap_or_default());
+            }
+            places.iter().for_each(|place| groups.of[*place] = Some(next_group));
+            members.insert(next_group, places.into_iter().collect());
+            groups.wildcards.insert(next_group, all);
+            next_group += 1;
+        }
+        groups
+    }
+}
+
+#[derive(Clone, Copy, Default)]
+struct Size {
+    paths: usize,
+    wildcards: usize,
+    bytes: usize,
+}
+
+impl Size {
+    fn plus(self, candidate: &Candidate) -> Self {
+        let paths = || candidate.paths.values().flatten();
+        Self {
+            paths: self.paths + paths().count(),
+            wildcards: self.wildcards + paths().filter(|path| path.ends_with('*')).count(),
+            bytes: self.bytes + candidate.object.key.len() + paths().map(String::len).sum::<usize>(),
+        }
+    }
+
+    fn fits(self) -> bool {
+        self.paths <= PATHS_PER_BATCH && self.wildcards <= WILDCARDS_PER_BATCH && self.bytes <= BYTES_PER_BATCH
+    }
+}
