@@ -346,6 +346,18 @@ impl Row {
         }
     }
 
+    /// Whether an event of that time is about what the row waits for, and not about an earlier copy.
+    ///
+    /// S3 tells whole seconds. What it was fetching already when the row was planned may come in that very second; what it
+    /// was asked for afterwards takes longer.
+    pub fn is_told_by(&self, event: Timestamp) -> bool {
+        let in_that_second = match self.decision {
+            Decision::Watch | Decision::Join => event.as_second() == self.planned_at.as_second(),
+            Decision::Restore | Decision::Extend | Decision::Nothing => false,
+        };
+        event >= self.planned_at || in_that_second
+    }
+
     /// Whether a cancel of its restore ends it. What a batch has claimed may be paid for: it keeps its claim, or another
     /// restore would pay for the same copy again.
     pub fn ends_with_a_cancel(&self) -> bool {
@@ -556,6 +568,25 @@ mod tests {
         let published = State::Published { at: at(), readable: at(), expires: None, how: how.clone() };
         assert_eq!(advance(&restored(Some("a")), &Event::Published { at: at(), how }), Ok(Some(published)));
         assert_eq!(restored(Some("a")).claim(), Some(&batch("a")));
+    }
+
+    #[test]
+    fn what_was_being_fetched_may_come_in_the_second_of_its_plan() {
+        let planned: Timestamp = "2026-11-22T10:00:00.777Z".parse().unwrap();
+        let told = |decision, time: &str| {
+            let row = Row { decision, planned_at: planned, ..row(State::Planned, PublishWhen::Each) };
+            row.is_told_by(time.parse().unwrap())
+        };
+        for (decision, in_that_second) in [
+            (Decision::Watch, true),
+            (Decision::Join, true),
+            (Decision::Restore, false),
+            (Decision::Extend, false),
+            (Decision::Nothing, false),
+        ] {
+            let times = ["2026-11-22T09:59:59Z", "2026-11-22T10:00:00Z", "2026-11-22T10:00:01Z"];
+            assert_eq!(times.map(|time| told(decision, time)), [false, in_that_second, true], "{decision:?}");
+        }
     }
 
     #[test]

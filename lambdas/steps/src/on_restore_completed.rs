@@ -179,8 +179,7 @@ async fn hear(
     let (mut rows, mut readable_rows) = (Vec::new(), Vec::new());
     for row in rows_of(&event.object, ledger).await? {
         let mut heard = Heard { row, news: None };
-        // An event from before the row was planned is about an earlier copy.
-        if event.at >= heard.row.planned_at {
+        if heard.row.is_told_by(event.at) {
             heard.news = match &heard.row.state {
                 State::Planned | State::Restoring { .. } | State::Failed { .. } => {
                     readable(&event, &heard.row, archive, now).await?

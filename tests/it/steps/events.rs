@@ -1,5 +1,6 @@
 //! Events that come late, twice, or without all that S3 could say.
 
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 use thaw_core::{State, Status};
 use thaw_sim::model::{AccessTier, RestoreRequest, RetrievalRule, RetrievalTier, StorageClass};
@@ -66,6 +67,19 @@ fn an_event_that_does_not_say_how_long_a_copy_lives_makes_thaw_ask() {
         panic!()
     };
     assert!(expires.is_some());
+}
+
+#[test]
+fn what_others_had_fetched_may_come_in_the_second_in_which_it_is_joined() {
+    let world = World::new();
+    world.put("a", StorageClass::Glacier);
+    let request = RestoreRequest::new("archive", "a", Some(3), Some(RetrievalTier::Standard));
+    world.aws.with(|sim, now| sim.restore_object(&request, now)).unwrap();
+    world.aws.clock().advance(SignedDuration::from_millis(777));
+    world.begin("r", ask(&["a"]));
+    // S3 tells whole seconds.
+    world.completed(event("Completed", "a", BEGUN, FAR));
+    assert_eq!(world.invalidated(), ["/a"]);
 }
 
 #[test]
