@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use thaw_core::{
-    Batch, Call, Counts, Decision, FailureCode, How, ObjectId, RestoreAnswer, RestoreId, Row, State, Status, Tier, Usd,
-    encode_path,
+    Batch, Call, Candidate, Counts, Decision, FailureCode, How, ObjectId, RestoreAnswer, RestoreId, Row, State, Status,
+    Tier, Usd, encode_path,
 };
 use thaw_sim::model::ObjectRef;
 use thaw_steps::ports::{Ledger, WorkFiles};
@@ -225,7 +225,7 @@ impl Checker {
         let now = stack.runtime.now();
         for item in items {
             self.reach(format!("invalidated {}", if item.ends_with('*') { "wildcard" } else { "path" }));
-            let asking = if item.ends_with('*') { asking_for(stack, item) } else { Vec::new() };
+            let asking = asking_for(stack, item);
             if asking.iter().any(|batch| batch.is_folded(DISTRIBUTION, item)) {
                 self.reach("invalidated many paths by a wildcard".to_owned());
             }
@@ -248,12 +248,16 @@ impl Checker {
                         format!("{item} covers {key}, which is archived"),
                     );
                 }
+                let wanted = asking.iter().flat_map(|batch| &batch.candidates);
+                let wanted: Vec<&Candidate> = wanted.filter(|candidate| candidate.object.key == key).collect();
                 // What a wildcard covers besides those that it is asked for was not paid for.
-                let mut wanted = asking.iter().flat_map(|batch| &batch.candidates);
-                if item.ends_with('*') && !wanted.any(|candidate| candidate.object.key == key) {
+                if item.ends_with('*') && wanted.is_empty() {
                     continue;
                 }
                 let Some(copy) = self.copy(&key, head.version.as_deref(), now) else { continue };
+                if self.is_for_an_earlier_copy(&wanted, copy) {
+                    continue;
+                }
                 let paths = names.iter().filter(|name| covers(item, name)).cloned();
                 let paths: Vec<String> = if item.ends_with('*') { paths.collect() } else { vec![item.clone()] };
                 for path in paths {
@@ -261,6 +265,25 @@ impl Checker {
                 }
             }
         }
+    }
+
+    /// All that is known of the object is older than what others put or moved there, and this copy is of that: the restore
+    /// that has asked for this copy pays for it when it learns of it.
+    fn is_for_an_earlier_copy(&self, candidates: &[&Candidate], copy: Timestamp) -> bool {
+        let known = candidates.iter().flat_map(|candidate| {
+            let place = |restore: &RestoreId| {
+                (restore.to_string(), candidate.object.key.clone(), candidate.object.version.clone())
+            };
+            candidate.restores.iter().filter_map(move |restore| match &self.rows.get(&place(restore))?.state {
+                State::Restored { at, .. } => Some(*at),
+                _ => None,
+            })
+        });
+        let Some(known) = known.max() else { return false };
+        candidates
+            .first()
+            .and_then(|candidate| self.touched.get(&candidate.object.key))
+            .is_some_and(|times| times.iter().any(|time| known < *time && *time < copy))
     }
 
     /// A path was paid for, for the copy of an object that is readable since a moment.
