@@ -346,6 +346,16 @@ impl Row {
         }
     }
 
+    /// Whether nothing that may happen changes it any more.
+    pub fn is_final(&self) -> bool {
+        match &self.state {
+            State::Planned | State::Restoring { .. } | State::Restored { .. } => false,
+            // What S3 delivers after all is shown.
+            State::Failed { code, .. } => *code != FailureCode::RetrievalTimedOut,
+            State::Available | State::Published { .. } | State::Cancelled { .. } => true,
+        }
+    }
+
     /// Whether an event of that time is about what the row waits for, and not about an earlier copy.
     ///
     /// S3 tells whole seconds. What it was fetching already when the row was planned may come in that very second; what it

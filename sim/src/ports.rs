@@ -11,7 +11,7 @@ use thaw_steps::ports::{
 };
 
 use crate::cdn::{InvalidationRequest, InvalidationStatus};
-use crate::model::{ListRequest, ObjectRef, Refusal, RestoreRequest, RestoreState, RetrievalTier};
+use crate::model::{ListRequest, ObjectRef, Refusal, RestoreRequest, RestoreState, RetrievalTier, VersionPlace};
 use crate::{Clock, Sim};
 
 /// S3 and CloudFront, as the steps see them.
@@ -87,14 +87,15 @@ impl ReadArchive for Aws {
         &self,
         bucket: &str,
         prefix: &str,
-        _: Option<&VersionMarker>,
+        after: Option<&VersionMarker>,
     ) -> Result<VersionPage, PortError> {
-        // One page holds all.
-        let page = self.with(|sim, now| sim.list_versions(bucket, prefix, now));
+        let after = after.cloned().map(|VersionMarker { key, version }| VersionPlace { key, version });
+        let page = self.with(|sim, now| sim.list_versions(bucket, prefix, after.as_ref(), now));
         let page = page.map_err(|refusal| port_error("ListObjectVersions", &refusal))?;
         let current = page.versions.into_iter().filter(|version| version.latest);
         let objects = current.filter_map(|one| Some(listed(one.key, Some(one.version), one.head.as_ref()?)));
-        Ok(VersionPage { objects: objects.collect(), next: None })
+        let next = page.next.map(|VersionPlace { key, version }| VersionMarker { key, version });
+        Ok(VersionPage { objects: objects.collect(), next })
     }
 
     async fn read(&self, manifest: &S3Uri, from: u64, etag: Option<&str>) -> Result<Option<Piece>, PortError> {

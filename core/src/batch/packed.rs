@@ -5,12 +5,12 @@ use std::io::Read;
 use flate2::Compression;
 use flate2::read::{DeflateDecoder, DeflateEncoder};
 use jiff::Timestamp;
-use serde::de::{Error as _, SeqAccess, Visitor};
+use serde::de::Error as _;
 use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::Batch;
-use crate::BatchId;
+use crate::{BatchId, Bytes};
 
 /// What stays readable in it: all that is not packed.
 #[derive(Serialize, Deserialize)]
@@ -53,40 +53,5 @@ impl<'de> Deserialize<'de> for Batch {
         DeflateDecoder::new(packed.0.as_slice()).read_to_end(&mut json).map_err(D::Error::custom)?;
         let Contents { candidates, calls, wildcards } = serde_json::from_slice(&json).map_err(D::Error::custom)?;
         Ok(Self { id, candidates, calls, wildcards, created_at, completed_at, revision })
-    }
-}
-
-/// Bytes that DynamoDB keeps as such; JSON has only numbers for them.
-struct Bytes(Vec<u8>);
-
-impl Serialize for Bytes {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(&self.0)
-    }
-}
-
-impl<'de> Deserialize<'de> for Bytes {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visit;
-        impl<'de> Visitor<'de> for Visit {
-            type Value = Bytes;
-
-            fn expecting(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                out.write_str("bytes")
-            }
-
-            fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<Bytes, E> {
-                Ok(Bytes(bytes.to_vec()))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Bytes, A::Error> {
-                let mut bytes = Vec::new();
-                while let Some(byte) = seq.next_element()? {
-                    bytes.push(byte);
-                }
-                Ok(Bytes(bytes))
-            }
-        }
-        deserializer.deserialize_byte_buf(Visit)
     }
 }

@@ -93,7 +93,7 @@ async fn look(
     files: &impl WorkFiles,
     now: Timestamp,
 ) -> Result<ChunkRecord, StepError> {
-    let (objects, mut batches) = chunks::objects_and_batches(ledger, files, record, known).await?;
+    let (mut objects, mut batches) = chunks::open_objects(ledger, files, record, known).await?;
     // Of the others it is known already.
     batches.retain(|id, batch| !batch.is_completed() && asked.insert(id.clone()));
     for batch in batches.values_mut() {
@@ -102,9 +102,12 @@ async fn look(
             called.extend(batch.candidates.iter().map(|candidate| candidate.object.clone()));
         }
     }
-    let rows = told_by(objects.into_iter().map(|known| known.row).collect(), &batches);
+    let rows = told_by(objects.iter().map(|known| known.row.clone()).collect(), &batches);
     let look_at = after(now, seconds_until_next_word(&rows, on_their_way, now));
-    chunks::change(ledger, known.clone(), |known| known.counted(&rows, called, Some(look_at), now)).await
+    for (known, row) in objects.iter_mut().zip(rows) {
+        known.row = row;
+    }
+    chunks::change(ledger, known.clone(), |known| known.counted(&objects, called, Some(look_at), now)).await
 }
 
 /// What is with CloudFront is visible in seconds, and only its note is missing. So while S3 still fetches other objects,

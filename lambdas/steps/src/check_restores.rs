@@ -72,13 +72,14 @@ pub async fn run(
             break;
         }
         looked_at += known.counts.total;
-        let (rows, batches) = look(&record, known, others_on_their_way, archive, ledger, files, now).await?;
+        let (objects, batches) = look(&record, known, others_on_their_way, archive, ledger, files, now).await?;
+        let rows: Vec<Row> = objects.iter().map(|known| known.row.clone()).collect();
         late |= is_late(&rows, now);
         let called = with_cloudfront(&rows, &batches);
         // Whether others are on their way is known when all chunks are: until then, they are.
         let wait = seconds_until_next_look(&rows, true, now);
         let look_at = after(now, wait);
-        let counted = |known: ChunkRecord| known.counted(&rows, &called, Some(look_at), now);
+        let counted = |known: ChunkRecord| known.counted(&objects, &called, Some(look_at), now);
         *known = chunks::change(ledger, known.clone(), counted).await?;
     }
     let counts = total(&all);
@@ -112,7 +113,8 @@ fn is_due(known: &ChunkRecord, record: &RestoreRecord, due: Timestamp) -> bool {
     known.may_revive || (!known.settled && is_time)
 }
 
-/// Looks at a chunk's objects. Answers their rows as they are now, and the batches that had claimed them before.
+/// Looks at a chunk's objects, without those that are over. Answers how they stand now, and the batches that had claimed
+/// them before.
 async fn look(
     record: &RestoreRecord,
     known: &ChunkRecord,
@@ -121,21 +123,17 @@ async fn look(
     ledger: &impl Ledger,
     files: &impl WorkFiles,
     now: Timestamp,
-) -> Result<(Vec<Row>, Batches), StepError> {
-    let (objects, batches) = chunks::objects_and_batches(ledger, files, record, known).await?;
+) -> Result<(Vec<Known>, Batches), StepError> {
+    let (objects, batches) = chunks::open_objects(ledger, files, record, known).await?;
     if record.status != Status::Running {
         let open = objects.iter().filter(|known| known.is_written && known.row.ends_with_a_cancel());
         let cancelled = open.map(|known| (known.row.clone(), Event::Cancelled { at: now })).collect();
-        return Ok((updated(ledger, rows_of(objects), cancelled).await?, batches));
+        return Ok((updated(ledger, objects, cancelled).await?, batches));
     }
-    let rows = rows_of(objects);
+    let rows: Vec<Row> = objects.iter().map(|known| known.row.clone()).collect();
     let seen = look_at(&rows, others_on_their_way, archive, now).await?;
     let learned: Vec<(Row, Event)> = seen.into_iter().filter_map(|seen| Some((seen.row, seen.event?))).collect();
-    Ok((updated(ledger, rows, learned).await?, batches))
-}
-
-fn rows_of(objects: Vec<Known>) -> Vec<Row> {
-    objects.into_iter().map(|known| known.row).collect()
+    Ok((updated(ledger, objects, learned).await?, batches))
 }
 
 pub(crate) fn total(all: &[ChunkRecord]) -> Counts {
@@ -159,8 +157,12 @@ fn with_cloudfront(rows: &[Row], batches: &Batches) -> BTreeSet<ObjectId> {
     rows.iter().filter(has).map(|row| row.object.clone()).collect()
 }
 
-/// The rows after these events.
-async fn updated(ledger: &impl Ledger, mut rows: Vec<Row>, events: Vec<(Row, Event)>) -> Result<Vec<Row>, StepError> {
+/// The objects after these events.
+async fn updated(
+    ledger: &impl Ledger,
+    mut objects: Vec<Known>,
+    events: Vec<(Row, Event)>,
+) -> Result<Vec<Known>, StepError> {
     let changed: Vec<Row> = stream::iter(events)
         .map(|(row, event)| async move { apply(ledger, &row, &event).await })
         .buffer_unordered(IN_FLIGHT)
@@ -168,12 +170,12 @@ async fn updated(ledger: &impl Ledger, mut rows: Vec<Row>, events: Vec<(Row, Eve
         .await?;
     let mut changed: std::collections::HashMap<ObjectId, Row> =
         changed.into_iter().map(|row| (row.object.clone(), row)).collect();
-    for row in &mut rows {
-        if let Some(new) = changed.remove(&row.object) {
-            *row = new;
+    for known in &mut objects {
+        if let Some(new) = changed.remove(&known.row.object) {
+            known.row = new;
         }
     }
-    Ok(rows)
+    Ok(objects)
 }
 
 fn is_late(rows: &[Row], now: Timestamp) -> bool {

@@ -6,7 +6,6 @@
 //! once, too: in the batch (`ledger.rs`).
 
 use std::collections::{BTreeSet, HashMap};
-use std::ops::Range;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -16,6 +15,7 @@ use thaw_core::{
 
 use crate::StepError;
 use crate::ledger::{self, Batches, Planned, RestoreRecord, row_key};
+use crate::over::Over;
 use crate::ports::{Item, ItemKey, Ledger, WorkFiles};
 
 /// Objects that a door counts one by one, and cancels one by one. Of larger restores it tells what the last look knew.
@@ -102,6 +102,9 @@ pub struct ChunkRecord {
     /// When it makes sense to look at them again; `None` if nothing is left to wait for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub look_at: Option<Timestamp>,
+    /// Those of its entries that nothing can change any more.
+    #[serde(default, skip_serializing_if = "Over::is_empty")]
+    pub over: Over,
     /// Whether nothing is left to do for any of them.
     pub settled: bool,
     /// Whether some were given up that S3 may still deliver: then an event makes them readable, and the chunk is not
@@ -143,6 +146,7 @@ impl ChunkRecord {
             to_invalidate: 0,
             waiting: 0,
             look_at: None,
+            over: Over::default(),
             settled: true,
             may_revive: false,
             expire: BTreeSet::new(),
@@ -150,11 +154,16 @@ impl ChunkRecord {
             revision: 0,
         };
         // Rows are many times as large as entries, and a plan has a million: a thousand at a time stay in the CPU's caches.
-        let part = |entries: &[ChunkEntry]| {
-            let rows: Vec<Row> = entries.iter().map(|entry| entry.row(record, made_at)).collect();
-            new.clone().counted(&rows, &BTreeSet::new(), None, made_at)
+        let known = |(entry, planned): (u32, &ChunkEntry)| {
+            let row = planned.row(record, made_at);
+            Known { entry, row, is_written: false }
         };
-        entries.chunks(1_000).map(part).reduce(Self::and).unwrap_or(new)
+        let part = |(from, entries): (u32, &[ChunkEntry])| {
+            let objects: Vec<Known> = (from..).zip(entries).map(known).collect();
+            new.clone().counted(&objects, &BTreeSet::new(), None, made_at)
+        };
+        let parts = (0..).step_by(1_000).zip(entries.chunks(1_000));
+        parts.map(part).reduce(Self::and).unwrap_or(new)
     }
 
     /// What is known of two parts of a chunk.
@@ -166,20 +175,27 @@ impl ChunkRecord {
         Self {
             to_invalidate: self.to_invalidate + other.to_invalidate,
             waiting: self.waiting + other.waiting,
+            over: self.over.and(other.over),
             settled: self.settled && other.settled,
             may_revive: self.may_revive || other.may_revive,
             ..self
         }
     }
 
-    /// The same after its objects were counted. `called` are those whose batches are with CloudFront.
+    /// The same after its objects were counted: all that are not over, and of the others none counts again. `called` are
+    /// those whose batches are with CloudFront.
     pub fn counted(
         self,
-        rows: &[Row],
+        objects: &[Known],
         called: &BTreeSet<ObjectId>,
         look_at: Option<Timestamp>,
         now: Timestamp,
     ) -> Self {
+        let (mut over, mut failures) = (self.over.clone(), self.failures.clone());
+        let open = objects.iter().filter(|known| !over.has(known.entry));
+        let (ended, open): (Vec<&Known>, Vec<&Known>) = open.partition(|known| known.row.is_final());
+        over.take(ended.iter().map(|known| (known.entry, &known.row)));
+        let rows: Vec<&Row> = open.iter().map(|known| &known.row).collect();
         let (mut to_invalidate, mut waiting) = (0, 0);
         for row in rows.iter().filter(|row| matches!(row.state, State::Restored { .. }) && !row.is_settled()) {
             match row.state.claim() {
@@ -188,18 +204,25 @@ impl ChunkRecord {
                 None => waiting += 1,
             }
         }
+        // Of those that are over nobody knows more than what was kept.
+        failures.retain(|failure| failure.code != FailureCode::RetrievalTimedOut);
+        failures.extend(ended.into_iter().chain(open).filter_map(|known| Failure::of(&known.row)).take(FAILURES_KEPT));
+        failures.truncate(FAILURES_KEPT);
+        let mut counts = over.counts;
+        counts += Counts::of(rows.iter().copied());
         Self {
-            counts: Counts::of(rows),
+            counts,
             counted_at: Some(now),
             to_invalidate,
             waiting,
             look_at,
-            settled: rows.iter().all(Row::is_settled),
+            settled: rows.iter().all(|row| row.is_settled()),
             may_revive: rows
                 .iter()
                 .any(|row| matches!(row.state, State::Failed { code: FailureCode::RetrievalTimedOut, .. })),
-            expire: rows.iter().filter_map(|row| row.state.expires()).collect(),
-            failures: rows.iter().filter_map(Failure::of).take(FAILURES_KEPT).collect(),
+            expire: over.expire.iter().copied().chain(rows.iter().filter_map(|row| row.state.expires())).collect(),
+            over,
+            failures,
             ..self
         }
     }
@@ -237,6 +260,8 @@ pub fn chunk_name(id: &RestoreId, made_at: Timestamp, chunk: u32) -> String {
 /// An object of a chunk, as it stands now.
 #[derive(Debug, Clone)]
 pub struct Known {
+    /// The number of its entry in the chunk.
+    pub entry: u32,
     /// Its row, with what is known of its chunk as a whole.
     pub row: Row,
     /// Whether the ledger has the row. What was never to be asked for, or was not asked for yet, has none.
@@ -312,40 +337,42 @@ pub async fn objects(
     record: &RestoreRecord,
     known: &ChunkRecord,
 ) -> Result<Vec<Known>, StepError> {
-    Ok(objects_and_batches(ledger, files, record, known).await?.0)
+    let entries = entries(files, record, known).await?;
+    let all = entries.iter().zip(0..);
+    Ok(objects_of(ledger, record, known, all).await?.0)
 }
 
-/// The same, with the batches that have claimed them.
-pub async fn objects_and_batches(
+/// Those that are not over, as they stand now, and the batches that have claimed them. Of the others no row is read.
+pub async fn open_objects(
     ledger: &impl Ledger,
     files: &impl WorkFiles,
     record: &RestoreRecord,
     known: &ChunkRecord,
 ) -> Result<(Vec<Known>, Batches), StepError> {
     let entries = entries(files, record, known).await?;
-    objects_of(ledger, record, known, &entries, 0..entries.len()).await
+    let open = entries.iter().zip(0..).filter(|(_, entry)| !known.over.has(*entry));
+    objects_of(ledger, record, known, open).await
 }
 
-/// Some of a chunk's objects as they stand now, and the batches that have claimed them.
+/// Some of a chunk's objects as they stand now, by entries and their numbers, and the batches that have claimed them.
 pub async fn objects_of(
     ledger: &impl Ledger,
     record: &RestoreRecord,
     known: &ChunkRecord,
-    entries: &[ChunkEntry],
-    range: Range<usize>,
+    entries: impl Iterator<Item = (&ChunkEntry, u32)>,
 ) -> Result<(Vec<Known>, Batches), StepError> {
     let made_at = plan_of(record)?.made_at;
-    let planned: Vec<Row> = entries[range.clone()].iter().map(|entry| entry.row(record, made_at)).collect();
-    let keys: Vec<ItemKey> =
-        planned.iter().filter(|row| !row.is_settled()).map(|row| row_key(&row.object, &row.restore)).collect();
+    let planned: Vec<(u32, Row)> = entries.map(|(planned, entry)| (entry, planned.row(record, made_at))).collect();
+    let open = planned.iter().map(|(_, row)| row).filter(|row| !row.is_settled());
+    let keys: Vec<ItemKey> = open.map(|row| row_key(&row.object, &row.restore)).collect();
     let (written, batches) = ledger::rows(&keys, ledger).await?;
     let mut written: HashMap<ItemKey, Row> = written.into_iter().map(|row| (row.key(), row)).collect();
     let mut lost = 0;
     let mut objects = Vec::with_capacity(planned.len());
-    for (index, row) in range.zip(planned) {
-        let accepted = known.accepted_at(u32::try_from(index).unwrap_or(u32::MAX));
+    for (entry, row) in planned {
+        let accepted = known.accepted_at(entry);
         objects.push(match written.remove(&row.key()) {
-            Some(row) => Known { row: as_accepted(row, accepted, record), is_written: true },
+            Some(row) => Known { entry, row: as_accepted(row, accepted, record), is_written: true },
             None => {
                 // Rows are written before S3 is asked. One that is gone would make the restore look done.
                 lost += usize::from(accepted.is_some() && !row.is_settled());
@@ -356,7 +383,7 @@ pub async fn objects_of(
                 } else {
                     row
                 };
-                Known { row, is_written: false }
+                Known { entry, row, is_written: false }
             }
         });
     }
@@ -439,7 +466,7 @@ mod tests {
             (Status::Cancelled, ["cancelled", "cancelled", "available"]),
         ] {
             let record = RestoreRecord { status, ..record.clone() };
-            let (objects, _) = objects_of(&no_rows, &record, &known, &entries, 0..3).await.unwrap();
+            let (objects, _) = objects_of(&no_rows, &record, &known, entries.iter().zip(0..)).await.unwrap();
             assert_eq!(objects.iter().map(|known| known.row.state.word()).collect::<Vec<_>>(), words);
         }
     }

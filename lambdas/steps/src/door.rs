@@ -9,7 +9,7 @@ use thaw_core::{
     Tier, Usd,
 };
 
-use crate::chunks::{ChunkEntry, ChunkRecord, chunk_name};
+use crate::chunks::{ChunkEntry, ChunkRecord, Known, chunk_name};
 use crate::http::{Request, Response};
 use crate::ledger::{Planned, record};
 use crate::memory::{MemoryExecutions, MemoryFiles, MemoryLedger};
@@ -76,7 +76,9 @@ impl Stack {
             let file = serde_json::to_vec(&entries).unwrap();
             let known = ChunkRecord::new(&record, now(), chunk, &entries, &file);
             self.files.put(&chunk_name(&id, now(), chunk), file).await.unwrap();
-            self.insert(&known.counted(rows, &BTreeSet::new(), None, now())).await;
+            let objects: Vec<Known> =
+                (0..).zip(rows).map(|(entry, row)| Known { entry, row: row.clone(), is_written: true }).collect();
+            self.insert(&known.counted(&objects, &BTreeSet::new(), None, now())).await;
         }
         for row in &rows {
             self.insert(row).await;

@@ -93,7 +93,8 @@ async fn get_objects(
     } else {
         (chunk + 1 < plan.chunks).then(|| format!("{}.0", chunk + 1))
     };
-    let (objects, _) = chunks::objects_of(ledger, &record, &known, &entries, from..to).await?;
+    let page = entries[from..to].iter().zip(u32::try_from(from).unwrap_or(u32::MAX)..);
+    let (objects, _) = chunks::objects_of(ledger, &record, &known, page).await?;
     let rows = objects.into_iter().map(|known| known.row);
     let mut rows: Vec<Row> = rows.map(|row| shown(&record, row)).collect();
     rows.retain(|row| state.is_none_or(|state| ObjectState::of(&row.state) == state));

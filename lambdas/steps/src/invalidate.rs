@@ -55,7 +55,7 @@ pub async fn run(
         if wanted.objects.len() >= OBJECTS_PER_CALL {
             break;
         }
-        for Known { row, .. } in chunks::objects(ledger, files, &record, known).await? {
+        for Known { row, .. } in chunks::open_objects(ledger, files, &record, known).await?.0 {
             let room = wanted.objects.len() < OBJECTS_PER_CALL;
             match row.state.claim() {
                 // Also of a restore that would rather wait for its other objects: whoever began it may have died.

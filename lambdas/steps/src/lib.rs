@@ -52,6 +52,7 @@ mod joining;
 mod ledger;
 mod looking;
 mod object_view;
+mod over;
 mod publishing;
 mod queue;
 mod restore_view;

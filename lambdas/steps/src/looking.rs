@@ -6,7 +6,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use thaw_core::{ArchiveKind, Event, Facts, FailureCode, Look, Missing, PublishWhen, Reach, Row, State, look};
 
-use crate::ports::{Listed, ListedRestore, ReadArchive};
+use crate::ports::{Listed, ListedRestore, Page, ReadArchive, VersionMarker, VersionPage};
 use crate::{IN_FLIGHT, StepError};
 
 /// A listing costs as much as 12.5 `HeadObject` calls ($0.005 against $0.0004 per 1,000), so a page pays off when it
@@ -70,8 +70,8 @@ pub async fn look_at(
     due.sort_by(|a, b| a.object.cmp(&b.object));
     let (listable, mut rest): (Vec<_>, Vec<_>) = due.into_iter().partition(is_listable);
     let mut seen = Vec::new();
-    for (bucket, rows) in by_bucket(listable) {
-        let (found, unknown) = list(&bucket, rows, archive, now).await?;
+    for (listing, rows) in by_listing(listable) {
+        let (found, unknown) = list(&listing, rows, archive, now).await?;
         seen.extend(found);
         rest.extend(unknown);
     }
@@ -96,24 +96,51 @@ fn is_due(row: &Row, now: Timestamp) -> bool {
     }
 }
 
-/// A listing shows current versions only, without their ids, and no Intelligent-Tiering access tiers.
+/// No listing shows Intelligent-Tiering access tiers.
 fn is_listable(row: &Row) -> bool {
-    row.object.version.is_none() && row.kind.is_some_and(ArchiveKind::has_copy)
+    row.kind.is_some_and(ArchiveKind::has_copy)
 }
 
-fn by_bucket(rows: Vec<Row>) -> BTreeMap<String, Vec<Row>> {
-    let mut buckets: BTreeMap<String, Vec<Row>> = BTreeMap::new();
-    for row in rows {
-        buckets.entry(row.object.bucket.clone()).or_default().push(row);
+/// What a listing goes over, page by page.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Listing {
+    bucket: String,
+    /// Whether it lists versions. A listing of keys does not tell which version it shows.
+    versions: bool,
+}
+
+impl Listing {
+    /// The page after a place, and the place where the next one begins.
+    async fn page(
+        &self,
+        prefix: &str,
+        after: VersionMarker,
+        archive: &impl ReadArchive,
+    ) -> Result<VersionPage, StepError> {
+        if self.versions {
+            let after = Some(after).filter(|after| !after.key.is_empty());
+            return Ok(archive.list_versions(&self.bucket, prefix, after.as_ref()).await?);
+        }
+        let Page { objects, more } = archive.list(&self.bucket, prefix, &after.key).await?;
+        let next = objects.last().filter(|_| more).map(|last| VersionMarker { key: last.key.clone(), version: None });
+        Ok(VersionPage { objects, next })
     }
-    buckets
+}
+
+fn by_listing(rows: Vec<Row>) -> BTreeMap<Listing, Vec<Row>> {
+    let mut listings: BTreeMap<Listing, Vec<Row>> = BTreeMap::new();
+    for row in rows {
+        let listing = Listing { bucket: row.object.bucket.clone(), versions: row.object.version.is_some() };
+        listings.entry(listing).or_default().push(row);
+    }
+    listings
 }
 
 /// Lists where keys are dense. Answers what the listing told, and the rows it did not tell enough about.
 ///
 /// One page is tried at the first key; while pages answer for enough objects to pay, the listing goes on.
 async fn list(
-    bucket: &str,
+    listing: &Listing,
     rows: Vec<Row>,
     archive: &impl ReadArchive,
     now: Timestamp,
@@ -124,21 +151,19 @@ async fn list(
     let prefix = common_prefix(&rows);
     let (mut seen, mut unknown) = (Vec::new(), Vec::new());
     let mut rows = rows.into_iter().peekable();
-    let mut after = String::new();
+    let mut after = VersionMarker { key: String::new(), version: None };
     while let Some(first) = rows.peek() {
         // S3 lists keys after a key; the key before ours is ours without its last character, or something smaller.
         let mut before = first.object.key.clone();
         before.pop();
-        if before > after {
-            after = before;
+        if before > after.key {
+            after = VersionMarker { key: before, version: None };
         }
-        let page = archive.list(bucket, &prefix, &after).await?;
-        let last = page.objects.last().map(|listed| listed.key.clone());
-        let listed: BTreeMap<&str, &Listed> = page.objects.iter().map(|listed| (listed.key.as_str(), listed)).collect();
+        let VersionPage { objects, next } = listing.page(&prefix, after, archive).await?;
+        let listed: BTreeMap<&str, &Listed> = objects.iter().map(|listed| (listed.key.as_str(), listed)).collect();
         let mut answered = 0;
-        while let Some(row) =
-            rows.next_if(|row| !page.more || last.as_ref().is_some_and(|last| row.object.key <= *last))
-        {
+        // The current version of a key comes first, so it is here wherever among the versions the page ends.
+        while let Some(row) = rows.next_if(|row| next.as_ref().is_none_or(|next| row.object.key <= next.key)) {
             match listed.get(row.object.key.as_str()).and_then(|listed| said(&row, listed, now)) {
                 Some(event) => {
                     answered += 1;
@@ -147,9 +172,9 @@ async fn list(
                 None => unknown.push(row),
             }
         }
-        match last {
-            Some(last) if page.more && answered >= OBJECTS_PER_PAGE_THAT_PAY => after = last,
-            _ => break,
+        match next {
+            Some(next) if answered >= OBJECTS_PER_PAGE_THAT_PAY => after = next,
+            Some(_) | None => break,
         }
     }
     unknown.extend(rows);
@@ -165,6 +190,9 @@ fn common_prefix(rows: &[Row]) -> String {
 /// What a listing says of a row: `None` if it does not say enough, else the event or that S3 is still fetching.
 #[expect(clippy::option_option, reason = "not told, told that nothing happened, told what happened")]
 fn said(row: &Row, listed: &Listed, now: Timestamp) -> Option<Option<Event>> {
+    if row.object.version.is_some() && row.object.version != listed.version {
+        return None;
+    }
     match listed.restore? {
         ListedRestore::Copy(expires) if expires > now => {
             Some(Some(Event::Readable { at: now, expires: Some(expires) }))
@@ -292,8 +320,22 @@ mod tests {
             Ok(Page { objects, more })
         }
 
-        async fn list_versions(&self, _: &str, _: &str, _: Option<&VersionMarker>) -> Result<VersionPage, PortError> {
-            Ok(VersionPage::default())
+        /// Every key has an older version `v1`, so a page shows half as many keys.
+        async fn list_versions(
+            &self,
+            bucket: &str,
+            prefix: &str,
+            after: Option<&VersionMarker>,
+        ) -> Result<VersionPage, PortError> {
+            let Page { mut objects, more } =
+                self.list(bucket, prefix, after.map_or("", |after| after.key.as_str())).await?;
+            let half = objects.len().min(self.page / 2);
+            let more = more || half < objects.len();
+            objects.truncate(half);
+            objects.iter_mut().for_each(|listed| listed.version = Some("v2".to_owned()));
+            let next = objects.last().filter(|_| more);
+            let next = next.map(|last| VersionMarker { key: last.key.clone(), version: Some("v1".to_owned()) });
+            Ok(VersionPage { objects, next })
         }
 
         async fn has_versions(&self, _: &str) -> Result<bool, PortError> {
@@ -355,19 +397,32 @@ mod tests {
         assert_eq!(Bucket::of(keys(0..20), gone, 1_000).calls(rows(0..20)).await, (1, 20));
     }
 
+    fn changed(change: fn(&mut Row)) -> Vec<Row> {
+        let mut rows = rows(0..40);
+        rows.iter_mut().for_each(change);
+        rows
+    }
+
     #[tokio::test]
-    async fn versions_and_what_has_no_copy_are_not_listed() {
-        let with = |change: fn(&mut Row)| {
-            let mut rows = rows(0..20);
-            rows.iter_mut().for_each(change);
-            rows
-        };
-        let versions = with(|row| row.object.version = Some("v1".to_owned()));
-        let tiered = with(|row| row.kind = Some(ArchiveKind::ItArchive));
-        let unknown = with(|row| row.kind = None);
-        for rows in [versions, tiered, unknown] {
-            assert_eq!(Bucket::of(keys(0..20), ONGOING, 1_000).calls(rows).await, (0, 20));
+    async fn what_has_no_copy_is_not_listed() {
+        let tiered = changed(|row| row.kind = Some(ArchiveKind::ItArchive));
+        let unknown = changed(|row| row.kind = None);
+        for rows in [tiered, unknown] {
+            assert_eq!(Bucket::of(keys(0..40), ONGOING, 1_000).calls(rows).await, (0, 40));
         }
+    }
+
+    #[tokio::test]
+    async fn versions_are_listed_and_of_another_version_a_listing_tells_nothing() {
+        let current = || changed(|row| row.object.version = Some("v2".to_owned()));
+        assert_eq!(Bucket::of(keys(0..40), ONGOING, 1_000).calls(current()).await, (1, 0));
+        assert_eq!(Bucket::of(keys(0..40), ONGOING, 40).calls(current()).await, (2, 0));
+        let old = changed(|row| row.object.version = Some("v1".to_owned()));
+        assert_eq!(Bucket::of(keys(0..40), ONGOING, 1_000).calls(old).await, (1, 40));
+        // Some were pinned and some not: two listings.
+        let both = [current(), changed(|row| row.object.key.push('b'))].concat();
+        let keys = keys(0..40).into_iter().flat_map(|key| [key.clone(), key + "b"]);
+        assert_eq!(Bucket::of(keys, ONGOING, 1_000).calls(both).await, (2, 0));
     }
 
     #[tokio::test]

@@ -60,7 +60,7 @@ pub async fn run(
     let mut known = chunks::record(ledger, &record, input.chunk).await?;
     let entries = chunks::entries(files, &record, &known).await?;
     let is_first_try = known.accepted.is_empty() && known.revision == 0;
-    let mut rows = Vec::with_capacity(entries.len());
+    let mut objects = Vec::with_capacity(entries.len());
     let mut trouble = None;
     let asking = Asking { record: &record, archive, ledger, now };
     let to_ask = stretches(&known, &entries);
@@ -68,16 +68,16 @@ pub async fn run(
         to_ask.iter().map(|(from, entries)| (*from, Stretch::new(entries.len()))).collect();
     let slow_down = Cell::new(false);
     // Not stretch by stretch: nobody waits for the slowest of 250.
-    let to_ask = to_ask.into_iter().flat_map(|(from, entries)| entries.iter().map(move |entry| (from, entry)));
+    let to_ask = to_ask.into_iter().flat_map(|(from, entries)| (from..).zip(entries).map(move |one| (from, one)));
     let mut answers = stream::iter(to_ask)
         .take_while(|_| future::ready(!slow_down.get()))
-        .map(async |(from, entry)| (from, asking.ask(entry).await))
+        .map(async |(from, (number, entry))| (from, asking.ask(number, entry).await))
         .buffer_unordered(IN_FLIGHT);
     while let Some((from, answer)) = answers.next().await {
         let Some(stretch) = open.get_mut(&from) else { continue };
         match answer {
-            Ok((row, Answered::Alike)) => stretch.accepted.push(row),
-            Ok((row, Answered::Noted)) => stretch.settled.push(row),
+            Ok((known, Answered::Alike)) => stretch.accepted.push(known),
+            Ok((known, Answered::Noted)) => stretch.settled.push(known),
             Err(error) => {
                 slow_down.set(slow_down.get() || matches!(error, StepError::Throttled(_)));
                 trouble.get_or_insert(error);
@@ -92,14 +92,17 @@ pub async fn run(
             }
             let tier = record.request.tier;
             let accepted = stretch.accepted.into_iter();
-            rows.extend(accepted.map(|row| Row { state: accepted_state(&row, tier, now), ..row }));
-            rows.extend(stretch.settled);
+            objects.extend(accepted.map(|known| {
+                let state = accepted_state(&known.row, tier, now);
+                Known { row: Row { state, ..known.row }, ..known }
+            }));
+            objects.extend(stretch.settled);
         }
     }
     drop(answers);
     // A stretch that cannot be noted as a whole: what S3 accepted of it is noted one by one.
     let left = open.values().map(Stretch::left).sum::<u32>();
-    for row in open.into_values().flat_map(|stretch| stretch.accepted) {
+    for Known { row, .. } in open.into_values().flat_map(|stretch| stretch.accepted) {
         apply(ledger, &row, &accepted_event(&row, &record, now)).await?;
     }
     if let Some(trouble) = trouble {
@@ -112,19 +115,24 @@ pub async fn run(
     let is_cancelled = record.status == Status::Cancelled;
     if !is_first_try || is_cancelled {
         // What an earlier try did is only in the ledger.
-        rows.clear();
-        for Known { row, is_written } in chunks::objects(ledger, files, &record, &known).await? {
-            // The door cancelled the rows that it saw. These may have come after.
-            let is_left = is_cancelled && is_written && row.ends_with_a_cancel();
-            rows.push(if is_left { apply(ledger, &row, &Event::Cancelled { at: now }).await? } else { row });
+        objects = chunks::open_objects(ledger, files, &record, &known).await?.0;
+        // The door cancelled the rows that it saw. These may have come after.
+        for known in
+            objects.iter_mut().filter(|known| is_cancelled && known.is_written && known.row.ends_with_a_cancel())
+        {
+            known.row = apply(ledger, &known.row, &Event::Cancelled { at: now }).await?;
         }
     }
+    let rows: Vec<Row> = objects.iter().map(|known| known.row.clone()).collect();
     // A batch may have published what an earlier try asked for.
     let rows = ledger::as_they_stand(rows, ledger).await?;
+    for (known, row) in objects.iter_mut().zip(&rows) {
+        known.row.clone_from(row);
+    }
     let wait_seconds = seconds_until_next_look(&rows, Counts::of(&rows).on_their_way() > 0, now);
     let look_at = after(now, wait_seconds);
     let known =
-        chunks::change(ledger, known, |known| known.counted(&rows, &BTreeSet::new(), Some(look_at), now)).await?;
+        chunks::change(ledger, known, |known| known.counted(&objects, &BTreeSet::new(), Some(look_at), now)).await?;
     let says = format!("Chunk {}: {}", input.chunk, thaw_core::sentence(known.counts, &[]));
     info!(restore = %record.id, chunk = input.chunk, "{says}");
     Ok(Output { says, counts: known.counts, wait_seconds })
@@ -155,9 +163,9 @@ struct Stretch {
     /// How many it has.
     entries: u32,
     /// What S3 accepted, or what others have S3 fetch: still `planned` in the ledger.
-    accepted: Vec<Row>,
+    accepted: Vec<Known>,
     /// What needs nothing of S3, or was answered in a way of its own, which the ledger has.
-    settled: Vec<Row>,
+    settled: Vec<Known>,
 }
 
 impl Stretch {
@@ -186,12 +194,17 @@ struct Asking<'a, A, L> {
 }
 
 impl<A: RequestRestores + ReadArchive, L: Ledger> Asking<'_, A, L> {
-    async fn ask(&self, entry: &ChunkEntry) -> Result<(Row, Answered), StepError> {
+    async fn ask(&self, number: u32, entry: &ChunkEntry) -> Result<(Known, Answered), StepError> {
         let row = entry.row(self.record, chunks::plan_of(self.record)?.made_at);
         let cancelled = self.record.status != Status::Running;
         if row.is_settled() || cancelled {
-            return Ok((row, Answered::Noted));
+            return Ok((Known { entry: number, row, is_written: false }, Answered::Noted));
         }
+        let (row, answered) = self.ask_for(row).await?;
+        Ok((Known { entry: number, row, is_written: true }, answered))
+    }
+
+    async fn ask_for(&self, row: Row) -> Result<(Row, Answered), StepError> {
         let (row, is_new) = match self.ledger.insert(&row).await? {
             Put::Done => (row, true),
             // An earlier try wrote it; and whatever has happened since, it has happened.

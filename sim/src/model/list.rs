@@ -45,11 +45,22 @@ pub struct Listed {
     pub head: Head,
 }
 
-/// A page of versions. One page holds all: `ListObjectVersions` is here for the convenience of people.
+/// A page of versions: 1,000 at most, delete markers included.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct VersionPage {
     /// Keys in order, the newest version of each first.
     pub versions: Vec<ListedVersion>,
+    /// Where the next page begins; `None` after the last.
+    pub next: Option<VersionPlace>,
+}
+
+/// A place in a listing of versions: after this version of this key, or after all of its versions if it names none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VersionPlace {
+    /// The key (`KeyMarker`).
+    pub key: String,
+    /// The version (`VersionIdMarker`).
+    pub version: Option<String>,
 }
 
 /// One version of a key.
@@ -80,19 +91,39 @@ impl Sim {
     }
 
     /// `ListObjectVersions`.
-    pub fn list_versions(&mut self, bucket: &str, prefix: &str, now: Timestamp) -> Result<VersionPage, Refusal> {
+    pub fn list_versions(
+        &mut self,
+        bucket: &str,
+        prefix: &str,
+        after: Option<&VersionPlace>,
+        now: Timestamp,
+    ) -> Result<VersionPage, Refusal> {
         self.call("ListObjectVersions", &[prefix], |sim| {
-            let mut page = VersionPage::default();
-            for (key, versions) in sim.bucket(bucket)?.under(prefix) {
-                page.versions.extend(versions.iter().enumerate().rev().map(|(index, version)| ListedVersion {
+            let listed = |(key, versions): (&String, &Vec<Version>)| {
+                let newest_first = versions.iter().enumerate().rev();
+                let all = newest_first.map(|(index, version)| ListedVersion {
                     key: key.clone(),
                     version: version.id.clone(),
                     last_modified: version.at,
                     latest: index + 1 == versions.len(),
                     head: version.head(now),
-                }));
-            }
-            Ok(page)
+                });
+                match after {
+                    Some(after) if after.key == *key => {
+                        let is_before = |version: &ListedVersion| Some(&version.version) != after.version.as_ref();
+                        all.skip_while(is_before).skip(1).collect()
+                    }
+                    _ => all.collect::<Vec<_>>(),
+                }
+            };
+            let keys = sim.bucket(bucket)?.under(prefix);
+            let keys = keys.skip_while(|(key, _)| after.is_some_and(|after| **key < after.key));
+            let mut versions: Vec<_> = keys.flat_map(listed).take(PAGE + 1).collect();
+            let more = versions.len() > PAGE;
+            versions.truncate(PAGE);
+            let last = versions.last().filter(|_| more);
+            let next = last.map(|last| VersionPlace { key: last.key.clone(), version: Some(last.version.clone()) });
+            Ok(VersionPage { versions, next })
         })
     }
 }

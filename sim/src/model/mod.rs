@@ -19,7 +19,7 @@ mod snapshot;
 pub use bucket::ObjectRef;
 pub use event::{DropRule, Event, EventFaults, RestoreEvent, SentEvent};
 pub use fault::{FaultRule, When, matches};
-pub use list::{ListRequest, Listed, ListedVersion, Page, VersionPage};
+pub use list::{ListRequest, Listed, ListedVersion, Page, VersionPage, VersionPlace};
 pub use object::{AccessTier, ArchiveKind, Content, Deleted, Head, PutRequest, Series, StorageClass, Stored};
 pub use refusal::Refusal;
 pub use restore::{

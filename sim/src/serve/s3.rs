@@ -6,6 +6,7 @@ use super::s3_uploads::Uploads;
 use super::s3_words::{Encoding, class, content_type, metadata, restore, size, time, wants_status};
 use crate::model::{
     AccessTier, Content, ListRequest, ObjectRef, PutRequest, Refusal, RestoreRequest, Sim, StorageClass, Stored,
+    VersionPlace,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -340,7 +341,9 @@ impl S3 for Wire {
     ) -> S3Result<S3Response<ListObjectVersionsOutput>> {
         let input = &req.input;
         let prefix = input.prefix.clone().unwrap_or_default();
-        let page = self.world.sim().list_versions(&input.bucket, &prefix, self.world.clock.now());
+        let version = input.version_id_marker.clone();
+        let after = input.key_marker.clone().map(|key| VersionPlace { key, version });
+        let page = self.world.sim().list_versions(&input.bucket, &prefix, after.as_ref(), self.world.clock.now());
         let page = told(&req, page)?;
         let encode = Encoding::asked(input.encoding_type.as_ref());
         let with_status = wants_status(input.optional_object_attributes.as_ref());
@@ -349,7 +352,9 @@ impl S3 for Wire {
             name: Some(input.bucket.clone()),
             prefix: Some(encode.text(&prefix)),
             encoding_type: input.encoding_type.clone(),
-            is_truncated: Some(false),
+            is_truncated: Some(page.next.is_some()),
+            next_key_marker: page.next.as_ref().map(|next| encode.text(&next.key)),
+            next_version_id_marker: page.next.as_ref().and_then(|next| next.version.clone()),
             versions: Some(versions.into_iter().filter_map(|version| encode.version(version, with_status)).collect()),
             delete_markers: Some(markers.into_iter().map(|marker| encode.marker(marker)).collect()),
             ..Default::default()

@@ -73,7 +73,7 @@ fn a_listing_tells_all_but_access_tiers_and_in_a_bucket_with_versions_their_ids(
     world.plan("r", json!({"bucket": "versions", "prefix": "", "max_cost_usd": 1})).unwrap();
     assert_eq!(heads(&world), 1);
     let newest = |key: &str| {
-        let page = world.aws.with(|sim, now| sim.list_versions("versions", key, now)).unwrap();
+        let page = world.aws.with(|sim, now| sim.list_versions("versions", key, None, now)).unwrap();
         (key.to_owned(), page.versions.into_iter().find(|version| version.latest).map(|version| version.version))
     };
     let planned = world.objects("r").into_iter().map(|row| (row.object.key, row.object.version));

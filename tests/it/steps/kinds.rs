@@ -127,7 +127,7 @@ fn an_old_version_is_restored_but_the_path_of_the_current_one_left_alone() {
         sim.put_object(put("new"), now).unwrap();
     });
     let version = world.aws.with(|sim, now| {
-        let versions = sim.list_versions("versioned", "", now).unwrap().versions;
+        let versions = sim.list_versions("versioned", "", None, now).unwrap().versions;
         versions.into_iter().find(|version| !version.latest).unwrap().version
     });
     let mut world = world;

@@ -79,8 +79,30 @@ fn versions_are_listed_the_newest_first_with_markers() {
         sim.put_object(PutRequest::new("b", "k", StorageClass::Glacier, ""), start()).expect("the bucket is there");
     }
     sim.delete_object(&ObjectRef::new("b", "k"), start()).expect("the bucket is there");
-    let versions = sim.list_versions("b", "", start()).expect("the bucket is there").versions;
+    let versions = sim.list_versions("b", "", None, start()).expect("the bucket is there").versions;
     let shown: Vec<_> = versions.iter().map(|version| (version.latest, version.head.is_some())).collect();
     assert_eq!(shown, [(true, false), (false, true), (false, true)]);
     assert_eq!(list(&mut sim, &ask("")), (vec![], vec![], None));
+}
+
+#[test]
+fn a_page_of_versions_may_end_among_those_of_a_key() {
+    let mut sim = Sim::default();
+    sim.create_bucket("b", true);
+    for key in ["j"].into_iter().chain(["k"; 1_500]).chain(["l"]) {
+        sim.put_object(PutRequest::new("b", key, StorageClass::Glacier, ""), start()).expect("the bucket is there");
+    }
+    let mut page = sim.list_versions("b", "", None, start()).expect("the bucket is there");
+    let next = page.next.take().expect("there are more");
+    assert_eq!((page.versions.len(), next.key.as_str()), (1_000, "k"));
+    let rest = sim.list_versions("b", "", Some(&next), start()).expect("the bucket is there");
+    assert_eq!((rest.versions.len(), rest.versions[500].key.as_str(), &rest.next), (502, "k", &None));
+    page.versions.extend(rest.versions);
+    let different: std::collections::BTreeSet<_> =
+        page.versions.iter().map(|version| (&version.key, &version.version)).collect();
+    assert_eq!(different.len(), 1_502);
+    // Without a version: after all of the key's.
+    let after = VersionPlace { version: None, ..next };
+    let last = sim.list_versions("b", "", Some(&after), start()).expect("the bucket is there");
+    assert_eq!(last.versions.iter().map(|version| version.key.as_str()).collect::<Vec<_>>(), ["l"]);
 }
