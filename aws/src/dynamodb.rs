@@ -101,9 +101,13 @@ impl LedgerTable {
         }
     }
 
-    async fn read_some(&self, keys: Vec<Attributes>) -> Result<(Vec<Attributes>, Vec<Attributes>), PortError> {
+    async fn read_some(
+        &self,
+        keys: Vec<Attributes>,
+        consistent: bool,
+    ) -> Result<(Vec<Attributes>, Vec<Attributes>), PortError> {
         let what = "BatchGetItem of the ledger";
-        let keys = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true).build();
+        let keys = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(consistent).build();
         let keys = keys.map_err(|error| unexpected(what, error))?;
         let output = self.client.batch_get_item().request_items(&self.table, keys).send().await;
         let output = output.map_err(|error| port_error(what, &error))?;
@@ -111,24 +115,15 @@ impl LedgerTable {
         let later = output.unprocessed_keys.unwrap_or_default().remove(&self.table).map(|keys| keys.keys);
         Ok((found, later.unwrap_or_default()))
     }
-}
 
-impl Ledger for LedgerTable {
-    async fn get<T: Item>(&self, key: &ItemKey) -> Result<Option<T>, PortError> {
-        let call = self.client.get_item().table_name(&self.table).set_key(Some(attributes(key)));
-        let output = call.consistent_read(true).send().await;
-        let output = output.map_err(|error| port_error(format!("GetItem of {}", shown(key)), &error))?;
-        output.item.map(|item| decode(key, item)).transpose()
-    }
-
-    async fn get_many<T: Item>(&self, keys: &[ItemKey]) -> Result<Vec<T>, PortError> {
+    async fn read_many<T: Item>(&self, keys: &[ItemKey], consistent: bool) -> Result<Vec<T>, PortError> {
         // DynamoDB refuses a call that names a key twice.
         let mut wanted: Vec<_> = keys.iter().collect::<BTreeSet<_>>().into_iter().map(attributes).collect();
         let mut items = Vec::with_capacity(wanted.len());
         let mut empty = 0;
         while !wanted.is_empty() {
             let rest = wanted.split_off(wanted.len().min(KEYS_PER_READ));
-            let (found, later) = self.read_some(wanted).await?;
+            let (found, later) = self.read_some(wanted, consistent).await?;
             // DynamoDB leaves keys for later when the answer gets too long, which is no reason to wait, and when it is
             // asked too fast.
             if found.is_empty() && !later.is_empty() {
@@ -149,18 +144,7 @@ impl Ledger for LedgerTable {
         Ok(items)
     }
 
-    async fn insert<T: Item>(&self, item: &T) -> Result<Put<T>, PortError> {
-        self.put(item, Condition::Absent).await
-    }
-
-    async fn replace<T: Item>(&self, item: &T) -> Result<Put<T>, PortError> {
-        let Some(before) = item.revision().checked_sub(1) else {
-            return Err(unexpected(format!("PutItem of {}", shown(&item.key())), "revision 0 replaces nothing"));
-        };
-        self.put(item, Condition::Revision(before)).await
-    }
-
-    async fn rows_of(&self, object: &ObjectId) -> Result<Vec<Row>, PortError> {
+    async fn query_rows(&self, object: &ObjectId, consistent: bool) -> Result<Vec<Row>, PortError> {
         let (pk, prefix) = partition(object);
         let mut rows = Vec::new();
         let mut from = None;
@@ -169,7 +153,7 @@ impl Ledger for LedgerTable {
                 .client
                 .query()
                 .table_name(&self.table)
-                .consistent_read(true)
+                .consistent_read(consistent)
                 .key_condition_expression("pk = :pk AND begins_with(sk, :prefix)")
                 .expression_attribute_values(":pk", text(&pk))
                 .expression_attribute_values(":prefix", text(&prefix));
@@ -184,6 +168,42 @@ impl Ledger for LedgerTable {
                 return Ok(rows);
             }
         }
+    }
+}
+
+impl Ledger for LedgerTable {
+    async fn get<T: Item>(&self, key: &ItemKey) -> Result<Option<T>, PortError> {
+        let call = self.client.get_item().table_name(&self.table).set_key(Some(attributes(key)));
+        let output = call.consistent_read(true).send().await;
+        let output = output.map_err(|error| port_error(format!("GetItem of {}", shown(key)), &error))?;
+        output.item.map(|item| decode(key, item)).transpose()
+    }
+
+    async fn get_many<T: Item>(&self, keys: &[ItemKey]) -> Result<Vec<T>, PortError> {
+        self.read_many(keys, true).await
+    }
+
+    async fn peek_many<T: Item>(&self, keys: &[ItemKey]) -> Result<Vec<T>, PortError> {
+        self.read_many(keys, false).await
+    }
+
+    async fn insert<T: Item>(&self, item: &T) -> Result<Put<T>, PortError> {
+        self.put(item, Condition::Absent).await
+    }
+
+    async fn replace<T: Item>(&self, item: &T) -> Result<Put<T>, PortError> {
+        let Some(before) = item.revision().checked_sub(1) else {
+            return Err(unexpected(format!("PutItem of {}", shown(&item.key())), "revision 0 replaces nothing"));
+        };
+        self.put(item, Condition::Revision(before)).await
+    }
+
+    async fn rows_of(&self, object: &ObjectId) -> Result<Vec<Row>, PortError> {
+        self.query_rows(object, true).await
+    }
+
+    async fn peek_rows_of(&self, object: &ObjectId) -> Result<Vec<Row>, PortError> {
+        self.query_rows(object, false).await
     }
 }
 

@@ -22,6 +22,9 @@ const CLOUDFRONT_CALL: Duration = Duration::from_millis(500);
 const READ_UNIT: u64 = 4_096;
 const WRITE_UNIT: u64 = 1_024;
 
+/// What a strongly consistent read costs, beside one of one half that may be a moment old.
+const HALVES: u64 = 2;
+
 /// Keys in one `BatchGetItem`: thaw-aws asks for as many.
 const KEYS_PER_READ: usize = 100;
 
@@ -31,6 +34,8 @@ pub struct Meter {
     pub used: RefCell<Overhead>,
     /// Calls of any kind.
     pub calls: Cell<u64>,
+    /// Half units of reading.
+    half_reads: Cell<u64>,
 }
 
 impl Meter {
@@ -38,6 +43,22 @@ impl Meter {
         count(&mut self.used.borrow_mut());
         self.calls.set(self.calls.get() + 1);
         tokio::time::sleep(takes).await;
+    }
+
+    /// A read of the ledger of so many units, each of so many halves.
+    async fn read(&self, units: u64, halves: u64) {
+        self.half_reads.set(self.half_reads.get() + units * halves);
+        self.call(CALL, |used| used.ledger_reads = self.half_reads.get().div_ceil(2)).await;
+    }
+
+    /// Each item of a batch is rounded up by itself, and one that is missing is a unit.
+    async fn read_many<T: Item>(&self, keys: &[ItemKey], found: &[T], halves: u64) {
+        let missing = (keys.len() - found.len()) as u64;
+        let units = missing + found.iter().map(|item| read_units(size(item))).sum::<u64>();
+        self.half_reads.set(self.half_reads.get() + units * halves);
+        for _ in keys.chunks(KEYS_PER_READ) {
+            self.read(0, halves).await;
+        }
     }
 }
 
@@ -139,19 +160,19 @@ impl PutEvents for Counted<'_, MemoryEvents> {
 impl Ledger for Counted<'_, MemoryLedger> {
     async fn get<T: Item>(&self, key: &ItemKey) -> Result<Option<T>, PortError> {
         let found = self.port.get::<T>(key).await?;
-        self.meter.call(CALL, |used| used.ledger_reads += read_units(found.as_ref().map_or(0, size))).await;
+        self.meter.read(read_units(found.as_ref().map_or(0, size)), HALVES).await;
         Ok(found)
     }
 
     async fn get_many<T: Item>(&self, keys: &[ItemKey]) -> Result<Vec<T>, PortError> {
         let found = self.port.get_many::<T>(keys).await?;
-        // Each item of a batch is rounded up by itself, and one that is missing is a unit.
-        let missing = (keys.len() - found.len()) as u64;
-        let units = missing + found.iter().map(|item| read_units(size(item))).sum::<u64>();
-        self.meter.used.borrow_mut().ledger_reads += units;
-        for _ in keys.chunks(KEYS_PER_READ) {
-            self.meter.call(CALL, |_| ()).await;
-        }
+        self.meter.read_many(keys, &found, HALVES).await;
+        Ok(found)
+    }
+
+    async fn peek_many<T: Item>(&self, keys: &[ItemKey]) -> Result<Vec<T>, PortError> {
+        let found = self.port.peek_many::<T>(keys).await?;
+        self.meter.read_many(keys, &found, 1).await;
         Ok(found)
     }
 
@@ -168,7 +189,13 @@ impl Ledger for Counted<'_, MemoryLedger> {
     async fn rows_of(&self, object: &ObjectId) -> Result<Vec<Row>, PortError> {
         let rows = self.port.rows_of(object).await?;
         // A query is rounded up as a whole.
-        self.meter.call(CALL, |used| used.ledger_reads += read_units(rows.iter().map(size).sum())).await;
+        self.meter.read(read_units(rows.iter().map(size).sum()), HALVES).await;
+        Ok(rows)
+    }
+
+    async fn peek_rows_of(&self, object: &ObjectId) -> Result<Vec<Row>, PortError> {
+        let rows = self.port.peek_rows_of(object).await?;
+        self.meter.read(read_units(rows.iter().map(size).sum()), 1).await;
         Ok(rows)
     }
 }

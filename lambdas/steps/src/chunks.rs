@@ -15,7 +15,7 @@ use thaw_core::{
 
 use crate::StepError;
 use crate::ledger::{self, Batches, Planned, RestoreRecord, row_key};
-use crate::over::Over;
+use crate::over::{Entries, Over};
 use crate::ports::{Item, ItemKey, Ledger, WorkFiles};
 
 /// Objects that a door counts one by one, and cancels one by one. Of larger restores it tells what the last look knew.
@@ -102,6 +102,9 @@ pub struct ChunkRecord {
     /// When it makes sense to look at them again; `None` if nothing is left to wait for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub look_at: Option<Timestamp>,
+    /// Those of its entries that are readable, and not with CloudFront yet.
+    #[serde(default, skip_serializing_if = "Entries::is_empty")]
+    pub readable: Entries,
     /// Those of its entries that nothing can change any more.
     #[serde(default, skip_serializing_if = "Over::is_empty")]
     pub over: Over,
@@ -146,6 +149,7 @@ impl ChunkRecord {
             to_invalidate: 0,
             waiting: 0,
             look_at: None,
+            readable: Entries::default(),
             over: Over::default(),
             settled: true,
             may_revive: false,
@@ -175,6 +179,7 @@ impl ChunkRecord {
         Self {
             to_invalidate: self.to_invalidate + other.to_invalidate,
             waiting: self.waiting + other.waiting,
+            readable: self.readable.and(&other.readable),
             over: self.over.and(other.over),
             settled: self.settled && other.settled,
             may_revive: self.may_revive || other.may_revive,
@@ -196,17 +201,22 @@ impl ChunkRecord {
         let (ended, open): (Vec<&Known>, Vec<&Known>) = open.partition(|known| known.row.is_final());
         over.take(ended.iter().map(|known| (known.entry, &known.row)));
         let rows: Vec<&Row> = open.iter().map(|known| &known.row).collect();
-        let (mut to_invalidate, mut waiting) = (0, 0);
-        for row in rows.iter().filter(|row| matches!(row.state, State::Restored { .. }) && !row.is_settled()) {
-            match row.state.claim() {
-                Some(_) => to_invalidate += u64::from(!called.contains(&row.object)),
-                None if row.is_to_publish(true, now) => to_invalidate += 1,
-                None => waiting += 1,
-            }
-        }
+        let is_readable = |row: &Row| matches!(row.state, State::Restored { .. }) && !row.is_settled();
+        let is_called = |row: &Row| row.state.claim().is_some() && called.contains(&row.object);
+        let readable = || open.iter().filter(|known| is_readable(&known.row) && !is_called(&known.row));
+        let waits = |row: &Row| row.state.claim().is_none() && !row.is_to_publish(true, now);
+        let waiting = readable().filter(|known| waits(&known.row)).count() as u64;
+        let to_invalidate = readable().count() as u64 - waiting;
+        let readable = readable().map(|known| known.entry).collect();
         // Of those that are over nobody knows more than what was kept.
         failures.retain(|failure| failure.code != FailureCode::RetrievalTimedOut);
-        failures.extend(ended.into_iter().chain(open).filter_map(|known| Failure::of(&known.row)).take(FAILURES_KEPT));
+        failures.extend(
+            ended
+                .into_iter()
+                .chain(open.iter().copied())
+                .filter_map(|known| Failure::of(&known.row))
+                .take(FAILURES_KEPT),
+        );
         failures.truncate(FAILURES_KEPT);
         let mut counts = over.counts;
         counts += Counts::of(rows.iter().copied());
@@ -221,6 +231,7 @@ impl ChunkRecord {
                 .iter()
                 .any(|row| matches!(row.state, State::Failed { code: FailureCode::RetrievalTimedOut, .. })),
             expire: over.expire.iter().copied().chain(rows.iter().filter_map(|row| row.state.expires())).collect(),
+            readable,
             over,
             failures,
             ..self
@@ -342,7 +353,7 @@ pub async fn objects(
     Ok(objects_of(ledger, record, known, all).await?.0)
 }
 
-/// Those that are not over, as they stand now, and the batches that have claimed them. Of the others no row is read.
+/// Those that are not over, by a peek, and the batches that have claimed them. Of the others no row is read.
 pub async fn open_objects(
     ledger: &impl Ledger,
     files: &impl WorkFiles,
@@ -350,8 +361,24 @@ pub async fn open_objects(
     known: &ChunkRecord,
 ) -> Result<(Vec<Known>, Batches), StepError> {
     let entries = entries(files, record, known).await?;
-    let open = entries.iter().zip(0..).filter(|(_, entry)| !known.over.has(*entry));
-    objects_of(ledger, record, known, open).await
+    let open = planned(record, entries.iter().zip(0..).filter(|(_, entry)| !known.over.has(*entry)))?;
+    let (written, batches) = ledger::peek_rows(&keys_of(&open), ledger).await?;
+    Ok((together(record, known, open, written)?, batches))
+}
+
+/// Those that were readable and not with CloudFront when the chunk was counted, as they stand now.
+pub async fn readable_objects(
+    ledger: &impl Ledger,
+    files: &impl WorkFiles,
+    record: &RestoreRecord,
+    known: &ChunkRecord,
+) -> Result<Vec<Known>, StepError> {
+    if known.readable.is_empty() {
+        return Ok(Vec::new());
+    }
+    let entries = entries(files, record, known).await?;
+    let readable = entries.iter().zip(0..).filter(|(_, entry)| known.readable.has(*entry));
+    Ok(objects_of(ledger, record, known, readable).await?.0)
 }
 
 /// Some of a chunk's objects as they stand now, by entries and their numbers, and the batches that have claimed them.
@@ -361,11 +388,34 @@ pub async fn objects_of(
     known: &ChunkRecord,
     entries: impl Iterator<Item = (&ChunkEntry, u32)>,
 ) -> Result<(Vec<Known>, Batches), StepError> {
+    let planned = planned(record, entries)?;
+    let (written, batches) = ledger::rows(&keys_of(&planned), ledger).await?;
+    Ok((together(record, known, planned, written)?, batches))
+}
+
+/// The rows of entries before anything happened, with the entries' numbers.
+fn planned<'a>(
+    record: &RestoreRecord,
+    entries: impl Iterator<Item = (&'a ChunkEntry, u32)>,
+) -> Result<Vec<(u32, Row)>, StepError> {
     let made_at = plan_of(record)?.made_at;
-    let planned: Vec<(u32, Row)> = entries.map(|(planned, entry)| (entry, planned.row(record, made_at))).collect();
-    let open = planned.iter().map(|(_, row)| row).filter(|row| !row.is_settled());
-    let keys: Vec<ItemKey> = open.map(|row| row_key(&row.object, &row.restore)).collect();
-    let (written, batches) = ledger::rows(&keys, ledger).await?;
+    Ok(entries.map(|(planned, entry)| (entry, planned.row(record, made_at))).collect())
+}
+
+/// The keys of those that have a row in the ledger once they were asked for.
+fn keys_of(planned: &[(u32, Row)]) -> Vec<ItemKey> {
+    let rows = planned.iter().map(|(_, row)| row).filter(|row| !row.is_settled());
+    rows.map(|row| row_key(&row.object, &row.restore)).collect()
+}
+
+/// What was planned, what the ledger has of it, and what is known of the chunk as a whole.
+fn together(
+    record: &RestoreRecord,
+    known: &ChunkRecord,
+    planned: Vec<(u32, Row)>,
+    written: Vec<Row>,
+) -> Result<Vec<Known>, StepError> {
+    let of = keys_of(&planned).len();
     let mut written: HashMap<ItemKey, Row> = written.into_iter().map(|row| (row.key(), row)).collect();
     let mut lost = 0;
     let mut objects = Vec::with_capacity(planned.len());
@@ -389,13 +439,12 @@ pub async fn objects_of(
     }
     if lost > 0 {
         let chunk = known.chunk;
-        let of = keys.len();
         return Err(StepError::Unexpected(format!(
             "the ledger has lost {lost} of the {of} rows of chunk {chunk} of restore {}",
             record.id
         )));
     }
-    Ok((objects, batches))
+    Ok(objects)
 }
 
 /// A row that says `planned` although S3 has accepted its whole stretch.

@@ -50,12 +50,12 @@ pub async fn run(
     let all = chunks::records(ledger, &record).await?;
     let on_their_way = total(&all).on_their_way() > 0;
     let mut wanted = Wanted { looks: Some(&record.id), ..Wanted::default() };
-    for known in all.iter().filter(|known| known.is_publishing()) {
+    for known in &all {
         // What is left is seen by the next look.
         if wanted.objects.len() >= OBJECTS_PER_CALL {
             break;
         }
-        for Known { row, .. } in chunks::open_objects(ledger, files, &record, known).await?.0 {
+        for Known { row, .. } in chunks::readable_objects(ledger, files, &record, known).await? {
             let room = wanted.objects.len() < OBJECTS_PER_CALL;
             match row.state.claim() {
                 // Also of a restore that would rather wait for its other objects: whoever began it may have died.

@@ -225,6 +225,25 @@ pub async fn rows_of(object: &ObjectId, ledger: &impl Ledger) -> Result<Vec<Row>
     as_they_stand(ledger.rows_of(object).await?, ledger).await
 }
 
+/// The same from a peek: enough for whoever only wants to know what to do next, since what is done about a row is written
+/// over that very row, or not at all. None found is looked for once more: rows are written before S3 is asked, and S3 may
+/// be quick.
+pub async fn peek_rows_of(object: &ObjectId, ledger: &impl Ledger) -> Result<Vec<Row>, StepError> {
+    let rows = ledger.peek_rows_of(object).await?;
+    if rows.is_empty() { rows_of(object, ledger).await } else { as_they_stand(rows, ledger).await }
+}
+
+/// The rows with these keys from a peek, and the batches that have claimed them. Those that a peek does not show are read.
+pub async fn peek_rows(keys: &[ItemKey], ledger: &impl Ledger) -> Result<(Vec<Row>, Batches), StepError> {
+    let mut rows: Vec<Row> = ledger.peek_many(keys).await?;
+    let seen: BTreeSet<ItemKey> = rows.iter().map(Item::key).collect();
+    let missing: Vec<ItemKey> = keys.iter().filter(|key| !seen.contains(key)).cloned().collect();
+    if !missing.is_empty() {
+        rows.extend(ledger.get_many::<Row>(&missing).await?);
+    }
+    with_batches(rows, ledger).await
+}
+
 /// The rows with these keys, as they stand, and the batches that have claimed them; those that do not exist are left out.
 pub async fn rows(keys: &[ItemKey], ledger: &impl Ledger) -> Result<(Vec<Row>, Batches), StepError> {
     with_batches(ledger.get_many(keys).await?, ledger).await
@@ -354,6 +373,61 @@ mod tests {
         }
     }
 
+    /// A ledger whose peeks are old: of `a` they show what it was, of `b` nothing.
+    struct Behind {
+        now: MemoryLedger,
+        then: Row,
+    }
+
+    impl Ledger for Behind {
+        async fn get<T: Item>(&self, key: &ItemKey) -> Result<Option<T>, PortError> {
+            self.now.get(key).await
+        }
+
+        async fn get_many<T: Item>(&self, keys: &[ItemKey]) -> Result<Vec<T>, PortError> {
+            self.now.get_many(keys).await
+        }
+
+        async fn peek_many<T: Item>(&self, keys: &[ItemKey]) -> Result<Vec<T>, PortError> {
+            let then = keys.contains(&self.then.key()).then(|| serde_json::to_value(&self.then).unwrap());
+            Ok(then.into_iter().map(|row| serde_json::from_value(row).unwrap()).collect())
+        }
+
+        async fn insert<T: Item>(&self, item: &T) -> Result<Put<T>, PortError> {
+            self.now.insert(item).await
+        }
+
+        async fn replace<T: Item>(&self, item: &T) -> Result<Put<T>, PortError> {
+            self.now.replace(item).await
+        }
+
+        async fn rows_of(&self, object: &ObjectId) -> Result<Vec<Row>, PortError> {
+            self.now.rows_of(object).await
+        }
+
+        async fn peek_rows_of(&self, object: &ObjectId) -> Result<Vec<Row>, PortError> {
+            Ok(Some(&self.then).filter(|row| row.object == *object).into_iter().cloned().collect())
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_peek_does_not_show_is_read_and_what_it_shows_is_believed_until_somebody_writes() {
+        let (then, b) = (row(&id(), "a", State::Planned), row(&id(), "b", State::Planned));
+        let ledger = Behind { now: MemoryLedger::default(), then: then.clone() };
+        for row in [&then, &b] {
+            assert_eq!(ledger.insert(row).await.unwrap(), Put::Done);
+        }
+        let readable = Event::Readable { at: now(), expires: None };
+        let a = apply(&ledger, &then, &readable).await.unwrap();
+        let keys = [a.key(), b.key(), row(&id(), "c", State::Planned).key()];
+        assert_eq!(peek_rows(&keys, &ledger).await.unwrap().0, [then.clone(), b.clone()]);
+        assert_eq!(peek_rows_of(&a.object, &ledger).await.unwrap(), slice::from_ref(&then));
+        assert_eq!(peek_rows_of(&b.object, &ledger).await.unwrap(), slice::from_ref(&b));
+        // What is done about it is done about what it is.
+        let cancelled = apply(&ledger, &then, &Event::Cancelled { at: now() }).await.unwrap();
+        assert_eq!((cancelled.revision, cancelled.state.word()), (2, "cancelled"));
+    }
+
     /// A ledger in which somebody else always writes first.
     struct Contested(MemoryLedger);
 
@@ -366,6 +440,10 @@ mod tests {
             self.0.get_many(keys).await
         }
 
+        async fn peek_many<T: Item>(&self, keys: &[ItemKey]) -> Result<Vec<T>, PortError> {
+            self.0.peek_many(keys).await
+        }
+
         async fn insert<T: Item>(&self, item: &T) -> Result<Put<T>, PortError> {
             self.0.insert(item).await
         }
@@ -376,6 +454,10 @@ mod tests {
 
         async fn rows_of(&self, object: &ObjectId) -> Result<Vec<Row>, PortError> {
             self.0.rows_of(object).await
+        }
+
+        async fn peek_rows_of(&self, object: &ObjectId) -> Result<Vec<Row>, PortError> {
+            self.0.peek_rows_of(object).await
         }
     }
 

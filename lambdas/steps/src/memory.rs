@@ -54,6 +54,10 @@ impl Ledger for MemoryLedger {
         keys.iter().filter_map(|key| self.read(key).transpose()).collect()
     }
 
+    async fn peek_many<T: Item>(&self, keys: &[ItemKey]) -> Result<Vec<T>, PortError> {
+        self.get_many(keys).await
+    }
+
     async fn insert<T: Item>(&self, item: &T) -> Result<Put<T>, PortError> {
         others_first().await;
         match self.read(&item.key())? {
@@ -81,6 +85,10 @@ impl Ledger for MemoryLedger {
             .take_while(|(key, _)| key.pk == pk && key.sk.starts_with(&prefix))
             .map(|(key, item)| parse(key, item))
             .collect()
+    }
+
+    async fn peek_rows_of(&self, object: &ObjectId) -> Result<Vec<Row>, PortError> {
+        self.rows_of(object).await
     }
 }
 

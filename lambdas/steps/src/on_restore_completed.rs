@@ -8,7 +8,7 @@ use thaw_core::{Event, News, ObjectId, PublishWhen, RestoreId, Row, S3Event, S3E
 use tracing::{info, warn};
 
 use crate::batches::confirmed;
-use crate::ledger::{apply, row_key, rows, rows_of};
+use crate::ledger::{apply, peek_rows_of, row_key, rows};
 use crate::looking::meaning;
 use crate::ports::{
     CreateInvalidations, DeadLetters, ItemKey, Ledger, ReadArchive, ReadDistributions, ReadInvalidations,
@@ -177,7 +177,7 @@ async fn hear(
     now: Timestamp,
 ) -> Result<Told, StepError> {
     let (mut rows, mut readable_rows) = (Vec::new(), Vec::new());
-    for row in rows_of(&event.object, ledger).await? {
+    for row in peek_rows_of(&event.object, ledger).await? {
         let mut heard = Heard { row, news: None };
         if heard.row.is_told_by(event.at) {
             heard.news = match &heard.row.state {

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
-use thaw_core::{MAX_KEYS, ObjectId, RestoreId, S3Event, S3EventKind, State, hash};
+use thaw_core::{MAX_KEYS, ObjectId, RestoreId, Row, S3Event, S3EventKind, State, hash};
 use tracing::{info, warn};
 
 use crate::create_restore::start;
 use crate::joining::join_only;
-use crate::ledger::rows_of;
+use crate::ledger::{peek_rows_of, rows_of};
 use crate::ports::{DeadLetters, Ledger, StartExecutions, WorkFiles};
 use crate::{IN_FLIGHT, QueueBatch, QueueResponse, Settings, StepError};
 
@@ -70,13 +70,17 @@ struct Foreign<'a> {
 ///
 /// thaw writes its row before it asks S3, so its own restores are always known.
 async fn is_known(event: &S3Event, ledger: &impl Ledger) -> Result<bool, StepError> {
-    let rows = rows_of(&event.object, ledger).await?;
-    Ok(rows.iter().any(|row| match &row.state {
+    let is_known = |rows: &[Row]| rows.iter().any(|row| is_of(event, row));
+    Ok(is_known(&peek_rows_of(&event.object, ledger).await?) || is_known(&rows_of(&event.object, ledger).await?))
+}
+
+fn is_of(event: &S3Event, row: &Row) -> bool {
+    match &row.state {
         State::Planned | State::Restoring { .. } | State::Restored { .. } => true,
         // Settled by now: known if the event is older, because it came late, or twice.
         State::Available => event.at <= row.planned_at,
         State::Published { at, .. } | State::Failed { at, .. } | State::Cancelled { at } => event.at <= *at,
-    }))
+    }
 }
 
 async fn join(

@@ -1,4 +1,4 @@
-//! What is over: the entries of a chunk that nothing can change any more, so that nobody has to read their rows again.
+//! Which entries of a chunk somebody has to read, and which nobody has to read again.
 
 use std::collections::BTreeSet;
 
@@ -6,11 +6,57 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use thaw_core::{Bytes, Counts, Row};
 
-/// Entries of a chunk whose rows are final ([`Row::is_final`]), and what they add up to. None is ever taken out.
+/// Some entries of a chunk: a bit for each, the first one the lowest of the first byte.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entries(Bytes);
+
+impl Entries {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.0.is_empty()
+    }
+
+    /// Whether an entry is one of them.
+    pub fn has(&self, entry: u32) -> bool {
+        let (byte, bit) = place(entry);
+        self.0.0.get(byte).is_some_and(|byte| byte & bit != 0)
+    }
+
+    fn insert(&mut self, entry: u32) {
+        let (byte, bit) = place(entry);
+        if self.0.0.len() <= byte {
+            self.0.0.resize(byte + 1, 0);
+        }
+        self.0.0[byte] |= bit;
+    }
+
+    /// These and the others.
+    pub fn and(mut self, other: &Self) -> Self {
+        let longest = self.0.0.len().max(other.0.0.len());
+        self.0.0.resize(longest, 0);
+        for (byte, more) in self.0.0.iter_mut().zip(&other.0.0) {
+            *byte |= more;
+        }
+        self
+    }
+}
+
+impl FromIterator<u32> for Entries {
+    fn from_iter<I: IntoIterator<Item = u32>>(entries: I) -> Self {
+        let mut some = Self::default();
+        entries.into_iter().for_each(|entry| some.insert(entry));
+        some
+    }
+}
+
+fn place(entry: u32) -> (usize, u8) {
+    (usize::try_from(entry / 8).unwrap_or(usize::MAX), 1 << (entry % 8))
+}
+
+/// Entries that are over: their rows are final ([`Row::is_final`]), and this is what they add up to. None is ever taken out.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Over {
-    /// A bit for each entry, the first one the lowest of the first byte.
-    entries: Bytes,
+    entries: Entries,
     /// Where their objects stand.
     pub counts: Counts,
     /// When their copies go away.
@@ -21,45 +67,29 @@ pub struct Over {
 impl Over {
     /// Whether it has none.
     pub fn is_empty(&self) -> bool {
-        self.entries.0.is_empty()
+        self.entries.is_empty()
     }
 
     /// Whether it has an entry.
     pub fn has(&self, entry: u32) -> bool {
-        let (byte, bit) = place(entry);
-        self.entries.0.get(byte).is_some_and(|byte| byte & bit != 0)
+        self.entries.has(entry)
     }
 
     /// Takes entries in that it does not have yet.
     pub fn take<'a>(&mut self, entries: impl IntoIterator<Item = (u32, &'a Row)>) {
-        let mut rows = Vec::new();
         for (entry, row) in entries {
-            let (byte, bit) = place(entry);
-            if self.entries.0.len() <= byte {
-                self.entries.0.resize(byte + 1, 0);
-            }
-            self.entries.0[byte] |= bit;
-            rows.push(row);
+            self.entries.insert(entry);
+            self.expire.extend(row.state.expires());
+            self.counts += Counts::of([row]);
         }
-        self.expire.extend(rows.iter().filter_map(|row| row.state.expires()));
-        self.counts += Counts::of(rows);
     }
 
     /// Those of two parts of a chunk.
     pub fn and(mut self, other: Self) -> Self {
-        let longest = self.entries.0.len().max(other.entries.0.len());
-        self.entries.0.resize(longest, 0);
-        for (byte, more) in self.entries.0.iter_mut().zip(&other.entries.0) {
-            *byte |= more;
-        }
         self.counts += other.counts;
         self.expire.extend(other.expire);
-        self
+        Self { entries: self.entries.and(&other.entries), ..self }
     }
-}
-
-fn place(entry: u32) -> (usize, u8) {
-    (usize::try_from(entry / 8).unwrap_or(usize::MAX), 1 << (entry % 8))
 }
 
 #[cfg(test)]

@@ -187,13 +187,17 @@ pub trait ReadInvalidations {
     async fn completed(&self, distribution: &str, invalidation: &str) -> Result<bool, PortError>;
 }
 
-/// The ledger: the only memory. Reads see every write that was answered before.
+/// The ledger: the only memory. Reads see every write that was answered before; peeks cost half as much, and may miss those
+/// of the last moment (DynamoDB Developer Guide, "Read consistency").
 pub trait Ledger {
     /// The item with this key.
     async fn get<T: Item>(&self, key: &ItemKey) -> Result<Option<T>, PortError>;
 
     /// The items with these keys, in any order; those that do not exist are left out.
     async fn get_many<T: Item>(&self, keys: &[ItemKey]) -> Result<Vec<T>, PortError>;
+
+    /// A peek at the items with these keys.
+    async fn peek_many<T: Item>(&self, keys: &[ItemKey]) -> Result<Vec<T>, PortError>;
 
     /// Writes an item if there is none with its key.
     async fn insert<T: Item>(&self, item: &T) -> Result<Put<T>, PortError>;
@@ -203,6 +207,9 @@ pub trait Ledger {
 
     /// The rows of an object (this very version) in all restores, in the order of the restores' ids.
     async fn rows_of(&self, object: &ObjectId) -> Result<Vec<Row>, PortError>;
+
+    /// A peek at the same.
+    async fn peek_rows_of(&self, object: &ObjectId) -> Result<Vec<Row>, PortError>;
 }
 
 /// The index over restores.

@@ -115,7 +115,7 @@ pub async fn run(
     let is_cancelled = record.status == Status::Cancelled;
     if !is_first_try || is_cancelled {
         // What an earlier try did is only in the ledger.
-        objects = chunks::open_objects(ledger, files, &record, &known).await?.0;
+        objects = chunks::objects(ledger, files, &record, &known).await?;
         // The door cancelled the rows that it saw. These may have come after.
         for known in
             objects.iter_mut().filter(|known| is_cancelled && known.is_written && known.row.ends_with_a_cancel())

@@ -369,6 +369,10 @@ impl Ledger for Mortal<'_> {
         self.world.ledger.get_many(keys).await
     }
 
+    async fn peek_many<T: Item>(&self, keys: &[ItemKey]) -> Result<Vec<T>, PortError> {
+        self.world.ledger.peek_many(keys).await
+    }
+
     async fn insert<T: Item>(&self, item: &T) -> Result<Put<T>, PortError> {
         self.write(self.world.ledger.insert(item)).await
     }
@@ -379,6 +383,10 @@ impl Ledger for Mortal<'_> {
 
     async fn rows_of(&self, object: &ObjectId) -> Result<Vec<Row>, PortError> {
         self.world.ledger.rows_of(object).await
+    }
+
+    async fn peek_rows_of(&self, object: &ObjectId) -> Result<Vec<Row>, PortError> {
+        self.world.ledger.peek_rows_of(object).await
     }
 }
 

@@ -16,7 +16,7 @@ use thaw_sim::cdn::{CustomErrorResponse, DistributionConfig, Origin};
 use thaw_sim::model::{AccessTier, ObjectRef, PutRequest, RestoreEvent, RestoreState, RetrievalRule, StorageClass};
 use thaw_sim::ports::Aws;
 use thaw_steps::memory::{MemoryEvents, MemoryFiles, MemoryLedger};
-use thaw_steps::ports::{CreateInvalidations, Invalidation, Item, Ledger, PortError, Put, RequestRestores};
+use thaw_steps::ports::{CreateInvalidations, Invalidation, Item, ItemKey, Ledger, PortError, Put, RequestRestores};
 use thaw_steps::{
     ChunkRecord, QueueBatch, Settings, Step, StepError, adopt, announce_expiries, cancel_restore, check_invalidations,
     check_restores, create_plan, create_restore, get_restores, http, invalidate, on_inbox_file, on_restore_completed,
@@ -40,6 +40,9 @@ pub const BEGINNING: &str = "2026-11-22T10:00:00Z";
 /// Every restore is over by then, in seconds: the longest deadline is a week, after the last act.
 const END: i64 = 40 * 86_400;
 
+/// How long a peek may miss a write. AWS names no bound; this is long beside all that a function does.
+const LAG: SignedDuration = SignedDuration::from_secs(2);
+
 /// Paths that may be in progress.
 const CROWD: usize = 30;
 
@@ -53,6 +56,7 @@ pub struct Stack {
     pub(crate) runtime: Runtime,
     pub(crate) aws: Aws,
     pub(crate) ledger: MemoryLedger,
+    written: RefCell<BTreeMap<ItemKey, Written>>,
     pub(crate) files: MemoryFiles,
     pub(crate) events: MemoryEvents,
     pub(crate) executions: RefCell<BTreeMap<String, Execution>>,
@@ -67,6 +71,13 @@ pub struct Stack {
     sent: Cell<u32>,
     no_capacity_until: Cell<Timestamp>,
     journal: RefCell<Option<String>>,
+}
+
+/// The last write of a row. A peek may still show what it was before.
+struct Written {
+    at: Timestamp,
+    row: Row,
+    before: Option<Row>,
 }
 
 /// An execution of the workflow.
@@ -199,6 +210,7 @@ impl Stack {
             runtime: Runtime::new(aws.clock().clone()),
             aws,
             ledger: MemoryLedger::default(),
+            written: RefCell::default(),
             files: MemoryFiles::default(),
             events: MemoryEvents::default(),
             executions: RefCell::default(),
@@ -344,6 +356,7 @@ impl Stack {
         if matches!(put, Put::Done) && item.key().pk.contains('/') {
             let row = as_row(item);
             self.tell(|| format!("    {} {}: {}", row.restore, row.object.key, row.state.word()));
+            self.wrote(item.key(), &row);
             self.check.borrow_mut().row(self, None, row);
         }
         self.not_a_row(&put, item);
@@ -355,10 +368,29 @@ impl Stack {
         if matches!(put, Put::Done) && item.key().pk.contains('/') {
             let row = as_row(item);
             self.tell(|| format!("    {} {}: {}", row.restore, row.object.key, words(&row)));
+            self.wrote(item.key(), &row);
             self.check.borrow_mut().row(self, Some(lambda), row);
         }
         self.not_a_row(&put, item);
         Ok(put)
+    }
+
+    fn wrote(&self, key: ItemKey, row: &Row) {
+        let mut written = self.written.borrow_mut();
+        let before = written.remove(&key).map(|written| written.row);
+        written.insert(key, Written { at: self.runtime.now(), row: row.clone(), before });
+    }
+
+    /// What a peek shows of a row: now and then what it was a moment ago, which may be nothing.
+    pub(crate) fn peeked<T: Item>(&self, item: T) -> Option<T> {
+        let written = self.written.borrow();
+        let Some(Written { at, before, .. }) = written.get(&item.key()) else { return Some(item) };
+        if *at < later(self.runtime.now(), -LAG) || !self.number().is_multiple_of(4) {
+            return Some(item);
+        }
+        let json = serde_json::to_value(before.as_ref()?).unwrap_or_default();
+        self.tell(|| format!("  ! a peek at {} shows what it was before", item.key().pk));
+        Some(T::deserialize(json).unwrap_or_else(|error| panic!("no row: {error}")))
     }
 
     /// What was noted of many objects at once, if that was written: of a chunk as a whole, or in a batch.

@@ -198,6 +198,11 @@ impl Ledger for Wire {
         self.call(Call::GetItems, "", || self.stack.ledger.get_many(keys)).await
     }
 
+    async fn peek_many<T: Item>(&self, keys: &[ItemKey]) -> Result<Vec<T>, PortError> {
+        let found: Vec<T> = self.get_many(keys).await?;
+        Ok(found.into_iter().filter_map(|item| self.stack.peeked(item)).collect())
+    }
+
     async fn insert<T: Item>(&self, item: &T) -> Result<Put<T>, PortError> {
         let key = item.key();
         self.call(Call::Insert, &key.pk, || self.stack.insert(item)).await
@@ -211,6 +216,11 @@ impl Ledger for Wire {
     async fn rows_of(&self, object: &ObjectId) -> Result<Vec<Row>, PortError> {
         let rows = self.call(Call::QueryRows, &object.key, || self.stack.ledger.rows_of(object)).await?;
         Ok(crate::bug::rows(self.stack.world.bug, self.lambda.step, rows))
+    }
+
+    async fn peek_rows_of(&self, object: &ObjectId) -> Result<Vec<Row>, PortError> {
+        let rows = self.rows_of(object).await?;
+        Ok(rows.into_iter().filter_map(|row| self.stack.peeked(row)).collect())
     }
 }
 

@@ -98,6 +98,10 @@ impl Ledger for BenchLedger {
         self.memory.get_many(keys).await
     }
 
+    async fn peek_many<T: Item>(&self, keys: &[ItemKey]) -> Result<Vec<T>, PortError> {
+        self.memory.peek_many(keys).await
+    }
+
     async fn insert<T: Item>(&self, item: &T) -> Result<Put<T>, PortError> {
         match self.rows {
             // The items of a restore and its chunks.
@@ -114,5 +118,9 @@ impl Ledger for BenchLedger {
 
     async fn rows_of(&self, object: &ObjectId) -> Result<Vec<Row>, PortError> {
         self.memory.rows_of(object).await
+    }
+
+    async fn peek_rows_of(&self, object: &ObjectId) -> Result<Vec<Row>, PortError> {
+        self.memory.peek_rows_of(object).await
     }
 }
