@@ -93,6 +93,17 @@ impl ReadArchive for Archive {
         })
     }
 
+    async fn folders(&self, bucket: &str, prefix: &str, after: &str) -> Result<Vec<String>, PortError> {
+        let call = self.client.list_objects_v2().bucket(bucket).prefix(prefix).delimiter("/");
+        let output =
+            call.start_after(after).encoding_type(EncodingType::Url).send().await.map_err(|error| {
+                port_error(format!("ListObjectsV2 of the folders of s3://{bucket}/{prefix}"), &error)
+            })?;
+        let encoded = output.encoding_type() == Some(&EncodingType::Url);
+        let folders = output.common_prefixes().iter().filter_map(|folder| folder.prefix());
+        Ok(folders.map(|folder| decoded(folder, encoded)).collect())
+    }
+
     async fn list_versions(
         &self,
         bucket: &str,

@@ -150,6 +150,15 @@ impl ReadArchive for Bucket {
         Ok(Page { objects: (start..end).map(listed).collect(), more: end < self.objects })
     }
 
+    async fn folders(&self, _: &str, prefix: &str, after: &str) -> Result<Vec<String>, PortError> {
+        if prefix.len() > "2019/".len() {
+            return Ok(Vec::new());
+        }
+        self.pages.set(self.pages.get() + 1);
+        let (first, end) = (Self::after(after) / FOLDER, self.objects.div_ceil(FOLDER));
+        Ok((first..end).take(PAGE).map(|folder| format!("2019/event-{folder:05}/")).collect())
+    }
+
     async fn list_versions(&self, _: &str, _: &str, _: Option<&VersionMarker>) -> Result<VersionPage, PortError> {
         Ok(VersionPage::default())
     }

@@ -83,6 +83,18 @@ impl ReadArchive for Aws {
         Ok(Page { more: page.next.is_some(), objects: objects.collect() })
     }
 
+    async fn folders(&self, bucket: &str, prefix: &str, after: &str) -> Result<Vec<String>, PortError> {
+        let request = ListRequest {
+            bucket: bucket.to_owned(),
+            prefix: prefix.to_owned(),
+            start_after: Some(after.to_owned()),
+            delimiter: Some("/".to_owned()),
+            ..ListRequest::default()
+        };
+        let page = self.with(|sim, _| sim.list_objects(&request, Timestamp::UNIX_EPOCH));
+        Ok(page.map_err(|refusal| port_error("ListObjectsV2", &refusal))?.common_prefixes)
+    }
+
     async fn list_versions(
         &self,
         bucket: &str,

@@ -79,6 +79,11 @@ impl ReadArchive for Counted<'_, Aws> {
         self.port.list(bucket, prefix, start_after).await
     }
 
+    async fn folders(&self, bucket: &str, prefix: &str, after: &str) -> Result<Vec<String>, PortError> {
+        self.meter.call(CALL, |used| used.s3_puts += 1).await;
+        self.port.folders(bucket, prefix, after).await
+    }
+
     async fn list_versions(
         &self,
         bucket: &str,

@@ -128,6 +128,10 @@ mod tests {
             Ok(Page::default())
         }
 
+        async fn folders(&self, _: &str, _: &str, _: &str) -> Result<Vec<String>, PortError> {
+            Ok(Vec::new())
+        }
+
         async fn list_versions(&self, _: &str, _: &str, _: Option<&VersionMarker>) -> Result<VersionPage, PortError> {
             Ok(VersionPage::default())
         }

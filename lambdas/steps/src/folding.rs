@@ -443,6 +443,10 @@ mod tests {
             Ok(Page { objects: listed.collect(), more: keys.next().is_some() })
         }
 
+        async fn folders(&self, _: &str, _: &str, _: &str) -> Result<Vec<String>, PortError> {
+            Ok(Vec::new())
+        }
+
         async fn list_versions(&self, _: &str, _: &str, _: Option<&VersionMarker>) -> Result<VersionPage, PortError> {
             Ok(VersionPage::default())
         }

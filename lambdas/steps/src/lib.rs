@@ -50,6 +50,7 @@ mod error;
 mod folding;
 mod joining;
 mod ledger;
+mod listing;
 mod looking;
 mod object_view;
 mod over;

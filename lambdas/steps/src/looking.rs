@@ -6,7 +6,8 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use thaw_core::{ArchiveKind, Event, Facts, FailureCode, Look, Missing, PublishWhen, Reach, Row, State, look};
 
-use crate::ports::{Listed, ListedRestore, Page, ReadArchive, VersionMarker, VersionPage};
+use crate::listing::{Pages, after_key};
+use crate::ports::{Listed, ListedRestore, ReadArchive, VersionPage};
 use crate::{IN_FLIGHT, StepError};
 
 /// A listing costs as much as 12.5 `HeadObject` calls ($0.005 against $0.0004 per 1,000), so a page pays off when it
@@ -70,8 +71,8 @@ pub async fn look_at(
     due.sort_by(|a, b| a.object.cmp(&b.object));
     let (listable, mut rest): (Vec<_>, Vec<_>) = due.into_iter().partition(is_listable);
     let mut seen = Vec::new();
-    for (listing, rows) in by_listing(listable) {
-        let (found, unknown) = list(&listing, rows, archive, now).await?;
+    for (pages, rows) in by_listing(listable) {
+        let (found, unknown) = list(&pages, rows, archive, now).await?;
         seen.extend(found);
         rest.extend(unknown);
     }
@@ -101,37 +102,11 @@ fn is_listable(row: &Row) -> bool {
     row.kind.is_some_and(ArchiveKind::has_copy)
 }
 
-/// What a listing goes over, page by page.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Listing {
-    bucket: String,
-    /// Whether it lists versions. A listing of keys does not tell which version it shows.
-    versions: bool,
-}
-
-impl Listing {
-    /// The page after a place, and the place where the next one begins.
-    async fn page(
-        &self,
-        prefix: &str,
-        after: VersionMarker,
-        archive: &impl ReadArchive,
-    ) -> Result<VersionPage, StepError> {
-        if self.versions {
-            let after = Some(after).filter(|after| !after.key.is_empty());
-            return Ok(archive.list_versions(&self.bucket, prefix, after.as_ref()).await?);
-        }
-        let Page { objects, more } = archive.list(&self.bucket, prefix, &after.key).await?;
-        let next = objects.last().filter(|_| more).map(|last| VersionMarker { key: last.key.clone(), version: None });
-        Ok(VersionPage { objects, next })
-    }
-}
-
-fn by_listing(rows: Vec<Row>) -> BTreeMap<Listing, Vec<Row>> {
-    let mut listings: BTreeMap<Listing, Vec<Row>> = BTreeMap::new();
+fn by_listing(rows: Vec<Row>) -> BTreeMap<Pages, Vec<Row>> {
+    let mut listings: BTreeMap<Pages, Vec<Row>> = BTreeMap::new();
     for row in rows {
-        let listing = Listing { bucket: row.object.bucket.clone(), versions: row.object.version.is_some() };
-        listings.entry(listing).or_default().push(row);
+        let pages = Pages { bucket: row.object.bucket.clone(), versions: row.object.version.is_some() };
+        listings.entry(pages).or_default().push(row);
     }
     listings
 }
@@ -140,7 +115,7 @@ fn by_listing(rows: Vec<Row>) -> BTreeMap<Listing, Vec<Row>> {
 ///
 /// One page is tried at the first key; while pages answer for enough objects to pay, the listing goes on.
 async fn list(
-    listing: &Listing,
+    pages: &Pages,
     rows: Vec<Row>,
     archive: &impl ReadArchive,
     now: Timestamp,
@@ -151,15 +126,15 @@ async fn list(
     let prefix = common_prefix(&rows);
     let (mut seen, mut unknown) = (Vec::new(), Vec::new());
     let mut rows = rows.into_iter().peekable();
-    let mut after = VersionMarker { key: String::new(), version: None };
+    let mut after = after_key("");
     while let Some(first) = rows.peek() {
         // S3 lists keys after a key; the key before ours is ours without its last character, or something smaller.
         let mut before = first.object.key.clone();
         before.pop();
         if before > after.key {
-            after = VersionMarker { key: before, version: None };
+            after = after_key(&before);
         }
-        let VersionPage { objects, next } = listing.page(&prefix, after, archive).await?;
+        let VersionPage { objects, next } = pages.after(&prefix, after, archive).await?;
         let listed: BTreeMap<&str, &Listed> = objects.iter().map(|listed| (listed.key.as_str(), listed)).collect();
         let mut answered = 0;
         // The current version of a key comes first, so it is here wherever among the versions the page ends.
@@ -257,7 +232,7 @@ mod tests {
     use thaw_core::S3Uri;
 
     use crate::door::{now, restored, restoring, row};
-    use crate::ports::{Page, Piece, PortError, VersionMarker, VersionPage};
+    use crate::ports::{Page, Piece, PortError, VersionMarker};
     use thaw_core::{Head, ObjectId, Publish, PublishWhen, RestoreId, Tier};
 
     const HOUR: u64 = 3_600;
@@ -318,6 +293,10 @@ mod tests {
             let more = objects.len() > self.page;
             objects.truncate(self.page);
             Ok(Page { objects, more })
+        }
+
+        async fn folders(&self, _: &str, _: &str, _: &str) -> Result<Vec<String>, PortError> {
+            Ok(Vec::new())
         }
 
         /// Every key has an older version `v1`, so a page shows half as many keys.

@@ -235,7 +235,7 @@ impl DeadLetters for MemoryDeadLetters {
 }
 
 /// Gives every other future a turn, as a call over a network does.
-async fn others_first() {
+pub(crate) async fn others_first() {
     let mut waited = false;
     std::future::poll_fn(|context| {
         if waited {

@@ -32,6 +32,11 @@ pub trait ReadArchive {
     /// `start_after`, current versions only.
     async fn list(&self, bucket: &str, prefix: &str, start_after: &str) -> Result<Page, PortError>;
 
+    /// The folders directly under `prefix` that hold keys after `after`, in order, each with its prefix and its slash: those
+    /// of one page of `ListObjectsV2` with the delimiter `/`. Where there are thousands of them, or of keys beside them, not
+    /// all.
+    async fn folders(&self, bucket: &str, prefix: &str, after: &str) -> Result<Vec<String>, PortError>;
+
     /// One page (at most 1,000 versions, older ones and delete markers included) of `ListObjectVersions` with
     /// `RestoreStatus`: the current versions under `prefix`, each with its id. `after` is where the page before ended.
     async fn list_versions(

@@ -8,7 +8,8 @@ use thaw_core::{
 };
 
 use crate::chunks::{self, ChunkRecord};
-use crate::ports::{Ledger, Listed, Page, Piece, ReadArchive, VersionMarker, VersionPage, WorkFiles};
+use crate::listing::{Listing, Pages};
+use crate::ports::{Ledger, Listed, Piece, ReadArchive, WorkFiles};
 use crate::restore_view::shown;
 use crate::{RestoreRecord, StepError};
 
@@ -36,18 +37,18 @@ pub struct Objects<'a> {
 #[derive(Debug)]
 enum Rest<'a> {
     Keys(std::slice::Chunks<'a, Asked>),
-    Listing { prefix: &'a str, filter: &'a Filter, place: Option<Place> },
+    /// `None` until it is known whether the bucket has versions: each must be asked for by its id.
+    Listing {
+        prefix: &'a str,
+        filter: &'a Filter,
+        listing: Option<Listing<'a>>,
+    },
     Manifest(Box<Manifest>),
-    Restore { record: Box<RestoreRecord>, chunks: std::vec::IntoIter<ChunkRecord>, standing: Standing },
-    Done,
-}
-
-/// How far a listing has come. A bucket with versions is listed by them: each must be asked for by its id, and a listing of
-/// keys does not tell it.
-#[derive(Debug)]
-enum Place {
-    Key(String),
-    Version(Option<VersionMarker>),
+    Restore {
+        record: Box<RestoreRecord>,
+        chunks: std::vec::IntoIter<ChunkRecord>,
+        standing: Standing,
+    },
 }
 
 impl<'a> Objects<'a> {
@@ -57,7 +58,7 @@ impl<'a> Objects<'a> {
     pub async fn of(request: &'a Request, ledger: &impl Ledger) -> Result<Self, StepError> {
         let rest = match &request.source {
             Source::Keys { keys } => Rest::Keys(keys.chunks(PAGE)),
-            Source::Prefix { prefix, filter } => Rest::Listing { prefix, filter, place: None },
+            Source::Prefix { prefix, filter } => Rest::Listing { prefix, filter, listing: None },
             Source::Manifest { manifest, manifest_etag } => {
                 let file = File::new(ManifestReader::new(manifest.clone(), &request.bucket), manifest);
                 Rest::Manifest(Box::new(Manifest {
@@ -89,34 +90,19 @@ impl<'a> Objects<'a> {
     ) -> Result<Option<Vec<Found>>, StepError> {
         match &mut self.rest {
             Rest::Keys(pages) => Ok(pages.next().map(|page| page.iter().cloned().map(Found::Asked).collect())),
-            Rest::Listing { prefix, filter, place } => {
-                let filter = *filter;
-                let here = match place.take() {
-                    Some(place) => place,
-                    None if archive.has_versions(self.bucket).await? => Place::Version(None),
-                    None => Place::Key(String::new()),
-                };
-                let (objects, next) = match here {
-                    Place::Key(after) => {
-                        let Page { objects, more } = archive.list(self.bucket, prefix, &after).await?;
-                        let last = objects.last().filter(|_| more).map(|last| Place::Key(last.key.clone()));
-                        (objects, last)
-                    }
-                    Place::Version(after) => {
-                        let page = archive.list_versions(self.bucket, prefix, after.as_ref()).await?;
-                        let VersionPage { objects, next } = page;
-                        (objects, next.map(|next| Place::Version(Some(next))))
+            Rest::Listing { prefix, filter, listing } => {
+                let listing = match listing {
+                    Some(listing) => listing,
+                    None => {
+                        let versions = archive.has_versions(self.bucket).await?;
+                        listing.insert(Listing::new(Pages { bucket: self.bucket.to_owned(), versions }, prefix))
                     }
                 };
-                match next {
-                    Some(next) => *place = Some(next),
-                    None => self.rest = Rest::Done,
-                }
                 let found = |listed: Listed| {
                     let is_meant = filter.matches(&listed.key, listed.size, listed.modified);
                     if is_meant { Found::Listed(listed) } else { Found::Beside(listed.key) }
                 };
-                Ok(Some(objects.into_iter().map(found).collect()))
+                Ok(listing.next(archive).await?.map(|page| page.into_iter().map(found).collect()))
             }
             Rest::Manifest(manifest) => {
                 let page = manifest.next(self.bucket, archive).await?;
@@ -130,7 +116,6 @@ impl<'a> Objects<'a> {
                 let asked = asked.map(|row| Asked { key: row.object.key, version_id: row.object.version });
                 Ok(Some(asked.map(Found::Asked).collect()))
             }
-            Rest::Done => Ok(None),
         }
     }
 }
@@ -223,7 +208,7 @@ mod tests {
     use crate::door::{Stack, done, now, restored};
     use crate::joining::join_only;
     use crate::memory::{MemoryFiles, MemoryLedger};
-    use crate::ports::PortError;
+    use crate::ports::{Page, PortError, VersionMarker, VersionPage};
     use crate::visible::tests::nobody_near;
     use serde_json::json;
     use thaw_core::{Facts, Missing, ObjectId, RestoreId};
@@ -238,6 +223,10 @@ mod tests {
 
         async fn list(&self, _: &str, _: &str, _: &str) -> Result<Page, PortError> {
             Ok(Page::default())
+        }
+
+        async fn folders(&self, _: &str, _: &str, _: &str) -> Result<Vec<String>, PortError> {
+            Ok(Vec::new())
         }
 
         async fn list_versions(

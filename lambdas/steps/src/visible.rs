@@ -158,6 +158,10 @@ pub(crate) mod tests {
             Ok(Page { more: rest.len() > 2, objects: rest.into_iter().take(2).collect() })
         }
 
+        async fn folders(&self, _: &str, _: &str, _: &str) -> Result<Vec<String>, PortError> {
+            Ok(Vec::new())
+        }
+
         async fn list_versions(&self, _: &str, _: &str, _: Option<&VersionMarker>) -> Result<VersionPage, PortError> {
             Ok(VersionPage::default())
         }

@@ -303,6 +303,10 @@ impl ReadArchive for Mortal<'_> {
         self.world.aws.list(bucket, prefix, start_after).await
     }
 
+    async fn folders(&self, bucket: &str, prefix: &str, after: &str) -> Result<Vec<String>, PortError> {
+        self.world.aws.folders(bucket, prefix, after).await
+    }
+
     async fn list_versions(
         &self,
         bucket: &str,

@@ -119,6 +119,10 @@ impl ReadArchive for Wire {
         Ok(crate::bug::list(self.stack.world.bug, self.lambda.step, page))
     }
 
+    async fn folders(&self, bucket: &str, prefix: &str, after: &str) -> Result<Vec<String>, PortError> {
+        self.call(Call::ListObjects, prefix, || self.stack.aws.folders(bucket, prefix, after)).await
+    }
+
     async fn list_versions(
         &self,
         bucket: &str,
