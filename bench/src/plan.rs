@@ -120,12 +120,13 @@ impl Bucket {
         format!("2019/event-{:05}/IMG_{:04}.jpg", number / FOLDER, number % FOLDER)
     }
 
-    /// The number of the first object after a key: all have the same length, so their digits tell.
+    /// The number of the first object after a key or a folder: all have the same length, so their digits tell.
     fn after(key: &str) -> usize {
         let digits = |from: usize, to: usize| key.get(from..to).and_then(|digits| digits.parse::<usize>().ok());
         match (digits(11, 16), digits(21, 25)) {
             (Some(folder), Some(file)) => folder * FOLDER + file + 1,
-            _ => 0,
+            (Some(folder), None) => folder * FOLDER,
+            (None, _) => 0,
         }
     }
 }
@@ -155,7 +156,7 @@ impl ReadArchive for Bucket {
             return Ok(Vec::new());
         }
         self.pages.set(self.pages.get() + 1);
-        let (first, end) = (Self::after(after) / FOLDER, self.objects.div_ceil(FOLDER));
+        let (first, end) = (Self::after(after) / FOLDER, self.objects / FOLDER);
         Ok((first..end).take(PAGE).map(|folder| format!("2019/event-{folder:05}/")).collect())
     }
 
