@@ -197,6 +197,18 @@ impl Batch {
         self.calls.iter().flatten().any(|call| call.invalidation.is_none() && call.refused.is_none())
     }
 
+    /// Whether a call that CloudFront has not answered yet is to show an object of the batch.
+    pub fn waits(&self, object: &ObjectId) -> bool {
+        let shows = |call: &&Call| {
+            let candidate = self.candidates.iter().find(|candidate| &candidate.object == object);
+            let paths = candidate.and_then(|candidate| candidate.paths.get(&call.distribution));
+            let mut paths = paths.into_iter().flatten();
+            paths.any(|path| call.items.iter().any(|item| covers(item, path)))
+        };
+        let open = self.calls.iter().flatten().filter(|call| call.invalidation.is_none() && call.refused.is_none());
+        open.filter(shows).count() > 0
+    }
+
     /// The batch without these objects, and without their paths in what CloudFront has not taken yet. Nor is it asked for
     /// wildcards that touch them, or that are named: the exact paths of the others take their place.
     pub fn without(&self, gone: &BTreeSet<ObjectId>, unfolded: &BTreeSet<Wildcard>) -> Self {
@@ -544,6 +556,9 @@ mod tests {
         // What CloudFront has taken is taken.
         let taken = batch.with_call(0, |call| call.invalidation = Some("I1".to_owned()));
         assert_eq!(items(&taken.without(&one, &BTreeSet::new())), [["/a/*"]]);
+        let refused = batch.with_call(0, |call| call.refused = Some("no".to_owned()));
+        let waits = |batch: &Batch| one.iter().all(|object| batch.waits(object));
+        assert_eq!([&batch, &left, &taken, &refused].map(waits), [true, false, false, false]);
         let unsealed = Batch { calls: None, ..batch };
         assert_eq!(
             (unsealed.not_over(&one).wildcards.len(), unsealed.not_over(&BTreeSet::new()).wildcards.len()),

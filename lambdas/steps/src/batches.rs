@@ -14,12 +14,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
-use thaw_core::{Batch, BatchId, Call, Event, How, News, ObjectId, Row, State};
+use thaw_core::{Batch, BatchId, Call, Candidate, Event, How, News, ObjectId, Row, State};
 use tracing::info;
 
-use crate::ledger::{apply, row_key, rows_of};
+use crate::ledger::{apply, replaced, row_key, rows_of};
 use crate::ports::{CreateInvalidations, Invalidation, Ledger, Put, ReadArchive, ReadInvalidations};
-use crate::visible::{NEWS, archived_under, why_not_shown};
+use crate::visible::{NEWS, archived_under, over_archived, why_not_shown};
 use crate::{IN_FLIGHT, StepError};
 
 /// The rows of objects that wait, as the ledger had them a moment ago.
@@ -96,7 +96,11 @@ async fn without_what_is_gone(
     let gone: BTreeMap<ObjectId, Event> = stream::iter(&batch.candidates)
         .map(|candidate| async {
             let newest = archive.head(&ObjectId { version: None, ..candidate.object.clone() }).await?;
-            Ok::<_, StepError>((candidate.object.clone(), why_not_shown(&candidate.object, &newest, now)))
+            let why = match why_not_shown(&candidate.object, &newest, now) {
+                None => why_not_covered(candidate, archive, now).await?,
+                why => why,
+            };
+            Ok::<_, StepError>((candidate.object.clone(), why))
         })
         .buffer_unordered(IN_FLIGHT)
         .try_filter_map(|(object, why)| async move { Ok(why.map(|why| (object, why))) })
@@ -108,17 +112,35 @@ async fn without_what_is_gone(
             unfolded.insert(wildcard.clone());
         }
     }
-    if gone.is_empty() && unfolded.is_empty() {
-        return Ok(batch);
-    }
-    let left = write(batch.without(&gone.keys().cloned().collect(), &unfolded), ledger, now).await?;
-    // Only now: if another function was faster, CloudFront may have taken them after all, and the batch speaks for them.
+    let id = batch.id.clone();
+    // Another function may be faster: what CloudFront has taken since stays, and the batch speaks for it.
+    let next = |batch: &Batch| {
+        let waiting = gone.keys().filter(|object| batch.waits(object)).cloned().collect();
+        let left = batch.without(&waiting, &unfolded);
+        (left.candidates != batch.candidates || left.wildcards != batch.wildcards).then(|| left.noted(now))
+    };
+    let left = replaced(ledger, batch, next).await?;
     for (object, why) in gone.iter().filter(|(object, _)| !left.has(object)) {
-        for row in rows_of(object, ledger).await?.iter().filter(|row| row.state.claim() == Some(&batch.id)) {
+        for row in rows_of(object, ledger).await?.iter().filter(|row| row.state.claim() == Some(&id)) {
             apply(ledger, row, why).await?;
         }
     }
     Ok(left)
+}
+
+/// Why an object with a `~` in its path, which only a wildcard invalidates, can no longer be invalidated, if it cannot.
+///
+/// All that its wildcards cover lies under what its key has before the first `~`.
+async fn why_not_covered(
+    candidate: &Candidate,
+    archive: &impl ReadArchive,
+    now: Timestamp,
+) -> Result<Option<Event>, StepError> {
+    let ObjectId { bucket, key, .. } = &candidate.object;
+    let is_wildcard = candidate.paths.values().flatten().any(|path| path.ends_with('*'));
+    let Some((before, _)) = key.split_once('~').filter(|_| is_wildcard) else { return Ok(None) };
+    let neighbour = archived_under(bucket, before, archive, now).await?;
+    Ok(neighbour.map(|neighbour| over_archived(&neighbour, now)))
 }
 
 /// Claims the batch's objects, and settles which it got. What it claimed of the others it gives back.
@@ -449,6 +471,25 @@ pub(crate) mod tests {
             let rows = stack.ledger.rows_of(&theirs.object).await.unwrap();
             let failed: Vec<_> = rows.iter().map(|row| matches!(row.state, State::Failed { .. })).collect();
             assert_eq!(failed, [false, seconds == 600], "in the ledger, and not another batch's");
+        }
+    }
+
+    #[tokio::test]
+    async fn whoever_was_slower_goes_on_without_what_is_gone_and_keeps_what_cloudfront_took() {
+        for (taken, left) in [(None, vec!["a"]), (Some("I1".to_owned()), vec!["a", "gone"])] {
+            let (stack, edge) = (Stack::default(), Edge::default());
+            let seen = batch_of(&["a", "gone"], &stack).await;
+            let theirs = match taken {
+                Some(id) => seen.with_call(0, |call| call.invalidation = Some(id)),
+                None => Batch { revision: seen.revision + 1, ..seen.clone() },
+            };
+            assert_eq!(stack.ledger.replace(&theirs).await.unwrap(), Put::Done);
+            let late = now() + 600 * SECOND;
+            let done = carry_out(seen, &Rows::new(), &edge, &nobody_near(), &stack.ledger, late).await.unwrap();
+            let keys: Vec<_> = done.candidates.iter().map(|candidate| candidate.object.key.as_str()).collect();
+            assert_eq!(keys, left);
+            let asked = if left.len() == 1 { vec![vec!["/a".to_owned()]] } else { vec![] };
+            assert_eq!(*edge.asked.borrow(), asked);
         }
     }
 

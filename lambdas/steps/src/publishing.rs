@@ -8,15 +8,15 @@ use std::time::Duration;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use thaw_core::{
-    Batch, BatchId, Candidate, Distribution, Event, FailureCode, How, News, ObjectId, RestoreId, Row, Staleness, State,
-    folded, of_the_same_copy, staleness,
+    Batch, BatchId, Candidate, Distribution, Event, How, News, ObjectId, RestoreId, Row, Staleness, State, folded,
+    of_the_same_copy, staleness,
 };
 
 use crate::batches::{Rows, carry_out, claim, release, was_invalidated};
 use crate::folding;
 use crate::ledger::{apply_all, batch_key, rows_of};
 use crate::ports::{CreateInvalidations, Ledger, Put, ReadArchive, ReadDistributions};
-use crate::visible::{NEWS, archived_under, is_archived, why_not_shown};
+use crate::visible::{NEWS, archived_under, is_archived, over_archived, why_not_shown};
 use crate::{IN_FLIGHT, Settings, StepError};
 
 /// An error that CloudFront forgets this soon is waited out rather than paid for, when `only_if_stale` is asked.
@@ -224,12 +224,7 @@ async fn prepare(
         Some(event) => event,
         None => match paths(&object, distributions, archive, settings, now).await? {
             Shown::Nowhere => Event::Published { at: now, how: How::NoPath },
-            Shown::OverArchived(neighbour) => {
-                let message = format!(
-                    "it is readable, but CloudFront cannot invalidate a path with ~, and the wildcard that would cover it also covers archived objects such as {neighbour}, which would then answer 403"
-                );
-                Event::Failed { at: now, code: FailureCode::PathCannotBeInvalidated, message }
-            }
+            Shown::OverArchived(neighbour) => over_archived(&neighbour, now),
             Shown::At(paths) => {
                 let rows: Vec<Row> = waiting.iter().map(|(_, heard)| heard.row.clone()).collect();
                 let candidate = Candidate {

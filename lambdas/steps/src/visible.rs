@@ -39,6 +39,14 @@ pub fn why_not_shown(object: &ObjectId, newest: &Facts, now: Timestamp) -> Optio
     }
 }
 
+/// What it means for an object that only a wildcard can invalidate it, which would also cover an archived one.
+pub fn over_archived(neighbour: &str, now: Timestamp) -> Event {
+    let message = format!(
+        "it is readable, but CloudFront cannot invalidate a path with ~, and the wildcard that would cover it also covers archived objects such as {neighbour}, which would then answer 403"
+    );
+    Event::Failed { at: now, code: FailureCode::PathCannotBeInvalidated, message }
+}
+
 /// An object under the prefix that is archived and not readable, or might be. Never invalidating those is a promise, so
 /// what cannot be known counts as archived.
 pub async fn archived_under(

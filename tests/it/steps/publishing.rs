@@ -502,6 +502,29 @@ fn a_neighbour_that_was_archived_while_cloudfront_would_not_listen_is_not_covere
 }
 
 #[test]
+fn the_wildcard_for_a_tilde_is_given_up_when_something_beneath_it_was_archived_meanwhile() {
+    for meanwhile in ["t/xylophone", "t/other"] {
+        let world = World::new();
+        world.put("t/x~1", StorageClass::Glacier);
+        let wait = world.begin("r", json!({"bucket": "archive", "keys": ["t/x~1"]}));
+        world.pass(wait.max(5 * 3600));
+        world.check_restores("r").unwrap();
+        let fault = FaultRule::new("CreateInvalidation", "ServiceUnavailable").times(1);
+        world.aws.with(|sim, _| sim.set_faults(vec![fault]));
+        assert!(world.invalidate("r").is_err());
+        world.put(meanwhile, StorageClass::Glacier);
+        world.pass(600);
+        let (report, _) = world.finish("r", 0);
+        if meanwhile == "t/other" {
+            assert_eq!((report.status, world.invalidated()), (Status::Succeeded, vec!["/t/x*".to_owned()]));
+        } else {
+            assert_eq!((report.status, world.invalidated()), (Status::Failed, Vec::new()));
+            assert!(report.says.contains("such as t/xylophone"), "{}", report.says);
+        }
+    }
+}
+
+#[test]
 fn a_path_with_a_tilde_costs_nothing_under_a_wildcard() {
     let world = World::new();
     let mut all = put_folders(&world, 1, 3);
