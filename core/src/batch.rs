@@ -535,6 +535,34 @@ mod tests {
     }
 
     #[test]
+    fn what_becomes_of_one_wildcard_leaves_the_others_alone() {
+        let of = |key: &str| candidate(key, "r", &[&format!("/{key}")]);
+        let all_keys = ["a/1", "a/2", "b/1", "b/2"].map(of).to_vec();
+        let made = Batch::of(all_keys, vec![wildcard("/a/*"), wildcard("/b/*")], now());
+        let batch = made.sealed(&all(&made));
+        assert_eq!(items(&batch), [["/a/*"], ["/b/*"]]);
+        let paths = |batch: &Batch| batch.wildcards.iter().map(|one| one.path.clone()).collect::<Vec<_>>();
+        let first = BTreeSet::from([of("a/1").object]);
+        let left = batch.without(&first, &BTreeSet::new());
+        assert_eq!(
+            (paths(&left), items(&left)),
+            (vec!["/b/*".to_owned()], vec![vec!["/a/2".into()], vec!["/b/*".into()]])
+        );
+        let unfolded = batch.without(&BTreeSet::new(), &[wildcard("/a/*")].into());
+        assert_eq!(items(&unfolded), [vec!["/a/1", "/a/2"], vec!["/b/*"]]);
+        let split = batch.with_call_split(0);
+        assert_eq!(
+            (paths(&split), items(&split)),
+            (vec!["/b/*".to_owned()], vec![vec!["/b/*".into()], vec!["/a/1".into(), "/a/2".into()]])
+        );
+        // A wildcard over objects that the batch did not get is none of its.
+        assert_eq!(paths(&made.sealed(&[of("b/1").object, of("b/2").object].into())), ["/b/*"]);
+        let elsewhere = Wildcard { distribution: "E2".to_owned(), ..wildcard("/a/*") };
+        let two = Batch { wildcards: vec![elsewhere.clone(), wildcard("/a/*")], ..batch };
+        assert_eq!(two.with_call_split(0).wildcards, [elsewhere]);
+    }
+
+    #[test]
     fn a_refused_wildcard_makes_place_for_the_paths_it_stands_for() {
         let unfolded = with_wildcard().with_call_split(0);
         assert_eq!(items(&unfolded), [["/a/1", "/a/2", "/a/3"]]);

@@ -447,6 +447,32 @@ mod tests {
     }
 
     #[test]
+    fn a_pattern_matches_nothing_something_or_everything_under_a_folder() {
+        for (pattern, prefix, matched) in [
+            ("*", "/a/", "everything"),
+            ("/a/*", "/a/", "everything"),
+            ("/a/**", "/a/", "everything"),
+            ("/?/*", "/a/", "everything"),
+            ("/a*/*", "/a/", "everything"),
+            ("*/*", "/a/", "everything"),
+            ("/a/?", "/a/", "something"),
+            ("/a/?*", "/a/", "something"),
+            ("/a/b*", "/a/", "something"),
+            ("*.jpg", "/a/", "something"),
+            ("/a/", "/a/", "something"),
+            ("/a", "/a/", "nothing"),
+            ("/b/*", "/a/", "nothing"),
+        ] {
+            let found = match under(pattern, prefix) {
+                Under::Nothing => "nothing",
+                Under::Something => "something",
+                Under::Everything => "everything",
+            };
+            assert_eq!(found, matched, "{pattern} under {prefix}");
+        }
+    }
+
+    #[test]
     fn a_directorys_paths_name_the_object_that_may_have_them_too() {
         let shared = |key| plain("/pub").paths_of("archive", key, "index.html").shared;
         let of = |path: &str, key: &str| (path.to_owned(), key.to_owned());
@@ -566,6 +592,8 @@ mod tests {
         assert_eq!(with_second("page.example.com", ["s3", "page"]), 2);
         assert_eq!(with_second("page.example.com", ["page", "s3"]), 0);
         assert_eq!(with_second("other.s3.amazonaws.com", ["s3", "page"]), 0);
+        assert_eq!(with_second("api.execute-api.us-east-1.amazonaws.com", ["s3", "page"]), 2);
+        assert_eq!(with_second("files.s3.example.com", ["s3", "page"]), 2);
     }
 
     #[test]
