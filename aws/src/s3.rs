@@ -391,7 +391,10 @@ impl WorkFiles for WorkBucket {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use aws_sdk_s3::error::ErrorMetadata;
     use aws_sdk_s3::types::{ObjectStorageClass, ObjectVersionStorageClass, StorageClass};
+    use aws_smithy_runtime_api::client::interceptors::context::{Error, Input};
+    use aws_smithy_runtime_api::client::orchestrator::OrchestratorError;
 
     #[test]
     fn a_head_is_passed_on_as_s3_sent_it() {
@@ -412,6 +415,22 @@ mod tests {
         let classes = StorageClass::from("A_CLASS_OF_NEXT_YEAR");
         let output = HeadObjectOutput::builder().storage_class(classes).build();
         assert_eq!(read_head(&output).storage_class.as_deref(), Some("A_CLASS_OF_NEXT_YEAR"));
+    }
+
+    #[test]
+    fn the_sdk_does_not_repeat_what_the_pace_learns_from() {
+        let action = |code: &str| {
+            let mut context = InterceptorContext::new(Input::erase(()));
+            let error = RestoreObjectError::generic(ErrorMetadata::builder().code(code).build());
+            context.set_output_or_error(Err(OrchestratorError::operation(Error::erase(error))));
+            SlowDownIsAnAnswer.classify_retry(&context)
+        };
+        for code in ["SlowDown", "ThrottlingException", "GlacierExpeditedRetrievalNotAvailable"] {
+            assert_eq!(action(code), RetryAction::RetryForbidden, "{code}");
+        }
+        for code in ["InternalError", "ServiceUnavailable", "RestoreAlreadyInProgress"] {
+            assert_eq!(action(code), RetryAction::NoActionIndicated, "{code}");
+        }
     }
 
     #[test]
