@@ -495,6 +495,7 @@ mod tests {
     use super::*;
     use crate::door::{Stack, now, restored, restoring};
     use crate::memory::{MemoryFiles, MemoryLedger};
+    use thaw_core::{How, copy_expiry};
 
     async fn known(stack: &Stack, id: &RestoreId) -> (RestoreRecord, ChunkRecord) {
         let record = stack.record(id).await;
@@ -545,6 +546,45 @@ mod tests {
         assert_eq!(error.to_string(), format!("the ledger has lost 3 of the 5 rows of chunk 0 of restore {id}"));
         let error = objects(&stack.ledger, &MemoryFiles::default(), &record, &known).await.unwrap_err();
         assert_eq!((error.name(), error.to_string()), ("Unexpected", format!("the work bucket has no {name}")));
+    }
+
+    #[tokio::test]
+    async fn what_is_over_is_read_once_and_counts_for_ever() {
+        let stack = Stack::default();
+        let failed = |code| State::Failed { at: now(), code, message: String::new() };
+        let expires = copy_expiry(now(), 3);
+        let restored = State::Restored { at: now(), expires: Some(expires), claim: None };
+        let published = State::Published { at: now(), readable: now(), expires: Some(expires), how: How::NothingStale };
+        let objects = [
+            ("a", published),
+            ("b", restoring()),
+            ("c", failed(FailureCode::RetrievalTimedOut)),
+            ("d", failed(FailureCode::NoSuchKey)),
+        ];
+        let id = stack.planned(&objects, 4).await;
+        let (record, before) = known(&stack, &id).await;
+        let codes = |known: &ChunkRecord| known.failures.iter().map(|failure| failure.code).collect::<Vec<_>>();
+        assert_eq!(codes(&before), [FailureCode::NoSuchKey, FailureCode::RetrievalTimedOut]);
+        assert!(before.may_revive && !before.settled && before.readable.is_empty());
+
+        let (open, _) = open_objects(&stack.ledger, &stack.files, &record, &before).await.unwrap();
+        assert_eq!(open.iter().map(|known| known.entry).collect::<Vec<_>>(), [1, 2]);
+        let all = self::objects(&stack.ledger, &stack.files, &record, &before).await.unwrap();
+        let now_restored =
+            |known: &Known| Known { row: Row { state: restored.clone(), ..known.row.clone() }, ..known.clone() };
+        let (open, all): (Vec<_>, Vec<_>) =
+            (open.iter().map(now_restored).collect(), all.iter().map(now_restored).collect());
+        // Who read all of them, before they were over, counts none twice.
+        for objects in [open, all] {
+            let after = before.clone().counted(&objects, &BTreeSet::new(), None, now());
+            let Counts { total, published, restored, failed, .. } = after.counts;
+            assert_eq!((total, published, restored, failed), (4, 1, 2, 1));
+            assert_eq!((codes(&after), after.expire.len(), after.to_invalidate), (vec![FailureCode::NoSuchKey], 1, 2));
+            assert!([1, 2].iter().all(|entry| after.readable.has(*entry)) && !after.readable.has(0));
+            assert!(!after.may_revive);
+            let readable = readable_objects(&stack.ledger, &stack.files, &record, &after).await.unwrap();
+            assert_eq!(readable.len(), 2);
+        }
     }
 
     #[tokio::test]
