@@ -13,6 +13,7 @@
 //! | path | what a viewer asks CloudFront for, derived from a key per distribution ([`Distribution::paths_of`]) |
 //! | batch | objects whose paths are invalidated together, claimed before CloudFront is called ([`Batch`]) |
 //! | fold | fewer billed paths for many ([`fold()`]) |
+//! | job | one of S3 Batch Operations: asks S3 for many objects at a time ([`JobGroup`]) |
 //! | look | one check of objects that are still being restored |
 //! | inbox | where a file that is dropped is an order ([`Dropped`]) |
 //!
@@ -44,6 +45,7 @@ mod glob;
 mod id;
 mod inbox;
 mod inventory;
+mod job;
 mod life;
 mod manifest;
 mod pace;
@@ -73,6 +75,10 @@ pub use glob::{Glob, InvalidGlob};
 pub use id::{BatchId, InvalidId, ObjectId, RestoreId, hash, hash_bytes};
 pub use inbox::{Dropped, INBOX, Order};
 pub use inventory::{DataFile, Inventory, MAX_INVENTORY_BYTES};
+pub use job::{
+    BATCH_OPERATIONS_OVER, FailedTask, Job, JobEnd, JobGroup, JobMove, JobStatus, OBJECTS_PER_JOB, ReportReader,
+    UnreadableReport, failed_reports, is_asked_by_jobs, next_move, parts, seconds_until_next_check,
+};
 pub use life::{Event, FailureCode, How, IllegalEvent, Row, State, advance};
 pub use manifest::{MAX_MANIFEST_BYTES, ManifestReader, first_bucket};
 pub use pace::{LANES, Pace, RESTORES_PER_SECOND};

@@ -128,6 +128,11 @@ impl Book {
         Usd::nanos(5_000_000).times(u128::from(paths), 1)
     }
 
+    /// S3 Batch Operations: $0.25 per job and $1.00 per million objects (S3 pricing, "S3 Batch Operations", read 2026-11).
+    pub fn jobs(self, jobs: u64, objects: u64) -> Usd {
+        Usd::nanos(250_000_000).times(u128::from(jobs), 1) + Usd::nanos(1_000).times(u128::from(objects), 1)
+    }
+
     /// What thaw itself uses of AWS.
     pub fn overhead(self, used: Overhead) -> Usd {
         let line = |nanos: i64, count: u64, per: u128| Usd::nanos(nanos).times(u128::from(count), per);
@@ -303,6 +308,13 @@ mod tests {
     #[test]
     fn a_thousand_paths_cost_five_dollars() {
         assert_eq!(BOOK.invalidation(1_000), Usd::from_f64(5.0).unwrap());
+    }
+
+    #[test]
+    fn a_job_costs_a_quarter_and_a_million_objects_a_dollar() {
+        for (jobs, objects, usd) in [(1, 0, 0.25), (1, 1_000_000, 1.25), (2, 15_000_000, 15.5), (0, 0, 0.0)] {
+            assert_eq!(BOOK.jobs(jobs, objects), Usd::from_f64(usd).unwrap(), "{jobs} jobs of {objects} objects");
+        }
     }
 
     #[test]

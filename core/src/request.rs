@@ -59,6 +59,9 @@ pub struct Request {
     /// Words that the notices of this restore carry, for subscribers to filter on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notify: Vec<String>,
+    /// Whether S3 Batch Operations asks for what is archived; `None` leaves it to the stack's parameter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch_operations: Option<bool>,
     /// Only take on restores that already run: S3 is never asked for one.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub join_only: bool,
@@ -253,10 +256,11 @@ impl Request {
             return Err(not_an_object(body));
         };
         refuse_unknown(body, "", &KNOWN_FIELDS)?;
+        let tier = word(body, "tier", Tier::Standard, &Tier::ALL.map(|tier| (tier.word(), tier)))?;
         Ok(Self {
             bucket: bucket(body)?,
             source: source(body)?,
-            tier: word(body, "tier", Tier::Standard, &Tier::ALL.map(|tier| (tier.word(), tier)))?,
+            tier,
             days: whole_number(body, "days", 1, MAX_DAYS)?,
             on_expedited_unavailable: word(
                 body,
@@ -267,6 +271,7 @@ impl Request {
             max_cost_usd: money(body, "max_cost_usd")?,
             publish: publish(body)?,
             notify: notify(body)?,
+            batch_operations: batch_operations(body, tier)?,
             join_only: flag(body, "join_only", "")?,
             dry_run: flag(body, "dry_run", "")?,
             confirm: confirm(body)?,
@@ -294,7 +299,7 @@ impl Request {
     }
 }
 
-pub(crate) const KNOWN_FIELDS: [&str; 21] = [
+pub(crate) const KNOWN_FIELDS: [&str; 22] = [
     "bucket",
     "keys",
     "prefix",
@@ -313,6 +318,7 @@ pub(crate) const KNOWN_FIELDS: [&str; 21] = [
     "max_cost_usd",
     "publish",
     "notify",
+    "batch_operations",
     "join_only",
     "dry_run",
     "confirm",
@@ -572,6 +578,18 @@ fn flag(object: &Map<String, Value>, name: &str, path: &str) -> Result<bool, Pro
         Some(Value::Bool(flag)) => Ok(*flag),
         Some(other) => Err(Problem::field(format!("{path}{name}"), other, "must be true or false.")),
     }
+}
+
+/// S3 Batch Operations knows two of the three tiers (API reference, `S3InitiateRestoreObjectOperation`).
+fn batch_operations(body: &Map<String, Value>, tier: Tier) -> Result<Option<bool>, Problem> {
+    const FIELD: &str = "batch_operations";
+    let Some(value) = body.get(FIELD) else { return Ok(None) };
+    let wanted = flag(body, FIELD, "")?;
+    if wanted && !crate::job::is_offered(tier) {
+        let why = "goes with tier Standard or Bulk only: S3 Batch Operations does not offer Expedited. Leave it out, or choose another tier.";
+        return Err(Problem::field(FIELD, value, why));
+    }
+    Ok(Some(wanted))
 }
 
 fn publish(body: &Map<String, Value>) -> Result<Publish, Problem> {

@@ -46,6 +46,21 @@ impl ArchiveKind {
             (Self::Deep | Self::ItDeep, Tier::Bulk) => window(24 * HOUR, 48 * HOUR),
         }
     }
+
+    /// The same for what S3 Batch Operations asks for, counted from its request. Standard begins sooner there.
+    ///
+    /// Source: as above, "Standard retrievals with S3 Batch Operations". Where it says "within minutes", five are taken.
+    pub fn window_by_jobs(self, tier: Tier) -> Option<Window> {
+        let window = |earliest, typical| {
+            Some(Window { earliest: Duration::from_secs(earliest), typical: Duration::from_secs(typical) })
+        };
+        match (self, tier) {
+            (_, Tier::Expedited) => None,
+            (Self::Flexible | Self::ItArchive, Tier::Standard) => window(5 * MINUTE, 5 * HOUR),
+            (Self::Deep | Self::ItDeep, Tier::Standard) => window(9 * HOUR, 12 * HOUR),
+            (_, Tier::Bulk) => self.window(tier),
+        }
+    }
 }
 
 /// What to do about one object that S3 is still fetching.
@@ -125,6 +140,16 @@ mod tests {
         ] {
             let seconds = |window: Window| (window.earliest.as_secs(), window.typical.as_secs());
             assert_eq!(kind.window(tier).map(seconds), window, "{kind:?} {tier:?}");
+        }
+        for (kind, tier, window) in [
+            (ArchiveKind::Flexible, Tier::Standard, Some((minutes(5), hours(5)))),
+            (ArchiveKind::ItArchive, Tier::Bulk, Some((hours(5), hours(12)))),
+            (ArchiveKind::Deep, Tier::Standard, Some((hours(9), hours(12)))),
+            (ArchiveKind::ItDeep, Tier::Bulk, Some((hours(24), hours(48)))),
+            (ArchiveKind::Flexible, Tier::Expedited, None),
+        ] {
+            let seconds = |window: Window| (window.earliest.as_secs(), window.typical.as_secs());
+            assert_eq!(kind.window_by_jobs(tier).map(seconds), window, "{kind:?} {tier:?} by jobs");
         }
         for tier in Tier::ALL {
             assert_eq!(ArchiveKind::ItArchive.window(tier), ArchiveKind::Flexible.window(tier));
