@@ -690,6 +690,7 @@ mod tests {
         let more = json!({
             "keys": ["a", {"key": "a", "version_id": "v1"}], "tier": "Bulk", "days": 7,
             "on_expedited_unavailable": "fail", "max_cost_usd": 1.5, "notify": ["ana"], "join_only": true,
+            "batch_operations": false,
             "publish": {"when": "together", "only_if_stale": true, "max_over": 0},
         });
         let request = Request::parse(&body(more)).unwrap();
@@ -729,6 +730,8 @@ mod tests {
         refused(json!({"publish": {"max_over": -1}}), "publish.max_over");
         refused(json!({"notify": "ana"}), "notify");
         refused(json!({"join_only": 1}), "join_only");
+        refused(json!({"batch_operations": 1}), "batch_operations");
+        refused(json!({"batch_operations": true, "tier": "Expedited"}), "batch_operations");
         // Beside the keys, or the whole bucket without a limit.
         refused(json!({"prefix": "2019/"}), "prefix");
         let refused_alone = |prefix: Value, more: Value| {

@@ -115,6 +115,10 @@ impl Request {
                     "items": {"type": "string", "minLength": 1, "maxLength": MAX_NOTIFY_BYTES},
                     "description": "Words that the notices of this restore carry, for subscribers to filter on.",
                 },
+                "batch_operations": {
+                    "type": "boolean",
+                    "description": "Whether S3 Batch Operations asks for what is archived, at Standard or Bulk: Standard begins sooner there, and a job costs $0.25. Left out, it does where more objects are archived than the stack's parameter BatchOperationsOver says.",
+                },
                 "join_only": {
                     "type": "boolean", "default": false,
                     "description": "Only take on restores that already run: S3 is never asked for one.",

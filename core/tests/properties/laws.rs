@@ -69,7 +69,7 @@ fn execution_name(request: &Request, at: Timestamp) {
 }
 
 /// The fields of a request.
-const FIELDS: [&str; 20] = [
+const FIELDS: [&str; 21] = [
     "bucket",
     "keys",
     "prefix",
@@ -87,6 +87,7 @@ const FIELDS: [&str; 20] = [
     "max_cost_usd",
     "publish",
     "notify",
+    "batch_operations",
     "join_only",
     "dry_run",
     "confirm",

@@ -9,7 +9,8 @@ use crate::chunks::{self, Known};
 use crate::get_restores::{known, view};
 use crate::http::{self, Response};
 use crate::ledger::{self, RestoreRecord};
-use crate::ports::{Ledger, StopExecutions, WorkFiles};
+use crate::jobs::{self, JobRecord};
+use crate::ports::{Ledger, StopExecutions, UpdateJobs, WorkFiles};
 use crate::restore_view::Standing;
 use crate::{IN_FLIGHT, StepError};
 
@@ -19,9 +20,10 @@ pub async fn run(
     ledger: &impl Ledger,
     files: &impl WorkFiles,
     executions: &impl StopExecutions,
+    s3: &impl UpdateJobs,
     now: Timestamp,
 ) -> Response {
-    cancel(request, ledger, files, executions, now).await.into()
+    cancel(request, ledger, files, executions, s3, now).await.into()
 }
 
 async fn cancel(
@@ -29,11 +31,14 @@ async fn cancel(
     ledger: &impl Ledger,
     files: &impl WorkFiles,
     executions: &impl StopExecutions,
+    s3: &impl UpdateJobs,
     now: Timestamp,
 ) -> Result<Response, StepError> {
     request.expect_queries(&[])?;
     let record = known(request, ledger).await?;
-    let says = says(&record, &Standing::of(&record, ledger, files).await?);
+    let is_asking = |job: &JobRecord| job.is_open() && job.confirmed;
+    let by_jobs = jobs::all(ledger, &record).await?.iter().any(is_asking);
+    let says = says(&record, &Standing::of(&record, ledger, files).await?, by_jobs);
 
     // The flag goes up first: steps that run at this moment see it and ask for nothing more.
     let record = ledger::change(ledger, record, |record| {
@@ -49,6 +54,12 @@ async fn cancel(
         }
     }
     let says = record.says.as_deref().unwrap_or("The restore was cancelled.");
+    // Read again: a job that was not known by its id a moment ago. One that nobody knows yet will never be confirmed.
+    for job in jobs::all(ledger, &record).await? {
+        if let Some(id) = job.id.as_ref().filter(|_| job.is_open()) {
+            s3.cancel_job(id).await?;
+        }
+    }
     // Read again: what moved on before the flag was seen is cancelled as well.
     let known = chunks::records(ledger, &record).await?;
     // Of more objects than a door can wait for, the events find that their restore was cancelled.
@@ -68,7 +79,7 @@ async fn cancel(
 }
 
 /// What was stopped, what cannot be, and what that means for the bill.
-fn says(record: &RestoreRecord, standing: &Standing) -> String {
+fn says(record: &RestoreRecord, standing: &Standing, by_jobs: bool) -> String {
     if record.plan.is_none() {
         return "Cancelled before anything was asked of S3: nothing is being restored, and nothing was spent."
             .to_owned();
@@ -76,7 +87,12 @@ fn says(record: &RestoreRecord, standing: &Standing) -> String {
     let open = &standing.counts;
     let readable = if record.request.publish.never() { 0 } else { open.restored };
     let mut says = String::from("Cancelled: thaw has stopped waiting and publishes nothing more.");
-    if open.planned > 0 {
+    if open.planned > 0 && by_jobs {
+        says.push_str(&format!(
+            " S3 Batch Operations was asking for {}, and asks for no more; what it has asked for is being restored and is paid for.",
+            objects(open.planned),
+        ));
+    } else if open.planned > 0 {
         says.push_str(&format!(" {} had not been asked of S3 yet, and will not be.", objects(open.planned)));
     }
     let begun = open.restoring + readable;
@@ -89,7 +105,7 @@ fn says(record: &RestoreRecord, standing: &Standing) -> String {
     if standing.claimed > 0 {
         says.push_str(&format!(" The invalidation for {} may take effect still.", objects(standing.claimed)));
     }
-    if begun == 0 {
+    if begun == 0 && !(by_jobs && open.planned > 0) {
         says.push_str(" S3 is restoring nothing for it, so there is nothing more to pay.");
     }
     says

@@ -68,6 +68,8 @@ pub struct PlanView {
     pub ready_between: Option<[Timestamp; 2]>,
     /// Names the plan. A request with this as `confirm` is carried out only if it would be planned like this.
     pub hash: String,
+    /// Whether S3 Batch Operations would ask for what is archived.
+    pub batch_operations: bool,
     /// The same at other tiers, cheapest first.
     pub alternatives: Vec<Alternative>,
     /// How many paths would be invalidated.
@@ -97,6 +99,7 @@ impl PlanView {
             billed_paths: survey.billed_paths,
             warnings: survey.warnings,
             failures: survey.failures,
+            batch_operations: survey.batch_operations,
             alternatives: survey.alternatives,
             hash: survey.hash,
         }

@@ -105,9 +105,17 @@ impl Again {
     /// Fields that a body may have: what is not said is as it was.
     fn fields(self) -> &'static [&'static str] {
         match self {
-            Self::Retry => {
-                &["tier", "days", "on_expedited_unavailable", "max_cost_usd", "publish", "notify", "dry_run", "confirm"]
-            }
+            Self::Retry => &[
+                "tier",
+                "days",
+                "on_expedited_unavailable",
+                "max_cost_usd",
+                "publish",
+                "notify",
+                "batch_operations",
+                "dry_run",
+                "confirm",
+            ],
             Self::Expedite => &["tier", "on_expedited_unavailable", "max_cost_usd", "notify", "dry_run", "confirm"],
             Self::Extend => &["days", "max_cost_usd", "notify", "dry_run", "confirm"],
         }
@@ -141,6 +149,8 @@ impl Again {
             confirm: None,
             dry_run: false,
             join_only: false,
+            // Another tier may not be offered there.
+            batch_operations: None,
             ..record.request.clone()
         };
         let Value::Object(mut asked) = serde_json::to_value(same)? else {

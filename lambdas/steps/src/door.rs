@@ -12,7 +12,7 @@ use thaw_core::{
 use crate::chunks::{ChunkEntry, ChunkRecord, Known, chunk_name};
 use crate::http::{Request, Response};
 use crate::ledger::{Planned, record};
-use crate::memory::{MemoryExecutions, MemoryFiles, MemoryLedger};
+use crate::memory::{MemoryExecutions, MemoryFiles, MemoryJobs, MemoryLedger};
 use crate::ports::{Item, Ledger, Put, WorkFiles};
 use crate::{RestoreRecord, Settings, cancel_restore, create_restore, get_restores};
 
@@ -26,6 +26,7 @@ pub struct Stack {
     pub ledger: MemoryLedger,
     pub files: MemoryFiles,
     pub executions: MemoryExecutions,
+    pub jobs: MemoryJobs,
 }
 
 impl Stack {
@@ -66,6 +67,7 @@ impl Stack {
             ready_between: Some([now(), now()]),
             cost: Cost::of(vec![line], Book::US_EAST_1),
             alternatives: Vec::new(),
+            jobs: Vec::new(),
             paths: 0,
             billed_paths: 0,
             warnings: vec!["mind the gap".to_owned()],
@@ -116,7 +118,7 @@ impl Stack {
 
     pub async fn delete(&self, id: &str) -> Response {
         let event = json!({"routeKey": "DELETE /v1/restores/{id}", "pathParameters": {"id": id}});
-        cancel_restore::run(&read(event), &self.ledger, &self.files, &self.executions, now()).await
+        cancel_restore::run(&read(event), &self.ledger, &self.files, &self.executions, &self.jobs, now()).await
     }
 }
 

@@ -15,6 +15,8 @@ pub fn join_only<'a>(bucket: &str, objects: impl IntoIterator<Item = &'a ObjectI
         max_cost_usd: None,
         publish: Publish::default(),
         notify: Vec::new(),
+        // Nothing is asked for.
+        batch_operations: None,
         join_only: true,
         dry_run: false,
         confirm: None,

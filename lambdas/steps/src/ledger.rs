@@ -59,6 +59,9 @@ pub struct Planned {
     pub cost: Cost,
     /// The same at other tiers.
     pub alternatives: Vec<Alternative>,
+    /// The first chunk of each part that S3 Batch Operations asks for; empty if thaw asks by itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub jobs: Vec<u32>,
     /// Paths that will be invalidated.
     pub paths: u64,
     /// How many are expected to be billed for them.

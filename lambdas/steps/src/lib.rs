@@ -7,9 +7,9 @@
 //! |---|---|
 //! | [`plan`] | [`create_restore`] |
 //! | [`start_restores`] | [`create_plan`] |
-//! | [`check_restores`] | [`get_restores`] |
-//! | [`invalidate`] | [`cancel_restore`] |
-//! | [`check_invalidations`] | [`adopt`] |
+//! | [`create_jobs`], [`check_jobs`] | [`get_restores`] |
+//! | [`check_restores`] | [`cancel_restore`] |
+//! | [`invalidate`], [`check_invalidations`] | [`adopt`] |
 //! | [`report`], [`report_failure`] | [`on_restore_completed`], [`on_restore_initiated`], [`on_inbox_file`] |
 //! | | [`announce_expiries`], by the clock |
 
@@ -22,8 +22,10 @@ pub mod adopt;
 pub mod announce_expiries;
 pub mod cancel_restore;
 pub mod check_invalidations;
+pub mod check_jobs;
 pub mod check_restores;
 pub mod chunks;
+pub mod create_jobs;
 pub mod create_plan;
 pub mod create_restore;
 pub mod get_restores;
@@ -48,6 +50,7 @@ mod budget;
 mod door;
 mod error;
 mod folding;
+mod jobs;
 mod joining;
 mod ledger;
 mod listing;
@@ -64,6 +67,7 @@ mod visible;
 
 pub use chunks::{ChunkEntry, ChunkRecord, chunk_name};
 pub use error::StepError;
+pub use jobs::JobRecord;
 pub use ledger::{KeyRecord, Planned, RestoreRecord, as_they_stand, request_name};
 pub use object_view::{ObjectPage, ObjectState, ObjectView, PublishedHow};
 pub use queue::{BatchItemFailure, QueueBatch, QueueMessage, QueueResponse};
@@ -82,6 +86,10 @@ pub enum Step {
     Plan,
     /// Asks S3 for the objects of one chunk.
     StartRestores,
+    /// Has S3 Batch Operations ask S3 for a part of the objects.
+    CreateJobs,
+    /// Looks how far its jobs are.
+    CheckJobs,
     /// Looks which objects can be read.
     CheckRestores,
     /// Invalidates the paths of readable objects.
@@ -114,9 +122,11 @@ pub enum Step {
 
 impl Step {
     /// Every step, in the order of the workflow and then of the doors.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::Plan,
         Self::StartRestores,
+        Self::CreateJobs,
+        Self::CheckJobs,
         Self::CheckRestores,
         Self::Invalidate,
         Self::CheckInvalidations,
@@ -138,6 +148,8 @@ impl Step {
         match self {
             Self::Plan => "Plan",
             Self::StartRestores => "StartRestores",
+            Self::CreateJobs => "CreateJobs",
+            Self::CheckJobs => "CheckJobs",
             Self::CheckRestores => "CheckRestores",
             Self::Invalidate => "Invalidate",
             Self::CheckInvalidations => "CheckInvalidations",

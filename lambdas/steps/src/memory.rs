@@ -1,4 +1,4 @@
-//! The ledger, the work bucket, the executions, the bus and the dead letters in memory: the steps can be run, and watched, without AWS.
+//! The ledger, the work bucket, the jobs, the executions, the bus and the dead letters in memory: the steps can be run, and watched, without AWS.
 //!
 //! They keep what AWS promises and nothing more: conditional writes, strongly consistent reads, names that are taken
 //! only once. Items are kept as JSON, so that what a step reads is what it could have written. Each call lets other
@@ -10,13 +10,13 @@ use std::collections::BTreeMap;
 use std::task::Poll;
 
 use serde_json::Value;
-use thaw_core::{ObjectId, RestoreId, Row, Status};
+use thaw_core::{Job, JobStatus, ObjectId, RestoreId, Row, Status, hash_bytes};
 
 use crate::RestoreRecord;
 use crate::ledger::{object_key, version_prefix};
 use crate::ports::{
-    Cursor, DeadLetters, Item, ItemKey, Ledger, ListRestores, PortError, Put, PutEvents, StartExecutions,
-    StopExecutions, WorkFiles,
+    CreateJobs, CreatedJob, Cursor, DeadLetters, Item, ItemKey, Ledger, ListRestores, LongFiles, NewJob, Piece,
+    PortError, Put, PutEvents, ReadJobs, StartExecutions, StopExecutions, UpdateJobs, WorkFiles,
 };
 
 /// The ledger's table and its index.
@@ -133,6 +133,7 @@ fn unexpected(key: &ItemKey, says: &impl ToString) -> PortError {
 #[derive(Debug, Default)]
 pub struct MemoryFiles {
     files: RefCell<BTreeMap<String, Vec<u8>>>,
+    parts: RefCell<BTreeMap<(String, u32), Vec<u8>>>,
 }
 
 impl MemoryFiles {
@@ -152,6 +153,101 @@ impl WorkFiles for MemoryFiles {
     async fn get(&self, name: &str) -> Result<Option<Vec<u8>>, PortError> {
         others_first().await;
         Ok(self.files.borrow().get(name).cloned())
+    }
+}
+
+impl LongFiles for MemoryFiles {
+    async fn begin(&self, name: &str) -> Result<String, PortError> {
+        others_first().await;
+        Ok(format!("upload {} of {name}", self.parts.borrow().len()))
+    }
+
+    async fn add(&self, _: &str, upload: &str, number: u32, part: Vec<u8>) -> Result<String, PortError> {
+        others_first().await;
+        let etag = hash_bytes(&part);
+        self.parts.borrow_mut().insert((upload.to_owned(), number), part);
+        Ok(etag)
+    }
+
+    async fn finish(&self, name: &str, upload: &str, parts: &[String]) -> Result<String, PortError> {
+        let of_upload = |((of, _), part): (&(String, u32), &Vec<u8>)| (of == upload).then(|| part.clone());
+        let file: Vec<u8> = self.parts.borrow().iter().filter_map(of_upload).flatten().collect();
+        self.put(name, file).await?;
+        Ok(hash_bytes(parts.concat().as_bytes()))
+    }
+
+    async fn read(&self, name: &str, from: u64) -> Result<Option<Piece>, PortError> {
+        // Small, so that more than one is needed.
+        const BYTES: usize = 64;
+        let Some(file) = self.get(name).await? else { return Ok(None) };
+        let from = usize::try_from(from).unwrap_or(usize::MAX).min(file.len());
+        let to = file.len().min(from + BYTES);
+        Ok(Some(Piece { bytes: file[from..to].to_vec(), etag: hash_bytes(&file), more: to < file.len() }))
+    }
+}
+
+/// S3 Batch Operations: which jobs were created, and what was said to them. They do not run: a test says how far they are.
+#[derive(Debug, Default)]
+pub struct MemoryJobs {
+    jobs: RefCell<BTreeMap<String, (String, Job)>>,
+    /// Whether jobs are refused.
+    pub refuses: std::cell::Cell<bool>,
+}
+
+impl MemoryJobs {
+    /// The jobs by their ids: the list that each was given, and how far it is.
+    pub fn jobs(&self) -> BTreeMap<String, (String, Job)> {
+        self.jobs.borrow().clone()
+    }
+
+    /// Moves a job on.
+    pub fn set(&self, id: &str, job: Job) {
+        if let Some((_, known)) = self.jobs.borrow_mut().get_mut(id) {
+            *known = job;
+        }
+    }
+
+    fn change(&self, id: &str, status: JobStatus) {
+        if let Some((_, job)) = self.jobs.borrow_mut().get_mut(id) {
+            match job.status {
+                JobStatus::Suspended | JobStatus::Underway => job.status = status,
+                JobStatus::Complete | JobStatus::Failed | JobStatus::Cancelled => {}
+            }
+        }
+    }
+}
+
+impl CreateJobs for MemoryJobs {
+    async fn create_job(&self, job: &NewJob<'_>) -> Result<CreatedJob, PortError> {
+        others_first().await;
+        if self.refuses.get() {
+            return Ok(CreatedJob::Refused { says: "no".to_owned() });
+        }
+        let id = format!("job-{}", &job.token[..8]);
+        let new = Job { status: JobStatus::Suspended, succeeded: 0, failed: 0, why: String::new() };
+        self.jobs.borrow_mut().entry(id.clone()).or_insert((job.manifest.to_owned(), new));
+        Ok(CreatedJob::Accepted { id })
+    }
+}
+
+impl ReadJobs for MemoryJobs {
+    async fn job(&self, id: &str) -> Result<Option<Job>, PortError> {
+        others_first().await;
+        Ok(self.jobs.borrow().get(id).map(|(_, job)| job.clone()))
+    }
+}
+
+impl UpdateJobs for MemoryJobs {
+    async fn confirm_job(&self, id: &str) -> Result<(), PortError> {
+        others_first().await;
+        self.change(id, JobStatus::Underway);
+        Ok(())
+    }
+
+    async fn cancel_job(&self, id: &str) -> Result<(), PortError> {
+        others_first().await;
+        self.change(id, JobStatus::Cancelled);
+        Ok(())
     }
 }
 

@@ -139,6 +139,7 @@ async fn make(
     let mut objects = Objects::of(request, ledger).await?;
     let (mut waiting, mut chunks): (Vec<ChunkEntry>, Vec<Vec<ChunkEntry>>) = (Vec::new(), Vec::new());
     let mut written = 0;
+    let mut totals = Vec::new();
     loop {
         let page = objects.next(archive, ledger, files).await?;
         let is_last = page.is_none();
@@ -160,6 +161,7 @@ async fn make(
             files.put(&chunk_name(&record.id, now, number), file).await?;
             // An answer that got lost: the same try wrote the same.
             let (Put::Done | Put::Lost(_)) = ledger.insert(&known).await?;
+            totals.push(known.counts.total);
             written += 1;
         }
         if is_last {
@@ -183,7 +185,8 @@ async fn make(
     {
         budget::reserve(&record.id, survey.cost.total_usd, budget, ledger, now).await?;
     }
-    Ok(Planned { chunks: u32::try_from(written).unwrap_or(u32::MAX), ..Planned::of(survey, now) })
+    let jobs = if survey.batch_operations { thaw_core::parts(totals, settings.objects_per_job) } else { Vec::new() };
+    Ok(Planned { chunks: u32::try_from(written).unwrap_or(u32::MAX), jobs, ..Planned::of(survey, now) })
 }
 
 impl Planned {
@@ -194,6 +197,7 @@ impl Planned {
             cost,
             ready_between,
             alternatives,
+            batch_operations: _,
             paths,
             billed_paths,
             warnings,
@@ -203,6 +207,7 @@ impl Planned {
         Self {
             made_at: now,
             chunks: 0,
+            jobs: Vec::new(),
             hash,
             counts,
             by_kind,
@@ -273,7 +278,7 @@ fn says(plan: &Planned, request: &Request) -> String {
         "Of {} objects: {} to restore at {}, {} readable already, {} that cannot be restored. Estimated ${}.",
         counts.total,
         counts.planned + counts.restored,
-        request.tier.word(),
+        if plan.jobs.is_empty() { request.tier.word().to_owned() } else { format!("{} by S3 Batch Operations", request.tier.word()) },
         counts.available,
         counts.failed,
         plan.cost.total_usd,

@@ -4,7 +4,8 @@ use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use thaw_core::{
-    ArchiveKind, Distribution, Facts, ObjectId, Reach, RestoreAnswer, RestoreId, Row, S3Uri, Status, Tier, Trouble,
+    ArchiveKind, Distribution, Facts, Job, JobGroup, ObjectId, Reach, RestoreAnswer, RestoreId, Row, S3Uri, Status, Tier,
+    Trouble,
 };
 
 use crate::RestoreRecord;
@@ -150,6 +151,79 @@ pub trait WorkFiles {
 
     /// Reads a file; `None` if there is none.
     async fn get(&self, name: &str) -> Result<Option<Vec<u8>>, PortError>;
+}
+
+/// Files in the work bucket that are too long to be held in memory.
+pub trait LongFiles {
+    /// `CreateMultipartUpload`; answers the upload's id. One that is never finished goes away by itself after a day.
+    async fn begin(&self, name: &str) -> Result<String, PortError>;
+
+    /// `UploadPart`; answers the part's ETag. Numbers begin with 1, and each part but the last has 5 MiB at least.
+    async fn add(&self, name: &str, upload: &str, number: u32, part: Vec<u8>) -> Result<String, PortError>;
+
+    /// `CompleteMultipartUpload` of the parts with these ETags, in order; answers the file's ETag. The same parts make the
+    /// same file, with the same ETag.
+    async fn finish(&self, name: &str, upload: &str, parts: &[String]) -> Result<String, PortError>;
+
+    /// A piece of a file from this byte on; `None` if there is no such file.
+    async fn read(&self, name: &str, from: u64) -> Result<Option<Piece>, PortError>;
+}
+
+/// Creates jobs of S3 Batch Operations.
+pub trait CreateJobs {
+    /// `CreateJob`. The same token answers the same job. The job does not run before it is confirmed.
+    async fn create_job(&self, job: &NewJob<'_>) -> Result<CreatedJob, PortError>;
+}
+
+/// A job that asks for restores.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewJob<'a> {
+    /// Names the call: whoever repeats it means the same job.
+    pub token: &'a str,
+    /// The restore that it is for: the job's description.
+    pub restore: &'a RestoreId,
+    /// The file in the work bucket that lists the objects.
+    pub manifest: &'a str,
+    /// Its ETag: another file than that is not read.
+    pub etag: &'a str,
+    /// What the objects have in common.
+    pub group: JobGroup,
+    /// How long copies stay; `None` for objects that have none.
+    pub days: Option<u32>,
+    /// How fast.
+    pub tier: Tier,
+    /// Where in the work bucket the report goes: `<here>/job-<id>/manifest.json`.
+    pub report: &'a str,
+}
+
+/// S3's answer to a `CreateJob`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CreatedJob {
+    /// It has made the job, or knew it already.
+    Accepted {
+        /// Its id.
+        id: String,
+    },
+    /// It will never take this call (`BadRequestException` and the like).
+    Refused {
+        /// Its words.
+        says: String,
+    },
+}
+
+/// Looks at jobs of S3 Batch Operations.
+pub trait ReadJobs {
+    /// `DescribeJob`; `None` if S3 does not know it.
+    async fn job(&self, id: &str) -> Result<Option<Job>, PortError>;
+}
+
+/// Lets jobs of S3 Batch Operations run, and stops them.
+pub trait UpdateJobs {
+    /// `UpdateJobStatus` to `Ready`. That the job is not to be confirmed any more is a success.
+    async fn confirm_job(&self, id: &str) -> Result<(), PortError>;
+
+    /// `UpdateJobStatus` to `Cancelled`. That there is none, or that it has ended, is a success.
+    async fn cancel_job(&self, id: &str) -> Result<(), PortError>;
 }
 
 /// Reads distributions.

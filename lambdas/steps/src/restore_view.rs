@@ -61,6 +61,9 @@ pub struct RestoreView {
     /// How much lies where; empty until it is planned.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub by_kind: Vec<KindTotal>,
+    /// Whether S3 Batch Operations asks for what is archived; absent until it is planned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch_operations: Option<bool>,
     /// The same at other tiers, as the plan priced it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub alternatives: Vec<Alternative>,
@@ -134,6 +137,7 @@ impl RestoreView {
             cost: plan.map(|plan| plan.cost.clone()),
             plan_hash: plan.map(|plan| plan.hash.clone()),
             by_kind: plan.map(|plan| plan.by_kind.clone()).unwrap_or_default(),
+            batch_operations: plan.map(|plan| !plan.jobs.is_empty()),
             alternatives: plan.map(|plan| plan.alternatives.clone()).unwrap_or_default(),
             paths: plan.map(|plan| plan.paths),
             billed_paths: plan.map(|plan| plan.billed_paths),

@@ -1,6 +1,6 @@
 //! What the stack's parameters say.
 
-use thaw_core::Usd;
+use thaw_core::{BATCH_OPERATIONS_OVER, OBJECTS_PER_JOB, Usd};
 
 /// The settings of a function. Each function gets only those it needs; the others are empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +17,11 @@ pub struct Settings {
     pub directory_index: String,
     /// What all restores of a day (UTC) may cost together by their plans (`DAILY_BUDGET_USD`); `None` is no limit.
     pub daily_budget: Option<Usd>,
+    /// Archived objects of a restore above which S3 Batch Operations asks for them, unless the request says otherwise
+    /// (`BATCH_OPERATIONS_OVER`).
+    pub batch_operations_over: u64,
+    /// Objects in a job at most. No parameter sets it; tests do, to have more than one job.
+    pub objects_per_job: u64,
     /// Objects in the first chunks of a restore. No parameter sets it; worlds do, to have more than one chunk.
     pub objects_per_chunk: usize,
 }
@@ -30,6 +35,8 @@ impl Default for Settings {
             distribution_ids: Vec::new(),
             directory_index: String::new(),
             daily_budget: None,
+            batch_operations_over: BATCH_OPERATIONS_OVER,
+            objects_per_job: OBJECTS_PER_JOB,
             objects_per_chunk: 1_000,
         }
     }
@@ -50,6 +57,9 @@ impl Settings {
             distribution_ids: list("DISTRIBUTION_IDS"),
             directory_index: variable("DIRECTORY_INDEX").unwrap_or_default(),
             daily_budget: usd("DAILY_BUDGET_USD"),
+            batch_operations_over: variable("BATCH_OPERATIONS_OVER")
+                .and_then(|objects| objects.parse().ok())
+                .unwrap_or(BATCH_OPERATIONS_OVER),
             ..Self::default()
         }
     }
@@ -66,6 +76,7 @@ mod tests {
             "DIRECTORY_INDEX" => Some("index.html".to_owned()),
             "INBOX_MAX_COST_USD" => Some("2.5".to_owned()),
             "DAILY_BUDGET_USD" => Some(String::new()),
+            "BATCH_OPERATIONS_OVER" => Some("7".to_owned()),
             _ => None,
         });
         let archive_buckets = vec!["one".to_owned(), "two".to_owned()];
@@ -75,6 +86,7 @@ mod tests {
             Settings {
                 archive_buckets,
                 inbox_max_cost,
+                batch_operations_over: 7,
                 directory_index: "index.html".to_owned(),
                 ..Settings::default()
             }

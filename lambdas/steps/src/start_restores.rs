@@ -1,4 +1,4 @@
-//! StartRestores: ask S3 for the objects of one chunk. One bad object never stops the others.
+//! StartRestores: ask S3 for the objects of one chunk, or note that a job will. One bad object never stops the others.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,8 +8,8 @@ use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use thaw_core::{
-    ArchiveKind, Counts, Decision, Event, ExpeditedFallback, Facts, FailureCode, Reach, RestoreAnswer, Row, State,
-    Status, Tier, copy_expiry,
+    ArchiveKind, Counts, Decision, Event, ExpeditedFallback, Facts, FailureCode, JobGroup, Reach, RestoreAnswer, Row,
+    State, Status, Tier, copy_expiry,
 };
 use tracing::{info, warn};
 
@@ -17,7 +17,7 @@ use crate::chunks::{self, Accepted, ChunkEntry, ChunkRecord, Known, accepted_as,
 use crate::ledger::{self, apply};
 use crate::looking::{after, seconds_until_next_look};
 use crate::ports::{Ledger, Put, ReadArchive, RequestRestores, WorkFiles};
-use crate::{IN_FLIGHT, RestoreRecord, StepError, plan};
+use crate::{IN_FLIGHT, RestoreRecord, StepError, jobs, plan};
 
 /// Entries that are noted as accepted at once. A function that dies loses the answers of so many, and of those that are on
 /// their way; the next try looks at those before it asks.
@@ -41,9 +41,13 @@ pub struct Output {
     pub counts: Counts,
     /// Seconds until it makes sense to look at this chunk.
     pub wait_seconds: u64,
+    /// Whether some of the objects are left to a job of S3 Batch Operations.
+    pub for_a_job: bool,
 }
 
 /// Asks S3 for what is still planned in a chunk.
+///
+/// What S3 Batch Operations is to ask for gets its row and nothing else; unless its job has ended without doing so.
 ///
 /// Each object's row is written before S3 is asked for it. What S3 accepts is noted stretch by stretch, so a second run
 /// goes on where the first one died; S3 is looked at before it is asked again for what may have been asked for. One bad
@@ -62,7 +66,8 @@ pub async fn run(
     let is_first_try = known.accepted.is_empty() && known.revision == 0;
     let mut objects = Vec::with_capacity(entries.len());
     let mut trouble = None;
-    let asking = Asking { record: &record, archive, ledger, now };
+    let by_jobs = jobs::ask_for(ledger, &record, input.chunk).await?;
+    let asking = Asking { record: &record, by_jobs, archive, ledger, now };
     let to_ask = stretches(&known, &entries);
     let mut open: BTreeMap<u32, Stretch> =
         to_ask.iter().map(|(from, entries)| (*from, Stretch::new(entries.len()))).collect();
@@ -78,12 +83,14 @@ pub async fn run(
         match answer {
             Ok((known, Answered::Alike)) => stretch.accepted.push(known),
             Ok((known, Answered::Noted)) => stretch.settled.push(known),
+            Ok((known, Answered::ByJob)) => stretch.by_job.push(known),
             Err(error) => {
                 slow_down.set(slow_down.get() || matches!(error, StepError::Throttled(_)));
                 trouble.get_or_insert(error);
             }
         }
         if stretch.is_answered()
+            && stretch.by_job.is_empty()
             && let Some(stretch) = open.remove(&from)
         {
             if !stretch.accepted.is_empty() {
@@ -102,8 +109,14 @@ pub async fn run(
     drop(answers);
     // A stretch that cannot be noted as a whole: what S3 accepted of it is noted one by one.
     let left = open.values().map(Stretch::left).sum::<u32>();
-    for Known { row, .. } in open.into_values().flat_map(|stretch| stretch.accepted) {
-        apply(ledger, &row, &accepted_event(&row, &record, now)).await?;
+    let mut for_a_job = false;
+    for stretch in open.into_values() {
+        for known in stretch.accepted {
+            let row = apply(ledger, &known.row, &accepted_event(&known.row, &record, now)).await?;
+            objects.push(Known { row, ..known });
+        }
+        for_a_job |= !stretch.by_job.is_empty();
+        objects.extend(stretch.settled.into_iter().chain(stretch.by_job));
     }
     if let Some(trouble) = trouble {
         let of = entries.len();
@@ -112,17 +125,40 @@ pub async fn run(
     }
     // Read again: it may have been cancelled meanwhile.
     let record = ledger::record(ledger, &record.id).await?;
-    let is_cancelled = record.status == Status::Cancelled;
-    if !is_first_try || is_cancelled {
+    if !is_first_try || record.status == Status::Cancelled {
         // What an earlier try did is only in the ledger.
-        objects = chunks::objects(ledger, files, &record, &known).await?;
-        // The door cancelled the rows that it saw. These may have come after.
-        for known in
-            objects.iter_mut().filter(|known| is_cancelled && known.is_written && known.row.ends_with_a_cancel())
-        {
-            known.row = apply(ledger, &known.row, &Event::Cancelled { at: now }).await?;
-        }
+        objects = settled(&record, &known, ledger, files, now).await?;
     }
+    let (known, wait_seconds) = counted(known, objects, ledger, now).await?;
+    let says = format!("Chunk {}: {}", input.chunk, thaw_core::sentence(known.counts, &[]));
+    info!(restore = %record.id, chunk = input.chunk, "{says}");
+    Ok(Output { says, counts: known.counts, wait_seconds, for_a_job })
+}
+
+/// A chunk's objects as the ledger has them. The door of a cancel has cancelled the rows that it saw; these may have come
+/// after.
+pub(crate) async fn settled(
+    record: &RestoreRecord,
+    known: &ChunkRecord,
+    ledger: &impl Ledger,
+    files: &impl WorkFiles,
+    now: Timestamp,
+) -> Result<Vec<Known>, StepError> {
+    let mut objects = chunks::objects(ledger, files, record, known).await?;
+    let is_left = |known: &&mut Known| known.is_written && known.row.ends_with_a_cancel();
+    for known in objects.iter_mut().filter(|known| record.status == Status::Cancelled && is_left(known)) {
+        known.row = apply(ledger, &known.row, &Event::Cancelled { at: now }).await?;
+    }
+    Ok(objects)
+}
+
+/// Notes where a chunk's objects stand now that S3 was asked for them, and when to look; in seconds, too.
+pub(crate) async fn counted(
+    known: ChunkRecord,
+    mut objects: Vec<Known>,
+    ledger: &impl Ledger,
+    now: Timestamp,
+) -> Result<(ChunkRecord, u64), StepError> {
     let rows: Vec<Row> = objects.iter().map(|known| known.row.clone()).collect();
     // A batch may have published what an earlier try asked for.
     let rows = ledger::as_they_stand(rows, ledger).await?;
@@ -131,11 +167,8 @@ pub async fn run(
     }
     let wait_seconds = seconds_until_next_look(&rows, Counts::of(&rows).on_their_way() > 0, now);
     let look_at = after(now, wait_seconds);
-    let known =
-        chunks::change(ledger, known, |known| known.counted(&objects, &BTreeSet::new(), Some(look_at), now)).await?;
-    let says = format!("Chunk {}: {}", input.chunk, thaw_core::sentence(known.counts, &[]));
-    info!(restore = %record.id, chunk = input.chunk, "{says}");
-    Ok(Output { says, counts: known.counts, wait_seconds })
+    let counted = |known: ChunkRecord| known.counted(&objects, &BTreeSet::new(), Some(look_at), now);
+    Ok((chunks::change(ledger, known, counted).await?, wait_seconds))
 }
 
 /// The stretches of a chunk that S3 has not accepted as a whole yet, each with the number of its first entry.
@@ -145,6 +178,16 @@ fn stretches<'a>(known: &ChunkRecord, entries: &'a [ChunkEntry]) -> Vec<(u32, &'
 }
 
 impl ChunkRecord {
+    /// The same after S3 has accepted all entries. What it had accepted before, it had then.
+    pub(crate) fn accepting_all(mut self, at: Timestamp) -> Self {
+        let to = u32::try_from(self.counts.total).unwrap_or(u32::MAX);
+        // A second try changes nothing.
+        if !self.accepted.iter().any(|one| (one.from, one.to) == (0, to)) {
+            self.accepted.push(Accepted { from: 0, to, at });
+        }
+        self
+    }
+
     /// The same after S3 has accepted these entries.
     fn accepting(mut self, from: u32, to: u32, at: Timestamp) -> Self {
         if self.accepted_at(from).is_some() {
@@ -166,17 +209,19 @@ struct Stretch {
     accepted: Vec<Known>,
     /// What needs nothing of S3, or was answered in a way of its own, which the ledger has.
     settled: Vec<Known>,
+    /// What a job is to ask for.
+    by_job: Vec<Known>,
 }
 
 impl Stretch {
     fn new(entries: usize) -> Self {
         let entries = u32::try_from(entries).unwrap_or(u32::MAX);
-        Self { entries, accepted: Vec::new(), settled: Vec::new() }
+        Self { entries, accepted: Vec::new(), settled: Vec::new(), by_job: Vec::new() }
     }
 
     /// Those that were not asked for, or whose answer is missing.
     fn left(&self) -> u32 {
-        let answered = self.accepted.len() + self.settled.len();
+        let answered = self.accepted.len() + self.settled.len() + self.by_job.len();
         self.entries.saturating_sub(u32::try_from(answered).unwrap_or(u32::MAX))
     }
 
@@ -188,6 +233,8 @@ impl Stretch {
 /// What it takes to ask for objects.
 struct Asking<'a, A, L> {
     record: &'a RestoreRecord,
+    /// Whether jobs ask for what is archived.
+    by_jobs: bool,
     archive: &'a A,
     ledger: &'a L,
     now: Timestamp,
@@ -218,6 +265,9 @@ impl<A: RequestRestores + ReadArchive, L: Ledger> Asking<'_, A, L> {
             | State::Published { .. }
             | State::Failed { .. }
             | State::Cancelled { .. } => return Ok((row, Answered::Noted)),
+        }
+        if self.by_jobs && JobGroup::of(row.decision, row.kind, row.object.version.as_deref()).is_some() {
+            return Ok((row, Answered::ByJob));
         }
         if !is_new
             && row.decision == Decision::Restore
@@ -273,6 +323,8 @@ enum Answered {
     Alike,
     /// In its row, or it needs no note.
     Noted,
+    /// When its job has ended: it was not asked for yet.
+    ByJob,
 }
 
 /// The event by which an object is noted as accepted in its own row.
@@ -282,7 +334,7 @@ fn accepted_event(row: &Row, record: &RestoreRecord, now: Timestamp) -> Event {
 }
 
 /// What S3's answer means for the object.
-fn meaning(answer: RestoreAnswer, days: Option<u32>, tier: Tier, now: Timestamp) -> Event {
+pub(crate) fn meaning(answer: RestoreAnswer, days: Option<u32>, tier: Tier, now: Timestamp) -> Event {
     let fail = |code, message: String| Event::Failed { at: now, code, message };
     match answer {
         RestoreAnswer::Accepted => Event::Requested { at: now, tier },

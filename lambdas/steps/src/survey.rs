@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use thaw_core::{
     ArchiveKind, Book, Cost, Counts, Decision, Distribution, Event, Facts, Failure, FailureCode, Line, ObjectId,
     Overhead, Problem, PublishWhen, Request, Source, Staleness, State, Tier, Usd, Verdict, Window, advance, decide,
-    decide_reach, staleness,
+    decide_reach, is_asked_by_jobs, staleness,
 };
 
 use crate::chunks::ChunkEntry;
@@ -38,6 +38,8 @@ pub struct Survey {
     pub ready_between: Option<[Timestamp; 2]>,
     /// The same at other tiers, cheapest first.
     pub alternatives: Vec<Alternative>,
+    /// Whether S3 Batch Operations asks for what is archived.
+    pub batch_operations: bool,
     /// Paths that would be invalidated.
     pub paths: u64,
     /// How many would be billed for them: fewer where wildcards are expected to stand for several.
@@ -81,6 +83,9 @@ pub struct KindTotal {
 pub struct Alternative {
     /// The tier.
     pub tier: Tier,
+    /// Whether S3 Batch Operations would ask for it.
+    #[serde(default)]
+    pub batch_operations: bool,
     /// What it would cost in all.
     pub total_usd: Usd,
     /// When the first and the last object would typically be readable.
@@ -125,6 +130,9 @@ pub struct Surveyor<'a> {
     request: &'a Request,
     distributions: Vec<Distribution>,
     directory_index: &'a str,
+    /// How many archived objects thaw asks for by itself, and how many a job has at most.
+    batch_operations_over: u64,
+    objects_per_job: u64,
     now: Timestamp,
     /// What was seen already, as hashes: a manifest may name an object twice, and it is asked, priced and kept once.
     seen: HashSet<u128>,
@@ -163,6 +171,8 @@ struct Tally {
     bytes: u64,
     /// Those that S3 is asked to fetch, or to fetch faster: objects and bytes.
     retrieved: (u64, u64),
+    /// Those of them that lie in an archive, and nobody has asked for them.
+    archived: u64,
     /// Those whose copy is paid for, in bytes.
     copied: u64,
     /// Those that others have S3 fetch, nobody knows how fast.
@@ -194,6 +204,8 @@ impl<'a> Surveyor<'a> {
             request,
             distributions,
             directory_index,
+            batch_operations_over: settings.batch_operations_over,
+            objects_per_job: settings.objects_per_job,
             now,
             seen: HashSet::new(),
             effort: 0,
@@ -249,6 +261,7 @@ impl<'a> Surveyor<'a> {
                 tally.retrieved.0 += 1;
                 tally.retrieved.1 += surveyed.size;
             }
+            tally.archived += u64::from(decision == Decision::Restore);
             if matches!(decision, Decision::Restore | Decision::Extend) && kind.has_copy() {
                 tally.copied += surveyed.size;
             }
@@ -307,9 +320,10 @@ impl<'a> Surveyor<'a> {
         self.refuse_days_without_copies()?;
         self.totals.folded = self.forecast.take().map(Forecast::billed).transpose()?;
         let tier = self.request.tier;
-        let cost = self.price(tier);
+        let batch_operations = self.is_asked_by_jobs(tier);
+        let cost = self.price(tier, batch_operations);
         let alternatives = self.alternatives(cost.total_usd);
-        let ready_between = self.ready_between(tier);
+        let ready_between = self.ready_between(tier, batch_operations);
         let warnings = self.warnings();
         let kinds = self.totals.by_kind.iter();
         let by_kind: Vec<KindTotal> = kinds
@@ -324,6 +338,7 @@ impl<'a> Surveyor<'a> {
             cost,
             ready_between,
             alternatives,
+            batch_operations,
             paths: self.totals.paths,
             billed_paths: self.billed_paths(),
             warnings,
@@ -352,7 +367,23 @@ impl<'a> Surveyor<'a> {
         }
     }
 
-    fn price(&self, tier: Tier) -> Cost {
+    /// Whether S3 Batch Operations asks for what is archived, at a tier.
+    fn is_asked_by_jobs(&self, tier: Tier) -> bool {
+        let archived = self.totals.by_kind.values().map(|tally| tally.archived).sum();
+        is_asked_by_jobs(&Request { tier, ..self.request.clone() }, archived, self.batch_operations_over)
+    }
+
+    /// The jobs that it takes, and their objects: those that make copies and those that do not have jobs of their own.
+    fn jobs(&self) -> (u64, u64) {
+        let archived = |has_copy| {
+            let kinds = self.totals.by_kind.iter().filter(|(kind, _)| kind.has_copy() == has_copy);
+            kinds.map(|(_, tally)| tally.archived).sum::<u64>()
+        };
+        let archived = [archived(true), archived(false)];
+        (archived.iter().map(|objects| objects.div_ceil(self.objects_per_job)).sum(), archived.iter().sum())
+    }
+
+    fn price(&self, tier: Tier, by_jobs: bool) -> Cost {
         let book = Book::US_EAST_1;
         let (mut requests, mut retrieval, mut copies) = (Usd::default(), Usd::default(), Usd::default());
         let (mut retrieved, mut retrieved_bytes, mut copied) = (0, 0, 0);
@@ -369,7 +400,7 @@ impl<'a> Surveyor<'a> {
         let (total, paths, billed) = (self.totals.counts.total, self.totals.paths, self.billed_paths());
         let folded = if billed < paths { format!("{billed} billed ones for ") } else { String::new() };
         let line = |what: &str, amount: String, usd| Line { what: what.to_owned(), amount, usd };
-        let lines = vec![
+        let mut lines = vec![
             line("retrieval requests", format!("{retrieved} at {}", tier.word()), requests),
             line("retrieval", gib(retrieved_bytes), retrieval),
             line("temporary copies", format!("{} for {} days", gib(copied), self.request.copy_days()), copies),
@@ -380,14 +411,23 @@ impl<'a> Surveyor<'a> {
             ),
             line("thaw itself", format!("{total} objects"), book.overhead(Overhead::expected(total))),
         ];
+        if by_jobs {
+            let (jobs, objects) = self.jobs();
+            let amount = format!("{jobs} {} of {objects} objects", if jobs == 1 { "job" } else { "jobs" });
+            lines.insert(2, line("S3 Batch Operations", amount, book.jobs(jobs, objects)));
+        }
         Cost::of(lines, book)
     }
 
     /// The windows of everything that is waited for; `None` if one of the kinds is not offered at the tier.
-    fn windows(&self, tier: Tier) -> Option<Vec<Window>> {
+    fn windows(&self, tier: Tier, by_jobs: bool) -> Option<Vec<Window>> {
         let mut windows = Vec::new();
         for (kind, tally) in &self.totals.by_kind {
-            if tally.retrieved.0 > 0 {
+            let by_jobs = if by_jobs { tally.archived } else { 0 };
+            if by_jobs > 0 {
+                windows.push(kind.window_by_jobs(tier)?);
+            }
+            if tally.retrieved.0 > by_jobs {
                 windows.push(kind.window(tier)?);
             }
             // Who watches does not know the tier; it can take as long as the slowest that is typical.
@@ -398,32 +438,40 @@ impl<'a> Surveyor<'a> {
         Some(windows)
     }
 
-    fn ready_between(&self, tier: Tier) -> Option<[Timestamp; 2]> {
-        let windows = self.windows(tier)?;
+    fn ready_between(&self, tier: Tier, by_jobs: bool) -> Option<[Timestamp; 2]> {
+        let windows = self.windows(tier, by_jobs)?;
         let earliest = windows.iter().map(|window| window.earliest).min()?;
         let latest = windows.iter().map(|window| window.typical).max()?;
         Some([self.now + earliest, self.now + latest])
     }
 
-    /// What the same would cost and take at the other tiers that S3 offers for all of it.
+    /// What the same would cost and take at the other tiers that S3 offers for all of it; and by S3 Batch Operations, where
+    /// it begins sooner there and nobody has said no to that.
     fn alternatives(&self, total_usd: Usd) -> Vec<Alternative> {
         if self.totals.by_kind.values().all(|tally| tally.retrieved.0 == 0) {
             return Vec::new();
         }
-        let other = |tier: Tier| {
-            let ready_between = self.ready_between(tier)?;
-            let usd = self.price(tier).total_usd;
+        let other = |tier: Tier, batch_operations: bool| {
+            let ready_between = self.ready_between(tier, batch_operations)?;
+            let usd = self.price(tier, batch_operations).total_usd;
             let hours = ready_between.map(|at| self.hours_until(at));
+            let how = if batch_operations { " by S3 Batch Operations" } else { "" };
             let says = format!(
-                "{}: ${usd} instead of ${total_usd}, typically ready {} to {} from now.",
+                "{}{how}: ${usd} instead of ${total_usd}, typically ready {} to {} from now.",
                 tier.word(),
                 hours[0],
                 hours[1]
             );
-            Some(Alternative { tier, total_usd: usd, ready_between, says })
+            Some(Alternative { tier, batch_operations, total_usd: usd, ready_between, says })
         };
-        let mut others: Vec<_> =
-            Tier::ALL.into_iter().filter(|tier| *tier != self.request.tier).filter_map(other).collect();
+        let request = self.request;
+        let tiers = Tier::ALL.into_iter().filter(|tier| *tier != request.tier);
+        let mut others: Vec<_> = tiers.filter_map(|tier| other(tier, self.is_asked_by_jobs(tier))).collect();
+        if request.batch_operations.is_none() && !self.is_asked_by_jobs(request.tier) && self.jobs().1 > 0 {
+            let begins = |by_jobs| self.ready_between(request.tier, by_jobs).map(|[first, _]| first);
+            let is_sooner = begins(true).is_some_and(|first| Some(first) < begins(false));
+            others.extend(is_sooner.then(|| other(request.tier, true)).flatten());
+        }
         others.sort_by_key(|alternative| alternative.total_usd);
         others
     }
