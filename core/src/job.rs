@@ -458,7 +458,8 @@ mod tests {
             json!({"Format": "Report_CSV_20180820", "Results": results}).to_string()
         };
         assert_eq!(failed_reports(manifest("w").as_bytes(), "w", "p/"), Ok(vec!["p/2.csv".to_owned()]));
-        for (manifest, bucket, prefix) in [(manifest("w"), "x", "p/"), (manifest("w"), "w", "q/"), (String::new(), "w", "p/")]
+        for (manifest, bucket, prefix) in
+            [(manifest("w"), "x", "p/"), (manifest("w"), "w", "q/"), (String::new(), "w", "p/")]
         {
             assert!(failed_reports(manifest.as_bytes(), bucket, prefix).is_err());
         }

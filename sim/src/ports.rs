@@ -1,17 +1,24 @@
 //! The model behind the ports of the steps: S3 and CloudFront in process, in virtual time.
 
 use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use jiff::Timestamp;
-use thaw_core::{Distribution, Facts, Head, Missing, ObjectId, RestoreAnswer, S3Uri, Tier, Trouble, trouble};
+use thaw_core::{
+    Distribution, Facts, Head, Job, JobStatus, Missing, ObjectId, RestoreAnswer, S3Uri, Tier, Trouble, trouble,
+};
 use thaw_steps::ports::{
-    CreateInvalidations, Invalidation, Listed, ListedRestore, Page, Piece, PortError, ReadArchive, ReadDistributions,
-    ReadInvalidations, RequestRestores, VersionMarker, VersionPage,
+    CreateInvalidations, CreateJobs, CreatedJob, Invalidation, Listed, ListedRestore, LongFiles, NewJob, Page, Piece,
+    PortError, ReadArchive, ReadDistributions, ReadInvalidations, ReadJobs, RequestRestores, UpdateJobs, VersionMarker,
+    VersionPage, WorkFiles,
 };
 
 use crate::cdn::{InvalidationRequest, InvalidationStatus};
-use crate::model::{ListRequest, ObjectRef, Refusal, RestoreRequest, RestoreState, RetrievalTier, VersionPlace};
+use crate::model::{
+    JobRequest, ListRequest, ObjectRef, PutRequest, Refusal, RestoreRequest, RestoreState, RetrievalTier, StorageClass,
+    VersionPlace,
+};
 use crate::{Clock, Sim};
 
 /// S3 and CloudFront, as the steps see them.
@@ -34,7 +41,10 @@ impl Aws {
 
     /// Does something to the model, or looks at it.
     pub fn with<T>(&self, act: impl FnOnce(&mut Sim, Timestamp) -> T) -> T {
-        act(&mut self.sim.borrow_mut(), self.clock.now())
+        let now = self.clock.now();
+        let mut sim = self.sim.borrow_mut();
+        sim.run_jobs(now);
+        act(&mut sim, now)
     }
 }
 
@@ -163,12 +173,7 @@ fn restore_header(state: RestoreState) -> Option<String> {
 
 impl RequestRestores for Aws {
     async fn restore(&self, object: &ObjectId, days: Option<u32>, tier: Tier) -> Result<RestoreAnswer, PortError> {
-        let tier = match tier {
-            Tier::Bulk => RetrievalTier::Bulk,
-            Tier::Standard => RetrievalTier::Standard,
-            Tier::Expedited => RetrievalTier::Expedited,
-        };
-        let request = RestoreRequest { object: object_ref(object), days, tier: Some(tier) };
+        let request = RestoreRequest { object: object_ref(object), days, tier: Some(retrieval_tier(tier)) };
         let (answer, says) = match self.with(|sim, now| sim.restore_object(&request, now)) {
             Ok(answer) => (RestoreAnswer::read(answer.status(), "", ""), String::new()),
             Err(refusal) => {
@@ -266,5 +271,136 @@ impl ReadInvalidations for Aws {
             self.with(|sim, now| sim.get_invalidation(distribution, invalidation).map(|found| found.status(now)));
         let status = found.map_err(|refusal| port_error("GetInvalidation", &refusal))?;
         Ok(status == InvalidationStatus::Completed)
+    }
+}
+
+fn retrieval_tier(tier: Tier) -> RetrievalTier {
+    match tier {
+        Tier::Bulk => RetrievalTier::Bulk,
+        Tier::Standard => RetrievalTier::Standard,
+        Tier::Expedited => RetrievalTier::Expedited,
+    }
+}
+
+/// The work bucket, in which the jobs find their lists and leave their reports.
+#[derive(Debug, Clone)]
+pub struct WorkBucket {
+    aws: Aws,
+    bucket: String,
+    parts: Rc<RefCell<BTreeMap<(String, u32), Vec<u8>>>>,
+    written: Rc<RefCell<BTreeSet<String>>>,
+}
+
+impl WorkBucket {
+    /// This bucket, which must be there.
+    pub fn new(aws: &Aws, bucket: &str) -> Self {
+        Self { aws: aws.clone(), bucket: bucket.to_owned(), parts: Rc::default(), written: Rc::default() }
+    }
+
+    /// The names of the files that were written through this port, in order: those of reports, which S3 writes, are not.
+    pub fn names(&self) -> Vec<String> {
+        self.written.borrow().iter().cloned().collect()
+    }
+
+    fn write(&self, what: &str, name: &str, bytes: Vec<u8>) -> Result<String, PortError> {
+        let put = PutRequest::new(&self.bucket, name, StorageClass::Standard, bytes);
+        let stored =
+            self.aws.with(|sim, now| sim.put_object(put, now)).map_err(|refusal| port_error(what, &refusal))?;
+        self.written.borrow_mut().insert(name.to_owned());
+        Ok(stored.etag)
+    }
+}
+
+impl WorkFiles for WorkBucket {
+    async fn put(&self, name: &str, bytes: Vec<u8>) -> Result<(), PortError> {
+        self.write("PutObject", name, bytes).map(|_| ())
+    }
+
+    async fn get(&self, name: &str) -> Result<Option<Vec<u8>>, PortError> {
+        match self.aws.with(|sim, now| sim.get_object(&ObjectRef::new(&self.bucket, name), now)) {
+            Ok(head) => Ok(Some(head.content.body.to_vec())),
+            Err(refusal) if refusal.status() == 404 => Ok(None),
+            Err(refusal) => Err(port_error("GetObject", &refusal)),
+        }
+    }
+}
+
+impl LongFiles for WorkBucket {
+    async fn begin(&self, name: &str) -> Result<String, PortError> {
+        Ok(format!("upload {} of {name}", self.parts.borrow().len()))
+    }
+
+    async fn add(&self, _: &str, upload: &str, number: u32, part: Vec<u8>) -> Result<String, PortError> {
+        self.parts.borrow_mut().insert((upload.to_owned(), number), part);
+        Ok(number.to_string())
+    }
+
+    async fn finish(&self, name: &str, upload: &str, _: &[String]) -> Result<String, PortError> {
+        let parts = self.parts.borrow();
+        let of_upload = parts.iter().filter(|((of, _), _)| of == upload);
+        let file: Vec<u8> = of_upload.flat_map(|(_, part)| part.clone()).collect();
+        self.write("CompleteMultipartUpload", name, file)
+    }
+
+    async fn read(&self, name: &str, from: u64) -> Result<Option<Piece>, PortError> {
+        let bucket = self.bucket.clone();
+        ReadArchive::read(&self.aws, &S3Uri { bucket, key: name.to_owned() }, from, None).await
+    }
+}
+
+impl CreateJobs for WorkBucket {
+    async fn create_job(&self, job: &NewJob<'_>) -> Result<CreatedJob, PortError> {
+        let request = JobRequest {
+            token: job.token.to_owned(),
+            description: job.restore.to_string(),
+            manifest: ObjectRef::new(&self.bucket, job.manifest),
+            etag: job.etag.to_owned(),
+            versions: job.group.versions,
+            days: job.days,
+            tier: retrieval_tier(job.tier),
+            report_bucket: self.bucket.clone(),
+            report_prefix: job.report.to_owned(),
+            confirmation_required: true,
+        };
+        match self.aws.with(|sim, now| sim.create_job(request, now)) {
+            Ok(id) => Ok(CreatedJob::Accepted { id }),
+            Err(refusal) if trouble(refusal.status(), refusal.code()).is_some() => {
+                Err(port_error("CreateJob", &refusal))
+            }
+            Err(refusal) => Ok(CreatedJob::Refused { says: refusal.to_string() }),
+        }
+    }
+}
+
+impl ReadJobs for WorkBucket {
+    async fn job(&self, id: &str) -> Result<Option<Job>, PortError> {
+        match self.aws.with(|sim, now| sim.describe_job(id, now)) {
+            Ok(job) => {
+                let (succeeded, failed) = job.progress();
+                Ok(Some(Job { status: JobStatus::read(job.status.as_str()), succeeded, failed, why: job.why }))
+            }
+            Err(refusal) if refusal.status() == 404 => Ok(None),
+            Err(refusal) => Err(port_error("DescribeJob", &refusal)),
+        }
+    }
+}
+
+impl UpdateJobs for WorkBucket {
+    async fn confirm_job(&self, id: &str) -> Result<(), PortError> {
+        self.update(id, "Ready")
+    }
+
+    async fn cancel_job(&self, id: &str) -> Result<(), PortError> {
+        self.update(id, "Cancelled")
+    }
+}
+
+impl WorkBucket {
+    fn update(&self, id: &str, status: &str) -> Result<(), PortError> {
+        match self.aws.with(|sim, now| sim.update_job_status(id, status, now)) {
+            Ok(()) => Ok(()),
+            Err(refusal) if refusal.code() == "JobStatusException" || refusal.status() == 404 => Ok(()),
+            Err(refusal) => Err(port_error("UpdateJobStatus", &refusal)),
+        }
     }
 }

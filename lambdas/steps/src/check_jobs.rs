@@ -81,7 +81,14 @@ pub async fn run(
         let says = format!("{open} of {} jobs of S3 Batch Operations are still asking.", jobs.len());
         info!(restore = %record.id, "{says}");
         let wait_seconds = seconds_until_next_check(first, now);
-        return Ok(Output { says, counts: total(&all), jobs_done: false, chunks: Vec::new(), wait_seconds, next_chunk: 0 });
+        return Ok(Output {
+            says,
+            counts: total(&all),
+            jobs_done: false,
+            chunks: Vec::new(),
+            wait_seconds,
+            next_chunk: 0,
+        });
     }
     let again: Vec<u32> = jobs
         .iter()
@@ -106,7 +113,11 @@ pub async fn run(
     let mut chunks = again.clone();
     chunks.sort_unstable();
     chunks.dedup();
-    let left = if chunks.is_empty() { String::new() } else { format!(" thaw asks for what {} chunks have left.", chunks.len()) };
+    let left = if chunks.is_empty() {
+        String::new()
+    } else {
+        format!(" thaw asks for what {} chunks have left.", chunks.len())
+    };
     let says = format!("No job is asking any more.{left} {}", sentence(counts, &[]));
     info!(restore = %record.id, "{says}");
     Ok(Output { says, counts, jobs_done: true, chunks, wait_seconds: wait_seconds(&asked, now), next_chunk })

@@ -154,13 +154,7 @@ struct List {
 }
 
 impl<'a, F: LongFiles> Lists<'a, F> {
-    fn new(
-        record: &'a RestoreRecord,
-        made_at: Timestamp,
-        first_chunk: u32,
-        known: &[JobRecord],
-        files: &'a F,
-    ) -> Self {
+    fn new(record: &'a RestoreRecord, made_at: Timestamp, first_chunk: u32, known: &[JobRecord], files: &'a F) -> Self {
         let written = known.iter().map(|job| job.group).collect();
         Self { record, made_at, first_chunk, written, open: BTreeMap::new(), files }
     }

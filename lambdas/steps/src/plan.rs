@@ -278,7 +278,11 @@ fn says(plan: &Planned, request: &Request) -> String {
         "Of {} objects: {} to restore at {}, {} readable already, {} that cannot be restored. Estimated ${}.",
         counts.total,
         counts.planned + counts.restored,
-        if plan.jobs.is_empty() { request.tier.word().to_owned() } else { format!("{} by S3 Batch Operations", request.tier.word()) },
+        if plan.jobs.is_empty() {
+            request.tier.word().to_owned()
+        } else {
+            format!("{} by S3 Batch Operations", request.tier.word())
+        },
         counts.available,
         counts.failed,
         plan.cost.total_usd,

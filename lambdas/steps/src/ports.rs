@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use thaw_core::{
-    ArchiveKind, Distribution, Facts, Job, JobGroup, ObjectId, Reach, RestoreAnswer, RestoreId, Row, S3Uri, Status, Tier,
-    Trouble,
+    ArchiveKind, Distribution, Facts, Job, JobGroup, ObjectId, Reach, RestoreAnswer, RestoreId, Row, S3Uri, Status,
+    Tier, Trouble,
 };
 
 use crate::RestoreRecord;

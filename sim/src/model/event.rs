@@ -199,6 +199,7 @@ impl Sim {
     /// The events that have arrived by now and were not taken before, in the order of their arrival; a lost one is
     /// not among them, a doubled one is there more than once.
     pub fn take_events(&mut self, now: Timestamp) -> Vec<Event> {
+        self.run_jobs(now);
         self.let_events_happen(now);
         let on_the_way = &mut self.outbox.on_the_way;
         let later = on_the_way.split_off(&(now, u64::MAX));

@@ -8,6 +8,7 @@ mod bucket;
 mod chance;
 mod event;
 mod fault;
+mod job;
 mod list;
 mod meter;
 mod object;
@@ -19,12 +20,13 @@ mod snapshot;
 pub use bucket::ObjectRef;
 pub use event::{DropRule, Event, EventFaults, RestoreEvent, SentEvent};
 pub use fault::{FaultRule, When, matches};
+pub use job::{Job, JobRequest, JobStatus, JobTask};
 pub use list::{ListRequest, Listed, ListedVersion, Page, VersionPage, VersionPlace};
 pub use object::{AccessTier, ArchiveKind, Content, Deleted, Head, PutRequest, Series, StorageClass, Stored};
 pub use refusal::Refusal;
 pub use restore::{
     RestoreAnswer, RestoreCalls, RestoreRequest, RestoreState, RetrievalRule, RetrievalTier, next_midnight,
-    retrieval_window,
+    retrieval_window, retrieval_window_by_jobs,
 };
 pub use settings::{Limits, QuotaRegime, Settings, SettingsChange};
 
@@ -53,6 +55,7 @@ pub struct Sim {
     pub(crate) restore_meter: Meter,
     pub(crate) path_meter: Meter,
     pub(crate) wildcard_meter: Meter,
+    pub(crate) jobs: Vec<Job>,
     /// Numbers that name things: versions, requests, invalidations.
     serial: u64,
 }
@@ -78,6 +81,7 @@ impl Sim {
             restore_meter: Meter::default(),
             path_meter: Meter::default(),
             wildcard_meter: Meter::default(),
+            jobs: Vec::new(),
             serial: 0,
         }
     }
@@ -143,9 +147,9 @@ impl Sim {
         self.settings.pace
     }
 
-    /// When to ask [`Sim::take_events`] next, if ever: an event happens or arrives then.
+    /// When to ask [`Sim::take_events`] next, if ever: an event happens or arrives then, or a job does something.
     pub fn next_event_at(&self) -> Option<Timestamp> {
-        self.outbox.next_due()
+        [self.outbox.next_due(), self.next_job_at()].into_iter().flatten().min()
     }
 }
 

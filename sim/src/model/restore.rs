@@ -151,6 +151,17 @@ pub fn retrieval_window(kind: ArchiveKind, tier: RetrievalTier) -> Option<(i64, 
     }
 }
 
+/// The same for what S3 Batch Operations asks for: Standard begins sooner there. "Within minutes" is five here.
+pub fn retrieval_window_by_jobs(kind: ArchiveKind, tier: RetrievalTier) -> Option<(i64, i64)> {
+    match (kind, tier) {
+        (_, RetrievalTier::Expedited) => None,
+        (ArchiveKind::Flexible | ArchiveKind::ItArchive, RetrievalTier::Standard) => Some((5 * 60, 5 * 3_600)),
+        (ArchiveKind::Deep | ArchiveKind::ItDeep, RetrievalTier::Standard) | (_, RetrievalTier::Bulk) => {
+            retrieval_window(kind, tier)
+        }
+    }
+}
+
 /// Objects above this size take longer than the window of Expedited: ~300 MB a second.
 const EXPEDITED_FREE_SIZE: u64 = 250_000_000;
 const EXPEDITED_BYTES_PER_SECOND: u64 = 300_000_000;
@@ -178,9 +189,22 @@ impl Sim {
                 let message = "Please reduce your request rate for restore operations.";
                 return Err(Refusal::new("ThrottlingException", 503, message));
             }
-            let step = sim.decide(request, &counted, now)?;
+            let step = sim.decide(request, &counted, retrieval_window, now)?;
             sim.carry_out(step, &counted, now)
         })
+    }
+
+    /// What a job asks for an object. S3 keeps its own jobs under the quota.
+    pub(crate) fn restore_for_job(
+        &mut self,
+        request: &RestoreRequest,
+        now: Timestamp,
+    ) -> Result<RestoreAnswer, Refusal> {
+        self.let_events_happen(now);
+        let counted = self.pinned(&request.object);
+        self.restores.entry(counted.clone()).or_default().calls += 1;
+        let step = self.decide(request, &counted, retrieval_window_by_jobs, now)?;
+        self.carry_out(step, &counted, now)
     }
 
     /// The object with the version it means now, so that the counts of one version stay together.
@@ -192,7 +216,13 @@ impl Sim {
     }
 
     /// What the request means for the object as it is now. Decides, changes nothing.
-    fn decide(&self, request: &RestoreRequest, pinned: &ObjectRef, now: Timestamp) -> Result<Step, Refusal> {
+    fn decide(
+        &self,
+        request: &RestoreRequest,
+        pinned: &ObjectRef,
+        window: fn(ArchiveKind, RetrievalTier) -> Option<(i64, i64)>,
+        now: Timestamp,
+    ) -> Result<Step, Refusal> {
         let bucket = self.bucket(&request.object.bucket)?;
         let version = bucket.find(&request.object.key, request.object.version.as_deref())?;
         let Some(object) = &version.object else { return Err(malformed()) };
@@ -202,7 +232,7 @@ impl Sim {
         let kind = object.kind_at(now).ok_or_else(|| not_archived(object.class))?;
         let tier = request.tier.unwrap_or_default();
         check_days(kind, request.days)?;
-        let Some(window) = retrieval_window(kind, tier) else {
+        let Some(window) = window(kind, tier) else {
             let message = "Retrieval option is not supported by this storage class";
             return Err(Refusal::new("InvalidArgument", 400, message));
         };

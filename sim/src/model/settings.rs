@@ -20,6 +20,11 @@ pub struct Settings {
     /// 1 in process, where the model's clock is the callers' clock. A server that runs its clock 3,600 times faster
     /// sets 3,600, or "1,000 calls a second" would allow 1,000 calls in 0.3 milliseconds.
     pub pace: f64,
+    /// Model seconds that a job of S3 Batch Operations is being prepared. AWS names no time; minutes are usual.
+    pub job_prepare_seconds: u32,
+    /// Model milliseconds that such a job takes for an object. AWS names no rate beyond that of all restores of an account,
+    /// 1,000 a second.
+    pub job_task_millis: u32,
     /// The quotas.
     pub limits: Limits,
 }
@@ -32,6 +37,8 @@ impl Default for Settings {
             account: "000000000000".to_owned(),
             invalidation_seconds: 20,
             pace: 1.0,
+            job_prepare_seconds: 60,
+            job_task_millis: 1,
             limits: Limits::default(),
         }
     }
@@ -99,6 +106,10 @@ pub struct SettingsChange {
     pub invalidation_seconds: Option<u32>,
     /// See [`Settings::pace`].
     pub pace: Option<f64>,
+    /// See [`Settings::job_prepare_seconds`].
+    pub job_prepare_seconds: Option<u32>,
+    /// See [`Settings::job_task_millis`].
+    pub job_task_millis: Option<u32>,
     /// See [`Limits::restores_per_second`]; 0 lifts the limit.
     pub restores_per_second: Option<u32>,
     /// See [`Limits::regime`].
@@ -123,6 +134,8 @@ impl SettingsChange {
         let limits = &mut settings.limits;
         set(&mut settings.invalidation_seconds, self.invalidation_seconds);
         set(&mut settings.pace, self.pace);
+        set(&mut settings.job_prepare_seconds, self.job_prepare_seconds);
+        set(&mut settings.job_task_millis, self.job_task_millis);
         set(&mut limits.restores_per_second, self.restores_per_second.map(|limit| (limit > 0).then_some(limit)));
         set(&mut limits.regime, self.regime);
         set(&mut limits.paths_in_progress, self.paths_in_progress);

@@ -10,7 +10,7 @@ use thaw_sim::cdn::{Behavior, DistributionConfig, HoldingPage, InvalidationReque
 use thaw_sim::model::{PutRequest, StorageClass};
 use thaw_sim::ports::Aws;
 use thaw_steps::http::{self, Response};
-use thaw_steps::memory::{MemoryDeadLetters, MemoryExecutions, MemoryFiles, MemoryLedger};
+use thaw_steps::memory::{MemoryDeadLetters, MemoryExecutions, MemoryFiles, MemoryJobs, MemoryLedger};
 use thaw_steps::ports::{ReadDistributions, WorkFiles};
 use thaw_steps::{
     QueueBatch, QueueResponse, Settings, cancel_restore, create_restore, get_restores, on_inbox_file,
@@ -215,7 +215,7 @@ impl Stack {
     }
 
     fn delete(&self, request: &http::Request) -> Response {
-        run(cancel_restore::run(request, &self.ledger, &self.files, &self.executions, now()))
+        run(cancel_restore::run(request, &self.ledger, &self.files, &self.executions, &MemoryJobs::default(), now()))
     }
 }
 

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use thaw_core::{Event, State, Status};
 use thaw_sim::Sim;
 use thaw_sim::model::{AccessTier, FaultRule, ObjectRef, RestoreRequest, RetrievalTier, StorageClass};
-use thaw_steps::memory::{MemoryExecutions, MemoryFiles, MemoryLedger};
+use thaw_sim::ports::WorkBucket;
+use thaw_steps::memory::{MemoryExecutions, MemoryLedger};
 use thaw_steps::ports::Ledger;
 
 use super::world::{BUCKET, World, ask, ask_with};
@@ -23,7 +24,8 @@ fn silently(world: &World, key: &str, days: Option<u32>, tier: RetrievalTier) {
 /// Takes everything that thaw knows away from it.
 fn forget(world: &mut World) {
     world.ledger = MemoryLedger::default();
-    world.files = MemoryFiles::default();
+    world.aws.with(|sim, _| sim.create_bucket("another", false));
+    world.files = WorkBucket::new(&world.aws, "another");
     world.executions = MemoryExecutions::default();
     world.aws.with(Sim::take_events);
 }

@@ -13,18 +13,19 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use thaw_core::{Batch, Distribution, Facts, ObjectId, RestoreAnswer, RestoreId, Row, S3Uri, Status, Tier};
+use thaw_core::{Batch, Distribution, Facts, Job, ObjectId, RestoreAnswer, RestoreId, Row, S3Uri, Status, Tier};
 use thaw_sim::Sim;
-use thaw_sim::model::{AccessTier, ObjectRef, RestoreRequest, RetrievalTier, StorageClass};
+use thaw_sim::model::{AccessTier, FaultRule, ObjectRef, RestoreRequest, RetrievalTier, SettingsChange, StorageClass};
 use thaw_steps::ports::{
-    CreateInvalidations, Cursor, DeadLetters, Invalidation, Item, ItemKey, Ledger, ListRestores, Page, Piece,
-    PortError, Put, PutEvents, ReadArchive, ReadDistributions, ReadInvalidations, RequestRestores, StartExecutions,
-    StopExecutions, VersionMarker, VersionPage, WorkFiles,
+    CreateInvalidations, CreateJobs, CreatedJob, Cursor, DeadLetters, Invalidation, Item, ItemKey, Ledger,
+    ListRestores, LongFiles, NewJob, Page, Piece, PortError, Put, PutEvents, ReadArchive, ReadDistributions,
+    ReadInvalidations, ReadJobs, RequestRestores, StartExecutions, StopExecutions, UpdateJobs, VersionMarker,
+    VersionPage, WorkFiles,
 };
 use thaw_steps::{
-    QueueBatch, RestoreRecord, Step, adopt, announce_expiries, cancel_restore, check_invalidations, check_restores,
-    create_plan, create_restore, get_restores, http, invalidate, on_inbox_file, on_restore_completed,
-    on_restore_initiated, plan, report, report_failure, start_restores,
+    QueueBatch, RestoreRecord, Step, adopt, announce_expiries, cancel_restore, check_invalidations, check_jobs,
+    check_restores, create_jobs, create_plan, create_restore, get_restores, http, invalidate, on_inbox_file,
+    on_restore_completed, on_restore_initiated, plan, report, report_failure, start_restores,
 };
 
 use super::world::{BUCKET, DISTRIBUTION, World, ask_with};
@@ -72,6 +73,33 @@ fn restored() -> World {
     world
 }
 
+/// The same by S3 Batch Operations.
+fn asked_by_jobs() -> Value {
+    ask_with(&KEYS, json!({"days": 3, "batch_operations": true}))
+}
+
+/// A restore whose archived objects wait for their jobs.
+fn for_jobs() -> World {
+    let world = everything();
+    world.plan("r", asked_by_jobs()).unwrap();
+    assert!(world.start_restores("r", 0).unwrap().for_a_job);
+    world
+}
+
+/// Jobs take an hour for an object: they have not asked for any when a step runs again.
+fn slowly(world: &World) {
+    let slow = SettingsChange { job_task_millis: Some(3_600_000), ..SettingsChange::default() };
+    world.aws.with(|sim, _| sim.change_settings(&slow));
+}
+
+/// Its jobs, created and let run, and over by now.
+fn asking(world: &World) {
+    world.create_all_jobs("r");
+    world.pass(60);
+    assert!(!world.check_jobs("r").unwrap().jobs_done);
+    world.pass(60);
+}
+
 fn messages(world: &World) -> Value {
     let events = world.aws.with(Sim::take_events);
     let records = events.iter().enumerate();
@@ -91,12 +119,72 @@ fn stories(step: Step) -> Vec<fn() -> (World, Value)> {
                 world.plan("r", asked()).unwrap();
                 (world, json!({"restore": "r", "chunk": 0}))
             },
+            // What is archived is left to jobs.
+            || {
+                let world = everything();
+                elsewhere(&world, "other", 3);
+                world.plan("r", asked_by_jobs()).unwrap();
+                (world, json!({"restore": "r", "chunk": 0}))
+            },
+            // A job has failed half-way.
+            || {
+                let world = for_jobs();
+                let fault = FaultRule::new("JobTask", "JobFailed").on("other");
+                world.aws.with(|sim, _| sim.set_faults(vec![fault]));
+                asking(&world);
+                assert_eq!(world.check_jobs("r").unwrap().chunks, [0]);
+                (world, json!({"restore": "r", "chunk": 0}))
+            },
             // The restore was cancelled meanwhile.
             || {
                 let world = everything();
                 world.plan("r", asked()).unwrap();
                 end(&world, "r", Status::Cancelled);
                 (world, json!({"restore": "r", "chunk": 0}))
+            },
+        ],
+        Step::CreateJobs => vec![
+            || {
+                let world = for_jobs();
+                (world, json!({"restore": "r"}))
+            },
+            // S3 takes no jobs.
+            || {
+                let world = for_jobs();
+                world.aws.with(|sim, _| sim.set_faults(vec![FaultRule::new("CreateJob", "BadRequestException")]));
+                (world, json!({"restore": "r"}))
+            },
+        ],
+        Step::CheckJobs => vec![
+            // They wait to be confirmed.
+            || {
+                let world = for_jobs();
+                slowly(&world);
+                world.create_all_jobs("r");
+                world.pass(60);
+                (world, json!({"restore": "r"}))
+            },
+            // They are done, and an object was refused.
+            || {
+                let world = for_jobs();
+                elsewhere(&world, "other", 3);
+                asking(&world);
+                (world, json!({"restore": "r"}))
+            },
+            // One has failed.
+            || {
+                let world = for_jobs();
+                let fault = FaultRule::new("JobTask", "JobFailed").on("other");
+                world.aws.with(|sim, _| sim.set_faults(vec![fault]));
+                asking(&world);
+                (world, json!({"restore": "r"}))
+            },
+            // The restore was cancelled meanwhile.
+            || {
+                let world = for_jobs();
+                world.create_all_jobs("r");
+                end(&world, "r", Status::Cancelled);
+                (world, json!({"restore": "r"}))
             },
         ],
         Step::CheckRestores => {
@@ -152,13 +240,25 @@ fn stories(step: Step) -> Vec<fn() -> (World, Value)> {
             || (restored(), json!({"routeKey": "GET /v1/restores/{id}", "pathParameters": {"id": "r"}})),
             || (restored(), json!({"routeKey": "GET /v1/restores/{id}/objects", "pathParameters": {"id": "r"}})),
         ],
-        Step::CancelRestore => vec![|| {
-            let world = restored();
-            world.check_restores("r").unwrap();
-            let id = "r";
-            world.run(world.executions.start(&RestoreId::try_from(id.to_owned()).unwrap(), &json!({}))).unwrap();
-            (world, json!({"routeKey": "DELETE /v1/restores/{id}", "pathParameters": {"id": id}}))
-        }],
+        Step::CancelRestore => vec![
+            // Its jobs are asking.
+            || {
+                let world = for_jobs();
+                slowly(&world);
+                world.create_all_jobs("r");
+                world.pass(60);
+                assert!(!world.check_jobs("r").unwrap().jobs_done);
+                world.run(world.executions.start(&RestoreId::try_from("r".to_owned()).unwrap(), &json!({}))).unwrap();
+                (world, json!({"routeKey": "DELETE /v1/restores/{id}", "pathParameters": {"id": "r"}}))
+            },
+            || {
+                let world = restored();
+                world.check_restores("r").unwrap();
+                let id = "r";
+                world.run(world.executions.start(&RestoreId::try_from(id.to_owned()).unwrap(), &json!({}))).unwrap();
+                (world, json!({"routeKey": "DELETE /v1/restores/{id}", "pathParameters": {"id": id}}))
+            },
+        ],
         Step::Adopt => vec![|| {
             let world = everything();
             elsewhere(&world, "deep", 3);
@@ -220,6 +320,8 @@ fn writes(step: Step) -> bool {
         Step::CreatePlan | Step::GetRestores => false,
         Step::Plan
         | Step::StartRestores
+        | Step::CreateJobs
+        | Step::CheckJobs
         | Step::CheckRestores
         | Step::Invalidate
         | Step::CheckInvalidations
@@ -341,6 +443,46 @@ impl WorkFiles for Mortal<'_> {
     }
 }
 
+impl LongFiles for Mortal<'_> {
+    async fn begin(&self, name: &str) -> Result<String, PortError> {
+        self.write(self.world.files.begin(name)).await
+    }
+
+    async fn add(&self, name: &str, upload: &str, number: u32, part: Vec<u8>) -> Result<String, PortError> {
+        self.write(self.world.files.add(name, upload, number, part)).await
+    }
+
+    async fn finish(&self, name: &str, upload: &str, parts: &[String]) -> Result<String, PortError> {
+        self.write(self.world.files.finish(name, upload, parts)).await
+    }
+
+    async fn read(&self, name: &str, from: u64) -> Result<Option<Piece>, PortError> {
+        LongFiles::read(&self.world.files, name, from).await
+    }
+}
+
+impl CreateJobs for Mortal<'_> {
+    async fn create_job(&self, job: &NewJob<'_>) -> Result<CreatedJob, PortError> {
+        self.write(self.world.files.create_job(job)).await
+    }
+}
+
+impl ReadJobs for Mortal<'_> {
+    async fn job(&self, id: &str) -> Result<Option<Job>, PortError> {
+        self.world.files.job(id).await
+    }
+}
+
+impl UpdateJobs for Mortal<'_> {
+    async fn confirm_job(&self, id: &str) -> Result<(), PortError> {
+        self.write(self.world.files.confirm_job(id)).await
+    }
+
+    async fn cancel_job(&self, id: &str) -> Result<(), PortError> {
+        self.write(self.world.files.cancel_job(id)).await
+    }
+}
+
 impl ReadDistributions for Mortal<'_> {
     async fn distributions(&self, bucket: &str, ids: &[String]) -> Result<Vec<Distribution>, PortError> {
         self.world.aws.distributions(bucket, ids).await
@@ -443,6 +585,8 @@ async fn work(step: Step, payload: &Value, wire: &Mortal<'_>, now: Timestamp) ->
     match step {
         Step::Plan => json_of(&plan::run(read(payload), wire, wire, wire, wire, wire, settings, now).await.unwrap()),
         Step::StartRestores => json_of(&start_restores::run(read(payload), wire, wire, wire, now).await.unwrap()),
+        Step::CreateJobs => json_of(&create_jobs::run(read(payload), wire, wire, wire, now).await.unwrap()),
+        Step::CheckJobs => json_of(&check_jobs::run(read(payload), wire, wire, wire, settings, now).await.unwrap()),
         Step::CheckRestores => json_of(&check_restores::run(read(payload), wire, wire, wire, wire, now).await.unwrap()),
         Step::Invalidate => {
             json_of(&invalidate::run(read(payload), wire, wire, wire, wire, settings, now).await.unwrap())
@@ -455,7 +599,7 @@ async fn work(step: Step, payload: &Value, wire: &Mortal<'_>, now: Timestamp) ->
         Step::CreateRestore => body(&create_restore::run(&read(payload), wire, wire, wire, settings, now).await),
         Step::CreatePlan => body(&create_plan::run(&read(payload), wire, wire, wire, wire, settings, now).await),
         Step::GetRestores => body(&get_restores::run(&read(payload), wire, wire).await),
-        Step::CancelRestore => body(&cancel_restore::run(&read(payload), wire, wire, wire, now).await),
+        Step::CancelRestore => body(&cancel_restore::run(&read(payload), wire, wire, wire, wire, now).await),
         Step::Adopt => body(&adopt::run(&read(payload), wire, wire, wire, wire, settings, now).await),
         Step::OnRestoreCompleted => {
             let batch: QueueBatch = read(payload);
@@ -507,6 +651,8 @@ struct Left {
     executions: Value,
     /// By key: how many restores S3 began and made faster.
     paid_to_s3: Vec<(&'static str, u32, u32)>,
+    /// The jobs, by their lists, and how far they are.
+    jobs: Vec<(String, &'static str)>,
     /// The invalidations and their references.
     paid_to_cloudfront: Vec<(Vec<String>, String)>,
     /// What may be told more than once, but is always told.
@@ -533,6 +679,10 @@ impl Left {
             files: files.map(|name| (name.clone(), content(world, &name))).collect(),
             executions: json!([world.executions.started(), world.executions.stopped()]),
             paid_to_s3: KEYS.map(calls).to_vec(),
+            jobs: world.aws.with(|sim, _| {
+                let jobs = sim.jobs().iter();
+                jobs.map(|job| (job.request.manifest.key.clone(), job.status.as_str())).collect()
+            }),
             paid_to_cloudfront: world.aws.with(|sim, _| {
                 let made = sim.distribution(DISTRIBUTION).unwrap().invalidations().iter();
                 made.map(|one| (one.items.clone(), one.caller_reference.clone())).collect()
@@ -544,7 +694,7 @@ impl Left {
 
 fn content(world: &World, name: &str) -> Value {
     let bytes = world.run(world.files.get(name)).unwrap().unwrap();
-    masked(serde_json::from_slice(&bytes).unwrap())
+    masked(serde_json::from_slice(&bytes).unwrap_or_else(|_| String::from_utf8(bytes).unwrap().into()))
 }
 
 /// A batch is kept packed.

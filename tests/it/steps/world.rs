@@ -8,13 +8,14 @@ use thaw_core::{RestoreId, Row, State};
 use thaw_sim::Sim;
 use thaw_sim::cdn::{CustomErrorResponse, DistributionConfig, Origin};
 use thaw_sim::model::{AccessTier, ObjectRef, PutRequest, RestoreCalls, StorageClass};
-use thaw_sim::ports::Aws;
+use thaw_sim::ports::{Aws, WorkBucket};
 use thaw_steps::http::Response;
-use thaw_steps::memory::{MemoryDeadLetters, MemoryEvents, MemoryExecutions, MemoryFiles, MemoryLedger};
+use thaw_steps::memory::{MemoryDeadLetters, MemoryEvents, MemoryExecutions, MemoryLedger};
 use thaw_steps::ports::Ledger;
 use thaw_steps::{
-    QueueBatch, QueueResponse, RestoreRecord, Settings, StepError, adopt, check_invalidations, check_restores, chunks,
-    invalidate, on_inbox_file, on_restore_completed, on_restore_initiated, plan, report, start_restores,
+    QueueBatch, QueueResponse, RestoreRecord, Settings, StepError, adopt, cancel_restore, check_invalidations,
+    check_jobs, check_restores, chunks, create_jobs, invalidate, on_inbox_file, on_restore_completed,
+    on_restore_initiated, plan, report, start_restores,
 };
 
 pub const BUCKET: &str = "archive";
@@ -24,7 +25,7 @@ pub const DISTRIBUTION: &str = "E1THAW";
 pub struct World {
     pub aws: Aws,
     pub ledger: MemoryLedger,
-    pub files: MemoryFiles,
+    pub files: WorkBucket,
     pub executions: MemoryExecutions,
     pub events: MemoryEvents,
     pub dead_letters: MemoryDeadLetters,
@@ -56,9 +57,9 @@ impl World {
             sim.put_distribution(config, now).unwrap();
         });
         Self {
+            files: WorkBucket::new(&aws, WORK),
             aws,
             ledger: MemoryLedger::default(),
-            files: MemoryFiles::default(),
             executions: MemoryExecutions::default(),
             events: MemoryEvents::default(),
             dead_letters: MemoryDeadLetters::default(),
@@ -120,6 +121,18 @@ impl World {
         self.run(start_restores::run(input, &self.aws, &self.ledger, &self.files, self.now()))
     }
 
+    pub fn create_jobs(&self, restore: &str, part: usize) -> Result<create_jobs::Output, StepError> {
+        let input = create_jobs::Input { restore: restore.to_owned(), part };
+        let Self { ledger, files, .. } = self;
+        self.run(create_jobs::run(input, files, ledger, files, self.now()))
+    }
+
+    pub fn check_jobs(&self, restore: &str) -> Result<check_jobs::Output, StepError> {
+        let input = check_jobs::Input { restore: restore.to_owned(), from_chunk: 0 };
+        let Self { ledger, files, settings, .. } = self;
+        self.run(check_jobs::run(input, files, ledger, files, settings, self.now()))
+    }
+
     pub fn check_restores(&self, restore: &str) -> Result<check_restores::Output, StepError> {
         let input = check_restores::Input { restore: restore.to_owned(), from_chunk: 0 };
         self.run(check_restores::run(input, &self.aws, &self.ledger, &self.files, &self.events, self.now()))
@@ -155,12 +168,53 @@ impl World {
         panic!("a hundred retries did not mend it");
     }
 
-    /// Plan and StartRestores.
+    /// Plan and StartRestores, and what jobs take until they are done.
     pub fn begin(&self, restore: &str, request: Value) -> u64 {
         let planned = self.retried(|| self.plan(restore, request.clone()));
-        let waits =
-            planned.chunks.iter().map(|chunk| self.retried(|| self.start_restores(restore, *chunk)).wait_seconds);
-        waits.min().unwrap_or(0)
+        self.ask(restore, planned.chunks, None)
+    }
+
+    fn ask(&self, restore: &str, chunks: Vec<u32>, before: Option<u64>) -> u64 {
+        let asked: Vec<_> = chunks.iter().map(|chunk| self.retried(|| self.start_restores(restore, *chunk))).collect();
+        if !asked.iter().any(|asked| asked.for_a_job) {
+            return asked.iter().map(|asked| asked.wait_seconds).chain(before).min().unwrap_or(0);
+        }
+        let mut wait = self.create_all_jobs(restore);
+        for _ in 0..200 {
+            self.pass(wait);
+            let checked = self.retried(|| self.check_jobs(restore));
+            wait = checked.wait_seconds;
+            if checked.jobs_done && checked.chunks.is_empty() {
+                return wait;
+            }
+            if checked.jobs_done {
+                return self.ask(restore, checked.chunks, Some(wait));
+            }
+        }
+        panic!("the jobs do not end");
+    }
+
+    /// CreateJobs, as often as it takes.
+    pub fn create_all_jobs(&self, restore: &str) -> u64 {
+        let mut part = 0;
+        loop {
+            let created = self.retried(|| self.create_jobs(restore, part));
+            part = created.next_part;
+            if part == 0 {
+                return created.wait_seconds;
+            }
+        }
+    }
+
+    /// `DELETE /v1/restores/{id}`.
+    #[track_caller]
+    pub fn cancel(&self, restore: &str) -> Value {
+        let event = json!({"routeKey": "DELETE /v1/restores/{id}", "pathParameters": {"id": restore}});
+        let request = serde_json::from_value(event).unwrap();
+        let Self { ledger, files, executions, .. } = self;
+        let response = self.run(cancel_restore::run(&request, ledger, files, executions, files, self.now()));
+        assert_eq!(response.status_code, 202, "{}", response.body);
+        serde_json::from_str(&response.body).unwrap()
     }
 
     /// The loop of looks, to the report.

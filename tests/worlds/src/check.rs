@@ -161,6 +161,41 @@ impl Checker {
         self.reach(format!("S3 {}", answer_word(&answer)));
         let restore = lambda.restore.clone().unwrap_or_default();
         let place = (restore.clone(), object.key.clone(), object.version.clone());
+        if self.asked_at.get(&place).is_some_and(|settled| *settled < lambda.begun) {
+            self.break_promise(
+                "S3 is asked once unless the answer was lost",
+                format!("{restore} asks S3 again for {object} at {tier:?}: {answer:?}"),
+            );
+        }
+        self.asked(stack, &restore, lambda.begun, object, tier, answer);
+    }
+
+    /// A job has asked for an object.
+    pub(crate) fn asked_by_job(
+        &mut self,
+        stack: &Stack,
+        restore: &str,
+        object: &ObjectId,
+        tier: Tier,
+        answer: Option<&RestoreAnswer>,
+    ) {
+        let word = answer.map_or_else(|| "is busy".to_owned(), answer_word);
+        self.reach(format!("S3, to a job, {word}"));
+        let Some(answer) = answer.cloned() else { return };
+        self.asked(stack, restore, stack.runtime.now(), object, tier, answer);
+    }
+
+    /// S3 was asked for an object, by whoever had begun to do so at a moment.
+    fn asked(
+        &mut self,
+        stack: &Stack,
+        restore: &str,
+        begun: Timestamp,
+        object: &ObjectId,
+        tier: Tier,
+        answer: RestoreAnswer,
+    ) {
+        let place = (restore.to_owned(), object.key.clone(), object.version.clone());
         match self.rows.get(&place) {
             None => self.break_promise(
                 "the row is written before S3 is asked",
@@ -171,13 +206,7 @@ impl Checker {
             }
             Some(_) => {}
         }
-        if self.asked_at.get(&place).is_some_and(|settled| *settled < lambda.begun) {
-            self.break_promise(
-                "S3 is asked once unless the answer was lost",
-                format!("{restore} asks S3 again for {object} at {tier:?}: {answer:?}"),
-            );
-        }
-        let before = self.asked.entry((restore.clone(), object.key.clone())).or_default();
+        let before = self.asked.entry((restore.to_owned(), object.key.clone())).or_default();
         // A function that dies between S3's yes at Standard and its note asks for Expedited again, and S3 may have capacity
         // by then. Who asked for Expedited gets it, and has paid for both.
         let is_upgrade = tier == Tier::Expedited && before.contains(&RestoreAnswer::NoExpeditedCapacity);
@@ -189,10 +218,10 @@ impl Checker {
                 format!("{restore} has S3 begin the restore of {object} again, at {tier:?}"),
             );
         }
-        self.check_spending(stack, &restore, tier);
+        self.check_spending(stack, restore, tier);
         let asked = stack.asked.borrow();
-        let cancelled = asked.values().find(|asked| asked.id.as_deref() == Some(&restore));
-        if let Some(at) = cancelled.and_then(|asked| asked.cancelled).filter(|at| *at < lambda.begun) {
+        let cancelled = asked.values().find(|asked| asked.id.as_deref() == Some(restore));
+        if let Some(at) = cancelled.and_then(|asked| asked.cancelled).filter(|at| *at < begun) {
             self.break_promise(
                 "a cancelled restore asks for nothing more",
                 format!("{restore} was cancelled at {at} and asks S3 for {object}"),
@@ -553,7 +582,7 @@ impl Checker {
 
     pub(crate) fn answered(&mut self, stack: &Stack, ask: &Ask, status: u16, said: &Value) {
         self.reach(format!("POST answers {status}"));
-        let right = if ask.malformed { status == 400 } else { status == 202 || status == 200 };
+        let right = if ask.is_wrong() { status == 400 } else { status == 202 || status == 200 };
         if !right {
             let says = format!("ask {} is answered with {status}: {said}", ask.id);
             self.break_promise("a request is answered as it deserves", says);

@@ -94,6 +94,7 @@ fn without(world: &mut World, object: u32) {
         | What::Cancel { .. }
         | What::Crowd { .. }
         | What::NoCapacity { .. }
+        | What::CancelJobs
         | What::Poison { .. } => true,
     });
 }

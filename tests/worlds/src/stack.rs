@@ -13,14 +13,17 @@ use serde_json::{Value, json};
 use thaw_core::{Batch, ObjectId, RestoreAnswer, Row, Tier};
 use thaw_sim::Sim;
 use thaw_sim::cdn::{CustomErrorResponse, DistributionConfig, Origin};
-use thaw_sim::model::{AccessTier, ObjectRef, PutRequest, RestoreEvent, RestoreState, RetrievalRule, StorageClass};
-use thaw_sim::ports::Aws;
-use thaw_steps::memory::{MemoryEvents, MemoryFiles, MemoryLedger};
+use thaw_sim::model::{
+    AccessTier, FaultRule, ObjectRef, PutRequest, RestoreEvent, RestoreState, RetrievalRule, RetrievalTier,
+    StorageClass,
+};
+use thaw_sim::ports::{Aws, WorkBucket};
+use thaw_steps::memory::{MemoryEvents, MemoryLedger};
 use thaw_steps::ports::{CreateInvalidations, Invalidation, Item, ItemKey, Ledger, PortError, Put, RequestRestores};
 use thaw_steps::{
     ChunkRecord, QueueBatch, Settings, Step, StepError, adopt, announce_expiries, cancel_restore, check_invalidations,
-    check_restores, create_plan, create_restore, get_restores, http, invalidate, on_inbox_file, on_restore_completed,
-    on_restore_initiated, plan, report, report_failure, start_restores,
+    check_jobs, check_restores, create_jobs, create_plan, create_restore, get_restores, http, invalidate,
+    on_inbox_file, on_restore_completed, on_restore_initiated, plan, report, report_failure, start_restores,
 };
 
 use crate::check::Checker;
@@ -33,6 +36,8 @@ use crate::world::{Act, Ask, Call, Fate, Miss, Missed, Place, Service, StrayFate
 
 /// The archive.
 pub const BUCKET: &str = "archive";
+/// Where thaw keeps its files.
+const WORK: &str = "work";
 /// What shows it.
 pub const DISTRIBUTION: &str = "E1THAW";
 /// When every world begins.
@@ -57,7 +62,7 @@ pub struct Stack {
     pub(crate) aws: Aws,
     pub(crate) ledger: MemoryLedger,
     written: RefCell<BTreeMap<ItemKey, Written>>,
-    pub(crate) files: MemoryFiles,
+    pub(crate) files: WorkBucket,
     pub(crate) events: MemoryEvents,
     pub(crate) executions: RefCell<BTreeMap<String, Execution>>,
     pub(crate) asked: RefCell<BTreeMap<u32, Asked>>,
@@ -69,6 +74,8 @@ pub struct Stack {
     invocations: RefCell<BTreeMap<Step, u32>>,
     serial: Cell<u64>,
     sent: Cell<u32>,
+    /// By job, how many of its objects were looked at.
+    jobs: RefCell<BTreeMap<String, usize>>,
     no_capacity_until: Cell<Timestamp>,
     journal: RefCell<Option<String>>,
 }
@@ -171,9 +178,21 @@ impl Stack {
             regime: Some(world.regime),
             paths_in_progress: Some(CROWD),
             wildcards_in_progress: Some(2),
+            job_prepare_seconds: Some(world.jobs.prepared_after),
+            job_task_millis: Some(world.jobs.task_millis),
             ..Default::default()
         });
         sim.create_bucket(BUCKET, world.versioned);
+        sim.create_bucket(WORK, false);
+        let sometimes = |operation: &str, code: &str, percent: u32| {
+            (percent > 0).then(|| FaultRule::new(operation, code).sometimes(f64::from(percent) / 100.0))
+        };
+        let faults = [
+            sometimes("JobTask", "JobFailed", world.jobs.fails),
+            sometimes("JobTask", "SlowDown", world.jobs.busy),
+            sometimes("CreateJob", "BadRequestException", world.jobs.refused),
+        ];
+        sim.set_faults(faults.into_iter().flatten().collect());
         let errors = CustomErrorResponse {
             error_code: 403,
             error_caching_min_ttl: Some(86_400 * 30),
@@ -208,10 +227,10 @@ impl Stack {
         Self {
             check: RefCell::new(Checker::default()),
             runtime: Runtime::new(aws.clock().clone()),
+            files: WorkBucket::new(&aws, WORK),
             aws,
             ledger: MemoryLedger::default(),
             written: RefCell::default(),
-            files: MemoryFiles::default(),
             events: MemoryEvents::default(),
             executions: RefCell::default(),
             asked: RefCell::default(),
@@ -222,6 +241,8 @@ impl Stack {
                 archive_buckets: vec![BUCKET.to_owned()],
                 directory_index: world.directory_index.to_owned(),
                 objects_per_chunk: world.objects_per_chunk,
+                objects_per_job: world.jobs.objects,
+                work_bucket: WORK.to_owned(),
                 ..Settings::default()
             },
             queues: [queue(|deployed| &deployed.initiated), queue(|deployed| &deployed.completed)],
@@ -229,6 +250,7 @@ impl Stack {
             invocations: RefCell::default(),
             serial: Cell::new(0),
             sent: Cell::new(0),
+            jobs: RefCell::default(),
             no_capacity_until: Cell::new(Timestamp::MIN),
             journal: RefCell::new(tell.then(String::new)),
             world: world.clone(),
@@ -525,6 +547,7 @@ impl Stack {
     // ---- queues
 
     fn send_events(self: &Rc<Self>) {
+        self.see_jobs();
         for event in self.aws.with(Sim::take_events) {
             let queue = match event.kind {
                 RestoreEvent::Initiated => 0,
@@ -558,6 +581,41 @@ impl Stack {
                     self.send(queue, body.clone(), soon);
                     self.send(queue, body, seconds(late));
                 }
+            }
+        }
+    }
+
+    /// What jobs have asked for since the last look.
+    fn see_jobs(&self) {
+        let asked = self.aws.with(|sim, _| {
+            let mut seen = self.jobs.borrow_mut();
+            let mut new = Vec::new();
+            for job in sim.jobs() {
+                let count = seen.entry(job.id.clone()).or_default();
+                let said = job.tasks.iter().skip(*count).map_while(|task| Some((task, task.said.clone()?)));
+                for (task, (_, said)) in said {
+                    *count += 1;
+                    new.push((job.request.description.to_owned(), job.request.tier, task.object.clone(), said));
+                }
+            }
+            new
+        });
+        for (restore, tier, object, said) in asked {
+            let tier = match tier {
+                RetrievalTier::Bulk => Tier::Bulk,
+                RetrievalTier::Standard => Tier::Standard,
+                RetrievalTier::Expedited => Tier::Expedited,
+            };
+            let answer = match &said {
+                Ok(answer) => RestoreAnswer::read(answer.status(), "", ""),
+                Err(refusal) => RestoreAnswer::read(refusal.status(), refusal.code(), refusal.message()),
+            };
+            self.tell(|| format!("    a job of {restore} asks for {}: {answer:?}", object.key));
+            let ObjectRef { bucket, key, version } = object;
+            let object = ObjectId { bucket, key, version };
+            self.check.borrow_mut().asked_by_job(self, &restore, &object, tier, answer.as_ref().ok());
+            if said.is_ok() {
+                self.note_retrieval(&object.key, object.version.as_deref());
             }
         }
     }
@@ -675,6 +733,12 @@ impl Stack {
             What::NoCapacity { seconds } => {
                 self.no_capacity_until.set(later(self.runtime.now(), SignedDuration::from_secs(i64::from(seconds))));
             }
+            What::CancelJobs => self.aws.with(|sim, now| {
+                let ids: Vec<String> = sim.jobs().iter().map(|job| job.id.clone()).collect();
+                for id in ids {
+                    let _is_over = sim.update_job_status(&id, "Cancelled", now);
+                }
+            }),
             What::Poison { form } => self.poison(form),
         }
     }
@@ -741,6 +805,9 @@ impl Stack {
         }
         if ask.fail_without_capacity {
             body["on_expedited_unavailable"] = json!("fail");
+        }
+        if let Some(batch_operations) = ask.batch_operations {
+            body["batch_operations"] = json!(batch_operations);
         }
         if ask.malformed {
             body["colour"] = json!("red");
@@ -903,6 +970,8 @@ async fn work(step: Step, payload: Value, wire: &Wire, now: Timestamp) -> Result
     let done = match step {
         Step::Plan => done(input(payload), |input| plan::run(input, wire, wire, wire, wire, wire, settings, now)).await,
         Step::StartRestores => done(input(payload), |input| start_restores::run(input, wire, wire, wire, now)).await,
+        Step::CreateJobs => done(input(payload), |input| create_jobs::run(input, wire, wire, wire, now)).await,
+        Step::CheckJobs => done(input(payload), |input| check_jobs::run(input, wire, wire, wire, settings, now)).await,
         Step::CheckRestores => {
             done(input(payload), |input| check_restores::run(input, wire, wire, wire, wire, now)).await
         }
@@ -928,7 +997,7 @@ async fn work(step: Step, payload: Value, wire: &Wire, now: Timestamp) -> Result
         }
         Step::CancelRestore => {
             let request: http::Request = input(payload);
-            json_of(Ok(cancel_restore::run(&request, wire, wire, wire, now).await))
+            json_of(Ok(cancel_restore::run(&request, wire, wire, wire, wire, now).await))
         }
         Step::Adopt => {
             let request: http::Request = input(payload);

@@ -5,11 +5,12 @@ use std::rc::Rc;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
-use thaw_core::{Distribution, Facts, ObjectId, RestoreAnswer, RestoreId, Row, S3Uri, Status, Tier, Trouble};
+use thaw_core::{Distribution, Facts, Job, ObjectId, RestoreAnswer, RestoreId, Row, S3Uri, Status, Tier, Trouble};
 use thaw_steps::ports::{
-    CreateInvalidations, Cursor, DeadLetters, Invalidation, Item, ItemKey, Ledger, ListRestores, Page, Piece,
-    PortError, Put, PutEvents, ReadArchive, ReadDistributions, ReadInvalidations, RequestRestores, StartExecutions,
-    StopExecutions, VersionMarker, VersionPage, WorkFiles,
+    CreateInvalidations, CreateJobs, CreatedJob, Cursor, DeadLetters, Invalidation, Item, ItemKey, Ledger,
+    ListRestores, LongFiles, NewJob, Page, Piece, PortError, Put, PutEvents, ReadArchive, ReadDistributions,
+    ReadInvalidations, ReadJobs, RequestRestores, StartExecutions, StopExecutions, UpdateJobs, VersionMarker,
+    VersionPage, WorkFiles,
 };
 use thaw_steps::{RestoreRecord, Step};
 
@@ -158,6 +159,51 @@ impl WorkFiles for Wire {
 
     async fn get(&self, name: &str) -> Result<Option<Vec<u8>>, PortError> {
         self.call(Call::GetFile, name, || self.stack.files.get(name)).await
+    }
+}
+
+impl LongFiles for Wire {
+    async fn begin(&self, name: &str) -> Result<String, PortError> {
+        self.call(Call::PutFile, name, || self.stack.files.begin(name)).await
+    }
+
+    async fn add(&self, name: &str, upload: &str, number: u32, part: Vec<u8>) -> Result<String, PortError> {
+        self.call(Call::PutFile, name, || self.stack.files.add(name, upload, number, part.clone())).await
+    }
+
+    async fn finish(&self, name: &str, upload: &str, parts: &[String]) -> Result<String, PortError> {
+        self.call(Call::PutFile, name, || self.stack.files.finish(name, upload, parts)).await
+    }
+
+    async fn read(&self, name: &str, from: u64) -> Result<Option<Piece>, PortError> {
+        self.call(Call::GetFile, name, || LongFiles::read(&self.stack.files, name, from)).await
+    }
+}
+
+impl CreateJobs for Wire {
+    async fn create_job(&self, job: &NewJob<'_>) -> Result<CreatedJob, PortError> {
+        self.call(Call::CreateJob, job.manifest, || async {
+            let created = self.stack.files.create_job(job).await;
+            self.stack.tell(|| format!("    CreateJob of {}: {created:?}", job.manifest));
+            created
+        })
+        .await
+    }
+}
+
+impl ReadJobs for Wire {
+    async fn job(&self, id: &str) -> Result<Option<Job>, PortError> {
+        self.call(Call::DescribeJob, id, || self.stack.files.job(id)).await
+    }
+}
+
+impl UpdateJobs for Wire {
+    async fn confirm_job(&self, id: &str) -> Result<(), PortError> {
+        self.call(Call::UpdateJobStatus, id, || self.stack.files.confirm_job(id)).await
+    }
+
+    async fn cancel_job(&self, id: &str) -> Result<(), PortError> {
+        self.call(Call::UpdateJobStatus, id, || self.stack.files.cancel_job(id)).await
     }
 }
 

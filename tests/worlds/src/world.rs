@@ -33,6 +33,8 @@ pub struct World {
     pub rules_off: bool,
     /// How many objects a chunk has.
     pub objects_per_chunk: usize,
+    /// How S3 Batch Operations does.
+    pub jobs: Jobs,
     /// The objects.
     pub objects: Vec<Object>,
     /// What people and other tools do, in order.
@@ -52,6 +54,23 @@ pub struct World {
 
 fn as_debug<S: serde::Serializer>(value: &impl std::fmt::Debug, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&format_args!("{value:?}"))
+}
+
+/// How S3 Batch Operations does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Jobs {
+    /// Objects in a job at most.
+    pub objects: u64,
+    /// Seconds that a job is being prepared.
+    pub prepared_after: u32,
+    /// Milliseconds that it takes for an object.
+    pub task_millis: u32,
+    /// Of a hundred objects, at how many its job is given up.
+    pub fails: u32,
+    /// Of a hundred objects, how many S3 is too busy for.
+    pub busy: u32,
+    /// Of a hundred jobs, how many S3 refuses.
+    pub refused: u32,
 }
 
 /// An object.
@@ -155,6 +174,8 @@ pub enum What {
         /// For how many seconds.
         seconds: u32,
     },
+    /// Somebody cancels all jobs of S3 Batch Operations that there are.
+    CancelJobs,
     /// S3's message comes in a form that nobody can read.
     Poison {
         /// Which form.
@@ -189,6 +210,15 @@ pub struct Ask {
     pub prefix: Option<&'static str>,
     /// Only what it would do and cost.
     pub dry_run: bool,
+    /// Whether S3 Batch Operations is to ask, if it says.
+    pub batch_operations: Option<bool>,
+}
+
+impl Ask {
+    /// Whether a door must refuse it.
+    pub fn is_wrong(&self) -> bool {
+        self.malformed || (self.batch_operations == Some(true) && self.tier == Tier::Expedited)
+    }
 }
 
 /// A call of a function that fails.
@@ -236,6 +266,9 @@ pub enum Call {
     RestoreObject,
     PutFile,
     GetFile,
+    CreateJob,
+    DescribeJob,
+    UpdateJobStatus,
     ReadDistributions,
     CreateInvalidation,
     GetInvalidation,
@@ -259,7 +292,10 @@ impl Call {
             | Self::GetBucketVersioning
             | Self::RestoreObject
             | Self::PutFile
-            | Self::GetFile => Service::S3,
+            | Self::GetFile
+            | Self::CreateJob
+            | Self::DescribeJob
+            | Self::UpdateJobStatus => Service::S3,
             Self::ReadDistributions | Self::CreateInvalidation | Self::GetInvalidation => Service::CloudFront,
             Self::GetItem | Self::GetItems | Self::Insert | Self::Replace | Self::QueryRows => Service::DynamoDb,
             Self::StartExecution | Self::StopExecution => Service::StepFunctions,
@@ -378,6 +414,7 @@ impl World {
             regime: dice.pick(&[QuotaRegime::InProgress, QuotaRegime::Rate, QuotaRegime::Both]),
             rules_off: dice.one_in(7),
             objects_per_chunk: dice.pick(&[1_000, 1_000, 1, 2, 3]),
+            jobs: jobs(&mut dice, calm),
             objects,
             acts,
             faults,
@@ -386,6 +423,17 @@ impl World {
             strays,
             bug: None,
         }
+    }
+}
+
+fn jobs(dice: &mut Dice, calm: bool) -> Jobs {
+    Jobs {
+        objects: dice.pick(&[1_000, 1_000, 1, 2]),
+        prepared_after: dice.pick(&[30, 300, HOUR]),
+        task_millis: dice.pick(&[1, 1_000, 900_000]),
+        fails: if calm { 0 } else { dice.pick(&[0, 0, 0, 20]) },
+        busy: if calm { 0 } else { dice.pick(&[0, 0, 0, 20]) },
+        refused: if calm { 0 } else { dice.pick(&[0, 0, 0, 50]) },
     }
 }
 
@@ -450,7 +498,7 @@ fn acts(dice: &mut Dice, objects: &[Object], rough: bool) -> Vec<Act> {
         .collect();
     let others = if rough { dice.below(12) } else { dice.below(6) };
     for _ in 0..others {
-        let what = match dice.below(16) {
+        let what = match dice.below(17) {
             0 => What::AskAgain { ask: dice.below(asks), same: !dice.one_in(3) },
             1 | 2 => What::Cancel { ask: dice.below(asks) },
             3 | 4 => What::Foreign { object: object(dice), tier: tier(dice), days: 1 + dice.below(4) },
@@ -460,6 +508,7 @@ fn acts(dice: &mut Dice, objects: &[Object], rough: bool) -> Vec<Act> {
             8 => What::Crowd { seconds: 10 * MINUTE + dice.below(6 * HOUR) },
             9 => What::NoCapacity { seconds: dice.below(2 * HOUR) },
             10 => What::Poison { form: dice.below(5) },
+            11 => What::CancelJobs,
             _ => What::View { object: object(dice) },
         };
         let at = match what {
@@ -493,6 +542,7 @@ fn ask(dice: &mut Dice, id: u32, objects: Vec<u32>) -> Ask {
         malformed: dice.one_in(25),
         prefix: dice.one_in(4).then(|| dice.pick(&["", "", "2019/", "t/", "d", "nothing/"])),
         dry_run: dice.one_in(20),
+        batch_operations: dice.pick(&[None, None, Some(true), Some(true), Some(false)]),
     }
 }
 
@@ -535,9 +585,9 @@ fn faults(dice: &mut Dice, rough: bool) -> Vec<Fault> {
 /// The calls that a function makes: a fault of another would never strike.
 fn calls_of(step: Step) -> &'static [Call] {
     use Call::{
-        CreateInvalidation, GetBucketVersioning, GetFile, GetInvalidation, GetItem, GetItems, HeadObject, Insert,
-        ListObjects, PutAside, PutEvents, PutFile, QueryRows, ReadDistributions, Replace, RestoreObject,
-        StartExecution, StopExecution,
+        CreateInvalidation, CreateJob, DescribeJob, GetBucketVersioning, GetFile, GetInvalidation, GetItem, GetItems,
+        HeadObject, Insert, ListObjects, PutAside, PutEvents, PutFile, QueryRows, ReadDistributions, Replace,
+        RestoreObject, StartExecution, StopExecution, UpdateJobStatus,
     };
     match step {
         Step::Plan => &[
@@ -565,6 +615,12 @@ fn calls_of(step: Step) -> &'static [Call] {
             Replace,
             Replace,
         ],
+        Step::CreateJobs => {
+            &[GetItem, GetItems, GetFile, PutFile, PutFile, Insert, Insert, CreateJob, CreateJob, CreateJob, Replace]
+        }
+        Step::CheckJobs => {
+            &[GetItem, GetItems, GetFile, DescribeJob, DescribeJob, UpdateJobStatus, UpdateJobStatus, Replace, Replace]
+        }
         Step::CheckRestores => &[GetItem, GetFile, GetItems, HeadObject, HeadObject, Replace, PutEvents],
         Step::Invalidate => &[
             GetItem,
@@ -584,7 +640,7 @@ fn calls_of(step: Step) -> &'static [Call] {
         Step::CreateRestore => &[Insert, StartExecution],
         Step::CreatePlan => &[HeadObject, ReadDistributions],
         Step::GetRestores => &[GetItem, GetFile, GetItems],
-        Step::CancelRestore => &[GetItem, GetItems, Replace, StopExecution],
+        Step::CancelRestore => &[GetItem, GetItems, Replace, UpdateJobStatus, StopExecution],
         Step::OnRestoreCompleted => &[
             QueryRows,
             Replace,
