@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use thaw_core::{
-    Counts, FailedTask, JobEnd, JobMove, ReportReader, Row, State, Status, failed_reports, next_move,
+    Counts, FailedTask, JobEnd, JobMove, ReportReader, State, Status, failed_reports, next_move,
     seconds_until_next_check, sentence,
 };
 use tracing::{info, warn};
@@ -253,7 +253,7 @@ async fn note(
     }
     let keys: Vec<ItemKey> = answers.keys().cloned().collect();
     let mut noted = 0;
-    for row in ledger.get_many::<Row>(&keys).await? {
+    for row in ledger::rows(&keys, ledger).await?.0 {
         let Some(Ok(answer)) = answers.remove(&row_key(&row.object, &row.restore)) else { continue };
         noted += 1;
         match row.state {

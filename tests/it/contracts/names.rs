@@ -8,9 +8,11 @@ use super::template::{Template, object, text};
 use super::workflow::{Machine, strings};
 
 /// The functions of the workflow; the other steps are doors.
-const WORKFLOW: [Step; 7] = [
+const WORKFLOW: [Step; 9] = [
     Step::Plan,
     Step::StartRestores,
+    Step::CreateJobs,
+    Step::CheckJobs,
     Step::CheckRestores,
     Step::Invalidate,
     Step::CheckInvalidations,

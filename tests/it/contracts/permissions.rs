@@ -15,6 +15,8 @@ const WORK: &str = "{WorkBucket.Arn}/restores/*";
 const INBOX: &str = "{WorkBucket.Arn}/inbox/*";
 const ANSWERS: &str = "{WorkBucket.Arn}/inbox/*.answer.json";
 const REQUEST: &str = "{WorkBucket.Arn}/restores/*/request.json";
+const LISTS: &str = "{WorkBucket.Arn}/restores/*/jobs/*";
+const JOBS: &str = "arn:aws:s3:us-east-1:111122223333:job/*";
 const EXECUTIONS: &str = "arn:aws:states:us-east-1:111122223333:execution:{StateMachine.Name}:*";
 
 /// Actions, separated by spaces, on resources.
@@ -37,7 +39,7 @@ const START_EXECUTIONS: &[Allowed] = &[
 ];
 
 /// Every function with all it may do, its own log aside.
-const FUNCTIONS: [(Step, &[&[Allowed]]); 16] = [
+const FUNCTIONS: [(Step, &[&[Allowed]]); 18] = [
     (
         Step::Plan,
         &[
@@ -53,6 +55,19 @@ const FUNCTIONS: [(Step, &[&[Allowed]]); 16] = [
         ],
     ),
     (Step::StartRestores, &[READ_ARCHIVE, USE_LEDGER, READ_WORK, &[("s3:RestoreObject", OBJECTS)]]),
+    (
+        Step::CreateJobs,
+        &[
+            READ_WORK,
+            &[
+                ("dynamodb:GetItem dynamodb:BatchGetItem dynamodb:PutItem", LEDGER),
+                ("s3:PutObject", LISTS),
+                ("s3:CreateJob", "*"),
+                ("iam:PassRole", "{JobRole.Arn}"),
+            ],
+        ],
+    ),
+    (Step::CheckJobs, &[USE_LEDGER, READ_WORK, &[("s3:DescribeJob s3:UpdateJobStatus", JOBS)]]),
     (Step::CheckRestores, &[READ_ARCHIVE, USE_LEDGER, READ_WORK, PUT_EVENTS]),
     (Step::Invalidate, &[READ_ARCHIVE, READ_DISTRIBUTIONS, CREATE_INVALIDATIONS, USE_LEDGER, READ_WORK]),
     (Step::CheckInvalidations, &[USE_LEDGER, READ_WORK, &[("cloudfront:GetInvalidation", NAMED)]]),
@@ -75,7 +90,10 @@ const FUNCTIONS: [(Step, &[&[Allowed]]); 16] = [
             &[("dynamodb:GetItem dynamodb:BatchGetItem", LEDGER), ("dynamodb:Query", "{Ledger.Arn}/index/restores")],
         ],
     ),
-    (Step::CancelRestore, &[USE_LEDGER, READ_WORK, &[("states:StopExecution", EXECUTIONS)]]),
+    (
+        Step::CancelRestore,
+        &[USE_LEDGER, READ_WORK, &[("states:StopExecution", EXECUTIONS), ("s3:UpdateJobStatus", JOBS)]],
+    ),
     (Step::Adopt, &[READ_ARCHIVE, START_EXECUTIONS, &[("dynamodb:Query dynamodb:BatchGetItem", LEDGER)]]),
     (
         Step::OnRestoreCompleted,
@@ -118,7 +136,8 @@ const FUNCTIONS: [(Step, &[&[Allowed]]); 16] = [
 ];
 
 /// What may be done to everything, because AWS knows no narrower resource for it. The reasons are in the template.
-const ON_EVERYTHING: [(&str, &str); 9] = [
+const ON_EVERYTHING: [(&str, &str); 10] = [
+    ("CreateJobsRole", "s3:CreateJob"),
     ("ReadDistributions", "cloudfront:ListDistributions"),
     ("StateMachineRole", "logs:CreateLogDelivery"),
     ("StateMachineRole", "logs:DeleteLogDelivery"),
@@ -154,6 +173,23 @@ fn every_function_may_do_exactly_this() {
         let less: Vec<_> = expected.difference(&found).collect();
         assert!(more.is_empty() && less.is_empty(), "{} may also {more:?} and may not {less:?}", step.name());
     }
+}
+
+#[test]
+fn a_job_may_do_exactly_this() {
+    let template = with_distributions();
+    let expected = expand(&[&[
+        ("s3:RestoreObject", OBJECTS),
+        ("s3:GetObject", "{WorkBucket.Arn}/restores/*/jobs/*.csv"),
+        ("s3:PutObject", "{WorkBucket.Arn}/restores/*/jobs/*/job-*"),
+    ]]);
+    assert_eq!(template.permissions("JobRole"), expected);
+    // Its role is handed to S3 Batch Operations and to nobody else.
+    let role = template.resource("CreateJobsRole");
+    let statements = super::template::list(&role["Policies"][0]["PolicyDocument"]["Statement"]);
+    let pass = statements.iter().find(|statement| statement["Action"] == "iam:PassRole").unwrap();
+    let to = json!({"StringEquals": {"iam:PassedToService": "batchoperations.s3.amazonaws.com"}});
+    assert_eq!(pass["Condition"], to);
 }
 
 #[test]

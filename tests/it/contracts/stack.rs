@@ -9,18 +9,26 @@ use super::template::{Template, object, text};
 use super::workflow::Machine;
 
 /// What each function is told, and no more: a name it does not need is a resource it could come to use.
-const ENVIRONMENT: [(Step, &str); 16] = [
-    (Step::Plan, "ARCHIVE_BUCKETS DAILY_BUDGET_USD DIRECTORY_INDEX DISTRIBUTION_IDS LEDGER_TABLE WORK_BUCKET"),
+const ENVIRONMENT: [(Step, &str); 18] = [
+    (
+        Step::Plan,
+        "ARCHIVE_BUCKETS BATCH_OPERATIONS_OVER DAILY_BUDGET_USD DIRECTORY_INDEX DISTRIBUTION_IDS LEDGER_TABLE WORK_BUCKET",
+    ),
     (Step::StartRestores, "LEDGER_TABLE RESTORES_PER_SECOND WORK_BUCKET"),
+    (Step::CreateJobs, "ACCOUNT_ID JOB_ROLE_ARN LEDGER_TABLE WORK_BUCKET"),
+    (Step::CheckJobs, "ACCOUNT_ID LEDGER_TABLE WORK_BUCKET"),
     (Step::CheckRestores, "LEDGER_TABLE WORK_BUCKET"),
     (Step::Invalidate, "DIRECTORY_INDEX DISTRIBUTION_IDS LEDGER_TABLE WORK_BUCKET"),
     (Step::CheckInvalidations, "LEDGER_TABLE WORK_BUCKET"),
     (Step::Report, "LEDGER_TABLE"),
     (Step::ReportFailure, "LEDGER_TABLE WORK_BUCKET"),
     (Step::CreateRestore, "ARCHIVE_BUCKETS LEDGER_TABLE STATE_MACHINE_ARN WORK_BUCKET"),
-    (Step::CreatePlan, "ARCHIVE_BUCKETS DIRECTORY_INDEX DISTRIBUTION_IDS LEDGER_TABLE WORK_BUCKET"),
+    (
+        Step::CreatePlan,
+        "ARCHIVE_BUCKETS BATCH_OPERATIONS_OVER DIRECTORY_INDEX DISTRIBUTION_IDS LEDGER_TABLE WORK_BUCKET",
+    ),
     (Step::GetRestores, "LEDGER_TABLE WORK_BUCKET"),
-    (Step::CancelRestore, "LEDGER_TABLE STATE_MACHINE_ARN WORK_BUCKET"),
+    (Step::CancelRestore, "ACCOUNT_ID LEDGER_TABLE STATE_MACHINE_ARN WORK_BUCKET"),
     (Step::Adopt, "ARCHIVE_BUCKETS LEDGER_TABLE STATE_MACHINE_ARN WORK_BUCKET"),
     (
         Step::OnRestoreCompleted,
