@@ -11,6 +11,7 @@ mod faults;
 mod history;
 mod idempotency;
 mod inbox;
+mod jobs;
 mod joining;
 mod kinds;
 mod planning;
