@@ -14,7 +14,8 @@ use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_types::SdkConfig;
 use thaw_core::RESTORES_PER_SECOND;
 
-use crate::{Archive, Bus, Cdn, DeadLetterQueue, Executions, LedgerTable, WorkBucket};
+use crate::s3control::AsItIs;
+use crate::{Archive, Bus, Cdn, DeadLetterQueue, Executions, Jobs, LedgerTable, NewJobs, WorkBucket};
 
 /// Makes the clients of AWS's services, each when it is asked for.
 #[derive(Debug, Clone)]
@@ -50,6 +51,7 @@ pub enum StartError {
 #[derive(Debug, Clone, Copy)]
 enum Service {
     S3,
+    S3Control,
     CloudFront,
     DynamoDb,
     StepFunctions,
@@ -58,12 +60,20 @@ enum Service {
 }
 
 impl Service {
-    const ALL: [Self; 6] =
-        [Self::S3, Self::CloudFront, Self::DynamoDb, Self::StepFunctions, Self::EventBridge, Self::Sqs];
+    const ALL: [Self; 7] = [
+        Self::S3,
+        Self::S3Control,
+        Self::CloudFront,
+        Self::DynamoDb,
+        Self::StepFunctions,
+        Self::EventBridge,
+        Self::Sqs,
+    ];
 
     fn word(self) -> &'static str {
         match self {
             Self::S3 => "S3",
+            Self::S3Control => "S3_CONTROL",
             Self::CloudFront => "CLOUDFRONT",
             Self::DynamoDb => "DYNAMODB",
             Self::StepFunctions => "SFN",
@@ -144,6 +154,21 @@ impl Clients {
         // A bucket's name before an IP address or `localhost` resolves nowhere.
         let local = self.endpoint(Service::S3).is_some_and(is_loopback);
         config.force_path_style(local)
+    }
+
+    /// The jobs of this account.
+    pub fn jobs(&self, account: String) -> Jobs {
+        let config = aws_sdk_s3control::config::Builder::from(&self.shared_at(Service::S3Control));
+        let config = match self.endpoint(Service::S3Control).filter(|endpoint| is_loopback(endpoint)) {
+            Some(local) => config.endpoint_resolver(AsItIs(local.to_owned())),
+            None => config,
+        };
+        Jobs::new(aws_sdk_s3control::Client::from_conf(config.build()), account)
+    }
+
+    /// New jobs of this account, with lists in this bucket, on which S3 works in this role.
+    pub fn new_jobs(&self, account: String, role: String, work_bucket: String) -> NewJobs {
+        NewJobs::new(self.jobs(account), role, work_bucket)
     }
 
     /// CloudFront.

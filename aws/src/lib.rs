@@ -3,7 +3,8 @@
 //! | outside system | here | ports |
 //! |---|---|---|
 //! | S3, archive buckets | [`Archive`] | `ReadArchive`, `RequestRestores` |
-//! | S3, work bucket | [`WorkBucket`] | `WorkFiles` |
+//! | S3, work bucket | [`WorkBucket`] | `WorkFiles`, `LongFiles` |
+//! | S3 Batch Operations | [`NewJobs`], [`Jobs`] | `CreateJobs`, `ReadJobs`, `UpdateJobs` |
 //! | CloudFront | [`Cdn`] | `ReadDistributions`, `CreateInvalidations`, `ReadInvalidations` |
 //! | DynamoDB | [`LedgerTable`] | `Ledger`, `ListRestores` |
 //! | Step Functions | [`Executions`] | `StartExecutions`, `StopExecutions` |
@@ -23,6 +24,7 @@ mod dynamodb;
 mod error;
 mod eventbridge;
 mod s3;
+mod s3control;
 mod sqs;
 mod step_functions;
 
@@ -31,5 +33,6 @@ pub use cloudfront::Cdn;
 pub use dynamodb::LedgerTable;
 pub use eventbridge::Bus;
 pub use s3::{Archive, WorkBucket};
+pub use s3control::{Jobs, NewJobs};
 pub use sqs::DeadLetterQueue;
 pub use step_functions::Executions;

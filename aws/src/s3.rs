@@ -14,7 +14,8 @@ use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::operation::restore_object::RestoreObjectError;
 use aws_sdk_s3::primitives::{ByteStream, DateTime};
 use aws_sdk_s3::types::{
-    EncodingType, GlacierJobParameters, Object, ObjectVersion, OptionalObjectAttributes, RestoreRequest, RestoreStatus,
+    CompletedMultipartUpload, CompletedPart, EncodingType, GlacierJobParameters, Object, ObjectVersion,
+    OptionalObjectAttributes, RestoreRequest, RestoreStatus,
 };
 use aws_smithy_async::rt::sleep::{AsyncSleep, TokioSleep};
 use aws_smithy_runtime_api::client::interceptors::context::InterceptorContext;
@@ -22,7 +23,8 @@ use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
 use thaw_core::{Facts, Head, LANES, Missing, ObjectId, Pace, RestoreAnswer, S3Uri, Tier, Trouble};
 use thaw_steps::ports::{
-    Listed, ListedRestore, Page, Piece, PortError, ReadArchive, RequestRestores, VersionMarker, VersionPage, WorkFiles,
+    Listed, ListedRestore, LongFiles, Page, Piece, PortError, ReadArchive, RequestRestores, VersionMarker, VersionPage,
+    WorkFiles,
 };
 
 use crate::error::{answer, port_error, unexpected};
@@ -134,32 +136,7 @@ impl ReadArchive for Archive {
     }
 
     async fn read(&self, manifest: &S3Uri, from: u64, etag: Option<&str>) -> Result<Option<Piece>, PortError> {
-        let what = || format!("GetObject of {manifest}");
-        let range = format!("bytes={from}-{}", from + PIECE_BYTES - 1);
-        let call = self.client.get_object().bucket(&manifest.bucket).key(&manifest.key).range(range);
-        let output = match call.set_if_match(etag.map(str::to_owned)).send().await {
-            Ok(output) => output,
-            Err(error) => {
-                return match error.raw_response().map_or(0, |raw| raw.status().as_u16()) {
-                    403 | 404 => Ok(None),
-                    // An empty file has no first byte. Its reader says what is the matter.
-                    416 => Ok(Some(Piece { bytes: Vec::new(), etag: String::new(), more: false })),
-                    // It was changed: the plan begins again.
-                    412 => Err(PortError { trouble: Some(Trouble::Unavailable), ..port_error(what(), &error) }),
-                    _ => Err(port_error(what(), &error)),
-                };
-            }
-        };
-        let etag = output.e_tag().unwrap_or_default().to_owned();
-        // `bytes 0-262143/1000000`
-        let size = output.content_range().and_then(|range| range.rsplit('/').next()?.parse::<u64>().ok());
-        let bytes = match output.body.collect().await {
-            Ok(body) => body.to_vec(),
-            // The answer broke off.
-            Err(error) => return Err(PortError { trouble: Some(Trouble::Unavailable), ..unexpected(what(), error) }),
-        };
-        let more = size.is_some_and(|size| from + (bytes.len() as u64) < size) && !bytes.is_empty();
-        Ok(Some(Piece { bytes, etag, more }))
+        read_piece(&self.client, &manifest.bucket, &manifest.key, from, etag).await
     }
 
     async fn has_versions(&self, bucket: &str) -> Result<bool, PortError> {
@@ -222,6 +199,42 @@ impl Archive {
             Ok(_) => PortError { trouble: Some(trouble), ..unexpected(what(), format!("HTTP {}", status.get())) },
         })
     }
+}
+
+/// A piece of a file from this byte on.
+async fn read_piece(
+    client: &Client,
+    bucket: &str,
+    key: &str,
+    from: u64,
+    etag: Option<&str>,
+) -> Result<Option<Piece>, PortError> {
+    let what = || format!("GetObject of s3://{bucket}/{key}");
+    let range = format!("bytes={from}-{}", from + PIECE_BYTES - 1);
+    let call = client.get_object().bucket(bucket).key(key).range(range);
+    let output = match call.set_if_match(etag.map(str::to_owned)).send().await {
+        Ok(output) => output,
+        Err(error) => {
+            return match error.raw_response().map_or(0, |raw| raw.status().as_u16()) {
+                403 | 404 => Ok(None),
+                // An empty file has no first byte. Its reader says what is the matter.
+                416 => Ok(Some(Piece { bytes: Vec::new(), etag: String::new(), more: false })),
+                // It was changed: the plan begins again.
+                412 => Err(PortError { trouble: Some(Trouble::Unavailable), ..port_error(what(), &error) }),
+                _ => Err(port_error(what(), &error)),
+            };
+        }
+    };
+    let etag = output.e_tag().unwrap_or_default().to_owned();
+    // `bytes 0-262143/1000000`
+    let size = output.content_range().and_then(|range| range.rsplit('/').next()?.parse::<u64>().ok());
+    let bytes = match output.body.collect().await {
+        Ok(body) => body.to_vec(),
+        // The answer broke off.
+        Err(error) => return Err(PortError { trouble: Some(Trouble::Unavailable), ..unexpected(what(), error) }),
+    };
+    let more = size.is_some_and(|size| from + (bytes.len() as u64) < size) && !bytes.is_empty();
+    Ok(Some(Piece { bytes, etag, more }))
 }
 
 /// What a `HeadObject` answered, unread.
@@ -385,6 +398,46 @@ impl WorkFiles for WorkBucket {
             Err(SdkError::ServiceError(error)) if error.err().is_no_such_key() => Ok(None),
             Err(error) => Err(port_error(what(), &error)),
         }
+    }
+}
+
+impl LongFiles for WorkBucket {
+    async fn begin(&self, name: &str) -> Result<String, PortError> {
+        let what = || format!("CreateMultipartUpload of s3://{}/{name}", self.bucket);
+        let call = self.client.create_multipart_upload().bucket(&self.bucket).key(name).content_type("text/csv");
+        let output = call.send().await.map_err(|error| port_error(what(), &error))?;
+        output.upload_id.ok_or_else(|| unexpected(what(), "the answer has no upload id"))
+    }
+
+    async fn add(&self, name: &str, upload: &str, number: u32, part: Vec<u8>) -> Result<String, PortError> {
+        let what = || format!("UploadPart {number} of s3://{}/{name}", self.bucket);
+        let call = self.client.upload_part().bucket(&self.bucket).key(name).upload_id(upload);
+        let call = call.part_number(i32::try_from(number).unwrap_or(i32::MAX)).body(ByteStream::from(part));
+        let output = call.send().await.map_err(|error| port_error(what(), &error))?;
+        output.e_tag.ok_or_else(|| unexpected(what(), "the answer has no ETag"))
+    }
+
+    async fn finish(&self, name: &str, upload: &str, parts: &[String]) -> Result<String, PortError> {
+        let what = || format!("CompleteMultipartUpload of s3://{}/{name}", self.bucket);
+        let part = |(number, etag): (i32, &String)| CompletedPart::builder().part_number(number).e_tag(etag).build();
+        let parts = CompletedMultipartUpload::builder().set_parts(Some((1..).zip(parts).map(part).collect())).build();
+        let call = self.client.complete_multipart_upload().bucket(&self.bucket).key(name).upload_id(upload);
+        let output = match call.multipart_upload(parts).send().await {
+            Ok(output) => output,
+            Err(error) => {
+                let is_gone = answer(&error).is_some_and(|answer| answer.code == "NoSuchUpload");
+                let error = port_error(what(), &error);
+                // It was finished by a call whose answer got lost, or is too old: whoever begins anew writes the same.
+                return Err(if is_gone { PortError { trouble: Some(Trouble::Unavailable), ..error } } else { error });
+            }
+        };
+        let etag = output.e_tag.ok_or_else(|| unexpected(what(), "the answer has no ETag"))?;
+        // S3 says it in quotation marks, and wants to hear it without.
+        Ok(etag.trim_matches('"').to_owned())
+    }
+
+    async fn read(&self, name: &str, from: u64) -> Result<Option<Piece>, PortError> {
+        read_piece(&self.client, &self.bucket, name, from, None).await
     }
 }
 

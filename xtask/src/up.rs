@@ -133,6 +133,7 @@ fn boot(options: &Options, dir: &Path, programs: &Programs, python: &PythonEnv) 
     let mut clock = None;
     if sim {
         endpoints.push(("AWS_ENDPOINT_URL_S3", url(ports.s3)));
+        endpoints.push(("AWS_ENDPOINT_URL_S3_CONTROL", url(ports.s3)));
         endpoints.push(("AWS_ENDPOINT_URL_CLOUDFRONT", url(ports.cloudfront)));
         clock = Some(format!("{origin},{}", options.time_scale));
     }

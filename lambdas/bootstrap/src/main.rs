@@ -12,9 +12,9 @@ use std::process::ExitCode;
 use lambda_runtime::Error;
 use thaw_aws::Clients;
 use thaw_steps::{
-    Settings, Step, adopt, announce_expiries, cancel_restore, check_invalidations, check_restores, create_plan,
-    create_restore, get_restores, invalidate, on_inbox_file, on_restore_completed, on_restore_initiated, plan, report,
-    report_failure, start_restores,
+    Settings, Step, adopt, announce_expiries, cancel_restore, check_invalidations, check_jobs, check_restores,
+    create_jobs, create_plan, create_restore, get_restores, invalidate, on_inbox_file, on_restore_completed,
+    on_restore_initiated, plan, report, report_failure, start_restores,
 };
 
 use crate::clock::Clock;
@@ -45,6 +45,7 @@ async fn run() -> Result<(), Error> {
     let clients = Clients::from_env()?;
     let ledger = || Ok::<_, Error>(clients.ledger(need("LEDGER_TABLE")?));
     let files = || Ok::<_, Error>(clients.work_files(need("WORK_BUCKET")?));
+    let jobs = || Ok::<_, Error>(clients.jobs(need("ACCOUNT_ID")?));
     let executions = || Ok::<_, Error>(clients.executions(need("STATE_MACHINE_ARN")?));
 
     match step {
@@ -56,6 +57,15 @@ async fn run() -> Result<(), Error> {
         Step::StartRestores => {
             let (archive, ledger, files) = (&clients.archive(), &ledger()?, &files()?);
             serve(async |input| start_restores::run(input, archive, ledger, files, now()).await).await
+        }
+        Step::CreateJobs => {
+            let jobs = &clients.new_jobs(need("ACCOUNT_ID")?, need("JOB_ROLE_ARN")?, need("WORK_BUCKET")?);
+            let (ledger, files) = (&ledger()?, &files()?);
+            serve(async |input| create_jobs::run(input, jobs, ledger, files, now()).await).await
+        }
+        Step::CheckJobs => {
+            let (jobs, ledger, files) = (&jobs()?, &ledger()?, &files()?);
+            serve(async |input| check_jobs::run(input, jobs, ledger, files, settings, now()).await).await
         }
         Step::CheckRestores => {
             let (archive, ledger, files, bus) = (&clients.archive(), &ledger()?, &files()?, &clients.bus());
@@ -92,8 +102,8 @@ async fn run() -> Result<(), Error> {
             serve_door(async |request| get_restores::run(request, ledger, files).await).await
         }
         Step::CancelRestore => {
-            let (ledger, files, executions) = (&ledger()?, &files()?, &executions()?);
-            serve_door(async |request| cancel_restore::run(request, ledger, files, executions, now()).await).await
+            let (ledger, files, executions, jobs) = (&ledger()?, &files()?, &executions()?, &jobs()?);
+            serve_door(async |request| cancel_restore::run(request, ledger, files, executions, jobs, now()).await).await
         }
         Step::Adopt => {
             let (archive, ledger, files, executions) = (&clients.archive(), &ledger()?, &files()?, &executions()?);

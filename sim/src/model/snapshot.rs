@@ -26,6 +26,14 @@ impl Sim {
             "objects": self.objects(now),
             "restore_calls": self.restore_ledger(),
             "distributions": self.distributions.values().map(|distribution| distribution.snapshot(now)).collect::<Vec<_>>(),
+            "jobs": self.jobs().iter().map(|job| {
+                let (succeeded, failed) = job.progress();
+                json!({
+                    "id": job.id, "description": job.request.description, "status": job.status, "created": job.created,
+                    "manifest": job.request.manifest.key, "objects": job.tasks.len(), "succeeded": succeeded,
+                    "failed": failed, "why": job.why,
+                })
+            }).collect::<Vec<_>>(),
             "events": { "sent": self.outbox.sent, "next_at": self.next_event_at(), "faults": self.outbox.faults },
             "faults": self.faults.rules(),
             "retrievals": self.retrieval_rules,

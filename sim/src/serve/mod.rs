@@ -8,6 +8,7 @@ mod cloudfront_xml;
 mod control;
 mod edge;
 mod events;
+mod jobs;
 mod s3;
 mod s3_door;
 mod s3_uploads;
@@ -75,7 +76,9 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn sim(&self) -> MutexGuard<'_, Sim> {
         // The model upholds nothing across calls that a panic in one could break.
-        self.sim.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut sim = self.sim.lock().unwrap_or_else(PoisonError::into_inner);
+        sim.run_jobs(self.clock.now());
+        sim
     }
 }
 

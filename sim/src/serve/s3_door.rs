@@ -5,11 +5,12 @@
 //! refusals and the 202 itself. The model's verdict comes back through a [`Note`] in the request's extensions.
 
 use super::s3::Wire;
-use super::{World, header, read};
+use super::{World, header, jobs, read};
 use crate::model::Refusal;
 use bytes::{Bytes, BytesMut};
 use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH};
+use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use quick_xml::escape::escape;
 use s3s::service::{S3Service, S3ServiceBuilder};
@@ -45,6 +46,7 @@ impl Note {
 /// S3 over HTTP.
 #[derive(Clone)]
 pub(super) struct Door {
+    world: Arc<World>,
     service: S3Service,
     requests: Arc<AtomicU64>,
 }
@@ -57,7 +59,8 @@ impl fmt::Debug for Door {
 
 impl Door {
     pub(super) fn new(world: Arc<World>) -> Self {
-        Self { service: S3ServiceBuilder::new(Wire::new(world)).build(), requests: Arc::default() }
+        let service = S3ServiceBuilder::new(Wire::new(world.clone())).build();
+        Self { world, service, requests: Arc::default() }
     }
 
     pub(super) async fn call(self, request: Request<Incoming>) -> HttpResponse {
@@ -65,6 +68,9 @@ impl Door {
         let (mut parts, body) = request.into_parts();
         let body = unsign(&mut parts.headers, read(body).await);
         parts.uri = without_signature(&parts.uri);
+        if jobs::is_meant(parts.uri.path()) {
+            return self.job(&parts, &body);
+        }
         let note = Note::default();
         parts.extensions.insert(note.clone());
         let answer = self.service.call(Request::from_parts(parts, Body::from(body))).await;
@@ -81,6 +87,21 @@ impl Door {
         };
         header(&mut response, "x-amz-request-id", &request_id);
         header(&mut response, "server", "AmazonS3");
+        response
+    }
+
+    /// A call to S3 Batch Operations, which s3s does not know.
+    fn job(&self, parts: &Parts, body: &Bytes) -> HttpResponse {
+        let request_id = format!("{:016X}", self.requests.fetch_add(1, Ordering::Relaxed));
+        let query = parts.uri.query().unwrap_or_default();
+        let (status, body) = match jobs::call(&self.world, &parts.method, parts.uri.path(), query, body) {
+            Ok(body) => (200, body),
+            Err(refusal) => (refusal.status(), jobs::error(&refusal, &request_id)),
+        };
+        let mut response = Response::new(Body::from(body));
+        *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        header(&mut response, "content-type", "application/xml");
+        header(&mut response, "x-amz-request-id", &request_id);
         response
     }
 }
