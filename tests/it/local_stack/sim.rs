@@ -4,4 +4,5 @@ mod adoption;
 mod doors;
 mod events;
 mod faults;
+mod jobs;
 mod keys;

@@ -61,6 +61,7 @@ async fn planned(job: &Job, ledger: &impl Ledger, files: &impl WorkFiles) -> Res
         ready_between: None,
         cost: Cost::of(Vec::new(), Book::US_EAST_1),
         alternatives: Vec::new(),
+        jobs: Vec::new(),
         paths: 0,
         billed_paths: 0,
         warnings: Vec::new(),

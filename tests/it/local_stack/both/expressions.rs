@@ -16,7 +16,7 @@ fn cases() -> Vec<Value> {
     let input = json!({
         "anything_to_restore": true, "anything_to_invalidate": false, "anything_to_confirm": true,
         "all_published": false, "succeeded": true, "wait_seconds": 43_200, "chunks": ["chunk-0", "chunk-1"],
-        "says": "1 of 2 objects failed: Größe", "error": "Throttled", "cause": "{\"errorType\":\"Throttled\"}",
+        "jobs": true, "jobs_done": false, "next_part": 1, "next_chunk": 2, "says": "1 of 2 objects failed: Größe", "error": "Throttled", "cause": "{\"errorType\":\"Throttled\"}",
     });
     let error = json!({ "Error": "States.Timeout", "Cause": "" });
     let case = |input: Value, result: Value| json!({ "input": input, "result": result, "errorOutput": error, "context": context });
@@ -35,7 +35,12 @@ fn cases() -> Vec<Value> {
         case(with("chunks", json!([{ "wait_seconds": [1] }])), json!({ "Payload": [] })),
         case(json!([]), json!({ "Payload": null })),
         case(json!(["only"]), json!({ "Payload": [[]] })),
-        case(with("wait_seconds", json!(null)), json!([{}, { "wait_seconds": 5.5 }])),
+        case(input.clone(), json!([{}, { "wait_seconds": 5.5 }])),
+        // For no job, for one of many, for the only one.
+        case(with("jobs_done", json!(true)), json!([{ "wait_seconds": 0, "for_a_job": false }])),
+        case(with("next_part", json!(0)), json!([{ "for_a_job": false }, { "wait_seconds": 7, "for_a_job": true }])),
+        case(with("next_chunk", json!(0)), json!([{ "wait_seconds": 1, "for_a_job": true }])),
+        case(with("wait_seconds", json!(null)), json!([])),
         case(with("cause", json!(null)), json!([{}, {}])),
         // Nothing of what is asked for.
         json!({ "input": {}, "result": {}, "errorOutput": {}, "context": {} }),
