@@ -6,7 +6,8 @@ use aws_sdk_s3control::error::BuildError;
 use aws_sdk_s3control::operation::describe_job::DescribeJobOutput;
 use aws_sdk_s3control::types::{
     JobManifest, JobManifestFieldName, JobManifestFormat, JobManifestLocation, JobManifestSpec, JobOperation,
-    JobReport, JobReportFormat, JobReportScope, RequestedJobStatus, S3GlacierJobTier, S3InitiateRestoreObjectOperation,
+    JobProgressSummary, JobReport, JobReportFormat, JobReportScope, RequestedJobStatus, S3GlacierJobTier,
+    S3InitiateRestoreObjectOperation,
 };
 use thaw_core::{Job, JobStatus, Tier};
 use thaw_steps::ports::{CreateJobs, CreatedJob, NewJob, PortError, ReadJobs, UpdateJobs};
@@ -153,8 +154,8 @@ fn read_job(output: &DescribeJobOutput) -> Option<Job> {
     let why: Vec<&str> = failures.chain(job.status_update_reason()).collect();
     Some(Job {
         status: JobStatus::read(job.status().map_or("", |status| status.as_str())),
-        succeeded: count(tasks.and_then(|tasks| tasks.number_of_tasks_succeeded())),
-        failed: count(tasks.and_then(|tasks| tasks.number_of_tasks_failed())),
+        succeeded: count(tasks.and_then(JobProgressSummary::number_of_tasks_succeeded)),
+        failed: count(tasks.and_then(JobProgressSummary::number_of_tasks_failed)),
         why: why.join("; "),
     })
 }
@@ -173,7 +174,7 @@ impl ResolveEndpoint for AsItIs {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use aws_sdk_s3control::types::{JobDescriptor, JobFailure, JobProgressSummary, JobStatus as Status};
+    use aws_sdk_s3control::types::{JobDescriptor, JobFailure, JobStatus as Status};
     use thaw_core::{JobGroup, RestoreId};
 
     #[test]

@@ -282,12 +282,15 @@ fn retrieval_tier(tier: Tier) -> RetrievalTier {
     }
 }
 
+/// Parts of files that are being uploaded, by upload and number.
+type Parts = BTreeMap<(String, u32), Vec<u8>>;
+
 /// The work bucket, in which the jobs find their lists and leave their reports.
 #[derive(Debug, Clone)]
 pub struct WorkBucket {
     aws: Aws,
     bucket: String,
-    parts: Rc<RefCell<BTreeMap<(String, u32), Vec<u8>>>>,
+    parts: Rc<RefCell<Parts>>,
     written: Rc<RefCell<BTreeSet<String>>>,
 }
 

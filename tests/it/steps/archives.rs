@@ -200,7 +200,7 @@ fn a_plan_names_cheaper_and_faster_ways() {
     assert!(others[0].total_usd < planned.cost.total_usd && planned.cost.total_usd < others[1].total_usd);
     // Its first object is there sooner if a job asks for it.
     assert_eq!(others.iter().map(|other| other.batch_operations).collect::<Vec<_>>(), [false, false, true]);
-    assert!(others[2].says.starts_with("Standard by S3 Batch Operations: $0.25"), "{}", others[2].says);
+    assert!(others[2].says.starts_with("Standard by S3 Batch Operations: $0.26"), "{}", others[2].says);
     assert!(others[2].says.ends_with("typically ready 5 min to 5 h from now."), "{}", others[2].says);
     assert!(others[0].says.ends_with("typically ready 5 h to 12 h from now."), "{}", others[0].says);
 }

@@ -129,46 +129,60 @@ fn what_s3_says_no_to_is_noted_object_by_object() {
     assert_eq!(asked_by_thaw(&world), 1, "that was the other tool");
 }
 
-/// Whatever ends a job before its time: thaw asks for the rest, and for nothing that was begun already.
+/// What ends a job before its time, besides faults of S3's.
+#[derive(Debug, PartialEq)]
+enum Meanwhile {
+    Nothing,
+    SomebodyCancelsIt,
+    ItsReportIsGarbled,
+}
+
+fn first_job(world: &World) -> (String, String) {
+    world.aws.with(|sim, _| (sim.jobs()[0].id.clone(), sim.jobs()[0].request.report_prefix.clone()))
+}
+
+impl Meanwhile {
+    fn happens(&self, world: &World) {
+        match self {
+            Self::Nothing => {}
+            Self::SomebodyCancelsIt => {
+                let (id, _) = first_job(world);
+                // It is over by the second time.
+                let _is_over = world.aws.with(|sim, now| sim.update_job_status(&id, "Cancelled", now));
+            }
+            Self::ItsReportIsGarbled => {
+                let (id, folder) = first_job(world);
+                let report = format!("{folder}/job-{id}/manifest.json");
+                world.run(world.files.put(&report, b"no report".to_vec())).unwrap();
+            }
+        }
+    }
+}
+
 #[test]
 fn what_a_job_leaves_undone_thaw_asks_for_and_nothing_is_begun_twice() {
     let keys = ["a", "b", "c", "d", "e"];
-    let cancel = |world: &World| {
-        world.aws.with(|sim, now| {
-            let id = sim.jobs()[0].id.clone();
-            sim.update_job_status(&id, "Cancelled", now).unwrap();
-        });
-    };
-    let nothing = |_: &World| {};
-    let garble = |world: &World| {
-        let name = world
-            .aws
-            .with(|sim, _| format!("{}/job-{}/manifest.json", sim.jobs()[0].request.report_prefix, sim.jobs()[0].id));
-        world.run(world.files.put(&name, b"no report".to_vec())).unwrap();
-    };
-    let busy = || FaultRule::new("JobTask", "SlowDown").on("d");
-    let stories: [(&str, Vec<FaultRule>, &dyn Fn(&World), u64); 6] = [
-        ("failed half-way", vec![FaultRule::new("JobTask", "JobFailed").on("d")], &nothing, 2),
-        ("failed at once", vec![FaultRule::new("RunJob", "ManifestReadFailed")], &nothing, 5),
-        ("refused", vec![FaultRule::new("CreateJob", "BadRequestException")], &nothing, 5),
-        ("cancelled by somebody", vec![], &cancel, 5),
-        ("S3 was too busy for an object", vec![busy()], &nothing, 1),
-        ("the report is unreadable", vec![busy()], &garble, 1),
-    ];
-    for (story, rules, meanwhile, asked) in stories {
+    let fault = FaultRule::new;
+    for (fault, meanwhile, asked) in [
+        // It failed half-way, at once, and was not even taken.
+        (Some(fault("JobTask", "JobFailed").on("d")), Meanwhile::Nothing, 2),
+        (Some(fault("RunJob", "ManifestReadFailed")), Meanwhile::Nothing, 5),
+        (Some(fault("CreateJob", "BadRequestException")), Meanwhile::Nothing, 5),
+        (None, Meanwhile::SomebodyCancelsIt, 5),
+        // S3 was too busy for one; and nobody can read which.
+        (Some(fault("JobTask", "SlowDown").on("d")), Meanwhile::Nothing, 1),
+        (Some(fault("JobTask", "SlowDown").on("d")), Meanwhile::ItsReportIsGarbled, 1),
+    ] {
+        let story = format!("{fault:?} {meanwhile:?}");
         let world = archived(&keys);
-        faults(&world, rules);
-        for chunk in world.plan("r", by_jobs(&keys)).unwrap().chunks {
-            world.start_restores("r", chunk).unwrap();
-        }
-        world.create_all_jobs("r");
-        world.pass(60);
-        if story == "cancelled by somebody" {
-            meanwhile(&world);
+        faults(&world, fault.into_iter().collect());
+        prepared(&world, "r", by_jobs(&keys));
+        if meanwhile == Meanwhile::SomebodyCancelsIt {
+            meanwhile.happens(&world);
         }
         while !world.check_jobs("r").unwrap().jobs_done {
             world.pass(60);
-            meanwhile(&world);
+            meanwhile.happens(&world);
         }
         let checked = world.check_jobs("r").unwrap();
         assert_eq!(checked.chunks, [0], "{story}: {}", checked.says);
