@@ -448,6 +448,13 @@ mod tests {
             assert_eq!(seconds_until_next_check(at(0), at(seconds)), next);
         }
         assert_eq!(seconds_until_next_check(at(100), at(0)), 60, "a clock that runs behind");
+        // Of a million objects, until they are given up.
+        let (mut now, mut checks) = (0, 0);
+        while now < 2 * DAY + 1_000_000 / SLOWEST {
+            now += seconds_until_next_check(at(0), at(now));
+            checks += 1;
+        }
+        assert!(checks < 40, "{checks}");
     }
 
     #[test]

@@ -272,3 +272,74 @@ async fn note(
     }
     Ok(noted)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::create_jobs;
+    use crate::door::{Stack, now, settings};
+    use std::time::Duration;
+    use thaw_core::{Job, JobStatus, RestoreId};
+
+    /// A restore of two objects with a job that S3 says this of.
+    async fn with_job(stack: &Stack, job: Job) -> RestoreId {
+        let id = stack.planned(&[("a", State::Planned), ("b", State::Planned)], 2).await;
+        stack.change(&id, |record| record.plan.as_mut().unwrap().jobs = vec![0]).await;
+        let input = create_jobs::Input { restore: id.to_string(), part: 0 };
+        create_jobs::run(input, &stack.jobs, &stack.ledger, &stack.files, now()).await.unwrap();
+        let known = stack.jobs.jobs();
+        stack.jobs.set(known.keys().next().unwrap(), job);
+        id
+    }
+
+    async fn check(stack: &Stack, id: &RestoreId) -> Output {
+        let (input, later) = (Input { restore: id.to_string(), from_chunk: 0 }, now() + Duration::from_secs(600));
+        run(input, &stack.jobs, &stack.ledger, &stack.files, &settings(), later).await.unwrap()
+    }
+
+    fn complete(succeeded: u64, failed: u64) -> Job {
+        Job { status: JobStatus::Complete, succeeded, failed, why: String::new() }
+    }
+
+    #[tokio::test]
+    async fn a_job_that_asked_for_everything_leaves_everything_restoring() {
+        let stack = Stack::default();
+        let id = with_job(&stack, complete(2, 0)).await;
+        let output = check(&stack, &id).await;
+        assert_eq!((output.jobs_done, output.counts.restoring, output.chunks), (true, 2, vec![]));
+        assert_eq!(output.wait_seconds, 3 * 3_600);
+    }
+
+    #[tokio::test]
+    async fn what_a_report_does_not_tell_is_asked_for_again() {
+        // It has none; and its job is about fewer objects than there are in its list.
+        for job in [complete(1, 1), complete(1, 0)] {
+            let stack = Stack::default();
+            let id = with_job(&stack, job).await;
+            let output = check(&stack, &id).await;
+            assert_eq!((output.jobs_done, output.chunks, output.counts.planned), (true, vec![0], 2), "{}", output.says);
+            // And it stays so.
+            assert_eq!(check(&stack, &id).await.chunks, [0]);
+        }
+    }
+
+    #[tokio::test]
+    async fn of_very_many_refusals_the_report_is_not_read() {
+        let stack = Stack::default();
+        let id = with_job(&stack, complete(0, 0)).await;
+        let (record, settings) = (stack.record(&id).await, settings());
+        let told = refusals(&record, "job", READ_AT_MOST + 1, &stack.ledger, &stack.files, &settings, now()).await;
+        assert_eq!(told.unwrap(), Err("S3 refused 100001 objects".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn a_job_that_waits_for_it_is_let_run_once_the_ledger_says_so() {
+        let stack = Stack::default();
+        let waits = Job { status: JobStatus::Suspended, ..complete(0, 0) };
+        let id = with_job(&stack, waits).await;
+        assert!(!check(&stack, &id).await.jobs_done);
+        let (_, job) = stack.jobs.jobs().into_values().next().unwrap();
+        assert_eq!(job.status, JobStatus::Underway);
+        assert!(jobs::all(&stack.ledger, &stack.record(&id).await).await.unwrap()[0].confirmed);
+    }
+}

@@ -203,3 +203,82 @@ impl List {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::door::{Stack, now};
+    use thaw_core::{RestoreId, State};
+
+    /// A restore of these objects, left to jobs, one chunk in each part.
+    async fn left_to_jobs(stack: &Stack, keys: &[&str]) -> RestoreId {
+        let objects: Vec<_> = keys.iter().map(|key| (*key, State::Planned)).collect();
+        let id = stack.planned(&objects, 1).await;
+        stack
+            .change(&id, |record| {
+                let plan = record.plan.as_mut().unwrap();
+                plan.jobs = (0..plan.chunks).collect();
+            })
+            .await;
+        id
+    }
+
+    async fn create(stack: &Stack, id: &RestoreId, part: usize) -> Output {
+        let input = Input { restore: id.to_string(), part };
+        run(input, &stack.jobs, &stack.ledger, &stack.files, now()).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_list_that_is_longer_than_a_part_is_sent_in_parts_and_holds_every_line_once() {
+        // Each line has a little more than three thousand bytes: a character of two is six when it is encoded.
+        let keys: Vec<String> = (0..3_000).map(|n| format!("{n:04}{}", "ü".repeat(510))).collect();
+        let stack = Stack::default();
+        let record = stack.record(&stack.accepted(&["a"]).await).await;
+        let group = JobGroup::ALL[0];
+        let object = |key: &String| ObjectId { bucket: "archive".to_owned(), key: key.clone(), version: None };
+        let mut lists = Lists::new(&record, now(), 0, &[], &stack.files);
+        for key in &keys {
+            lists.add(group, &object(key)).await.unwrap();
+            assert!(lists.open[&group].waiting.len() < PART_BYTES);
+        }
+        assert_eq!(lists.open[&group].parts.len(), 1);
+        let finished = lists.finish().await.unwrap();
+        assert_eq!((finished.len(), finished[0].1), (1, 3_000));
+        let written = stack.files.get(&JobRecord::list_name(&record.id, now(), 0, group)).await.unwrap().unwrap();
+        let expected: String = keys.iter().map(|key| group.line(&object(key))).collect();
+        assert!(written == expected.as_bytes(), "{} bytes", written.len());
+    }
+
+    #[tokio::test]
+    async fn each_call_creates_the_jobs_of_a_part_and_says_which_is_next() {
+        let stack = Stack::default();
+        let id = left_to_jobs(&stack, &["a", "b", "c"]).await;
+        let next = [create(&stack, &id, 0).await, create(&stack, &id, 1).await, create(&stack, &id, 2).await];
+        assert_eq!(next.map(|output| output.next_part), [1, 2, 0]);
+        assert_eq!(stack.jobs.jobs().len(), 3);
+        // Again, and past the end.
+        assert_eq!((create(&stack, &id, 1).await.next_part, create(&stack, &id, 7).await.next_part), (2, 0));
+        assert_eq!(stack.jobs.jobs().len(), 3);
+    }
+
+    #[tokio::test]
+    async fn a_restore_that_was_cancelled_gets_no_jobs() {
+        let stack = Stack::default();
+        let id = left_to_jobs(&stack, &["a"]).await;
+        stack.change(&id, |record| record.status = Status::Cancelled).await;
+        assert_eq!(create(&stack, &id, 0).await.next_part, 0);
+        assert!(stack.jobs.jobs().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_list_that_is_written_is_not_written_again() {
+        let stack = Stack::default();
+        let id = left_to_jobs(&stack, &["a"]).await;
+        create(&stack, &id, 0).await;
+        let made_at = chunks::plan_of(&stack.record(&id).await).unwrap().made_at;
+        let name = JobRecord::list_name(&id, made_at, 0, JobGroup::ALL[0]);
+        stack.files.put(&name, b"as it was when S3 was told".to_vec()).await.unwrap();
+        create(&stack, &id, 0).await;
+        assert_eq!(stack.files.get(&name).await.unwrap().unwrap(), b"as it was when S3 was told");
+    }
+}

@@ -135,6 +135,8 @@ impl<'a> Timeline<'a> {
         match state {
             "Plan" => "looks at every object, decides and prices; nothing is spent before".into(),
             "ForEachChunk" => "asks S3 for what is archived (StartRestores)".into(),
+            "CreateJobs" => "has S3 Batch Operations ask for it".into(),
+            "CheckJobs" => "how far are the jobs?".into(),
             "WaitForRetrieval" => {
                 let seconds = input["wait_seconds"].as_i64().unwrap_or_default();
                 format!("sleeps {}, until a look is worth it", hours(SignedDuration::from_secs(seconds)))

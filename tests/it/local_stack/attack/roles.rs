@@ -8,7 +8,7 @@ use thaw_steps::Step;
 use crate::local_stack::stack::{Stack, stack};
 
 /// What a role's work needs, as proof that it is not denied for another reason; and what it must not be able to do.
-const ROLES: [(Step, &[&str], &[&str]); 15] = [
+const ROLES: [(Step, &[&str], &[&str]); 17] = [
     (
         Step::Plan,
         &["s3:GetObject archive", "s3:PutObject chunk", "cloudfront:GetDistributionConfig"],
@@ -18,6 +18,16 @@ const ROLES: [(Step, &[&str], &[&str]); 15] = [
         Step::StartRestores,
         &["s3:RestoreObject archive", "s3:GetObject archive", "s3:GetObject chunk"],
         &["s3:RestoreObject elsewhere", "s3:PutObject archive", "s3:PutObject chunk", "cloudfront:CreateInvalidation"],
+    ),
+    (
+        Step::CreateJobs,
+        &["s3:GetObject chunk", "s3:PutObject list", "dynamodb:GetItem ledger"],
+        &["s3:RestoreObject archive", "s3:PutObject chunk", "s3:GetObject archive", "dynamodb:Query ledger"],
+    ),
+    (
+        Step::CheckJobs,
+        &["s3:GetObject chunk", "dynamodb:Query ledger"],
+        &["s3:RestoreObject archive", "s3:PutObject list", "s3:GetObject archive", "dynamodb:DeleteItem ledger"],
     ),
     (
         Step::CheckRestores,
@@ -188,6 +198,7 @@ impl Prepared {
             "s3:RestoreObject elsewhere" => ("s3", "restore_object", with(elsewhere, days)),
             "s3:GetObject chunk" => ("s3", "head_object", in_work("chunks/0000.json", json!({}))),
             "s3:PutObject chunk" => ("s3", "put_object", in_work("chunks/0000.json", json!({ "Body": "{}" }))),
+            "s3:PutObject list" => ("s3", "put_object", in_work("jobs/0/00000-copies.csv", json!({ "Body": "" }))),
             "s3:PutObject request" => ("s3", "put_object", in_work("request.json", json!({ "Body": "{}" }))),
             "s3:GetObject order" => ("s3", "head_object", in_inbox("roles.json", json!({}))),
             "s3:PutObject order" => ("s3", "put_object", in_inbox("roles.json", json!({ "Body": "{}" }))),
