@@ -281,3 +281,47 @@ async fn a_file_that_is_written_is_told_of_where_somebody_wants_to_know() {
     assert_eq!(again["detail"]["object"]["etag"], object["etag"]);
     assert!(again["detail"]["object"]["sequencer"].as_str() > object["sequencer"].as_str());
 }
+
+#[tokio::test]
+async fn a_job_is_created_confirmed_and_described_over_the_wire() {
+    let stage = stage().await;
+    let put = stage.s3(Method::PUT, "/archive/cold.txt", &[GLACIER], "content").await;
+    let list = format!("archive,cold.txt,{}\n", put.header("x-amz-version-id"));
+    let list = stage.s3(Method::PUT, "/archive/list.csv", &[], &list).await;
+    let body = format!(
+        r#"<CreateJobRequest xmlns="http://awss3control.amazonaws.com/doc/2018-08-20/"><ClientRequestToken>t</ClientRequestToken>
+        <ConfirmationRequired>true</ConfirmationRequired><Description>r</Description>
+        <Manifest><Spec><Format>S3BatchOperations_CSV_20180820</Format><Fields><member>Bucket</member><member>Key</member><member>VersionId</member></Fields></Spec>
+        <Location><ObjectArn>arn:aws:s3:::archive/list.csv</ObjectArn><ETag>{}</ETag></Location></Manifest>
+        <Operation><S3InitiateRestoreObject><ExpirationInDays>3</ExpirationInDays><GlacierJobTier>BULK</GlacierJobTier></S3InitiateRestoreObject></Operation>
+        <Priority>10</Priority><RoleArn>arn:aws:iam::0:role/job</RoleArn>
+        <Report><Bucket>arn:aws:s3:::archive</Bucket><Prefix>reports</Prefix><ReportScope>FailedTasksOnly</ReportScope></Report></CreateJobRequest>"#,
+        list.header("etag").trim_matches('"'),
+    );
+    let account = ("x-amz-account-id", "000000000000");
+    let created = stage.s3(Method::POST, "/v20180820/jobs", &[account], &body).await;
+    assert_eq!(created.status, 200, "{}", created.body);
+    let (_, rest) = created.body.split_once("<CreateJobResult><JobId>").expect("the answer has an id");
+    let id = rest.split('<').next().unwrap_or_default().to_owned();
+    let path = format!("/v20180820/jobs/{id}");
+    stage.advance(1);
+    let waits = stage.s3(Method::GET, &path, &[account], "").await;
+    assert!(waits.body.contains("<Status>Suspended</Status>"), "{}", waits.body);
+    let confirm = format!("{path}/status?requestedJobStatus=Ready");
+    assert_eq!(stage.s3(Method::POST, &confirm, &[account], "").await.status, 200);
+    stage.advance(1);
+    let done = stage.s3(Method::GET, &path, &[account], "").await;
+    assert!(done.body.contains("<Status>Complete</Status>"), "{}", done.body);
+    assert!(done.body.contains("<NumberOfTasksSucceeded>1</NumberOfTasksSucceeded>"), "{}", done.body);
+    let head = stage.s3(Method::HEAD, "/archive/cold.txt", &[], "").await;
+    assert_eq!(head.header("x-amz-restore"), r#"ongoing-request="true""#);
+    // Its errors are wrapped.
+    let again = stage.s3(Method::POST, &confirm, &[account], "").await;
+    assert_eq!(again.status, 400);
+    assert!(again.body.contains("<ErrorResponse><Error><Code>JobStatusException</Code>"), "{}", again.body);
+    let expedited = body.replace("BULK", "EXPEDITED").replace("<ClientRequestToken>t<", "<ClientRequestToken>u<");
+    let refused = stage.s3(Method::POST, "/v20180820/jobs", &[account], &expedited).await;
+    assert!(refused.body.contains("<Code>BadRequestException</Code>"), "{}", refused.body);
+    let nothing = stage.s3(Method::POST, "/v20180820/jobs", &[account], "<CreateJobRequest></CreateJobRequest>").await;
+    assert_eq!(nothing.status, 400);
+}

@@ -6,16 +6,20 @@ use std::collections::BTreeMap;
 pub const WORLDS: u64 = 10_000;
 
 /// What must happen.
-const ALL: [&str; 59] = [
+const ALL: [&str; 67] = [
+    "POST again answers 200",
+    "POST again answers 422",
+    "POST answers 202",
+    "POST answers 400",
     "S3 answers Accepted",
     "S3 answers AlreadyLive",
     "S3 answers InProgress",
     "S3 answers NoExpeditedCapacity",
     "S3 answers NotArchived",
-    "POST again answers 200",
-    "POST again answers 422",
-    "POST answers 202",
-    "POST answers 400",
+    "S3, to a job, answers Accepted",
+    "S3, to a job, answers AlreadyLive",
+    "S3, to a job, answers InProgress",
+    "S3, to a job, is busy",
     "event comes",
     "event late",
     "event lost",
@@ -39,7 +43,9 @@ const ALL: [&str; 59] = [
     "fault Unavailable",
     "fault in CancelRestore",
     "fault in CheckInvalidations",
+    "fault in CheckJobs",
     "fault in CheckRestores",
+    "fault in CreateJobs",
     "fault in CreateRestore",
     "fault in Invalidate",
     "fault in OnRestoreCompleted",
@@ -66,6 +72,8 @@ const ALL: [&str; 59] = [
     "retry Sandbox.Timedout",
     "retry Throttled",
     "retry TooManyInvalidationsInProgress",
+    "state CheckJobs",
+    "state CreateJobs",
 ];
 
 /// What did not happen.

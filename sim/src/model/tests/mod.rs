@@ -2,6 +2,7 @@
 
 mod event;
 mod fault;
+mod job;
 mod list;
 mod restore;
 
