@@ -140,7 +140,7 @@ fn a_job_that_is_cancelled_or_given_up_asks_for_no_more_and_reports_what_it_did(
 
     sim.set_faults(vec![FaultRule::new("JobTask", "JobFailed").on("?eep")]);
     let mut second = job("u", "b,it_deep\nb,deep\n", &mut sim);
-    second.confirmation_required = false;
+    (second.confirmation_required, second.days) = (false, None);
     let id = sim.create_job(second, start()).expect("it is a job");
     let failed = sim.describe_job(&id, seconds(900)).expect("there is such a job");
     assert_eq!((failed.status, failed.progress()), (JobStatus::Failed, (1, 0)));
