@@ -1,6 +1,7 @@
 //! Inputs that nobody thought of, against the laws.
 
 mod filter;
+mod job;
 mod laws;
 mod manifest;
 mod request;
