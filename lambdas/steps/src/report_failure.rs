@@ -31,7 +31,7 @@ pub struct Output {
 }
 
 /// Ends a restore that cannot go on. Objects that S3 is fetching keep their rows: when S3 says that they are done, they
-/// are still published.
+/// are still published. So is what a job goes on to ask for: it was planned and priced, and S3 can be told to stop the job.
 pub async fn run(
     input: Input,
     ledger: &impl Ledger,

@@ -474,6 +474,8 @@ const CHECK: &str = "CheckRestores";
 const INVALIDATE: &str = "Invalidate";
 const CONFIRM: &str = "CheckInvalidations";
 const REPORT: &str = "Report";
+const CREATE_JOBS: &str = "CreateJobs";
+const CHECK_JOBS: &str = "CheckJobs";
 
 fn planned(chunks: usize) -> Answer {
     let chunks: Vec<_> = (0..chunks).map(|number| format!("chunk-{number}")).collect();
@@ -509,8 +511,8 @@ async fn a_restore_goes_every_step_of_the_real_definition() {
     ]);
     let input = json!({ "bucket": "b", "keys": ["k"] });
     let ended = Workflow::load(THAW).unwrap().run("r-1", input.clone(), &world).await;
-    // 6 tasks, 2 iterations of one each, 5 choices, 3 waits, and the end.
-    let events = 2 + 6 * 5 + (4 + 2 * 7) + 5 * 2 + 3 * 2 + 2;
+    // 6 tasks, 2 iterations of one each, 6 choices, 3 waits, and the end.
+    let events = 2 + 6 * 5 + (4 + 2 * 7) + 6 * 2 + 3 * 2 + 2;
     assert_eq!(ended, succeeded(json!({ "succeeded": true, "says": "1 of 2 failed" }), events));
     world.saw(&[
         "  0 enter Plan",
@@ -521,6 +523,7 @@ async fn a_restore_goes_every_step_of_the_real_definition() {
         r#"  0 StartRestores {"restore":"r-1","chunk":"chunk-0"} within 910"#,
         "  0 enter StartRestores[1]",
         r#"  0 StartRestores {"restore":"r-1","chunk":"chunk-1"} within 910"#,
+        "  0 enter AnyJobs?",
         "  0 enter WaitForRetrieval",
         "10000 enter CheckRestores",
         r#"10000 CheckRestores {"restore":"r-1","from_chunk":0} within 910"#,
@@ -540,6 +543,65 @@ async fn a_restore_goes_every_step_of_the_real_definition() {
         "10930 enter AllWell?",
         "10930 enter Done",
     ]);
+}
+
+fn left_to_a_job(seconds: u64) -> Answer {
+    Says(json!({ "wait_seconds": seconds, "for_a_job": true }))
+}
+
+fn created(next_part: u64) -> Answer {
+    Says(json!({ "wait_seconds": 60, "next_part": next_part }))
+}
+
+fn checked(done: bool, chunks: &[u32], next_chunk: u32) -> Answer {
+    Says(json!({ "jobs_done": done, "chunks": chunks, "wait_seconds": 100, "next_chunk": next_chunk }))
+}
+
+#[tokio::test(start_paused = true)]
+async fn jobs_are_created_part_by_part_and_what_they_leave_is_asked_for() {
+    let world = script([
+        (PLAN, vec![planned(2)]),
+        (START, vec![left_to_a_job(0), Says(json!({ "wait_seconds": 7, "for_a_job": false })), waits(9_000)]),
+        (CREATE_JOBS, vec![created(1), created(0)]),
+        (CHECK_JOBS, vec![checked(false, &[], 0), checked(true, &[1], 5), checked(true, &[1], 0)]),
+        (CHECK, vec![looked(false, false, true)]),
+        (REPORT, vec![reported(true)]),
+    ]);
+    let ended = Workflow::load(THAW).unwrap().run("r", json!({}), &world).await;
+    assert!(matches!(ended.outcome, Outcome::Succeeded(_)), "{ended:?}");
+    let seen = world.seen.borrow();
+    let from = seen.iter().position(|line| line.ends_with("AnyJobs?")).unwrap();
+    let to = seen.iter().position(|line| line.ends_with("enter CheckRestores")).unwrap();
+    assert_eq!(
+        seen[from..=to],
+        [
+            "  0 enter AnyJobs?",
+            "  0 enter CreateJobs",
+            r#"  0 CreateJobs {"restore":"r","part":0} within 910"#,
+            "  0 enter AllJobsCreated?",
+            "  0 enter CreateJobs",
+            r#"  0 CreateJobs {"restore":"r","part":1} within 910"#,
+            "  0 enter AllJobsCreated?",
+            "  0 enter WaitForJobs",
+            " 60 enter CheckJobs",
+            r#" 60 CheckJobs {"restore":"r","from_chunk":0} within 910"#,
+            " 60 enter JobsDone?",
+            " 60 enter WaitForJobs",
+            "160 enter CheckJobs",
+            r#"160 CheckJobs {"restore":"r","from_chunk":0} within 910"#,
+            "160 enter JobsDone?",
+            "160 enter CheckJobs",
+            r#"160 CheckJobs {"restore":"r","from_chunk":5} within 910"#,
+            "160 enter JobsDone?",
+            "160 enter ForEachChunk",
+            "160 enter StartRestores[0]",
+            r#"160 StartRestores {"restore":"r","chunk":1} within 910"#,
+            "160 enter AnyJobs?",
+            // The jobs' objects are due before those that were asked for now.
+            "160 enter WaitForRetrieval",
+            "260 enter CheckRestores",
+        ]
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -586,10 +648,12 @@ async fn the_real_definition_takes_every_branch() {
 #[tokio::test(start_paused = true)]
 async fn every_error_of_the_real_definition_is_reported() {
     let workflow = Workflow::load(THAW).unwrap();
-    for broken in [PLAN, START, CHECK, INVALIDATE, CONFIRM, REPORT] {
+    for broken in [PLAN, START, CREATE_JOBS, CHECK_JOBS, CHECK, INVALIDATE, CONFIRM, REPORT] {
         let world = script([
             (PLAN, vec![planned(2)]),
-            (START, vec![waits(7)]),
+            (START, vec![left_to_a_job(7)]),
+            (CREATE_JOBS, vec![created(0)]),
+            (CHECK_JOBS, vec![checked(true, &[], 0)]),
             (CHECK, vec![looked(true, false, false)]),
             (INVALIDATE, vec![waits(5)]),
             (CONFIRM, vec![confirmed(true)]),
