@@ -67,7 +67,6 @@ mod visible;
 
 pub use chunks::{ChunkEntry, ChunkRecord, chunk_name};
 pub use error::StepError;
-pub use jobs::JobRecord;
 pub use ledger::{KeyRecord, Planned, RestoreRecord, as_they_stand, request_name};
 pub use object_view::{ObjectPage, ObjectState, ObjectView, PublishedHow};
 pub use queue::{BatchItemFailure, QueueBatch, QueueMessage, QueueResponse};
