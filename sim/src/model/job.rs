@@ -82,6 +82,8 @@ pub struct JobTask {
     pub object: ObjectRef,
     /// The key as the list has it.
     line_key: String,
+    /// When the copy that there was already would have gone away.
+    pub before: Option<Timestamp>,
     /// What S3 said, and when; `None` if it was not asked.
     pub said: Option<(Timestamp, Result<RestoreAnswer, Refusal>)>,
 }
@@ -271,6 +273,7 @@ impl Sim {
             let said = match fault {
                 Some((When::Before, refusal)) => Err(refusal),
                 other => {
+                    job.tasks[job.asked].before = self.copy_until(&object, at);
                     let restore = RestoreRequest { object, days: job.request.days, tier: Some(job.request.tier) };
                     let said = self.restore_for_job(&restore, at);
                     other.map_or(said, |(_, refusal)| Err(refusal))
@@ -324,7 +327,7 @@ fn task_of(line: &str, versions: bool) -> Result<JobTask, Refusal> {
         return Err(unreadable());
     }
     let object = ObjectRef::version(bucket, &decoded(key).ok_or_else(unreadable)?, version);
-    Ok(JobTask { object, line_key: key.to_owned(), said: None })
+    Ok(JobTask { object, line_key: key.to_owned(), before: None, said: None })
 }
 
 /// Text without its percent encoding.

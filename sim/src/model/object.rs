@@ -394,6 +394,14 @@ impl Sim {
         version.head(now).ok_or_else(|| Refusal::new("MethodNotAllowed", 405, "a delete marker has no content"))
     }
 
+    /// When the copy of an object goes away, without being asked; `None` if it has none.
+    pub fn copy_until(&self, object: &ObjectRef, now: Timestamp) -> Option<Timestamp> {
+        match self.look(object, now).ok()?.restore {
+            RestoreState::Copy { expires } => Some(expires),
+            RestoreState::None | RestoreState::Ongoing { .. } => None,
+        }
+    }
+
     /// A read that nobody counts.
     pub(crate) fn read(&self, object: &ObjectRef, now: Timestamp) -> Result<Head, Refusal> {
         let head = self.look(object, now)?;

@@ -595,12 +595,18 @@ impl Stack {
                 let said = job.tasks.iter().skip(*count).map_while(|task| Some((task, task.said.clone()?)));
                 for (task, (_, said)) in said {
                     *count += 1;
-                    new.push((job.request.description.to_owned(), job.request.tier, task.object.clone(), said));
+                    new.push((
+                        job.request.description.to_owned(),
+                        job.request.tier,
+                        task.object.clone(),
+                        task.before,
+                        said,
+                    ));
                 }
             }
             new
         });
-        for (restore, tier, object, said) in asked {
+        for (restore, tier, object, before, said) in asked {
             let tier = match tier {
                 RetrievalTier::Bulk => Tier::Bulk,
                 RetrievalTier::Standard => Tier::Standard,
@@ -611,10 +617,15 @@ impl Stack {
                 Err(refusal) => RestoreAnswer::read(refusal.status(), refusal.code(), refusal.message()),
             };
             self.tell(|| format!("    a job of {restore} asks for {}: {answer:?}", object.key));
+            let is = self.aws.with(|sim, now| sim.copy_until(&object, now));
             let ObjectRef { bucket, key, version } = object;
             let object = ObjectId { bucket, key, version };
             self.check.borrow_mut().asked_by_job(self, &restore, &object, tier, answer.as_ref().ok());
             if said.is_ok() {
+                // A report of failures does not tell that there was a copy already, which lives for another while now.
+                if let (Some(was), Some(is)) = (before, is) {
+                    self.check.borrow_mut().kept_by_others(&object.key, was, is);
+                }
                 self.note_retrieval(&object.key, object.version.as_deref());
             }
         }
@@ -849,13 +860,7 @@ impl Stack {
     async fn foreign(&self, object: u32, tier: Tier, days: u32) {
         let Some(key) = self.world.full_key(object) else { return };
         let id = ObjectId { bucket: BUCKET.to_owned(), key, version: None };
-        let expires = || {
-            let head = self.aws.with(|sim, now| sim.look(&ObjectRef::new(BUCKET, &id.key), now));
-            match head.map(|head| head.restore) {
-                Ok(RestoreState::Copy { expires }) => Some(expires),
-                _ => None,
-            }
-        };
+        let expires = || self.aws.with(|sim, now| sim.copy_until(&ObjectRef::new(BUCKET, &id.key), now));
         let before = expires();
         let answer = self.aws.restore(&id, Some(days), tier).await;
         let answer = match answer {
