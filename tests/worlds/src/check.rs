@@ -644,7 +644,9 @@ impl Checker {
         for row in mine.iter().filter(|row| matches!(row.state, State::Published { .. })) {
             let Some(object) = stack.world.object_of(&row.object.key) else { continue };
             let readable = stack.aws.with(|sim, now| sim.look(&ObjectRef::new(BUCKET, &row.object.key), now));
-            if self.is_touched(&row.object.key) || !readable.is_ok_and(|head| head.readable) {
+            // What is readable after its copy is gone was brought by somebody else, who may not have been heard.
+            let is_gone = row.state.expires().is_some_and(|expires| expires <= stack.runtime.now());
+            if is_gone || self.is_touched(&row.object.key) || !readable.is_ok_and(|head| head.readable) {
                 continue;
             }
             let seen = stack.view(object);
