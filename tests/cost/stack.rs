@@ -190,13 +190,15 @@ impl Stack {
                         .map_or(&state["Default"], |choice| &choice["Next"]);
                 }
                 "Map" => {
-                    let mut waits = Vec::new();
+                    let (mut waits, mut jobs) = (Vec::new(), false);
                     for chunk in input["chunks"].as_array().expect("chunks") {
                         self.transition();
                         let asked = json!({"restore": name, "chunk": chunk});
-                        waits.push(self.task("StartRestores", asked).await["wait_seconds"].as_i64().expect("seconds"));
+                        let output = self.task("StartRestores", asked).await;
+                        waits.push(output["wait_seconds"].as_i64().expect("seconds"));
+                        jobs |= output["for_a_job"].as_bool().expect("the output says");
                     }
-                    input = json!({"wait_seconds": waits.into_iter().min().unwrap_or(0)});
+                    input = json!({"wait_seconds": waits.into_iter().min().unwrap_or(0), "jobs": jobs});
                 }
                 "Wait" => self.wait(input["wait_seconds"].as_i64().expect("seconds")).await,
                 "Succeed" => return,
