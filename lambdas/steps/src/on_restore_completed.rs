@@ -161,7 +161,8 @@ async fn is_confirmed(
     now: Timestamp,
 ) -> Result<bool, StepError> {
     let (mut rows, batches) = rows(&[row_key(&row.object, &row.restore)], ledger).await?;
-    if rows.pop().is_none_or(|row| row.is_settled()) {
+    // One that was given up still is if another batch was faster with the object: only this event brings it back.
+    if rows.pop().is_none_or(|row| row.is_final()) {
         return Ok(true);
     }
     let Some(batch) = batches.into_values().next() else { return Ok(false) };
@@ -221,5 +222,42 @@ async fn readable(
             let Some(Event::Readable { at, expires }) = event else { return Ok(None) };
             Ok(Some(News { at, expires }))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::door::{Stack, done, now, restored, row};
+    use crate::ports::PortError;
+    use thaw_core::FailureCode;
+
+    struct Nobody;
+
+    impl ReadInvalidations for Nobody {
+        async fn completed(&self, _: &str, _: &str) -> Result<bool, PortError> {
+            Ok(false)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_message_comes_again_until_its_row_is_what_nothing_can_change() {
+        let stack = Stack::default();
+        let id = RestoreId::try_from("r".to_owned()).unwrap();
+        let failed = |code| State::Failed { at: now(), code, message: String::new() };
+        stack.insert(&done("b", &["published"])).await;
+        for (key, state, is_done) in [
+            ("published", restored(Some("b")), true),
+            ("unclaimed", restored(None), false),
+            ("refused", failed(FailureCode::RefusedByCloudFront), true),
+            // Another batch was faster with the object, and did not know of this row.
+            ("given up", failed(FailureCode::RetrievalTimedOut), false),
+        ] {
+            let row = row(&id, key, state);
+            stack.insert(&row).await;
+            assert_eq!(is_confirmed(&row, &Nobody, &stack.ledger, now()).await.unwrap(), is_done, "{key}");
+        }
+        let gone = row(&id, "gone", restored(None));
+        assert!(is_confirmed(&gone, &Nobody, &stack.ledger, now()).await.unwrap());
     }
 }
