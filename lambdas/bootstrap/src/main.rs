@@ -84,8 +84,8 @@ async fn run() -> Result<(), Error> {
             serve(async |input| report::run(input, ledger, bus, now()).await).await
         }
         Step::ReportFailure => {
-            let (ledger, files, bus) = (&ledger()?, &files()?, &clients.bus());
-            serve(async |input| report_failure::run(input, ledger, files, bus, now()).await).await
+            let (ledger, files, bus, jobs) = (&ledger()?, &files()?, &clients.bus(), &jobs()?);
+            serve(async |input| report_failure::run(input, ledger, files, bus, jobs, now()).await).await
         }
         Step::CreateRestore => {
             let (ledger, files, executions) = (&ledger()?, &files()?, &executions()?);

@@ -54,12 +54,7 @@ async fn cancel(
         }
     }
     let says = record.says.as_deref().unwrap_or("The restore was cancelled.");
-    // Read again: a job that was not known by its id a moment ago. One that nobody knows yet will never be confirmed.
-    for job in jobs::all(ledger, &record).await? {
-        if let Some(id) = job.id.as_ref().filter(|_| job.is_open()) {
-            s3.cancel_job(id).await?;
-        }
-    }
+    jobs::cancel(ledger, &record, s3).await?;
     // Read again: what moved on before the flag was seen is cancelled as well.
     let known = chunks::records(ledger, &record).await?;
     // Of more objects than a door can wait for, the events find that their restore was cancelled.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use thaw_core::{JobEnd, JobGroup, RestoreId, hash};
 
 use crate::ledger::{self, Planned};
-use crate::ports::{Item, ItemKey, Ledger};
+use crate::ports::{Item, ItemKey, Ledger, UpdateJobs};
 use crate::{RestoreRecord, StepError};
 
 /// A job of S3 Batch Operations, from the moment that its list is written.
@@ -122,6 +122,17 @@ pub async fn all(ledger: &impl Ledger, record: &RestoreRecord) -> Result<Vec<Job
 pub async fn ask_for(ledger: &impl Ledger, record: &RestoreRecord, chunk: u32) -> Result<bool, StepError> {
     let Some(part) = record.plan.as_ref().and_then(|plan| part_of(plan, chunk)) else { return Ok(false) };
     Ok(!of_parts(ledger, record, &[part]).await?.iter().any(JobRecord::is_abandoned))
+}
+
+/// Cancels the jobs of a restore that has ended, as far as they may still be asking. One that the ledger does not know by its id
+/// was never confirmed, and will not be.
+pub async fn cancel(ledger: &impl Ledger, record: &RestoreRecord, s3: &impl UpdateJobs) -> Result<(), StepError> {
+    for job in all(ledger, record).await? {
+        if let Some(id) = job.id.as_ref().filter(|_| job.is_open()) {
+            s3.cancel_job(id).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Changes what is known of a job. A change of nothing is not written.

@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 use thaw_core::{RestoreId, Status, sentence};
 use tracing::warn;
 
-use crate::ports::{Ledger, PutEvents, WorkFiles};
+use crate::ports::{Ledger, PutEvents, UpdateJobs, WorkFiles};
 use crate::restore_view::Standing;
-use crate::{RestoreRecord, StepError, ledger};
+use crate::{RestoreRecord, StepError, jobs, ledger};
 
 /// What the state hands over.
 #[derive(Debug, Clone, Deserialize)]
@@ -31,12 +31,13 @@ pub struct Output {
 }
 
 /// Ends a restore that cannot go on. Objects that S3 is fetching keep their rows: when S3 says that they are done, they
-/// are still published. So is what a job goes on to ask for: it was planned and priced, and S3 can be told to stop the job.
+/// are still published. Nothing more is asked for: its jobs are cancelled.
 pub async fn run(
     input: Input,
     ledger: &impl Ledger,
     files: &impl WorkFiles,
     events: &impl PutEvents,
+    s3: &impl UpdateJobs,
     now: Timestamp,
 ) -> Result<Output, StepError> {
     let why = why(&input.cause);
@@ -45,7 +46,7 @@ pub async fn run(
         Ok(id) => match ledger.get::<RestoreRecord>(&RestoreRecord::key_of(&id)).await? {
             // It was refused before anything was written.
             None => why,
-            Some(record) => end(record, &why, ledger, files, events, now).await?,
+            Some(record) => end(record, &why, ledger, files, events, s3, now).await?,
         },
     };
     warn!(restore = %input.restore, error = %input.error, "{says}");
@@ -58,6 +59,7 @@ async fn end(
     ledger: &impl Ledger,
     files: &impl WorkFiles,
     events: &impl PutEvents,
+    s3: &impl UpdateJobs,
     now: Timestamp,
 ) -> Result<String, StepError> {
     let counts = Standing::of(&record, ledger, files).await?.counts;
@@ -68,6 +70,7 @@ async fn end(
         record.says = Some(says.clone());
     })
     .await?;
+    jobs::cancel(ledger, &record, s3).await?;
     let detail = json!({
         "schema_version": 1, "id": record.id, "bucket": record.request.bucket, "tier": record.request.tier,
         "status": record.status, "counts": counts, "says": says, "notify": record.request.notify,
@@ -94,8 +97,10 @@ fn why(cause: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::create_jobs;
     use crate::door::{Stack, now, restoring};
     use crate::memory::MemoryEvents;
+    use thaw_core::{JobStatus, State};
 
     #[test]
     fn the_words_of_a_lambda_error_are_taken_out_of_their_json() {
@@ -107,7 +112,7 @@ mod tests {
     async fn report(stack: &Stack, restore: &str) -> (String, Vec<(String, Value)>) {
         let events = MemoryEvents::default();
         let input = Input { restore: restore.to_owned(), error: "Denied".to_owned(), cause: "No access".to_owned() };
-        let output = run(input, &stack.ledger, &stack.files, &events, now()).await.unwrap();
+        let output = run(input, &stack.ledger, &stack.files, &events, &stack.jobs, now()).await.unwrap();
         assert_eq!(output.error, "Denied");
         (output.says, events.events())
     }
@@ -133,6 +138,18 @@ mod tests {
         assert_eq!(report(&stack, id.as_str()).await.0, "No access.");
         assert_eq!(report(&stack, "unknown").await, ("No access.".to_owned(), Vec::new()));
         assert_eq!(report(&stack, "no id at all").await, ("No access.".to_owned(), Vec::new()));
+    }
+
+    #[tokio::test]
+    async fn nothing_more_is_asked_for_by_jobs() {
+        let stack = Stack::default();
+        let id = stack.planned(&[("a", State::Planned)], 1).await;
+        stack.change(&id, |record| record.plan.as_mut().unwrap().jobs = vec![0]).await;
+        let input = create_jobs::Input { restore: id.to_string(), part: 0 };
+        create_jobs::run(input, &stack.jobs, &stack.ledger, &stack.files, now()).await.unwrap();
+        report(&stack, id.as_str()).await;
+        let (_, job) = stack.jobs.jobs().into_values().next().unwrap();
+        assert_eq!(job.status, JobStatus::Cancelled);
     }
 
     #[tokio::test]

@@ -72,7 +72,7 @@ const FUNCTIONS: [(Step, &[&[Allowed]]); 18] = [
     (Step::Invalidate, &[READ_ARCHIVE, READ_DISTRIBUTIONS, CREATE_INVALIDATIONS, USE_LEDGER, READ_WORK]),
     (Step::CheckInvalidations, &[USE_LEDGER, READ_WORK, &[("cloudfront:GetInvalidation", NAMED)]]),
     (Step::Report, &[USE_LEDGER, PUT_EVENTS]),
-    (Step::ReportFailure, &[USE_LEDGER, READ_WORK, PUT_EVENTS]),
+    (Step::ReportFailure, &[USE_LEDGER, READ_WORK, PUT_EVENTS, &[("s3:UpdateJobStatus", JOBS)]]),
     (Step::CreateRestore, &[START_EXECUTIONS]),
     (
         Step::CreatePlan,

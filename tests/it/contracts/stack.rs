@@ -21,7 +21,7 @@ const ENVIRONMENT: [(Step, &str); 18] = [
     (Step::Invalidate, "DIRECTORY_INDEX DISTRIBUTION_IDS LEDGER_TABLE WORK_BUCKET"),
     (Step::CheckInvalidations, "LEDGER_TABLE WORK_BUCKET"),
     (Step::Report, "LEDGER_TABLE"),
-    (Step::ReportFailure, "LEDGER_TABLE WORK_BUCKET"),
+    (Step::ReportFailure, "ACCOUNT_ID LEDGER_TABLE WORK_BUCKET"),
     (Step::CreateRestore, "ARCHIVE_BUCKETS LEDGER_TABLE STATE_MACHINE_ARN WORK_BUCKET"),
     (
         Step::CreatePlan,

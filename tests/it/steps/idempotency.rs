@@ -78,6 +78,16 @@ fn asked_by_jobs() -> Value {
     ask_with(&KEYS, json!({"days": 3, "batch_operations": true}))
 }
 
+/// A restore whose jobs are asking.
+fn asking_by_jobs() -> World {
+    let world = for_jobs();
+    slowly(&world);
+    world.create_all_jobs("r");
+    world.pass(60);
+    assert!(!world.check_jobs("r").unwrap().jobs_done);
+    world
+}
+
 /// A restore whose archived objects wait for their jobs.
 fn for_jobs() -> World {
     let world = everything();
@@ -224,7 +234,9 @@ fn stories(step: Step) -> Vec<fn() -> (World, Value)> {
             (world, json!({"restore": "r"}))
         }],
         Step::ReportFailure => {
-            vec![|| (restored(), json!({"restore": "r", "error": "Denied", "cause": "S3 says no."}))]
+            vec![|| (restored(), json!({"restore": "r", "error": "Denied", "cause": "S3 says no."})), || {
+                (asking_by_jobs(), json!({"restore": "r", "error": "Denied", "cause": "S3 says no."}))
+            }]
         }
         Step::CreateRestore => vec![
             || (everything(), post("POST /v1/restores", &asked())),
@@ -241,13 +253,8 @@ fn stories(step: Step) -> Vec<fn() -> (World, Value)> {
             || (restored(), json!({"routeKey": "GET /v1/restores/{id}/objects", "pathParameters": {"id": "r"}})),
         ],
         Step::CancelRestore => vec![
-            // Its jobs are asking.
             || {
-                let world = for_jobs();
-                slowly(&world);
-                world.create_all_jobs("r");
-                world.pass(60);
-                assert!(!world.check_jobs("r").unwrap().jobs_done);
+                let world = asking_by_jobs();
                 world.run(world.executions.start(&RestoreId::try_from("r".to_owned()).unwrap(), &json!({}))).unwrap();
                 (world, json!({"routeKey": "DELETE /v1/restores/{id}", "pathParameters": {"id": "r"}}))
             },
@@ -595,7 +602,7 @@ async fn work(step: Step, payload: &Value, wire: &Mortal<'_>, now: Timestamp) ->
             json_of(&check_invalidations::run(read(payload), wire, wire, wire, now).await.unwrap())
         }
         Step::Report => json_of(&report::run(read(payload), wire, wire, now).await.unwrap()),
-        Step::ReportFailure => json_of(&report_failure::run(read(payload), wire, wire, wire, now).await.unwrap()),
+        Step::ReportFailure => json_of(&report_failure::run(read(payload), wire, wire, wire, wire, now).await.unwrap()),
         Step::CreateRestore => body(&create_restore::run(&read(payload), wire, wire, wire, settings, now).await),
         Step::CreatePlan => body(&create_plan::run(&read(payload), wire, wire, wire, wire, settings, now).await),
         Step::GetRestores => body(&get_restores::run(&read(payload), wire, wire).await),

@@ -987,7 +987,9 @@ async fn work(step: Step, payload: Value, wire: &Wire, now: Timestamp) -> Result
             done(input(payload), |input| check_invalidations::run(input, wire, wire, wire, now)).await
         }
         Step::Report => done(input(payload), |input| report::run(input, wire, wire, now)).await,
-        Step::ReportFailure => done(input(payload), |input| report_failure::run(input, wire, wire, wire, now)).await,
+        Step::ReportFailure => {
+            done(input(payload), |input| report_failure::run(input, wire, wire, wire, wire, now)).await
+        }
         Step::CreateRestore => {
             let request: http::Request = input(payload);
             json_of(Ok(create_restore::run(&request, wire, wire, wire, settings, now).await))
