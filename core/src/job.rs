@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 
-use crate::{ArchiveKind, Decision, ObjectId, Request, RestoreAnswer, Tier, Trouble};
+use crate::{ArchiveKind, Decision, ObjectId, RestoreAnswer, Tier, Trouble};
 
 /// Archived objects of a restore above which S3 Batch Operations asks for them, unless a parameter or the request says
 /// otherwise. By itself thaw asks for so many in an hour and a half.
@@ -31,11 +31,12 @@ pub(crate) fn is_offered(tier: Tier) -> bool {
     }
 }
 
-/// Whether jobs ask for the archived objects of a request, where the stack leaves more than `over` to them.
+/// Whether jobs ask for archived objects at a tier: if they are `wanted`, and where the request does not say, if there are more
+/// than `over`.
 ///
 /// At Expedited thaw asks by itself, however many there are.
-pub fn is_asked_by_jobs(request: &Request, archived: u64, over: u64) -> bool {
-    is_offered(request.tier) && archived > 0 && request.batch_operations.unwrap_or(archived > over)
+pub fn is_asked_by_jobs(tier: Tier, wanted: Option<bool>, archived: u64, over: u64) -> bool {
+    is_offered(tier) && archived > 0 && wanted.unwrap_or(archived > over)
 }
 
 /// Objects that may share a job.
@@ -358,22 +359,17 @@ mod tests {
 
     #[test]
     fn jobs_ask_where_the_request_says_so_or_where_the_objects_are_many() {
-        let is_asked = |more: serde_json::Value, archived| {
-            let mut body = json!({"bucket": "bucket", "keys": ["k"]});
-            body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-            is_asked_by_jobs(&Request::parse(&body).unwrap(), archived, 10)
-        };
-        for (more, archived, expected) in [
-            (json!({}), 10, false),
-            (json!({}), 11, true),
-            (json!({"batch_operations": true}), 1, true),
-            (json!({"batch_operations": true}), 0, false),
-            (json!({"batch_operations": false}), 11, false),
-            (json!({"tier": "Bulk"}), 11, true),
-            (json!({"tier": "Expedited"}), 11, false),
-            (json!({"tier": "Expedited", "batch_operations": false}), 11, false),
+        for (tier, wanted, archived, expected) in [
+            (Tier::Standard, None, 10, false),
+            (Tier::Standard, None, 11, true),
+            (Tier::Standard, Some(true), 1, true),
+            (Tier::Standard, Some(true), 0, false),
+            (Tier::Standard, Some(false), 11, false),
+            (Tier::Bulk, None, 11, true),
+            (Tier::Expedited, None, 11, false),
+            (Tier::Expedited, Some(false), 11, false),
         ] {
-            assert_eq!(is_asked(more.clone(), archived), expected, "{more} {archived}");
+            assert_eq!(is_asked_by_jobs(tier, wanted, archived, 10), expected, "{tier:?} {wanted:?} {archived}");
         }
     }
 

@@ -1,6 +1,7 @@
 //! CreateJobs: have S3 Batch Operations ask for what is archived, one part of the objects after the other.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -164,8 +165,8 @@ impl<'a, F: LongFiles> Lists<'a, F> {
             return Ok(());
         }
         let list = match self.open.entry(group) {
-            std::collections::btree_map::Entry::Occupied(list) => list.into_mut(),
-            std::collections::btree_map::Entry::Vacant(place) => {
+            Entry::Occupied(list) => list.into_mut(),
+            Entry::Vacant(place) => {
                 let name = JobRecord::list_name(&self.record.id, self.made_at, self.first_chunk, group);
                 let upload = self.files.begin(&name).await?;
                 place.insert(List { name, upload, objects: 0, waiting: Vec::new(), parts: Vec::new() })

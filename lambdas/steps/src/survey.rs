@@ -370,7 +370,7 @@ impl<'a> Surveyor<'a> {
     /// Whether S3 Batch Operations asks for what is archived, at a tier.
     fn is_asked_by_jobs(&self, tier: Tier) -> bool {
         let archived = self.totals.by_kind.values().map(|tally| tally.archived).sum();
-        is_asked_by_jobs(&Request { tier, ..self.request.clone() }, archived, self.batch_operations_over)
+        is_asked_by_jobs(tier, self.request.batch_operations, archived, self.batch_operations_over)
     }
 
     /// The jobs that it takes, and their objects: those that make copies and those that do not have jobs of their own.

@@ -133,7 +133,7 @@ impl Checker {
         known.push(ready_at);
     }
 
-    /// Another tool changed how long a copy lives, which would have been until then.
+    /// Another tool, or a job that could not know of it, changed how long a copy lives, which would have been until then.
     pub(crate) fn kept_by_others(&mut self, key: &str, was: Timestamp, is: Timestamp) {
         self.kept_longer.entry(key.to_owned()).or_default().push(was);
         if is < was {
