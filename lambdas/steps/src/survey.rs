@@ -1,5 +1,7 @@
 //! What a request would do and cost: every object looked at, nothing written, nothing begun.
 
+mod estimate;
+
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
 
@@ -7,9 +9,8 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use thaw_core::{
-    ArchiveKind, Book, Cost, Counts, Decision, Distribution, Event, Facts, Failure, FailureCode, Line, ObjectId,
-    Overhead, Problem, PublishWhen, Request, Source, Staleness, State, Tier, Usd, Verdict, Window, advance, decide,
-    decide_reach, is_asked_by_jobs, staleness,
+    ArchiveKind, Cost, Counts, Decision, Distribution, Event, Facts, Failure, FailureCode, ObjectId, Problem,
+    PublishWhen, Request, Source, Staleness, State, Tier, Usd, Verdict, advance, decide, decide_reach, staleness,
 };
 
 use crate::chunks::ChunkEntry;
@@ -21,9 +22,6 @@ use crate::{IN_FLIGHT, Settings, StepError};
 
 /// Failures that a plan tells in words. The list of a restore's objects has them all.
 const FAILURES_SHOWN: usize = 20;
-
-/// What folding may save or cost is told from here on: a dollar.
-const WORTH_TELLING: Usd = Usd::nanos(1_000_000_000);
 
 /// What a request would do and cost.
 #[derive(Debug, Clone)]
@@ -366,182 +364,6 @@ impl<'a> Surveyor<'a> {
             PublishWhen::Each | PublishWhen::Never => paths,
         }
     }
-
-    /// Whether S3 Batch Operations asks for what is archived, at a tier.
-    fn is_asked_by_jobs(&self, tier: Tier) -> bool {
-        let archived = self.totals.by_kind.values().map(|tally| tally.archived).sum();
-        is_asked_by_jobs(tier, self.request.batch_operations, archived, self.batch_operations_over)
-    }
-
-    /// The jobs that it takes, and their objects: those that make copies and those that do not have jobs of their own.
-    fn jobs(&self) -> (u64, u64) {
-        let archived = |has_copy| {
-            let kinds = self.totals.by_kind.iter().filter(|(kind, _)| kind.has_copy() == has_copy);
-            kinds.map(|(_, tally)| tally.archived).sum::<u64>()
-        };
-        let archived = [archived(true), archived(false)];
-        (archived.iter().map(|objects| objects.div_ceil(self.objects_per_job)).sum(), archived.iter().sum())
-    }
-
-    fn price(&self, tier: Tier, by_jobs: bool) -> Cost {
-        let book = Book::US_EAST_1;
-        let (mut requests, mut retrieval, mut copies) = (Usd::default(), Usd::default(), Usd::default());
-        let (mut retrieved, mut retrieved_bytes, mut copied) = (0, 0, 0);
-        for (kind, tally) in &self.totals.by_kind {
-            let (objects, bytes) = tally.retrieved;
-            let (request_price, retrieval_price) = book.retrieve(*kind, tier, objects, bytes);
-            requests = requests + request_price;
-            retrieval = retrieval + retrieval_price;
-            retrieved += objects;
-            retrieved_bytes += bytes;
-            copies = copies + book.copy(tally.copied, self.request.copy_days());
-            copied += tally.copied;
-        }
-        let (total, paths, billed) = (self.totals.counts.total, self.totals.paths, self.billed_paths());
-        let folded = if billed < paths { format!("{billed} billed ones for ") } else { String::new() };
-        let line = |what: &str, amount: String, usd| Line { what: what.to_owned(), amount, usd };
-        let mut lines = vec![
-            line("retrieval requests", format!("{retrieved} at {}", tier.word()), requests),
-            line("retrieval", gib(retrieved_bytes), retrieval),
-            line("temporary copies", format!("{} for {} days", gib(copied), self.request.copy_days()), copies),
-            line(
-                "invalidation",
-                format!("{folded}{paths} paths, as if the month's 1,000 free ones were used up"),
-                book.invalidation(billed),
-            ),
-            line("thaw itself", format!("{total} objects"), book.overhead(Overhead::expected(total))),
-        ];
-        if by_jobs {
-            let (jobs, objects) = self.jobs();
-            let amount = format!("{jobs} {} of {objects} objects", if jobs == 1 { "job" } else { "jobs" });
-            lines.insert(2, line("S3 Batch Operations", amount, book.jobs(jobs, objects)));
-        }
-        Cost::of(lines, book)
-    }
-
-    /// The windows of everything that is waited for; `None` if one of the kinds is not offered at the tier.
-    fn windows(&self, tier: Tier, by_jobs: bool) -> Option<Vec<Window>> {
-        let mut windows = Vec::new();
-        for (kind, tally) in &self.totals.by_kind {
-            let by_jobs = if by_jobs { tally.archived } else { 0 };
-            if by_jobs > 0 {
-                windows.push(kind.window_by_jobs(tier)?);
-            }
-            if tally.retrieved.0 > by_jobs {
-                windows.push(kind.window(tier)?);
-            }
-            // Who watches does not know the tier; it can take as long as the slowest that is typical.
-            if tally.watched > 0 {
-                windows.push(kind.window(Tier::Bulk)?);
-            }
-        }
-        Some(windows)
-    }
-
-    fn ready_between(&self, tier: Tier, by_jobs: bool) -> Option<[Timestamp; 2]> {
-        let windows = self.windows(tier, by_jobs)?;
-        let earliest = windows.iter().map(|window| window.earliest).min()?;
-        let latest = windows.iter().map(|window| window.typical).max()?;
-        Some([self.now + earliest, self.now + latest])
-    }
-
-    /// What the same would cost and take at the other tiers that S3 offers for all of it; and by S3 Batch Operations, where
-    /// it begins sooner there and nobody has said no to that.
-    fn alternatives(&self, total_usd: Usd) -> Vec<Alternative> {
-        if self.totals.by_kind.values().all(|tally| tally.retrieved.0 == 0) {
-            return Vec::new();
-        }
-        let other = |tier: Tier, batch_operations: bool| {
-            let ready_between = self.ready_between(tier, batch_operations)?;
-            let usd = self.price(tier, batch_operations).total_usd;
-            let hours = ready_between.map(|at| self.hours_until(at));
-            let how = if batch_operations { " by S3 Batch Operations" } else { "" };
-            let says = format!(
-                "{}{how}: ${usd} instead of ${total_usd}, typically ready {} to {} from now.",
-                tier.word(),
-                hours[0],
-                hours[1]
-            );
-            Some(Alternative { tier, batch_operations, total_usd: usd, ready_between, says })
-        };
-        let request = self.request;
-        let tiers = Tier::ALL.into_iter().filter(|tier| *tier != request.tier);
-        let mut others: Vec<_> = tiers.filter_map(|tier| other(tier, self.is_asked_by_jobs(tier))).collect();
-        if request.batch_operations.is_none() && !self.is_asked_by_jobs(request.tier) && self.jobs().1 > 0 {
-            let begins = |by_jobs| self.ready_between(request.tier, by_jobs).map(|[first, _]| first);
-            let is_sooner = begins(true).is_some_and(|first| Some(first) < begins(false));
-            others.extend(is_sooner.then(|| other(request.tier, true)).flatten());
-        }
-        others.sort_by_key(|alternative| alternative.total_usd);
-        others
-    }
-
-    fn hours_until(&self, at: Timestamp) -> String {
-        let minutes = (at.as_second() - self.now.as_second()) / 60;
-        if minutes < 60 { format!("{minutes} min") } else { format!("{} h", minutes / 60) }
-    }
-
-    /// How much less it would cost if all were published together, or what the price counts on if they are.
-    fn says_of_folding(&self) -> Option<String> {
-        let Totals { paths, folded, .. } = self.totals;
-        let folded = folded?;
-        let saved = Book::US_EAST_1.invalidation(paths.saturating_sub(folded));
-        if saved < WORTH_TELLING {
-            return None;
-        }
-        match self.request.publish.when {
-            PublishWhen::Together => Some(format!(
-                "the price counts on wildcards: if CloudFront refuses them, or something is archived between the objects meanwhile, it is up to ${saved} more"
-            )),
-            PublishWhen::Each => Some(format!(
-                "{paths} paths are priced one by one, as objects are published when they come: with publish.when together, wildcards are expected to make them {folded}, for ${saved} less"
-            )),
-            PublishWhen::Never => None,
-        }
-    }
-
-    fn warnings(&self) -> Vec<String> {
-        let mut warnings = Vec::new();
-        let (request, totals) = (self.request, &self.totals);
-        let Totals { old_versions, joined, expire_sooner: shorter, denied, .. } = *totals;
-        if !request.publish.never() {
-            if self.distributions.is_empty() {
-                warnings.push(format!(
-                    "no distribution has the bucket {} as an origin: nothing will be invalidated",
-                    request.bucket
-                ));
-            } else if totals.without_path > 0 {
-                warnings.push(format!(
-                    "{} objects are not served by any distribution: they are restored, and nothing is invalidated for them",
-                    totals.without_path
-                ));
-            }
-            if totals.wildcards > 0 {
-                warnings.push(format!("{} paths contain ~, which CloudFront cannot invalidate: a wildcard that ends before it is used where nothing archived lies under it", totals.wildcards));
-            }
-            if totals.only_errors > 0 && !request.publish.only_if_stale {
-                let saved = Book::US_EAST_1.invalidation(totals.only_errors);
-                warnings.push(format!("for {} objects at most a cached error can be stale, and that briefly: publish.only_if_stale would save up to ${saved}", totals.only_errors));
-            }
-            warnings.extend(self.says_of_folding());
-            if old_versions > 0 {
-                warnings.push(format!("{old_versions} objects are not the current versions of their keys: viewers do not get them, and nothing is invalidated for them"));
-            }
-        }
-        if joined > 0 {
-            warnings.push(format!("{joined} objects are being restored already: thaw joins, and S3 keeps their copies as long as the first requester said"));
-        }
-        if shorter > 0 {
-            warnings.push(format!(
-                "{shorter} copies expire sooner than {} days from now, and are not extended",
-                request.copy_days()
-            ));
-        }
-        if denied > 0 {
-            warnings.push("S3 answers 403 for some objects: with s3:ListBucket on the bucket it would say 404 for those that do not exist".to_owned());
-        }
-        warnings
-    }
 }
 
 /// What became of an object of a page.
@@ -643,12 +465,6 @@ impl Surveyed {
             state,
         })
     }
-}
-
-fn gib(bytes: u64) -> String {
-    #[expect(clippy::cast_precision_loss, reason = "shown with three digits")]
-    let gib = bytes as f64 / f64::from(1 << 30);
-    format!("{gib:.3} GiB")
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! The whole of thaw in one thread: the workflow, the functions, the queues and the doors, over the model of S3 and
 //! CloudFront and a ledger in memory.
 
+mod acts;
+
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -32,7 +34,7 @@ use crate::dice::drawn;
 use crate::runtime::{Flag, Runtime, later};
 use crate::wire::{Lambda, Wire};
 use crate::workflow::{self, Entered, Outcome, TaskError, Workflow};
-use crate::world::{Act, Ask, Call, Fate, Miss, Missed, Place, Service, StrayFate, What, World};
+use crate::world::{Call, Fate, Miss, Missed, Place, Service, StrayFate, World};
 
 /// The archive.
 pub const BUCKET: &str = "archive";
@@ -713,218 +715,6 @@ impl Stack {
     /// Messages that were given up.
     pub(crate) fn dead_letters(&self) -> Vec<String> {
         self.queues.iter().flat_map(|queue| queue.dead.borrow().clone()).collect()
-    }
-
-    // ---- people and other tools
-
-    async fn act(self: &Rc<Self>, act: Act) {
-        self.tell(|| match &act.what {
-            What::View { object } => format!("* a viewer asks for {:?}", self.world.full_key(*object)),
-            what => format!("* {what:?}"),
-        });
-        match act.what {
-            What::Ask(ask) => self.ask(&ask).await,
-            What::AskAgain { ask, same } => self.ask_again(ask, same).await,
-            What::Cancel { ask } => self.cancel(ask).await,
-            What::Foreign { object, tier, days } => self.foreign(object, tier, days).await,
-            What::Delete { object } => self.touch(object, self.world.versioned, |sim, key, now| {
-                let _ = sim.delete_object(&ObjectRef::new(BUCKET, key), now);
-            }),
-            What::Overwrite { object, place } => self.touch(object, self.world.versioned, |sim, key, now| {
-                let _ = sim.put_object(put(key, place), now);
-            }),
-            What::Move { object, place } => self.touch(object, false, |sim, key, now| {
-                let (class, tier) = class(place);
-                let _ = sim.transition(&ObjectRef::new(BUCKET, key), class, tier, now);
-            }),
-            What::View { object } => {
-                self.view(object);
-            }
-            What::Crowd { seconds } => self.crowd(seconds).await,
-            What::NoCapacity { seconds } => {
-                self.no_capacity_until.set(later(self.runtime.now(), SignedDuration::from_secs(i64::from(seconds))));
-            }
-            What::CancelJobs => self.aws.with(|sim, now| {
-                let ids: Vec<String> = sim.jobs().iter().map(|job| job.id.clone()).collect();
-                for id in ids {
-                    let _is_over = sim.update_job_status(&id, "Cancelled", now);
-                }
-            }),
-            What::Poison { form } => self.poison(form),
-        }
-    }
-
-    async fn ask(self: &Rc<Self>, ask: &Ask) {
-        let body = self.body(ask);
-        for attempt in 0..6 {
-            let (status, said) = self.post(ask, &body, attempt).await;
-            if status < 500 {
-                let json: Value = serde_json::from_str(&said).unwrap_or_default();
-                self.check.borrow_mut().answered(self, ask, status, &json);
-                if status < 300 {
-                    let mut asked = self.asked.borrow_mut();
-                    let asked = asked.entry(ask.id).or_default();
-                    asked.id = json["id"].as_str().map(str::to_owned);
-                    asked.body = Some(said);
-                }
-                return;
-            }
-            if !ask.keyed {
-                return;
-            }
-            self.runtime.sleep(SignedDuration::from_secs(20 << attempt)).await;
-        }
-    }
-
-    async fn post(self: &Rc<Self>, ask: &Ask, body: &str, attempt: u32) -> (u16, String) {
-        let mut request = json!({
-            "routeKey": "POST /v1/restores", "body": body,
-            "requestContext": {"requestId": format!("request {} {attempt}", ask.id)},
-        });
-        if ask.keyed {
-            request["headers"] = json!({"idempotency-key": format!("key-{}", ask.id)});
-        }
-        let response = response(self.invoke(Step::CreateRestore, request).await);
-        self.tell(|| format!("  POST answers {response:?}"));
-        response
-    }
-
-    fn body(&self, ask: &Ask) -> String {
-        let keys: Vec<String> = ask.objects.iter().filter_map(|object| self.world.full_key(*object)).collect();
-        let mut body = json!({
-            "bucket": BUCKET, "keys": keys, "tier": ask.tier,
-            "publish": {"when": ask.when, "only_if_stale": ask.only_if_stale},
-        });
-        if let (Some(prefix), Some(body)) = (ask.prefix, body.as_object_mut()) {
-            let origin_path = self.world.origin_path.trim_start_matches('/');
-            let prefix = if origin_path.is_empty() { prefix.to_owned() } else { format!("{origin_path}/{prefix}") };
-            body.remove("keys");
-            // The whole bucket is only taken with a limit.
-            if prefix.is_empty() && ask.max_cost_usd.is_none() {
-                body.insert("max_cost_usd".to_owned(), json!(1_000));
-            }
-            body.insert("prefix".to_owned(), json!(prefix));
-        }
-        if ask.dry_run {
-            body["dry_run"] = json!(true);
-        }
-        if let Some(days) = ask.days {
-            body["days"] = json!(days);
-        }
-        if let Some(limit) = ask.max_cost_usd {
-            body["max_cost_usd"] = json!(limit);
-        }
-        if ask.fail_without_capacity {
-            body["on_expedited_unavailable"] = json!("fail");
-        }
-        if let Some(batch_operations) = ask.batch_operations {
-            body["batch_operations"] = json!(batch_operations);
-        }
-        if ask.malformed {
-            body["colour"] = json!("red");
-        }
-        body.to_string()
-    }
-
-    async fn ask_again(self: &Rc<Self>, id: u32, same: bool) {
-        let Some(ask) = self.find_ask(id) else { return };
-        let before = self.asked.borrow().get(&id).cloned().unwrap_or_default();
-        if !ask.keyed || before.id.is_none() {
-            return;
-        }
-        let body = if same { self.body(&ask) } else { json!({"bucket": BUCKET, "keys": ["another"]}).to_string() };
-        let said = self.post(&ask, &body, 100).await;
-        if said.0 < 500 {
-            self.check.borrow_mut().answered_again(self, &ask, &before, same, &said);
-        }
-    }
-
-    async fn cancel(self: &Rc<Self>, id: u32) {
-        let asked = self.asked.borrow().get(&id).and_then(|asked| asked.id.clone());
-        let Some(restore) = asked else { return };
-        let request = json!({"routeKey": "DELETE /v1/restores/{id}", "pathParameters": {"id": restore}});
-        for attempt in 0..8 {
-            let (status, said) = response(self.invoke(Step::CancelRestore, request.clone()).await);
-            self.tell(|| format!("  DELETE answers {status}: {said}"));
-            if status < 500 {
-                if status == 202 {
-                    let mut asked = self.asked.borrow_mut();
-                    asked.entry(id).or_default().cancelled = Some(self.runtime.now());
-                }
-                return;
-            }
-            self.runtime.sleep(SignedDuration::from_secs(20 << attempt)).await;
-        }
-    }
-
-    async fn foreign(&self, object: u32, tier: Tier, days: u32) {
-        let Some(key) = self.world.full_key(object) else { return };
-        let id = ObjectId { bucket: BUCKET.to_owned(), key, version: None };
-        let expires = || self.aws.with(|sim, now| sim.copy_until(&ObjectRef::new(BUCKET, &id.key), now));
-        let before = expires();
-        let answer = self.aws.restore(&id, Some(days), tier).await;
-        let answer = match answer {
-            Ok(RestoreAnswer::Refused { .. }) => self.aws.restore(&id, None, tier).await,
-            other => other,
-        };
-        self.tell(|| format!("    S3 answers the other tool: {answer:?}"));
-        if let (Some(was), Some(is)) = (before, expires()) {
-            self.check.borrow_mut().kept_by_others(&id.key, was, is);
-        }
-        self.note_retrieval(&id.key, None);
-    }
-
-    fn touch(&self, object: u32, hides: bool, act: impl FnOnce(&mut Sim, &str, Timestamp)) {
-        let Some(key) = self.world.full_key(object) else { return };
-        self.check.borrow_mut().touched(&key, hides, self.runtime.now());
-        self.aws.with(|sim, now| act(sim, &key, now));
-    }
-
-    /// What a viewer gets.
-    pub(crate) fn view(&self, object: u32) -> Option<u16> {
-        let path = self.world.path(object)?;
-        let answer = self.aws.with(|sim, now| sim.serve(DISTRIBUTION, &path, now)).ok()?;
-        self.tell(|| format!("    the edge answers {}, {:?}", answer.status, answer.outcome));
-        Some(answer.status)
-    }
-
-    /// Other people's invalidations, as many as the quotas allow.
-    async fn crowd(&self, seconds: u32) {
-        let until = later(self.runtime.now(), SignedDuration::from_secs(i64::from(seconds)));
-        let mut count = 0;
-        while self.runtime.now() < until {
-            let items: Vec<String> = (0..CROWD).map(|n| format!("/others/{n}")).collect();
-            let wild: Vec<String> = (0..2).map(|n| format!("/others/{n}/*")).collect();
-            for items in [items, wild] {
-                count += 1;
-                let reference = format!("others-{count}-{until}");
-                self.aws.with(|sim, now| {
-                    let request = thaw_sim::cdn::InvalidationRequest::new(DISTRIBUTION, &reference, items);
-                    let _ = sim.create_invalidation(&request, now);
-                });
-            }
-            self.runtime.sleep(SignedDuration::from_secs(120)).await;
-        }
-    }
-
-    fn poison(self: &Rc<Self>, form: u32) {
-        let body = match form {
-            0 => "not JSON".to_owned(),
-            1 => r#"{"version":"0","detail-type":"Object Restore Comp"#.to_owned(),
-            2 => json!({"Type": "Notification", "Message": "hello"}).to_string(),
-            3 => json!({"source": "aws.s3", "detail-type": "Object Restore Completed", "detail": {}}).to_string(),
-            _ => "[]".to_owned(),
-        };
-        for queue in 0..2 {
-            self.send(queue, body.clone(), SignedDuration::ZERO);
-        }
-    }
-
-    pub(crate) fn find_ask(&self, id: u32) -> Option<Ask> {
-        self.world.acts.iter().find_map(|act| match &act.what {
-            What::Ask(ask) if ask.id == id => Some(ask.clone()),
-            _ => None,
-        })
     }
 }
 
