@@ -113,6 +113,17 @@ impl Call {
             refused: None,
         }
     }
+
+    /// Whether CloudFront has yet to take or refuse it.
+    fn is_open(&self) -> bool {
+        self.invalidation.is_none() && self.refused.is_none()
+    }
+
+    /// Whether one of its items covers a path of the candidate.
+    fn shows(&self, candidate: &Candidate) -> bool {
+        let mut paths = candidate.paths.get(&self.distribution).into_iter().flatten();
+        paths.any(|path| self.items.iter().any(|item| covers(item, path)))
+    }
 }
 
 impl Batch {
@@ -196,19 +207,14 @@ impl Batch {
 
     /// Whether CloudFront has yet to take or refuse one of its calls.
     pub fn is_open(&self) -> bool {
-        self.calls.iter().flatten().any(|call| call.invalidation.is_none() && call.refused.is_none())
+        self.calls.iter().flatten().any(Call::is_open)
     }
 
     /// Whether a call that CloudFront has not answered yet is to show an object of the batch.
     pub fn waits(&self, object: &ObjectId) -> bool {
-        let shows = |call: &&Call| {
-            let candidate = self.candidates.iter().find(|candidate| &candidate.object == object);
-            let paths = candidate.and_then(|candidate| candidate.paths.get(&call.distribution));
-            let mut paths = paths.into_iter().flatten();
-            paths.any(|path| call.items.iter().any(|item| covers(item, path)))
-        };
-        let open = self.calls.iter().flatten().filter(|call| call.invalidation.is_none() && call.refused.is_none());
-        open.filter(shows).count() > 0
+        let mut open = self.calls.iter().flatten().filter(|call| call.is_open());
+        let candidate = self.candidates.iter().find(|candidate| &candidate.object == object);
+        candidate.is_some_and(|candidate| open.any(|call| call.shows(candidate)))
     }
 
     /// The batch without these objects, and without their paths in what CloudFront has not taken yet. Nor is it asked for
@@ -227,7 +233,7 @@ impl Batch {
                 .collect()
         };
         let left = |call: &Call| {
-            if call.invalidation.is_some() || call.refused.is_some() {
+            if !call.is_open() {
                 return vec![call.clone()];
             }
             let paths = paths(&call.distribution);
@@ -290,14 +296,8 @@ impl Batch {
 
     /// Why CloudFront would not invalidate one of the candidate's paths.
     fn refusal(&self, candidate: &Candidate) -> Option<&str> {
-        let touches = |call: &&Call| {
-            candidate
-                .paths
-                .get(&call.distribution)
-                .is_some_and(|paths| call.items.iter().any(|item| paths.iter().any(|path| covers(item, path))))
-        };
         let mut refused = self.calls.iter().flatten().filter(|call| call.refused.is_some());
-        refused.find(touches).and_then(|call| call.refused.as_deref())
+        refused.find(|call| call.shows(candidate)).and_then(|call| call.refused.as_deref())
     }
 
     /// The batch with a refused call taken apart into one call per path, so that one bad path does not stop the others. A

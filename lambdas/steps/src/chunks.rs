@@ -415,7 +415,7 @@ fn together(
     planned: Vec<(u32, Row)>,
     written: Vec<Row>,
 ) -> Result<Vec<Known>, StepError> {
-    let of = keys_of(&planned).len();
+    let of = planned.iter().filter(|(_, row)| !row.is_settled()).count();
     let mut written: HashMap<ItemKey, Row> = written.into_iter().map(|row| (row.key(), row)).collect();
     let mut lost = 0;
     let mut objects = Vec::with_capacity(planned.len());

@@ -239,9 +239,9 @@ pub async fn peek_rows_of(object: &ObjectId, ledger: &impl Ledger) -> Result<Vec
 /// The rows with these keys from a peek, and the batches that have claimed them. Those that a peek does not show are read.
 pub async fn peek_rows(keys: &[ItemKey], ledger: &impl Ledger) -> Result<(Vec<Row>, Batches), StepError> {
     let mut rows: Vec<Row> = ledger.peek_many(keys).await?;
-    let seen: BTreeSet<ItemKey> = rows.iter().map(Item::key).collect();
-    let missing: Vec<ItemKey> = keys.iter().filter(|key| !seen.contains(key)).cloned().collect();
-    if !missing.is_empty() {
+    if rows.len() < keys.len() {
+        let seen: BTreeSet<ItemKey> = rows.iter().map(Item::key).collect();
+        let missing: Vec<ItemKey> = keys.iter().filter(|key| !seen.contains(key)).cloned().collect();
         rows.extend(ledger.get_many::<Row>(&missing).await?);
     }
     with_batches(rows, ledger).await
