@@ -269,10 +269,14 @@ impl<A: RequestRestores + ReadArchive, L: Ledger> Asking<'_, A, L> {
         if self.by_jobs && JobGroup::of(row.decision, row.kind, row.object.version.as_deref()).is_some() {
             return Ok((row, Answered::ByJob));
         }
-        if !is_new
-            && row.decision == Decision::Restore
-            && let Some(event) = self.asked_already(&row).await?
-        {
+        let may_be_asked_for = match row.decision {
+            // An earlier try wrote the row, and died.
+            Decision::Restore => !is_new,
+            // Others did. S3 may have finished since the plan, and told of it before there was a row to find.
+            Decision::Watch => true,
+            Decision::Extend | Decision::Join | Decision::Nothing => false,
+        };
+        if may_be_asked_for && let Some(event) = self.asked_already(&row).await? {
             return match event {
                 None => Ok((row, Answered::Alike)),
                 Some(event) => Ok((apply(self.ledger, &row, &event).await?, Answered::Noted)),
@@ -300,8 +304,9 @@ impl<A: RequestRestores + ReadArchive, L: Ledger> Asking<'_, A, L> {
         Ok((apply(self.ledger, &row, &event).await?, Answered::Noted))
     }
 
-    /// Whether an earlier try has asked S3 for an object and could not note the answer; and if so, that it can be read by
-    /// now, if it can. To ask for it again would be free while S3 fetches it, and no longer once there is a copy.
+    /// Whether S3 was asked for an object already, by an earlier try that could not note the answer or by others; and if so,
+    /// that it can be read by now, if it can. To ask for it again would be free while S3 fetches it, and no longer once there
+    /// is a copy.
     async fn asked_already(&self, row: &Row) -> Result<Option<Option<Event>>, StepError> {
         let readable = |expires| Some(Some(Event::Readable { at: self.now, expires }));
         Ok(match self.archive.head(&row.object).await? {

@@ -62,6 +62,29 @@ fn a_running_restore_is_joined_and_made_faster_where_the_days_agree() {
 }
 
 #[test]
+fn what_others_restored_between_the_plan_and_its_row_is_published_at_once() {
+    let world = World::new();
+    for key in ["soon", "later"] {
+        world.put(key, StorageClass::Glacier);
+        by_hand(&world, key, 3, RetrievalTier::Bulk);
+    }
+    let request = json!({"bucket": BUCKET, "keys": ["soon", "later"], "tier": "Bulk"});
+    world.plan("r", request).unwrap();
+    let faster = RestoreRequest::new(BUCKET, "soon", Some(3), Some(RetrievalTier::Expedited));
+    world.aws.with(|sim, now| sim.restore_object(&faster, now)).unwrap();
+    world.pass(600);
+    // S3 tells of it, and nobody is there to listen.
+    world.deliver(1);
+    assert!(world.invalidated().is_empty());
+    let output = world.start_restores("r", 0).unwrap();
+    assert_eq!((output.wait_seconds, output.counts.restored, output.counts.restoring), (0, 1, 1));
+    world.check_restores("r").unwrap();
+    world.invalidate("r").unwrap();
+    assert_eq!(world.invalidated(), ["/soon"]);
+    assert_eq!(world.calls("soon").calls, 2, "S3 is asked for nothing");
+}
+
+#[test]
 fn a_completion_joined_by_nobody_is_no_error() {
     let world = World::new();
     world.put("a", StorageClass::Glacier);
