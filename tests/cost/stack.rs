@@ -49,6 +49,8 @@ pub struct Archive {
     pub class: StorageClass,
     /// At which tier they are asked for.
     pub tier: &'static str,
+    /// When a prefix is published: each object when it can be read, or all together.
+    pub publish: &'static str,
     /// Whether the bucket keeps versions.
     pub versioned: bool,
     /// Whether S3's events come.
@@ -152,7 +154,10 @@ impl Stack {
         let body = match self.keys.len() {
             // As many as a request takes; more are asked for by what they have in common.
             0..=1_000 => json!({"bucket": BUCKET, "keys": self.keys, "tier": self.archive.tier}),
-            _ => json!({"bucket": BUCKET, "prefix": "2019/", "tier": self.archive.tier}),
+            _ => {
+                let publish = json!({"when": self.archive.publish});
+                json!({"bucket": BUCKET, "prefix": "2019/", "tier": self.archive.tier, "publish": publish})
+            }
         };
         let request =
             json!({"routeKey": "POST /v1/restores", "body": body.to_string(), "requestContext": {"requestId": "r"}});
@@ -198,7 +203,7 @@ impl Stack {
                         waits.push(output["wait_seconds"].as_i64().expect("seconds"));
                         jobs |= output["for_a_job"].as_bool().expect("the output says");
                     }
-                    input = json!({"wait_seconds": waits.into_iter().min().unwrap_or(0), "jobs": jobs});
+                    input = json!({"wait_seconds": waits.iter().min(), "anything_to_wait_for": !waits.is_empty(), "jobs": jobs});
                 }
                 "Wait" => self.wait(input["wait_seconds"].as_i64().expect("seconds")).await,
                 "Succeed" => return,

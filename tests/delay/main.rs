@@ -72,7 +72,7 @@ const CLOUDFRONT: SignedDuration = SignedDuration::from_secs(20);
 /// request each was readable.
 fn delays(class: StorageClass, tier: &'static str, events: bool) -> (Vec<SignedDuration>, Vec<SignedDuration>) {
     let keys = (0..OBJECTS).map(|number| format!("2019/{}/IMG_{number:06}.jpg", number % 40)).collect();
-    let mut stack = Stack::new(keys, Archive { class, tier, versioned: false, events });
+    let mut stack = Stack::new(keys, Archive { class, tier, publish: "each", versioned: false, events });
     let begun = stack.aws.clock().now();
     stack::run(stack.restore_all());
     stack.aws.with(|sim, _| {

@@ -63,6 +63,7 @@ mod restore_view;
 mod settings;
 mod sources;
 mod survey;
+mod telling;
 mod visible;
 
 pub use chunks::{ChunkEntry, ChunkRecord, chunk_name};

@@ -1,18 +1,12 @@
 //! Looks: what S3 says of objects that are being restored, with as few calls as it takes.
 
-use std::collections::BTreeMap;
-
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use thaw_core::{ArchiveKind, Event, Facts, FailureCode, Look, Missing, PublishWhen, Reach, Row, State, look};
 
-use crate::listing::{Pages, after_key};
-use crate::ports::{Listed, ListedRestore, ReadArchive, VersionPage};
+use crate::ports::{Listed, ListedRestore, ReadArchive};
+use crate::telling::tell;
 use crate::{IN_FLIGHT, StepError};
-
-/// A listing costs as much as 12.5 `HeadObject` calls ($0.005 against $0.0004 per 1,000), so a page pays off when it
-/// answers for more objects than that.
-const OBJECTS_PER_PAGE_THAT_PAY: usize = 13;
 
 /// When the next look at these rows makes sense, in seconds; 0 if one of them can be published now.
 pub fn seconds_until_next_look(rows: &[Row], others_on_their_way: bool, now: Timestamp) -> u64 {
@@ -67,15 +61,11 @@ pub async fn look_at(
     now: Timestamp,
 ) -> Result<Vec<Seen>, StepError> {
     let is_of_interest = |row: &&Row| is_due(row, now) || row.is_held_back(others_on_their_way, now);
-    let mut due: Vec<Row> = rows.iter().filter(is_of_interest).cloned().collect();
-    due.sort_by(|a, b| a.object.cmp(&b.object));
-    let (listable, mut rest): (Vec<_>, Vec<_>) = due.into_iter().partition(is_listable);
-    let mut seen = Vec::new();
-    for (pages, rows) in by_listing(listable) {
-        let (found, unknown) = list(&pages, rows, archive, now).await?;
-        seen.extend(found);
-        rest.extend(unknown);
-    }
+    let due = rows.iter().filter(is_of_interest).cloned();
+    let (listable, mut rest): (Vec<_>, Vec<_>) = due.partition(is_listable);
+    let (told, unknown) = tell(listable, |row| &row.object, |row, listed| said(row, listed, now), archive).await?;
+    let mut seen: Vec<Seen> = told.into_iter().map(|(row, event)| Seen { row, event }).collect();
+    rest.extend(unknown);
     let headed: Vec<Seen> = stream::iter(rest)
         .map(|row| async {
             let facts = archive.head(&row.object).await?;
@@ -102,72 +92,9 @@ fn is_listable(row: &Row) -> bool {
     row.kind.is_some_and(ArchiveKind::has_copy)
 }
 
-fn by_listing(rows: Vec<Row>) -> BTreeMap<Pages, Vec<Row>> {
-    let mut listings: BTreeMap<Pages, Vec<Row>> = BTreeMap::new();
-    for row in rows {
-        let pages = Pages { bucket: row.object.bucket.clone(), versions: row.object.version.is_some() };
-        listings.entry(pages).or_default().push(row);
-    }
-    listings
-}
-
-/// Lists where keys are dense. Answers what the listing told, and the rows it did not tell enough about.
-///
-/// One page is tried at the first key; while pages answer for enough objects to pay, the listing goes on.
-async fn list(
-    pages: &Pages,
-    rows: Vec<Row>,
-    archive: &impl ReadArchive,
-    now: Timestamp,
-) -> Result<(Vec<Seen>, Vec<Row>), StepError> {
-    if rows.len() < OBJECTS_PER_PAGE_THAT_PAY {
-        return Ok((Vec::new(), rows));
-    }
-    let prefix = common_prefix(&rows);
-    let (mut seen, mut unknown) = (Vec::new(), Vec::new());
-    let mut rows = rows.into_iter().peekable();
-    let mut after = after_key("");
-    while let Some(first) = rows.peek() {
-        // S3 lists keys after a key; the key before ours is ours without its last character, or something smaller.
-        let mut before = first.object.key.clone();
-        before.pop();
-        if before > after.key {
-            after = after_key(&before);
-        }
-        let VersionPage { objects, next } = pages.after(&prefix, after, archive).await?;
-        let listed: BTreeMap<&str, &Listed> = objects.iter().map(|listed| (listed.key.as_str(), listed)).collect();
-        let mut answered = 0;
-        // The current version of a key comes first, so it is here wherever among the versions the page ends.
-        while let Some(row) = rows.next_if(|row| next.as_ref().is_none_or(|next| row.object.key <= next.key)) {
-            match listed.get(row.object.key.as_str()).and_then(|listed| said(&row, listed, now)) {
-                Some(event) => {
-                    answered += 1;
-                    seen.push(Seen { row, event });
-                }
-                None => unknown.push(row),
-            }
-        }
-        match next {
-            Some(next) if answered >= OBJECTS_PER_PAGE_THAT_PAY => after = next,
-            Some(_) | None => break,
-        }
-    }
-    unknown.extend(rows);
-    Ok((seen, unknown))
-}
-
-fn common_prefix(rows: &[Row]) -> String {
-    let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return String::new() };
-    let pairs = first.object.key.chars().zip(last.object.key.chars());
-    pairs.take_while(|(a, b)| a == b).map(|(a, _)| a).collect()
-}
-
 /// What a listing says of a row: `None` if it does not say enough, else the event or that S3 is still fetching.
 #[expect(clippy::option_option, reason = "not told, told that nothing happened, told what happened")]
 fn said(row: &Row, listed: &Listed, now: Timestamp) -> Option<Option<Event>> {
-    if row.object.version.is_some() && row.object.version != listed.version {
-        return None;
-    }
     match listed.restore? {
         ListedRestore::Copy(expires) if expires > now => {
             Some(Some(Event::Readable { at: now, expires: Some(expires) }))
@@ -232,7 +159,7 @@ mod tests {
     use thaw_core::S3Uri;
 
     use crate::door::{now, restored, restoring, row};
-    use crate::ports::{Page, Piece, PortError, VersionMarker};
+    use crate::ports::{Page, Piece, PortError, VersionMarker, VersionPage};
     use thaw_core::{Head, ObjectId, Publish, PublishWhen, RestoreId, Tier};
 
     const HOUR: u64 = 3_600;

@@ -38,8 +38,6 @@ pub struct Output {
     pub says: String,
     /// The chunks with something to ask of S3.
     pub chunks: Vec<u32>,
-    /// Whether anything is left to do.
-    pub anything_to_restore: bool,
     /// The counts.
     pub counts: Counts,
     /// Names the plan.
@@ -58,7 +56,6 @@ impl Output {
         Self {
             says,
             chunks: Vec::new(),
-            anything_to_restore: false,
             counts: Counts::default(),
             hash: String::new(),
             cost: Cost::of(Vec::new(), Book::US_EAST_1),
@@ -107,11 +104,10 @@ pub async fn run(
     };
     let all = chunks::records(ledger, &record).await?;
     // Cancelled while it was planned, nothing has been asked of S3, and nothing will be.
-    let is_wanted = |known: &ChunkRecord| !known.settled && record.status == Status::Running && !request.dry_run;
+    let is_wanted = |known: &&ChunkRecord| !known.settled && record.status == Status::Running && !request.dry_run;
     let output = Output {
         says: says(&plan, &request),
-        anything_to_restore: all.iter().any(is_wanted),
-        chunks: all.iter().filter(|known| is_wanted(known)).map(|known| known.chunk).collect(),
+        chunks: all.iter().filter(is_wanted).map(|known| known.chunk).collect(),
         counts: plan.counts,
         hash: plan.hash,
         cost: plan.cost,

@@ -16,7 +16,7 @@ use crate::batches::{Rows, carry_out, claim, release, was_invalidated};
 use crate::folding;
 use crate::ledger::{apply_all, batch_key, rows_of};
 use crate::ports::{CreateInvalidations, Ledger, Put, ReadArchive, ReadDistributions};
-use crate::visible::{NEWS, archived_under, is_archived, over_archived, why_not_shown};
+use crate::visible::{NEWS, archived_under, is_archived, over_archived, shown, why_not_shown};
 use crate::{IN_FLIGHT, Settings, StepError};
 
 /// An error that CloudFront forgets this soon is waited out rather than paid for, when `only_if_stale` is asked.
@@ -87,8 +87,13 @@ pub async fn publish(
 ) -> Result<Published, StepError> {
     let Wanted { objects, mut begun, looks } = wanted;
     let distributions = distributions(&objects, cdn, settings).await?;
+    // A look may publish thousands that became readable hours ago; what lies close together costs little to look at again.
+    let shown = match looks {
+        Some(_) => shown(objects.keys(), archive, now).await?,
+        None => BTreeSet::new(),
+    };
     let prepared: Vec<Prepared> = stream::iter(objects)
-        .map(|(object, rows)| prepare(object, rows, &distributions, archive, ledger, settings, now))
+        .map(|(object, rows)| prepare(object, rows, &shown, &distributions, archive, ledger, settings, now))
         .buffer_unordered(IN_FLIGHT)
         .try_collect()
         .await?;
@@ -167,10 +172,13 @@ struct Prepared {
     candidate: Option<(Candidate, Vec<Row>)>,
 }
 
-/// Settles what needs no invalidation, and prepares the rest.
+/// Settles what needs no invalidation, and prepares the rest. `shown` are objects of which S3 said just now that viewers get
+/// them.
+#[expect(clippy::too_many_arguments, reason = "each port is a permission; the rest is what is known already")]
 async fn prepare(
     object: ObjectId,
     mut heard: Vec<Heard>,
+    shown: &BTreeSet<ObjectId>,
     distributions: &BTreeMap<String, Vec<Distribution>>,
     archive: &impl ReadArchive,
     ledger: &impl Ledger,
@@ -220,7 +228,11 @@ async fn prepare(
     if waiting.is_empty() {
         return Ok(prepared);
     }
-    let event = match no_longer_shown(&object, &waiting, archive, now).await? {
+    let hidden = match shown.contains(&object) {
+        true => None,
+        false => no_longer_shown(&object, &waiting, archive, now).await?,
+    };
+    let event = match hidden {
         Some(event) => event,
         None => match paths(&object, distributions, archive, settings, now).await? {
             Shown::Nowhere => Event::Published { at: now, how: How::NoPath },

@@ -2,13 +2,15 @@
 //!
 //! Never invalidating what is archived is a promise, so S3 is asked, and what cannot be known counts as archived.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use thaw_core::{Event, Facts, FailureCode, How, Missing, ObjectId, Reach};
 
 use crate::StepError;
-use crate::ports::ReadArchive;
+use crate::ports::{Listed, ReadArchive};
+use crate::telling::tell;
 
 /// What S3 said of an object is believed for so long when its paths are invalidated. Somebody may archive it in between,
 /// so it is little; a look, and the call that follows from it, are seconds apart.
@@ -37,6 +39,19 @@ pub fn why_not_shown(object: &ObjectId, newest: &Facts, now: Timestamp) -> Optio
         }
         Facts::Missing(_) => fail(FailureCode::NoSuchKey, "it was deleted before it was published"),
     }
+}
+
+/// Those of the objects of which a listing tells that viewers could get them now, where they lie close together. It asks
+/// for no other.
+pub async fn shown(
+    objects: impl Iterator<Item = &ObjectId>,
+    archive: &impl ReadArchive,
+    now: Timestamp,
+) -> Result<BTreeSet<ObjectId>, StepError> {
+    let is_readable = |listed: &Listed| matches!(listed.reach(now), Some(Reach::Readable | Reach::Copy { .. }));
+    let said = |_: &ObjectId, listed: &Listed| is_readable(listed).then_some(());
+    let (shown, _) = tell(objects.cloned().collect(), |object| object, said, archive).await?;
+    Ok(shown.into_iter().map(|(object, ())| object).collect())
 }
 
 /// What it means for an object that only a wildcard can invalidate it, which would also cover an archived one.
@@ -103,7 +118,7 @@ pub async fn is_archived(
 pub(crate) mod tests {
     use super::*;
     use crate::door::{now, row};
-    use crate::ports::{Listed, ListedRestore, Page, Piece, PortError, VersionMarker, VersionPage};
+    use crate::ports::{ListedRestore, Page, Piece, PortError, VersionMarker, VersionPage};
     use std::cell::RefCell;
     use thaw_core::{Head, RestoreId, S3Uri, State};
 

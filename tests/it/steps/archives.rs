@@ -165,7 +165,7 @@ fn what_cannot_be_planned_is_refused_before_anything_is_asked() {
 fn a_plan_that_was_looked_at_can_be_confirmed_until_it_changes() {
     let world = archive();
     let planned = world.plan("look", prefix("2019/", json!({"dry_run": true}))).unwrap();
-    assert!(!planned.anything_to_restore && planned.says.starts_with("Only a plan: nothing is asked of S3."));
+    assert!(planned.chunks.is_empty() && planned.says.starts_with("Only a plan: nothing is asked of S3."));
     let report = world.report("look").unwrap();
     assert_eq!((report.status, report.succeeded), (Status::Succeeded, true));
     assert_eq!(world.aws.with(|sim, _| sim.calls("RestoreObject")), 0);

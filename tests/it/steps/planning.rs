@@ -14,9 +14,9 @@ fn only_chunks_with_something_to_ask_are_asked_for() {
     world.put("cold", StorageClass::Glacier);
     world.put("warm", StorageClass::Standard);
     let planned = world.plan("warm", ask(&["warm"])).unwrap();
-    assert_eq!((planned.chunks, planned.anything_to_restore), (vec![], false));
+    assert_eq!(planned.chunks, [0; 0]);
     let planned = world.plan("both", ask(&["cold", "warm"])).unwrap();
-    assert_eq!((planned.chunks, planned.anything_to_restore), (vec![0], true));
+    assert_eq!(planned.chunks, [0]);
     let says = "Of 2 objects: 1 to restore at Standard, 1 readable already, 0 that cannot be restored. Estimated $";
     assert!(planned.says.starts_with(says), "{}", planned.says);
 }
@@ -30,7 +30,7 @@ fn a_restore_that_was_cancelled_before_it_was_planned_asks_for_nothing() {
     let cancelled = RestoreRecord { status: Status::Cancelled, ..RestoreRecord::new(id, &asked, world.now()) };
     world.run(world.ledger.insert(&cancelled)).unwrap();
     let planned = world.plan("r", ask(&["cold"])).unwrap();
-    assert_eq!((planned.chunks, planned.anything_to_restore), (vec![], false));
+    assert_eq!(planned.chunks, [0; 0]);
     assert!(world.rows().is_empty());
 }
 
@@ -41,7 +41,7 @@ fn a_cancel_that_died_before_it_reached_the_rows_is_finished_by_the_plans_next_t
     world.plan("r", ask(&["cold"])).unwrap();
     let cancelled = world.record("r").with(|record| record.status = Status::Cancelled);
     world.run(world.ledger.replace(&cancelled)).unwrap();
-    assert!(!world.plan("r", ask(&["cold"])).unwrap().anything_to_restore);
+    assert_eq!(world.plan("r", ask(&["cold"])).unwrap().chunks, [0; 0]);
     assert!(matches!(world.row("cold", "r").state, State::Cancelled { .. }));
 }
 

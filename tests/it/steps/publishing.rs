@@ -3,7 +3,7 @@
 use serde_json::json;
 use thaw_core::{FailureCode, How, State, Status, Tier};
 use thaw_sim::cdn::{Behavior, DistributionConfig, Origin};
-use thaw_sim::model::{FaultRule, RetrievalRule, SettingsChange, StorageClass};
+use thaw_sim::model::{FaultRule, ObjectRef, PutRequest, RetrievalRule, SettingsChange, StorageClass};
 use thaw_steps::ports::Ledger;
 use thaw_steps::ports::RequestRestores;
 
@@ -358,6 +358,53 @@ fn keys(all: &[String]) -> Vec<&str> {
 
 fn together(all: &[String]) -> serde_json::Value {
     ask_with(&keys(all), json!({"publish": {"when": "together"}}))
+}
+
+#[test]
+fn what_waited_is_looked_at_again_by_listing_and_what_viewers_no_longer_get_is_left_alone() {
+    for versioned in [true, false] {
+        let mut world = World::new();
+        world.aws.with(|sim, _| sim.create_bucket("photos", versioned));
+        world.settings.archive_buckets.push("photos".to_owned());
+        world.aws.with(|sim, now| {
+            let origins = vec![Origin { id: "s3".to_owned(), bucket: "photos".to_owned(), ..Origin::default() }];
+            let config = DistributionConfig { id: Some("E1THAW".to_owned()), origins, ..DistributionConfig::default() };
+            sim.put_distribution(config, now).unwrap();
+        });
+        let put = |key: &str, class| {
+            let put = PutRequest::new("photos", key, class, "body".to_owned());
+            world.aws.with(|sim, now| sim.put_object(put, now)).unwrap();
+        };
+        let all: Vec<String> = (0..40).map(|n| format!("f/{n:02}")).collect();
+        all.iter().for_each(|key| put(key, StorageClass::Glacier));
+        let request = json!({"bucket": "photos", "prefix": "f/", "publish": {"when": "together"}});
+        let wait = world.begin("r", request);
+        world.pass(wait.max(5 * 3_600));
+        assert_eq!(world.check_restores("r").unwrap().counts.restored, 40);
+        // It could not be published at once, and the world went on.
+        world.pass(3_600);
+        put("f/01", StorageClass::Standard);
+        put("f/02", StorageClass::Glacier);
+        let third = ObjectRef { bucket: "photos".to_owned(), key: "f/03".to_owned(), version: None };
+        world.aws.with(|sim, now| sim.delete_object(&third, now)).unwrap();
+        let heads = || world.aws.with(|sim, _| sim.calls("HeadObject"));
+        let before = heads();
+        world.invalidate("r").unwrap();
+        let overwritten = if versioned { "NotCurrent" } else { "shown" };
+        let gone = if versioned { ["NotCurrent"; 2] } else { ["NotBeingRestored", "NoSuchKey"] };
+        let ended = ["f/00", "f/01", "f/02", "f/03"].map(|key| match world.row(key, "r").state {
+            State::Published { how, .. } => format!("{how:?}"),
+            State::Failed { code, .. } => format!("{code:?}"),
+            State::Restored { claim: Some(_), .. } => "shown".to_owned(),
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(ended.each_ref().map(String::as_str), ["shown", overwritten, gone[0], gone[1]]);
+        // A listing does not vouch for these.
+        assert_eq!(heads() - before, if versioned { 3 } else { 2 });
+        // Nothing over what is archived now.
+        let begins = |path: &str| "/f/02".starts_with(path.trim_end_matches('*'));
+        assert!(world.invalidated().len() >= 4 && !world.invalidated().iter().any(|path| begins(path)));
+    }
 }
 
 /// The distribution, with behaviours besides the default one, and a Lambda at its edge or none.

@@ -14,7 +14,7 @@ use crate::local_stack::stack::{stack, until};
 fn cases() -> Vec<Value> {
     let context = json!({ "Execution": { "Name": "r-1" }, "Map": { "Item": { "Index": 0, "Value": "chunk-0" } } });
     let input = json!({
-        "anything_to_restore": true, "anything_to_invalidate": false, "anything_to_confirm": true,
+        "anything_to_wait_for": true, "anything_to_invalidate": false, "anything_to_confirm": true,
         "all_published": false, "succeeded": true, "wait_seconds": 43_200, "chunks": ["chunk-0", "chunk-1"],
         "jobs": true, "jobs_done": false, "next_part": 1, "next_chunk": 2, "says": "1 of 2 objects failed: Größe", "error": "Throttled", "cause": "{\"errorType\":\"Throttled\"}",
     });

@@ -479,7 +479,7 @@ const CHECK_JOBS: &str = "CheckJobs";
 
 fn planned(chunks: usize) -> Answer {
     let chunks: Vec<_> = (0..chunks).map(|number| format!("chunk-{number}")).collect();
-    Says(json!({ "anything_to_restore": !chunks.is_empty(), "chunks": chunks }))
+    Says(json!({ "chunks": chunks }))
 }
 
 fn looked(invalidate: bool, confirm: bool, all: bool) -> Answer {
@@ -511,19 +511,18 @@ async fn a_restore_goes_every_step_of_the_real_definition() {
     ]);
     let input = json!({ "bucket": "b", "keys": ["k"] });
     let ended = Workflow::load(THAW).unwrap().run("r-1", input.clone(), &world).await;
-    // 6 tasks, 2 iterations of one each, 6 choices, 3 waits, and the end.
-    let events = 2 + 6 * 5 + (4 + 2 * 7) + 6 * 2 + 3 * 2 + 2;
+    // 6 tasks, 2 iterations of one each, 5 choices, 3 waits, and the end.
+    let events = 2 + 6 * 5 + (4 + 2 * 7) + 5 * 2 + 3 * 2 + 2;
     assert_eq!(ended, succeeded(json!({ "succeeded": true, "says": "1 of 2 failed" }), events));
     world.saw(&[
         "  0 enter Plan",
         &format!(r#"  0 Plan {{"restore":"r-1","request":{input}}} within 910"#),
-        "  0 enter AnythingToRestore?",
         "  0 enter ForEachChunk",
         "  0 enter StartRestores[0]",
         r#"  0 StartRestores {"restore":"r-1","chunk":"chunk-0"} within 910"#,
         "  0 enter StartRestores[1]",
         r#"  0 StartRestores {"restore":"r-1","chunk":"chunk-1"} within 910"#,
-        "  0 enter AnyJobs?",
+        "  0 enter AnythingToWaitFor?",
         "  0 enter WaitForRetrieval",
         "10000 enter CheckRestores",
         r#"10000 CheckRestores {"restore":"r-1","from_chunk":0} within 910"#,
@@ -570,12 +569,12 @@ async fn jobs_are_created_part_by_part_and_what_they_leave_is_asked_for() {
     let ended = Workflow::load(THAW).unwrap().run("r", json!({}), &world).await;
     assert!(matches!(ended.outcome, Outcome::Succeeded(_)), "{ended:?}");
     let seen = world.seen.borrow();
-    let from = seen.iter().position(|line| line.ends_with("AnyJobs?")).unwrap();
+    let from = seen.iter().position(|line| line.ends_with("AnythingToWaitFor?")).unwrap();
     let to = seen.iter().position(|line| line.ends_with("enter CheckRestores")).unwrap();
     assert_eq!(
         seen[from..=to],
         [
-            "  0 enter AnyJobs?",
+            "  0 enter AnythingToWaitFor?",
             "  0 enter CreateJobs",
             r#"  0 CreateJobs {"restore":"r","part":0} within 910"#,
             "  0 enter AllJobsCreated?",
@@ -596,7 +595,7 @@ async fn jobs_are_created_part_by_part_and_what_they_leave_is_asked_for() {
             "160 enter ForEachChunk",
             "160 enter StartRestores[0]",
             r#"160 StartRestores {"restore":"r","chunk":1} within 910"#,
-            "160 enter AnyJobs?",
+            "160 enter AnythingToWaitFor?",
             // The jobs' objects are due before those that were asked for now.
             "160 enter WaitForRetrieval",
             "260 enter CheckRestores",
