@@ -43,6 +43,9 @@ fn every_example_input_started_from_the_command_line_succeeds() {
     let mut names = Vec::new();
     for file in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
         let input = std::fs::read_to_string(&file).unwrap().replace("BUCKET", stack.bucket());
+        if input.contains("batch_operations") && !stack.is_sim() {
+            continue; // MiniStack plays no jobs.
+        }
         let name = format!("example-{}", file.file_stem().unwrap().to_string_lossy());
         let arn = stack.entry("state_machine_arn");
         let start =
