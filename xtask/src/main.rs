@@ -56,7 +56,7 @@ enum Command {
     Package,
     /// Draw what the demo printed: cargo xtask demo | cargo xtask picture > docs/demo.svg
     Picture,
-    /// Break the code in a thousand small ways, and count what no test notices: an hour on two cores
+    /// Break the code in a thousand small ways, and count what no test notices: hours on two cores
     Mutants(mutants::Options),
     /// Measure how fast a function starts, and what a restore costs of thaw itself
     Bench(bench::Options),
