@@ -90,6 +90,7 @@ const STAGES: [Stage; 6] = [
             "fold::tests::a_hundred_thousand",
             "fold::tests::of_twenty_thousand",
             "fold::tests::where_there_is_no_room",
+            "manifest::tests::a_bucket_is_looked_for",
             "manifest::tests::a_zip_bomb",
             "pace::",
         ],
