@@ -38,7 +38,7 @@ pub enum Check {
     Dependencies,
     /// Unit and contract tests, and whole restores in process
     Tests,
-    /// Ten thousand simulated worlds
+    /// Ten thousand simulated worlds, and others with known bugs put back in
     Worlds,
     /// The examples in the documentation
     Examples,

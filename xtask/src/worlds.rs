@@ -36,9 +36,10 @@ pub fn soak(options: &Soak) -> Result<()> {
     worlds(&["--hours".to_owned(), hours.to_string(), "--seeds".to_owned(), format!("{from}..{}", u64::MAX)])
 }
 
-/// The worlds that are part of every test.
+/// The worlds that are part of every test, and that known bugs are found in them.
 pub fn test() -> Result<()> {
-    worlds(&["--seeds".to_owned(), "0..10000".to_owned()])
+    worlds(&["--seeds".to_owned(), "0..10000".to_owned()])?;
+    worlds(&["--bugs".to_owned()])
 }
 
 fn worlds(args: &[String]) -> Result<()> {

@@ -204,3 +204,17 @@ pub fn rows(bug: Option<Bug>, step: Step, mut rows: Vec<Row>) -> Vec<Row> {
     }
     rows
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_known_bug_is_in_the_list() {
+        let list = include_str!("../../known-bugs.md");
+        for (what, whose) in Bug::ALL.map(Bug::says) {
+            assert!(list.contains(&format!("| {what} | {whose} |")), "{what}");
+        }
+        assert_eq!(list.lines().filter(|line| line.starts_with("| ")).count(), 1 + Bug::ALL.len());
+    }
+}
