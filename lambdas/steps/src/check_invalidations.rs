@@ -132,6 +132,7 @@ fn seconds_until_next_word(rows: &[Row], others_on_their_way: bool, now: Timesta
 mod tests {
     use super::*;
     use crate::door::{now, restored, restoring, row};
+    use std::slice;
     use thaw_core::{Publish, PublishWhen, RestoreId};
 
     fn of(state: State) -> Row {
@@ -154,6 +155,9 @@ mod tests {
         // Its restore's other objects are in other chunks.
         let publish = Publish { when: PublishWhen::Together, ..of(State::Available).publish };
         let together = Row { publish, ..claimed() };
-        assert_eq!(seconds_until_next_word(&[together], true, now()), ASK_AGAIN);
+        assert_eq!(seconds_until_next_word(slice::from_ref(&together), true, now()), ASK_AGAIN);
+        // Nor does it wait for them when its copy has time.
+        let state = State::Restored { at: now(), expires: None, claim: together.state.claim().cloned() };
+        assert_eq!(seconds_until_next_word(&[Row { state, ..together }], true, now()), ASK_AGAIN);
     }
 }

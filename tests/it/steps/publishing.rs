@@ -276,6 +276,31 @@ fn a_copy_that_others_shortened_is_published_before_it_expires() {
 }
 
 #[test]
+fn while_one_is_published_early_those_that_wait_are_not_asked_about_all_the_time() {
+    let world = World::new();
+    ["quick", "other"].iter().for_each(|key| world.put(key, StorageClass::Glacier));
+    world.put("slow", StorageClass::DeepArchive);
+    let never = RetrievalRule { key: "slow".to_owned(), seconds: 9 * 86_400 };
+    world.aws.with(|sim, _| sim.set_retrieval_rules(vec![never]));
+    let more = json!({"tier": "Bulk", "days": 5, "publish": {"when": "together"}});
+    world.begin("r", ask_with(&["quick", "other", "slow"], more));
+    world.pass(12 * 3_600);
+    world.deliver(2);
+    let quick = world.row("quick", "r").object;
+    world.run(world.aws.restore(&quick, Some(1), Tier::Bulk)).unwrap();
+    let mut looked = world.check_restores("r").unwrap();
+    while !looked.anything_to_invalidate {
+        world.pass(looked.wait_seconds.max(60));
+        looked = world.check_restores("r").unwrap();
+    }
+    world.invalidate("r").unwrap();
+    world.pass(60);
+    let checked = world.check_invalidations("r").unwrap();
+    assert_eq!((world.invalidated(), checked.all_published), (vec!["/quick".to_owned()], false));
+    assert!(checked.wait_seconds >= 3_600, "{} seconds", checked.wait_seconds);
+}
+
+#[test]
 fn only_if_stale_pays_nothing_where_nothing_can_be_stale() {
     let world = World::new();
     world.aws.with(|sim, now| {
