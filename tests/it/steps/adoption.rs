@@ -134,11 +134,13 @@ fn where_nothing_is_restored_nothing_is_adopted_and_s3_is_asked_only_what_a_list
     silently(&world, "gone/copy", Some(1), RetrievalTier::Expedited);
     silently(&world, "tiered/back", None, RetrievalTier::Standard);
     world.pass(72 * HOUR);
-    let heads = world.aws.with(|sim, _| sim.calls("HeadObject"));
+    let calls = || world.aws.with(|sim, _| [sim.calls("HeadObject"), sim.calls("ListObjectsV2")]);
+    let [heads, lists] = calls();
     let answer = world.adopt(all());
     assert_eq!(counts(&answer), [8, 0, 0]);
     assert_eq!(answer["restores"], json!([]));
-    assert_eq!(world.aws.with(|sim, _| sim.calls("HeadObject")) - heads, 3, "those of Intelligent-Tiering");
+    assert_eq!(calls()[0] - heads, 3, "those of Intelligent-Tiering");
+    assert_eq!(calls()[1] - lists, 1, "there is one page");
     assert!(world.ledger.items().is_empty() && world.executions.started().is_empty());
 }
 
