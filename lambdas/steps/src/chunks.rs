@@ -495,7 +495,7 @@ mod tests {
     use super::*;
     use crate::door::{Stack, now, restored, restoring};
     use crate::memory::{MemoryFiles, MemoryLedger};
-    use thaw_core::{How, copy_expiry};
+    use thaw_core::{How, PublishWhen, copy_expiry};
 
     async fn known(stack: &Stack, id: &RestoreId) -> (RestoreRecord, ChunkRecord) {
         let record = stack.record(id).await;
@@ -546,6 +546,33 @@ mod tests {
         assert_eq!(error.to_string(), format!("the ledger has lost 3 of the 5 rows of chunk 0 of restore {id}"));
         let error = objects(&stack.ledger, &MemoryFiles::default(), &record, &known).await.unwrap_err();
         assert_eq!((error.name(), error.to_string()), ("Unexpected", format!("the work bucket has no {name}")));
+    }
+
+    #[tokio::test]
+    async fn what_is_known_of_a_chunk_is_the_sum_of_its_parts() {
+        let stack = Stack::default();
+        let id = stack.planned(&[("a", State::Planned)], 1).await;
+        let (mut record, known) = known(&stack, &id).await;
+        let entry = entries(&stack.files, &record, &known).await.unwrap().remove(0);
+        let failed = State::Failed { at: now(), code: FailureCode::NoSuchKey, message: String::new() };
+        let readable = State::Restored { at: now(), expires: None, claim: None };
+        let states = [readable, State::Planned, failed];
+        let entries: Vec<ChunkEntry> =
+            (0..3_600).map(|n| ChunkEntry { state: states[n % 3].clone(), ..entry.clone() }).collect();
+        for (when, to_invalidate, waiting) in [(PublishWhen::Each, 1_200, 0), (PublishWhen::Together, 0, 1_200)] {
+            record.request.publish.when = when;
+            let chunk = ChunkRecord::new(&record, now(), 0, &entries, b"");
+            assert_eq!((chunk.to_invalidate, chunk.waiting, chunk.settled), (to_invalidate, waiting, false));
+            let Counts { total, planned, restored, failed, .. } = chunk.counts;
+            assert_eq!((total, planned, restored, failed), (3_600, 1_200, 1_200, 1_200));
+            assert_eq!((0..3_600).filter(|entry| chunk.readable.has(*entry)).count(), 1_200);
+            assert_eq!((0..3_600).filter(|entry| chunk.over.has(*entry)).count(), 1_200);
+            assert_eq!(chunk.failures.len(), FAILURES_KEPT);
+            assert!(chunk.is_publishing());
+        }
+        let nothing_yet = ChunkRecord::new(&record, now(), 0, &[entry], b"");
+        assert!(!nothing_yet.is_publishing() && !ChunkRecord { settled: true, ..nothing_yet.clone() }.is_publishing());
+        assert!(ChunkRecord { settled: true, may_revive: true, ..nothing_yet }.is_publishing());
     }
 
     #[tokio::test]
