@@ -255,6 +255,7 @@ mod tests {
         let stack = Stack::default();
         let id = left_to_jobs(&stack, &["a", "b", "c"]).await;
         let next = [create(&stack, &id, 0).await, create(&stack, &id, 1).await, create(&stack, &id, 2).await];
+        assert_eq!(next[0].says, "S3 Batch Operations has 1 new jobs for 1 objects.");
         assert_eq!(next.map(|output| output.next_part), [1, 2, 0]);
         assert_eq!(stack.jobs.jobs().len(), 3);
         // Again, and past the end.

@@ -412,6 +412,26 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_chunk_that_is_longer_than_a_page_takes_more_than_one() {
+        let stack = Stack::default();
+        let id = stack.planned(&[("0000", State::Available)], 1).await;
+        let record = stack.record(&id).await;
+        let known = chunks::record(&stack.ledger, &record, 0).await.unwrap();
+        let entry = chunks::entries(&stack.files, &record, &known).await.unwrap().remove(0);
+        let entries: Vec<_> =
+            (0..1_001).map(|n| chunks::ChunkEntry { key: format!("{n:04}"), ..entry.clone() }).collect();
+        let file = serde_json::to_vec(&entries).unwrap();
+        let file_hash = thaw_core::hash_bytes(&file);
+        stack.files.put(&chunks::chunk_name(&id, known.made_at, 0), file).await.unwrap();
+        let longer = |known| chunks::ChunkRecord { file_hash: file_hash.clone(), ..known };
+        chunks::change(&stack.ledger, known, longer).await.unwrap();
+        let first = body(&stack.objects(&id, json!({})).await);
+        assert_eq!((first["objects"].as_array().unwrap().len(), &first["next_cursor"]), (1_000, &json!("0.1000")));
+        let last = body(&stack.objects(&id, json!({"cursor": "0.1000"})).await);
+        assert_eq!((&last["objects"][0]["key"], last.get("next_cursor")), (&json!("1000"), None));
+    }
+
+    #[tokio::test]
     async fn restores_are_listed_by_status() {
         let stack = Stack::default();
         let id = stack.planned(&[("a", State::Available)], 1).await;
@@ -443,6 +463,8 @@ mod tests {
             (objects, json!({"cursor": "1"}), "cursor"),
             (objects, json!({"cursor": "-1"}), "cursor"),
             (objects, json!({"cursor": "x"}), "cursor"),
+            (objects, json!({"cursor": "0.1"}), "cursor"),
+            (objects, json!({"cursor": "1.0"}), "cursor"),
         ] {
             is_problem(&stack.get(route, id.as_str(), query).await, 400, Some(field));
         }

@@ -242,6 +242,15 @@ fn only_what_failed_is_asked_for_again() {
 }
 
 #[test]
+fn a_retry_of_what_was_only_planned_is_no_plan() {
+    let world = World::new();
+    world.restore("r", ask_with(&["late"], json!({"dry_run": true})));
+    world.put("late", StorageClass::Glacier);
+    let id = again_to_the_end(&world, "retry", "r", json!({}));
+    assert_eq!((world.record(&id).request.dry_run, world.invalidated()), (false, vec!["/late".to_owned()]));
+}
+
+#[test]
 fn what_still_runs_is_hurried_up_and_published_once_for_both() {
     let world = World::new();
     for key in ["a", "b"] {

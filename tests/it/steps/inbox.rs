@@ -88,6 +88,15 @@ fn a_list_is_restored_with_the_defaults_and_for_no_more_than_the_stack_says() {
 }
 
 #[test]
+fn the_first_line_of_a_list_may_be_as_long_as_a_key() {
+    let world = World::new();
+    // A character of two bytes is six when it is encoded.
+    let list = format!("bucket,key\narchive,{}\n", "%C3%BC".repeat(512));
+    tell(&world, [&world.drop("inbox/long.csv", &list, 1)]);
+    assert_eq!(only(&world).1["bucket"], "archive");
+}
+
+#[test]
 fn a_list_that_costs_more_than_the_stack_allows_is_refused_before_anything_is_spent() {
     let mut world = World::new();
     world.settings.inbox_max_cost = Usd::from_f64(0.000_001);
