@@ -555,6 +555,8 @@ mod tests {
         let wildcards: Vec<_> = made.iter().flat_map(|batch| &batch.wildcards).map(|one| one.path.as_str()).collect();
         assert_eq!(wildcards, ["/a/02*", "/a/01*", "/a/00*"]);
         assert_eq!(made.iter().map(|batch| batch.candidates.len()).collect::<Vec<_>>(), [500, 1_000, 1_000]);
+        let just_enough = folded((0..2_000).map(of).collect(), vec![wildcard("/a/0*")], now());
+        assert_eq!(just_enough.iter().map(|batch| batch.wildcards.len()).collect::<Vec<_>>(), [1]);
     }
 
     #[test]

@@ -40,3 +40,18 @@ impl<'de> Deserialize<'de> for Bytes {
         deserializer.deserialize_byte_buf(Visit)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn they_are_numbers_in_json_and_nothing_else() {
+        let bytes = Bytes(vec![0, 7, 255]);
+        assert_eq!(serde_json::to_value(&bytes).unwrap(), json!([0, 7, 255]));
+        assert_eq!(serde_json::from_value::<Bytes>(json!([0, 7, 255])).unwrap(), bytes);
+        let error = serde_json::from_value::<Bytes>(json!(true)).unwrap_err().to_string();
+        assert!(error.ends_with("expected bytes"), "{error}");
+    }
+}

@@ -275,6 +275,13 @@ mod tests {
     }
 
     #[test]
+    fn a_bracket_may_be_one_of_the_characters() {
+        check("[[a]x", &["[x", "ax"], &["x", ":x"]);
+        check("[[]", &["["], &["[]"]);
+        assert!(Glob::try_from("[[:digit:]]".to_owned()).unwrap_err().to_string().contains("[0-9]"));
+    }
+
+    #[test]
     fn without_a_slash_it_is_about_the_last_segment() {
         check(
             "*.jpg",

@@ -140,6 +140,14 @@ mod tests {
         })
     }
 
+    #[test]
+    fn it_may_have_fifty_thousand_files() {
+        let mut many = manifest();
+        let file = many["files"][0].clone();
+        many["files"] = vec![file; 50_000].into();
+        assert!((5_000_000..MAX_INVENTORY_BYTES).contains(&many.to_string().len()));
+    }
+
     fn with(field: &str, value: Value) -> Value {
         let mut manifest = manifest();
         manifest[field] = value;

@@ -498,6 +498,15 @@ mod tests {
     }
 
     #[test]
+    fn every_field_of_a_report_may_be_quoted_and_a_key_as_long_as_any() {
+        let key = "ü".repeat(512);
+        let encoded = "%C3%BC".repeat(512);
+        let line = format!("\"b\",\"{encoded}\",\"v\",\"failed\",\"400\",\"This, that\",\"why\"\n");
+        let answer = RestoreAnswer::Refused { code: "This, that".to_owned(), message: "why".to_owned() };
+        assert_eq!(read(&line, 7).unwrap(), [FailedTask { object: object(&key, Some("v")), answer: Ok(answer) }]);
+    }
+
+    #[test]
     fn a_failed_task_is_no_success_whatever_status_it_names_and_its_words_may_hold_the_code() {
         let answer = |line: &str| read(line, 9).unwrap().remove(0).answer;
         let line = "b,k,,failed,200,PermanentFailure,(Service: Amazon S3; Status Code: 403; Error Code: InvalidObjectState; Request ID: 1)";

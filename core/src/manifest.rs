@@ -219,6 +219,11 @@ mod tests {
         read_by(reader(), bytes.as_ref())
     }
 
+    #[test]
+    fn it_may_be_as_large_as_five_million_long_lines() {
+        assert!((5_000_000 * 2_048..20_000_000_000).contains(&MAX_MANIFEST_BYTES));
+    }
+
     /// The objects as `key` or `key@version`.
     #[track_caller]
     fn check(bytes: impl AsRef<[u8]>, expect: &[&str]) {

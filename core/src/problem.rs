@@ -240,6 +240,7 @@ mod tests {
             (Problem::missing("keys", "why"), 400, Some("keys"), None),
             (Problem::not_yet("prefix", "why"), 400, Some("prefix"), None),
             (Problem::foreign_bucket("theirs", &["ours".to_owned()]), 403, Some("bucket"), Some("theirs".into())),
+            (Problem::plan_changed("h", "i", usd(2.0)), 409, Some("confirm"), Some("h".into())),
             (Problem::key_reused("k"), 422, Some("Idempotency-Key"), Some("k".into())),
             (Problem::over_price(usd(2.0), usd(1.5)), 422, Some("max_cost_usd"), Some(Value::from(1.5))),
             (Problem::manifest(&uri, Some(7), "why"), 422, Some("manifest"), Some("s3://lists/a".into())),

@@ -679,6 +679,36 @@ mod tests {
     }
 
     #[test]
+    fn jobs_are_offered_where_s3_offers_them_and_declined_anywhere() {
+        let wish = |more: Value| Request::parse(&body(more)).unwrap().batch_operations;
+        assert_eq!(wish(json!({})), None);
+        assert_eq!(wish(json!({"batch_operations": true, "tier": "Bulk"})), Some(true));
+        assert_eq!(wish(json!({"batch_operations": false, "tier": "Expedited"})), Some(false));
+        refused(json!({"batch_operations": true, "tier": "Expedited"}), "batch_operations");
+    }
+
+    #[test]
+    fn objects_of_another_restore_are_those_that_stand_so() {
+        let at = jiff::Timestamp::UNIX_EPOCH;
+        let failed = State::Failed { at, code: crate::FailureCode::NoSuchKey, message: String::new() };
+        let restoring = State::Restoring { since: at, tier: Tier::Bulk, joined: false };
+        let restored = State::Restored { at, expires: None, claim: None };
+        let flexible = Some(ArchiveKind::Flexible);
+        for (state, kind, expected) in [
+            (failed, flexible, [true, false, false]),
+            (restoring, flexible, [false, true, false]),
+            (restored.clone(), flexible, [false, false, true]),
+            (restored, Some(ArchiveKind::ItArchive), [false; 3]),
+            (State::Planned, flexible, [false; 3]),
+            (State::Available, None, [false; 3]),
+            (State::Cancelled { at }, flexible, [false; 3]),
+        ] {
+            let meant = Standing::WORDS.map(|(_, standing)| standing.means(&state, kind));
+            assert_eq!(meant, expected, "{state:?}");
+        }
+    }
+
+    #[test]
     fn a_bucket_and_keys_are_enough() {
         let request = Request::parse(&body(json!({}))).unwrap();
         assert_eq!((request.tier, request.copy_days(), request.days), (Tier::Standard, 3, None));

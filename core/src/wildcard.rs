@@ -77,6 +77,12 @@ mod tests {
     }
 
     #[test]
+    fn a_wildcard_is_taken_apart_right_behind_its_stem() {
+        let narrower = wildcard("/f*", "f").narrower(&["/f", "/fa1", "/fa2", "/fb1"]);
+        assert_eq!(narrower, [wildcard("/fa*", "fa")]);
+    }
+
+    #[test]
     fn a_wildcard_over_too_much_is_taken_apart_where_its_paths_part() {
         let paths = ["/p/a1x", "/p/a1y", "/p/a2", "/p/b", "/p/%C3%A4/1", "/p/%C3%A4/2", "/p/%C3%BC"];
         let mut sorted = paths;
