@@ -59,13 +59,13 @@ pub async fn run(
             let room = wanted.objects.len() < OBJECTS_PER_CALL;
             match row.state.claim() {
                 // Also of a restore that would rather wait for its other objects: whoever began it may have died.
-                Some(batch) if !row.is_settled() => {
+                Some(batch) => {
                     wanted.begun.entry(batch.clone()).or_default().insert(row.object);
                 }
                 None if room && row.is_to_publish(on_their_way, now) => {
                     wanted.objects.insert(row.object, Vec::new());
                 }
-                Some(_) | None => {}
+                None => {}
             }
         }
     }
