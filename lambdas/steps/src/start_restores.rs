@@ -370,7 +370,27 @@ pub(crate) fn meaning(answer: RestoreAnswer, days: Option<u32>, tier: Tier, now:
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::door::now;
+    use crate::door::{Stack, now};
+    use thaw_core::State;
+
+    #[tokio::test]
+    async fn stretches_that_were_accepted_together_become_one_and_nothing_between_them_is_accepted() {
+        let stack = Stack::default();
+        let id = stack.planned(&[("a", State::Planned)], 1).await;
+        let fresh = chunks::record(&stack.ledger, &stack.record(&id).await, 0).await.unwrap();
+        let later = now() + std::time::Duration::from_secs(1);
+        let all = |stretches: &[(u32, u32, Timestamp)]| {
+            let accepting =
+                |known: ChunkRecord, (from, to, at): &(u32, u32, Timestamp)| known.accepting(*from, *to, *at);
+            let known = stretches.iter().fold(fresh.clone(), accepting);
+            known.accepted.iter().map(|one| (one.from, one.to, one.at)).collect::<Vec<_>>()
+        };
+        assert_eq!(all(&[(0, 10, now()), (10, 20, now())]), [(0, 20, now())]);
+        for apart in [[(0, 10, now()), (20, 30, now())], [(0, 10, now()), (10, 20, later)]] {
+            assert_eq!(all(&apart), apart);
+        }
+        assert_eq!(all(&[(0, 10, now()), (0, 10, later)]), [(0, 10, now())], "what was accepted before was so then");
+    }
 
     #[test]
     fn every_answer_of_s3_has_a_meaning_for_the_object() {
