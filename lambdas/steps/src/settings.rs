@@ -75,7 +75,7 @@ mod tests {
             "ARCHIVE_BUCKETS" => Some("one, two,,".to_owned()),
             "DIRECTORY_INDEX" => Some("index.html".to_owned()),
             "INBOX_MAX_COST_USD" => Some("2.5".to_owned()),
-            "DAILY_BUDGET_USD" => Some(String::new()),
+            "DAILY_BUDGET_USD" => Some("40".to_owned()),
             "BATCH_OPERATIONS_OVER" => Some("7".to_owned()),
             _ => None,
         });
@@ -86,10 +86,13 @@ mod tests {
             Settings {
                 archive_buckets,
                 inbox_max_cost,
+                daily_budget: Usd::from_f64(40.0),
                 batch_operations_over: 7,
                 directory_index: "index.html".to_owned(),
                 ..Settings::default()
             }
         );
+        let unlimited = Settings::read(|name| (name == "DAILY_BUDGET_USD").then(String::new));
+        assert_eq!(unlimited, Settings::default());
     }
 }

@@ -553,11 +553,20 @@ mod tests {
     const A_MONTH: u64 = 30 * 86_400;
 
     async fn survey(distributions: Vec<Distribution>, keys: Value, more: Value) -> Result<Survey, StepError> {
+        survey_at_most(MOST, distributions, keys, more).await
+    }
+
+    async fn survey_at_most(
+        most: u64,
+        distributions: Vec<Distribution>,
+        keys: Value,
+        more: Value,
+    ) -> Result<Survey, StepError> {
         let mut body = json!({"bucket": "archive", "keys": keys});
         body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         Survey::of(
             &Request::parse(&body).unwrap(),
-            MOST,
+            most,
             &Archive,
             &Cdn(distributions),
             &MemoryLedger::default(),
@@ -691,6 +700,15 @@ mod tests {
         .await
         .unwrap();
         assert_eq!(survey.warnings, [""; 0]);
+    }
+
+    #[tokio::test]
+    async fn who_waits_may_plan_as_much_as_is_said_and_no_more() {
+        // S3 is asked for each.
+        let of_two = |most| survey_at_most(most, vec![], json!(["flexible/1", "deep/1"]), json!({}));
+        assert!(of_two(20).await.is_ok());
+        let refused = of_two(19).await.unwrap_err();
+        assert!(refused.to_string().contains("19 of a listing at most"), "{refused}");
     }
 
     #[tokio::test]

@@ -508,6 +508,20 @@ fn a_plan_tells_what_publishing_together_would_save() {
 }
 
 #[test]
+fn a_folders_own_object_is_one_of_its_neighbours() {
+    let world = World::new();
+    put_folders(&world, 1, 12);
+    // As consoles make folders.
+    world.put("f000/", StorageClass::Glacier);
+    let request = json!({"bucket": BUCKET, "prefix": "f", "include": ["**.jpg"], "publish": {"when": "together"}});
+    world.restore("r", request);
+    assert_eq!(world.published_keys().len(), 12);
+    let covers = |path: &str| path.strip_suffix('*').is_some_and(|stem| "/f000/".starts_with(stem));
+    assert!(!world.invalidated().iter().any(|path| covers(path)), "{:?}", world.invalidated());
+    assert_eq!(world.record("r").plan.unwrap().billed_paths, world.invalidated().len() as u64);
+}
+
+#[test]
 fn a_wildcard_stands_for_a_folder_that_was_restored_as_a_whole() {
     let world = World::new();
     let all = put_folders(&world, 2, 3);
