@@ -549,6 +549,20 @@ mod tests {
     }
 
     #[test]
+    fn what_a_wildcard_saves_is_counted_against_those_inside_it() {
+        // `/a/*` saves one path more than `/a/x*`, which is free; `/c/*` saves two.
+        let paths = ["/a/x1", "/a/x2", "/a/y", "/c/1", "/c/2", "/c/3"];
+        check(&paths, &["/b"], &["/a/z", "/c/4"], 1, &["/a/x*", "/a/y", "/c/*"]);
+    }
+
+    #[test]
+    fn of_equal_savings_those_with_fewer_wildcards_are_taken() {
+        let paths = ["/a/1", "/a/2", "/a/3", "/b/1", "/b/2", "/c/1", "/c/2"];
+        let readable = ["/a/4", "/a/5", "/b/3", "/c/3"];
+        check(&paths, &["/d"], &readable, 2, &["/a/*", "/b/1", "/b/2", "/c/1", "/c/2"]);
+    }
+
+    #[test]
     fn a_wildcard_lies_inside_a_listed_prefix() {
         let paths = ["/a/b1", "/a/b2", "/c/1", "/c/2"];
         for (listed, expected) in [
