@@ -488,6 +488,13 @@ mod tests {
     }
 
     #[test]
+    fn what_s3_may_still_deliver_is_not_final() {
+        let is_final = |state| row(state, PublishWhen::Each).is_final();
+        let final_ones: Vec<bool> = states().into_iter().map(is_final).collect();
+        assert_eq!(final_ones, [false, true, false, false, false, true, true, false, true]);
+    }
+
+    #[test]
     fn any_event_twice_is_as_good_as_once() {
         for state in states() {
             for event in events() {

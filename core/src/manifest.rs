@@ -220,6 +220,11 @@ mod tests {
     }
 
     #[test]
+    fn a_quoted_field_may_have_any_number_of_quotation_marks() {
+        check("archive,\"2019/a\"\"b,c\"\"\"\n", &["2019/a\"b,c\""]);
+    }
+
+    #[test]
     fn it_may_be_as_large_as_five_million_long_lines() {
         assert!((5_000_000 * 2_048..20_000_000_000).contains(&MAX_MANIFEST_BYTES));
     }
