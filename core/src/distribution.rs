@@ -121,6 +121,9 @@ impl Distribution {
                     let literal = encode_path(&format!("{before}."));
                     out.paths.insert(format!("/{}*", literal.strip_suffix('.').unwrap_or(&literal)));
                     out.covers.insert(format!("{root}{before}"));
+                    // Another origin may show what the bucket has elsewhere under paths that begin so, too.
+                    let origins = self.origins.iter().filter(|one| one.is_bucket(bucket) && self.may_show(one, before));
+                    out.covers.extend(origins.map(|origin| format!("{}{before}", origin.key_prefix())));
                 }
             }
         }
@@ -160,6 +163,19 @@ impl Distribution {
                 Under::Something if self.is_only_from(origin, behaviour) => {}
                 Under::Something => return false,
                 Under::Everything => return self.is_only_from(origin, behaviour),
+            }
+        }
+        false
+    }
+
+    /// Whether paths that begin so (decoded, without the leading slash) may come from this origin.
+    fn may_show(&self, origin: &Origin, beginning: &str) -> bool {
+        for behaviour in &self.behaviours {
+            match under(behaviour.pattern.strip_prefix('/').unwrap_or(&behaviour.pattern), beginning) {
+                Under::Nothing => {}
+                Under::Something if !self.goes_to(behaviour, origin) => {}
+                Under::Something => return true,
+                Under::Everything => return self.goes_to(behaviour, origin),
             }
         }
         false
@@ -218,10 +234,11 @@ impl Distribution {
 
     /// The behaviour that serves a path, if it goes to this origin.
     fn serving(&self, origin: &Origin, path: &str) -> Option<&Behaviour> {
-        self.behaviour(path).filter(|behaviour| {
-            behaviour.target == origin.id
-                || self.group(behaviour).is_some_and(|group| group.members.contains(&origin.id))
-        })
+        self.behaviour(path).filter(|behaviour| self.goes_to(behaviour, origin))
+    }
+
+    fn goes_to(&self, behaviour: &Behaviour, origin: &Origin) -> bool {
+        behaviour.target == origin.id || self.group(behaviour).is_some_and(|group| group.members.contains(&origin.id))
     }
 }
 

@@ -299,7 +299,8 @@ impl<'a> Surveyor<'a> {
         let totals = &mut self.totals;
         totals.paths += paths;
         totals.without_path += u64::from(paths == 0);
-        totals.wildcards += shown.iter().map(|paths| paths.covers.len() as u64).sum::<u64>();
+        let all = shown.iter().flat_map(|paths| &paths.paths);
+        totals.wildcards += all.filter(|path| path.ends_with('*')).count() as u64;
         let epoch = Timestamp::UNIX_EPOCH;
         // Readable since the epoch, seen an hour later: only what is kept longer than that can still be stale.
         let later = epoch + Duration::from_secs(3_600);
@@ -700,6 +701,12 @@ mod tests {
         .await
         .unwrap();
         assert_eq!(survey.warnings, [""; 0]);
+    }
+
+    #[tokio::test]
+    async fn the_first_failures_are_shown() {
+        let gone: Vec<String> = (0..30).map(|n| format!("gone/{n}")).collect();
+        assert_eq!(shown(json!(gone), json!({})).await.failures.len(), 20);
     }
 
     #[tokio::test]

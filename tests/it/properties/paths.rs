@@ -61,6 +61,12 @@ proptest! {
     }
 }
 
+/// A behaviour shows what the same bucket has elsewhere, under a path that the wildcard for a `~` covers.
+#[test]
+fn two_origins_in_one_bucket_keep_the_law() {
+    laws::paths(laws::read_config("\t\t/p\t\t1\t2/"), "p/~");
+}
+
 /// An index of directories is not what `/` shows where the default root object is another.
 #[test]
 fn a_root_that_shows_another_index_keeps_the_law() {
