@@ -65,6 +65,7 @@ proptest! {
 #[test]
 fn two_origins_in_one_bucket_keep_the_law() {
     laws::paths(laws::read_config("\t\t/p\t\t1\t2/"), "p/~");
+    laws::paths(laws::read_config("\t\t/a\t\t2\t3?"), "a/~");
 }
 
 /// An index of directories is not what `/` shows where the default root object is another.
