@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use thaw_core::{Event, Problem, Status};
 use tracing::info;
 
-use crate::chunks::{self, Known};
+use crate::chunks::{self, Known, Written};
 use crate::get_restores::{known, view};
 use crate::http::{self, Response};
 use crate::jobs::{self, JobRecord};
@@ -60,7 +60,7 @@ async fn cancel(
     // Of more objects than a door can wait for, the events find that their restore was cancelled.
     let objects = chunks::all_objects(ledger, files, &record, &known).await?.unwrap_or_default();
     let event = Event::Cancelled { at: record.completed_at.unwrap_or(now) };
-    let is_open = |known: &&Known| known.is_written && known.row.ends_with_a_cancel();
+    let is_open = |known: &&Known| known.written != Written::Nothing && known.row.ends_with_a_cancel();
     stream::iter(objects.iter().filter(is_open))
         .map(|known| ledger::apply(ledger, &known.row, &event))
         .buffer_unordered(IN_FLIGHT)

@@ -93,7 +93,10 @@ async fn look(
     files: &impl WorkFiles,
     now: Timestamp,
 ) -> Result<ChunkRecord, StepError> {
-    let (mut objects, mut batches) = chunks::open_objects(ledger, files, record, known).await?;
+    let entries = chunks::entries(files, record, known).await?;
+    // What S3 was fetching a moment ago has no path with CloudFront.
+    let still = chunks::fetching(record, known, &entries)?;
+    let (mut objects, mut batches) = chunks::open_objects(ledger, record, known, &entries, still).await?;
     // Of the others it is known already.
     batches.retain(|id, batch| !batch.is_completed() && asked.insert(id.clone()));
     for batch in batches.values_mut() {

@@ -9,9 +9,10 @@ use serde_json::json;
 use thaw_core::{Counts, Event, ObjectId, Row, State, Status, sentence};
 use tracing::info;
 
-use crate::chunks::{self, ChunkRecord, Known};
+use crate::chunks::{self, ChunkRecord, Known, Written};
 use crate::ledger::{self, Batches, apply};
-use crate::looking::{after, look_at, seconds_until_next_look};
+use crate::looking::{after, is_still_fetched, listed, look_at, seconds_until_next_look};
+use crate::over::Entries;
 use crate::ports::{Ledger, PutEvents, ReadArchive, WorkFiles};
 use crate::{IN_FLIGHT, RestoreRecord, StepError, plan};
 
@@ -124,14 +125,22 @@ async fn look(
     files: &impl WorkFiles,
     now: Timestamp,
 ) -> Result<(Vec<Known>, Batches), StepError> {
-    let (objects, batches) = chunks::open_objects(ledger, files, record, known).await?;
+    let entries = chunks::entries(files, record, known).await?;
     if record.status != Status::Running {
-        let open = objects.iter().filter(|known| known.is_written && known.row.ends_with_a_cancel());
+        let (objects, batches) = chunks::open_objects(ledger, record, known, &entries, Vec::new()).await?;
+        let open = objects.iter().filter(|known| known.written != Written::Nothing && known.row.ends_with_a_cancel());
         let cancelled = open.map(|known| (known.row.clone(), Event::Cancelled { at: now })).collect();
         return Ok((updated(ledger, objects, cancelled).await?, batches));
     }
-    let rows: Vec<Row> = objects.iter().map(|known| known.row.clone()).collect();
-    let seen = look_at(&rows, others_on_their_way, archive, now).await?;
+    // S3 first: a page of its listing costs as much as the rows of a dozen objects, and most of a thousand are still fetched.
+    let mut still = chunks::fetching(record, known, &entries)?;
+    let told = listed(still.iter().map(|known| &known.row), archive).await?;
+    still.retain(|known| is_still_fetched(&known.row, &told, now));
+    let unread: Entries = still.iter().map(|known| known.entry).collect();
+    let (objects, batches) = chunks::open_objects(ledger, record, known, &entries, still).await?;
+    let read = objects.iter().filter(|known| !unread.has(known.entry));
+    let rows: Vec<Row> = read.map(|known| known.row.clone()).collect();
+    let seen = look_at(&rows, &told, others_on_their_way, archive, now).await?;
     let learned: Vec<(Row, Event)> = seen.into_iter().filter_map(|seen| Some((seen.row, seen.event?))).collect();
     Ok((updated(ledger, objects, learned).await?, batches))
 }

@@ -102,6 +102,9 @@ pub struct ChunkRecord {
     /// When it makes sense to look at them again; `None` if nothing is left to wait for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub look_at: Option<Timestamp>,
+    /// Those of its entries that S3 was still fetching, and of which their rows say no more than their stretches do.
+    #[serde(default, skip_serializing_if = "Entries::is_empty")]
+    pub fetching: Entries,
     /// Those of its entries that are readable, and not with CloudFront yet.
     #[serde(default, skip_serializing_if = "Entries::is_empty")]
     pub readable: Entries,
@@ -149,6 +152,7 @@ impl ChunkRecord {
             to_invalidate: 0,
             waiting: 0,
             look_at: None,
+            fetching: Entries::default(),
             readable: Entries::default(),
             over: Over::default(),
             settled: true,
@@ -160,7 +164,7 @@ impl ChunkRecord {
         // Rows are many times as large as entries, and a plan has a million: a thousand at a time stay in the CPU's caches.
         let known = |(entry, planned): (u32, &ChunkEntry)| {
             let row = planned.row(record, made_at);
-            Known { entry, row, is_written: false }
+            Known { entry, row, written: Written::Nothing }
         };
         let part = |(from, entries): (u32, &[ChunkEntry])| {
             let objects: Vec<Known> = (from..).zip(entries).map(known).collect();
@@ -208,6 +212,10 @@ impl ChunkRecord {
         let waiting = readable().filter(|known| waits(&known.row)).count() as u64;
         let to_invalidate = readable().count() as u64 - waiting;
         let readable = readable().map(|known| known.entry).collect();
+        let is_fetched = |known: &Known| {
+            known.written == Written::AsItsStretch && matches!(known.row.state, State::Restoring { .. })
+        };
+        let fetching = open.iter().filter(|known| is_fetched(known)).map(|known| known.entry).collect();
         // Of those that are over nobody knows more than what was kept.
         failures.retain(|failure| failure.code != FailureCode::RetrievalTimedOut);
         failures.extend(
@@ -231,6 +239,7 @@ impl ChunkRecord {
                 .iter()
                 .any(|row| matches!(row.state, State::Failed { code: FailureCode::RetrievalTimedOut, .. })),
             expire: over.expire.iter().copied().chain(rows.iter().filter_map(|row| row.state.expires())).collect(),
+            fetching,
             readable,
             over,
             failures,
@@ -275,8 +284,19 @@ pub struct Known {
     pub entry: u32,
     /// Its row, with what is known of its chunk as a whole.
     pub row: Row,
-    /// Whether the ledger has the row. What was never to be asked for, or was not asked for yet, has none.
-    pub is_written: bool,
+    /// What the ledger has of the row.
+    pub written: Written,
+}
+
+/// What the ledger has of an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Written {
+    /// Nothing: it was never to be asked for, or was not asked for yet.
+    Nothing,
+    /// A row that still says `planned`: its chunk knows that S3 has accepted it.
+    AsItsStretch,
+    /// A row that says where it stands.
+    Row,
 }
 
 /// What a restore's plan says; an error before it is made.
@@ -353,17 +373,32 @@ pub async fn objects(
     Ok(objects_of(ledger, record, known, all).await?.0)
 }
 
-/// Those that are not over, by a peek, and the batches that have claimed them. Of the others no row is read.
+/// Those that S3 was still fetching when the chunk was counted, as they stood then. No row is read.
+pub fn fetching(record: &RestoreRecord, known: &ChunkRecord, entries: &[ChunkEntry]) -> Result<Vec<Known>, StepError> {
+    let fetching = planned(record, entries.iter().zip(0..).filter(|(_, entry)| known.fetching.has(*entry)))?;
+    let as_their_stretch = |(entry, row)| {
+        let accepted = known.accepted_at(entry)?;
+        Some(Known { entry, row: as_accepted(row, Some(accepted), record), written: Written::AsItsStretch })
+    };
+    Ok(fetching.into_iter().filter_map(as_their_stretch).collect())
+}
+
+/// Those that are not over, by a peek, and the batches that have claimed them. No row is read of those that are over, nor
+/// of `still`: objects that S3 still fetches.
 pub async fn open_objects(
     ledger: &impl Ledger,
-    files: &impl WorkFiles,
     record: &RestoreRecord,
     known: &ChunkRecord,
+    entries: &[ChunkEntry],
+    still: Vec<Known>,
 ) -> Result<(Vec<Known>, Batches), StepError> {
-    let entries = entries(files, record, known).await?;
-    let open = planned(record, entries.iter().zip(0..).filter(|(_, entry)| !known.over.has(*entry)))?;
+    let unread: Entries = still.iter().map(|known| known.entry).collect();
+    let is_open = |entry: u32| !known.over.has(entry) && !unread.has(entry);
+    let open = planned(record, entries.iter().zip(0..).filter(|(_, entry)| is_open(*entry)))?;
     let (written, batches) = ledger::peek_rows(&keys_of(&open), ledger).await?;
-    Ok((together(record, known, open, written)?, batches))
+    let mut objects = together(record, known, open, written)?;
+    objects.extend(still);
+    Ok((objects, batches))
 }
 
 /// Those that were readable and not with CloudFront when the chunk was counted, as they stand now.
@@ -422,7 +457,13 @@ fn together(
     for (entry, row) in planned {
         let accepted = known.accepted_at(entry);
         objects.push(match written.remove(&row.key()) {
-            Some(row) => Known { entry, row: as_accepted(row, accepted, record), is_written: true },
+            Some(row) => {
+                let written = match (&row.state, accepted) {
+                    (State::Planned, Some(_)) => Written::AsItsStretch,
+                    _ => Written::Row,
+                };
+                Known { entry, row: as_accepted(row, accepted, record), written }
+            }
             None => {
                 // Rows are written before S3 is asked. One that is gone would make the restore look done.
                 lost += usize::from(accepted.is_some() && !row.is_settled());
@@ -433,7 +474,7 @@ fn together(
                 } else {
                     row
                 };
-                Known { entry, row, is_written: false }
+                Known { entry, row, written: Written::Nothing }
             }
         });
     }
@@ -495,6 +536,7 @@ mod tests {
     use super::*;
     use crate::door::{Stack, now, restored, restoring};
     use crate::memory::{MemoryFiles, MemoryLedger};
+    use crate::ports::Put;
     use thaw_core::{How, PublishWhen, copy_expiry};
 
     async fn known(stack: &Stack, id: &RestoreId) -> (RestoreRecord, ChunkRecord) {
@@ -594,7 +636,8 @@ mod tests {
         assert_eq!(codes(&before), [FailureCode::NoSuchKey, FailureCode::RetrievalTimedOut]);
         assert!(before.may_revive && !before.settled && before.readable.is_empty());
 
-        let (open, _) = open_objects(&stack.ledger, &stack.files, &record, &before).await.unwrap();
+        let entries = entries(&stack.files, &record, &before).await.unwrap();
+        let (open, _) = open_objects(&stack.ledger, &record, &before, &entries, Vec::new()).await.unwrap();
         assert_eq!(open.iter().map(|known| known.entry).collect::<Vec<_>>(), [1, 2]);
         let all = self::objects(&stack.ledger, &stack.files, &record, &before).await.unwrap();
         let now_restored =
@@ -612,6 +655,40 @@ mod tests {
             let readable = readable_objects(&stack.ledger, &stack.files, &record, &after).await.unwrap();
             assert_eq!(readable.len(), 2);
         }
+    }
+
+    #[tokio::test]
+    async fn of_what_s3_still_fetches_no_row_is_read_if_it_says_no_more_than_its_stretch() {
+        let stack = Stack::default();
+        let objects = [("a", State::Planned), ("b", restoring()), ("c", State::Planned), ("d", State::Planned)];
+        let id = stack.planned(&objects, 4).await;
+        let (record, known) = known(&stack, &id).await;
+        let known = ChunkRecord { accepted: vec![Accepted { from: 0, to: 3, at: now() }], ..known };
+        let all = self::objects(&stack.ledger, &stack.files, &record, &known).await.unwrap();
+        let known = known.counted(&all, &BTreeSet::new(), None, now());
+        assert_eq!((0..5).filter(|entry| known.fetching.has(*entry)).collect::<Vec<_>>(), [0, 2]);
+        let entries = entries(&stack.files, &record, &known).await.unwrap();
+        let fetched = fetching(&record, &known, &entries).unwrap();
+        let states: Vec<_> = fetched.iter().map(|known| (known.entry, known.row.state.clone())).collect();
+        assert_eq!(states, [(0, restoring()), (2, restoring())]);
+        let no_rows = MemoryLedger::default();
+        let lost = async |still: &[u32]| {
+            let still = fetched.iter().filter(|known| still.contains(&known.entry)).cloned().collect();
+            let open = open_objects(&no_rows, &record, &known, &entries, still).await;
+            open.map_err(|error| error.to_string().split(" of ").next().unwrap().to_owned()).map(|(open, _)| open.len())
+        };
+        // Of `b` nobody can say it without its row, and of `d` S3 was not asked.
+        assert_eq!(lost(&[0, 2]).await, Err("the ledger has lost 1".to_owned()));
+        assert_eq!(lost(&[2]).await, Err("the ledger has lost 2".to_owned()));
+        assert_eq!(no_rows.insert(&all[1].row).await.unwrap(), Put::Done);
+        assert_eq!(lost(&[0, 2]).await, Ok(4));
+        // Once something happens to it alone, its row is read.
+        let with = |state: State| {
+            let one = Known { row: Row { state, ..all[0].row.clone() }, ..all[0].clone() };
+            known.clone().counted(&[one], &BTreeSet::new(), None, now())
+        };
+        assert!(with(restoring()).fetching.has(0));
+        assert!(with(restored(None)).fetching.is_empty() && with(State::Cancelled { at: now() }).fetching.is_empty());
     }
 
     #[tokio::test]

@@ -9,7 +9,7 @@ use thaw_core::{
     Tier, Usd,
 };
 
-use crate::chunks::{ChunkEntry, ChunkRecord, Known, chunk_name};
+use crate::chunks::{ChunkEntry, ChunkRecord, Known, Written, chunk_name};
 use crate::http::{Request, Response};
 use crate::ledger::{Planned, record};
 use crate::memory::{MemoryExecutions, MemoryFiles, MemoryJobs, MemoryLedger};
@@ -79,7 +79,7 @@ impl Stack {
             let known = ChunkRecord::new(&record, now(), chunk, &entries, &file);
             self.files.put(&chunk_name(&id, now(), chunk), file).await.unwrap();
             let objects: Vec<Known> =
-                (0..).zip(rows).map(|(entry, row)| Known { entry, row: row.clone(), is_written: true }).collect();
+                (0..).zip(rows).map(|(entry, row)| Known { entry, row: row.clone(), written: Written::Row }).collect();
             self.insert(&known.counted(&objects, &BTreeSet::new(), None, now())).await;
         }
         for row in &rows {

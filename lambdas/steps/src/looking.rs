@@ -1,8 +1,12 @@
 //! Looks: what S3 says of objects that are being restored, with as few calls as it takes.
 
+use std::collections::BTreeMap;
+
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
-use thaw_core::{ArchiveKind, Event, Facts, FailureCode, Look, Missing, PublishWhen, Reach, Row, State, look};
+use thaw_core::{
+    ArchiveKind, Event, Facts, FailureCode, Look, Missing, ObjectId, PublishWhen, Reach, Row, State, look,
+};
 
 use crate::ports::{Listed, ListedRestore, ReadArchive};
 use crate::telling::tell;
@@ -53,18 +57,47 @@ pub struct Seen {
     pub event: Option<Event>,
 }
 
-/// Looks at all rows whose time has come, and at those that wait for others: their copies may live shorter by now.
+/// What listings told of objects; of some, nothing.
+pub type Told = BTreeMap<ObjectId, Option<ListedRestore>>;
+
+/// What listings tell of these rows' objects, where they lie close together.
+pub async fn listed(rows: impl Iterator<Item = &Row>, archive: &impl ReadArchive) -> Result<Told, StepError> {
+    let objects = rows.filter(|row| is_listable(row)).map(|row| row.object.clone()).collect();
+    let (told, unknown) = tell(objects, |object| object, |_, listed| listed.restore, archive).await?;
+    let told = told.into_iter().map(|(object, restore)| (object, Some(restore)));
+    Ok(told.chain(unknown.into_iter().map(|object| (object, None))).collect())
+}
+
+/// Whether S3 still fetches a row's object, as it was told, and nothing else is to be said of it.
+pub fn is_still_fetched(row: &Row, told: &Told, now: Timestamp) -> bool {
+    let told = told.get(&row.object).copied().flatten();
+    told.is_some_and(|restore| said(row, restore, now) == Some(None))
+}
+
+/// Looks at all rows whose time has come, and at those that wait for others: their copies may live shorter by now. What was
+/// `told` of some just now is not asked again.
 pub async fn look_at(
     rows: &[Row],
+    told: &Told,
     others_on_their_way: bool,
     archive: &impl ReadArchive,
     now: Timestamp,
 ) -> Result<Vec<Seen>, StepError> {
-    let is_of_interest = |row: &&Row| is_due(row, now) || row.is_held_back(others_on_their_way, now);
-    let due = rows.iter().filter(is_of_interest).cloned();
-    let (listable, mut rest): (Vec<_>, Vec<_>) = due.partition(is_listable);
-    let (told, unknown) = tell(listable, |row| &row.object, |row, listed| said(row, listed, now), archive).await?;
-    let mut seen: Vec<Seen> = told.into_iter().map(|(row, event)| Seen { row, event }).collect();
+    let (mut seen, mut listable, mut rest) = (Vec::new(), Vec::new(), Vec::new());
+    for row in rows.iter().cloned() {
+        let is_of_interest = is_due(&row, now) || row.is_held_back(others_on_their_way, now);
+        let is_waited_for = is_of_interest || matches!(row.state, State::Restoring { .. });
+        match told.get(&row.object).map(|told| told.and_then(|restore| said(&row, restore, now))) {
+            // Also of what is not due: it is known now.
+            Some(Some(event)) if is_waited_for => seen.push(Seen { row, event }),
+            None if is_of_interest && is_listable(&row) => listable.push(row),
+            Some(_) | None if is_of_interest => rest.push(row),
+            Some(_) | None => {}
+        }
+    }
+    let what = |row: &Row, listed: &Listed| said(row, listed.restore?, now);
+    let (listed, unknown) = tell(listable, |row| &row.object, what, archive).await?;
+    seen.extend(listed.into_iter().map(|(row, event)| Seen { row, event }));
     rest.extend(unknown);
     let headed: Vec<Seen> = stream::iter(rest)
         .map(|row| async {
@@ -94,8 +127,8 @@ fn is_listable(row: &Row) -> bool {
 
 /// What a listing says of a row: `None` if it does not say enough, else the event or that S3 is still fetching.
 #[expect(clippy::option_option, reason = "not told, told that nothing happened, told what happened")]
-fn said(row: &Row, listed: &Listed, now: Timestamp) -> Option<Option<Event>> {
-    match listed.restore? {
+fn said(row: &Row, restore: ListedRestore, now: Timestamp) -> Option<Option<Event>> {
+    match restore {
         ListedRestore::Copy(expires) if expires > now => {
             Some(Some(Event::Readable { at: now, expires: Some(expires) }))
         }
@@ -163,6 +196,7 @@ mod tests {
     use thaw_core::{Head, ObjectId, Publish, PublishWhen, RestoreId, Tier};
 
     const HOUR: u64 = 3_600;
+    const SECOND: Duration = Duration::from_secs(1);
 
     /// When a look at what was asked for at `now()` is due.
     fn later() -> Timestamp {
@@ -198,7 +232,7 @@ mod tests {
         /// How many lists and how many heads it takes to look at these rows; none may stay unseen.
         async fn calls(&self, rows: Vec<Row>) -> (usize, usize) {
             let mut keys: Vec<_> = rows.iter().map(|row| row.object.key.clone()).collect();
-            let seen = look_at(&rows, true, self, later()).await.unwrap();
+            let seen = look_at(&rows, &Told::new(), true, self, later()).await.unwrap();
             let mut seen: Vec<_> = seen.into_iter().map(|seen| seen.row.object.key).collect();
             keys.sort();
             seen.sort();
@@ -310,6 +344,34 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_was_told_already_is_not_asked_again() {
+        let bucket = Bucket::of(keys(0..20), ONGOING, 1_000);
+        let rows = rows(0..21);
+        let (fresh, readable) = (now() + Duration::from_secs(1), Some(ListedRestore::Copy(later() + SECOND)));
+        let mut told = listed(rows.iter(), &bucket).await.unwrap();
+        assert_eq!((told.len(), told.values().filter(|told| **told == ONGOING).count()), (21, 20));
+        for (restore, still) in [(ONGOING, [true, true]), (readable, [false; 2]), (None, [false; 2])] {
+            told.insert(rows[0].object.clone(), restore);
+            assert_eq!([fresh, later()].map(|at| is_still_fetched(&rows[0], &told, at)), still, "{restore:?}");
+        }
+        assert!(!is_still_fetched(&rows[0], &Told::new(), later()));
+        assert!(!is_still_fetched(&rows[1], &told, now() + Duration::from_secs(39 * HOUR)), "it is given up");
+        told.insert(rows[1].object.clone(), readable);
+        // Of the first and the last a listing told nothing; only when a look is due S3 is asked.
+        for (at, events, heads) in [(fresh, 1, vec![]), (later(), 1, vec![&rows[0], &rows[20]])] {
+            let seen = look_at(&rows, &told, true, &bucket, at).await.unwrap();
+            assert_eq!(seen.iter().filter(|seen| seen.event.is_some()).count(), events);
+            let mut asked = bucket.heads.take();
+            asked.sort();
+            assert_eq!(asked, heads.iter().map(|row| row.object.key.clone()).collect::<Vec<_>>());
+        }
+        assert_eq!(bucket.lists.borrow().len(), 1);
+        // What is no longer waited for stays as it is.
+        let published = Row { state: restored(Some("b")), ..rows[1].clone() };
+        assert!(look_at(&[published], &told, true, &bucket, later()).await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
     async fn what_has_no_copy_is_not_listed() {
         let tiered = changed(|row| row.kind = Some(ArchiveKind::ItArchive));
         let unknown = changed(|row| row.kind = None);
@@ -335,7 +397,7 @@ mod tests {
     async fn a_live_copy_in_a_listing_can_be_read() {
         let expires = later() + Duration::from_secs(1);
         let bucket = Bucket::of(keys(0..13), Some(ListedRestore::Copy(expires)), 1_000);
-        let seen = look_at(&rows(0..13), true, &bucket, later()).await.unwrap();
+        let seen = look_at(&rows(0..13), &Told::new(), true, &bucket, later()).await.unwrap();
         let readable = Event::Readable { at: later(), expires: Some(expires) };
         assert_eq!(seen.iter().filter(|seen| seen.event.as_ref() == Some(&readable)).count(), 13);
     }
@@ -347,7 +409,7 @@ mod tests {
             Row { state: State::Restoring { since: later(), tier: Tier::Standard, joined: false }, ..waiting("a") };
         let planned = Row { state: State::Planned, ..waiting("b") };
         let readable = Row { state: restored(None), ..waiting("c") };
-        assert!(look_at(&[fresh, planned, readable], true, &bucket, later()).await.unwrap().is_empty());
+        assert!(look_at(&[fresh, planned, readable], &Told::new(), true, &bucket, later()).await.unwrap().is_empty());
         assert!(bucket.heads.borrow().is_empty() && bucket.lists.borrow().is_empty());
     }
 
@@ -360,7 +422,7 @@ mod tests {
         let slow = Row { kind: Some(ArchiveKind::Deep), publish: together, ..waiting("slow") };
         let rows: Vec<Row> = keys(0..13).iter().map(|key| held_back(key)).chain([slow]).collect();
         let bucket = Bucket::of(keys(0..13), until(30).map(ListedRestore::Copy), 1_000);
-        let seen = look_at(&rows, true, &bucket, later()).await.unwrap();
+        let seen = look_at(&rows, &Told::new(), true, &bucket, later()).await.unwrap();
         let shorter = Some(Event::Readable { at: later(), expires: until(30) });
         assert_eq!(seen.iter().map(|seen| seen.event.clone()).collect::<Vec<_>>(), vec![shorter; 13]);
         // What became of one that is gone is said when it is published.

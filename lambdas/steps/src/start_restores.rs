@@ -13,7 +13,7 @@ use thaw_core::{
 };
 use tracing::{info, warn};
 
-use crate::chunks::{self, Accepted, ChunkEntry, ChunkRecord, Known, accepted_as, accepted_state};
+use crate::chunks::{self, Accepted, ChunkEntry, ChunkRecord, Known, Written, accepted_as, accepted_state};
 use crate::ledger::{self, apply};
 use crate::looking::{after, seconds_until_next_look};
 use crate::ports::{Ledger, Put, ReadArchive, RequestRestores, WorkFiles};
@@ -101,7 +101,7 @@ pub async fn run(
             let accepted = stretch.accepted.into_iter();
             objects.extend(accepted.map(|known| {
                 let state = accepted_state(&known.row, tier, now);
-                Known { row: Row { state, ..known.row }, ..known }
+                Known { row: Row { state, ..known.row }, written: Written::AsItsStretch, ..known }
             }));
             objects.extend(stretch.settled);
         }
@@ -145,7 +145,7 @@ pub(crate) async fn settled(
     now: Timestamp,
 ) -> Result<Vec<Known>, StepError> {
     let mut objects = chunks::objects(ledger, files, record, known).await?;
-    let is_left = |known: &&mut Known| known.is_written && known.row.ends_with_a_cancel();
+    let is_left = |known: &&mut Known| known.written != Written::Nothing && known.row.ends_with_a_cancel();
     for known in objects.iter_mut().filter(|known| record.status == Status::Cancelled && is_left(known)) {
         known.row = apply(ledger, &known.row, &Event::Cancelled { at: now }).await?;
     }
@@ -245,10 +245,10 @@ impl<A: RequestRestores + ReadArchive, L: Ledger> Asking<'_, A, L> {
         let row = entry.row(self.record, chunks::plan_of(self.record)?.made_at);
         let cancelled = self.record.status != Status::Running;
         if row.is_settled() || cancelled {
-            return Ok((Known { entry: number, row, is_written: false }, Answered::Noted));
+            return Ok((Known { entry: number, row, written: Written::Nothing }, Answered::Noted));
         }
         let (row, answered) = self.ask_for(row).await?;
-        Ok((Known { entry: number, row, is_written: true }, answered))
+        Ok((Known { entry: number, row, written: Written::Row }, answered))
     }
 
     async fn ask_for(&self, row: Row) -> Result<(Row, Answered), StepError> {
