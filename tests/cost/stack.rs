@@ -1,5 +1,7 @@
 //! A stack with meters: the doors, the workflow as its definition says, and the queues with their readers.
 
+use std::cell::RefCell;
+
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -9,8 +11,8 @@ use thaw_sim::model::{PutRequest, RestoreEvent, StorageClass};
 use thaw_sim::ports::Aws;
 use thaw_steps::memory::{MemoryDeadLetters, MemoryEvents, MemoryExecutions, MemoryFiles, MemoryLedger};
 use thaw_steps::{
-    Settings, StepError, check_invalidations, check_restores, create_restore, http, invalidate, on_restore_completed,
-    on_restore_initiated, plan, report, start_restores,
+    Newest, Settings, StepError, check_invalidations, check_restores, create_restore, http, invalidate,
+    on_restore_completed, on_restore_initiated, plan, report, start_restores,
 };
 use tokio::time::Instant;
 
@@ -74,6 +76,8 @@ pub struct Stack {
     /// How often the workflow looked.
     pub looks: u32,
     queues: Vec<Queue>,
+    /// What the function that hears of completed restores remembers.
+    newest: RefCell<Newest>,
     keys: Vec<String>,
     archive: Archive,
 }
@@ -134,6 +138,7 @@ impl Stack {
             readers: Meter::default(),
             looks: 0,
             queues,
+            newest: RefCell::default(),
             keys,
             archive,
         }
@@ -322,8 +327,11 @@ impl Stack {
                 self.invoke(reader, meter, run).await
             }
             RestoreEvent::Completed => {
-                let run = on_restore_completed::run(batch, aws, aws, ledger, dead_letters, settings, now);
-                self.invoke(reader, meter, run).await
+                let mut newest = self.newest.take();
+                let run = on_restore_completed::run(batch, &mut newest, aws, aws, ledger, dead_letters, settings, now);
+                let done = self.invoke(reader, meter, run).await;
+                self.newest.replace(newest);
+                done
             }
             RestoreEvent::Expired => panic!("no queue is told of it"),
         };

@@ -7,12 +7,13 @@ mod clock;
 mod log;
 mod serve;
 
+use std::cell::RefCell;
 use std::process::ExitCode;
 
 use lambda_runtime::Error;
 use thaw_aws::Clients;
 use thaw_steps::{
-    Settings, Step, adopt, announce_expiries, cancel_restore, check_invalidations, check_jobs, check_restores,
+    Newest, Settings, Step, adopt, announce_expiries, cancel_restore, check_invalidations, check_jobs, check_restores,
     create_jobs, create_plan, create_restore, get_restores, invalidate, on_inbox_file, on_restore_completed,
     on_restore_initiated, plan, report, report_failure, start_restores,
 };
@@ -114,8 +115,14 @@ async fn run() -> Result<(), Error> {
         Step::OnRestoreCompleted => {
             let (cdn, archive, ledger) = (&clients.cdn(), &clients.archive(), &ledger()?);
             let dead_letters = &clients.dead_letters(need("RESTORE_COMPLETED_DEAD_LETTERS")?);
+            let kept = &RefCell::new(Newest::default());
             let run = async |batch| {
-                on_restore_completed::run(batch, cdn, archive, ledger, dead_letters, settings, now()).await
+                let mut newest = kept.take();
+                let run =
+                    on_restore_completed::run(batch, &mut newest, cdn, archive, ledger, dead_letters, settings, now());
+                let done = run.await;
+                kept.replace(newest);
+                done
             };
             serve(run).await
         }

@@ -49,7 +49,7 @@ pub async fn run(
     let record = ledger::record(ledger, &plan::restore_id(input.restore)?).await?;
     let all = chunks::records(ledger, &record).await?;
     let on_their_way = total(&all).on_their_way() > 0;
-    let mut wanted = Wanted { looks: Some(&record.id), ..Wanted::default() };
+    let mut wanted = Wanted::default();
     for known in &all {
         // What is left is seen by the next look.
         if wanted.objects.len() >= OBJECTS_PER_CALL {

@@ -185,7 +185,7 @@ fn news(row: &Row, facts: &Facts, now: Timestamp) -> Option<Event> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use std::cell::RefCell;
     use std::time::Duration;
@@ -208,15 +208,15 @@ mod tests {
     }
 
     /// A bucket that lists so many keys a page, and remembers what it was asked. Every object is still being fetched.
-    struct Bucket {
+    pub(crate) struct Bucket {
         listed: Vec<Listed>,
         page: usize,
-        lists: RefCell<Vec<(String, String)>>,
+        pub(crate) lists: RefCell<Vec<(String, String)>>,
         heads: RefCell<Vec<String>>,
     }
 
     impl Bucket {
-        fn of(keys: impl IntoIterator<Item = String>, restore: Option<ListedRestore>, page: usize) -> Self {
+        pub(crate) fn of(keys: impl IntoIterator<Item = String>, restore: Option<ListedRestore>, page: usize) -> Self {
             let listed = |key| Listed {
                 key,
                 version: None,

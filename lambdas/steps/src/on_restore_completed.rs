@@ -10,20 +10,23 @@ use tracing::{info, warn};
 use crate::batches::confirmed;
 use crate::ledger::{apply, peek_rows_of, row_key, rows};
 use crate::looking::meaning;
+use crate::newest::Newest;
 use crate::ports::{
     CreateInvalidations, DeadLetters, ItemKey, Ledger, ReadArchive, ReadDistributions, ReadInvalidations,
 };
-use crate::publishing::{Heard, Readable, Wanted, publish};
+use crate::publishing::{By, Heard, Readable, Wanted, publish};
 use crate::visible::NEWS;
 use crate::{IN_FLIGHT, QueueBatch, QueueResponse, RestoreRecord, Settings, StepError};
 
 /// Publishes the objects of a batch of messages. Messages whose objects met trouble come again, and at last go to the
-/// dead-letter queue; the others are done.
+/// dead-letter queue; the others are done. `newest` is what the function remembers from call to call.
 ///
 /// Restores that run confirm with CloudFront by themselves. Where one has ended before its object came (S3 took longer
 /// than thaw waited), the message stays until CloudFront is done: nobody else would look.
+#[expect(clippy::too_many_arguments, reason = "each port is a permission; the rest is what is known")]
 pub async fn run(
     batch: QueueBatch,
+    newest: &mut Newest,
     cdn: &(impl ReadDistributions + CreateInvalidations + ReadInvalidations),
     archive: &impl ReadArchive,
     ledger: &impl Ledger,
@@ -47,7 +50,7 @@ pub async fn run(
             }
         }
     }
-    match show(&mut told, cdn, archive, ledger, settings, now).await {
+    match show(&mut told, newest, cdn, archive, ledger, settings, now).await {
         Ok(unconfirmed) => failing.extend(unconfirmed),
         Err(error) => {
             // The messages come again, and their restores' own looks come too. Until then a status says what is known.
@@ -101,6 +104,7 @@ impl Told {
 /// again, because a restore that has ended waits for CloudFront.
 async fn show<'a>(
     told: &mut [(&'a str, Told)],
+    newest: &mut Newest,
     cdn: &(impl ReadDistributions + CreateInvalidations + ReadInvalidations),
     archive: &impl ReadArchive,
     ledger: &impl Ledger,
@@ -124,7 +128,9 @@ async fn show<'a>(
         }
     }
     let count = objects.len();
-    let published = publish(Wanted { objects, ..Wanted::default() }, cdn, archive, ledger, settings, now).await?;
+    let published =
+        publish(Wanted { objects, by: By::Events(newest), ..Wanted::default() }, cdn, archive, ledger, settings, now)
+            .await?;
     info!(
         objects = count,
         paths = published.paths,

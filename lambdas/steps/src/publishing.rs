@@ -8,13 +8,14 @@ use std::time::Duration;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use thaw_core::{
-    Batch, BatchId, Candidate, Distribution, Event, How, News, ObjectId, RestoreId, Row, Staleness, State, folded,
+    Batch, BatchId, Candidate, Distribution, Event, How, News, ObjectId, Row, Staleness, State, folded,
     of_the_same_copy, staleness,
 };
 
 use crate::batches::{Rows, carry_out, claim, release, was_invalidated};
 use crate::folding;
 use crate::ledger::{apply_all, batch_key, rows_of};
+use crate::newest::Newest;
 use crate::ports::{CreateInvalidations, Ledger, Put, ReadArchive, ReadDistributions};
 use crate::visible::{NEWS, archived_under, is_archived, over_archived, shown, why_not_shown};
 use crate::{IN_FLIGHT, Settings, StepError};
@@ -41,8 +42,18 @@ pub struct Wanted<'a> {
     pub objects: Readable,
     /// What batches have claimed already.
     pub begun: Begun,
-    /// The restore that looks, if one does.
-    pub looks: Option<&'a RestoreId>,
+    /// Who found out.
+    pub by: By<'a>,
+}
+
+/// The two ways to find out that objects can be read.
+#[derive(Debug, Default)]
+pub enum By<'a> {
+    /// An execution looked.
+    #[default]
+    Look,
+    /// S3's events told, and the function that hears them remembers this.
+    Events(&'a mut Newest),
 }
 
 /// A row, and what S3 said of its object that the ledger does not know yet. It is written down with what comes of it, so
@@ -85,15 +96,19 @@ pub async fn publish(
     settings: &Settings,
     now: Timestamp,
 ) -> Result<Published, StepError> {
-    let Wanted { objects, mut begun, looks } = wanted;
+    let Wanted { objects, mut begun, by } = wanted;
     let distributions = distributions(&objects, cdn, settings).await?;
-    // A look may publish thousands that became readable hours ago; what lies close together costs little to look at again.
-    let shown = match looks {
-        Some(_) => shown(objects.keys(), archive, now).await?,
-        None => BTreeSet::new(),
+    let (is_look, said) = match by {
+        // A look may publish thousands that became readable hours ago; what lies close together costs little to look at again.
+        By::Look => (true, Said { shown: shown(objects.keys(), archive, now).await?, ..Said::default() }),
+        By::Events(newest) => {
+            let versions = objects.iter().filter(|(object, rows)| may_have_a_newer_version(object, rows, now));
+            let newest = newest.of(versions.map(|(object, _)| object), archive, now).await?;
+            (false, Said { newest, ..Said::default() })
+        }
     };
     let prepared: Vec<Prepared> = stream::iter(objects)
-        .map(|(object, rows)| prepare(object, rows, &shown, &distributions, archive, ledger, settings, now))
+        .map(|(object, rows)| prepare(object, rows, &said, &distributions, archive, ledger, settings, now))
         .buffer_unordered(IN_FLIGHT)
         .try_collect()
         .await?;
@@ -127,9 +142,9 @@ pub async fn publish(
     let max_over = rows.values().flatten().map(|row| row.publish.max_over).fold(u32::MAX, u32::min);
     // Events come in handfuls, while most of what lies beside is still archived: listing it would cost more than a wildcard
     // could save. Looks come when much is readable.
-    let wildcards = match looks {
-        Some(_) => folding::wildcards(&candidates, &distributions, max_over, archive, now).await?,
-        None => Vec::new(),
+    let wildcards = match is_look {
+        true => folding::wildcards(&candidates, &distributions, max_over, archive, now).await?,
+        false => Vec::new(),
     };
     for batch in folded(candidates, wildcards, now) {
         let batch = match ledger.insert(&batch).await? {
@@ -163,6 +178,22 @@ async fn distributions(
     Ok(by_bucket)
 }
 
+/// What S3 said just now of many objects at once.
+#[derive(Default)]
+struct Said {
+    /// Those that viewers get.
+    shown: BTreeSet<ObjectId>,
+    /// Those that are the newest versions of their keys.
+    newest: BTreeSet<ObjectId>,
+}
+
+/// Whether a version waits that S3 called the newest too long ago.
+fn may_have_a_newer_version(object: &ObjectId, rows: &[Heard], now: Timestamp) -> bool {
+    let is_old =
+        |row: &Row| row.current && !row.is_final() && row.state.claim().is_none() && row.planned_at + NEWS <= now;
+    object.version.is_some() && rows.iter().any(|heard| is_old(&heard.row))
+}
+
 /// What is to be done for one object.
 #[derive(Default)]
 struct Prepared {
@@ -172,13 +203,12 @@ struct Prepared {
     candidate: Option<(Candidate, Vec<Row>)>,
 }
 
-/// Settles what needs no invalidation, and prepares the rest. `shown` are objects of which S3 said just now that viewers get
-/// them.
+/// Settles what needs no invalidation, and prepares the rest.
 #[expect(clippy::too_many_arguments, reason = "each port is a permission; the rest is what is known already")]
 async fn prepare(
     object: ObjectId,
     mut heard: Vec<Heard>,
-    shown: &BTreeSet<ObjectId>,
+    said: &Said,
     distributions: &BTreeMap<String, Vec<Distribution>>,
     archive: &impl ReadArchive,
     ledger: &impl Ledger,
@@ -228,9 +258,9 @@ async fn prepare(
     if waiting.is_empty() {
         return Ok(prepared);
     }
-    let hidden = match shown.contains(&object) {
+    let hidden = match said.shown.contains(&object) {
         true => None,
-        false => no_longer_shown(&object, &waiting, archive, now).await?,
+        false => no_longer_shown(&object, &waiting, said.newest.contains(&object), archive, now).await?,
     };
     let event = match hidden {
         Some(event) => event,
@@ -260,17 +290,18 @@ async fn prepare(
 /// Why the paths of a readable object must be left alone, if they must.
 ///
 /// It may have waited longer than its copy lives, or others changed it meanwhile. Archived again, it must not be
-/// invalidated: what an edge still has of it is all that viewers get. S3 is asked unless it said so just now; of a version,
-/// it only ever said that it was the newest when the restore was planned.
+/// invalidated: what an edge still has of it is all that viewers get. S3 is asked unless it said so just now; that a version
+/// is the newest, it said when the restore was planned, and `is_newest` if it has said so since.
 async fn no_longer_shown(
     object: &ObjectId,
     waiting: &[(&Row, &Heard)],
+    is_newest: bool,
     archive: &impl ReadArchive,
     now: Timestamp,
 ) -> Result<Option<Event>, StepError> {
     let is_fresh = |(row, _): &(&Row, &Heard)| match &row.state {
         State::Restored { at, expires, .. } => {
-            let since = if object.version.is_some() { row.planned_at } else { *at };
+            let since = if object.version.is_some() && !is_newest { row.planned_at } else { *at };
             now < since + NEWS && expires.is_none_or(|expires| now < expires)
         }
         State::Planned
@@ -352,7 +383,7 @@ mod tests {
     use crate::batches::tests::{Edge, batch_of, id};
     use crate::door::{Stack, now, row};
     use crate::visible::tests::nobody_near;
-    use thaw_core::{Behaviour, ErrorRule, Origin};
+    use thaw_core::{Behaviour, ErrorRule, Origin, RestoreId};
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -386,11 +417,11 @@ mod tests {
 
     #[tokio::test]
     async fn what_s3_said_is_believed_for_ten_minutes_and_of_a_copy_until_it_expires() {
-        let is_asked = async |row: &Row, seconds: u32| {
+        let is_asked = async |row: &Row, is_newest: bool, seconds: u32| {
             let at = now() + seconds * SECOND;
             let archive = nobody_near();
             let heard = Heard { row: row.clone(), news: None };
-            let event = no_longer_shown(&row.object, &[(row, &heard)], &archive, at).await.unwrap();
+            let event = no_longer_shown(&row.object, &[(row, &heard)], is_newest, &archive, at).await.unwrap();
             // Whenever S3 is asked, it has nothing under this key.
             assert_eq!(event.is_some(), !archive.asked.borrow().is_empty());
             event.is_some()
@@ -399,14 +430,18 @@ mod tests {
             let after = |seconds: u32| now() + seconds * SECOND;
             row(&id("r"), "gone", State::Restored { at: after(at), expires: expires.map(after), claim: None })
         };
-        for (row, believed_until) in [
-            (of(0, None), 600),
-            (of(300, None), 900),
-            (of(300, Some(400)), 400),
-            // Whether a version is the newest, S3 said when it was planned.
-            (Row { object: ObjectId { version: Some("v1".to_owned()), ..of(0, None).object }, ..of(300, None) }, 600),
+        let version = || ObjectId { version: Some("v1".to_owned()), ..of(0, None).object };
+        for (row, is_newest, believed_until) in [
+            (of(0, None), false, 600),
+            (of(300, None), false, 900),
+            (of(300, Some(400)), false, 400),
+            // Whether a version is the newest, S3 said when it was planned, and may have said since.
+            (Row { object: version(), ..of(300, None) }, false, 600),
+            (Row { object: version(), ..of(300, None) }, true, 900),
+            (Row { object: version(), ..of(300, Some(400)) }, true, 400),
         ] {
-            let asked = [is_asked(&row, believed_until - 1).await, is_asked(&row, believed_until).await];
+            let asked =
+                [is_asked(&row, is_newest, believed_until - 1).await, is_asked(&row, is_newest, believed_until).await];
             assert_eq!(asked, [false, true], "{row:?}");
         }
     }

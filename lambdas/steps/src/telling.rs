@@ -10,7 +10,7 @@ use crate::ports::{Listed, ReadArchive, VersionPage};
 
 /// A listing costs as much as 12.5 `HeadObject` calls ($0.005 against $0.0004 per 1,000), so a page pays off when it
 /// answers for more objects than that.
-const OBJECTS_PER_PAGE_THAT_PAY: usize = 13;
+pub const OBJECTS_PER_PAGE_THAT_PAY: usize = 13;
 
 /// Lists where keys are dense. Answers what the listing told, and the items that it did not tell enough about.
 ///

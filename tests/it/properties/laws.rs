@@ -13,7 +13,7 @@ use thaw_steps::http::{self, Response};
 use thaw_steps::memory::{MemoryDeadLetters, MemoryExecutions, MemoryFiles, MemoryJobs, MemoryLedger};
 use thaw_steps::ports::{ReadDistributions, WorkFiles};
 use thaw_steps::{
-    QueueBatch, QueueResponse, Settings, cancel_restore, create_restore, get_restores, on_inbox_file,
+    Newest, QueueBatch, QueueResponse, Settings, cancel_restore, create_restore, get_restores, on_inbox_file,
     on_restore_completed, on_restore_initiated,
 };
 
@@ -283,7 +283,8 @@ pub fn queues(messages: &[&str]) {
     let unreadable = messages.iter().filter(|body| thaw_core::read_s3_events(body).is_err()).count();
 
     let letters = MemoryDeadLetters::default();
-    let complete = on_restore_completed::run(batch.clone(), &aws, &aws, &stack.ledger, &letters, &settings, now());
+    let (newest, ledger) = (&mut Newest::default(), &stack.ledger);
+    let complete = on_restore_completed::run(batch.clone(), newest, &aws, &aws, ledger, &letters, &settings, now());
     assert_eq!(run(complete).unwrap(), QueueResponse::default(), "{messages:?}");
     assert_eq!(letters.letters().len(), unreadable, "{messages:?}");
     let join = || {

@@ -23,7 +23,7 @@ use thaw_steps::ports::{
     VersionPage, WorkFiles,
 };
 use thaw_steps::{
-    QueueBatch, RestoreRecord, Step, adopt, announce_expiries, cancel_restore, check_invalidations, check_jobs,
+    Newest, QueueBatch, RestoreRecord, Step, adopt, announce_expiries, cancel_restore, check_invalidations, check_jobs,
     check_restores, create_jobs, create_plan, create_restore, get_restores, http, invalidate, on_inbox_file,
     on_restore_completed, on_restore_initiated, plan, report, report_failure, start_restores,
 };
@@ -610,7 +610,8 @@ async fn work(step: Step, payload: &Value, wire: &Mortal<'_>, now: Timestamp) ->
         Step::Adopt => body(&adopt::run(&read(payload), wire, wire, wire, wire, settings, now).await),
         Step::OnRestoreCompleted => {
             let batch: QueueBatch = read(payload);
-            json_of(&on_restore_completed::run(batch, wire, wire, wire, wire, settings, now).await.unwrap())
+            let newest = &mut Newest::default();
+            json_of(&on_restore_completed::run(batch, newest, wire, wire, wire, wire, settings, now).await.unwrap())
         }
         Step::OnRestoreInitiated => {
             let batch: QueueBatch = read(payload);

@@ -13,7 +13,7 @@ use thaw_steps::http::Response;
 use thaw_steps::memory::{MemoryDeadLetters, MemoryEvents, MemoryExecutions, MemoryLedger};
 use thaw_steps::ports::Ledger;
 use thaw_steps::{
-    QueueBatch, QueueResponse, RestoreRecord, Settings, StepError, adopt, cancel_restore, check_invalidations,
+    Newest, QueueBatch, QueueResponse, RestoreRecord, Settings, StepError, adopt, cancel_restore, check_invalidations,
     check_jobs, check_restores, chunks, create_jobs, invalidate, on_inbox_file, on_restore_completed,
     on_restore_initiated, plan, report, start_restores,
 };
@@ -268,7 +268,9 @@ impl World {
     pub fn completed(&self, batch: Value) -> QueueResponse {
         let batch: QueueBatch = serde_json::from_value(batch).unwrap();
         let Self { aws, ledger, dead_letters, settings, .. } = self;
-        self.run(on_restore_completed::run(batch, aws, aws, ledger, dead_letters, settings, self.now())).unwrap()
+        let newest = &mut Newest::default();
+        self.run(on_restore_completed::run(batch, newest, aws, aws, ledger, dead_letters, settings, self.now()))
+            .unwrap()
     }
 
     pub fn initiated(&self, batch: Value) -> QueueResponse {

@@ -77,7 +77,7 @@ impl Checker {
         }
     }
 
-    fn reach(&mut self, what: String) {
+    pub(crate) fn reach(&mut self, what: String) {
         *self.reached.entry(what).or_default() += 1;
     }
 

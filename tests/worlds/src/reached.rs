@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 pub const WORLDS: u64 = 10_000;
 
 /// What must happen.
-const ALL: [&str; 67] = [
+const ALL: [&str; 68] = [
     "POST again answers 200",
     "POST again answers 422",
     "POST answers 202",
@@ -23,6 +23,7 @@ const ALL: [&str; 67] = [
     "event comes",
     "event late",
     "event lost",
+    "event makes a page be listed",
     "event twice",
     "execution failed InvalidRequest",
     "execution failed ObjectsFailed",

@@ -130,6 +130,9 @@ impl ReadArchive for Wire {
         prefix: &str,
         after: Option<&VersionMarker>,
     ) -> Result<VersionPage, PortError> {
+        if self.lambda.step == Step::OnRestoreCompleted {
+            self.stack.check.borrow_mut().reach("event makes a page be listed".to_owned());
+        }
         self.call(Call::ListObjects, prefix, || self.stack.aws.list_versions(bucket, prefix, after)).await
     }
 
