@@ -465,6 +465,7 @@ mod tests {
             revisions: 0,
             news: Some(thaw_core::News { at: at(), expires: Some(at()) }),
             paths: [("E1".to_owned(), ["/a%20b".to_owned()].into())].into(),
+            covers: BTreeSet::new(),
         };
         let item = round_trip(&Batch {
             id: BatchId::from("0".repeat(32)),

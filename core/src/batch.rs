@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::wildcard::{Wildcard, covers};
-use crate::{BatchId, Event, FailureCode, How, ObjectId, RestoreId};
+use crate::{BatchId, Covered, Event, FailureCode, How, ObjectId, RestoreId};
 
 pub use copies::of_the_same_copy;
 pub use grouping::{batches, billed, folded};
@@ -37,6 +37,9 @@ pub struct Candidate {
     pub news: Option<News>,
     /// Its paths by distribution id.
     pub paths: BTreeMap<String, BTreeSet<String>>,
+    /// What the wildcards among them cover, which stand for paths with a `~`. Batches of earlier versions do not say.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub covers: BTreeSet<Covered>,
 }
 
 /// That S3 said that an object can be read.
@@ -378,6 +381,7 @@ mod tests {
             revisions: 0,
             news: None,
             paths: [("E1".to_owned(), paths.iter().map(|path| (*path).to_owned()).collect())].into(),
+            covers: BTreeSet::new(),
         }
     }
 
@@ -439,6 +443,7 @@ mod tests {
             path: path.to_owned(),
             bucket: "archive".to_owned(),
             prefix: path[1..path.len() - 1].to_owned(),
+            covers: BTreeSet::new(),
         }
     }
 
@@ -452,6 +457,21 @@ mod tests {
         let made = folded(vec![of("a/1"), of("a/2"), of("b"), of("a/3")], vec![wildcard("/a/*")], now());
         assert_eq!(made.len(), 2, "what a wildcard stands for is a batch of its own");
         made[0].sealed(&all(&made[0]))
+    }
+
+    #[test]
+    fn a_wildcard_for_a_tilde_says_what_it_covers_also_where_it_stands_for_others() {
+        let covers = BTreeSet::from([Covered { domain: "other.s3.amazonaws.com".to_owned(), prefix: "a/".to_owned() }]);
+        let with_tilde = Candidate { covers: covers.clone(), ..candidate("a/~1", "r", &["/a/*"]) };
+        let candidates = vec![candidate("a/1", "r", &["/a/1"]), with_tilde];
+        let made = batches(candidates.clone(), now()).remove(0);
+        assert_eq!(made.wildcards, [Wildcard { covers, ..wildcard("/a/*") }]);
+        let sealed = made.sealed(&all(&made));
+        assert_eq!(serde_json::from_value::<Batch>(serde_json::to_value(&sealed).unwrap()).unwrap(), sealed);
+        // As earlier versions wrote it.
+        let mut old = serde_json::to_value(&candidates[1]).unwrap();
+        old.as_object_mut().unwrap().remove("covers");
+        assert!(serde_json::from_value::<Candidate>(old).unwrap().covers.is_empty());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use percent_encoding::percent_decode_str;
+use serde::{Deserialize, Serialize};
 
 use crate::encode_path;
 
@@ -70,10 +71,26 @@ pub struct ErrorRule {
 pub struct Paths {
     /// Encoded, each starting with `/`. Empty if the distribution does not serve the key.
     pub paths: BTreeSet<String>,
-    /// The key prefixes that wildcards among the paths cover. Nothing archived may lie under them.
-    pub covers: BTreeSet<String>,
+    /// What of S3 the wildcards among the paths cover. Nothing archived may be among it.
+    pub covers: BTreeSet<Covered>,
     /// Paths of a directory that are also those of another object, if there is one with this key. It must not be archived.
     pub shared: BTreeMap<String, String>,
+}
+
+/// What a wildcard covers of an origin that is S3: the objects whose keys begin so.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Covered {
+    /// The origin's domain.
+    pub domain: String,
+    /// What the keys begin with.
+    pub prefix: String,
+}
+
+impl Covered {
+    /// The bucket in which they lie; `None` if the domain does not begin with its name.
+    pub fn bucket(&self) -> Option<&str> {
+        bucket_of(&self.domain)
+    }
 }
 
 /// A folder of a bucket, and where a distribution shows it, with everything in it and nothing else.
@@ -98,7 +115,7 @@ impl Distribution {
     /// with and without its slash where `directory_index` names the index document.
     ///
     /// CloudFront takes no `~` in an invalidation, raw or encoded. Its documented way out is a wildcard that ends
-    /// before it.
+    /// before it. That covers whatever any origin shows under paths that begin so.
     pub fn paths_of(&self, bucket: &str, key: &str, directory_index: &str) -> Paths {
         let mut out = Paths::default();
         for Shown { root, rest, path: shown, .. } in self.shown(bucket, key, directory_index) {
@@ -119,11 +136,15 @@ impl Distribution {
                 Some((before, _)) => {
                     // A literal `*` before the `~` would sit before our wildcard, where it is literal again.
                     let literal = encode_path(&format!("{before}."));
-                    out.paths.insert(format!("/{}*", literal.strip_suffix('.').unwrap_or(&literal)));
-                    out.covers.insert(format!("{root}{before}"));
-                    // Another origin may show what the bucket has elsewhere under paths that begin so, too.
-                    let origins = self.origins.iter().filter(|one| one.is_bucket(bucket) && self.may_show(one, before));
-                    out.covers.extend(origins.map(|origin| format!("{}{before}", origin.key_prefix())));
+                    let encoded = literal.strip_suffix('.').unwrap_or(&literal);
+                    out.paths.insert(format!("/{encoded}*"));
+                    // Whether patterns are compared with a path before or after it is decoded is not documented.
+                    let may_show = |origin: &Origin| [before, encoded].iter().any(|path| self.may_show(origin, path));
+                    let origins = self.origins.iter().filter(|origin| origin.is_any_bucket() && may_show(origin));
+                    out.covers.extend(origins.map(|origin| Covered {
+                        domain: origin.domain.clone(),
+                        prefix: format!("{}{before}", origin.key_prefix()),
+                    }));
                 }
             }
         }
@@ -256,16 +277,13 @@ struct Shown<'a> {
 impl Origin {
     /// Whether this origin is the bucket: its REST or website endpoint, in any of S3's spellings.
     fn is_bucket(&self, bucket: &str) -> bool {
-        self.domain
-            .strip_prefix(bucket)
-            .and_then(|rest| rest.strip_prefix(".s3"))
-            // Another bucket's name may begin with this one and have an `.s3` of its own.
-            .is_some_and(|rest| rest.starts_with(['.', '-']) && rest.contains("amazonaws.com") && !rest.contains(".s3"))
+        bucket_of(&self.domain) == Some(bucket)
     }
 
-    /// Whether this origin is a bucket at all.
+    /// Whether this origin is a bucket at all, also one whose name is in the origin's path or known to S3 only.
     fn is_any_bucket(&self) -> bool {
-        self.domain.contains(".s3") && self.domain.contains("amazonaws.com")
+        let is_s3 = self.domain.contains(".s3") || self.domain.starts_with("s3.") || self.domain.starts_with("s3-");
+        is_s3 && self.domain.contains("amazonaws.com")
     }
 
     /// The prefix that keys have and paths do not. CloudFront puts the origin path into the URL that it asks S3 for, and
@@ -274,6 +292,12 @@ impl Origin {
         let path = percent_decode_str(self.path.strip_prefix('/').unwrap_or(&self.path)).decode_utf8_lossy();
         if path.is_empty() { String::new() } else { format!("{path}/") }
     }
+}
+
+/// The bucket whose REST or website endpoint this is. Its name may have an `.s3` of its own: the last one is the endpoint's.
+fn bucket_of(domain: &str) -> Option<&str> {
+    let (bucket, rest) = domain.rsplit_once(".s3")?;
+    (rest.starts_with(['.', '-']) && rest.contains("amazonaws.com")).then_some(bucket)
 }
 
 /// Whether a path is one where a directory's index is shown, if there is one.
@@ -383,6 +407,11 @@ mod tests {
             behaviours: vec![behaviour("*", "s3")],
             ..Distribution::default()
         }
+    }
+
+    /// What lies in `archive`, with keys that begin so.
+    fn covered(prefix: &str) -> BTreeSet<Covered> {
+        [Covered { domain: "archive.s3.eu-west-1.amazonaws.com".to_owned(), prefix: prefix.to_owned() }].into()
     }
 
     #[track_caller]
@@ -502,14 +531,11 @@ mod tests {
     #[test]
     fn a_tilde_becomes_a_wildcard_that_ends_before_it() {
         let paths = plain("").paths_of("archive", "~user/x", "");
-        assert_eq!(
-            paths,
-            Paths { paths: ["/*".to_owned()].into(), covers: [String::new()].into(), ..Paths::default() }
-        );
+        assert_eq!(paths, Paths { paths: ["/*".to_owned()].into(), covers: covered(""), ..Paths::default() });
         let paths = plain("/pub").paths_of("archive", "pub/a b/~user/x", "");
         assert_eq!(
             paths,
-            Paths { paths: ["/a%20b/*".to_owned()].into(), covers: ["pub/a b/".to_owned()].into(), ..Paths::default() }
+            Paths { paths: ["/a%20b/*".to_owned()].into(), covers: covered("pub/a b/"), ..Paths::default() }
         );
     }
 
@@ -517,9 +543,43 @@ mod tests {
     fn a_wildcard_covers_no_more_than_it_says() {
         // Emacs names its backups so. The dot is the key's, and `notes*` would cover `notes` itself.
         let paths = plain("").paths_of("archive", "notes.~1~", "");
-        assert_eq!((paths.paths, paths.covers), (["/notes.*".to_owned()].into(), ["notes.".to_owned()].into()));
+        assert_eq!((paths.paths, paths.covers), (["/notes.*".to_owned()].into(), covered("notes.")));
         let paths = plain("").paths_of("archive", "a*...~", "");
-        assert_eq!((paths.paths, paths.covers), (["/a*...*".to_owned()].into(), ["a*...".to_owned()].into()));
+        assert_eq!((paths.paths, paths.covers), (["/a*...*".to_owned()].into(), covered("a*...")));
+    }
+
+    #[test]
+    fn a_wildcard_covers_what_every_bucket_shows_there() {
+        const OTHER: &str = "other.s3.eu-west-1.amazonaws.com";
+        // What an origin adds, to which this pattern goes, to what the wildcard for `a é/~x` covers.
+        let added = |pattern: &str, target: &str, domain: &str, path: &str| {
+            let mut distribution = plain("");
+            distribution.origins.push(origin("more", domain, path));
+            distribution.groups = vec![OriginGroup {
+                id: "group".to_owned(),
+                members: vec!["s3".to_owned(), "more".to_owned()],
+                fails_over_on: vec![403],
+            }];
+            distribution.behaviours.insert(0, behaviour(pattern, target));
+            let mut covers = distribution.paths_of("archive", "a é/~x", "").covers;
+            assert!(covers.remove(&covered("a é/").pop_first().unwrap()), "{covers:?}");
+            covers.into_iter().map(|covered| (covered.bucket().map(str::to_owned), covered.prefix)).collect::<Vec<_>>()
+        };
+        let other = |prefix: &str| [(Some("other".to_owned()), prefix.to_owned())];
+        assert_eq!(added("a*/b", "more", OTHER, ""), other("a é/"));
+        assert_eq!(added("*.jpg", "more", OTHER, "/p%20"), other("p /a é/"));
+        assert_eq!(added("b/*", "more", OTHER, ""), []);
+        // Where the first has nothing, or what is archived, the second is asked.
+        assert_eq!(added("*.jpg", "group", OTHER, ""), other("a é/"));
+        // The same bucket under another name.
+        let archive = "archive.s3-website-eu-west-1.amazonaws.com";
+        assert_eq!(added("*.jpg", "more", archive, "/p"), [(Some("archive".to_owned()), "p/a é/".to_owned())]);
+        // A pattern may be meant for the path as it is in a URL.
+        assert_eq!(added("a%20%C3%A9/b", "more", OTHER, ""), other("a é/"));
+        // S3, wherever the bucket's name may be.
+        assert_eq!(added("*.jpg", "more", "s3.eu-west-1.amazonaws.com", "/other"), [(None, "other/a é/".to_owned())]);
+        // Nothing is archived on a web server.
+        assert_eq!(added("*.jpg", "more", "api.example.com", ""), []);
     }
 
     #[test]

@@ -68,7 +68,7 @@ pub use archive::{ArchiveKind, Head, Reach, Tier, UnreadableHead, copy_expiry};
 pub use batch::{Batch, Call, Candidate, News, batches, billed, caller_reference, folded, of_the_same_copy};
 pub use bytes::Bytes;
 pub use decision::{Decision, Facts, Missing, Verdict, decide, decide_reach};
-pub use distribution::{Behaviour, Distribution, ErrorRule, Folder, Origin, OriginGroup, Paths};
+pub use distribution::{Behaviour, Covered, Distribution, ErrorRule, Folder, Origin, OriginGroup, Paths};
 pub use filter::Filter;
 pub use fold::{Fold, Item, Neighbours, Unsorted, fold};
 pub use glob::{Glob, InvalidGlob};

@@ -1,8 +1,11 @@
 //! Wildcards that stand for the paths of several objects.
 
+use std::collections::BTreeSet;
+
 use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 
+use crate::Covered;
 use crate::fold::{common, may_end};
 
 /// A wildcard that CloudFront is asked for instead of the paths that begin so.
@@ -12,10 +15,13 @@ pub struct Wildcard {
     pub distribution: String,
     /// What is asked for: what paths begin with, and `*`.
     pub path: String,
-    /// The bucket whose objects are shown there. Nobody else's are.
+    /// The bucket whose objects are shown there. Nobody else's are, but for what `covers` says.
     pub bucket: String,
     /// What the keys of all those objects begin with.
     pub prefix: String,
+    /// What it covers where it stands for a path with a `~`: other origins may show something there, too.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub covers: BTreeSet<Covered>,
 }
 
 impl Wildcard {
@@ -66,6 +72,7 @@ mod tests {
             path: path.to_owned(),
             bucket: "archive".to_owned(),
             prefix: prefix.to_owned(),
+            covers: BTreeSet::new(),
         }
     }
 

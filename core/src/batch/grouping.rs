@@ -73,6 +73,7 @@ fn wildcards_of(candidate: &Candidate) -> impl Iterator<Item = Wildcard> {
         path: path.clone(),
         bucket: bucket.clone(),
         prefix: prefix.to_owned(),
+        covers: candidate.covers.clone(),
     })
 }
 

@@ -14,12 +14,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
-use thaw_core::{Batch, BatchId, Call, Candidate, Event, How, News, ObjectId, Row, State};
+use thaw_core::{Batch, BatchId, Call, Candidate, Covered, Event, How, News, ObjectId, Row, State, Wildcard};
 use tracing::info;
 
 use crate::ledger::{apply, replaced, row_key, rows_of};
 use crate::ports::{CreateInvalidations, Invalidation, Ledger, Put, ReadArchive, ReadInvalidations};
-use crate::visible::{NEWS, archived_under, over_archived, why_not_shown};
+use crate::visible::{NEWS, archived_among, archived_under, over_archived, why_not_shown};
 use crate::{IN_FLIGHT, StepError};
 
 /// The rows of objects that wait, as the ledger had them a moment ago.
@@ -108,7 +108,12 @@ async fn without_what_is_gone(
         .await?;
     let mut unfolded = BTreeSet::new();
     for wildcard in &batch.wildcards {
-        if archived_under(&wildcard.bucket, &wildcard.prefix, archive, now).await?.is_some() {
+        let Wildcard { bucket, prefix, covers, .. } = wildcard;
+        let archived = match covers.is_empty() {
+            true => archived_under(bucket, prefix, archive, now).await?,
+            false => archived_among(covers, bucket, |_| true, archive, now).await?,
+        };
+        if archived.is_some() {
             unfolded.insert(wildcard.clone());
         }
     }
@@ -130,7 +135,7 @@ async fn without_what_is_gone(
 
 /// Why an object with a `~` in its path, which only a wildcard invalidates, can no longer be invalidated, if it cannot.
 ///
-/// All that its wildcards cover lies under what its key has before the first `~`.
+/// It is in a batch because thaw may look at all that its wildcards cover.
 async fn why_not_covered(
     candidate: &Candidate,
     archive: &impl ReadArchive,
@@ -138,9 +143,15 @@ async fn why_not_covered(
 ) -> Result<Option<Event>, StepError> {
     let ObjectId { bucket, key, .. } = &candidate.object;
     let is_wildcard = candidate.paths.values().flatten().any(|path| path.ends_with('*'));
-    let Some((before, _)) = key.split_once('~').filter(|_| is_wildcard) else { return Ok(None) };
-    let neighbour = archived_under(bucket, before, archive, now).await?;
-    Ok(neighbour.map(|neighbour| over_archived(&neighbour, now)))
+    let covers = match key.split_once('~') {
+        // Batches of earlier versions do not say what: at least this, which the same origin shows.
+        Some((before, _)) if is_wildcard && candidate.covers.is_empty() => {
+            [Covered { domain: format!("{bucket}.s3.amazonaws.com"), prefix: before.to_owned() }].into()
+        }
+        Some(_) | None => candidate.covers.clone(),
+    };
+    let archived = archived_among(&covers, bucket, |_| true, archive, now).await?;
+    Ok(archived.map(|what| over_archived(&what, now)))
 }
 
 /// Claims the batch's objects, and settles which it got. What it claimed of the others it gives back.
@@ -285,7 +296,7 @@ pub(crate) mod tests {
     use crate::door::{Stack, now, restored, row};
     use crate::ledger::batch_key;
     use crate::ports::{PortError, ReadDistributions};
-    use crate::visible::tests::nobody_near;
+    use crate::visible::tests::{near, nobody_near};
     use std::cell::RefCell;
     use std::time::Duration;
     use thaw_core::{Candidate, Distribution, RestoreId, batches};
@@ -306,6 +317,7 @@ pub(crate) mod tests {
             revisions: 0,
             news: None,
             paths: BTreeMap::new(),
+            covers: BTreeSet::new(),
         };
         let batch = Batch { id: BatchId::from("ours".to_owned()), ..batches(vec![candidate], now()).remove(0) };
         stack.insert(&batch).await;
@@ -351,6 +363,7 @@ pub(crate) mod tests {
             revisions: 0,
             news,
             paths: BTreeMap::new(),
+            covers: BTreeSet::new(),
         };
         let batch = |news| batches(vec![candidate(news)], now()).remove(0);
         let later = now() + SECOND;
@@ -432,6 +445,7 @@ pub(crate) mod tests {
             revisions: 0,
             news: None,
             paths: [("E1".to_owned(), [format!("/{key}")].into())].into(),
+            covers: BTreeSet::new(),
         };
         let batch = batches(keys.iter().map(candidate).collect(), now()).remove(0);
         let sealed = batch.sealed(&keys.iter().map(|key| object(key)).collect());
@@ -490,6 +504,31 @@ pub(crate) mod tests {
             assert_eq!(keys, left);
             let asked = if left.len() == 1 { vec![vec!["/a".to_owned()]] } else { vec![] };
             assert_eq!(*edge.asked.borrow(), asked);
+        }
+    }
+
+    /// A batch of an earlier version does not say what its wildcards cover.
+    #[tokio::test]
+    async fn what_lies_under_a_wildcard_is_looked_at_again_also_for_who_does_not_say_what() {
+        let archive = near(&[("t/cold", "GLACIER", None)]);
+        let other = Covered { domain: "other.s3.amazonaws.com".to_owned(), prefix: "t/".to_owned() };
+        for (path, covers, found) in [
+            ("/t/*", BTreeSet::new(), Some("such as t/cold, ")),
+            ("/t/*", [other].into(), Some("such as t/cold in other, ")),
+            ("/t/x", BTreeSet::new(), None),
+        ] {
+            let candidate = Candidate {
+                object: row(&id("r"), "t/~x", State::Planned).object,
+                restores: vec![id("r")],
+                revisions: 0,
+                news: None,
+                paths: [("E1".to_owned(), [path.to_owned()].into())].into(),
+                covers,
+            };
+            let why = why_not_covered(&candidate, &archive, now()).await.unwrap();
+            let says = why.map(|why| format!("{why:?}"));
+            assert_eq!(says.is_some(), found.is_some(), "{path}: {says:?}");
+            assert!(found.is_none_or(|found| says.is_some_and(|says| says.contains(found))), "{path}");
         }
     }
 

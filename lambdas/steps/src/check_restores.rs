@@ -240,6 +240,7 @@ mod tests {
             revisions: 0,
             news: None,
             paths: ["E1", "E2"].map(|id| (id.to_owned(), ["/a".to_owned()].into())).into(),
+            covers: BTreeSet::new(),
         };
         let made = batches(vec![candidate.clone()], now()).remove(0);
         let made_once = made.clone();

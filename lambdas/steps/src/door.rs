@@ -186,6 +186,7 @@ pub fn done(batch: &str, keys: &[&str]) -> Batch {
         revisions: 0,
         news: None,
         paths: [("E1".to_owned(), path(key))].into(),
+        covers: BTreeSet::new(),
     };
     let call = |key: &&str| Call {
         distribution: "E1".to_owned(),

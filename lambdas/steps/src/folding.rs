@@ -107,7 +107,8 @@ fn chosen(candidates: &[Candidate], shown: &Shown, known: &Known, max_over: u32)
             };
             let more = percent_decode_str(&stem[folder.path.len()..]).decode_utf8_lossy();
             let prefix = format!("{}{more}", folder.prefix);
-            let wildcard = Wildcard { distribution: distribution.clone(), bucket: (*bucket).to_owned(), prefix, path };
+            let (distribution, bucket) = (distribution.clone(), (*bucket).to_owned());
+            let wildcard = Wildcard { distribution, bucket, prefix, path, covers: BTreeSet::new() };
             found.push((item.covers.len(), wildcard));
         }
     }
@@ -164,7 +165,14 @@ impl Forecast {
             last.iter().for_each(|last| self.pass_beside(last));
         }
         let object = ObjectId { bucket: self.bucket.clone(), key: key.to_owned(), version: None };
-        self.candidates.push(Candidate { object, restores: Vec::new(), revisions: 0, news: None, paths });
+        self.candidates.push(Candidate {
+            object,
+            restores: Vec::new(),
+            revisions: 0,
+            news: None,
+            paths,
+            covers: BTreeSet::new(),
+        });
         self.behind = 0;
         Ok(())
     }
@@ -469,6 +477,7 @@ mod tests {
             revisions: 0,
             news: None,
             paths: paths_of(key),
+            covers: BTreeSet::new(),
         };
         let candidates: Vec<Candidate> = keys.iter().map(candidate).collect();
         let all = [("archive".to_owned(), vec![distribution])].into();
@@ -612,6 +621,7 @@ mod tests {
                 revisions: 0,
                 news: None,
                 paths: paths_of(key),
+                covers: BTreeSet::new(),
             };
             let candidates: Vec<Candidate> = ours.iter().map(candidates).collect();
             let distributions = [("archive".to_owned(), vec![distribution()])].into();

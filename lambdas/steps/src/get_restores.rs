@@ -210,6 +210,7 @@ mod tests {
                 revisions: 0,
                 news: None,
                 paths: BTreeMap::from([("E1".to_owned(), paths(&["/b", "/a"])), ("E2".to_owned(), paths(&["/a"]))]),
+                covers: BTreeSet::new(),
             }],
             calls: Some(vec![
                 call(Some("I1"), true, None),

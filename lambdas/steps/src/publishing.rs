@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use thaw_core::{
-    Batch, BatchId, Candidate, Distribution, Event, How, News, ObjectId, Row, Staleness, State, folded,
+    Batch, BatchId, Candidate, Covered, Distribution, Event, How, News, ObjectId, Row, Staleness, State, folded,
     of_the_same_copy, staleness,
 };
 
@@ -17,7 +17,7 @@ use crate::folding;
 use crate::ledger::{apply_all, batch_key, rows_of};
 use crate::newest::Newest;
 use crate::ports::{CreateInvalidations, Ledger, Put, ReadArchive, ReadDistributions};
-use crate::visible::{NEWS, archived_under, is_archived, over_archived, shown, why_not_shown};
+use crate::visible::{NEWS, archived_among, is_archived, over_archived, shown, why_not_shown};
 use crate::{IN_FLIGHT, Settings, StepError};
 
 /// An error that CloudFront forgets this soon is waited out rather than paid for, when `only_if_stale` is asked.
@@ -266,8 +266,8 @@ async fn prepare(
         Some(event) => event,
         None => match paths(&object, distributions, archive, settings, now).await? {
             Shown::Nowhere => Event::Published { at: now, how: How::NoPath },
-            Shown::OverArchived(neighbour) => over_archived(&neighbour, now),
-            Shown::At(paths) => {
+            Shown::OverArchived(what) => over_archived(&what, now),
+            Shown::At { paths, covers } => {
                 let rows: Vec<Row> = waiting.iter().map(|(_, heard)| heard.row.clone()).collect();
                 let candidate = Candidate {
                     object,
@@ -275,6 +275,7 @@ async fn prepare(
                     revisions: rows.iter().map(|row| row.revision).sum(),
                     news: waiting.iter().find_map(|(_, heard)| heard.news),
                     paths,
+                    covers,
                 };
                 prepared.candidate = Some((candidate, rows));
                 return Ok(prepared);
@@ -342,8 +343,11 @@ fn stale(
 
 enum Shown {
     Nowhere,
-    At(BTreeMap<String, BTreeSet<String>>),
-    /// Only a wildcard would do, and it would cover this archived object.
+    At {
+        paths: BTreeMap<String, BTreeSet<String>>,
+        covers: BTreeSet<Covered>,
+    },
+    /// Only a wildcard would do, and it would cover this, which is archived or might be.
     OverArchived(String),
 }
 
@@ -354,7 +358,7 @@ async fn paths(
     settings: &Settings,
     now: Timestamp,
 ) -> Result<Shown, StepError> {
-    let mut all = BTreeMap::new();
+    let mut paths = BTreeMap::new();
     let mut covers = BTreeSet::new();
     for distribution in distributions {
         let mut shown = distribution.paths_of(&object.bucket, &object.key, &settings.directory_index);
@@ -365,16 +369,16 @@ async fn paths(
             }
         }
         if !shown.paths.is_empty() {
-            all.insert(distribution.id.clone(), shown.paths);
+            paths.insert(distribution.id.clone(), shown.paths);
             covers.extend(shown.covers);
         }
     }
-    for prefix in covers {
-        if let Some(neighbour) = archived_under(&object.bucket, &prefix, archive, now).await? {
-            return Ok(Shown::OverArchived(neighbour));
-        }
-    }
-    Ok(if all.is_empty() { Shown::Nowhere } else { Shown::At(all) })
+    let may_look = |bucket: &str| settings.archive_buckets.iter().any(|ours| ours == bucket);
+    Ok(match archived_among(&covers, &object.bucket, may_look, archive, now).await? {
+        Some(what) => Shown::OverArchived(what),
+        None if paths.is_empty() => Shown::Nowhere,
+        None => Shown::At { paths, covers },
+    })
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use thaw_core::{Event, Facts, FailureCode, How, Missing, ObjectId, Reach};
+use thaw_core::{Covered, Event, Facts, FailureCode, How, Missing, ObjectId, Reach};
 
 use crate::StepError;
 use crate::ports::{Listed, ReadArchive};
@@ -54,12 +54,36 @@ pub async fn shown(
     Ok(shown.into_iter().map(|(object, ())| object).collect())
 }
 
-/// What it means for an object that only a wildcard can invalidate it, which would also cover an archived one.
-pub fn over_archived(neighbour: &str, now: Timestamp) -> Event {
+/// What it means for an object that only a wildcard can invalidate it, which would also cover what may be archived.
+pub fn over_archived(what: &str, now: Timestamp) -> Event {
     let message = format!(
-        "it is readable, but CloudFront cannot invalidate a path with ~, and the wildcard that would cover it also covers archived objects such as {neighbour}, which would then answer 403"
+        "it is readable, but CloudFront cannot invalidate a path with ~, and the wildcard that would cover it also covers {what}"
     );
     Event::Failed { at: now, code: FailureCode::PathCannotBeInvalidated, message }
+}
+
+/// What is archived, or might be, of all that a wildcard for an object of this bucket covers, in words. Into which other
+/// buckets thaw may look, `may_look` says.
+pub async fn archived_among(
+    covers: &BTreeSet<Covered>,
+    bucket: &str,
+    may_look: impl Fn(&str) -> bool,
+    archive: &impl ReadArchive,
+    now: Timestamp,
+) -> Result<Option<String>, StepError> {
+    for covered in covers {
+        let Some(other) = covered.bucket().filter(|other| *other == bucket || may_look(other)) else {
+            let domain = &covered.domain;
+            return Ok(Some(format!(
+                "what {domain} shows: some of that may be archived, and thaw looks only into the buckets of ArchiveBuckets"
+            )));
+        };
+        if let Some(neighbour) = archived_under(other, &covered.prefix, archive, now).await? {
+            let place = if other == bucket { String::new() } else { format!(" in {other}") };
+            return Ok(Some(format!("archived objects such as {neighbour}{place}, which would then answer 403")));
+        }
+    }
+    Ok(None)
 }
 
 /// An object under the prefix that is archived and not readable, or might be. Never invalidating those is a promise, so
@@ -198,8 +222,7 @@ pub(crate) mod tests {
         }
     }
 
-    /// The archived neighbour that is found, and which neighbours S3 was asked about.
-    async fn found(listed: &[(&str, &str, Option<ListedRestore>)]) -> (Option<String>, Vec<String>) {
+    pub(crate) fn near(listed: &[(&str, &str, Option<ListedRestore>)]) -> Neighbours {
         let listed = listed.iter().map(|(key, class, restore)| Listed {
             key: (*key).to_owned(),
             version: None,
@@ -208,7 +231,12 @@ pub(crate) mod tests {
             modified: now(),
             restore: *restore,
         });
-        let neighbours = Neighbours { listed: listed.collect(), asked: RefCell::default() };
+        Neighbours { listed: listed.collect(), asked: RefCell::default() }
+    }
+
+    /// The archived neighbour that is found, and which neighbours S3 was asked about.
+    async fn found(listed: &[(&str, &str, Option<ListedRestore>)]) -> (Option<String>, Vec<String>) {
+        let neighbours = near(listed);
         let found = archived_under("archive", "", &neighbours, now()).await.unwrap();
         (found, neighbours.asked.into_inner())
     }
@@ -247,6 +275,26 @@ pub(crate) mod tests {
     }
 
     pub(crate) fn nobody_near() -> Neighbours {
-        Neighbours { listed: Vec::new(), asked: RefCell::default() }
+        near(&[])
+    }
+
+    #[tokio::test]
+    async fn what_thaw_may_not_look_at_counts_as_archived() {
+        let among = async |domain: &str, archive: &Neighbours| {
+            let covers = [Covered { domain: domain.to_owned(), prefix: String::new() }].into();
+            archived_among(&covers, "archive", |bucket| bucket == "ours", archive, now()).await.unwrap()
+        };
+        let cold = near(&[("cold", "GLACIER", None)]);
+        for (domain, says) in [
+            ("archive.s3.amazonaws.com", "archived objects such as cold, which would then answer 403"),
+            ("ours.s3.amazonaws.com", "archived objects such as cold in ours, which would then answer 403"),
+        ] {
+            assert_eq!(among(domain, &nobody_near()).await, None);
+            assert_eq!(among(domain, &cold).await.unwrap(), says);
+        }
+        for domain in ["theirs.s3.amazonaws.com", "s3.amazonaws.com"] {
+            let says = among(domain, &nobody_near()).await.unwrap();
+            assert!(says.starts_with(&format!("what {domain} shows")), "{says}");
+        }
     }
 }

@@ -10,6 +10,7 @@ pub use distribution::{
 };
 pub use edge::{CacheOutcome, EdgeAnswer};
 pub use invalidation::{Invalidation, InvalidationPage, InvalidationRequest, InvalidationStatus};
+pub use path::to_key;
 
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,7 @@
 use crate::model::glob;
 
 /// The key that an S3 origin is asked for: the origin path and the viewer path, decoded. A `+` is itself in a path.
-pub(crate) fn to_key(origin_path: &str, path: &str) -> String {
+pub fn to_key(origin_path: &str, path: &str) -> String {
     let whole = format!("{origin_path}{path}");
     decode(whole.strip_prefix('/').unwrap_or(&whole))
 }

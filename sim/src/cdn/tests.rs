@@ -158,7 +158,7 @@ fn a_wildcard_is_the_last_character_and_case_and_encoding_matter() {
     ];
     for (item, path, gone) in cases {
         let mut sim = sim(bucket_origin());
-        let key = path::to_key("", path);
+        let key = to_key("", path);
         sim.put_object(PutRequest::new("b", &key, StorageClass::Standard, ""), start()).expect("there is b");
         check(&mut sim, path, start(), 200, Miss);
         invalidate(&mut sim, "r", &[item], start()).expect("it is valid");

@@ -2,12 +2,14 @@
 //!
 //! A law panics when it is broken.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use thaw_core::{Distribution, Request, RestoreId};
 use thaw_sim::Sim;
-use thaw_sim::cdn::{Behavior, DistributionConfig, HoldingPage, InvalidationRequest, Origin, OriginGroup};
-use thaw_sim::model::{PutRequest, StorageClass};
+use thaw_sim::cdn::{Behavior, DistributionConfig, HoldingPage, InvalidationRequest, Origin, OriginGroup, to_key};
+use thaw_sim::model::{ObjectRef, PutRequest, StorageClass};
 use thaw_sim::ports::Aws;
 use thaw_steps::http::{self, Response};
 use thaw_steps::memory::{MemoryDeadLetters, MemoryExecutions, MemoryFiles, MemoryJobs, MemoryLedger};
@@ -19,6 +21,9 @@ use thaw_steps::{
 
 /// The bucket of all laws.
 pub const BUCKET: &str = "archive";
+
+/// Another bucket that a distribution may show.
+const OTHER: &str = "other";
 
 /// The bucket with the inbox.
 const WORK: &str = "work";
@@ -34,7 +39,8 @@ pub fn run<T>(future: impl Future<Output = T>) -> T {
 }
 
 /// The paths of a key are those under which an edge shows it: CloudFront takes each of them, the edge shows the object
-/// under each, and where else it shows the object one of them covers it. A wildcard covers no more than it says.
+/// under each, and where else it shows the object one of them covers it. A wildcard covers no more than it says, whichever
+/// bucket shows it.
 ///
 /// The edge is the simulator's, which decodes paths and asks S3 for keys, and knows nothing of how a key becomes a path.
 pub fn paths(config: DistributionConfig, key: &str) {
@@ -46,8 +52,9 @@ pub fn paths(config: DistributionConfig, key: &str) {
     let has_root = several && !config.default_root_object.is_empty();
     let mut sim = Sim::default();
     sim.create_bucket(BUCKET, false);
+    sim.create_bucket(OTHER, false);
     sim.put_object(PutRequest::new(BUCKET, key, StorageClass::Standard, "the object"), now()).unwrap();
-    let Ok(id) = sim.put_distribution(config, now()) else { return };
+    let Ok(id) = sim.put_distribution(config.clone(), now()) else { return };
     let aws = Aws::new(sim, now());
     let found = run(aws.distributions(BUCKET, &[])).unwrap();
     let Some(distribution) = found.first() else { return };
@@ -73,13 +80,41 @@ pub fn paths(config: DistributionConfig, key: &str) {
     for path in candidates(key, &index) {
         assert!(unsure || !shows(&path) || is_covered(&path), "{path} shows {key:?} too: {:?}", shown.paths);
     }
+    let is_said = |bucket: &str, key: &str| {
+        shown.covers.iter().any(|covered| covered.bucket() == Some(bucket) && key.starts_with(&covered.prefix))
+    };
     for neighbour in neighbours(key) {
         for path in distribution.paths_of(BUCKET, &neighbour, "").paths {
             let by_wildcard = shown.paths.iter().filter(|item| item.ends_with('*')).any(|item| covers(item, &path));
-            let said = shown.covers.iter().any(|prefix| neighbour.starts_with(prefix.as_str()));
+            let said = is_said(BUCKET, &neighbour);
             assert!(!by_wildcard || said, "{path} of {neighbour:?} is covered unsaid: {shown:?}");
         }
     }
+    // Whatever any bucket has there: each object alone, and when the edge has forgotten the one before.
+    let mut at = now();
+    for path in shown.paths.iter().filter_map(|item| item.strip_suffix('*')).flat_map(under) {
+        for origin in config.origins.iter().filter(|origin| origin.holding_page.is_none()) {
+            let beside = to_key(&origin.origin_path, &path);
+            let object = ObjectRef::new(&origin.bucket, &beside);
+            let put = PutRequest::new(&origin.bucket, &beside, StorageClass::Standard, "beside");
+            at += Duration::from_secs(2 * 86_400);
+            let shows = aws.with(|sim, _| {
+                sim.put_object(put, at).is_ok_and(|_| {
+                    let answer = sim.serve(&id, &path, at).unwrap();
+                    sim.delete_object(&object, at).unwrap();
+                    answer.body == "beside"
+                })
+            });
+            let said = is_said(&origin.bucket, &beside);
+            assert!(!shows || said, "{path} shows {beside:?} of {}: {shown:?}", origin.bucket);
+        }
+    }
+}
+
+/// Paths that begin so.
+fn under(stem: &str) -> impl Iterator<Item = String> {
+    let ends = ["", "a", "b.a", "/z", "p/z", "z.html", "index.html"];
+    ends.into_iter().map(move |end| format!("{stem}{end}"))
 }
 
 /// Developer Guide, "Specify the objects to invalidate".
@@ -128,8 +163,8 @@ pub fn is_config(text: &str) -> bool {
 }
 
 /// A distribution in few words, for those who have only text to give: the directory index, the root object, and the
-/// paths of two origins that are the bucket; then the patterns of the behaviours, each after a digit for its target, the
-/// default one first.
+/// paths of two origins that are the bucket, the second also that of one that is another bucket; then the patterns of the
+/// behaviours, each after a digit for its target, the default one first.
 pub fn read_config(text: &str) -> DistributionConfig {
     let mut words = text.split('\t');
     let mut next = || words.next().unwrap_or_default().to_owned();
@@ -142,16 +177,25 @@ pub fn read_config(text: &str) -> DistributionConfig {
         ..Origin::default()
     };
     let page = Origin { id: "page".to_owned(), holding_page: Some(HoldingPage::default()), ..Origin::default() };
-    let origins = vec![origin("one", next()), origin("two", next()), page];
+    let (one, two) = (origin("one", next()), origin("two", next()));
+    let other = Origin { id: "other".to_owned(), bucket: OTHER.to_owned(), ..two.clone() };
+    let origins = vec![one, two, page, other];
     let behavior = |word: String| {
         let target = match word.bytes().next() {
             Some(b'2') => "two",
             Some(b'3') => "group",
             Some(b'4') => "page",
+            Some(b'5') => "other",
+            Some(b'6') => "both",
             _ => "one",
         };
         let path_pattern = word.chars().skip(1).collect();
         Behavior { path_pattern, target_origin_id: target.to_owned(), ..Behavior::default() }
+    };
+    let group = |id: &str, second: &str| OriginGroup {
+        id: id.to_owned(),
+        failover_statuses: vec![403, 404],
+        members: ["one", second].map(str::to_owned).to_vec(),
     };
     DistributionConfig {
         directory_index,
@@ -159,11 +203,7 @@ pub fn read_config(text: &str) -> DistributionConfig {
         origins,
         default_behavior: behavior(next()),
         behaviors: words.map(|word| behavior(word.to_owned())).collect(),
-        origin_groups: vec![OriginGroup {
-            id: "group".to_owned(),
-            failover_statuses: vec![403, 404],
-            members: vec!["one".to_owned(), "page".to_owned()],
-        }],
+        origin_groups: vec![group("group", "page"), group("both", "other")],
         ..DistributionConfig::default()
     }
 }

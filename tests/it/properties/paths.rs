@@ -22,7 +22,7 @@ fn key() -> impl Strategy<Value = String> {
 fn config() -> impl Strategy<Value = String> {
     let origin_path = select(&["", "", "/p", "/p%20", "/a", "//p"][..]);
     let pattern = prop_oneof!["/?[ab*?.]{1,4}", "/?p/\\*", "\\*\\.html", "index\\.html", "/"];
-    let target = select(&["1", "2", "3", "4"][..]);
+    let target = select(&["1", "2", "3", "4", "5", "6"][..]);
     let behaviour = (target.clone(), pattern).prop_map(|(target, pattern)| format!("{target}{pattern}"));
     let indexes = select(&["", "", "index.html"][..]);
     let roots = select(&["", "index.html", "home.html"][..]);
@@ -66,6 +66,14 @@ proptest! {
 fn two_origins_in_one_bucket_keep_the_law() {
     laws::paths(laws::read_config("\t\t/p\t\t1\t2/"), "p/~");
     laws::paths(laws::read_config("\t\t/a\t\t2\t3?"), "a/~");
+}
+
+/// So does another bucket, also as the second of a group.
+#[test]
+fn two_buckets_keep_the_law() {
+    for target in ["5", "6"] {
+        laws::paths(laws::read_config(&format!("\t\t\t/a\t1\t{target}*.html")), "p/~");
+    }
 }
 
 /// An index of directories is not what `/` shows where the default root object is another.

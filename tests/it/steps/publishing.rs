@@ -590,26 +590,76 @@ fn a_neighbour_that_was_archived_while_cloudfront_would_not_listen_is_not_covere
     assert_eq!(world.invalidated(), ["/f000/0000.jpg", "/f000/0001.jpg", "/f000/0002.jpg"]);
 }
 
+/// A distribution that shows photographs from another bucket, `other`.
+fn with_photographs_elsewhere() -> World {
+    let world = World::new();
+    let (path_pattern, target_origin_id) = ("*.jpg".to_owned(), "api".to_owned());
+    distribute(&world, vec![Behavior { path_pattern, target_origin_id, ..Behavior::default() }]);
+    world
+}
+
+fn put_elsewhere(world: &World, key: &str) {
+    let put = PutRequest::new("other", key, StorageClass::Glacier, "body".to_owned());
+    world.aws.with(|sim, now| sim.put_object(put, now)).unwrap();
+}
+
+#[test]
+fn a_wildcard_for_a_tilde_never_covers_an_archived_object_of_another_bucket() {
+    for (is_ours, elsewhere, says) in [
+        (true, "t/y.jpg", None),
+        (true, "t/x.jpg", Some("such as t/x.jpg in other")),
+        (false, "t/y.jpg", Some("what other.s3.us-east-1.amazonaws.com shows")),
+    ] {
+        let mut world = with_photographs_elsewhere();
+        world.settings.archive_buckets.extend(is_ours.then(|| "other".to_owned()));
+        world.put("t/x~1", StorageClass::Glacier);
+        put_elsewhere(&world, elsewhere);
+        let (report, _) = world.restore("r", ask(&["t/x~1"]));
+        match says {
+            None => assert_eq!((report.status, world.invalidated()), (Status::Succeeded, vec!["/t/x*".to_owned()])),
+            Some(says) => {
+                assert_eq!((report.status, world.invalidated()), (Status::Failed, Vec::new()));
+                assert!(report.says.contains(says), "{}", report.says);
+            }
+        }
+    }
+}
+
+/// Restores `t/x~1` while CloudFront does not listen for ten minutes, in which something else happens. What comes of it.
+fn restored_late(world: &World, meanwhile: impl FnOnce(&World)) -> (Status, String) {
+    world.put("t/x~1", StorageClass::Glacier);
+    let wait = world.begin("r", ask(&["t/x~1"]));
+    world.pass(wait.max(5 * 3600));
+    world.check_restores("r").unwrap();
+    let fault = FaultRule::new("CreateInvalidation", "ServiceUnavailable").times(1);
+    world.aws.with(|sim, _| sim.set_faults(vec![fault]));
+    assert!(world.invalidate("r").is_err());
+    meanwhile(world);
+    world.pass(600);
+    let (report, _) = world.finish("r", 0);
+    (report.status, report.says)
+}
+
 #[test]
 fn the_wildcard_for_a_tilde_is_given_up_when_something_beneath_it_was_archived_meanwhile() {
-    for meanwhile in ["t/xylophone", "t/other"] {
-        let world = World::new();
-        world.put("t/x~1", StorageClass::Glacier);
-        let wait = world.begin("r", json!({"bucket": "archive", "keys": ["t/x~1"]}));
-        world.pass(wait.max(5 * 3600));
-        world.check_restores("r").unwrap();
-        let fault = FaultRule::new("CreateInvalidation", "ServiceUnavailable").times(1);
-        world.aws.with(|sim, _| sim.set_faults(vec![fault]));
-        assert!(world.invalidate("r").is_err());
-        world.put(meanwhile, StorageClass::Glacier);
-        world.pass(600);
-        let (report, _) = world.finish("r", 0);
-        if meanwhile == "t/other" {
-            assert_eq!((report.status, world.invalidated()), (Status::Succeeded, vec!["/t/x*".to_owned()]));
-        } else {
-            assert_eq!((report.status, world.invalidated()), (Status::Failed, Vec::new()));
-            assert!(report.says.contains("such as t/xylophone"), "{}", report.says);
-        }
+    let ours = |key: &'static str| move |world: &World| world.put(key, StorageClass::Glacier);
+    let world = World::new();
+    let (status, _) = restored_late(&world, ours("t/other"));
+    assert_eq!((status, world.invalidated()), (Status::Succeeded, vec!["/t/x*".to_owned()]));
+    let world = World::new();
+    let (status, says) = restored_late(&world, ours("t/xylophone"));
+    assert_eq!((status, world.invalidated()), (Status::Failed, Vec::new()));
+    assert!(says.contains("such as t/xylophone, "), "{says}");
+}
+
+#[test]
+fn what_another_bucket_shows_under_the_wildcard_for_a_tilde_is_looked_at_again_too() {
+    for (elsewhere, status) in [("t/y.jpg", Status::Succeeded), ("t/x.jpg", Status::Failed)] {
+        let mut world = with_photographs_elsewhere();
+        world.settings.archive_buckets.push("other".to_owned());
+        let (came, says) = restored_late(&world, |world| put_elsewhere(world, elsewhere));
+        assert_eq!((came, world.invalidated().is_empty()), (status, status == Status::Failed));
+        assert_eq!(says.contains("such as t/x.jpg in other"), status == Status::Failed, "{says}");
     }
 }
 
