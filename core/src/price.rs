@@ -193,8 +193,8 @@ impl Overhead {
             lambda_mb_ms: 500_000 + 75_000 * objects,
             // What a row goes through, its part of a batch and of a chunk, and the notice of its event; and the restore's own items.
             ledger_writes: 21 + objects * 13 / 4,
-            // Each look peeks at every row that is not over, and reads the batches; each event's row is peeked at twice.
-            ledger_reads: 16 + objects * 4,
+            // A row is peeked at by both events, by the look that finds it readable and by who confirms; and the batches are read.
+            ledger_reads: 16 + objects * 3,
             // Two events per object: sent, received, deleted.
             queue_requests: 2 + objects * 9 / 2,
             s3_gets: 5 + chunks + objects,
@@ -324,7 +324,7 @@ mod tests {
             lambda_requests: 342,
             lambda_mb_ms: 75_500_000,
             ledger_writes: 3_271,
-            ledger_reads: 4_016,
+            ledger_reads: 3_016,
             queue_requests: 4_502,
             s3_gets: 1_006,
             s3_puts: 2,
