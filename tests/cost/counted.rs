@@ -3,8 +3,9 @@
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use serde_json::Value;
-use thaw_core::{Distribution, Facts, ObjectId, Overhead, RestoreAnswer, RestoreId, Row, S3Uri, Tier};
+use thaw_core::{Distribution, Facts, ObjectId, Overhead, RestoreAnswer, RestoreId, Row, S3Uri, Tier, Trouble};
 use thaw_sim::ports::Aws;
 use thaw_steps::memory::{MemoryEvents, MemoryExecutions, MemoryFiles, MemoryLedger};
 use thaw_steps::ports::{
@@ -17,6 +18,9 @@ const CALL: Duration = Duration::from_millis(20);
 
 /// What a call of CloudFront takes: its API lives in one Region, far from some.
 const CLOUDFRONT_CALL: Duration = Duration::from_millis(500);
+
+/// How often it is asked the same before a function gives up.
+const CLOUDFRONT_ATTEMPTS: u32 = 5;
 
 /// Bytes in a unit of reading and of writing (DynamoDB Developer Guide, "Read and write operations").
 const READ_UNIT: u64 = 4_096;
@@ -124,6 +128,17 @@ impl ReadDistributions for Counted<'_, Aws> {
 
 impl CreateInvalidations for Counted<'_, Aws> {
     async fn invalidate(&self, to: &str, items: &[String], reference: &str) -> Result<Invalidation, PortError> {
+        // As often as thaw-aws has the SDK ask, which waits some seconds in all.
+        for _ in 1..CLOUDFRONT_ATTEMPTS {
+            self.meter.call(CLOUDFRONT_CALL, |_| ()).await;
+            match self.port.invalidate(to, items, reference).await {
+                Err(PortError { trouble: Some(Trouble::Throttled), .. }) => {
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                    self.port.clock().advance(SignedDuration::from_secs(1));
+                }
+                answer => return answer,
+            }
+        }
         self.meter.call(CLOUDFRONT_CALL, |_| ()).await;
         self.port.invalidate(to, items, reference).await
     }

@@ -192,7 +192,12 @@ impl Stack {
                 "Task" if at == "Plan" => {
                     input = self.task("Plan", json!({"restore": name, "request": input})).await;
                 }
-                "Task" => input = self.task(at.as_str().expect("a name"), json!({"restore": name})).await,
+                "Task" => {
+                    let chunk = |field: &str| input[field].as_u64().unwrap_or(0);
+                    let (from, until) = (chunk("next_chunk"), chunk("until_chunk"));
+                    let payload = json!({"restore": name, "from_chunk": from, "until_chunk": until});
+                    input = self.task(at.as_str().expect("a name"), payload).await;
+                }
                 "Choice" => {
                     let mut choices = state["Choices"].as_array().expect("choices").iter();
                     next = choices

@@ -432,6 +432,12 @@ pub(crate) mod tests {
         }
     }
 
+    impl ReadInvalidations for Edge {
+        async fn completed(&self, _: &str, _: &str) -> Result<bool, PortError> {
+            Ok(false)
+        }
+    }
+
     pub(crate) fn id(restore: &str) -> RestoreId {
         RestoreId::try_from(restore.to_owned()).unwrap()
     }

@@ -26,6 +26,9 @@ pub struct Input {
     /// The chunk to begin with: where the call before stopped.
     #[serde(default)]
     pub from_chunk: u32,
+    /// The chunk to stop at: those from there on have objects that Invalidate has yet to take. 0 if there are none.
+    #[serde(default)]
+    pub until_chunk: u32,
 }
 
 /// What the next states decide on.
@@ -35,12 +38,16 @@ pub struct Output {
     pub says: String,
     /// Where the objects stand.
     pub counts: Counts,
+    /// Whether Invalidate has more to take.
+    pub anything_to_invalidate: bool,
     /// Whether nothing is left to do.
     pub all_published: bool,
     /// Seconds until the next look.
     pub wait_seconds: u64,
     /// The chunk that the next call begins with; 0 if this look is over.
     pub next_chunk: u32,
+    /// The chunk that the next call stops at.
+    pub until_chunk: u32,
 }
 
 /// Looks at every invalidation that this restore's objects wait for.
@@ -58,6 +65,9 @@ pub async fn run(
     // A batch may have objects of several chunks: CloudFront is asked for it once.
     let (mut asked, mut called): (BTreeSet<BatchId>, BTreeSet<ObjectId>) = Default::default();
     for known in &mut all {
+        if input.until_chunk > 0 && known.chunk >= input.until_chunk {
+            break;
+        }
         if known.chunk < input.from_chunk || !known.is_publishing() {
             continue;
         }
@@ -72,9 +82,11 @@ pub async fn run(
     let output = Output {
         says: sentence(counts, &[]),
         counts,
+        anything_to_invalidate: next_chunk == 0 && input.until_chunk > 0,
         all_published: next_chunk == 0 && all.iter().all(|known| known.settled),
         wait_seconds: wait_seconds(&all, now),
         next_chunk,
+        until_chunk: input.until_chunk,
     };
     info!(restore = %record.id, wait_seconds = output.wait_seconds, "{}", output.says);
     Ok(output)

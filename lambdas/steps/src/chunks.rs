@@ -401,19 +401,17 @@ pub async fn open_objects(
     Ok((objects, batches))
 }
 
-/// Those that were readable and not with CloudFront when the chunk was counted, as they stand now.
-pub async fn readable_objects(
-    ledger: &impl Ledger,
+/// Those that were readable and not with CloudFront when the chunk was counted, with their numbers. No row is read.
+pub async fn readable_entries(
     files: &impl WorkFiles,
     record: &RestoreRecord,
     known: &ChunkRecord,
-) -> Result<Vec<Known>, StepError> {
+) -> Result<Vec<(ChunkEntry, u32)>, StepError> {
     if known.readable.is_empty() {
         return Ok(Vec::new());
     }
     let entries = entries(files, record, known).await?;
-    let readable = entries.iter().zip(0..).filter(|(_, entry)| known.readable.has(*entry));
-    Ok(objects_of(ledger, record, known, readable).await?.0)
+    Ok(entries.into_iter().zip(0..).filter(|(_, entry)| known.readable.has(*entry)).collect())
 }
 
 /// Some of a chunk's objects as they stand now, by entries and their numbers, and the batches that have claimed them.
@@ -652,7 +650,7 @@ mod tests {
             assert_eq!((codes(&after), after.expire.len(), after.to_invalidate), (vec![FailureCode::NoSuchKey], 1, 2));
             assert!([1, 2].iter().all(|entry| after.readable.has(*entry)) && !after.readable.has(0));
             assert!(!after.may_revive);
-            let readable = readable_objects(&stack.ledger, &stack.files, &record, &after).await.unwrap();
+            let readable = readable_entries(&stack.files, &record, &after).await.unwrap();
             assert_eq!(readable.len(), 2);
         }
     }

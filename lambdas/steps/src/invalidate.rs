@@ -17,6 +17,9 @@ const EDGES_TAKE: u64 = 25;
 /// Objects that one call publishes: at CloudFront's 150 paths a second it takes two minutes.
 pub(crate) const OBJECTS_PER_CALL: usize = 20_000;
 
+/// Objects that are read at a time. It divides those of a call.
+const READ_AT_ONCE: usize = 1_000;
+
 /// What the state hands over.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Input {
@@ -31,6 +34,8 @@ pub struct Output {
     pub says: String,
     /// Seconds until CloudFront is asked whether it is done.
     pub wait_seconds: u64,
+    /// The chunk after the last whose objects this call took; 0 if it took all that there are.
+    pub until_chunk: u32,
 }
 
 /// Publishes what can be published.
@@ -50,27 +55,69 @@ pub async fn run(
     let all = chunks::records(ledger, &record).await?;
     let on_their_way = total(&all).on_their_way() > 0;
     let mut wanted = Wanted::default();
-    for known in &all {
-        // What is left is seen by the next look.
-        if wanted.objects.len() >= OBJECTS_PER_CALL {
-            break;
-        }
-        for Known { row, .. } in chunks::readable_objects(ledger, files, &record, known).await? {
-            let room = wanted.objects.len() < OBJECTS_PER_CALL;
-            match row.state.claim() {
-                // Also of a restore that would rather wait for its other objects: whoever began it may have died.
-                Some(batch) => {
-                    wanted.begun.entry(batch.clone()).or_default().insert(row.object);
+    let (mut taken, mut until_chunk) = (0, 0);
+    'chunks: for known in &all {
+        let readable = chunks::readable_entries(files, &record, known).await?;
+        for some in readable.chunks(READ_AT_ONCE) {
+            if taken >= OBJECTS_PER_CALL {
+                break 'chunks;
+            }
+            until_chunk = known.chunk + 1;
+            let some = some.iter().map(|(entry, number)| (entry, *number));
+            for Known { row, .. } in chunks::objects_of(ledger, &record, known, some).await?.0 {
+                match row.state.claim() {
+                    // Also of a restore that would rather wait for its other objects: whoever began it may have died.
+                    Some(batch) => {
+                        wanted.begun.entry(batch.clone()).or_default().insert(row.object);
+                    }
+                    None if row.is_to_publish(on_their_way, now) => {
+                        wanted.objects.insert(row.object, Vec::new());
+                    }
+                    None => continue,
                 }
-                None if room && row.is_to_publish(on_their_way, now) => {
-                    wanted.objects.insert(row.object, Vec::new());
-                }
-                None => {}
+                taken += 1;
             }
         }
+    }
+    if taken < OBJECTS_PER_CALL {
+        until_chunk = 0;
     }
     let published = publish(wanted, cdn, archive, ledger, settings, now).await?;
     let says = format!("{} invalidations of {} paths are with CloudFront.", published.invalidations, published.paths);
     info!(restore = %record.id, "{says}");
-    Ok(Output { says, wait_seconds: EDGES_TAKE })
+    Ok(Output { says, wait_seconds: EDGES_TAKE, until_chunk })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batches::tests::Edge;
+    use crate::check_invalidations;
+    use crate::door::{Stack, now, restored};
+    use crate::visible::tests::nobody_near;
+    use thaw_core::Counts;
+
+    #[tokio::test]
+    async fn of_very_many_objects_some_are_taken_and_looked_at_before_the_next() {
+        let stack = Stack::default();
+        let keys: Vec<String> = (0..OBJECTS_PER_CALL + 1_500).map(|n| format!("{n:05}")).collect();
+        let objects: Vec<_> = keys.iter().map(|key| (key.as_str(), restored(None))).collect();
+        // The second chunk is taken in part.
+        let id = stack.planned(&objects, 19_500).await;
+        // No distribution shows them, so they are done without a path.
+        let edge = Edge::default();
+        let mut seen = Vec::new();
+        for _ in 0..2 {
+            let (restore, settings) = (id.to_string(), Settings::default());
+            let input = Input { restore: restore.clone() };
+            let (archive, ledger, files) = (&nobody_near(), &stack.ledger, &stack.files);
+            let Output { until_chunk, .. } = run(input, &edge, archive, ledger, files, &settings, now()).await.unwrap();
+            let input = check_invalidations::Input { restore, from_chunk: 0, until_chunk };
+            let looked = check_invalidations::run(input, &edge, ledger, files, now()).await.unwrap();
+            let Counts { published, restored, .. } = looked.counts;
+            seen.push((until_chunk, looked.anything_to_invalidate, looked.all_published, published, restored));
+        }
+        let all = OBJECTS_PER_CALL as u64 + 1_500;
+        assert_eq!(seen, [(2, true, false, 20_500, 1_000), (0, false, true, all, 0)]);
+    }
 }

@@ -234,17 +234,9 @@ async fn readable(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::batches::tests::Edge;
     use crate::door::{Stack, done, now, restored, row};
-    use crate::ports::PortError;
     use thaw_core::FailureCode;
-
-    struct Nobody;
-
-    impl ReadInvalidations for Nobody {
-        async fn completed(&self, _: &str, _: &str) -> Result<bool, PortError> {
-            Ok(false)
-        }
-    }
 
     #[tokio::test]
     async fn a_message_comes_again_until_its_row_is_what_nothing_can_change() {
@@ -261,9 +253,9 @@ mod tests {
         ] {
             let row = row(&id, key, state);
             stack.insert(&row).await;
-            assert_eq!(is_confirmed(&row, &Nobody, &stack.ledger, now()).await.unwrap(), is_done, "{key}");
+            assert_eq!(is_confirmed(&row, &Edge::default(), &stack.ledger, now()).await.unwrap(), is_done, "{key}");
         }
         let gone = row(&id, "gone", restored(None));
-        assert!(is_confirmed(&gone, &Nobody, &stack.ledger, now()).await.unwrap());
+        assert!(is_confirmed(&gone, &Edge::default(), &stack.ledger, now()).await.unwrap());
     }
 }

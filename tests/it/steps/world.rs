@@ -145,7 +145,7 @@ impl World {
     }
 
     pub fn check_invalidations(&self, restore: &str) -> Result<check_invalidations::Output, StepError> {
-        let input = check_invalidations::Input { restore: restore.to_owned(), from_chunk: 0 };
+        let input = check_invalidations::Input { restore: restore.to_owned(), from_chunk: 0, until_chunk: 0 };
         self.run(check_invalidations::run(input, &self.aws, &self.ledger, &self.files, self.now()))
     }
 

@@ -488,7 +488,14 @@ fn looked(invalidate: bool, confirm: bool, all: bool) -> Answer {
 }
 
 fn confirmed(all: bool) -> Answer {
-    Says(json!({ "all_published": all, "wait_seconds": 900, "next_chunk": 0 }))
+    confirmed_some(0, 0, all)
+}
+
+fn confirmed_some(next_chunk: u32, until_chunk: u32, all: bool) -> Answer {
+    let more = next_chunk == 0 && until_chunk > 0;
+    Says(
+        json!({ "anything_to_invalidate": more, "all_published": all, "wait_seconds": 900, "next_chunk": next_chunk, "until_chunk": until_chunk }),
+    )
 }
 
 fn reported(well: bool) -> Answer {
@@ -532,10 +539,10 @@ async fn a_restore_goes_every_step_of_the_real_definition() {
         r#"10900 CheckRestores {"restore":"r-1","from_chunk":0} within 910"#,
         "10900 enter AnythingToInvalidate?",
         "10900 enter Invalidate",
-        r#"10900 Invalidate {"restore":"r-1"} within 310"#,
+        r#"10900 Invalidate {"restore":"r-1"} within 910"#,
         "10900 enter WaitForEdges",
         "10930 enter CheckInvalidations",
-        r#"10930 CheckInvalidations {"restore":"r-1","from_chunk":0} within 910"#,
+        r#"10930 CheckInvalidations {"restore":"r-1","from_chunk":0,"until_chunk":0} within 910"#,
         "10930 enter AllPublished?",
         "10930 enter Report",
         r#"10930 Report {"restore":"r-1"} within 310"#,
@@ -616,6 +623,16 @@ async fn the_real_definition_takes_every_branch() {
         // What came back is with CloudFront already: an event was first.
         (vec![(CHECK, vec![looked(false, true, false)])], vec![CHECK, CONFIRM], None),
         (vec![(CHECK, vec![looked(false, false, true)])], vec![CHECK], None),
+        // Very many are invalidated some at a time, and looked at as far as that.
+        (
+            vec![
+                (CHECK, vec![looked(true, true, false)]),
+                (INVALIDATE, vec![Says(json!({ "wait_seconds": 5, "until_chunk": 7 })), waits(5)]),
+                (CONFIRM, vec![confirmed_some(3, 7, false), confirmed_some(0, 7, false), confirmed(true)]),
+            ],
+            vec![CHECK, INVALIDATE, CONFIRM, CONFIRM, INVALIDATE, CONFIRM],
+            None,
+        ),
         // Another round, because not all was published.
         (
             vec![(CHECK, vec![looked(true, true, true)]), (CONFIRM, vec![confirmed(false), confirmed(true)])],
