@@ -369,6 +369,21 @@ mod tests {
     }
 
     #[test]
+    fn a_second_of_answers_adds_up_to_the_gain_and_to_more_the_longer_nothing_was_throttled() {
+        for (rate, quiet_seconds, gain) in
+            [(800, 0, 3.0), (800, 3, 6.0), (800, 6, 15.0), (20, 0, 0.0625), (20, 3, 0.125), (20, 6, 0.3125)]
+        {
+            let mut pace = Pace { limits: true, ..Pace::new(rate, 1_000, at(0)) };
+            (0..rate).for_each(|_| pace.answered(at(quiet_seconds * 1_000_000), false));
+            let gained = pace.rate() - f64::from(rate);
+            assert!(
+                (gained - gain).abs() < 0.02 * gain,
+                "{gained} a second at {rate}, {quiet_seconds} s after a throttle"
+            );
+        }
+    }
+
+    #[test]
     fn a_clock_that_was_set_back_gives_nothing_away() {
         let mut pace = Pace::new(10, 10, at(0));
         assert_eq!(pace.admit(at(9_000_000), Duration::MAX), Ok(Duration::ZERO));

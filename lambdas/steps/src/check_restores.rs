@@ -132,7 +132,7 @@ async fn look(
         let cancelled = open.map(|known| (known.row.clone(), Event::Cancelled { at: now })).collect();
         return Ok((updated(ledger, objects, cancelled).await?, batches));
     }
-    // S3 first: a page of its listing costs as much as the rows of a dozen objects, and most of a thousand are still fetched.
+    // S3 first: a page of its listing costs as much as peeks at eighty rows, and most of a thousand are still fetched.
     let mut still = chunks::fetching(record, known, &entries)?;
     let told = listed(still.iter().map(|known| &known.row), archive).await?;
     still.retain(|known| is_still_fetched(&known.row, &told, now));

@@ -17,7 +17,7 @@ const EDGES_TAKE: u64 = 25;
 /// Objects that one call publishes: at CloudFront's 150 paths a second it takes two minutes.
 pub(crate) const OBJECTS_PER_CALL: usize = 20_000;
 
-/// Objects that are read at a time. It divides those of a call.
+/// Objects that are read at a time, so that none are read for the next call.
 const READ_AT_ONCE: usize = 1_000;
 
 /// What the state hands over.
