@@ -48,6 +48,9 @@ pub struct Options {
     /// Break only this crate: both together take hours
     #[arg(long)]
     only: Option<Broken>,
+    /// Break only this file, and others that are named so: those that were changed
+    #[arg(long)]
+    file: Vec<String>,
     /// Try one mutant of so many, evenly spread over the code, where there is no time for all
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     one_in: u16,
@@ -134,7 +137,11 @@ pub fn run(options: &Options) -> Result<()> {
     fs::create_dir_all(&dir)?;
     install()?;
     let all = all()?;
-    let is_chosen = |mutant: &&str| options.only.is_none_or(|only| mutant.starts_with(only.place().1));
+    let is_in = |mutant: &str, file: &String| mutant.strip_prefix(file).is_some_and(|rest| rest.starts_with(':'));
+    let is_chosen = |mutant: &&str| {
+        options.only.is_none_or(|only| mutant.starts_with(only.place().1))
+            && (options.file.is_empty() || options.file.iter().any(|file| is_in(mutant, file)))
+    };
     let (sample, left_out) = sample(&all, options.one_in.into());
     let (sample, others): (Vec<&str>, Vec<&str>) = sample.into_iter().partition(is_chosen);
     let left_out = [left_out, others].concat();
