@@ -208,6 +208,11 @@ impl Batch {
         self.calls.is_none() || self.candidates.iter().any(|candidate| &candidate.object == object)
     }
 
+    /// Whether it publishes the object, and CloudFront has taken or refused each of its calls.
+    pub fn is_with_cloudfront(&self, object: &ObjectId) -> bool {
+        self.has(object) && self.calls.is_some() && !self.is_open()
+    }
+
     /// Whether CloudFront has yet to take or refuse one of its calls.
     pub fn is_open(&self) -> bool {
         self.calls.iter().flatten().any(Call::is_open)

@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use thaw_core::{BatchId, Counts, ObjectId, Row, State, sentence};
+use thaw_core::{Batch, BatchId, Counts, Row, State, sentence};
 use tracing::info;
 
 use crate::batches::confirmed;
 use crate::check_restores::{OBJECTS_PER_CALL, total, wait_seconds};
 use crate::chunks::{self, ChunkRecord};
-use crate::ledger::{self, told_by};
+use crate::ledger;
 use crate::looking::{after, seconds_until_next_look};
 use crate::ports::{Ledger, ReadInvalidations, WorkFiles};
 use crate::{RestoreRecord, StepError, plan};
@@ -63,7 +63,7 @@ pub async fn run(
     let on_their_way = total(&all).on_their_way() > 0;
     let (mut looked_at, mut next_chunk) = (0, 0);
     // A batch may have objects of several chunks: CloudFront is asked for it once.
-    let (mut asked, mut called): (BTreeSet<BatchId>, BTreeSet<ObjectId>) = Default::default();
+    let mut asked = BTreeSet::new();
     for known in &mut all {
         if input.until_chunk > 0 && known.chunk >= input.until_chunk {
             break;
@@ -76,7 +76,7 @@ pub async fn run(
             break;
         }
         looked_at += known.counts.total;
-        *known = look(&record, known, on_their_way, &mut asked, &mut called, cdn, ledger, files, now).await?;
+        *known = look(&record, known, on_their_way, &mut asked, cdn, ledger, files, now).await?;
     }
     let counts = total(&all);
     let output = Output {
@@ -99,7 +99,6 @@ async fn look(
     known: &ChunkRecord,
     on_their_way: bool,
     asked: &mut BTreeSet<BatchId>,
-    called: &mut BTreeSet<ObjectId>,
     cdn: &impl ReadInvalidations,
     ledger: &impl Ledger,
     files: &impl WorkFiles,
@@ -108,50 +107,79 @@ async fn look(
     let entries = chunks::entries(files, record, known).await?;
     // What S3 was fetching a moment ago has no path with CloudFront.
     let still = chunks::fetching(record, known, &entries)?;
-    let (mut objects, mut batches) = chunks::open_objects(ledger, record, known, &entries, still).await?;
-    // Of the others it is known already.
-    batches.retain(|id, batch| !batch.is_completed() && asked.insert(id.clone()));
-    for batch in batches.values_mut() {
-        *batch = confirmed(batch.clone(), cdn, ledger, now).await?;
-        if batch.calls.is_some() && !batch.is_open() {
-            called.extend(batch.candidates.iter().map(|candidate| candidate.object.clone()));
-        }
-    }
-    let rows = told_by(objects.iter().map(|known| known.row.clone()).collect(), &batches);
-    let look_at = after(now, seconds_until_next_word(&rows, on_their_way, now));
-    for (known, row) in objects.iter_mut().zip(rows) {
-        known.row = row;
-    }
-    chunks::change(ledger, known.clone(), |known| known.counted(&objects, called, Some(look_at), now)).await
+    let confirm = async |batch: Batch| {
+        // Of the others it is known already.
+        let is_news = !batch.is_completed() && asked.insert(batch.id.clone());
+        if is_news { confirmed(batch, cdn, ledger, now).await } else { Ok(batch) }
+    };
+    let (objects, called) = chunks::open_objects(ledger, record, known, &entries, still, confirm).await?;
+    let rows = objects.iter().map(|known| &known.row);
+    let look_at = after(now, seconds_until_next_word(rows, on_their_way, now));
+    chunks::change(ledger, known.clone(), |known| known.counted(&objects, &called, Some(look_at), now)).await
 }
 
 /// What is with CloudFront is visible in seconds, and only its note is missing. So while S3 still fetches other objects,
 /// that note waits for their next look: a round takes five transitions and two reads of every row.
-fn seconds_until_next_word(rows: &[Row], others_on_their_way: bool, now: Timestamp) -> u64 {
-    let mut to_publish = rows.iter().filter(|row| row.is_to_publish(others_on_their_way, now));
-    let soon = if rows.iter().any(|row| matches!(row.state, State::Restoring { .. })) {
+fn seconds_until_next_word<'a>(
+    rows: impl Iterator<Item = &'a Row> + Clone,
+    others_on_their_way: bool,
+    now: Timestamp,
+) -> u64 {
+    let mut to_publish = rows.clone().filter(|row| row.is_to_publish(others_on_their_way, now));
+    let soon = if rows.clone().any(|row| matches!(row.state, State::Restoring { .. })) {
         to_publish.any(|row| row.state.claim().is_none())
     } else {
         to_publish.next().is_some()
     };
-    let (claimed, unclaimed): (Vec<Row>, Vec<Row>) = rows.iter().cloned().partition(|row| row.state.claim().is_some());
-    match seconds_until_next_look(&unclaimed, others_on_their_way, now) {
+    let unclaimed = rows.clone().filter(|row| row.state.claim().is_none());
+    match seconds_until_next_look(unclaimed, others_on_their_way, now) {
         _ if soon => ASK_AGAIN,
         // Nothing else is waited for here, though the restore has more on its way.
-        0 if !claimed.is_empty() => ASK_AGAIN,
+        0 if rows.clone().any(|row| row.state.claim().is_some()) => ASK_AGAIN,
         seconds => seconds,
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
-    use crate::door::{now, restored, restoring, row};
-    use std::slice;
+    use crate::batches::tests::Edge;
+    use crate::door::{Stack, done, now, restored, restoring, row};
     use thaw_core::{Publish, PublishWhen, RestoreId};
 
     fn of(state: State) -> Row {
         row(&RestoreId::try_from("r".to_owned()).unwrap(), "a", state)
+    }
+
+    /// Four objects, each in a chunk of its own and published, as their batches know. It looks as if the second chunk had as
+    /// many as a call takes.
+    pub(crate) async fn four_chunks(stack: &Stack) -> RestoreId {
+        for name in ["0", "1", "2", "3"] {
+            stack.insert(&done(name, &[name])).await;
+        }
+        let id = stack.planned(&["0", "1", "2", "3"].map(|name| (name, restored(Some(name)))), 1).await;
+        let known = chunks::record(&stack.ledger, &stack.record(&id).await, 1).await.unwrap();
+        let many = |mut known: ChunkRecord| {
+            known.counts.total = OBJECTS_PER_CALL;
+            known
+        };
+        chunks::change(&stack.ledger, known, many).await.unwrap();
+        id
+    }
+
+    #[tokio::test]
+    async fn a_call_looks_at_so_many_and_no_further_than_objects_were_taken() {
+        let stack = Stack::default();
+        let restore = four_chunks(&stack).await;
+        let look = async |from_chunk, until_chunk| {
+            let input = Input { restore: restore.to_string(), from_chunk, until_chunk };
+            let looked = run(input, &Edge::default(), &stack.ledger, &stack.files, now()).await.unwrap();
+            let Output { next_chunk, until_chunk, anything_to_invalidate, all_published, .. } = looked;
+            (looked.counts.published, next_chunk, until_chunk, anything_to_invalidate, all_published)
+        };
+        assert_eq!(look(0, 3).await, (2, 2, 3, false, false));
+        assert_eq!(look(2, 3).await, (3, 0, 3, true, false));
+        assert_eq!(look(3, 0).await, (4, 0, 0, false, true));
     }
 
     #[test]
@@ -165,14 +193,14 @@ mod tests {
             (vec![claimed(), of(restored(None)), of(restoring())], ASK_AGAIN),
             (vec![of(State::Cancelled { at: now() })], 0),
         ] {
-            assert_eq!(seconds_until_next_word(&rows, false, now()), seconds, "{rows:?}");
+            assert_eq!(seconds_until_next_word(rows.iter(), false, now()), seconds, "{rows:?}");
         }
         // Its restore's other objects are in other chunks.
         let publish = Publish { when: PublishWhen::Together, ..of(State::Available).publish };
         let together = Row { publish, ..claimed() };
-        assert_eq!(seconds_until_next_word(slice::from_ref(&together), true, now()), ASK_AGAIN);
+        assert_eq!(seconds_until_next_word([&together].into_iter(), true, now()), ASK_AGAIN);
         // Nor does it wait for them when its copy has time.
         let state = State::Restored { at: now(), expires: None, claim: together.state.claim().cloned() };
-        assert_eq!(seconds_until_next_word(&[Row { state, ..together }], true, now()), ASK_AGAIN);
+        assert_eq!(seconds_until_next_word([&Row { state, ..together }].into_iter(), true, now()), ASK_AGAIN);
     }
 }

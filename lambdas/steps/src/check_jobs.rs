@@ -253,7 +253,7 @@ async fn note(
     }
     let keys: Vec<ItemKey> = answers.keys().cloned().collect();
     let mut noted = 0;
-    for row in ledger::rows(&keys, ledger).await?.0 {
+    for row in ledger::rows(&keys, ledger).await? {
         let Some(Ok(answer)) = answers.remove(&row_key(&row.object, &row.restore)) else { continue };
         noted += 1;
         match row.state {

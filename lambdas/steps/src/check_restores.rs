@@ -10,7 +10,7 @@ use thaw_core::{Counts, Event, ObjectId, Row, State, Status, sentence};
 use tracing::info;
 
 use crate::chunks::{self, ChunkRecord, Known, Written};
-use crate::ledger::{self, Batches, apply};
+use crate::ledger::{self, apply};
 use crate::looking::{after, is_still_fetched, listed, look_at, seconds_until_next_look};
 use crate::over::Entries;
 use crate::ports::{Ledger, PutEvents, ReadArchive, WorkFiles};
@@ -73,12 +73,11 @@ pub async fn run(
             break;
         }
         looked_at += known.counts.total;
-        let (objects, batches) = look(&record, known, others_on_their_way, archive, ledger, files, now).await?;
-        let rows: Vec<Row> = objects.iter().map(|known| known.row.clone()).collect();
-        late |= is_late(&rows, now);
-        let called = with_cloudfront(&rows, &batches);
+        let (objects, called) = look(&record, known, others_on_their_way, archive, ledger, files, now).await?;
+        let rows = objects.iter().map(|known| &known.row);
+        late |= is_late(rows.clone(), now);
         // Whether others are on their way is known when all chunks are: until then, they are.
-        let wait = seconds_until_next_look(&rows, true, now);
+        let wait = seconds_until_next_look(rows, true, now);
         let look_at = after(now, wait);
         let counted = |known: ChunkRecord| known.counted(&objects, &called, Some(look_at), now);
         *known = chunks::change(ledger, known.clone(), counted).await?;
@@ -114,8 +113,8 @@ fn is_due(known: &ChunkRecord, record: &RestoreRecord, due: Timestamp) -> bool {
     known.may_revive || (!known.settled && is_time)
 }
 
-/// Looks at a chunk's objects, without those that are over. Answers how they stand now, and the batches that had claimed
-/// them before.
+/// Looks at a chunk's objects, without those that are over. Answers how they stand now, and those whose batches are with
+/// CloudFront.
 async fn look(
     record: &RestoreRecord,
     known: &ChunkRecord,
@@ -124,25 +123,26 @@ async fn look(
     ledger: &impl Ledger,
     files: &impl WorkFiles,
     now: Timestamp,
-) -> Result<(Vec<Known>, Batches), StepError> {
+) -> Result<(Vec<Known>, BTreeSet<ObjectId>), StepError> {
+    let as_it_is = async |batch| Ok(batch);
     let entries = chunks::entries(files, record, known).await?;
     if record.status != Status::Running {
-        let (objects, batches) = chunks::open_objects(ledger, record, known, &entries, Vec::new()).await?;
+        let (objects, called) = chunks::open_objects(ledger, record, known, &entries, Vec::new(), as_it_is).await?;
         let open = objects.iter().filter(|known| known.written != Written::Nothing && known.row.ends_with_a_cancel());
         let cancelled = open.map(|known| (known.row.clone(), Event::Cancelled { at: now })).collect();
-        return Ok((updated(ledger, objects, cancelled).await?, batches));
+        return Ok((updated(ledger, objects, cancelled).await?, called));
     }
     // S3 first: a page of its listing costs as much as peeks at eighty rows, and most of a thousand are still fetched.
     let mut still = chunks::fetching(record, known, &entries)?;
     let told = listed(still.iter().map(|known| &known.row), archive).await?;
     still.retain(|known| is_still_fetched(&known.row, &told, now));
     let unread: Entries = still.iter().map(|known| known.entry).collect();
-    let (objects, batches) = chunks::open_objects(ledger, record, known, &entries, still).await?;
+    let (objects, called) = chunks::open_objects(ledger, record, known, &entries, still, as_it_is).await?;
     let read = objects.iter().filter(|known| !unread.has(known.entry));
     let rows: Vec<Row> = read.map(|known| known.row.clone()).collect();
-    let seen = look_at(&rows, &told, others_on_their_way, archive, now).await?;
+    let seen = look_at(rows, &told, others_on_their_way, archive, now).await?;
     let learned: Vec<(Row, Event)> = seen.into_iter().filter_map(|seen| Some((seen.row, seen.event?))).collect();
-    Ok((updated(ledger, objects, learned).await?, batches))
+    Ok((updated(ledger, objects, learned).await?, called))
 }
 
 pub(crate) fn total(all: &[ChunkRecord]) -> Counts {
@@ -155,15 +155,6 @@ pub(crate) fn total(all: &[ChunkRecord]) -> Counts {
 pub(crate) fn wait_seconds(all: &[ChunkRecord], now: Timestamp) -> u64 {
     let first = all.iter().filter(|known| !known.settled).filter_map(|known| known.look_at).min();
     first.map_or(0, |at| u64::try_from(at.as_second() - now.as_second()).unwrap_or(0))
-}
-
-/// The objects of those rows whose batches are with CloudFront.
-fn with_cloudfront(rows: &[Row], batches: &Batches) -> BTreeSet<ObjectId> {
-    let has = |row: &&Row| {
-        let batch = row.state.claim().and_then(|claim| batches.get(claim));
-        batch.is_some_and(|batch| batch.has(&row.object) && batch.calls.is_some() && !batch.is_open())
-    };
-    rows.iter().filter(has).map(|row| row.object.clone()).collect()
 }
 
 /// The objects after these events.
@@ -187,8 +178,8 @@ async fn updated(
     Ok(objects)
 }
 
-fn is_late(rows: &[Row], now: Timestamp) -> bool {
-    rows.iter().any(|row| {
+fn is_late<'a>(mut rows: impl Iterator<Item = &'a Row>, now: Timestamp) -> bool {
+    rows.any(|row| {
         let State::Restoring { since, tier, .. } = &row.state else { return false };
         let window = row.kind.and_then(|kind| kind.window(*tier));
         window.is_some_and(|window| *since + window.typical < now)
@@ -214,50 +205,37 @@ async fn say_late(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::door::{now, restored, restoring, row};
-    use std::slice;
+    use crate::check_invalidations::tests::four_chunks;
+    use crate::door::{Stack, now, restored, restoring, row};
+    use crate::memory::MemoryEvents;
+    use crate::visible::tests::nobody_near;
     use std::time::Duration;
-    use thaw_core::{Batch, Candidate, RestoreId, batches};
+    use thaw_core::RestoreId;
 
     fn of(state: State) -> Row {
         row(&RestoreId::try_from("r".to_owned()).unwrap(), "a", state)
+    }
+
+    #[tokio::test]
+    async fn a_call_looks_at_so_many_and_the_next_at_the_rest() {
+        let stack = Stack::default();
+        let restore = four_chunks(&stack).await;
+        let look = async |from_chunk| {
+            let input = Input { restore: restore.to_string(), from_chunk };
+            let (archive, events) = (&nobody_near(), &MemoryEvents::default());
+            let looked = run(input, archive, &stack.ledger, &stack.files, events, now()).await.unwrap();
+            (looked.counts.published, looked.next_chunk, looked.anything_to_confirm, looked.all_published)
+        };
+        assert_eq!(look(0).await, (2, 2, false, false));
+        assert_eq!(look(2).await, (4, 0, false, true));
     }
 
     #[test]
     fn what_s3_fetches_is_late_after_its_typical_time() {
         let at = |seconds: u64| now() + Duration::from_secs(5 * 3_600 + seconds);
         let rows = [of(restored(None)), of(restoring())];
-        assert!(!is_late(&rows, at(0)) && is_late(&rows, at(1)));
-        assert!(!is_late(&rows[..1], at(1)));
-        assert!(!is_late(&[Row { kind: None, ..of(restoring()) }], at(1)), "nobody knows what is typical");
-    }
-
-    #[test]
-    fn a_batch_is_with_cloudfront_once_each_call_was_answered() {
-        let candidate = Candidate {
-            object: of(State::Planned).object,
-            restores: vec![of(State::Planned).restore],
-            revisions: 0,
-            news: None,
-            paths: ["E1", "E2"].map(|id| (id.to_owned(), ["/a".to_owned()].into())).into(),
-            covers: BTreeSet::new(),
-        };
-        let made = batches(vec![candidate.clone()], now()).remove(0);
-        let made_once = made.clone();
-        let sealed = made.sealed(&[candidate.object].into());
-        let one = sealed.with_call(0, |call| call.invalidation = Some("I1".to_owned()));
-        let both = one.with_call(1, |call| call.refused = Some("no".to_owned()));
-        let row = of(restored(Some(made.id.as_str())));
-        for (batch, is_there) in
-            [(None, false), (Some(made), false), (Some(sealed), false), (Some(one), false), (Some(both), true)]
-        {
-            let known: Batches = batch.iter().map(|batch| (batch.id.clone(), batch.clone())).collect();
-            let found = with_cloudfront(&[row.clone(), of(restored(None))], &known);
-            assert_eq!(!found.is_empty(), is_there, "{batch:?}");
-        }
-        // The batch was sealed without it, and whoever did so died before giving its claim back.
-        let lost = Batch { calls: Some(Vec::new()), candidates: Vec::new(), ..made_once };
-        assert!(with_cloudfront(slice::from_ref(&row), &[(lost.id.clone(), lost)].into()).is_empty());
-        assert!(with_cloudfront(&[row], &Batches::new()).is_empty());
+        assert!(!is_late(rows.iter(), at(0)) && is_late(rows.iter(), at(1)));
+        assert!(!is_late(rows[..1].iter(), at(1)));
+        assert!(!is_late([Row { kind: None, ..of(restoring()) }].iter(), at(1)), "nobody knows what is typical");
     }
 }

@@ -10,11 +10,12 @@ use std::collections::{BTreeSet, HashMap};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use thaw_core::{
-    ArchiveKind, Counts, Decision, Failure, FailureCode, ObjectId, RestoreId, Row, State, Status, Tier, hash_bytes,
+    ArchiveKind, Batch, Counts, Decision, Failure, FailureCode, ObjectId, RestoreId, Row, State, Status, Tier,
+    hash_bytes,
 };
 
 use crate::StepError;
-use crate::ledger::{self, Batches, Planned, RestoreRecord, row_key};
+use crate::ledger::{self, Planned, RestoreRecord, row_key};
 use crate::over::{Entries, Over};
 use crate::ports::{Item, ItemKey, Ledger, WorkFiles};
 
@@ -370,7 +371,7 @@ pub async fn objects(
 ) -> Result<Vec<Known>, StepError> {
     let entries = entries(files, record, known).await?;
     let all = entries.iter().zip(0..);
-    Ok(objects_of(ledger, record, known, all).await?.0)
+    objects_of(ledger, record, known, all).await
 }
 
 /// Those that S3 was still fetching when the chunk was counted, as they stood then. No row is read.
@@ -383,22 +384,23 @@ pub fn fetching(record: &RestoreRecord, known: &ChunkRecord, entries: &[ChunkEnt
     Ok(fetching.into_iter().filter_map(as_their_stretch).collect())
 }
 
-/// Those that are not over, by a peek, and the batches that have claimed them. No row is read of those that are over, nor
-/// of `still`: objects that S3 still fetches.
+/// Those that are not over, by a peek, and those of them whose batches are with CloudFront. No row is read of those that are
+/// over, nor of `still`: objects that S3 still fetches. What `look` makes of a batch is what it says.
 pub async fn open_objects(
     ledger: &impl Ledger,
     record: &RestoreRecord,
     known: &ChunkRecord,
     entries: &[ChunkEntry],
     still: Vec<Known>,
-) -> Result<(Vec<Known>, Batches), StepError> {
+    look: impl AsyncFnMut(Batch) -> Result<Batch, StepError>,
+) -> Result<(Vec<Known>, BTreeSet<ObjectId>), StepError> {
     let unread: Entries = still.iter().map(|known| known.entry).collect();
     let is_open = |entry: u32| !known.over.has(entry) && !unread.has(entry);
     let open = planned(record, entries.iter().zip(0..).filter(|(_, entry)| is_open(*entry)))?;
-    let (written, batches) = ledger::peek_rows(&keys_of(&open), ledger).await?;
+    let (written, called) = ledger::peek_rows(&keys_of(&open), ledger, look).await?;
     let mut objects = together(record, known, open, written)?;
     objects.extend(still);
-    Ok((objects, batches))
+    Ok((objects, called))
 }
 
 /// Those that were readable and not with CloudFront when the chunk was counted, with their numbers. No row is read.
@@ -414,16 +416,16 @@ pub async fn readable_entries(
     Ok(entries.into_iter().zip(0..).filter(|(_, entry)| known.readable.has(*entry)).collect())
 }
 
-/// Some of a chunk's objects as they stand now, by entries and their numbers, and the batches that have claimed them.
+/// Some of a chunk's objects as they stand now, by entries and their numbers.
 pub async fn objects_of(
     ledger: &impl Ledger,
     record: &RestoreRecord,
     known: &ChunkRecord,
     entries: impl Iterator<Item = (&ChunkEntry, u32)>,
-) -> Result<(Vec<Known>, Batches), StepError> {
+) -> Result<Vec<Known>, StepError> {
     let planned = planned(record, entries)?;
-    let (written, batches) = ledger::rows(&keys_of(&planned), ledger).await?;
-    Ok((together(record, known, planned, written)?, batches))
+    let written = ledger::rows(&keys_of(&planned), ledger).await?;
+    together(record, known, planned, written)
 }
 
 /// The rows of entries before anything happened, with the entries' numbers.
@@ -556,7 +558,7 @@ mod tests {
             (Status::Cancelled, ["cancelled", "cancelled", "available"]),
         ] {
             let record = RestoreRecord { status, ..record.clone() };
-            let (objects, _) = objects_of(&no_rows, &record, &known, entries.iter().zip(0..)).await.unwrap();
+            let objects = objects_of(&no_rows, &record, &known, entries.iter().zip(0..)).await.unwrap();
             assert_eq!(objects.iter().map(|known| known.row.state.word()).collect::<Vec<_>>(), words);
         }
     }
@@ -635,7 +637,8 @@ mod tests {
         assert!(before.may_revive && !before.settled && before.readable.is_empty());
 
         let entries = entries(&stack.files, &record, &before).await.unwrap();
-        let (open, _) = open_objects(&stack.ledger, &record, &before, &entries, Vec::new()).await.unwrap();
+        let as_it_is = async |batch| Ok(batch);
+        let (open, _) = open_objects(&stack.ledger, &record, &before, &entries, Vec::new(), as_it_is).await.unwrap();
         assert_eq!(open.iter().map(|known| known.entry).collect::<Vec<_>>(), [1, 2]);
         let all = self::objects(&stack.ledger, &stack.files, &record, &before).await.unwrap();
         let now_restored =
@@ -672,7 +675,7 @@ mod tests {
         let no_rows = MemoryLedger::default();
         let lost = async |still: &[u32]| {
             let still = fetched.iter().filter(|known| still.contains(&known.entry)).cloned().collect();
-            let open = open_objects(&no_rows, &record, &known, &entries, still).await;
+            let open = open_objects(&no_rows, &record, &known, &entries, still, async |batch| Ok(batch)).await;
             open.map_err(|error| error.to_string().split(" of ").next().unwrap().to_owned()).map(|(open, _)| open.len())
         };
         // Of `b` nobody can say it without its row, and of `d` S3 was not asked.

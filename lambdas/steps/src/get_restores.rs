@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use serde_json::Value;
-use thaw_core::{Batch, BatchId, Problem, RestoreId, Row, Status};
+use thaw_core::{Batch, BatchId, ObjectId, Problem, RestoreId, Row, Status};
 
 use crate::StepError;
 use crate::chunks;
 use crate::http::{self, Response};
-use crate::ledger::{RestoreRecord, batch_key};
+use crate::ledger::{BATCHES_AT_ONCE, RestoreRecord, batch_key};
 use crate::object_view::{ObjectPage, ObjectState, ObjectView};
 use crate::ports::{Cursor, Ledger, ListRestores, WorkFiles};
 use crate::restore_view::{RETRY_RUNNING_SECONDS, RestorePage, RestoreSummary, RestoreView, Standing, claims, shown};
@@ -94,12 +94,12 @@ async fn get_objects(
         (chunk + 1 < plan.chunks).then(|| format!("{}.0", chunk + 1))
     };
     let page = entries[from..to].iter().zip(u32::try_from(from).unwrap_or(u32::MAX)..);
-    let (objects, _) = chunks::objects_of(ledger, &record, &known, page).await?;
+    let objects = chunks::objects_of(ledger, &record, &known, page).await?;
     let rows = objects.into_iter().map(|known| known.row);
     let mut rows: Vec<Row> = rows.map(|row| shown(&record, row)).collect();
     rows.retain(|row| state.is_none_or(|state| ObjectState::of(&row.state) == state));
     rows.sort_by(|one, other| one.object.cmp(&other.object));
-    let batches = batches(claims(&rows), ledger).await?;
+    let batches = batches(claims(&rows), &rows, ledger).await?;
     let page =
         ObjectPage { objects: rows.iter().map(|row| ObjectView::of(row, &batches)).collect(), next_cursor: next };
     Ok(Response::json(200, &page))
@@ -119,17 +119,21 @@ pub(crate) async fn view(
     files: &impl WorkFiles,
 ) -> Result<RestoreView, StepError> {
     let mut standing = Standing::of(record, ledger, files).await?;
-    let batches = batches(std::mem::take(&mut standing.claims), ledger).await?;
+    let batches = batches(std::mem::take(&mut standing.claims), &[], ledger).await?;
     Ok(RestoreView::of(record, standing, &batches))
 }
 
-/// These batches, oldest first.
-async fn batches(claims: BTreeSet<BatchId>, ledger: &impl Ledger) -> Result<Vec<Batch>, StepError> {
+/// These batches, oldest first, with no more of their objects than are among the rows: they may have a hundred each.
+async fn batches(claims: BTreeSet<BatchId>, rows: &[Row], ledger: &impl Ledger) -> Result<Vec<Batch>, StepError> {
+    let objects: BTreeSet<&ObjectId> = rows.iter().map(|row| &row.object).collect();
     let keys: Vec<_> = claims.iter().map(batch_key).collect();
-    if keys.is_empty() {
-        return Ok(Vec::new());
+    let mut batches: Vec<Batch> = Vec::new();
+    for some in keys.chunks(BATCHES_AT_ONCE) {
+        for mut batch in ledger.get_many::<Batch>(some).await? {
+            batch.candidates.retain(|candidate| objects.contains(&candidate.object));
+            batches.push(batch);
+        }
     }
-    let mut batches: Vec<Batch> = ledger.get_many(&keys).await?;
     batches.sort_by(|one, other| (one.created_at, one.id.as_str()).cmp(&(other.created_at, other.id.as_str())));
     Ok(batches)
 }

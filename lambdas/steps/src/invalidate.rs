@@ -64,7 +64,7 @@ pub async fn run(
             }
             until_chunk = known.chunk + 1;
             let some = some.iter().map(|(entry, number)| (entry, *number));
-            for Known { row, .. } in chunks::objects_of(ledger, &record, known, some).await?.0 {
+            for Known { row, .. } in chunks::objects_of(ledger, &record, known, some).await? {
                 match row.state.claim() {
                     // Also of a restore that would rather wait for its other objects: whoever began it may have died.
                     Some(batch) => {

@@ -191,36 +191,45 @@ pub fn request_name(id: &RestoreId) -> String {
     format!("restores/{id}/request.json")
 }
 
-/// Batches by their ids.
-pub type Batches = BTreeMap<BatchId, Batch>;
+/// Batches that are in memory at once: the rows of a large restore were claimed by thousands, each with a hundred objects.
+pub const BATCHES_AT_ONCE: usize = 50;
 
 /// Rows as they stand. What a batch has claimed is not written again when CloudFront is done: the batch says so, once for
 /// all of its objects. A row and its batch together say where an object stands, and only this puts them together.
 ///
 /// Each batch is read once. The ledger keeps it for longer than the rows that it speaks for.
 pub async fn as_they_stand(rows: Vec<Row>, ledger: &impl Ledger) -> Result<Vec<Row>, StepError> {
-    Ok(with_batches(rows, ledger).await?.0)
+    Ok(told(rows, ledger, async |batch| Ok(batch)).await?.0)
 }
 
-/// The same, with the batches that were asked.
-pub async fn with_batches(rows: Vec<Row>, ledger: &impl Ledger) -> Result<(Vec<Row>, Batches), StepError> {
-    let claims: BTreeSet<&BatchId> = rows.iter().filter_map(|row| row.state.claim()).collect();
-    if claims.is_empty() {
-        return Ok((rows, Batches::new()));
+/// The same, and those of their objects whose batches are with CloudFront. What `look` makes of a batch is what it says.
+async fn told(
+    mut rows: Vec<Row>,
+    ledger: &impl Ledger,
+    mut look: impl AsyncFnMut(Batch) -> Result<Batch, StepError>,
+) -> Result<(Vec<Row>, BTreeSet<ObjectId>), StepError> {
+    let mut claimed: BTreeMap<BatchId, Vec<usize>> = BTreeMap::new();
+    for (place, row) in rows.iter().enumerate() {
+        if let Some(claim) = row.state.claim() {
+            claimed.entry(claim.clone()).or_default().push(place);
+        }
     }
-    let keys: Vec<ItemKey> = claims.into_iter().map(batch_key).collect();
-    let batches = ledger.get_many::<Batch>(&keys).await?.into_iter();
-    let batches: Batches = batches.map(|batch| (batch.id.clone(), batch)).collect();
-    Ok((told_by(rows, &batches), batches))
-}
-
-/// Rows after what these batches say of them.
-pub fn told_by(rows: Vec<Row>, batches: &Batches) -> Vec<Row> {
-    let told = |row: Row| match row.state.claim().and_then(|claim| batches.get(claim)) {
-        Some(batch) => row.as_told_by(batch),
-        None => row,
-    };
-    rows.into_iter().map(told).collect()
+    let mut with_cloudfront = BTreeSet::new();
+    let ids: Vec<&BatchId> = claimed.keys().collect();
+    for some in ids.chunks(BATCHES_AT_ONCE) {
+        let keys: Vec<ItemKey> = some.iter().copied().map(batch_key).collect();
+        for batch in ledger.get_many::<Batch>(&keys).await? {
+            let batch = look(batch).await?;
+            for place in claimed.get(&batch.id).into_iter().flatten() {
+                let row = rows[*place].clone().as_told_by(&batch);
+                if batch.is_with_cloudfront(&row.object) {
+                    with_cloudfront.insert(row.object.clone());
+                }
+                rows[*place] = row;
+            }
+        }
+    }
+    Ok((rows, with_cloudfront))
 }
 
 /// The rows of an object in all restores, as they stand.
@@ -236,20 +245,25 @@ pub async fn peek_rows_of(object: &ObjectId, ledger: &impl Ledger) -> Result<Vec
     if rows.is_empty() { rows_of(object, ledger).await } else { as_they_stand(rows, ledger).await }
 }
 
-/// The rows with these keys from a peek, and the batches that have claimed them. Those that a peek does not show are read.
-pub async fn peek_rows(keys: &[ItemKey], ledger: &impl Ledger) -> Result<(Vec<Row>, Batches), StepError> {
+/// The rows with these keys from a peek, as they stand, and those of their objects whose batches are with CloudFront. Those
+/// that a peek does not show are read. What `look` makes of a batch is what it says.
+pub async fn peek_rows(
+    keys: &[ItemKey],
+    ledger: &impl Ledger,
+    look: impl AsyncFnMut(Batch) -> Result<Batch, StepError>,
+) -> Result<(Vec<Row>, BTreeSet<ObjectId>), StepError> {
     let mut rows: Vec<Row> = ledger.peek_many(keys).await?;
     if rows.len() < keys.len() {
         let seen: BTreeSet<ItemKey> = rows.iter().map(Item::key).collect();
         let missing: Vec<ItemKey> = keys.iter().filter(|key| !seen.contains(key)).cloned().collect();
         rows.extend(ledger.get_many::<Row>(&missing).await?);
     }
-    with_batches(rows, ledger).await
+    told(rows, ledger, look).await
 }
 
-/// The rows with these keys, as they stand, and the batches that have claimed them; those that do not exist are left out.
-pub async fn rows(keys: &[ItemKey], ledger: &impl Ledger) -> Result<(Vec<Row>, Batches), StepError> {
-    with_batches(ledger.get_many(keys).await?, ledger).await
+/// The rows with these keys, as they stand; those that do not exist are left out.
+pub async fn rows(keys: &[ItemKey], ledger: &impl Ledger) -> Result<Vec<Row>, StepError> {
+    as_they_stand(ledger.get_many(keys).await?, ledger).await
 }
 
 /// Folds an event into a row and writes it. Whoever loses the race folds into what the winner wrote, and tries again.
@@ -313,7 +327,7 @@ mod tests {
     use crate::door::{Stack, done, now, restored, row};
     use crate::memory::MemoryLedger;
     use crate::ports::PortError;
-    use thaw_core::{FailureCode, State};
+    use thaw_core::{Candidate, FailureCode, State, batches};
 
     fn id() -> RestoreId {
         RestoreId::try_from("r".to_owned()).unwrap()
@@ -358,6 +372,64 @@ mod tests {
         let stand = as_they_stand(rows, &stack.ledger).await.unwrap();
         let words: Vec<_> = stand.iter().map(|row| row.state.word()).collect();
         assert_eq!(words, ["published", "failed", "restored", "restored"]);
+    }
+
+    #[tokio::test]
+    async fn an_object_is_with_cloudfront_once_each_call_of_its_batch_was_answered() {
+        let object = row(&id(), "a", State::Planned).object;
+        let candidate = Candidate {
+            object: object.clone(),
+            restores: vec![id()],
+            revisions: 0,
+            news: None,
+            paths: ["E1", "E2"].map(|id| (id.to_owned(), ["/a".to_owned()].into())).into(),
+            covers: BTreeSet::new(),
+        };
+        let made = batches(vec![candidate], now()).remove(0);
+        let sealed = made.sealed(&[object].into());
+        let one = sealed.with_call(0, |call| call.invalidation = Some("I1".to_owned()));
+        let both = one.with_call(1, |call| call.refused = Some("no".to_owned()));
+        // The batch was sealed without it, and whoever did so died before giving its claim back.
+        let lost = Batch { calls: Some(Vec::new()), candidates: Vec::new(), ..made.clone() };
+        let rows = [row(&id(), "a", restored(Some(made.id.as_str()))), row(&id(), "b", restored(None))];
+        for (batch, is_there) in [
+            (None, false),
+            (Some(made), false),
+            (Some(sealed), false),
+            (Some(one), false),
+            (Some(both), true),
+            (Some(lost), false),
+        ] {
+            let stack = Stack::default();
+            if let Some(batch) = &batch {
+                stack.insert(batch).await;
+            }
+            let mut looked = 0;
+            let look = async |batch| {
+                looked += 1;
+                Ok(batch)
+            };
+            let (stand, there) = told(rows.to_vec(), &stack.ledger, look).await.unwrap();
+            assert_eq!((!there.is_empty(), looked), (is_there, usize::from(batch.is_some())), "{batch:?}");
+            assert_eq!(stand, rows, "and where it stands, nobody knows yet");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_look_makes_of_batches_is_what_they_say_however_many_there_are() {
+        let stack = Stack::default();
+        let names: Vec<String> = (0..2 * BATCHES_AT_ONCE + 1).map(|n| n.to_string()).collect();
+        for name in &names {
+            let batch = done(name, &[name]);
+            stack.insert(&Batch { completed_at: None, ..batch.with_call(0, |call| call.completed = false) }).await;
+        }
+        let rows: Vec<Row> = names.iter().map(|name| row(&id(), name, restored(Some(name)))).collect();
+        let as_it_is = as_they_stand(rows.clone(), &stack.ledger).await.unwrap();
+        assert!(as_it_is.iter().all(|row| row.state.word() == "restored"));
+        let look = async |batch: Batch| Ok(batch.with_call(0, |call| call.completed = true).noted(now()));
+        let (stand, there) = told(rows, &stack.ledger, look).await.unwrap();
+        assert_eq!(there.len(), names.len());
+        assert!(stand.iter().all(|row| row.state.word() == "published"), "{stand:?}");
     }
 
     /// A cancel, or a look, that read the row before a batch took it.
@@ -423,7 +495,7 @@ mod tests {
         let readable = Event::Readable { at: now(), expires: None };
         let a = apply(&ledger, &then, &readable).await.unwrap();
         let keys = [a.key(), b.key(), row(&id(), "c", State::Planned).key()];
-        assert_eq!(peek_rows(&keys, &ledger).await.unwrap().0, [then.clone(), b.clone()]);
+        assert_eq!(peek_rows(&keys, &ledger, async |batch| Ok(batch)).await.unwrap().0, [then.clone(), b.clone()]);
         assert_eq!(peek_rows_of(&a.object, &ledger).await.unwrap(), slice::from_ref(&then));
         assert_eq!(peek_rows_of(&b.object, &ledger).await.unwrap(), slice::from_ref(&b));
         // What is done about it is done about what it is.

@@ -13,7 +13,11 @@ use crate::telling::tell;
 use crate::{IN_FLIGHT, StepError};
 
 /// When the next look at these rows makes sense, in seconds; 0 if one of them can be published now.
-pub fn seconds_until_next_look(rows: &[Row], others_on_their_way: bool, now: Timestamp) -> u64 {
+pub fn seconds_until_next_look<'a>(
+    rows: impl Iterator<Item = &'a Row> + Clone,
+    others_on_their_way: bool,
+    now: Timestamp,
+) -> u64 {
     let wait = |row: &Row| match &row.state {
         State::Restoring { since, tier, .. } => Some(match row.kind.map(|kind| look(kind, *tier, *since, now)) {
             Some(Look::NotYet { seconds }) => seconds,
@@ -30,9 +34,9 @@ pub fn seconds_until_next_look(rows: &[Row], others_on_their_way: bool, now: Tim
         | State::Failed { .. }
         | State::Cancelled { .. } => None,
     };
-    let seconds = rows.iter().filter_map(wait).min();
+    let seconds = rows.clone().filter_map(wait).min();
     // An event may tell of a copy at any time, and it must not expire while it waits for the others.
-    let together = rows.iter().any(|row| row.publish.when == PublishWhen::Together && !row.is_settled());
+    let together = rows.into_iter().any(|row| row.publish.when == PublishWhen::Together && !row.is_settled());
     if together { seconds.unwrap_or(TOGETHER).min(TOGETHER) } else { seconds.unwrap_or(0) }
 }
 
@@ -77,14 +81,14 @@ pub fn is_still_fetched(row: &Row, told: &Told, now: Timestamp) -> bool {
 /// Looks at all rows whose time has come, and at those that wait for others: their copies may live shorter by now. What was
 /// `told` of some just now is not asked again.
 pub async fn look_at(
-    rows: &[Row],
+    rows: Vec<Row>,
     told: &Told,
     others_on_their_way: bool,
     archive: &impl ReadArchive,
     now: Timestamp,
 ) -> Result<Vec<Seen>, StepError> {
     let (mut seen, mut listable, mut rest) = (Vec::new(), Vec::new(), Vec::new());
-    for row in rows.iter().cloned() {
+    for row in rows {
         let is_of_interest = is_due(&row, now) || row.is_held_back(others_on_their_way, now);
         let is_waited_for = is_of_interest || matches!(row.state, State::Restoring { .. });
         match told.get(&row.object).map(|told| told.and_then(|restore| said(&row, restore, now))) {
@@ -212,7 +216,7 @@ pub(crate) mod tests {
         listed: Vec<Listed>,
         page: usize,
         pub(crate) lists: RefCell<Vec<(String, String)>>,
-        heads: RefCell<Vec<String>>,
+        pub(crate) heads: RefCell<Vec<String>>,
     }
 
     impl Bucket {
@@ -232,7 +236,7 @@ pub(crate) mod tests {
         /// How many lists and how many heads it takes to look at these rows; none may stay unseen.
         async fn calls(&self, rows: Vec<Row>) -> (usize, usize) {
             let mut keys: Vec<_> = rows.iter().map(|row| row.object.key.clone()).collect();
-            let seen = look_at(&rows, &Told::new(), true, self, later()).await.unwrap();
+            let seen = look_at(rows.clone(), &Told::new(), true, self, later()).await.unwrap();
             let mut seen: Vec<_> = seen.into_iter().map(|seen| seen.row.object.key).collect();
             keys.sort();
             seen.sort();
@@ -359,7 +363,7 @@ pub(crate) mod tests {
         told.insert(rows[1].object.clone(), readable);
         // Of the first and the last a listing told nothing; only when a look is due S3 is asked.
         for (at, events, heads) in [(fresh, 1, vec![]), (later(), 1, vec![&rows[0], &rows[20]])] {
-            let seen = look_at(&rows, &told, true, &bucket, at).await.unwrap();
+            let seen = look_at(rows.clone(), &told, true, &bucket, at).await.unwrap();
             assert_eq!(seen.iter().filter(|seen| seen.event.is_some()).count(), events);
             let mut asked = bucket.heads.take();
             asked.sort();
@@ -368,7 +372,7 @@ pub(crate) mod tests {
         assert_eq!(bucket.lists.borrow().len(), 1);
         // What is no longer waited for stays as it is.
         let published = Row { state: restored(Some("b")), ..rows[1].clone() };
-        assert!(look_at(&[published], &told, true, &bucket, later()).await.unwrap().is_empty());
+        assert!(look_at(vec![published], &told, true, &bucket, later()).await.unwrap().is_empty());
     }
 
     #[tokio::test]
@@ -397,7 +401,7 @@ pub(crate) mod tests {
     async fn a_live_copy_in_a_listing_can_be_read() {
         let expires = later() + Duration::from_secs(1);
         let bucket = Bucket::of(keys(0..13), Some(ListedRestore::Copy(expires)), 1_000);
-        let seen = look_at(&rows(0..13), &Told::new(), true, &bucket, later()).await.unwrap();
+        let seen = look_at(rows(0..13), &Told::new(), true, &bucket, later()).await.unwrap();
         let readable = Event::Readable { at: later(), expires: Some(expires) };
         assert_eq!(seen.iter().filter(|seen| seen.event.as_ref() == Some(&readable)).count(), 13);
     }
@@ -409,7 +413,9 @@ pub(crate) mod tests {
             Row { state: State::Restoring { since: later(), tier: Tier::Standard, joined: false }, ..waiting("a") };
         let planned = Row { state: State::Planned, ..waiting("b") };
         let readable = Row { state: restored(None), ..waiting("c") };
-        assert!(look_at(&[fresh, planned, readable], &Told::new(), true, &bucket, later()).await.unwrap().is_empty());
+        assert!(
+            look_at(vec![fresh, planned, readable], &Told::new(), true, &bucket, later()).await.unwrap().is_empty()
+        );
         assert!(bucket.heads.borrow().is_empty() && bucket.lists.borrow().is_empty());
     }
 
@@ -422,7 +428,7 @@ pub(crate) mod tests {
         let slow = Row { kind: Some(ArchiveKind::Deep), publish: together, ..waiting("slow") };
         let rows: Vec<Row> = keys(0..13).iter().map(|key| held_back(key)).chain([slow]).collect();
         let bucket = Bucket::of(keys(0..13), until(30).map(ListedRestore::Copy), 1_000);
-        let seen = look_at(&rows, &Told::new(), true, &bucket, later()).await.unwrap();
+        let seen = look_at(rows.clone(), &Told::new(), true, &bucket, later()).await.unwrap();
         let shorter = Some(Event::Readable { at: later(), expires: until(30) });
         assert_eq!(seen.iter().map(|seen| seen.event.clone()).collect::<Vec<_>>(), vec![shorter; 13]);
         // What became of one that is gone is said when it is published.
@@ -431,7 +437,7 @@ pub(crate) mod tests {
 
     #[test]
     fn the_next_look_is_when_the_first_object_is_due_or_can_be_published() {
-        let seconds = |rows: &[Row]| seconds_until_next_look(rows, true, now());
+        let seconds = |rows: &[Row]| seconds_until_next_look(rows.iter(), true, now());
         let slow = Row { kind: Some(ArchiveKind::Deep), ..waiting("slow") };
         let readable =
             |when| Row { state: restored(None), publish: Publish { when, ..Publish::default() }, ..waiting("b") };

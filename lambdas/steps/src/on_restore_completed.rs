@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
-use thaw_core::{Event, News, ObjectId, PublishWhen, RestoreId, Row, S3Event, S3EventKind, State, Status};
+use thaw_core::{Batch, Event, News, ObjectId, PublishWhen, RestoreId, Row, S3Event, S3EventKind, State, Status};
 use tracing::{info, warn};
 
 use crate::batches::confirmed;
-use crate::ledger::{apply, peek_rows_of, row_key, rows};
+use crate::ledger::{apply, batch_key, peek_rows_of, row_key, rows};
 use crate::looking::meaning;
 use crate::newest::Newest;
 use crate::ports::{
@@ -166,12 +166,11 @@ async fn is_confirmed(
     ledger: &impl Ledger,
     now: Timestamp,
 ) -> Result<bool, StepError> {
-    let (mut rows, batches) = rows(&[row_key(&row.object, &row.restore)], ledger).await?;
     // One that was given up still is if another batch was faster with the object: only this event brings it back.
-    if rows.pop().is_none_or(|row| row.is_final()) {
-        return Ok(true);
-    }
-    let Some(batch) = batches.into_values().next() else { return Ok(false) };
+    let row = rows(&[row_key(&row.object, &row.restore)], ledger).await?.pop();
+    let Some(row) = row.filter(|row| !row.is_final()) else { return Ok(true) };
+    let Some(claim) = row.state.claim() else { return Ok(false) };
+    let Some(batch) = ledger.get::<Batch>(&batch_key(claim)).await? else { return Ok(false) };
     let batch = confirmed(batch, cdn, ledger, now).await?;
     Ok(batch.is_completed() && batch.has(&row.object))
 }

@@ -385,7 +385,8 @@ async fn paths(
 mod tests {
     use super::*;
     use crate::batches::tests::{Edge, batch_of, id};
-    use crate::door::{Stack, now, row};
+    use crate::door::{Stack, now, restored, row};
+    use crate::looking::tests::Bucket;
     use crate::visible::tests::nobody_near;
     use thaw_core::{Behaviour, ErrorRule, Origin, RestoreId};
 
@@ -447,6 +448,49 @@ mod tests {
             let asked =
                 [is_asked(&row, is_newest, believed_until - 1).await, is_asked(&row, is_newest, believed_until).await];
             assert_eq!(asked, [false, true], "{row:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn of_versions_that_events_tell_of_a_page_says_which_are_the_newest_and_s3_is_asked_about_the_others() {
+        let hour = 3_600 * SECOND;
+        let waits = |key: &str, version: Option<&str>, since: Duration| {
+            let state = State::Restored { at: now() + hour, expires: None, claim: None };
+            let row = row(&id("r"), key, state);
+            let object = ObjectId { version: version.map(str::to_owned), ..row.object };
+            Row { object, planned_at: now() + hour - since, ..row }
+        };
+        let over = Row { state: State::Cancelled { at: now() }, ..waits("3", Some("v2"), hour) };
+        let taken = Row { state: restored(Some("gone")), ..waits("4", Some("v2"), hour) };
+        let old = Row { current: false, ..waits("5", Some("v2"), hour) };
+        // Which page is listed, and about what S3 is asked.
+        for (row, lists, heads) in [
+            (waits("1", Some("v2"), hour), 1, 0),
+            (waits("2", Some("v1"), hour), 1, 1),
+            (waits("1", Some("v2"), NEWS), 1, 0),
+            (waits("1", Some("v2"), NEWS - SECOND), 0, 0),
+            (waits("1", None, hour), 0, 0),
+            (over, 0, 0),
+            (taken, 0, 0),
+            (old, 0, 0),
+        ] {
+            let stack = Stack::default();
+            stack.insert(&row).await;
+            let archive = Bucket::of((0..9).map(|n| n.to_string()), None, 1_000);
+            let edge = Edge { shows: vec![showing("", 10)], ..Edge::default() };
+            let heard = Heard { row: row.clone(), news: None };
+            let mut newest = Newest::patient(0);
+            let wanted = Wanted {
+                objects: [(row.object.clone(), vec![heard])].into(),
+                by: By::Events(&mut newest),
+                ..Wanted::default()
+            };
+            publish(wanted, &edge, &archive, &stack.ledger, &Settings::default(), now() + hour).await.unwrap();
+            let calls = (archive.lists.borrow().len(), archive.heads.borrow().len());
+            assert_eq!(calls, (lists, heads), "{row:?}");
+            // What is not the newest is no longer shown.
+            let is_shown = row.is_to_publish(false, now()) && row.state.claim().is_none() && row.current && heads == 0;
+            assert_eq!(edge.asked.borrow().len(), usize::from(is_shown), "{row:?}");
         }
     }
 

@@ -165,7 +165,7 @@ pub(crate) async fn counted(
     for (known, row) in objects.iter_mut().zip(&rows) {
         known.row.clone_from(row);
     }
-    let wait_seconds = seconds_until_next_look(&rows, Counts::of(&rows).on_their_way() > 0, now);
+    let wait_seconds = seconds_until_next_look(rows.iter(), Counts::of(&rows).on_their_way() > 0, now);
     let look_at = after(now, wait_seconds);
     let counted = |known: ChunkRecord| known.counted(&objects, &BTreeSet::new(), Some(look_at), now);
     Ok((chunks::change(ledger, known, counted).await?, wait_seconds))
