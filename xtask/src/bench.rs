@@ -38,6 +38,8 @@ pub enum Bench {
     Fold,
     /// Time and memory of planning up to a million objects
     Plan,
+    /// Memory of the states that see a whole chunk, for the largest chunk
+    Look,
     /// A prefix of a hundred thousand objects on the local stack, while one call in a hundred fails
     Archive,
 }
@@ -61,6 +63,7 @@ pub fn run(options: &Options) -> Result<()> {
             }
             Bench::Fold => kept(&mut of_itself("thaw-bench-fold")?, &dir.join("fold.txt"))?,
             Bench::Plan => kept(&mut of_itself("thaw-bench-plan")?, &dir.join("plan.txt"))?,
+            Bench::Look => kept(&mut of_itself("thaw-bench-look")?, &dir.join("look.txt"))?,
             Bench::Archive => whole_archive::run()?,
         }
     }

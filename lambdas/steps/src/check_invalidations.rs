@@ -1,5 +1,6 @@
 //! CheckInvalidations: look which invalidations took effect: their objects are visible.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
@@ -63,7 +64,7 @@ pub async fn run(
     let on_their_way = total(&all).on_their_way() > 0;
     let (mut looked_at, mut next_chunk) = (0, 0);
     // A batch may have objects of several chunks: CloudFront is asked for it once.
-    let mut asked = BTreeSet::new();
+    let asked = RefCell::default();
     for known in &mut all {
         if input.until_chunk > 0 && known.chunk >= input.until_chunk {
             break;
@@ -76,7 +77,7 @@ pub async fn run(
             break;
         }
         looked_at += known.counts.total;
-        *known = look(&record, known, on_their_way, &mut asked, cdn, ledger, files, now).await?;
+        *known = look(&record, known, on_their_way, &asked, cdn, ledger, files, now).await?;
     }
     let counts = total(&all);
     let output = Output {
@@ -98,7 +99,7 @@ async fn look(
     record: &RestoreRecord,
     known: &ChunkRecord,
     on_their_way: bool,
-    asked: &mut BTreeSet<BatchId>,
+    asked: &RefCell<BTreeSet<BatchId>>,
     cdn: &impl ReadInvalidations,
     ledger: &impl Ledger,
     files: &impl WorkFiles,
@@ -109,7 +110,7 @@ async fn look(
     let still = chunks::fetching(record, known, &entries)?;
     let confirm = async |batch: Batch| {
         // Of the others it is known already.
-        let is_news = !batch.is_completed() && asked.insert(batch.id.clone());
+        let is_news = !batch.is_completed() && asked.borrow_mut().insert(batch.id.clone());
         if is_news { confirmed(batch, cdn, ledger, now).await } else { Ok(batch) }
     };
     let (objects, called) = chunks::open_objects(ledger, record, known, &entries, still, confirm).await?;

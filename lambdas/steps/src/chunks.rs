@@ -392,7 +392,7 @@ pub async fn open_objects(
     known: &ChunkRecord,
     entries: &[ChunkEntry],
     still: Vec<Known>,
-    look: impl AsyncFnMut(Batch) -> Result<Batch, StepError>,
+    look: impl AsyncFn(Batch) -> Result<Batch, StepError>,
 ) -> Result<(Vec<Known>, BTreeSet<ObjectId>), StepError> {
     let unread: Entries = still.iter().map(|known| known.entry).collect();
     let is_open = |entry: u32| !known.over.has(entry) && !unread.has(entry);

@@ -1,0 +1,391 @@
+//! Looking: the memory of the states that see a whole chunk, for the largest chunk there is, beside what their functions have.
+//!
+//! The ledger makes up its items when they are read and forgets what is written, and so do S3 and CloudFront, so that the
+//! memory is the step's own. Each line is measured in a process of its own.
+//!
+//! `cargo xtask bench look` calls this program.
+
+mod memory;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail, ensure};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use thaw_core::{
+    ArchiveKind, Batch, BatchId, Behaviour, Book, Call, Candidate, Cost, Counts, Decision, Distribution, Facts,
+    Missing, ObjectId, Origin, Request, RestoreId, Row, S3Uri, State,
+};
+use thaw_steps::chunks::{Accepted, ChunkEntry, ChunkRecord};
+use thaw_steps::memory::MemoryEvents;
+use thaw_steps::ports::{
+    CreateInvalidations, Invalidation, Item, ItemKey, Ledger, Listed, ListedRestore, Page, Piece, PortError, Put,
+    ReadArchive, ReadDistributions, ReadInvalidations, VersionMarker, VersionPage, WorkFiles,
+};
+use thaw_steps::{Planned, RestoreRecord, Settings, check_invalidations, check_restores, invalidate};
+
+use crate::memory::memory;
+
+/// Objects of the largest chunk (DESIGN, "Why do chunks grow?").
+const OBJECTS: u32 = 50_000;
+
+/// Objects of a batch, and how many batches have claimed those of the chunk: each has a few of them, and others.
+const OF_A_BATCH: u32 = 150;
+const BATCHES: u32 = 5_000;
+
+/// What the runtime, the clients and their connections take, in MB: `cargo xtask bench start` measures ten at the peak.
+const THE_REST: f64 = 16.0;
+
+const TEMPLATE: &str = include_str!("../../infra/template.yaml");
+
+/// What is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scene {
+    Fetched,
+    Readable,
+    Claimed,
+    Taken,
+    Confirmed,
+}
+
+const SCENES: [(Scene, &str, &str); 5] = [
+    (Scene::Fetched, "CheckRestores", "S3 still fetches all"),
+    (Scene::Readable, "CheckRestores", "all can be read, and no event told"),
+    (Scene::Claimed, "CheckRestores", "events have published all, in thousands of batches"),
+    (Scene::Taken, "Invalidate", "all can be read: it takes 20,000, path by path"),
+    (Scene::Confirmed, "CheckInvalidations", "events have published all, in thousands of batches"),
+];
+
+fn main() -> Result<()> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match args.as_slice() {
+        [] => measure_all(),
+        [dir, scene] => measure(Path::new(dir), SCENES[scene.parse::<usize>()?].0),
+        _ => bail!("started with other arguments than `cargo xtask bench look` does"),
+    }
+}
+
+/// Prints the table. Fails if a function has less memory than it needs.
+fn measure_all() -> Result<()> {
+    let dir = std::env::temp_dir().join(format!("thaw-bench-look-{}", std::process::id()));
+    std::fs::create_dir_all(&dir)?;
+    let lines = SCENES.iter().enumerate().map(|(number, scene)| line(&dir, number, scene)).collect::<Result<Vec<_>>>();
+    std::fs::remove_dir_all(&dir)?;
+    println!("A chunk of {OBJECTS} objects, each line in a process of its own; `cargo xtask bench look`\n");
+    println!(
+        "| state | | MB at the peak | with {THE_REST} for the rest, of the function's | |\n|---|---|---:|---:|---|"
+    );
+    let mut fits = true;
+    for (state, says, megabytes, of) in lines? {
+        let does = megabytes + THE_REST <= of;
+        fits &= does;
+        let word = if does { "PASS" } else { "FAIL" };
+        println!("| {state} | {says} | {megabytes:.0} | {:.0} of {of:.0} MB | {word} |", megabytes + THE_REST);
+    }
+    ensure!(fits, "a function has too little memory");
+    Ok(())
+}
+
+type Line = (&'static str, &'static str, f64, f64);
+
+fn line(dir: &Path, number: usize, (scene, state, says): &(Scene, &'static str, &'static str)) -> Result<Line> {
+    prepare(dir, *scene)?;
+    let output = Command::new(std::env::current_exe()?).arg(dir).arg(number.to_string()).output()?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let of = TEMPLATE.split_once(&format!("-{state}\n")).and_then(|(_, function)| function.split_once("MemorySize: "));
+    let of = of.and_then(|(_, of)| of.split_whitespace().next()).context("the template does not say")?;
+    Ok((state, says, String::from_utf8(output.stdout)?.trim().parse()?, of.parse()?))
+}
+
+fn begun() -> Timestamp {
+    Timestamp::UNIX_EPOCH + SignedDuration::from_hours(1_000)
+}
+
+fn now() -> Timestamp {
+    begun() + SignedDuration::from_hours(4)
+}
+
+fn key(number: u32) -> String {
+    format!("2019/08/wedding-of-anna/originals/IMG_20190817_{number:06}.jpg")
+}
+
+/// The number in a key; none in that of an object which is in no chunk.
+fn number(key: &str) -> u32 {
+    key[key.len() - 10..key.len() - 4].parse().unwrap_or(OBJECTS)
+}
+
+/// Writes the files and items that are not made up.
+fn prepare(dir: &Path, scene: Scene) -> Result<()> {
+    let id = RestoreId::try_from("look".to_owned()).ok().context("an id")?;
+    let request = json!({"bucket": "archive", "prefix": "2019/"});
+    let request = Request::parse(&request).map_err(|problem| anyhow::anyhow!("{problem:?}"))?;
+    let counts = Counts { total: OBJECTS.into(), restoring: OBJECTS.into(), ..Counts::default() };
+    let plan = Planned {
+        made_at: begun(),
+        hash: String::new(),
+        chunks: 1,
+        counts,
+        by_kind: Vec::new(),
+        ready_between: None,
+        cost: Cost::of(Vec::new(), Book::US_EAST_1),
+        alternatives: Vec::new(),
+        jobs: Vec::new(),
+        paths: 0,
+        billed_paths: 0,
+        warnings: Vec::new(),
+    };
+    let record = RestoreRecord { plan: Some(plan), ..RestoreRecord::new(id, &request, begun()) };
+    let entry = |number| ChunkEntry {
+        key: key(number),
+        version: None,
+        size: 1_000_000,
+        kind: Some(ArchiveKind::Flexible),
+        decision: Decision::Restore,
+        old: false,
+        state: State::Planned,
+    };
+    let entries: Vec<ChunkEntry> = (0..OBJECTS).map(entry).collect();
+    let file = serde_json::to_vec(&entries)?;
+    let new = ChunkRecord::new(&record, begun(), 0, &entries, &file);
+    let all = || (0..OBJECTS).collect();
+    let mut known = ChunkRecord { counts, accepted: vec![Accepted { from: 0, to: OBJECTS, at: begun() }], ..new };
+    match scene {
+        Scene::Fetched | Scene::Readable => known.fetching = all(),
+        Scene::Claimed | Scene::Confirmed => known.counts = restored(),
+        Scene::Taken => (known.counts, known.readable) = (restored(), all()),
+    }
+    std::fs::write(dir.join("chunk.json"), file)?;
+    std::fs::write(dir.join("record.json"), serde_json::to_vec(&record)?)?;
+    Ok(std::fs::write(dir.join("known.json"), serde_json::to_vec(&known)?)?)
+}
+
+fn restored() -> Counts {
+    Counts { total: OBJECTS.into(), restored: OBJECTS.into(), ..Counts::default() }
+}
+
+/// Prints the peak of this process's memory, in MB.
+fn measure(dir: &Path, scene: Scene) -> Result<()> {
+    let record = serde_json::from_slice(&std::fs::read(dir.join("record.json"))?)?;
+    let known = serde_json::from_slice(&std::fs::read(dir.join("known.json"))?)?;
+    let (made_up, files) = (&MadeUp { record, known, scene }, &Files(dir.join("chunk.json")));
+    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    let restore = "look".to_owned();
+    let settings = &Settings { archive_buckets: vec!["archive".to_owned()], ..Settings::default() };
+    runtime.block_on(async {
+        match scene {
+            Scene::Fetched | Scene::Readable | Scene::Claimed => {
+                let input = check_restores::Input { restore, from_chunk: 0 };
+                let events = &MemoryEvents::default();
+                let looked = check_restores::run(input, made_up, made_up, files, events, now()).await?;
+                let restoring = if scene == Scene::Fetched { u64::from(OBJECTS) } else { 0 };
+                ensure!(looked.counts.restoring == restoring, "{looked:?}");
+            }
+            Scene::Taken => {
+                let input = invalidate::Input { restore };
+                let taken = invalidate::run(input, made_up, made_up, made_up, files, settings, now()).await?;
+                ensure!(taken.until_chunk == 1, "{taken:?}");
+            }
+            Scene::Confirmed => {
+                let input = check_invalidations::Input { restore, from_chunk: 0, until_chunk: 0 };
+                let looked = check_invalidations::run(input, made_up, made_up, files, now()).await?;
+                ensure!(looked.all_published, "{looked:?}");
+            }
+        }
+        Ok(())
+    })?;
+    println!("{}", memory("VmHWM:")?);
+    Ok(())
+}
+
+/// A ledger, S3 and CloudFront without a memory.
+struct MadeUp {
+    record: RestoreRecord,
+    known: ChunkRecord,
+    scene: Scene,
+}
+
+impl MadeUp {
+    fn item<T: Item>(&self, key: &ItemKey) -> T {
+        let item = match key.pk.strip_prefix("I#") {
+            Some(batch) => json_of(&batch_of(batch.parse().unwrap_or(0))),
+            None if key.sk == "restore" => json_of(&self.record),
+            None if key.sk.starts_with("chunk") => json_of(&self.known),
+            None => json_of(&self.row(key.pk.trim_start_matches("archive/"))),
+        };
+        serde_json::from_value(item).expect("an item")
+    }
+
+    fn row(&self, key: &str) -> Row {
+        let claim = BatchId::from((number(key) % BATCHES).to_string());
+        let restored = |claim| State::Restored { at: now(), expires: Some(expires()), claim };
+        let state = match self.scene {
+            Scene::Fetched | Scene::Readable => State::Planned,
+            Scene::Claimed | Scene::Confirmed => restored(Some(claim)),
+            Scene::Taken => restored(None),
+        };
+        Row {
+            object: object(key.to_owned()),
+            restore: self.record.id.clone(),
+            size: 1_000_000,
+            kind: Some(ArchiveKind::Flexible),
+            decision: Decision::Restore,
+            publish: self.record.request.publish,
+            current: true,
+            planned_at: begun(),
+            state,
+            revision: 1,
+        }
+    }
+}
+
+fn expires() -> Timestamp {
+    now() + SignedDuration::from_hours(72)
+}
+
+fn object(key: String) -> ObjectId {
+    ObjectId { bucket: "archive".to_owned(), key, version: None }
+}
+
+fn json_of(item: &impl Item) -> Value {
+    serde_json::to_value(item).expect("it is JSON")
+}
+
+/// A batch that CloudFront has taken: it has claimed a few objects of the chunk, and others.
+fn batch_of(number: u32) -> Batch {
+    let of_chunk = (number..OBJECTS).step_by(BATCHES as usize).map(key);
+    let others = (0..OF_A_BATCH - OBJECTS / BATCHES).map(|other| key(OBJECTS + number * OF_A_BATCH + other));
+    let keys: Vec<String> = of_chunk.chain(others).collect();
+    let path = |key: &String| format!("/{key}");
+    let candidate = |key: &String| Candidate {
+        object: object(key.clone()),
+        restores: RestoreId::try_from("look".to_owned()).into_iter().collect(),
+        revisions: 1,
+        news: None,
+        paths: [("E1".to_owned(), [path(key)].into())].into(),
+        covers: BTreeSet::new(),
+    };
+    let call = Call {
+        distribution: "E1".to_owned(),
+        items: keys.iter().map(path).collect(),
+        caller_reference: number.to_string(),
+        invalidation: Some(number.to_string()),
+        completed: false,
+        refused: None,
+    };
+    Batch {
+        id: BatchId::from(number.to_string()),
+        candidates: keys.iter().map(candidate).collect(),
+        calls: Some(vec![call]),
+        wildcards: Vec::new(),
+        created_at: now(),
+        completed_at: None,
+        revision: 3,
+    }
+}
+
+impl Ledger for MadeUp {
+    async fn get<T: Item>(&self, key: &ItemKey) -> Result<Option<T>, PortError> {
+        Ok(Some(self.item(key)))
+    }
+
+    async fn get_many<T: Item>(&self, keys: &[ItemKey]) -> Result<Vec<T>, PortError> {
+        Ok(keys.iter().map(|key| self.item(key)).collect())
+    }
+
+    async fn peek_many<T: Item>(&self, keys: &[ItemKey]) -> Result<Vec<T>, PortError> {
+        self.get_many(keys).await
+    }
+
+    async fn insert<T: Item>(&self, _: &T) -> Result<Put<T>, PortError> {
+        Ok(Put::Done)
+    }
+
+    async fn replace<T: Item>(&self, _: &T) -> Result<Put<T>, PortError> {
+        Ok(Put::Done)
+    }
+
+    async fn rows_of(&self, object: &ObjectId) -> Result<Vec<Row>, PortError> {
+        Ok(vec![self.row(&object.key)])
+    }
+
+    async fn peek_rows_of(&self, object: &ObjectId) -> Result<Vec<Row>, PortError> {
+        self.rows_of(object).await
+    }
+}
+
+impl ReadArchive for MadeUp {
+    async fn head(&self, _: &ObjectId) -> Result<Facts, PortError> {
+        Ok(Facts::Missing(Missing::Key))
+    }
+
+    async fn list(&self, _: &str, _: &str, start_after: &str) -> Result<Page, PortError> {
+        let first = (0..OBJECTS).find(|number| key(*number).as_str() > start_after).unwrap_or(OBJECTS);
+        let end = OBJECTS.min(first + 1_000);
+        let restore = match self.scene {
+            Scene::Fetched => ListedRestore::Ongoing,
+            Scene::Readable | Scene::Claimed | Scene::Taken | Scene::Confirmed => ListedRestore::Copy(expires()),
+        };
+        let listed = |number| Listed {
+            key: key(number),
+            version: None,
+            storage_class: "GLACIER".to_owned(),
+            size: 1_000_000,
+            modified: Timestamp::UNIX_EPOCH,
+            restore: Some(restore),
+        };
+        Ok(Page { objects: (first..end).map(listed).collect(), more: end < OBJECTS })
+    }
+
+    async fn folders(&self, _: &str, _: &str, _: &str) -> Result<Vec<String>, PortError> {
+        Ok(Vec::new())
+    }
+
+    async fn list_versions(&self, _: &str, _: &str, _: Option<&VersionMarker>) -> Result<VersionPage, PortError> {
+        Ok(VersionPage::default())
+    }
+
+    async fn read(&self, _: &S3Uri, _: u64, _: Option<&str>) -> Result<Option<Piece>, PortError> {
+        Ok(None)
+    }
+
+    async fn has_versions(&self, _: &str) -> Result<bool, PortError> {
+        Ok(false)
+    }
+}
+
+impl ReadDistributions for MadeUp {
+    /// An edge function of its own makes wildcards unsafe, so every path is asked for by itself.
+    async fn distributions(&self, _: &str, _: &[String]) -> Result<Vec<Distribution>, PortError> {
+        let origin = Origin { id: "s3".to_owned(), domain: "archive.s3.amazonaws.com".to_owned(), path: String::new() };
+        let behaviour = Behaviour { pattern: "*".to_owned(), target: "s3".to_owned(), has_origin_function: true };
+        let (origins, behaviours) = (vec![origin], vec![behaviour]);
+        Ok(vec![Distribution { id: "E1".to_owned(), origins, behaviours, ..Distribution::default() }])
+    }
+}
+
+impl CreateInvalidations for MadeUp {
+    async fn invalidate(&self, _: &str, _: &[String], reference: &str) -> Result<Invalidation, PortError> {
+        Ok(Invalidation::Accepted { id: reference.to_owned(), completed: false })
+    }
+}
+
+impl ReadInvalidations for MadeUp {
+    async fn completed(&self, _: &str, _: &str) -> Result<bool, PortError> {
+        Ok(true)
+    }
+}
+
+/// The work bucket: the chunk's file.
+struct Files(PathBuf);
+
+impl WorkFiles for Files {
+    async fn put(&self, _: &str, _: Vec<u8>) -> Result<(), PortError> {
+        Ok(())
+    }
+
+    async fn get(&self, _: &str) -> Result<Option<Vec<u8>>, PortError> {
+        Ok(std::fs::read(&self.0).ok())
+    }
+}
