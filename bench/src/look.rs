@@ -5,6 +5,7 @@
 //!
 //! `cargo xtask bench look` calls this program.
 
+mod distribution;
 mod memory;
 
 use std::collections::BTreeSet;
@@ -15,8 +16,8 @@ use anyhow::{Context, Result, bail, ensure};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use thaw_core::{
-    ArchiveKind, Batch, BatchId, Behaviour, Book, Call, Candidate, Cost, Counts, Decision, Distribution, Facts,
-    Missing, ObjectId, Origin, Request, RestoreId, Row, S3Uri, State,
+    ArchiveKind, Batch, BatchId, Book, Call, Candidate, Cost, Counts, Decision, Distribution, Facts, Missing, ObjectId,
+    Request, RestoreId, Row, S3Uri, State,
 };
 use thaw_steps::chunks::{Accepted, ChunkEntry, ChunkRecord};
 use thaw_steps::memory::MemoryEvents;
@@ -26,6 +27,7 @@ use thaw_steps::ports::{
 };
 use thaw_steps::{Planned, RestoreRecord, Settings, check_invalidations, check_restores, invalidate};
 
+use crate::distribution::distribution;
 use crate::memory::memory;
 
 /// Objects of the largest chunk (DESIGN, "Why do chunks grow?").
@@ -356,12 +358,8 @@ impl ReadArchive for MadeUp {
 }
 
 impl ReadDistributions for MadeUp {
-    /// An edge function of its own makes wildcards unsafe, so every path is asked for by itself.
     async fn distributions(&self, _: &str, _: &[String]) -> Result<Vec<Distribution>, PortError> {
-        let origin = Origin { id: "s3".to_owned(), domain: "archive.s3.amazonaws.com".to_owned(), path: String::new() };
-        let behaviour = Behaviour { pattern: "*".to_owned(), target: "s3".to_owned(), has_origin_function: true };
-        let (origins, behaviours) = (vec![origin], vec![behaviour]);
-        Ok(vec![Distribution { id: "E1".to_owned(), origins, behaviours, ..Distribution::default() }])
+        Ok(vec![distribution(true)])
     }
 }
 

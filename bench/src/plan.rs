@@ -6,6 +6,7 @@
 //!
 //! `cargo xtask bench plan` calls this program.
 
+mod distribution;
 mod memory;
 
 use std::cell::Cell;
@@ -16,13 +17,14 @@ use anyhow::{Result, anyhow, bail, ensure};
 use jiff::Timestamp;
 use nix::time::ClockId;
 use serde_json::json;
-use thaw_core::{Behaviour, Distribution, Facts, Missing, ObjectId, Origin, S3Uri};
+use thaw_core::{Distribution, Facts, Missing, ObjectId, S3Uri};
 use thaw_steps::memory::{MemoryEvents, MemoryLedger};
 use thaw_steps::ports::{
     Listed, Page, Piece, PortError, ReadArchive, ReadDistributions, VersionMarker, VersionPage, WorkFiles,
 };
 use thaw_steps::{Settings, plan};
 
+use crate::distribution::distribution;
 use crate::memory::memory;
 
 /// Objects that are planned.
@@ -175,14 +177,7 @@ impl ReadArchive for Bucket {
 
 impl ReadDistributions for Bucket {
     async fn distributions(&self, _: &str, _: &[String]) -> Result<Vec<Distribution>, PortError> {
-        let origin = Origin { id: "s3".to_owned(), domain: "archive.s3.amazonaws.com".to_owned(), path: String::new() };
-        let behaviour = Behaviour { pattern: "*".to_owned(), target: "s3".to_owned(), has_origin_function: false };
-        Ok(vec![Distribution {
-            id: "E1".to_owned(),
-            origins: vec![origin],
-            behaviours: vec![behaviour],
-            ..Distribution::default()
-        }])
+        Ok(vec![distribution(false)])
     }
 }
 

@@ -113,7 +113,8 @@ async fn look(
         let is_news = !batch.is_completed() && asked.borrow_mut().insert(batch.id.clone());
         if is_news { confirmed(batch, cdn, ledger, now).await } else { Ok(batch) }
     };
-    let (objects, called) = chunks::open_objects(ledger, record, known, &entries, still, confirm).await?;
+    let (mut objects, called) = chunks::open_objects(ledger, record, known, &entries, &still, confirm).await?;
+    objects.extend(still);
     let rows = objects.iter().map(|known| &known.row);
     let look_at = after(now, seconds_until_next_word(rows, on_their_way, now));
     chunks::change(ledger, known.clone(), |known| known.counted(&objects, &called, Some(look_at), now)).await

@@ -12,7 +12,6 @@ use tracing::info;
 use crate::chunks::{self, ChunkRecord, Known, Written};
 use crate::ledger::{self, apply};
 use crate::looking::{after, is_still_fetched, listed, look_at, seconds_until_next_look};
-use crate::over::Entries;
 use crate::ports::{Ledger, PutEvents, ReadArchive, WorkFiles};
 use crate::{IN_FLIGHT, RestoreRecord, StepError, plan};
 
@@ -127,7 +126,7 @@ async fn look(
     let as_it_is = async |batch| Ok(batch);
     let entries = chunks::entries(files, record, known).await?;
     if record.status != Status::Running {
-        let (objects, called) = chunks::open_objects(ledger, record, known, &entries, Vec::new(), as_it_is).await?;
+        let (objects, called) = chunks::open_objects(ledger, record, known, &entries, &[], as_it_is).await?;
         let open = objects.iter().filter(|known| known.written != Written::Nothing && known.row.ends_with_a_cancel());
         let cancelled = open.map(|known| (known.row.clone(), Event::Cancelled { at: now })).collect();
         return Ok((updated(ledger, objects, cancelled).await?, called));
@@ -136,13 +135,13 @@ async fn look(
     let mut still = chunks::fetching(record, known, &entries)?;
     let told = listed(still.iter().map(|known| &known.row), archive).await?;
     still.retain(|known| is_still_fetched(&known.row, &told, now));
-    let unread: Entries = still.iter().map(|known| known.entry).collect();
-    let (objects, called) = chunks::open_objects(ledger, record, known, &entries, still, as_it_is).await?;
-    let read = objects.iter().filter(|known| !unread.has(known.entry));
-    let rows: Vec<Row> = read.map(|known| known.row.clone()).collect();
+    let (objects, called) = chunks::open_objects(ledger, record, known, &entries, &still, as_it_is).await?;
+    let rows: Vec<Row> = objects.iter().map(|known| known.row.clone()).collect();
     let seen = look_at(rows, &told, others_on_their_way, archive, now).await?;
     let learned: Vec<(Row, Event)> = seen.into_iter().filter_map(|seen| Some((seen.row, seen.event?))).collect();
-    Ok((updated(ledger, objects, learned).await?, called))
+    let mut objects = updated(ledger, objects, learned).await?;
+    objects.extend(still);
+    Ok((objects, called))
 }
 
 pub(crate) fn total(all: &[ChunkRecord]) -> Counts {
@@ -207,7 +206,10 @@ mod tests {
     use super::*;
     use crate::check_invalidations::tests::four_chunks;
     use crate::door::{Stack, now, restored, restoring, row};
-    use crate::memory::MemoryEvents;
+    use crate::looking::tests::Bucket;
+    use crate::memory::{MemoryEvents, MemoryLedger};
+    use crate::ports::ListedRestore;
+    use crate::visible::NEWS;
     use crate::visible::tests::nobody_near;
     use std::time::Duration;
     use thaw_core::RestoreId;
@@ -228,6 +230,28 @@ mod tests {
         };
         assert_eq!(look(0).await, (2, 2, false, false));
         assert_eq!(look(2).await, (4, 0, false, true));
+    }
+
+    #[tokio::test]
+    async fn of_what_a_listing_shows_as_still_fetched_a_look_reads_no_row() {
+        let stack = Stack::default();
+        let keys: Vec<String> = (0..20).map(|n| format!("{n:02}")).collect();
+        let id = stack.planned(&keys.iter().map(|key| (key.as_str(), State::Planned)).collect::<Vec<_>>(), 20).await;
+        let record = stack.record(&id).await;
+        let known = chunks::record(&stack.ledger, &record, 0).await.unwrap().accepting_all(now());
+        let objects = chunks::objects(&stack.ledger, &stack.files, &record, &known).await.unwrap();
+        // A ledger without rows: who reads one finds that it is lost.
+        let ledger = MemoryLedger::default();
+        ledger.insert(&record).await.unwrap();
+        ledger.insert(&known.counted(&objects, &BTreeSet::new(), None, now())).await.unwrap();
+        let at = now() + Duration::from_secs(4 * 3_600);
+        for (restore, restoring) in [(ListedRestore::Ongoing, Some(20)), (ListedRestore::Copy(at + NEWS), None)] {
+            let archive = Bucket::of(keys.clone(), Some(restore), 1_000);
+            let input = Input { restore: id.to_string(), from_chunk: 0 };
+            let looked = run(input, &archive, &ledger, &stack.files, &MemoryEvents::default(), at).await;
+            assert_eq!(looked.ok().map(|looked| looked.counts.restoring), restoring, "{restore:?}");
+            assert_eq!((archive.lists.borrow().len(), archive.heads.borrow().len()), (1, 0));
+        }
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub struct Output {
     pub says: String,
     /// Seconds until CloudFront is asked whether it is done.
     pub wait_seconds: u64,
-    /// The chunk after the last whose objects this call took; 0 if it took all that there are.
+    /// The chunk after the last whose objects this call took; 0 if it left none.
     pub until_chunk: u32,
 }
 
@@ -55,14 +55,16 @@ pub async fn run(
     let all = chunks::records(ledger, &record).await?;
     let on_their_way = total(&all).on_their_way() > 0;
     let mut wanted = Wanted::default();
-    let (mut taken, mut until_chunk) = (0, 0);
+    // The chunk after the last of which something was taken; and as an answer, if more is left.
+    let (mut taken, mut after_last, mut until_chunk) = (0, 0, 0);
     'chunks: for known in &all {
         let readable = chunks::readable_entries(files, &record, known).await?;
         for some in readable.chunks(READ_AT_ONCE) {
             if taken >= OBJECTS_PER_CALL {
+                until_chunk = after_last;
                 break 'chunks;
             }
-            until_chunk = known.chunk + 1;
+            after_last = known.chunk + 1;
             let some = some.iter().map(|(entry, number)| (entry, *number));
             for Known { row, .. } in chunks::objects_of(ledger, &record, known, some).await? {
                 match row.state.claim() {
@@ -78,9 +80,6 @@ pub async fn run(
                 taken += 1;
             }
         }
-    }
-    if taken < OBJECTS_PER_CALL {
-        until_chunk = 0;
     }
     let published = publish(wanted, cdn, archive, ledger, settings, now).await?;
     let says = format!("{} invalidations of {} paths are with CloudFront.", published.invalidations, published.paths);
@@ -119,5 +118,17 @@ mod tests {
         }
         let all = OBJECTS_PER_CALL as u64 + 1_500;
         assert_eq!(seen, [(2, true, false, 20_500, 1_000), (0, false, true, all, 0)]);
+    }
+
+    #[tokio::test]
+    async fn as_many_as_a_call_takes_are_taken_by_one() {
+        let stack = Stack::default();
+        let keys: Vec<String> = (0..OBJECTS_PER_CALL).map(|n| format!("{n:05}")).collect();
+        let objects: Vec<_> = keys.iter().map(|key| (key.as_str(), restored(None))).collect();
+        let restore = stack.planned(&objects, OBJECTS_PER_CALL).await.to_string();
+        let (archive, settings) = (&nobody_near(), &Settings::default());
+        let taken =
+            run(Input { restore }, &Edge::default(), archive, &stack.ledger, &stack.files, settings, now()).await;
+        assert_eq!(taken.unwrap().until_chunk, 0);
     }
 }
