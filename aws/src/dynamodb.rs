@@ -21,7 +21,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, ReturnValuesOnC
 use aws_smithy_async::rt::sleep::{AsyncSleep, TokioSleep};
 use jiff::{Timestamp, ToSpan};
 use serde_dynamo::aws_sdk_dynamodb_1::{from_item, to_item};
-use thaw_core::{ObjectId, RestoreId, Row, Status, Trouble};
+use thaw_core::{RestoreId, Status, Trouble};
 use thaw_steps::RestoreRecord;
 use thaw_steps::ports::{Cursor, Item, ItemKey, Ledger, ListRestores, PortError, Put};
 
@@ -144,9 +144,8 @@ impl LedgerTable {
         Ok(items)
     }
 
-    async fn query_rows(&self, object: &ObjectId, consistent: bool) -> Result<Vec<Row>, PortError> {
-        let (pk, prefix) = partition(object);
-        let mut rows = Vec::new();
+    async fn query_items<T: Item>(&self, begin: &ItemKey, consistent: bool) -> Result<Vec<T>, PortError> {
+        let mut items = Vec::new();
         let mut from = None;
         loop {
             let call = self
@@ -155,17 +154,17 @@ impl LedgerTable {
                 .table_name(&self.table)
                 .consistent_read(consistent)
                 .key_condition_expression("pk = :pk AND begins_with(sk, :prefix)")
-                .expression_attribute_values(":pk", text(&pk))
-                .expression_attribute_values(":prefix", text(&prefix));
+                .expression_attribute_values(":pk", text(&begin.pk))
+                .expression_attribute_values(":prefix", text(&begin.sk));
             let output = call.set_exclusive_start_key(from).send().await;
-            let output = output.map_err(|error| port_error(format!("Query of the rows of {object}"), &error))?;
+            let output = output.map_err(|error| port_error(format!("Query of {}", shown(begin)), &error))?;
             for item in output.items.unwrap_or_default() {
                 let key = key_of(&item);
-                rows.push(decode(&key, item)?);
+                items.push(decode(&key, item)?);
             }
             from = output.last_evaluated_key.filter(|key| !key.is_empty());
             if from.is_none() {
-                return Ok(rows);
+                return Ok(items);
             }
         }
     }
@@ -198,12 +197,12 @@ impl Ledger for LedgerTable {
         self.put(item, Condition::Revision(before)).await
     }
 
-    async fn rows_of(&self, object: &ObjectId) -> Result<Vec<Row>, PortError> {
-        self.query_rows(object, true).await
+    async fn query<T: Item>(&self, begin: &ItemKey) -> Result<Vec<T>, PortError> {
+        self.query_items(begin, true).await
     }
 
-    async fn peek_rows_of(&self, object: &ObjectId) -> Result<Vec<Row>, PortError> {
-        self.query_rows(object, false).await
+    async fn peek_query<T: Item>(&self, begin: &ItemKey) -> Result<Vec<T>, PortError> {
+        self.query_items(begin, false).await
     }
 }
 
@@ -296,15 +295,6 @@ fn is_restore(key: &ItemKey) -> bool {
     key.sk == "restore"
 }
 
-/// The partition of an object's rows, and what the sort keys of this version's rows begin with.
-fn partition(object: &ObjectId) -> (String, String) {
-    let version = match object.version.as_deref() {
-        None | Some("null") => "",
-        Some(version) => version,
-    };
-    (format!("{}/{}", object.bucket, object.key), format!("{version}#"))
-}
-
 /// RFC 3339 with all nine digits: as text, earlier sorts before later.
 fn sortable(at: Timestamp) -> String {
     format!("{at:.9}")
@@ -357,7 +347,8 @@ mod tests {
     use super::*;
     use serde_json::json;
     use thaw_core::{
-        ArchiveKind, Batch, BatchId, Call, Candidate, Decision, FailureCode, How, Publish, Request, State, Tier,
+        ArchiveKind, Batch, BatchId, Call, Candidate, Decision, FailureCode, How, ObjectId, Publish, Request, Row,
+        State, Tier,
     };
     use thaw_steps::KeyRecord;
 
@@ -500,16 +491,6 @@ mod tests {
         let whole: Timestamp = "2026-11-22T10:00:00Z".parse().unwrap();
         let later: Timestamp = "2026-11-22T10:00:00.000001Z".parse().unwrap();
         assert!(sortable(whole) < sortable(later));
-    }
-
-    #[test]
-    fn an_objects_rows_lie_where_the_query_looks() {
-        for version in [None, Some("null"), Some("v1")] {
-            let row = row(version, State::Planned);
-            let (pk, prefix) = partition(&row.object);
-            assert_eq!(row.key().pk, pk);
-            assert_eq!(row.key().sk, format!("{prefix}{}", row.restore));
-        }
     }
 
     #[test]

@@ -308,12 +308,12 @@ impl Ledger for MadeUp {
         Ok(Put::Done)
     }
 
-    async fn rows_of(&self, object: &ObjectId) -> Result<Vec<Row>, PortError> {
-        Ok(vec![self.row(&object.key)])
+    async fn query<T: Item>(&self, begin: &ItemKey) -> Result<Vec<T>, PortError> {
+        Ok(vec![self.item(begin)])
     }
 
-    async fn peek_rows_of(&self, object: &ObjectId) -> Result<Vec<Row>, PortError> {
-        self.rows_of(object).await
+    async fn peek_query<T: Item>(&self, begin: &ItemKey) -> Result<Vec<T>, PortError> {
+        self.query(begin).await
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use serde_json::Value;
-use thaw_core::{Distribution, Facts, ObjectId, Overhead, RestoreAnswer, RestoreId, Row, S3Uri, Tier, Trouble};
+use thaw_core::{Distribution, Facts, ObjectId, Overhead, RestoreAnswer, RestoreId, S3Uri, Tier, Trouble};
 use thaw_sim::ports::Aws;
 use thaw_steps::memory::{MemoryEvents, MemoryExecutions, MemoryFiles, MemoryLedger};
 use thaw_steps::ports::{
@@ -63,6 +63,11 @@ impl Meter {
         for _ in keys.chunks(KEYS_PER_READ) {
             self.read(0, halves).await;
         }
+    }
+
+    /// A query is rounded up as a whole.
+    async fn read_page<T: Item>(&self, items: &[T], halves: u64) {
+        self.read(read_units(items.iter().map(size).sum()), halves).await;
     }
 }
 
@@ -206,17 +211,16 @@ impl Ledger for Counted<'_, MemoryLedger> {
         self.port.replace(item).await
     }
 
-    async fn rows_of(&self, object: &ObjectId) -> Result<Vec<Row>, PortError> {
-        let rows = self.port.rows_of(object).await?;
-        // A query is rounded up as a whole.
-        self.meter.read(read_units(rows.iter().map(size).sum()), HALVES).await;
-        Ok(rows)
+    async fn query<T: Item>(&self, begin: &ItemKey) -> Result<Vec<T>, PortError> {
+        let items = self.port.query(begin).await?;
+        self.meter.read_page(&items, HALVES).await;
+        Ok(items)
     }
 
-    async fn peek_rows_of(&self, object: &ObjectId) -> Result<Vec<Row>, PortError> {
-        let rows = self.port.peek_rows_of(object).await?;
-        self.meter.read(read_units(rows.iter().map(size).sum()), 1).await;
-        Ok(rows)
+    async fn peek_query<T: Item>(&self, begin: &ItemKey) -> Result<Vec<T>, PortError> {
+        let items = self.port.peek_query(begin).await?;
+        self.meter.read_page(&items, 1).await;
+        Ok(items)
     }
 }
 

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use crate::process::{self, Spent};
 use crate::server::{Counted, Server};
 use crate::table;
-use crate::tools::{Client, Tools};
+use crate::tools::{Client, MOST_TURNS, Tools};
 
 /// What S3 takes to answer, in milliseconds.
 const LATENCIES: [u64; 2] = [0, 20];
@@ -42,10 +42,12 @@ pub fn run(server: &Server, tools: &Tools, rounds: usize) -> Result<Vec<Contest>
     for tls in [false, true] {
         for latency_ms in LATENCIES {
             let mut samples = vec![Vec::new(); Client::ALL.len()];
-            for _ in 0..rounds {
+            for turn in 0..rounds * MOST_TURNS {
                 for (client, samples) in Client::ALL.into_iter().zip(&mut samples) {
-                    let sample = once(server, tools, client, tls, latency_ms);
-                    samples.push(sample.with_context(|| format!("{} failed", client.name()))?);
+                    if turn % MOST_TURNS < client.turns() {
+                        let sample = once(server, tools, client, tls, latency_ms);
+                        samples.push(sample.with_context(|| format!("{} failed", client.name()))?);
+                    }
                 }
             }
             let contest = Contest { tls, latency_ms, samples };

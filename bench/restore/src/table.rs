@@ -5,7 +5,7 @@ use thaw_core::{LANES, RESTORES_PER_SECOND};
 use crate::client::IN_FLIGHT;
 use crate::contest::{Contest, Sample};
 use crate::quota::Paced;
-use crate::tools::Client;
+use crate::tools::{Client, MOST_TURNS};
 
 /// thaw has at least this share of the bare loop's keys per second, at 20 ms.
 const OF_THE_LOOP: f64 = 0.9;
@@ -25,7 +25,7 @@ pub fn print(contest: &Contest, rounds: usize) {
     let Contest { tls, latency_ms, .. } = contest;
     let over = if *tls { "TLS" } else { "plain HTTP" };
     println!(
-        "RestoreObject over {over}, S3 answers after {latency_ms} ms; medians of {rounds} rounds taken in turns; `cargo xtask bench restore`\n"
+        "RestoreObject over {over}, S3 answers after {latency_ms} ms; medians of {rounds} rounds taken in turns, {MOST_TURNS} turns a round of thaw and of the bare loop; `cargo xtask bench restore`\n"
     );
     println!("| client | at once | keys | keys/s | CPU s per 1,000 keys | MB peak | CPU, times thaw's |");
     println!("|---|---:|---:|---:|---:|---:|---:|");

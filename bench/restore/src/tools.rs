@@ -64,6 +64,20 @@ impl Client {
         }
     }
 
+    /// Its turns in a round. What is held to a close ratio has more of them: one turn is off by a fifth now and then.
+    pub fn turns(self) -> usize {
+        match self {
+            Self::Thaw | Self::Sdk => MOST_TURNS,
+            Self::ThawWithLedger
+            | Self::Hyper
+            | Self::Boto3
+            | Self::Node
+            | Self::S3cmd
+            | Self::Rclone
+            | Self::AwsCli => 1,
+        }
+    }
+
     /// Keys that it is given: some seconds' work.
     pub fn keys(self) -> u32 {
         match self {
@@ -76,6 +90,9 @@ impl Client {
         }
     }
 }
+
+/// Turns in a round of those that have most.
+pub const MOST_TURNS: usize = 5;
 
 impl Tools<'_> {
     /// The programs that together ask for all keys; each is started when the one before it has ended.

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use thaw_core::{RestoreId, Row};
 use tracing::{info, warn};
 
-use crate::ledger::replaced;
+use crate::ledger::{replaced, rows_key};
 use crate::ports::{Item, ItemKey, Ledger, Put, PutEvents, WorkFiles};
 use crate::{IN_FLIGHT, RestoreRecord, StepError, chunks, ledger};
 
@@ -105,7 +105,7 @@ async fn expiring(
         expiring += stream::iter(&rows)
             .map(async |row| {
                 // As the ledger has them: how long a copy lives is no matter of CloudFront.
-                let all = ledger.rows_of(&row.object).await?;
+                let all = ledger.query::<Row>(&rows_key(&row.object)).await?;
                 Ok::<_, StepError>(u64::from(all.iter().all(|row| row.state.expires() <= Some(midnight))))
             })
             .buffer_unordered(IN_FLIGHT)

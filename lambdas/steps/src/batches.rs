@@ -322,7 +322,7 @@ pub(crate) mod tests {
         let batch = Batch { id: BatchId::from("ours".to_owned()), ..batches(vec![candidate], now()).remove(0) };
         stack.insert(&batch).await;
         let sealed = seal(batch, &Rows::new(), &stack.ledger, now()).await.unwrap();
-        let rows = stack.ledger.rows_of(&object).await.unwrap();
+        let rows = stack.rows_of(&object).await;
         let claims = rows.iter().map(|row| row.state.claim().map(|id| id.as_str().to_owned()));
         (!sealed.candidates.is_empty(), claims.collect())
     }
@@ -373,7 +373,7 @@ pub(crate) mod tests {
             seal(batch, &Rows::new(), &stack.ledger, now()).await.unwrap().candidates.len()
         };
         assert_eq!(sealed(Some(News { at: now(), expires: Some(later) })).await, 1);
-        let claimed = stack.ledger.rows_of(&row.object).await.unwrap().remove(0);
+        let claimed = stack.rows_of(&row.object).await.remove(0);
         let claim = Some(batch(None).id);
         assert_eq!(
             claimed,
@@ -399,13 +399,9 @@ pub(crate) mod tests {
         };
         let objects = BTreeSet::from([row.object.clone()]);
         release(&of(None), &objects, &stack.ledger).await.unwrap();
-        assert_eq!(
-            stack.ledger.rows_of(&row.object).await.unwrap()[0].state,
-            restored(Some("ours")),
-            "it may be sealed yet"
-        );
+        assert_eq!(stack.rows_of(&row.object).await[0].state, restored(Some("ours")), "it may be sealed yet");
         release(&of(Some(Vec::new())), &objects, &stack.ledger).await.unwrap();
-        assert_eq!(stack.ledger.rows_of(&row.object).await.unwrap()[0].state, restored(None));
+        assert_eq!(stack.rows_of(&row.object).await[0].state, restored(None));
     }
 
     /// A distribution that shows every key, and takes every path but those that say `bad`.
@@ -488,7 +484,7 @@ pub(crate) mod tests {
                 .await
                 .unwrap();
             assert_eq!(*edge.asked.borrow(), asked);
-            let rows = stack.ledger.rows_of(&theirs.object).await.unwrap();
+            let rows = stack.rows_of(&theirs.object).await;
             let failed: Vec<_> = rows.iter().map(|row| matches!(row.state, State::Failed { .. })).collect();
             assert_eq!(failed, [false, seconds == 600], "in the ledger, and not another batch's");
         }

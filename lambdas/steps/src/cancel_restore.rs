@@ -199,7 +199,7 @@ mod tests {
         let id = stack.planned(&[("claimed", restored(Some("b"))), ("free", restored(None))], 2).await;
         cancelled(&stack, &id).await;
         for (key, state) in [("claimed", "restored"), ("free", "cancelled")] {
-            let rows = stack.ledger.rows_of(&row(&id, key, State::Planned).object).await.unwrap();
+            let rows = stack.rows_of(&row(&id, key, State::Planned).object).await;
             assert_eq!(rows[0].state.word(), state, "{key}");
         }
     }

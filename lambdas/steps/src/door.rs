@@ -11,7 +11,7 @@ use thaw_core::{
 
 use crate::chunks::{ChunkEntry, ChunkRecord, Known, Written, chunk_name};
 use crate::http::{Request, Response};
-use crate::ledger::{Planned, record};
+use crate::ledger::{Planned, record, rows_key};
 use crate::memory::{MemoryExecutions, MemoryFiles, MemoryJobs, MemoryLedger};
 use crate::ports::{Item, Ledger, Put, WorkFiles};
 use crate::{RestoreRecord, Settings, cancel_restore, create_restore, get_restores};
@@ -97,6 +97,11 @@ impl Stack {
 
     pub async fn insert<T: Item + std::fmt::Debug + PartialEq>(&self, item: &T) {
         assert_eq!(self.ledger.insert(item).await.unwrap(), Put::Done);
+    }
+
+    /// The rows of an object as the ledger has them.
+    pub async fn rows_of(&self, object: &ObjectId) -> Vec<Row> {
+        self.ledger.query(&rows_key(object)).await.unwrap()
     }
 
     pub async fn record(&self, id: &RestoreId) -> RestoreRecord {

@@ -165,21 +165,15 @@ impl Item for Batch {
 /// Where the row of an object in a restore is kept. Bucket names hold no `/` and no upper case, so no object's key can
 /// be mistaken for a restore's, a batch's or an idempotency key's.
 pub fn row_key(object: &ObjectId, restore: &RestoreId) -> ItemKey {
-    ItemKey { pk: object_key(object), sk: format!("{}{restore}", version_prefix(object)) }
+    let ItemKey { pk, sk } = rows_key(object);
+    ItemKey { pk, sk: format!("{sk}{restore}") }
 }
 
-/// The partition of an object's rows.
-pub fn object_key(object: &ObjectId) -> String {
-    format!("{}/{}", object.bucket, object.key)
-}
-
-/// What the sort keys of a version's rows begin with. S3 calls the version of an object from before versioning `null`,
-/// and its events leave it out.
-pub fn version_prefix(object: &ObjectId) -> String {
-    match object.version.as_deref() {
-        None | Some("null") => "#".to_owned(),
-        Some(version) => format!("{version}#"),
-    }
+/// What the keys of the rows of an object (this very version) begin with. S3 calls the version of an object from before
+/// versioning `null`, and its events leave it out.
+pub fn rows_key(object: &ObjectId) -> ItemKey {
+    let version = object.version.as_deref().filter(|version| *version != "null").unwrap_or_default();
+    ItemKey { pk: format!("{}/{}", object.bucket, object.key), sk: format!("{version}#") }
 }
 
 /// Where a batch is kept.
@@ -239,14 +233,14 @@ async fn told(
 
 /// The rows of an object in all restores, as they stand.
 pub async fn rows_of(object: &ObjectId, ledger: &impl Ledger) -> Result<Vec<Row>, StepError> {
-    as_they_stand(ledger.rows_of(object).await?, ledger).await
+    as_they_stand(ledger.query::<Row>(&rows_key(object)).await?, ledger).await
 }
 
 /// The same from a peek: enough for whoever only wants to know what to do next, since what is done about a row is written
 /// over that very row, or not at all. None found is looked for once more: rows are written before S3 is asked, and S3 may
 /// be quick.
 pub async fn peek_rows_of(object: &ObjectId, ledger: &impl Ledger) -> Result<Vec<Row>, StepError> {
-    let rows = ledger.peek_rows_of(object).await?;
+    let rows = ledger.peek_query::<Row>(&rows_key(object)).await?;
     if rows.is_empty() { rows_of(object, ledger).await } else { as_they_stand(rows, ledger).await }
 }
 
@@ -444,7 +438,7 @@ mod tests {
         for event in [Event::Cancelled { at: now() }, failed] {
             let stands = apply(&stack.ledger, &seen, &event).await.unwrap();
             assert_eq!((stands.state.word(), stands.revision), ("published", 1), "{event:?}");
-            assert_eq!(stack.ledger.rows_of(&seen.object).await.unwrap(), slice::from_ref(&claimed));
+            assert_eq!(stack.rows_of(&seen.object).await, slice::from_ref(&claimed));
         }
     }
 
@@ -476,12 +470,13 @@ mod tests {
             self.now.replace(item).await
         }
 
-        async fn rows_of(&self, object: &ObjectId) -> Result<Vec<Row>, PortError> {
-            self.now.rows_of(object).await
+        async fn query<T: Item>(&self, begin: &ItemKey) -> Result<Vec<T>, PortError> {
+            self.now.query(begin).await
         }
 
-        async fn peek_rows_of(&self, object: &ObjectId) -> Result<Vec<Row>, PortError> {
-            Ok(Some(&self.then).filter(|row| row.object == *object).into_iter().cloned().collect())
+        async fn peek_query<T: Item>(&self, begin: &ItemKey) -> Result<Vec<T>, PortError> {
+            let then = (*begin == rows_key(&self.then.object)).then(|| serde_json::to_value(&self.then).unwrap());
+            Ok(then.into_iter().map(|row| serde_json::from_value(row).unwrap()).collect())
         }
     }
 
@@ -527,12 +522,12 @@ mod tests {
             Ok(Put::Lost(self.0.get(&item.key()).await?.unwrap()))
         }
 
-        async fn rows_of(&self, object: &ObjectId) -> Result<Vec<Row>, PortError> {
-            self.0.rows_of(object).await
+        async fn query<T: Item>(&self, begin: &ItemKey) -> Result<Vec<T>, PortError> {
+            self.0.query(begin).await
         }
 
-        async fn peek_rows_of(&self, object: &ObjectId) -> Result<Vec<Row>, PortError> {
-            self.0.peek_rows_of(object).await
+        async fn peek_query<T: Item>(&self, begin: &ItemKey) -> Result<Vec<T>, PortError> {
+            self.0.peek_query(begin).await
         }
     }
 

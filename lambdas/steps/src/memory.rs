@@ -10,10 +10,9 @@ use std::collections::BTreeMap;
 use std::task::Poll;
 
 use serde_json::Value;
-use thaw_core::{Job, JobStatus, ObjectId, RestoreId, Row, Status, hash_bytes};
+use thaw_core::{Job, JobStatus, RestoreId, Status, hash_bytes};
 
 use crate::RestoreRecord;
-use crate::ledger::{object_key, version_prefix};
 use crate::ports::{
     CreateJobs, CreatedJob, Cursor, DeadLetters, Item, ItemKey, Ledger, ListRestores, LongFiles, NewJob, Piece,
     PortError, Put, PutEvents, ReadJobs, StartExecutions, StopExecutions, UpdateJobs, WorkFiles,
@@ -75,20 +74,18 @@ impl Ledger for MemoryLedger {
         }
     }
 
-    async fn rows_of(&self, object: &ObjectId) -> Result<Vec<Row>, PortError> {
+    async fn query<T: Item>(&self, begin: &ItemKey) -> Result<Vec<T>, PortError> {
         others_first().await;
-        let (pk, prefix) = (object_key(object), version_prefix(object));
         let items = self.items.borrow();
-        let from = ItemKey { pk: pk.clone(), sk: prefix.clone() };
         items
-            .range(from..)
-            .take_while(|(key, _)| key.pk == pk && key.sk.starts_with(&prefix))
+            .range(begin.clone()..)
+            .take_while(|(key, _)| key.pk == begin.pk && key.sk.starts_with(&begin.sk))
             .map(|(key, item)| parse(key, item))
             .collect()
     }
 
-    async fn peek_rows_of(&self, object: &ObjectId) -> Result<Vec<Row>, PortError> {
-        self.rows_of(object).await
+    async fn peek_query<T: Item>(&self, begin: &ItemKey) -> Result<Vec<T>, PortError> {
+        self.query(begin).await
     }
 }
 

@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use thaw_core::{
-    ArchiveKind, Distribution, Facts, Job, JobGroup, ObjectId, Reach, RestoreAnswer, RestoreId, Row, S3Uri, Status,
-    Tier, Trouble,
+    ArchiveKind, Distribution, Facts, Job, JobGroup, ObjectId, Reach, RestoreAnswer, RestoreId, S3Uri, Status, Tier,
+    Trouble,
 };
 
 use crate::RestoreRecord;
@@ -284,11 +284,11 @@ pub trait Ledger {
     /// Writes an item over the one whose revision is one less.
     async fn replace<T: Item>(&self, item: &T) -> Result<Put<T>, PortError>;
 
-    /// The rows of an object (this very version) in all restores, in the order of the restores' ids.
-    async fn rows_of(&self, object: &ObjectId) -> Result<Vec<Row>, PortError>;
+    /// The items of a partition whose sort keys begin with that of this key, in their order.
+    async fn query<T: Item>(&self, begin: &ItemKey) -> Result<Vec<T>, PortError>;
 
     /// A peek at the same.
-    async fn peek_rows_of(&self, object: &ObjectId) -> Result<Vec<Row>, PortError>;
+    async fn peek_query<T: Item>(&self, begin: &ItemKey) -> Result<Vec<T>, PortError>;
 }
 
 /// The index over restores.

@@ -534,8 +534,7 @@ mod tests {
             let wanted = Wanted { objects: [(row.object.clone(), Vec::new())].into(), ..Wanted::default() };
             let at = now() + seconds * SECOND;
             publish(wanted, &edge, &nobody_near(), &stack.ledger, &Settings::default(), at).await.unwrap();
-            let published =
-                matches!(stack.ledger.rows_of(&row.object).await.unwrap()[0].state, State::Published { .. });
+            let published = matches!(stack.rows_of(&row.object).await[0].state, State::Published { .. });
             let answer = (!edge.asked.borrow().is_empty(), published);
             assert_eq!(answer, (is_asked, is_published), "{error_ttl} s, {seconds} s later");
         }

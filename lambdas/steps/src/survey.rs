@@ -15,8 +15,8 @@ use thaw_core::{
 
 use crate::chunks::ChunkEntry;
 use crate::folding::Forecast;
-use crate::ledger::{object_key, version_prefix};
-use crate::ports::{Ledger, Listed, ReadArchive, ReadDistributions, WorkFiles};
+use crate::ledger::rows_key;
+use crate::ports::{ItemKey, Ledger, Listed, ReadArchive, ReadDistributions, WorkFiles};
 use crate::sources::{Found, Objects};
 use crate::{IN_FLIGHT, Settings, StepError};
 
@@ -420,7 +420,8 @@ fn of_listing(bucket: String, listed: Listed, verdict: Verdict) -> Surveyed {
 /// all of them.
 fn fingerprint(object: &ObjectId, decision: Option<Decision>) -> u128 {
     let done = decision.map_or("", Decision::word);
-    let hash = thaw_core::hash(&[&object_key(object), &version_prefix(object), done]);
+    let ItemKey { pk, sk } = rows_key(object);
+    let hash = thaw_core::hash(&[&pk, &sk, done]);
     u128::from_str_radix(&hash[..32], 16).unwrap_or_default()
 }
 

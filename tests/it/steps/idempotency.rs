@@ -534,12 +534,12 @@ impl Ledger for Mortal<'_> {
         self.write(self.world.ledger.replace(item)).await
     }
 
-    async fn rows_of(&self, object: &ObjectId) -> Result<Vec<Row>, PortError> {
-        self.world.ledger.rows_of(object).await
+    async fn query<T: Item>(&self, begin: &ItemKey) -> Result<Vec<T>, PortError> {
+        self.world.ledger.query(begin).await
     }
 
-    async fn peek_rows_of(&self, object: &ObjectId) -> Result<Vec<Row>, PortError> {
-        self.world.ledger.peek_rows_of(object).await
+    async fn peek_query<T: Item>(&self, begin: &ItemKey) -> Result<Vec<T>, PortError> {
+        self.world.ledger.peek_query(begin).await
     }
 }
 

@@ -4,10 +4,11 @@
 //! deployed. A suite that does not find them all proves nothing.
 
 use jiff::Timestamp;
-use thaw_core::{Facts, ObjectId, RestoreAnswer, Row, State, Tier};
+use thaw_core::{Facts, ObjectId, RestoreAnswer, State, Tier};
 use thaw_steps::Step;
-use thaw_steps::ports::{Invalidation, ListedRestore, Page, PortError};
+use thaw_steps::ports::{Invalidation, Item, ListedRestore, Page, PortError};
 
+use crate::stack::as_row;
 use crate::wire::Wire;
 
 /// A bug.
@@ -193,16 +194,17 @@ pub fn invalidation(bug: Option<Bug>, made: Result<Invalidation, PortError>) -> 
     }
 }
 
-/// What the bug makes of the rows of an object.
-pub fn rows(bug: Option<Bug>, step: Step, mut rows: Vec<Row>) -> Vec<Row> {
+/// What the bug makes of the answer to a query: of the rows of an object.
+pub fn queried<T: Item>(bug: Option<Bug>, step: Step, mut items: Vec<T>) -> Vec<T> {
+    let is_row = |item: &T| item.key().pk.contains('/');
     match bug {
-        Some(Bug::OneIsTold) => rows.truncate(1),
+        Some(Bug::OneIsTold) if items.first().is_some_and(is_row) => items.truncate(1),
         Some(Bug::NoteAfterAsking) if step == Step::OnRestoreCompleted => {
-            rows.retain(|row| row.state != State::Planned);
+            items.retain(|item| !is_row(item) || as_row(item).state != State::Planned);
         }
         _ => {}
     }
-    rows
+    items
 }
 
 #[cfg(test)]

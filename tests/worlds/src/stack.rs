@@ -853,7 +853,7 @@ fn response(said: Result<Value, TaskError>) -> (u16, String) {
     (status.unwrap_or(500), said["body"].as_str().unwrap_or_default().to_owned())
 }
 
-fn as_row<T: Item>(item: &T) -> Row {
+pub(crate) fn as_row<T: Item>(item: &T) -> Row {
     let json = serde_json::to_value(item).unwrap_or_default();
     serde_json::from_value(json).unwrap_or_else(|error| panic!("an item under an object's key is no row: {error}"))
 }

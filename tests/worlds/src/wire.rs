@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
-use thaw_core::{Distribution, Facts, Job, ObjectId, RestoreAnswer, RestoreId, Row, S3Uri, Status, Tier, Trouble};
+use thaw_core::{Distribution, Facts, Job, ObjectId, RestoreAnswer, RestoreId, S3Uri, Status, Tier, Trouble};
 use thaw_steps::ports::{
     CreateInvalidations, CreateJobs, CreatedJob, Cursor, DeadLetters, Invalidation, Item, ItemKey, Ledger,
     ListRestores, LongFiles, NewJob, Page, Piece, PortError, Put, PutEvents, ReadArchive, ReadDistributions,
@@ -266,14 +266,14 @@ impl Ledger for Wire {
         self.call(Call::Replace, &key.pk, || self.stack.replace(&self.lambda, item)).await
     }
 
-    async fn rows_of(&self, object: &ObjectId) -> Result<Vec<Row>, PortError> {
-        let rows = self.call(Call::QueryRows, &object.key, || self.stack.ledger.rows_of(object)).await?;
-        Ok(crate::bug::rows(self.stack.world.bug, self.lambda.step, rows))
+    async fn query<T: Item>(&self, begin: &ItemKey) -> Result<Vec<T>, PortError> {
+        let items = self.call(Call::Query, &begin.pk, || self.stack.ledger.query(begin)).await?;
+        Ok(crate::bug::queried(self.stack.world.bug, self.lambda.step, items))
     }
 
-    async fn peek_rows_of(&self, object: &ObjectId) -> Result<Vec<Row>, PortError> {
-        let rows = self.rows_of(object).await?;
-        Ok(rows.into_iter().filter_map(|row| self.stack.peeked(row)).collect())
+    async fn peek_query<T: Item>(&self, begin: &ItemKey) -> Result<Vec<T>, PortError> {
+        let items: Vec<T> = self.query(begin).await?;
+        Ok(items.into_iter().filter_map(|item| self.stack.peeked(item)).collect())
     }
 }
 

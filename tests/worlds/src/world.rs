@@ -276,7 +276,7 @@ pub enum Call {
     GetItems,
     Insert,
     Replace,
-    QueryRows,
+    Query,
     StartExecution,
     StopExecution,
     PutEvents,
@@ -297,7 +297,7 @@ impl Call {
             | Self::DescribeJob
             | Self::UpdateJobStatus => Service::S3,
             Self::ReadDistributions | Self::CreateInvalidation | Self::GetInvalidation => Service::CloudFront,
-            Self::GetItem | Self::GetItems | Self::Insert | Self::Replace | Self::QueryRows => Service::DynamoDb,
+            Self::GetItem | Self::GetItems | Self::Insert | Self::Replace | Self::Query => Service::DynamoDb,
             Self::StartExecution | Self::StopExecution => Service::StepFunctions,
             Self::PutEvents => Service::EventBridge,
             Self::PutAside => Service::Sqs,
@@ -586,7 +586,7 @@ fn faults(dice: &mut Dice, rough: bool) -> Vec<Fault> {
 fn calls_of(step: Step) -> &'static [Call] {
     use Call::{
         CreateInvalidation, CreateJob, DescribeJob, GetBucketVersioning, GetFile, GetInvalidation, GetItem, GetItems,
-        HeadObject, Insert, ListObjects, PutAside, PutEvents, PutFile, QueryRows, ReadDistributions, Replace,
+        HeadObject, Insert, ListObjects, PutAside, PutEvents, PutFile, Query, ReadDistributions, Replace,
         RestoreObject, StartExecution, StopExecution, UpdateJobStatus,
     };
     match step {
@@ -626,7 +626,7 @@ fn calls_of(step: Step) -> &'static [Call] {
             GetItem,
             GetItems,
             ReadDistributions,
-            QueryRows,
+            Query,
             Insert,
             Replace,
             Replace,
@@ -635,7 +635,7 @@ fn calls_of(step: Step) -> &'static [Call] {
             HeadObject,
             ListObjects,
         ],
-        Step::CheckInvalidations => &[GetItem, GetItems, GetInvalidation, Replace, Replace, QueryRows],
+        Step::CheckInvalidations => &[GetItem, GetItems, GetInvalidation, Replace, Replace, Query],
         Step::Report => &[GetItem, GetFile, GetItems, Replace, PutEvents],
         Step::ReportFailure => &[GetItem, GetFile, GetItems, Replace, UpdateJobStatus, PutEvents],
         Step::CreateRestore => &[Insert, StartExecution],
@@ -643,7 +643,7 @@ fn calls_of(step: Step) -> &'static [Call] {
         Step::GetRestores => &[GetItem, GetFile, GetItems],
         Step::CancelRestore => &[GetItem, GetItems, Replace, UpdateJobStatus, StopExecution],
         Step::OnRestoreCompleted => &[
-            QueryRows,
+            Query,
             Replace,
             Replace,
             HeadObject,
@@ -654,10 +654,10 @@ fn calls_of(step: Step) -> &'static [Call] {
             GetInvalidation,
             PutAside,
         ],
-        Step::OnRestoreInitiated => &[QueryRows, Insert, StartExecution, PutAside],
+        Step::OnRestoreInitiated => &[Query, Insert, StartExecution, PutAside],
         Step::OnInboxFile => &[Insert, StartExecution, PutFile, PutAside],
-        Step::AnnounceExpiries => &[GetItem, GetItems, QueryRows, Replace, PutEvents],
-        Step::Adopt => &[ListObjects, HeadObject, QueryRows, Insert, StartExecution],
+        Step::AnnounceExpiries => &[GetItem, GetItems, Query, Replace, PutEvents],
+        Step::Adopt => &[ListObjects, HeadObject, Query, Insert, StartExecution],
     }
 }
 

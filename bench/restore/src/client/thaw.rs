@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use jiff::Timestamp;
 use serde_json::json;
 use thaw_aws::{Clients, LedgerTable};
-use thaw_core::{ArchiveKind, Book, Cost, Counts, Decision, ObjectId, Request, RestoreId, Row, State};
+use thaw_core::{ArchiveKind, Book, Cost, Counts, Decision, Request, RestoreId, State};
 use thaw_steps::memory::{MemoryFiles, MemoryLedger};
 use thaw_steps::ports::{Item, ItemKey, Ledger, PortError, Put, WorkFiles};
 use thaw_steps::{ChunkEntry, ChunkRecord, Planned, RestoreRecord, StepError, chunk_name, start_restores};
@@ -117,11 +117,11 @@ impl Ledger for BenchLedger {
         self.memory.replace(item).await
     }
 
-    async fn rows_of(&self, object: &ObjectId) -> Result<Vec<Row>, PortError> {
-        self.memory.rows_of(object).await
+    async fn query<T: Item>(&self, begin: &ItemKey) -> Result<Vec<T>, PortError> {
+        self.memory.query(begin).await
     }
 
-    async fn peek_rows_of(&self, object: &ObjectId) -> Result<Vec<Row>, PortError> {
-        self.memory.peek_rows_of(object).await
+    async fn peek_query<T: Item>(&self, begin: &ItemKey) -> Result<Vec<T>, PortError> {
+        self.memory.peek_query(begin).await
     }
 }
