@@ -374,6 +374,7 @@ mod tests {
             publish: Publish::default(),
             current: true,
             planned_at: at(),
+            place: None,
             state,
             revision: 3,
         }

@@ -16,8 +16,8 @@ use anyhow::{Context, Result, bail, ensure};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use thaw_core::{
-    ArchiveKind, Batch, BatchId, Book, Call, Candidate, Cost, Counts, Decision, Distribution, Facts, Missing, ObjectId,
-    Request, RestoreId, Row, S3Uri, State,
+    ArchiveKind, Batch, BatchId, Book, Call, Candidate, Cost, Counts, Decision, Distribution, Facts, Missing, News,
+    ObjectId, Place, Request, RestoreId, Row, S3Uri, State,
 };
 use thaw_steps::chunks::{Accepted, ChunkEntry, ChunkRecord};
 use thaw_steps::memory::MemoryEvents;
@@ -25,7 +25,7 @@ use thaw_steps::ports::{
     CreateInvalidations, Invalidation, Item, ItemKey, Ledger, Listed, ListedRestore, Page, Piece, PortError, Put,
     ReadArchive, ReadDistributions, ReadInvalidations, VersionMarker, VersionPage, WorkFiles,
 };
-use thaw_steps::{Planned, RestoreRecord, Settings, check_invalidations, check_restores, invalidate};
+use thaw_steps::{NewsRecord, Planned, RestoreRecord, Settings, check_invalidations, check_restores, invalidate};
 
 use crate::distribution::distribution;
 use crate::memory::memory;
@@ -47,16 +47,18 @@ const TEMPLATE: &str = include_str!("../../infra/template.yaml");
 enum Scene {
     Fetched,
     Readable,
+    Told,
     Claimed,
     Taken,
     Confirmed,
 }
 
-const SCENES: [(Scene, &str, &str); 5] = [
+const SCENES: [(Scene, &str, &str); 6] = [
     (Scene::Fetched, "CheckRestores", "S3 still fetches all"),
     (Scene::Readable, "CheckRestores", "all can be read, and no event told"),
+    (Scene::Told, "CheckRestores", "all wait for another: events told, some at a time, that they can be read"),
     (Scene::Claimed, "CheckRestores", "events have published all, in thousands of batches"),
-    (Scene::Taken, "Invalidate", "all can be read: it takes 20,000, path by path"),
+    (Scene::Taken, "Invalidate", "all can be read: it takes 15,000, path by path"),
     (Scene::Confirmed, "CheckInvalidations", "events have published all, in thousands of batches"),
 ];
 
@@ -121,7 +123,8 @@ fn number(key: &str) -> u32 {
 /// Writes the files and items that are not made up.
 fn prepare(dir: &Path, scene: Scene) -> Result<()> {
     let id = RestoreId::try_from("look".to_owned()).ok().context("an id")?;
-    let request = json!({"bucket": "archive", "prefix": "2019/"});
+    let when = if scene == Scene::Told { "together" } else { "each" };
+    let request = json!({"bucket": "archive", "prefix": "2019/", "publish": {"when": when}});
     let request = Request::parse(&request).map_err(|problem| anyhow::anyhow!("{problem:?}"))?;
     let counts = Counts { total: OBJECTS.into(), restoring: OBJECTS.into(), ..Counts::default() };
     let plan = Planned {
@@ -155,6 +158,7 @@ fn prepare(dir: &Path, scene: Scene) -> Result<()> {
     let mut known = ChunkRecord { counts, accepted: vec![Accepted { from: 0, to: OBJECTS, at: begun() }], ..new };
     match scene {
         Scene::Fetched | Scene::Readable => known.fetching = all(),
+        Scene::Told => known.counts = Counts { restoring: 1, ..restored() },
         Scene::Claimed | Scene::Confirmed => known.counts = restored(),
         Scene::Taken => (known.counts, known.readable) = (restored(), all()),
     }
@@ -177,7 +181,7 @@ fn measure(dir: &Path, scene: Scene) -> Result<()> {
     let settings = &Settings { archive_buckets: vec!["archive".to_owned()], ..Settings::default() };
     runtime.block_on(async {
         match scene {
-            Scene::Fetched | Scene::Readable | Scene::Claimed => {
+            Scene::Fetched | Scene::Readable | Scene::Told | Scene::Claimed => {
                 let input = check_restores::Input { restore, from_chunk: 0 };
                 let events = &MemoryEvents::default();
                 let looked = check_restores::run(input, made_up, made_up, files, events, now()).await?;
@@ -219,13 +223,20 @@ impl MadeUp {
         serde_json::from_value(item).expect("an item")
     }
 
+    fn news<T: Item>(&self, entries: impl Iterator<Item = u32>) -> T {
+        let news = News { at: now(), expires: Some(expires()) };
+        let (restore, entries) = (self.record.id.clone(), entries.collect());
+        let record = NewsRecord { restore, made_at: begun(), chunk: 0, news, entries };
+        serde_json::from_value(json_of(&record)).expect("an item")
+    }
+
     fn row(&self, key: &str) -> Row {
         let claim = BatchId::from((number(key) % BATCHES).to_string());
-        let restored = |claim| State::Restored { at: now(), expires: Some(expires()), claim };
         let state = match self.scene {
-            Scene::Fetched | Scene::Readable => State::Planned,
-            Scene::Claimed | Scene::Confirmed => restored(Some(claim)),
-            Scene::Taken => restored(None),
+            Scene::Fetched | Scene::Readable | Scene::Told | Scene::Taken => State::Planned,
+            Scene::Claimed | Scene::Confirmed => {
+                State::Restored { at: now(), expires: Some(expires()), claim: Some(claim) }
+            }
         };
         Row {
             object: object(key.to_owned()),
@@ -236,6 +247,7 @@ impl MadeUp {
             publish: self.record.request.publish,
             current: true,
             planned_at: begun(),
+            place: Some(Place { chunk: 0, entry: number(key) }),
             state,
             revision: 1,
         }
@@ -309,7 +321,17 @@ impl Ledger for MadeUp {
     }
 
     async fn query<T: Item>(&self, begin: &ItemKey) -> Result<Vec<T>, PortError> {
-        Ok(vec![self.item(begin)])
+        if !begin.sk.starts_with("news") {
+            return Ok(vec![self.item(begin)]);
+        }
+        let news =
+            |records: u32| (0..records).map(move |number| self.news((number..OBJECTS).step_by(records as usize)));
+        Ok(match self.scene {
+            Scene::Fetched | Scene::Readable | Scene::Claimed | Scene::Confirmed => Vec::new(),
+            Scene::Told => news(BATCHES).collect(),
+            // A look found them all.
+            Scene::Taken => news(OBJECTS / 1_000).collect(),
+        })
     }
 
     async fn peek_query<T: Item>(&self, begin: &ItemKey) -> Result<Vec<T>, PortError> {
@@ -327,7 +349,9 @@ impl ReadArchive for MadeUp {
         let end = OBJECTS.min(first + 1_000);
         let restore = match self.scene {
             Scene::Fetched => ListedRestore::Ongoing,
-            Scene::Readable | Scene::Claimed | Scene::Taken | Scene::Confirmed => ListedRestore::Copy(expires()),
+            Scene::Readable | Scene::Told | Scene::Claimed | Scene::Taken | Scene::Confirmed => {
+                ListedRestore::Copy(expires())
+            }
         };
         let listed = |number| Listed {
             key: key(number),

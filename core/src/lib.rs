@@ -79,7 +79,7 @@ pub use job::{
     BATCH_OPERATIONS_OVER, FailedTask, Job, JobEnd, JobGroup, JobMove, JobStatus, OBJECTS_PER_JOB, ReportReader,
     UnreadableReport, failed_reports, is_asked_by_jobs, next_move, parts, seconds_until_next_check,
 };
-pub use life::{Event, FailureCode, How, IllegalEvent, Row, State, advance};
+pub use life::{Event, FailureCode, How, IllegalEvent, Place, Row, State, advance};
 pub use manifest::{MAX_MANIFEST_BYTES, ManifestReader, first_bucket};
 pub use pace::{LANES, Pace, RESTORES_PER_SECOND};
 pub use path::encode_path;

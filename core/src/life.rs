@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{ArchiveKind, Batch, BatchId, Decision, ObjectId, Publish, PublishWhen, RestoreId, Tier};
+use crate::{ArchiveKind, Batch, BatchId, Decision, News, ObjectId, Publish, PublishWhen, RestoreId, Tier};
 
 /// Where an object stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -201,11 +201,23 @@ pub struct Row {
     pub current: bool,
     /// When it was planned. Events from before this moment are about an earlier restore of the object.
     pub planned_at: Timestamp,
+    /// Where its restore's plan has it; `None` in rows of earlier versions of thaw.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<Place>,
     /// Where it stands.
     #[serde(flatten)]
     pub state: State,
     /// Counts the changes of this row. Every write is conditional on it.
     pub revision: u64,
+}
+
+/// An object's place in the plan of its restore.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Place {
+    /// The chunk's number.
+    pub chunk: u32,
+    /// The number of its entry in the chunk.
+    pub entry: u32,
 }
 
 /// What an event makes of a state: `Some(new)`, or `None` when there is nothing left to change.
@@ -418,6 +430,14 @@ impl Row {
         }
     }
 
+    /// The row as it stands, given news of its object that are kept elsewhere. Its revision stays that of the ledger.
+    pub fn as_heard(self, news: News) -> Self {
+        match advance(&self.state, &news.into()) {
+            Ok(Some(state)) => Self { state, ..self },
+            Ok(None) | Err(_) => self,
+        }
+    }
+
     /// The row after the event, or `None` when there is nothing to change.
     pub fn after(&self, event: &Event) -> Result<Option<Self>, IllegalEvent> {
         self.after_all(std::slice::from_ref(event))
@@ -566,6 +586,7 @@ mod tests {
             publish: Publish { when, ..Publish::default() },
             current: true,
             planned_at: at(),
+            place: None,
             state,
             revision: 7,
         }

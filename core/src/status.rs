@@ -230,6 +230,7 @@ mod tests {
             publish: Publish::default(),
             current: true,
             planned_at: now(),
+            place: None,
             state,
             revision: 0,
         }

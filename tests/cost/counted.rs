@@ -1,6 +1,7 @@
 //! The ports of the steps, counted as AWS would bill them and taking as long as AWS would take.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -40,6 +41,8 @@ pub struct Meter {
     pub calls: Cell<u64>,
     /// Half units of reading.
     half_reads: Cell<u64>,
+    /// The size of an item by its key and revision: a batch is packed, and read very often.
+    sizes: RefCell<HashMap<(ItemKey, u64), u64>>,
 }
 
 impl Meter {
@@ -58,7 +61,7 @@ impl Meter {
     /// Each item of a batch is rounded up by itself, and one that is missing is a unit.
     async fn read_many<T: Item>(&self, keys: &[ItemKey], found: &[T], halves: u64) {
         let missing = (keys.len() - found.len()) as u64;
-        let units = missing + found.iter().map(|item| read_units(size(item))).sum::<u64>();
+        let units = missing + found.iter().map(|item| read_units(self.size(item))).sum::<u64>();
         self.half_reads.set(self.half_reads.get() + units * halves);
         for _ in keys.chunks(KEYS_PER_READ) {
             self.read(0, halves).await;
@@ -67,7 +70,11 @@ impl Meter {
 
     /// A query is rounded up as a whole.
     async fn read_page<T: Item>(&self, items: &[T], halves: u64) {
-        self.read(read_units(items.iter().map(size).sum()), halves).await;
+        self.read(read_units(items.iter().map(|item| self.size(item)).sum()), halves).await;
+    }
+
+    fn size<T: Item>(&self, item: &T) -> u64 {
+        *self.sizes.borrow_mut().entry((item.key(), item.revision())).or_insert_with(|| size(item))
     }
 }
 

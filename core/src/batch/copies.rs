@@ -73,6 +73,7 @@ pub(super) mod tests {
             publish: crate::Publish::default(),
             current: true,
             planned_at: now(),
+            place: None,
             state,
             revision: 0,
         }

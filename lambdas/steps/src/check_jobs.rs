@@ -16,7 +16,7 @@ use crate::jobs::{self, JobRecord};
 use crate::ledger::{apply, row_key};
 use crate::ports::{ItemKey, Ledger, LongFiles, ReadJobs, UpdateJobs, WorkFiles};
 use crate::start_restores::{counted, meaning, settled};
-use crate::{RestoreRecord, Settings, StepError, ledger, plan};
+use crate::{RestoreRecord, Settings, StepError, ledger, news, plan};
 
 /// Refused objects that are read from a report, some minutes of work. Where there are more, thaw asks by itself: the answers
 /// come chunk by chunk then, and nothing is lost with a function that dies.
@@ -253,7 +253,7 @@ async fn note(
     }
     let keys: Vec<ItemKey> = answers.keys().cloned().collect();
     let mut noted = 0;
-    for row in ledger::rows(&keys, ledger).await? {
+    for row in news::as_heard(ledger::rows(&keys, ledger).await?, ledger).await? {
         let Some(Ok(answer)) = answers.remove(&row_key(&row.object, &row.restore)) else { continue };
         noted += 1;
         match row.state {

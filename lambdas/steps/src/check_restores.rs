@@ -1,19 +1,19 @@
 //! CheckRestores: look which objects can be read, and say what comes next.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use thaw_core::{Counts, Event, ObjectId, Row, State, Status, sentence};
+use thaw_core::{Counts, Event, News, ObjectId, Row, State, Status, sentence};
 use tracing::info;
 
 use crate::chunks::{self, ChunkRecord, Known, Written};
 use crate::ledger::{self, apply};
 use crate::looking::{after, is_still_fetched, listed, look_at, seconds_until_next_look};
 use crate::ports::{Ledger, PutEvents, ReadArchive, WorkFiles};
-use crate::{IN_FLIGHT, RestoreRecord, StepError, plan};
+use crate::{IN_FLIGHT, RestoreRecord, StepError, news, plan};
 
 /// Objects that one call looks at before it hands the rest to the next one: some minutes of the fifteen that it has.
 pub(crate) const OBJECTS_PER_CALL: u64 = 1_000_000;
@@ -156,24 +156,37 @@ pub(crate) fn wait_seconds(all: &[ChunkRecord], now: Timestamp) -> u64 {
     first.map_or(0, |at| u64::try_from(at.as_second() - now.as_second()).unwrap_or(0))
 }
 
-/// The objects after these events.
+/// The objects after these events. That one can be read is news, unless its row speaks for itself.
 async fn updated(
     ledger: &impl Ledger,
     mut objects: Vec<Known>,
     events: Vec<(Row, Event)>,
 ) -> Result<Vec<Known>, StepError> {
-    let changed: Vec<Row> = stream::iter(events)
-        .map(|(row, event)| async move { apply(ledger, &row, &event).await })
-        .buffer_unordered(IN_FLIGHT)
-        .try_collect()
-        .await?;
-    let mut changed: std::collections::HashMap<ObjectId, Row> =
-        changed.into_iter().map(|row| (row.object.clone(), row)).collect();
+    let mut events: HashMap<ObjectId, Event> = events.into_iter().map(|(row, event)| (row.object, event)).collect();
+    let (mut told, mut changes) = (Vec::new(), Vec::new());
     for known in &mut objects {
-        if let Some(new) = changed.remove(&known.row.object) {
-            known.row = new;
+        match (events.remove(&known.row.object), known.written) {
+            (None, _) => {}
+            (Some(Event::Readable { at, expires }), Written::AsItsStretch) if news::are_kept(&known.row) => {
+                let news = News { at, expires };
+                let row = known.row.clone().as_heard(news);
+                if row != known.row {
+                    known.row = row;
+                    told.push((&known.row, news));
+                }
+            }
+            (Some(event), _) => changes.push((&mut known.row, event)),
         }
     }
+    news::note(&told, ledger).await?;
+    stream::iter(changes)
+        .map(async |(row, event)| {
+            *row = apply(ledger, row, &event).await?;
+            Ok::<_, StepError>(())
+        })
+        .buffer_unordered(IN_FLIGHT)
+        .try_collect::<()>()
+        .await?;
     Ok(objects)
 }
 

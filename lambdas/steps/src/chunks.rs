@@ -2,20 +2,21 @@
 //!
 //! The plan writes a chunk's file once, with every object as it was found. An object gets a row in the ledger when S3 is
 //! about to be asked for it, and that row is written again only when something happens that is not the same for all: so
-//! what S3 accepted for a whole stretch of a chunk is noted once, in the chunk's own item. That CloudFront is done is noted
-//! once, too: in the batch (`ledger.rs`).
+//! what S3 accepted for a whole stretch of a chunk is noted once, in the chunk's own item; and what S3 lets be read, once for
+//! all that are told together (`news.rs`). That CloudFront is done is noted once, too: in the batch (`ledger.rs`).
 
 use std::collections::{BTreeSet, HashMap};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use thaw_core::{
-    ArchiveKind, Batch, Counts, Decision, Failure, FailureCode, ObjectId, RestoreId, Row, State, Status, Tier,
+    ArchiveKind, Batch, Counts, Decision, Failure, FailureCode, ObjectId, Place, RestoreId, Row, State, Status, Tier,
     hash_bytes,
 };
 
 use crate::StepError;
 use crate::ledger::{self, Planned, RestoreRecord, row_key};
+use crate::news;
 use crate::over::{Entries, Over};
 use crate::ports::{Item, ItemKey, Ledger, WorkFiles};
 
@@ -54,14 +55,15 @@ fn is_zero(number: &u64) -> bool {
 }
 
 impl ChunkEntry {
+    /// The object.
+    pub fn object(&self, record: &RestoreRecord) -> ObjectId {
+        ObjectId { bucket: record.request.bucket.clone(), key: self.key.clone(), version: self.version.clone() }
+    }
+
     /// The object's row before anything happened.
-    pub fn row(&self, record: &RestoreRecord, made_at: Timestamp) -> Row {
+    pub fn row(&self, record: &RestoreRecord, made_at: Timestamp, place: Place) -> Row {
         Row {
-            object: ObjectId {
-                bucket: record.request.bucket.clone(),
-                key: self.key.clone(),
-                version: self.version.clone(),
-            },
+            object: self.object(record),
             restore: record.id.clone(),
             size: self.size,
             kind: self.kind,
@@ -69,6 +71,7 @@ impl ChunkEntry {
             publish: record.request.publish,
             current: !self.old,
             planned_at: made_at,
+            place: Some(place),
             state: self.state.clone(),
             revision: 0,
         }
@@ -164,7 +167,7 @@ impl ChunkRecord {
         };
         // Rows are many times as large as entries, and a plan has a million: a thousand at a time stay in the CPU's caches.
         let known = |(entry, planned): (u32, &ChunkEntry)| {
-            let row = planned.row(record, made_at);
+            let row = planned.row(record, made_at, Place { chunk, entry });
             Known { entry, row, written: Written::Nothing }
         };
         let part = |(from, entries): (u32, &[ChunkEntry])| {
@@ -294,7 +297,7 @@ pub struct Known {
 pub enum Written {
     /// Nothing: it was never to be asked for, or was not asked for yet.
     Nothing,
-    /// A row that still says `planned`: its chunk knows that S3 has accepted it.
+    /// A row that still says `planned`: its chunk knows that S3 has accepted it, and its chunk's news whether it can be read.
     AsItsStretch,
     /// A row that says where it stands.
     Row,
@@ -376,7 +379,7 @@ pub async fn objects(
 
 /// Those that S3 was still fetching when the chunk was counted, as they stood then. No row is read.
 pub fn fetching(record: &RestoreRecord, known: &ChunkRecord, entries: &[ChunkEntry]) -> Result<Vec<Known>, StepError> {
-    let fetching = planned(record, entries.iter().zip(0..).filter(|(_, entry)| known.fetching.has(*entry)))?;
+    let fetching = planned(record, known, entries.iter().zip(0..).filter(|(_, entry)| known.fetching.has(*entry)))?;
     let as_their_stretch = |(entry, row)| {
         let accepted = known.accepted_at(entry)?;
         Some(Known { entry, row: as_accepted(row, Some(accepted), record), written: Written::AsItsStretch })
@@ -396,9 +399,9 @@ pub async fn open_objects(
 ) -> Result<(Vec<Known>, BTreeSet<ObjectId>), StepError> {
     let unread: Entries = still.iter().map(|known| known.entry).collect();
     let is_open = |entry: u32| !known.over.has(entry) && !unread.has(entry);
-    let open = planned(record, entries.iter().zip(0..).filter(|(_, entry)| is_open(*entry)))?;
+    let open = planned(record, known, entries.iter().zip(0..).filter(|(_, entry)| is_open(*entry)))?;
     let (written, called) = ledger::peek_rows(&keys_of(&open), ledger, look).await?;
-    Ok((together(record, known, open, written)?, called))
+    Ok((together(ledger, record, known, open, written).await?, called))
 }
 
 /// Those that were readable and not with CloudFront when the chunk was counted, with their numbers. No row is read.
@@ -421,18 +424,19 @@ pub async fn objects_of(
     known: &ChunkRecord,
     entries: impl Iterator<Item = (&ChunkEntry, u32)>,
 ) -> Result<Vec<Known>, StepError> {
-    let planned = planned(record, entries)?;
+    let planned = planned(record, known, entries)?;
     let written = ledger::rows(&keys_of(&planned), ledger).await?;
-    together(record, known, planned, written)
+    together(ledger, record, known, planned, written).await
 }
 
 /// The rows of entries before anything happened, with the entries' numbers.
 fn planned<'a>(
     record: &RestoreRecord,
+    known: &ChunkRecord,
     entries: impl Iterator<Item = (&'a ChunkEntry, u32)>,
 ) -> Result<Vec<(u32, Row)>, StepError> {
-    let made_at = plan_of(record)?.made_at;
-    Ok(entries.map(|(planned, entry)| (entry, planned.row(record, made_at))).collect())
+    let (made_at, chunk) = (plan_of(record)?.made_at, known.chunk);
+    Ok(entries.map(|(planned, entry)| (entry, planned.row(record, made_at, Place { chunk, entry }))).collect())
 }
 
 /// The keys of those that have a row in the ledger once they were asked for.
@@ -441,13 +445,18 @@ fn keys_of(planned: &[(u32, Row)]) -> Vec<ItemKey> {
     rows.map(|row| row_key(&row.object, &row.restore)).collect()
 }
 
-/// What was planned, what the ledger has of it, and what is known of the chunk as a whole.
-fn together(
+/// What was planned, what the ledger has of it, what is known of the chunk as a whole, and the news of its objects.
+async fn together(
+    ledger: &impl Ledger,
     record: &RestoreRecord,
     known: &ChunkRecord,
     planned: Vec<(u32, Row)>,
     written: Vec<Row>,
 ) -> Result<Vec<Known>, StepError> {
+    let news = match written.iter().any(|row| row.state == State::Planned) {
+        true => news::of_chunk(known, ledger).await?,
+        false => HashMap::new(),
+    };
     let of = planned.iter().filter(|(_, row)| !row.is_settled()).count();
     let mut written: HashMap<ItemKey, Row> = written.into_iter().map(|row| (row.key(), row)).collect();
     let mut lost = 0;
@@ -460,7 +469,9 @@ fn together(
                     (State::Planned, Some(_)) => Written::AsItsStretch,
                     _ => Written::Row,
                 };
-                Known { entry, row: as_accepted(row, accepted, record), written }
+                let news = news.get(&entry).filter(|_| row.state == State::Planned);
+                let row = as_accepted(row, accepted, record);
+                Known { entry, row: news.into_iter().fold(row, |row, news| row.as_heard(*news)), written }
             }
             None => {
                 // Rows are written before S3 is asked. One that is gone would make the restore look done.

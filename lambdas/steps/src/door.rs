@@ -177,6 +177,7 @@ pub fn row(id: &RestoreId, key: &str, state: State) -> Row {
         publish: Publish::default(),
         current: true,
         planned_at: now(),
+        place: None,
         state,
         revision: 0,
     }

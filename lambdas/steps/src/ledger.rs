@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use thaw_core::{Batch, BatchId, Cost, Counts, Event, ObjectId, Request, RestoreId, Row, Status};
 
-use crate::StepError;
 use crate::ports::{Item, ItemKey, Ledger, Put};
 use crate::survey::{Alternative, KindTotal};
+use crate::{IN_FLIGHT, StepError};
 
 /// A restore as the ledger keeps it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -242,6 +242,18 @@ pub async fn rows_of(object: &ObjectId, ledger: &impl Ledger) -> Result<Vec<Row>
 pub async fn peek_rows_of(object: &ObjectId, ledger: &impl Ledger) -> Result<Vec<Row>, StepError> {
     let rows = ledger.peek_query::<Row>(&rows_key(object)).await?;
     if rows.is_empty() { rows_of(object, ledger).await } else { as_they_stand(rows, ledger).await }
+}
+
+/// The same of many objects, in their order, which all have rows: a batch that has claimed many of them is read once.
+pub async fn peek_rows_of_each(objects: &[ObjectId], ledger: &impl Ledger) -> Result<Vec<Vec<Row>>, StepError> {
+    let rows: Vec<Vec<Row>> = stream::iter(objects)
+        .map(async |object| ledger.peek_query::<Row>(&rows_key(object)).await)
+        .buffered(IN_FLIGHT)
+        .try_collect()
+        .await?;
+    let counts: Vec<usize> = rows.iter().map(Vec::len).collect();
+    let mut all = as_they_stand(rows.into_iter().flatten().collect(), ledger).await?.into_iter();
+    Ok(counts.into_iter().map(|count| all.by_ref().take(count).collect()).collect())
 }
 
 /// The rows with these keys from a peek, as they stand, and those of their objects whose batches are with CloudFront. Those

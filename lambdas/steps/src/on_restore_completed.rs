@@ -16,7 +16,7 @@ use crate::ports::{
 };
 use crate::publishing::{By, Heard, Readable, Wanted, publish};
 use crate::visible::NEWS;
-use crate::{IN_FLIGHT, QueueBatch, QueueResponse, RestoreRecord, Settings, StepError};
+use crate::{IN_FLIGHT, QueueBatch, QueueResponse, RestoreRecord, Settings, StepError, news};
 
 /// Publishes the objects of a batch of messages. Messages whose objects met trouble come again, and at last go to the
 /// dead-letter queue; the others are done. `newest` is what the function remembers from call to call.
@@ -55,10 +55,9 @@ pub async fn run(
         Err(error) => {
             // The messages come again, and their restores' own looks come too. Until then a status says what is known.
             warn!("{error}");
-            for (message, one) in told.iter().filter(|(_, one)| !one.readable.is_empty()) {
-                failing.insert(message);
-                one.note(ledger).await.unwrap_or_else(|error| warn!(message_id = message, "{error}"));
-            }
+            let readable = || told.iter().filter(|(_, one)| !one.readable.is_empty());
+            failing.extend(readable().map(|(message, _)| *message));
+            note(readable().map(|(_, one)| one), ledger).await.unwrap_or_else(|error| warn!("{error}"));
         }
     }
     Ok(QueueResponse::failing(failing))
@@ -74,14 +73,6 @@ struct Told {
 }
 
 impl Told {
-    /// Writes down that the object can be read.
-    async fn note(&self, ledger: &impl Ledger) -> Result<(), StepError> {
-        for heard in self.rows.iter().filter(|heard| heard.news.is_some()) {
-            heard.note(ledger, None).await?;
-        }
-        Ok(())
-    }
-
     /// Leaves out the rows of restores that were cancelled: of very many objects, their door cancels the rows only here.
     async fn leave_what_is_cancelled(
         &mut self,
@@ -98,6 +89,19 @@ impl Told {
         }
         Ok(())
     }
+}
+
+/// Writes down that these objects can be read.
+async fn note(told: impl Iterator<Item = &Told>, ledger: &impl Ledger) -> Result<(), StepError> {
+    let heard = told.flat_map(|one| &one.rows).filter_map(|heard| Some((heard, heard.news?)));
+    let (together, alone): (Vec<_>, Vec<_>) =
+        heard.partition(|(heard, _)| heard.row.state == State::Planned && news::are_kept(&heard.row));
+    let together: Vec<(&Row, News)> = together.into_iter().map(|(heard, news)| (&heard.row, news)).collect();
+    news::note(&together, ledger).await?;
+    for (heard, _) in alone {
+        heard.note(ledger, None).await?;
+    }
+    Ok(())
 }
 
 /// Publishes what is to be published now, and notes of the rest that it can be read. Answers the messages that must come
@@ -119,14 +123,10 @@ async fn show<'a>(
     // One that waits for others does not wait longer than its copy lives.
     let is_short = |row: &Row| row.waits_until().is_some_and(|until| until <= now);
     let is_wanted = |row: &Row| row.publish.when == PublishWhen::Each || is_late(&row) || is_short(row);
-    let mut objects = Readable::new();
-    for (_, one) in told.iter() {
-        if one.readable.iter().any(is_wanted) {
-            objects.insert(one.object.clone(), one.rows.clone());
-        } else {
-            one.note(ledger).await?;
-        }
-    }
+    let is_wanted = |one: &Told| one.readable.iter().any(is_wanted);
+    note(told.iter().map(|(_, one)| one).filter(|one| !is_wanted(one)), ledger).await?;
+    let wanted = told.iter().map(|(_, one)| one).filter(|one| is_wanted(one));
+    let objects: Readable = wanted.map(|one| (one.object.clone(), one.rows.clone())).collect();
     let count = objects.len();
     let published =
         publish(Wanted { objects, by: By::Events(newest), ..Wanted::default() }, cdn, archive, ledger, settings, now)

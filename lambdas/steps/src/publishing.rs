@@ -14,7 +14,7 @@ use thaw_core::{
 
 use crate::batches::{Rows, carry_out, claim, release, was_invalidated};
 use crate::folding;
-use crate::ledger::{apply_all, batch_key, rows_of};
+use crate::ledger::{apply_all, batch_key};
 use crate::newest::Newest;
 use crate::ports::{CreateInvalidations, Ledger, Put, ReadArchive, ReadDistributions};
 use crate::visible::{NEWS, archived_among, is_archived, over_archived, shown, why_not_shown};
@@ -80,8 +80,7 @@ impl Heard {
     }
 }
 
-/// Objects that can be read, with all their rows if the caller has read them, and has heard of a row that it can be read;
-/// else with none.
+/// Objects that can be read, with all their rows in whichever restores.
 pub type Readable = BTreeMap<ObjectId, Vec<Heard>>;
 
 /// Publishes objects that can be read, for every restore that waits for them, and finishes batches that were begun.
@@ -207,7 +206,7 @@ struct Prepared {
 #[expect(clippy::too_many_arguments, reason = "each port is a permission; the rest is what is known already")]
 async fn prepare(
     object: ObjectId,
-    mut heard: Vec<Heard>,
+    heard: Vec<Heard>,
     said: &Said,
     distributions: &BTreeMap<String, Vec<Distribution>>,
     archive: &impl ReadArchive,
@@ -215,9 +214,6 @@ async fn prepare(
     settings: &Settings,
     now: Timestamp,
 ) -> Result<Prepared, StepError> {
-    if heard.is_empty() {
-        heard = rows_of(&object, ledger).await?.into_iter().map(|row| Heard { row, news: None }).collect();
-    }
     let rows = heard.iter().map(Heard::now).collect::<Result<Vec<Row>, _>>()?;
     let empty = Vec::new();
     let distributions = distributions.get(&object.bucket).unwrap_or(&empty);
@@ -384,13 +380,26 @@ async fn paths(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::slice;
+
     use crate::batches::tests::{Edge, batch_of, id};
     use crate::door::{Stack, now, restored, row};
+    use crate::ledger::rows_of;
     use crate::looking::tests::Bucket;
     use crate::visible::tests::nobody_near;
     use thaw_core::{Behaviour, ErrorRule, Origin, RestoreId};
 
     const SECOND: Duration = Duration::from_secs(1);
+
+    /// Objects with their rows.
+    async fn in_ledger(objects: &[ObjectId], stack: &Stack) -> Readable {
+        let mut readable = Readable::new();
+        for object in objects {
+            let rows = rows_of(object, &stack.ledger).await.unwrap();
+            readable.insert(object.clone(), rows.into_iter().map(|row| Heard { row, news: None }).collect());
+        }
+        readable
+    }
 
     /// A distribution that shows the keys under a prefix, and keeps errors for so many seconds.
     fn showing(prefix: &str, error_ttl: u64) -> Distribution {
@@ -501,20 +510,10 @@ mod tests {
         let fresh = row(&id("r"), "d", State::Restored { at: now(), expires: None, claim: None });
         stack.insert(&fresh).await;
         let objects = begun.candidates.iter().map(|candidate| candidate.object.clone()).chain([fresh.object.clone()]);
-        let objects: Readable = objects.map(|object| (object, Vec::new())).collect();
+        let objects: Vec<ObjectId> = objects.collect();
         let again = async || {
-            let (archive, ledger) = (nobody_near(), &stack.ledger);
-            let begun = Default::default();
-            publish(
-                Wanted { objects: objects.clone(), begun, ..Wanted::default() },
-                &edge,
-                &archive,
-                ledger,
-                &Settings::default(),
-                now(),
-            )
-            .await
-            .unwrap()
+            let wanted = Wanted { objects: in_ledger(&objects, &stack).await, ..Wanted::default() };
+            publish(wanted, &edge, &nobody_near(), &stack.ledger, &Settings::default(), now()).await.unwrap()
         };
         for _ in 0..2 {
             assert_eq!(again().await, Published { invalidations: 2, paths: 4 });
@@ -531,7 +530,8 @@ mod tests {
             let mut row = row(&id("r"), "a", State::Restored { at: now(), expires: None, claim: None });
             row.publish.only_if_stale = true;
             stack.insert(&row).await;
-            let wanted = Wanted { objects: [(row.object.clone(), Vec::new())].into(), ..Wanted::default() };
+            let objects = in_ledger(slice::from_ref(&row.object), &stack).await;
+            let wanted = Wanted { objects, ..Wanted::default() };
             let at = now() + seconds * SECOND;
             publish(wanted, &edge, &nobody_near(), &stack.ledger, &Settings::default(), at).await.unwrap();
             let published = matches!(stack.rows_of(&row.object).await[0].state, State::Published { .. });

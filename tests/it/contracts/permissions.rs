@@ -50,7 +50,7 @@ const FUNCTIONS: [(Step, &[&[Allowed]]); 18] = [
             &[
                 ("s3:GetObject", INBOX),
                 ("s3:PutObject", WORK),
-                ("dynamodb:GetItem dynamodb:BatchGetItem dynamodb:PutItem", LEDGER),
+                ("dynamodb:GetItem dynamodb:BatchGetItem dynamodb:Query dynamodb:PutItem", LEDGER),
             ],
         ],
     ),
@@ -80,14 +80,17 @@ const FUNCTIONS: [(Step, &[&[Allowed]]); 18] = [
             READ_ARCHIVE,
             READ_DISTRIBUTIONS,
             READ_WORK,
-            &[("s3:GetObject", INBOX), ("dynamodb:GetItem dynamodb:BatchGetItem", LEDGER)],
+            &[("s3:GetObject", INBOX), ("dynamodb:GetItem dynamodb:BatchGetItem dynamodb:Query", LEDGER)],
         ],
     ),
     (
         Step::GetRestores,
         &[
             READ_WORK,
-            &[("dynamodb:GetItem dynamodb:BatchGetItem", LEDGER), ("dynamodb:Query", "{Ledger.Arn}/index/restores")],
+            &[
+                ("dynamodb:GetItem dynamodb:BatchGetItem dynamodb:Query", LEDGER),
+                ("dynamodb:Query", "{Ledger.Arn}/index/restores"),
+            ],
         ],
     ),
     (

@@ -652,7 +652,7 @@ fn run(step: Step, world: &World, payload: &Value, death: Option<Death>) -> (Opt
 struct Left {
     /// Restores, batches and idempotency keys.
     ledger: Vec<(ItemKey, Value)>,
-    /// By restore, the objects as they stand: whether that is written in a row or in its chunk is all the same.
+    /// By restore, the objects as they stand: whether that is written in a row or of its chunk is all the same.
     objects: Vec<Value>,
     /// Requests, and answers to files. A plan that died leaves chunks that nobody reads.
     files: Vec<(String, Value)>,
@@ -672,7 +672,10 @@ impl Left {
         let files = world.files.names().into_iter().filter(|name| !name.contains("/chunks/"));
         let items = world.ledger.items().into_iter();
         let (restores, others): (Vec<_>, Vec<_>) = items.partition(|(key, _)| key.sk == "restore");
-        let is_whole = |(key, _): &(ItemKey, Value)| !key.sk.starts_with("chunk#") && !key.pk.contains('/');
+        let of_objects = ["chunk#", "news#"];
+        let is_whole = |(key, _): &(ItemKey, Value)| {
+            !key.pk.contains('/') && !of_objects.iter().any(|begin| key.sk.starts_with(begin))
+        };
         let ids =
             restores.iter().filter(|(_, item)| !item["plan"].is_null()).filter_map(|(_, item)| item["id"].as_str());
         let objects =

@@ -1,5 +1,7 @@
 //! The two ways to the same publish, and what they pay.
 
+use std::collections::BTreeSet;
+
 use serde_json::json;
 use thaw_core::{FailureCode, How, State, Status, Tier};
 use thaw_sim::cdn::{Behavior, DistributionConfig, Origin};
@@ -240,6 +242,95 @@ fn together_waits_for_the_last_object() {
     assert!(took < 13 * 3600, "{took} seconds: the look that finds the slow one publishes both");
     let one_batch = world.aws.with(|sim, _| sim.distribution("E1THAW").unwrap().invalidations().len());
     assert_eq!(one_batch, 1);
+}
+
+/// By event or by look: what the rows in the ledger say, where the objects stand, and how many items have their news.
+fn written(world: &World) -> (Vec<&'static str>, Vec<&'static str>, usize) {
+    let rows = world.rows().iter().map(|row| row.state.word()).collect();
+    let news = world.ledger.items().iter().filter(|(key, _)| key.sk.starts_with("news#")).count();
+    (rows, world.objects("r").iter().map(|row| row.state.word()).collect(), news)
+}
+
+#[test]
+fn of_what_can_be_read_a_row_is_written_when_something_comes_of_it() {
+    let waits = (vec!["planned"; 3], vec!["restored", "restored", "restoring"], 1);
+    for by_event in [true, false] {
+        let world = World::new();
+        let more = json!({"publish": {"when": "together"}});
+        world.put("a", StorageClass::Glacier);
+        world.put("b", StorageClass::Glacier);
+        world.put("slow", StorageClass::DeepArchive);
+        let wait = world.begin("r", ask_with(&["a", "b", "slow"], more));
+        world.pass(6 * 3600);
+        if by_event {
+            world.deliver(1);
+        } else {
+            world.check_restores("r").unwrap();
+        }
+        assert_eq!(written(&world), waits, "by event: {by_event}");
+        // What is known is not told again.
+        world.check_restores("r").unwrap();
+        assert_eq!(written(&world), waits, "by event: {by_event}");
+        world.finish("r", wait);
+        let (rows, objects, _) = written(&world);
+        assert_eq!((rows, objects), (vec!["published"; 3], vec!["published"; 3]));
+        assert_eq!(world.invalidated(), ["/*"]);
+    }
+}
+
+#[test]
+fn what_waits_is_cancelled_also_if_only_news_say_that_it_can_be_read() {
+    let world = World::new();
+    world.put("a", StorageClass::Glacier);
+    world.put("slow", StorageClass::DeepArchive);
+    world.begin("r", ask_with(&["a", "slow"], json!({"publish": {"when": "together"}})));
+    world.pass(6 * 3600);
+    world.deliver(1);
+    world.cancel("r");
+    assert_eq!(written(&world), (vec!["cancelled"; 2], vec!["cancelled"; 2], 1));
+    assert!(world.invalidated().is_empty());
+}
+
+#[test]
+fn what_is_never_published_is_written_into_its_row() {
+    let world = World::new();
+    world.put("a", StorageClass::Glacier);
+    world.begin("r", ask_with(&["a"], json!({"publish": {"when": "never"}})));
+    world.pass(6 * 3600);
+    world.check_restores("r").unwrap();
+    assert_eq!(written(&world), (vec!["restored"], vec!["restored"], 0));
+}
+
+#[test]
+fn two_restores_that_find_out_at_once_pay_an_objects_path_once() {
+    let world = World::new();
+    world.put("a", StorageClass::Glacier);
+    world.put("cold", StorageClass::Glacier);
+    // Both wait with nothing but news; the third was cancelled before its object came, and wants nothing.
+    for restore in ["one", "two", "gone"] {
+        world.begin(restore, ask_with(&["a", "cold"], json!({"publish": {"when": "together"}})));
+    }
+    let gone = world.record("gone");
+    let ended = gone.with(|record| record.status = Status::Cancelled);
+    world.run(world.ledger.replace(&ended)).unwrap();
+    world.pass(6 * 3600);
+    for restore in ["one", "two"] {
+        world.check_restores(restore).unwrap();
+    }
+    let words = |restore| world.objects(restore).iter().map(|row| row.state.word()).collect::<Vec<_>>();
+    world.invalidate("two").unwrap();
+    let ledger = world.rows();
+    let claims = ledger.iter().filter_map(|row| Some((row.restore.as_str(), row.state.claim()?)));
+    let claimed: BTreeSet<&str> = claims.map(|(restore, _)| restore).collect();
+    assert_eq!(claimed, BTreeSet::from(["one", "two"]), "one batch has the rows of both");
+    world.invalidate("one").unwrap();
+    assert_eq!(world.invalidated(), ["/*"]);
+    world.pass(60);
+    for restore in ["one", "two"] {
+        world.check_invalidations(restore).unwrap();
+        assert_eq!(words(restore), ["published"; 2]);
+    }
+    assert_eq!(words("gone"), ["restoring"; 2], "nobody claims what nobody wants");
 }
 
 #[test]

@@ -7,12 +7,12 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use thaw_core::{
-    Batch, Call, Candidate, Counts, Decision, FailureCode, How, ObjectId, RestoreAnswer, RestoreId, Row, State, Status,
-    Tier, Usd, encode_path,
+    Batch, Call, Candidate, Counts, Decision, FailureCode, How, News, ObjectId, Place, RestoreAnswer, RestoreId, Row,
+    State, Status, Tier, Usd, encode_path,
 };
 use thaw_sim::model::ObjectRef;
 use thaw_steps::ports::{Ledger, WorkFiles};
-use thaw_steps::{ChunkEntry, ChunkRecord, RestoreRecord, Step, chunk_name, get_restores};
+use thaw_steps::{ChunkEntry, ChunkRecord, NewsRecord, RestoreRecord, Step, chunk_name, get_restores};
 
 use crate::runtime::{at_once, later};
 use crate::stack::{Asked, BUCKET, DISTRIBUTION, Finished, Stack};
@@ -48,6 +48,8 @@ pub struct Checker {
     asked_at: BTreeMap<(String, String, Option<String>), Timestamp>,
     /// What was noted as accepted by S3 together with others: since when, and at which tier.
     accepted: BTreeMap<(String, String, Option<String>), State>,
+    /// What S3 said of them that was noted together with others: while a row says no more than `planned`, this is true.
+    news: BTreeMap<(String, String, Option<String>), News>,
     /// The batches, and when each was completed: from then on it says where the objects stand whose rows it has claimed.
     batches: BTreeMap<String, (Batch, Option<Timestamp>)>,
     /// What S3 answered to a restore for an object.
@@ -358,6 +360,7 @@ impl Checker {
         if !matches!(row.state, State::Planned) {
             self.asked_at.entry(place.clone()).or_insert(now);
         }
+        let old = old.map(|row| self.as_heard(row));
         let was_readable = old.as_ref().is_some_and(|old| matches!(old.state, State::Restored { .. }));
         match &row.state {
             State::Restored { claim: Some(_), .. } if was_readable => {}
@@ -445,6 +448,34 @@ impl Checker {
         Row { state, ..row }
     }
 
+    /// A row as it stands given the news of its object: written down here once more, on purpose.
+    fn as_heard(&self, row: Row) -> Row {
+        let place = (row.restore.to_string(), row.object.key.clone(), row.object.version.clone());
+        match (&row.state, self.news.get(&place)) {
+            (State::Planned, Some(News { at, expires })) => {
+                Row { state: State::Restored { at: *at, expires: *expires, claim: None }, ..row }
+            }
+            _ => row,
+        }
+    }
+
+    /// News of a chunk's entries were written.
+    pub(crate) fn news(&mut self, stack: &Stack, said: &NewsRecord) {
+        let Some(record) = record(stack, said.restore.as_str()) else { return };
+        self.reach(if said.entries.len() > 1 { "news of many" } else { "news of one" }.to_owned());
+        for (index, row) in (0..).zip(planned_rows(stack, &record, said.made_at, said.chunk)) {
+            if !said.entries.contains(&index) {
+                continue;
+            }
+            let place = (row.restore.to_string(), row.object.key.clone(), row.object.version.clone());
+            let last = self.news.entry(place).or_insert(said.news);
+            if last.at <= said.news.at {
+                *last = said.news;
+            }
+            self.check_readable(stack, &row);
+        }
+    }
+
     /// What is known of a chunk as a whole was written.
     pub(crate) fn chunk(&mut self, stack: &Stack, chunk: &ChunkRecord) {
         let Some(record) = record(stack, chunk.restore.as_str()) else { return };
@@ -485,6 +516,7 @@ impl Checker {
                 None => planned,
             };
             match (&row.state, self.accepted.get(&place)) {
+                (State::Planned, _) if self.news.contains_key(&place) => self.as_heard(row),
                 (State::Planned, Some(accepted)) => Row { state: accepted.clone(), ..row },
                 _ => self.told_by_batch(row),
             }
@@ -796,7 +828,8 @@ impl Checker {
 fn planned_rows(stack: &Stack, record: &RestoreRecord, made_at: Timestamp, chunk: u32) -> Vec<Row> {
     let file = at_once(stack.files.get(&chunk_name(&record.id, made_at, chunk))).ok().flatten().unwrap_or_default();
     let entries: Vec<ChunkEntry> = serde_json::from_slice(&file).unwrap_or_default();
-    entries.iter().map(|entry| entry.row(record, made_at)).collect()
+    let row = |(entry, planned): (u32, &ChunkEntry)| planned.row(record, made_at, Place { chunk, entry });
+    (0..).zip(&entries).map(row).collect()
 }
 
 fn record(stack: &Stack, id: &str) -> Option<RestoreRecord> {

@@ -23,7 +23,7 @@ use thaw_sim::ports::{Aws, WorkBucket};
 use thaw_steps::memory::{MemoryEvents, MemoryLedger};
 use thaw_steps::ports::{CreateInvalidations, Invalidation, Item, ItemKey, Ledger, PortError, Put, RequestRestores};
 use thaw_steps::{
-    ChunkRecord, Newest, QueueBatch, Settings, Step, StepError, adopt, announce_expiries, cancel_restore,
+    ChunkRecord, Newest, NewsRecord, QueueBatch, Settings, Step, StepError, adopt, announce_expiries, cancel_restore,
     check_invalidations, check_jobs, check_restores, create_jobs, create_plan, create_restore, get_restores, http,
     invalidate, on_inbox_file, on_restore_completed, on_restore_initiated, plan, report, report_failure,
     start_restores,
@@ -421,7 +421,7 @@ impl Stack {
         Some(T::deserialize(json).unwrap_or_else(|error| panic!("no row: {error}")))
     }
 
-    /// What was noted of many objects at once, if that was written: of a chunk as a whole, or in a batch.
+    /// What was noted of many objects at once, if that was written: of a chunk as a whole, as its news, or in a batch.
     fn not_a_row<T: Item>(&self, put: &Put<T>, item: &T) {
         if !matches!(put, Put::Done) {
             return;
@@ -438,6 +438,13 @@ impl Stack {
             let chunk: ChunkRecord = serde_json::from_value(json()).unwrap_or_else(|error| panic!("no chunk: {error}"));
             self.tell(|| format!("    {} chunk {}: {:?}", chunk.restore, chunk.chunk, chunk.accepted));
             self.check.borrow_mut().chunk(self, &chunk);
+        }
+        if item.key().sk.starts_with("news#") {
+            let news: NewsRecord = serde_json::from_value(json()).unwrap_or_else(|error| panic!("no news: {error}"));
+            self.tell(|| {
+                format!("    {} news of {:?} of chunk {}: {:?}", news.restore, news.entries, news.chunk, news.news)
+            });
+            self.check.borrow_mut().news(self, &news);
         }
     }
 

@@ -618,16 +618,28 @@ fn calls_of(step: Step) -> &'static [Call] {
         Step::CreateJobs => {
             &[GetItem, GetItems, GetFile, PutFile, PutFile, Insert, Insert, CreateJob, CreateJob, CreateJob, Replace]
         }
-        Step::CheckJobs => {
-            &[GetItem, GetItems, GetFile, DescribeJob, DescribeJob, UpdateJobStatus, UpdateJobStatus, Replace, Replace]
+        Step::CheckJobs => &[
+            GetItem,
+            GetItems,
+            GetFile,
+            Query,
+            DescribeJob,
+            DescribeJob,
+            UpdateJobStatus,
+            UpdateJobStatus,
+            Replace,
+            Replace,
+        ],
+        Step::CheckRestores => {
+            &[GetItem, GetFile, GetItems, Query, HeadObject, HeadObject, Insert, Insert, Replace, PutEvents]
         }
-        Step::CheckRestores => &[GetItem, GetFile, GetItems, HeadObject, HeadObject, Replace, PutEvents],
         Step::Invalidate => &[
             GetItem,
             GetItems,
             ReadDistributions,
             Query,
             Insert,
+            Query,
             Replace,
             Replace,
             CreateInvalidation,
@@ -640,7 +652,7 @@ fn calls_of(step: Step) -> &'static [Call] {
         Step::ReportFailure => &[GetItem, GetFile, GetItems, Replace, UpdateJobStatus, PutEvents],
         Step::CreateRestore => &[Insert, StartExecution],
         Step::CreatePlan => &[HeadObject, ReadDistributions],
-        Step::GetRestores => &[GetItem, GetFile, GetItems],
+        Step::GetRestores => &[GetItem, GetFile, GetItems, Query],
         Step::CancelRestore => &[GetItem, GetItems, Replace, UpdateJobStatus, StopExecution],
         Step::OnRestoreCompleted => &[
             Query,
