@@ -14,7 +14,10 @@ use tracing::{info, warn};
 
 use crate::ledger::{replaced, rows_key};
 use crate::ports::{Item, ItemKey, Ledger, Put, PutEvents, WorkFiles};
-use crate::{IN_FLIGHT, RestoreRecord, StepError, chunks, ledger};
+use crate::{IN_FLIGHT, RestoreRecord, StepError, chunks, ledger, news};
+
+/// Objects that are read at a time.
+const READ_AT_ONCE: usize = 1_000;
 
 /// What was announced.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -102,15 +105,17 @@ async fn expiring(
     for known in chunks::records(ledger, record).await?.iter().filter(|known| known.expire.contains(&midnight)) {
         let rows = chunks::objects(ledger, files, record, known).await?.into_iter().map(|known| known.row);
         let rows: Vec<Row> = rows.filter(|row| row.state.expires() == Some(midnight)).collect();
-        expiring += stream::iter(&rows)
-            .map(async |row| {
-                // As the ledger has them: how long a copy lives is no matter of CloudFront.
-                let all = ledger.query::<Row>(&rows_key(&row.object)).await?;
-                Ok::<_, StepError>(u64::from(all.iter().all(|row| row.state.expires() <= Some(midnight))))
-            })
-            .buffer_unordered(IN_FLIGHT)
-            .try_fold(0, |sum, one| std::future::ready(Ok(sum + one)))
-            .await?;
+        for some in rows.chunks(READ_AT_ONCE) {
+            // As the ledger has them: how long a copy lives is no matter of CloudFront.
+            let mut all: Vec<Vec<Row>> = stream::iter(some)
+                .map(async |row| ledger.query::<Row>(&rows_key(&row.object)).await)
+                .buffer_unordered(IN_FLIGHT)
+                .try_collect()
+                .await?;
+            news::hear(all.iter_mut().flatten(), ledger).await?;
+            let goes = |rows: &&Vec<Row>| rows.iter().all(|row| row.state.expires() <= Some(midnight));
+            expiring += all.iter().filter(goes).count() as u64;
+        }
     }
     Ok(expiring)
 }
@@ -179,7 +184,7 @@ mod tests {
     use crate::door::{Stack, now, row};
     use crate::memory::MemoryEvents;
     use crate::report;
-    use thaw_core::{How, State};
+    use thaw_core::{How, News, Place, State};
 
     fn published(expires: Option<Timestamp>) -> State {
         State::Published { at: now(), readable: now(), expires, how: How::NoPath }
@@ -219,12 +224,15 @@ mod tests {
         let (stack, events) = (Stack::default(), MemoryEvents::default());
         let soon = next_midnight(now());
         let later = next_midnight(soon);
-        let objects = [("a", Some(soon)), ("b", Some(soon)), ("c", Some(later)), ("d", None)];
+        let objects = [("a", Some(soon)), ("b", Some(soon)), ("c", Some(later)), ("d", None), ("e", Some(soon))];
         let objects: Vec<_> = objects.map(|(key, expires)| (key, published(expires))).into();
         let id = stack.planned(&objects, 2).await;
-        // Another restore keeps one of them for longer.
+        // Other restores keep two of them for longer; one of those waits yet for its other objects.
         let other = RestoreId::try_from("other".to_owned()).unwrap();
         stack.insert(&row(&other, "b", published(Some(later)))).await;
+        let waits = Row { place: Some(Place { chunk: 0, entry: 0 }), ..row(&other, "e", State::Planned) };
+        stack.insert(&waits).await;
+        news::note(&[(&waits, News { at: now(), expires: Some(later) })], &stack.ledger).await.unwrap();
         for _ in 0..2 {
             let input = report::Input { restore: id.to_string() };
             report::run(input, &stack.ledger, &events, now()).await.unwrap();

@@ -253,7 +253,9 @@ async fn note(
     }
     let keys: Vec<ItemKey> = answers.keys().cloned().collect();
     let mut noted = 0;
-    for row in news::as_heard(ledger::rows(&keys, ledger).await?, ledger).await? {
+    let mut rows = ledger::rows(&keys, ledger).await?;
+    news::hear(rows.iter_mut(), ledger).await?;
+    for row in rows {
         let Some(Ok(answer)) = answers.remove(&row_key(&row.object, &row.restore)) else { continue };
         noted += 1;
         match row.state {
@@ -277,9 +279,10 @@ async fn note(
 mod tests {
     use super::*;
     use crate::create_jobs;
-    use crate::door::{Stack, now, settings};
+    use crate::door::{Stack, now, row, settings};
+    use serde_json::json;
     use std::time::Duration;
-    use thaw_core::{Job, JobStatus, RestoreId};
+    use thaw_core::{Job, JobStatus, News, Place, Request, RestoreAnswer, RestoreId, Row};
 
     /// A restore of two objects with a job that S3 says this of.
     async fn with_job(stack: &Stack, job: Job) -> RestoreId {
@@ -321,6 +324,26 @@ mod tests {
             // And it stays so.
             assert_eq!(check(&stack, &id).await.chunks, [0]);
         }
+    }
+
+    #[tokio::test]
+    async fn what_a_job_was_refused_and_others_have_brought_meanwhile_has_not_failed() {
+        let (stack, id) = (Stack::default(), RestoreId::try_from("r".to_owned()).unwrap());
+        let rows = [0, 1].map(|entry| {
+            let place = Some(Place { chunk: 0, entry });
+            Row { place, ..row(&id, &entry.to_string(), State::Planned) }
+        });
+        for row in &rows {
+            stack.insert(row).await;
+        }
+        news::note(&[(&rows[0], News { at: now(), expires: None })], &stack.ledger).await.unwrap();
+        let refused = || Ok(RestoreAnswer::Refused { code: "AccessDenied".to_owned(), message: String::new() });
+        let tasks = rows.iter().map(|row| FailedTask { object: row.object.clone(), answer: refused() }).collect();
+        let body = json!({"bucket": "archive", "keys": ["0", "1"]});
+        let record = RestoreRecord::new(id, &Request::parse(&body).unwrap(), now());
+        assert_eq!(note(&record, tasks, &stack.ledger, now()).await.unwrap(), 2);
+        let words = async |row: &Row| stack.rows_of(&row.object).await[0].state.word();
+        assert_eq!([words(&rows[0]).await, words(&rows[1]).await], ["planned", "failed"]);
     }
 
     #[tokio::test]

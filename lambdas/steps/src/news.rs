@@ -86,10 +86,10 @@ pub async fn of_chunk(known: &ChunkRecord, ledger: &impl Ledger) -> Result<HashM
     read(&NewsRecord::key_of(&known.restore, known.made_at, known.chunk), ledger).await
 }
 
-/// Rows as they stand, given their news.
-pub async fn as_heard(mut rows: Vec<Row>, ledger: &impl Ledger) -> Result<Vec<Row>, StepError> {
+/// Gives rows, as the ledger has them, their news.
+pub async fn hear(rows: impl Iterator<Item = &mut Row>, ledger: &impl Ledger) -> Result<(), StepError> {
     let mut chunks: BTreeMap<ItemKey, Vec<(u32, &mut Row)>> = BTreeMap::new();
-    for row in rows.iter_mut().filter(|row| row.state == State::Planned) {
+    for row in rows.filter(|row| row.state == State::Planned) {
         let Some(Place { chunk, entry }) = row.place else { continue };
         chunks.entry(NewsRecord::key_of(&row.restore, row.planned_at, chunk)).or_default().push((entry, row));
     }
@@ -101,7 +101,7 @@ pub async fn as_heard(mut rows: Vec<Row>, ledger: &impl Ledger) -> Result<Vec<Ro
             }
         }
     }
-    Ok(rows)
+    Ok(())
 }
 
 async fn read(begin: &ItemKey, ledger: &impl Ledger) -> Result<HashMap<u32, News>, StepError> {
@@ -134,6 +134,11 @@ mod tests {
         News { at: now() + seconds * SECOND, expires: Some(now() + lives * SECOND) }
     }
 
+    async fn heard(mut rows: Vec<Row>, stack: &Stack) -> Vec<Row> {
+        hear(rows.iter_mut(), &stack.ledger).await.unwrap();
+        rows
+    }
+
     async fn items(stack: &Stack) -> usize {
         stack.ledger.items().into_iter().filter(|(key, _)| key.sk.starts_with("news#")).count()
     }
@@ -147,7 +152,7 @@ mod tests {
             note(&told, &stack.ledger).await.unwrap();
             assert_eq!(items(&stack).await, 3, "two of a chunk that S3 keeps equally long, and two others");
         }
-        let heard = as_heard(rows.to_vec(), &stack.ledger).await.unwrap();
+        let heard = heard(rows.to_vec(), &stack).await;
         let expires = |row: &Row| row.state.expires().unwrap();
         let known: Vec<_> = heard.iter().map(|row| (expires(row), row.revision)).collect();
         assert_eq!(known, told.iter().map(|(row, news)| (news.expires.unwrap(), row.revision)).collect::<Vec<_>>());
@@ -161,7 +166,7 @@ mod tests {
             let told: Vec<(&Row, News)> = rows.iter().map(|row| (row, said(0, 9))).collect();
             note(&told, &stack.ledger).await.unwrap();
             assert_eq!(items(&stack).await, expected);
-            let heard = as_heard(rows, &stack.ledger).await.unwrap();
+            let heard = heard(rows, &stack).await;
             assert!(heard.iter().all(|row| matches!(row.state, State::Restored { .. })));
         }
     }
@@ -173,7 +178,7 @@ mod tests {
             for which in order {
                 note(&[(&row, [said(1, 50), said(2, 40)][which])], &stack.ledger).await.unwrap();
             }
-            let heard = as_heard(vec![row], &stack.ledger).await.unwrap();
+            let heard = heard(vec![row], &stack).await;
             let News { at, expires } = said(2, 40);
             assert_eq!(heard[0].state, State::Restored { at, expires, claim: None });
         }
@@ -184,7 +189,7 @@ mod tests {
         let stack = Stack::default();
         let (planned, restoring) = (at(0, 0), Row { state: restoring(), ..at(0, 1) });
         note(&[(&planned, said(0, 9)), (&restoring, said(0, 9))], &stack.ledger).await.unwrap();
-        let heard = as_heard(vec![restoring.clone(), at(1, 0), at(0, 3)], &stack.ledger).await.unwrap();
+        let heard = heard(vec![restoring.clone(), at(1, 0), at(0, 3)], &stack).await;
         assert_eq!(heard, [restoring, at(1, 0), at(0, 3)], "nor do another chunk's news tell of it");
     }
 
