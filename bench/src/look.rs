@@ -58,7 +58,7 @@ const SCENES: [(Scene, &str, &str); 6] = [
     (Scene::Readable, "CheckRestores", "all can be read, and no event told"),
     (Scene::Told, "CheckRestores", "all wait for another: events told, some at a time, that they can be read"),
     (Scene::Claimed, "CheckRestores", "events have published all, in thousands of batches"),
-    (Scene::Taken, "Invalidate", "all can be read: it takes 15,000, path by path"),
+    (Scene::Taken, "Invalidate", "all can be read: it takes 20,000, path by path"),
     (Scene::Confirmed, "CheckInvalidations", "events have published all, in thousands of batches"),
 ];
 

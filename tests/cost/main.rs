@@ -69,7 +69,7 @@ fn report(kind: &str, versioned: bool) -> bool {
     print(&columns);
     println!(
         "\n1 object: the mean of {SINGLES} restores, {:.1} looks each. 1,000 objects: one restore, {} looks. 1,000,000 objects: a restore \
-         of a prefix of {}, {} times; together: published when all can be read, under one wildcard.\n",
+         of a prefix of {}, {} times; together: published when all can be read, under wildcards.\n",
         f64::from(looks) / f64::from(SINGLES),
         alone.looks,
         format_args!("{},000", WHOLE / 1_000),
