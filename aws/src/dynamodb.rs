@@ -347,10 +347,10 @@ mod tests {
     use super::*;
     use serde_json::json;
     use thaw_core::{
-        ArchiveKind, Batch, BatchId, Call, Candidate, Decision, FailureCode, How, ObjectId, Publish, Request, Row,
-        State, Tier,
+        ArchiveKind, Batch, BatchId, Call, Candidate, Decision, FailureCode, How, News, ObjectId, Place, Publish,
+        Request, Row, State, Tier,
     };
-    use thaw_steps::KeyRecord;
+    use thaw_steps::{KeyRecord, NewsRecord};
 
     fn at() -> Timestamp {
         "2026-11-22T10:00:00Z".parse().unwrap()
@@ -374,7 +374,7 @@ mod tests {
             publish: Publish::default(),
             current: true,
             planned_at: at(),
-            place: None,
+            place: Some(Place { chunk: 96, entry: 49_999 }),
             state,
             revision: 3,
         }
@@ -438,6 +438,15 @@ mod tests {
             "warnings": ["slow"],
         });
         round_trip(&record(&body).with(|record| record.plan = serde_json::from_value(planned.clone()).unwrap()));
+        let (made_at, news) = (at(), News { at: at(), expires: Some(at()) });
+        round_trip(&NewsRecord { restore: id(), made_at, chunk: 7, news, entries: vec![0, 49_999] });
+        round_trip(&NewsRecord {
+            restore: id(),
+            made_at,
+            chunk: 7,
+            news: News { expires: None, ..news },
+            entries: vec![],
+        });
         round_trip(&KeyRecord { key_hash: "ab".to_owned(), id: id(), body_hash: "cd".to_owned(), requested_at: at() });
     }
 
@@ -455,7 +464,7 @@ mod tests {
             object: row(Some("v1"), State::Planned).object,
             restores: vec![id()],
             revisions: 0,
-            news: Some(thaw_core::News { at: at(), expires: Some(at()) }),
+            news: Some(News { at: at(), expires: Some(at()) }),
             paths: [("E1".to_owned(), ["/a%20b".to_owned()].into())].into(),
             covers: BTreeSet::new(),
         };

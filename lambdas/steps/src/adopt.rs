@@ -3,8 +3,6 @@
 //! Whatever was lost (the ledger, the stack, an event, an execution), S3 still knows what it restores. So nothing that was
 //! paid for is lost: it is found by listing, followed and published like a restore that another tool began.
 
-use std::collections::BTreeSet;
-
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -15,7 +13,7 @@ use crate::create_restore::start;
 use crate::http::{self, Response};
 use crate::joining::join_only;
 use crate::ports::{Ledger, Listed, ListedRestore, ReadArchive, StartExecutions, WorkFiles};
-use crate::{IN_FLIGHT, RestoreRecord, Settings, StepError};
+use crate::{IN_FLIGHT, Settings, StepError};
 
 /// Pages of a thousand keys in one call: an HTTP API waits 30 seconds.
 const PAGES: usize = 20;
@@ -216,19 +214,11 @@ async fn known(found: Vec<Found>, ledger: &impl Ledger) -> Result<Vec<(ObjectId,
         .try_collect()
         .await?;
     let waiting = with_rows.iter().flat_map(|(_, rows)| rows).filter(|row| !row.is_settled());
-    let waiting: BTreeSet<&RestoreId> = waiting.map(|row| &row.restore).collect();
-    let running: BTreeSet<&RestoreId> = stream::iter(waiting)
-        .map(|id| async move {
-            let record = ledger.get::<RestoreRecord>(&RestoreRecord::key_of(id)).await?;
-            Ok::<_, StepError>(record.filter(|record| record.status == Status::Running).map(|_| id))
-        })
-        .buffer_unordered(IN_FLIGHT)
-        .try_filter_map(|id| async move { Ok(id) })
-        .try_collect()
-        .await?;
+    let statuses = crate::ledger::statuses(waiting.map(|row| &row.restore), ledger).await?;
+    let runs = |row: &Row| statuses.get(&row.restore) == Some(&Status::Running);
     let answer = |(found, rows): &(Found, Vec<Row>)| {
         let (object, restore) = found;
-        let known = rows.iter().any(|row| takes_care(row, running.contains(&row.restore), *restore));
+        let known = rows.iter().any(|row| takes_care(row, runs(row), *restore));
         (object.clone(), known)
     };
     Ok(with_rows.iter().map(answer).collect())

@@ -471,7 +471,8 @@ async fn together(
                 };
                 let news = news.get(&entry).filter(|_| row.state == State::Planned);
                 let row = as_accepted(row, accepted, record);
-                Known { entry, row: news.into_iter().fold(row, |row, news| row.as_heard(*news)), written }
+                let row = if let Some(news) = news { row.as_heard(*news) } else { row };
+                Known { entry, row, written }
             }
             None => {
                 // Rows are written before S3 is asked. One that is gone would make the restore look done.

@@ -1,16 +1,16 @@
 //! Invalidate: make readable objects visible.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use thaw_core::{News, RestoreId, Row, State, Status};
+use thaw_core::{News, Row, State, Status};
 use tracing::info;
 
 use crate::check_restores::total;
 use crate::chunks::{self, ChunkEntry};
-use crate::ledger::{self, peek_rows_of_each};
-use crate::ports::{CreateInvalidations, ItemKey, Ledger, ReadArchive, ReadDistributions, WorkFiles};
+use crate::ledger::{self, peek_rows_of_each, statuses};
+use crate::ports::{CreateInvalidations, Ledger, ReadArchive, ReadDistributions, WorkFiles};
 use crate::publishing::{Heard, Wanted, publish};
 use crate::{RestoreRecord, Settings, StepError, news, plan};
 
@@ -107,7 +107,8 @@ async fn heard(
     let rows = peek_rows_of_each(&objects, ledger).await?;
     let waits = |row: &Row| matches!(row.state, State::Planned | State::Restoring { .. }) && !row.publish.never();
     let others = rows.iter().flatten().filter(|row| waits(row) && row.restore != record.id);
-    let running = running(others.map(|row| &row.restore).collect(), ledger).await?;
+    let statuses = statuses(others.map(|row| &row.restore), ledger).await?;
+    let runs = |row: &Row| statuses.get(&row.restore) == Some(&Status::Running);
     let heard = |((_, number), rows): (&(ChunkEntry, u32), Vec<Row>)| {
         let own = rows.iter().find(|row| row.restore == record.id);
         let said = own.and_then(|row| match (&row.state, news.get(number)) {
@@ -124,21 +125,12 @@ async fn heard(
         });
         // What can be read for one restore can be read for all that wait for it: two that find out at once each see the other's
         // row, and only one of them pays.
-        let is_told = |row: &Row, news: &News| {
-            waits(row) && (row.restore == record.id || running.contains(&row.restore) && row.is_told_by(news.at))
-        };
+        let is_told =
+            |row: &Row, news: &News| waits(row) && (row.restore == record.id || runs(row) && row.is_told_by(news.at));
         let news_of = |row: &Row| said.filter(|news| is_told(row, news));
-        rows.iter().map(|row| Heard { news: news_of(row), row: row.clone() }).collect()
+        rows.into_iter().map(|row| Heard { news: news_of(&row), row }).collect()
     };
     Ok(entries.iter().zip(rows).map(heard).collect())
-}
-
-/// Those of these restores that have not ended.
-async fn running(restores: BTreeSet<&RestoreId>, ledger: &impl Ledger) -> Result<BTreeSet<RestoreId>, StepError> {
-    let keys: Vec<ItemKey> = restores.into_iter().map(RestoreRecord::key_of).collect();
-    let records: Vec<RestoreRecord> = ledger.get_many(&keys).await?;
-    let running = records.into_iter().filter(|record| record.status == Status::Running);
-    Ok(running.map(|record| record.id).collect())
 }
 
 #[cfg(test)]

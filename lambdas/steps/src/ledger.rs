@@ -305,6 +305,16 @@ pub async fn record(ledger: &impl Ledger, id: &RestoreId) -> Result<RestoreRecor
     found.ok_or_else(|| StepError::Unexpected(format!("the ledger has no restore {id}")))
 }
 
+/// Where these restores stand, as far as there are such.
+pub async fn statuses(
+    restores: impl Iterator<Item = &RestoreId>,
+    ledger: &impl Ledger,
+) -> Result<BTreeMap<RestoreId, Status>, StepError> {
+    let keys: BTreeSet<ItemKey> = restores.map(RestoreRecord::key_of).collect();
+    let records: Vec<RestoreRecord> = ledger.get_many(&keys.into_iter().collect::<Vec<_>>()).await?;
+    Ok(records.into_iter().map(|record| (record.id, record.status)).collect())
+}
+
 /// Replaces an item by what follows from it, nothing if it is to stay; whoever loses the race goes on from what the winner
 /// wrote. Answers the item as it is now.
 pub async fn replaced<T: Item>(ledger: &impl Ledger, item: T, next: impl Fn(&T) -> Option<T>) -> Result<T, StepError> {

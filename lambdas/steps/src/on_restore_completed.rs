@@ -8,15 +8,13 @@ use thaw_core::{Batch, Event, News, ObjectId, PublishWhen, RestoreId, Row, S3Eve
 use tracing::{info, warn};
 
 use crate::batches::confirmed;
-use crate::ledger::{apply, batch_key, peek_rows_of, row_key, rows};
+use crate::ledger::{apply, batch_key, peek_rows_of, row_key, rows, statuses};
 use crate::looking::meaning;
 use crate::newest::Newest;
-use crate::ports::{
-    CreateInvalidations, DeadLetters, ItemKey, Ledger, ReadArchive, ReadDistributions, ReadInvalidations,
-};
+use crate::ports::{CreateInvalidations, DeadLetters, Ledger, ReadArchive, ReadDistributions, ReadInvalidations};
 use crate::publishing::{By, Heard, Readable, Wanted, publish};
 use crate::visible::NEWS;
-use crate::{IN_FLIGHT, QueueBatch, QueueResponse, RestoreRecord, Settings, StepError, news};
+use crate::{IN_FLIGHT, QueueBatch, QueueResponse, Settings, StepError, news};
 
 /// Publishes the objects of a batch of messages. Messages whose objects met trouble come again, and at last go to the
 /// dead-letter queue; the others are done. `newest` is what the function remembers from call to call.
@@ -115,7 +113,9 @@ async fn show<'a>(
     settings: &Settings,
     now: Timestamp,
 ) -> Result<BTreeSet<&'a str>, StepError> {
-    let ended = ended(told.iter().flat_map(|(_, one)| &one.readable), ledger).await?;
+    let restores = told.iter().flat_map(|(_, one)| &one.readable).map(|row| &row.restore);
+    let mut ended = statuses(restores, ledger).await?;
+    ended.retain(|_, status| *status != Status::Running);
     for (_, one) in told.iter_mut() {
         one.leave_what_is_cancelled(&ended, ledger, now).await?;
     }
@@ -146,17 +146,6 @@ async fn show<'a>(
         }
     }
     Ok(unconfirmed)
-}
-
-/// Those of the rows' restores that have ended, and how.
-async fn ended(
-    rows: impl Iterator<Item = &Row>,
-    ledger: &impl Ledger,
-) -> Result<BTreeMap<RestoreId, Status>, StepError> {
-    let keys: BTreeSet<ItemKey> = rows.map(|row| RestoreRecord::key_of(&row.restore)).collect();
-    let records: Vec<RestoreRecord> = ledger.get_many(&keys.into_iter().collect::<Vec<_>>()).await?;
-    let ended = records.into_iter().filter(|record| record.status != Status::Running);
-    Ok(ended.map(|record| (record.id, record.status)).collect())
 }
 
 /// Whether nothing is left to do for a row, once CloudFront was asked.
