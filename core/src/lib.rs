@@ -82,7 +82,7 @@ pub use job::{
 pub use life::{Event, FailureCode, How, IllegalEvent, Place, Row, State, advance};
 pub use manifest::{MAX_MANIFEST_BYTES, ManifestReader, first_bucket};
 pub use pace::{LANES, Pace, RESTORES_PER_SECOND};
-pub use path::encode_path;
+pub use path::{Endpoint, encode_path};
 pub use price::{Book, Cost, Line, Overhead, Usd};
 pub use problem::Problem;
 pub use request::{

@@ -224,9 +224,10 @@ impl CreateInvalidations for Wire {
         caller_reference: &str,
     ) -> Result<Invalidation, PortError> {
         let reference = crate::bug::reference(self.stack.world.bug, self, caller_reference);
+        let items = crate::bug::items(self.stack.world.bug, items);
         let made = self
             .call(Call::CreateInvalidation, &reference, || {
-                self.stack.create_invalidation(distribution, items, &reference)
+                self.stack.create_invalidation(distribution, &items, &reference)
             })
             .await;
         crate::bug::invalidation(self.stack.world.bug, made)

@@ -376,13 +376,19 @@ pub enum StrayFate {
     Twice(u32),
 }
 
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 19] = [
     "a.jpg",
     "2019/cat.jpg",
     "2019/dog.jpg",
     "dir/index.html",
     "index.html",
     "b c+d.jpg",
+    "x+1",
+    "x+2",
+    "x 9",
+    "x 9 z+.mp4",
+    "my dir/my index.html",
+    "p%2Bq.bin",
     "üben/ß.pdf",
     "it's.mp4",
     "t/x~1.txt",
