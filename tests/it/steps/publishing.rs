@@ -98,6 +98,48 @@ fn a_wildcard_never_covers_an_archived_neighbour() {
     assert!(message.contains("neighbour"), "{message}");
 }
 
+/// Such a file lies beside a document that Word has open. Only `/*` invalidates it.
+#[test]
+fn a_wildcard_for_a_tilde_covers_no_more_readable_neighbours_than_max_over_allows() {
+    let restored = |asked: &[&str], max_over: u32| {
+        let world = World::new();
+        asked.iter().for_each(|key| world.put(key, StorageClass::Glacier));
+        ["a", "b/c", "b/d"].iter().for_each(|key| world.put(key, StorageClass::Standard));
+        let publish = json!({"when": "together", "max_over": max_over});
+        let (report, _) = world.restore("r", json!({"bucket": BUCKET, "keys": asked, "publish": publish}));
+        let message = match world.row("~$report.docx", "r").state {
+            State::Failed { code: FailureCode::PathCannotBeInvalidated, message, .. } => message,
+            State::Published { .. } => String::new(),
+            other => panic!("{other:?}"),
+        };
+        (report.counts.published, world.invalidated(), message)
+    };
+    let (published, invalidated, message) = restored(&["~$report.docx"], 2);
+    assert_eq!((published, invalidated), (0, vec![]));
+    assert!(message.contains("3 other objects that viewers can get, and publish.max_over is 2"), "{message}");
+    assert_eq!(restored(&["~$report.docx"], 3), (1, vec!["/*".to_owned()], String::new()));
+    // What the same restore brings is not somebody else's.
+    assert_eq!(restored(&["~$report.docx", "report.docx"], 3), (2, vec!["/*".to_owned()], String::new()));
+    assert_eq!(restored(&["~$report.docx", "report.docx"], 2).0, 1);
+}
+
+/// Clients ask for `b` where they are told `a/../b`, and CloudFront may do so, too.
+#[test]
+fn a_path_with_dot_segments_is_left_alone_where_an_archived_object_has_the_other_path() {
+    let restored = |beside: Option<&str>| {
+        let world = World::new();
+        world.put("a/../b", StorageClass::Glacier);
+        beside.into_iter().for_each(|key| world.put(key, StorageClass::Glacier));
+        let (report, _) = world.restore("r", ask(&["a/../b"]));
+        (report.counts.published, report.says, world.invalidated())
+    };
+    let (published, _, invalidated) = restored(None);
+    assert_eq!((published, invalidated), (1, vec!["/a/../b".to_owned()]));
+    let (published, says, invalidated) = restored(Some("b"));
+    assert_eq!((published, invalidated), (0, vec![]));
+    assert!(says.contains("the archived object b, which would then answer 403"), "{says}");
+}
+
 /// `/x+*` is also how viewers get what begins with `x` and a blank.
 #[test]
 fn a_wildcard_over_a_plus_never_covers_an_archived_blank_and_the_other_way_round() {

@@ -198,6 +198,8 @@ pub struct Ask {
     pub when: &'static str,
     /// Only what can be stale.
     pub only_if_stale: bool,
+    /// How many readable neighbours wildcards may cover.
+    pub max_over: u32,
     /// What it may cost at most, in dollars.
     pub max_cost_usd: Option<f64>,
     /// Whether it has an `Idempotency-Key`.
@@ -542,6 +544,7 @@ fn ask(dice: &mut Dice, id: u32, objects: Vec<u32>) -> Ask {
         days: dice.one_in(2).then(|| 1 + dice.below(5)),
         when: dice.pick(&["each", "each", "each", "together", "together", "never"]),
         only_if_stale: dice.one_in(5),
+        max_over: dice.pick(&[0, 0, 1, 20]),
         max_cost_usd: dice.one_in(8).then(|| dice.pick(&[0.0, 0.000_01, 0.01, 5.0])),
         keyed: !dice.one_in(3),
         fail_without_capacity: dice.one_in(4),

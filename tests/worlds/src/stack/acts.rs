@@ -91,7 +91,7 @@ impl Stack {
         let keys: Vec<String> = ask.objects.iter().filter_map(|object| self.world.full_key(*object)).collect();
         let mut body = json!({
             "bucket": BUCKET, "keys": keys, "tier": ask.tier,
-            "publish": {"when": ask.when, "only_if_stale": ask.only_if_stale},
+            "publish": {"when": ask.when, "only_if_stale": ask.only_if_stale, "max_over": ask.max_over},
         });
         if let (Some(prefix), Some(body)) = (ask.prefix, body.as_object_mut()) {
             let origin_path = self.world.origin_path.trim_start_matches('/');
