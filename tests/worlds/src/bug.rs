@@ -52,11 +52,13 @@ pub enum Bug {
     PlusLeftRaw,
     /// A blank is `%20` in a path, and `+` is forgotten.
     BlankOnlyEscaped,
+    /// Nobody tells the ledger that an execution died.
+    DeadSaidToRun,
 }
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::TierNotSent,
         Self::DaysAlways,
         Self::DaysNever,
@@ -76,6 +78,7 @@ impl Bug {
         Self::CompletedUnasked,
         Self::PlusLeftRaw,
         Self::BlankOnlyEscaped,
+        Self::DeadSaidToRun,
     ];
 
     /// What it is, and in which project it was seen.
@@ -100,6 +103,7 @@ impl Bug {
             Self::CompletedUnasked => ("an invalidation is done when it is made", "most"),
             Self::PlusLeftRaw => ("a plus is left raw in a path", "crates.io"),
             Self::BlankOnlyEscaped => ("a blank's second spelling is forgotten", "most"),
+            Self::DeadSaidToRun => ("a dead execution is said to run", "most"),
         }
     }
 
