@@ -283,7 +283,7 @@ mod tests {
     #[test]
     fn only_what_no_repetition_mends_is_refused() {
         let check = |status, code, expected| {
-            assert_eq!(refuses(&Answer { status, code, message: "" }), expected, "{status} {code}");
+            assert_eq!(refuses(&Answer { status, code, message: "", region: "" }), expected, "{status} {code}");
         };
         for code in ["InvalidArgument", "InconsistentQuantities", "InvalidationBatchAlreadyExists", "MissingBody"] {
             check(400, code, true);

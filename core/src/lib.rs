@@ -63,7 +63,7 @@ mod status;
 mod wildcard;
 
 pub use adoption::Adoption;
-pub use answer::{RestoreAnswer, Trouble, trouble};
+pub use answer::{HeadError, RestoreAnswer, Trouble, head_error, trouble};
 pub use archive::{ArchiveKind, Head, Reach, Tier, UnreadableHead, copy_expiry};
 pub use batch::{Batch, Call, Candidate, News, batches, billed, caller_reference, folded, of_the_same_copy};
 pub use bytes::Bytes;

@@ -814,6 +814,10 @@ impl Checker {
             // Only what was to be joined, and was gone when it was planned.
             FailureCode::NotBeingRestored => record.request.join_only && row.revision == 0,
             FailureCode::PathCannotBeInvalidated => key.contains('~'),
+            FailureCode::HeadRefused => {
+                let object = stack.world.object_of(key);
+                stack.world.objects.iter().any(|one| Some(one.id) == object && one.head_refused)
+            }
             // That the deadline had passed is checked when it is said. Afterwards only an event tells.
             FailureCode::RetrievalTimedOut => {
                 let done = self.retrievals.get(&(key.clone(), row.object.version.clone()));

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 pub const WORLDS: u64 = 10_000;
 
 /// What must happen.
-const ALL: [&str; 68] = [
+const ALL: [&str; 69] = [
     "POST again answers 200",
     "POST again answers 422",
     "POST answers 202",
@@ -30,6 +30,7 @@ const ALL: [&str; 68] = [
     "execution stopped",
     "execution succeeded",
     "failed ExpeditedNotAvailable",
+    "failed HeadRefused",
     "failed NotBeingRestored",
     "failed PathCannotBeInvalidated",
     "failed RetrievalTimedOut",

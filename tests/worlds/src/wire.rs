@@ -112,7 +112,7 @@ impl Wire {
 impl ReadArchive for Wire {
     async fn head(&self, object: &ObjectId) -> Result<Facts, PortError> {
         let facts = self.call(Call::HeadObject, &object.key, || self.stack.aws.head(object)).await?;
-        Ok(crate::bug::head(self.stack.world.bug, self.lambda.step, facts, self.stack.runtime.now()))
+        crate::bug::head(self.stack.world.bug, self.lambda.step, facts, self.stack.runtime.now())
     }
 
     async fn list(&self, bucket: &str, prefix: &str, start_after: &str) -> Result<Page, PortError> {
