@@ -26,6 +26,7 @@ use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
 use thaw_core::{
     Facts, Head, HeadError, LANES, Missing, ObjectId, Pace, RestoreAnswer, S3Uri, Tier, Trouble, head_error,
+    is_about_a_key,
 };
 use thaw_steps::ports::{
     Listed, ListedRestore, LongFiles, Page, Piece, PortError, ReadArchive, RequestRestores, VersionMarker, VersionPage,
@@ -243,13 +244,19 @@ async fn read_piece(
     let output = match call.set_if_match(etag.map(str::to_owned)).send().await {
         Ok(output) => output,
         Err(error) => {
-            return match error.raw_response().map_or(0, |raw| raw.status().as_u16()) {
-                403 | 404 => Ok(None),
+            let failed = port_error(what(), &error);
+            let Some(answer) = answer(&error) else { return Err(failed) };
+            return match (answer.status, failed.trouble) {
+                _ if is_about_a_key(answer.code, answer.message) => {
+                    Err(PortError { trouble: Some(Trouble::KeyDenied), ..failed })
+                }
+                // The credentials and the clock answer 403 too.
+                (403 | 404, None | Some(Trouble::Denied | Trouble::WrongBucket)) => Ok(None),
                 // An empty file has no first byte. Its reader says what is the matter.
-                416 => Ok(Some(Piece { bytes: Vec::new(), etag: String::new(), more: false })),
+                (416, _) => Ok(Some(Piece { bytes: Vec::new(), etag: String::new(), more: false })),
                 // It was changed: the plan begins again.
-                412 => Err(PortError { trouble: Some(Trouble::Unavailable), ..port_error(what(), &error) }),
-                _ => Err(port_error(what(), &error)),
+                (412, _) => Err(PortError { trouble: Some(Trouble::Unavailable), ..failed }),
+                _ => Err(failed),
             };
         }
     };

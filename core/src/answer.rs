@@ -40,6 +40,8 @@ pub enum Trouble {
     Unavailable,
     /// The caller may not.
     Denied,
+    /// KMS does not let the caller use the key of a file: its own permission, beside that to read it.
+    KeyDenied,
     /// There is no such bucket, or it is in another Region: somebody must mend the request or the stack.
     WrongBucket,
 }
@@ -95,6 +97,12 @@ pub fn trouble(status: u16, code: &str) -> Option<Trouble> {
             _ => None,
         },
     }
+}
+
+/// Whether an error of S3's is about the KMS key of an object and not about the object: KMS's own codes (`KMS.DisabledException`),
+/// or an `AccessDenied` that names an action of KMS (User Guide, "Troubleshoot access denied (403 Forbidden) errors").
+pub fn is_about_a_key(code: &str, message: &str) -> bool {
+    code.starts_with("KMS.") || (code == "AccessDenied" && message.contains("kms:"))
 }
 
 impl RestoreAnswer {
@@ -274,6 +282,21 @@ mod tests {
         let says = format!("InvalidRequest: {sse_c} (HTTP 400)");
         assert_eq!(bare().told_by_get(400, "InvalidRequest", sse_c), Ok(Missing::Refused { says }));
         assert_eq!(told(Missing::Denied, 400, "InvalidRequest"), Ok(Missing::Denied));
+    }
+
+    #[test]
+    fn a_key_that_may_not_be_used_is_told_from_a_file_that_may_not_be_read() {
+        let denied = "User: arn:aws:sts::1:assumed-role/r/f is not authorized to perform: kms:Decrypt on the resource";
+        for (code, message, expected) in [
+            ("AccessDenied", denied, true),
+            ("KMS.DisabledException", "the key is disabled", true),
+            ("KMS.NotFoundException", "", true),
+            ("AccessDenied", "User is not authorized to perform: s3:GetObject", false),
+            ("AccessDenied", "Access Denied", false),
+            ("NoSuchKey", denied, false),
+        ] {
+            assert_eq!(is_about_a_key(code, message), expected, "{code} {message}");
+        }
     }
 
     #[test]

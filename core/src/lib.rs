@@ -63,7 +63,7 @@ mod status;
 mod wildcard;
 
 pub use adoption::Adoption;
-pub use answer::{HeadError, RestoreAnswer, Trouble, head_error, trouble};
+pub use answer::{HeadError, RestoreAnswer, Trouble, head_error, is_about_a_key, trouble};
 pub use archive::{ArchiveKind, Head, Reach, Tier, UnreadableHead, copy_expiry};
 pub use batch::{Batch, Call, Candidate, News, batches, billed, caller_reference, folded, of_the_same_copy};
 pub use bytes::Bytes;
@@ -72,7 +72,7 @@ pub use distribution::{Behaviour, Covered, Distribution, ErrorRule, Folder, Orig
 pub use filter::Filter;
 pub use fold::{Fold, Item, Neighbours, Unsorted, fold};
 pub use glob::{Glob, InvalidGlob};
-pub use id::{BatchId, InvalidId, ObjectId, RestoreId, hash, hash_bytes};
+pub use id::{BatchId, InvalidId, NULL_VERSION, ObjectId, RestoreId, hash, hash_bytes};
 pub use inbox::{Dropped, INBOX, Order};
 pub use inventory::{DataFile, Inventory, MAX_INVENTORY_BYTES};
 pub use job::{

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use jiff::Timestamp;
 use thaw_core::{
     Distribution, Facts, Head, HeadError, Job, JobStatus, Missing, ObjectId, RestoreAnswer, S3Uri, Tier, Trouble,
-    head_error, trouble,
+    head_error, is_about_a_key, trouble,
 };
 use thaw_steps::ports::{
     CreateInvalidations, CreateJobs, CreatedJob, Invalidation, Listed, ListedRestore, LongFiles, NewJob, Page, Piece,
@@ -141,6 +141,9 @@ impl ReadArchive for Aws {
         let object = ObjectRef::new(&manifest.bucket, &manifest.key);
         let head = match self.with(|sim, now| sim.get_object(&object, now)) {
             Ok(head) => head,
+            Err(refusal) if is_about_a_key(refusal.code(), refusal.message()) => {
+                return Err(PortError { trouble: Some(Trouble::KeyDenied), ..port_error("GetObject", &refusal) });
+            }
             Err(refusal) if matches!(refusal.status(), 403 | 404) => return Ok(None),
             Err(refusal) => return Err(port_error("GetObject", &refusal)),
         };
@@ -272,6 +275,7 @@ impl CreateInvalidations for Aws {
             Ok((id, status)) => Ok(Invalidation::Accepted { id, completed: status == InvalidationStatus::Completed }),
             Err(refusal) => match trouble(refusal.status(), refusal.code()) {
                 Some(_) => Err(port_error("CreateInvalidation", &refusal)),
+                None if refusal.status() == 404 => Ok(Invalidation::Gone { says: refusal.to_string() }),
                 None => Ok(Invalidation::Refused { says: format!("{}: {}", refusal.code(), refusal.message()) }),
             },
         }
@@ -279,11 +283,18 @@ impl CreateInvalidations for Aws {
 }
 
 impl ReadInvalidations for Aws {
-    async fn completed(&self, distribution: &str, invalidation: &str) -> Result<bool, PortError> {
-        let found =
-            self.with(|sim, now| sim.get_invalidation(distribution, invalidation).map(|found| found.status(now)));
-        let status = found.map_err(|refusal| port_error("GetInvalidation", &refusal))?;
-        Ok(status == InvalidationStatus::Completed)
+    async fn invalidation(
+        &self,
+        distribution: &str,
+        id: &str,
+    ) -> Result<thaw_steps::ports::InvalidationStatus, PortError> {
+        use thaw_steps::ports::InvalidationStatus as Told;
+        match self.with(|sim, now| sim.get_invalidation(distribution, id).map(|found| found.status(now))) {
+            Ok(InvalidationStatus::Completed) => Ok(Told::Completed),
+            Ok(InvalidationStatus::InProgress) => Ok(Told::InProgress),
+            Err(refusal) if refusal.status() == 404 => Ok(Told::Gone { says: refusal.to_string() }),
+            Err(refusal) => Err(port_error("GetInvalidation", &refusal)),
+        }
     }
 }
 

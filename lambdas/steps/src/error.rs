@@ -69,7 +69,7 @@ impl From<PortError> for StepError {
             Some(Trouble::Throttled) => Self::Throttled(says),
             Some(Trouble::TooManyInvalidations) => Self::TooManyInvalidationsInProgress(says),
             Some(Trouble::Unavailable) => Self::Unavailable(says),
-            Some(Trouble::Denied) => Self::Denied(says),
+            Some(Trouble::Denied | Trouble::KeyDenied) => Self::Denied(says),
             Some(Trouble::WrongBucket) => Problem::wrong_bucket(says).into(),
             None => Self::Unexpected(says),
         }
@@ -100,6 +100,7 @@ mod tests {
             (Some(Trouble::TooManyInvalidations), "TooManyInvalidationsInProgress", 503),
             (Some(Trouble::Unavailable), "Unavailable", 503),
             (Some(Trouble::Denied), "Denied", 500),
+            (Some(Trouble::KeyDenied), "Denied", 500),
             (Some(Trouble::WrongBucket), "InvalidRequest", 422),
             (None, "Unexpected", 500),
         ] {

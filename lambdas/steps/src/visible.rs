@@ -24,7 +24,7 @@ pub fn why_not_shown(object: &ObjectId, newest: &Facts, now: Timestamp) -> Optio
     let fail = |code, message: &str| Some(Event::Failed { at: now, code, message: message.to_owned() });
     let hidden = Some(Event::Published { at: now, how: How::NotCurrent });
     match newest {
-        Facts::Found(head) if object.version.is_some() && head.version != object.version => hidden,
+        Facts::Found(head) if object.version.is_some() && !object.is_version(head.version.as_deref()) => hidden,
         Facts::Found(head) => match head.reach(now) {
             Ok(Reach::Readable | Reach::Copy { .. }) => None,
             Ok(Reach::Archived(_) | Reach::Restoring(_)) => fail(

@@ -17,8 +17,8 @@ use thaw_core::{Batch, Distribution, Facts, Job, ObjectId, RestoreAnswer, Restor
 use thaw_sim::Sim;
 use thaw_sim::model::{AccessTier, FaultRule, ObjectRef, RestoreRequest, RetrievalTier, SettingsChange, StorageClass};
 use thaw_steps::ports::{
-    CreateInvalidations, CreateJobs, CreatedJob, Cursor, DeadLetters, Invalidation, Item, ItemKey, Ledger,
-    ListRestores, LongFiles, NewJob, Page, Piece, PortError, Put, PutEvents, ReadArchive, ReadDistributions,
+    CreateInvalidations, CreateJobs, CreatedJob, Cursor, DeadLetters, Invalidation, InvalidationStatus, Item, ItemKey,
+    Ledger, ListRestores, LongFiles, NewJob, Page, Piece, PortError, Put, PutEvents, ReadArchive, ReadDistributions,
     ReadInvalidations, ReadJobs, RequestRestores, StartExecutions, StopExecutions, UpdateJobs, VersionMarker,
     VersionPage, WorkFiles,
 };
@@ -508,8 +508,8 @@ impl CreateInvalidations for Mortal<'_> {
 }
 
 impl ReadInvalidations for Mortal<'_> {
-    async fn completed(&self, distribution: &str, invalidation: &str) -> Result<bool, PortError> {
-        self.world.aws.completed(distribution, invalidation).await
+    async fn invalidation(&self, distribution: &str, id: &str) -> Result<InvalidationStatus, PortError> {
+        self.world.aws.invalidation(distribution, id).await
     }
 }
 

@@ -815,8 +815,9 @@ impl Checker {
             FailureCode::NotBeingRestored => record.request.join_only && row.revision == 0,
             FailureCode::PathCannotBeInvalidated => key.contains('~'),
             FailureCode::HeadRefused => {
-                let object = stack.world.object_of(key);
-                stack.world.objects.iter().any(|one| Some(one.id) == object && one.head_refused)
+                // A fault is about every key that has its key in it.
+                let mut refused = stack.world.objects.iter().filter(|object| object.head_refused);
+                refused.any(|object| stack.world.full_key(object.id).is_some_and(|part| key.contains(&part)))
             }
             // That the deadline had passed is checked when it is said. Afterwards only an event tells.
             FailureCode::RetrievalTimedOut => {

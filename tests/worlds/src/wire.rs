@@ -7,8 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use thaw_core::{Distribution, Facts, Job, ObjectId, RestoreAnswer, RestoreId, S3Uri, Status, Tier, Trouble};
 use thaw_steps::ports::{
-    CreateInvalidations, CreateJobs, CreatedJob, Cursor, DeadLetters, Invalidation, Item, ItemKey, Ledger,
-    ListRestores, LongFiles, NewJob, Page, Piece, PortError, Put, PutEvents, ReadArchive, ReadDistributions,
+    CreateInvalidations, CreateJobs, CreatedJob, Cursor, DeadLetters, Invalidation, InvalidationStatus, Item, ItemKey,
+    Ledger, ListRestores, LongFiles, NewJob, Page, Piece, PortError, Put, PutEvents, ReadArchive, ReadDistributions,
     ReadInvalidations, ReadJobs, RequestRestores, StartExecutions, StopExecutions, UpdateJobs, VersionMarker,
     VersionPage, WorkFiles,
 };
@@ -234,11 +234,11 @@ impl CreateInvalidations for Wire {
 }
 
 impl ReadInvalidations for Wire {
-    async fn completed(&self, distribution: &str, invalidation: &str) -> Result<bool, PortError> {
+    async fn invalidation(&self, distribution: &str, id: &str) -> Result<InvalidationStatus, PortError> {
         if self.has(Bug::CompletedUnasked) {
-            return Ok(true);
+            return Ok(InvalidationStatus::Completed);
         }
-        self.call(Call::GetInvalidation, invalidation, || self.stack.aws.completed(distribution, invalidation)).await
+        self.call(Call::GetInvalidation, id, || self.stack.aws.invalidation(distribution, id)).await
     }
 }
 
