@@ -172,7 +172,7 @@ pub fn row_key(object: &ObjectId, restore: &RestoreId) -> ItemKey {
 /// What the keys of the rows of an object (this very version) begin with. S3 calls the version of an object from before
 /// versioning `null`, and its events leave it out.
 pub fn rows_key(object: &ObjectId) -> ItemKey {
-    let version = object.version.as_deref().filter(|version| *version != "null").unwrap_or_default();
+    let version = object.named_version().unwrap_or_default();
     ItemKey { pk: format!("{}/{}", object.bucket, object.key), sk: format!("{version}#") }
 }
 

@@ -24,7 +24,7 @@ pub fn why_not_shown(object: &ObjectId, newest: &Facts, now: Timestamp) -> Optio
     let fail = |code, message: &str| Some(Event::Failed { at: now, code, message: message.to_owned() });
     let hidden = Some(Event::Published { at: now, how: How::NotCurrent });
     match newest {
-        Facts::Found(head) if object.version.is_some() && head.version != object.version => hidden,
+        Facts::Found(head) if object.version.is_some() && !object.is_version(head.version.as_deref()) => hidden,
         Facts::Found(head) => match head.reach(now) {
             Ok(Reach::Readable | Reach::Copy { .. }) => None,
             Ok(Reach::Archived(_) | Reach::Restoring(_)) => fail(
@@ -33,11 +33,19 @@ pub fn why_not_shown(object: &ObjectId, newest: &Facts, now: Timestamp) -> Optio
             ),
             Err(unreadable) => fail(FailureCode::Unreadable, &unreadable.to_string()),
         },
-        Facts::Missing(_) if object.version.is_some() => hidden,
-        Facts::Missing(Missing::Denied) => {
-            fail(FailureCode::AccessDenied, "S3 answers 403: thaw may no longer read it, or it is gone")
-        }
-        Facts::Missing(_) => fail(FailureCode::NoSuchKey, "it was deleted before it was published"),
+        Facts::Missing(missing) => match missing {
+            Missing::Key | Missing::Version | Missing::DeleteMarker if object.version.is_some() => hidden,
+            Missing::Key | Missing::Version | Missing::DeleteMarker => {
+                fail(FailureCode::NoSuchKey, "it was deleted before it was published")
+            }
+            // Which version viewers get is not known.
+            Missing::Denied => {
+                fail(FailureCode::AccessDenied, "S3 answers 403: thaw may no longer read it, or it is gone")
+            }
+            Missing::Refused { .. } | Missing::Unreadable { .. } => {
+                missing.no_look().map(|(code, message)| Event::Failed { at: now, code, message })
+            }
+        },
     }
 }
 
@@ -139,7 +147,7 @@ pub async fn under(
     Ok(Beneath::Archived(format!("those under {prefix:?}, of which there are too many to look at")))
 }
 
-/// Whether an object can be read now; `None` if S3 shows none.
+/// Whether an object can be read now; `None` if S3 shows none. What S3 would not describe counts as archived.
 pub async fn can_be_read(
     object: &ObjectId,
     archive: &impl ReadArchive,
@@ -147,7 +155,9 @@ pub async fn can_be_read(
 ) -> Result<Option<bool>, StepError> {
     Ok(match archive.head(object).await? {
         Facts::Found(head) => Some(matches!(head.reach(now), Ok(Reach::Readable | Reach::Copy { .. }))),
-        Facts::Missing(_) => None,
+        Facts::Missing(Missing::Key | Missing::Version | Missing::DeleteMarker) => None,
+        // Something is there.
+        Facts::Missing(Missing::Denied | Missing::Refused { .. } | Missing::Unreadable { .. }) => Some(false),
     })
 }
 
@@ -199,7 +209,9 @@ pub(crate) mod tests {
             (newest("v2", copy), "shown", "NotCurrent"),
             (Facts::Missing(Missing::Key), "NoSuchKey", "NotCurrent"),
             (Facts::Missing(Missing::DeleteMarker), "NoSuchKey", "NotCurrent"),
-            (Facts::Missing(Missing::Denied), "AccessDenied", "NotCurrent"),
+            (Facts::Missing(Missing::Denied), "AccessDenied", "AccessDenied"),
+            (Facts::Missing(Missing::Refused { says: "HTTP 400".to_owned() }), "HeadRefused", "HeadRefused"),
+            (Facts::Missing(Missing::Unreadable { says: "ü".to_owned() }), "Unreadable", "Unreadable"),
         ] {
             assert_eq!(says(&object, &facts), unversioned, "{facts:?}");
             assert_eq!(says(&version, &facts), versioned, "{facts:?}");
@@ -218,6 +230,9 @@ pub(crate) mod tests {
             self.asked.borrow_mut().push(object.key.clone());
             if object.key.contains("gone") && object.version.is_none() {
                 return Ok(Facts::Missing(Missing::Key));
+            }
+            if object.key.contains("sealed") {
+                return Ok(Facts::Missing(Missing::Refused { says: "HTTP 400".to_owned() }));
             }
             let class = if object.key.contains("cold") { "GLACIER" } else { "STANDARD" };
             let version = object.version.clone();
@@ -283,6 +298,8 @@ pub(crate) mod tests {
         }
         // A listing knows less than a HEAD.
         assert_eq!(found(&[("warm", "GLACIER", None)]).await, (None, vec!["warm".to_owned()]));
+        let sealed = Some("sealed".to_owned());
+        assert_eq!(found(&[("sealed", "GLACIER", None)]).await.0, sealed, "what S3 would not describe may be archived");
     }
 
     #[tokio::test]

@@ -4,7 +4,7 @@
 //! deployed. A suite that does not find them all proves nothing.
 
 use jiff::Timestamp;
-use thaw_core::{Facts, ObjectId, RestoreAnswer, State, Tier};
+use thaw_core::{Facts, Missing, ObjectId, RestoreAnswer, State, Tier};
 use thaw_steps::Step;
 use thaw_steps::ports::{Invalidation, Item, ListedRestore, Page, PortError};
 
@@ -122,8 +122,14 @@ impl Bug {
 }
 
 /// What the bug makes of S3's description of an object.
-pub fn head(bug: Option<Bug>, step: Step, facts: Facts, now: Timestamp) -> Facts {
-    let Facts::Found(mut head) = facts else { return facts };
+pub fn head(bug: Option<Bug>, step: Step, facts: Facts, now: Timestamp) -> Result<Facts, PortError> {
+    let mut head = match facts {
+        Facts::Found(head) => head,
+        Facts::Missing(Missing::Refused { says }) if bug == Some(Bug::OneFailsAll) => {
+            return Err(PortError { what: "HeadObject".to_owned(), says, trouble: None });
+        }
+        Facts::Missing(_) => return Ok(facts),
+    };
     let looks = step == Step::CheckRestores;
     match bug {
         Some(Bug::TieringUnseen) => head.archive_status = None,
@@ -138,7 +144,7 @@ pub fn head(bug: Option<Bug>, step: Step, facts: Facts, now: Timestamp) -> Facts
         }
         _ => {}
     }
-    Facts::Found(head)
+    Ok(Facts::Found(head))
 }
 
 /// What the bug makes of a listing.

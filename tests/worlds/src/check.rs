@@ -860,6 +860,11 @@ impl Checker {
             // Only what was to be joined, and was gone when it was planned.
             FailureCode::NotBeingRestored => record.request.join_only && row.revision == 0,
             FailureCode::PathCannotBeInvalidated => key.contains('~'),
+            FailureCode::HeadRefused => {
+                // A fault is about every key that has its key in it.
+                let mut refused = stack.world.objects.iter().filter(|object| object.head_refused);
+                refused.any(|object| stack.world.full_key(object.id).is_some_and(|part| key.contains(&part)))
+            }
             // That the deadline had passed is checked when it is said. Afterwards only an event tells.
             FailureCode::RetrievalTimedOut => {
                 let done = self.retrievals.get(&(key.clone(), row.object.version.clone()));

@@ -9,10 +9,7 @@ use thaw_core::{
     Distribution, Execution, Facts, Job, ObjectId, RestoreAnswer, RestoreId, S3Uri, Status, Tier, Trouble,
 };
 use thaw_steps::ports::{
-    CreateInvalidations, CreateJobs, CreatedJob, Cursor, DeadLetters, Invalidation, Item, ItemKey, Ledger,
-    ListRestores, LongFiles, NewJob, Page, Piece, PortError, Put, PutEvents, ReadArchive, ReadDistributions,
-    ReadExecutions, ReadInvalidations, ReadJobs, RequestRestores, StartExecutions, StopExecutions, UpdateJobs,
-    VersionMarker, VersionPage, WorkFiles,
+    CreateInvalidations, CreateJobs, CreatedJob, Cursor, DeadLetters, Invalidation, InvalidationStatus, Item, ItemKey, Ledger, ListRestores, LongFiles, NewJob, Page, Piece, PortError, Put, PutEvents, ReadArchive, ReadDistributions, ReadExecutions, ReadInvalidations, ReadJobs, RequestRestores, StartExecutions, StopExecutions, UpdateJobs, VersionMarker, VersionPage, WorkFiles,
 };
 use thaw_steps::{RestoreRecord, Step};
 
@@ -115,7 +112,7 @@ impl Wire {
 impl ReadArchive for Wire {
     async fn head(&self, object: &ObjectId) -> Result<Facts, PortError> {
         let facts = self.call(Call::HeadObject, &object.key, || self.stack.aws.head(object)).await?;
-        Ok(crate::bug::head(self.stack.world.bug, self.lambda.step, facts, self.stack.runtime.now()))
+        crate::bug::head(self.stack.world.bug, self.lambda.step, facts, self.stack.runtime.now())
     }
 
     async fn list(&self, bucket: &str, prefix: &str, start_after: &str) -> Result<Page, PortError> {
@@ -238,11 +235,11 @@ impl CreateInvalidations for Wire {
 }
 
 impl ReadInvalidations for Wire {
-    async fn completed(&self, distribution: &str, invalidation: &str) -> Result<bool, PortError> {
+    async fn invalidation(&self, distribution: &str, id: &str) -> Result<InvalidationStatus, PortError> {
         if self.has(Bug::CompletedUnasked) {
-            return Ok(true);
+            return Ok(InvalidationStatus::Completed);
         }
-        self.call(Call::GetInvalidation, invalidation, || self.stack.aws.completed(distribution, invalidation)).await
+        self.call(Call::GetInvalidation, id, || self.stack.aws.invalidation(distribution, id)).await
     }
 }
 

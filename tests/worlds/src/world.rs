@@ -86,6 +86,8 @@ pub struct Object {
     pub place: Place,
     /// Seconds that its retrieval takes, if not what is typical.
     pub takes: Option<u32>,
+    /// Whether S3 answers 400 whenever it is asked to describe it.
+    pub head_refused: bool,
 }
 
 /// Where an object lies.
@@ -504,7 +506,7 @@ fn objects(dice: &mut Dice) -> Vec<Object> {
                 3 => Some(170 * HOUR + dice.below(100 * HOUR)),
                 _ => None,
             };
-            Object { id, key: key.to_owned(), place: dice.pick(&places), takes }
+            Object { id, key: key.to_owned(), place: dice.pick(&places), takes, head_refused: dice.one_in(16) }
         })
         .collect()
 }
