@@ -118,8 +118,13 @@ def create_job(tier="BULK", role="arn:aws:iam::123456789012:role/jobs", account=
     return made_up("s3", "POST", "/v20180820/jobs", JOB.format(tier=tier, role=role), answer, headers=account)
 
 
+def describe_job(answer):
+    answer = f"<DescribeJobResult><Job>{answer}</Job></DescribeJobResult>"
+    return made_up("s3", "GET", "/v20180820/jobs/00000000-1", answer=answer, headers=[["x-amz-account-id", "123456789012"]])
+
+
 RIGHT = [
-    restore_request(), create_invalidation(), create_job(), dynamodb("GetItem", {"TableName": "t", "Key": {"pk": {"S": "a"}}}),
+    restore_request(), describe_job("<JobId>00000000-1</JobId><Status>Active</Status>"), create_invalidation(), create_job(), dynamodb("GetItem", {"TableName": "t", "Key": {"pk": {"S": "a"}}}),
     head(["x-amz-restore", 'ongoing-request="true"'], ["last-modified", "Thu, 01 Jan 2026 00:00:00 GMT"]),
     head(status=404), listing("<Name>archive</Name><KeyCount>0</KeyCount><IsTruncated>false</IsTruncated>"),
     restore_request(status=409, answer="<Error><Code>RestoreAlreadyInProgress</Code><Message>m</Message></Error>"),
@@ -145,6 +150,7 @@ WRONG = [
     ("not one of BULK, STANDARD", create_job(tier="EXPEDITED")),
     ("RoleArn is '", create_job(role="arn:aws:iam::1:role/jobs")),
     ("no operation of s3control", create_job(account=())),
+    ("Status is 'Done'", describe_job("<Status>Done</Status>")),
     ("no time in the form of rfc822", head(["last-modified", "2026-01-01T00:00:00Z"])),
     ("x-amz-tier is no header of it", head(["x-amz-tier", "Bulk"])),
     ("ArchiveStatus is 'COLD'", head(["x-amz-archive-status", "COLD"])),

@@ -111,7 +111,7 @@ def check_request(model, operation, in_path, request):
     if model.metadata["protocol"] == "json":
         value = json.loads(request.body or b"{}")
     else:
-        value = from_http(shape, request.headers, dict(in_path), request.query, wrong)
+        value = from_http(shape, request.headers, in_path, request.query, wrong)
         literal = [name for name, _ in parse_qsl(operation.http["requestUri"].partition("?")[2], keep_blank_values=True)]
         known = {member.serialization.get("name") for member in shape.members.values()} | set(literal)
         wrong += [f"?{name} is no parameter of it" for name, _ in request.query if name not in known and not OF_EVERY_QUERY.match(name)]
@@ -198,12 +198,15 @@ def check_error(model, operation, answer, wrong):
 # ------------ from bytes to values
 
 
-def from_http(shape, headers, value, query, wrong, of_everything=OF_EVERY_REQUEST):
+def from_http(shape, headers, in_path, query, wrong, of_everything=OF_EVERY_REQUEST):
     """The members that are not in the body. An `x-amz-` header that the model does not have is wrong."""
+    value = {}
     known, prefixes = set(), []
     for name, member in (shape.members if shape else {}).items():
         place, called = member.serialization.get("location"), member.serialization.get("name", name)
-        if place == "header":
+        if place == "uri" and called in in_path:
+            value[name] = in_path[called]
+        elif place == "header":
             known.add(called.lower())
             if called.lower() in headers:
                 value[name] = from_text(member, headers[called.lower()], name, wrong, "rfc822")

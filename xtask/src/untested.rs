@@ -52,9 +52,6 @@ pub struct Page {
     /// What every command needs: shell functions.
     pub functions: String,
     pub rows: Vec<Row>,
-    /// The table of contents as it should be.
-    table: String,
-    text: String,
 }
 
 const FIELDS: [&str; 7] = ["Believed", "Or else", "Then thaw", "Costs", "Settled by", "Prints", "On the local stack"];
@@ -63,31 +60,14 @@ impl Page {
     /// Reads the page; an error names the section and what it lacks.
     pub fn read() -> Result<Self> {
         let file = root().join("docs/untested-on-aws.md");
-        Self::parse(fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?)
+        Self::parse(&fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?)
     }
 
-    fn parse(text: String) -> Result<Self> {
+    fn parse(text: &str) -> Result<Self> {
         let mut sections = text.split("\n### ");
         let head = sections.next().unwrap_or_default();
         let functions = block(head, "sh functions").context("the page has no block of functions")?.to_owned();
-        let rows: Vec<Row> = sections.map(row).collect::<Result<_>>()?;
-        let table = rows.iter().map(Row::line).collect();
-        Ok(Self { functions, rows, table, text })
-    }
-}
-
-impl Row {
-    /// Its line in the table of contents. The title becomes the link's target as GitHub makes it.
-    fn line(&self) -> String {
-        let settled = match &self.settled_by {
-            SettledBy::Check => "`aws-check`",
-            SettledBy::CheckWithDistribution => "`aws-check`, with a distribution",
-            SettledBy::Hand(_) => "hand",
-        };
-        let heading = format!("{}: {}", self.id, self.title).to_lowercase();
-        let kept = heading.chars().filter(|char| char.is_alphanumeric() || matches!(char, ' ' | '-' | '_'));
-        let anchor: String = kept.map(|char| if char == ' ' { '-' } else { char }).collect();
-        format!("| [{}](#{anchor}) | {} | {} | {settled} |\n", self.id, self.title, self.cents)
+        Ok(Self { functions, rows: sections.map(row).collect::<Result<_>>()? })
     }
 }
 
@@ -156,14 +136,31 @@ mod tests {
 
     use super::*;
 
+    /// A row's line in the table of contents. GitHub makes the link's target of the heading.
+    fn line(row: &Row) -> String {
+        let settled = match &row.settled_by {
+            SettledBy::Check => "`aws-check`",
+            SettledBy::CheckWithDistribution => "`aws-check`, with a distribution",
+            SettledBy::Hand(_) => "hand",
+        };
+        let heading = format!("{}: {}", row.id, row.title).to_lowercase();
+        let kept = heading.chars().filter(|char| char.is_alphanumeric() || matches!(char, ' ' | '-' | '_'));
+        let anchor: String = kept.map(|char| if char == ' ' { '-' } else { char }).collect();
+        format!("| [{}](#{anchor}) | {} | {} | {settled} |\n", row.id, row.title, row.cents)
+    }
+
+    fn text() -> String {
+        fs::read_to_string(root().join("docs/untested-on-aws.md")).unwrap()
+    }
+
     #[test]
     fn every_row_has_its_parts_and_stands_in_the_table() {
         let page = Page::read().unwrap();
         let ids: BTreeSet<_> = page.rows.iter().map(|row| &row.id).collect();
         assert_eq!(ids.len(), page.rows.len(), "an id stands twice");
         let head = "| row | what is believed | cents | settled by |\n|---|---|---|---|\n";
-        let table = format!("\n{head}{}\n", page.table);
-        assert!(page.text.contains(&table), "the table of contents is not this:\n{table}");
+        let table = format!("\n{head}{}\n", page.rows.iter().map(line).collect::<String>());
+        assert!(text().contains(&table), "the table of contents is not this:\n{table}");
         for row in &page.rows {
             let plain = row.id.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
             // The id is part of the names of roles and queues.
@@ -180,7 +177,7 @@ mod tests {
     /// A row that lacks something is an error which names both.
     #[test]
     fn a_row_without_one_of_its_parts_is_refused() {
-        let page = Page::read().unwrap().text;
+        let page = text();
         for (whole, broken, error) in [
             ("- **Or else:** CloudFront decodes both", "- CloudFront decodes both", "plus-in-a-path has the parts"),
             ("- **Costs:** 75 cents", "- **Costs:** little", "batch-of-150 costs"),
@@ -190,7 +187,7 @@ mod tests {
             ("show \"it's\"\n", "show \"it's\"\n\n\n\n\n\n\n\n\n", "apostrophe-in-a-path has more than ten"),
         ] {
             assert!(page.contains(whole), "{whole}");
-            let refused = Page::parse(page.replacen(whole, broken, 1)).unwrap_err();
+            let refused = Page::parse(&page.replacen(whole, broken, 1)).unwrap_err();
             assert!(refused.to_string().contains(error), "{refused}");
         }
     }
@@ -199,7 +196,7 @@ mod tests {
     #[test]
     fn whatever_is_called_undocumented_has_a_row() {
         const WORDS: [&str; 4] = ["not documented", "undocumented", "AWS does not say", "not tried on AWS"];
-        let page = Page::read().unwrap().text;
+        let page = text();
         let mut left: Vec<PathBuf> =
             ["core", "lambdas", "aws", "sim", "infra", "statemachine", "DESIGN.md", "README.md"]
                 .map(|name| root().join(name))

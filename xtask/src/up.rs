@@ -137,14 +137,18 @@ fn boot(options: &Options, dir: &Path, programs: &Programs, python: &PythonEnv) 
 
     // Whom thaw asks: the emulators, or the recorder before them.
     let asked = if options.record { Doors::above(port, ports) } else { Doors::none(port, ports) };
-    let mut endpoints = vec![("AWS_ENDPOINT_URL", url(asked.aws))];
-    let mut clock = None;
-    if sim {
-        endpoints.push(("AWS_ENDPOINT_URL_S3", url(asked.s3)));
-        endpoints.push(("AWS_ENDPOINT_URL_S3_CONTROL", url(asked.s3)));
-        endpoints.push(("AWS_ENDPOINT_URL_CLOUDFRONT", url(asked.cloudfront)));
-        clock = Some(format!("{origin},{}", options.time_scale));
-    }
+    let (s3, cloudfront) = if sim { (asked.s3, asked.cloudfront) } else { (asked.aws, asked.aws) };
+    // By service: the tests know this stack's processes by their AWS_ENDPOINT_URL, which stays the emulator's.
+    let endpoints = [
+        ("AWS_ENDPOINT_URL_S3", url(s3)),
+        ("AWS_ENDPOINT_URL_S3_CONTROL", url(s3)),
+        ("AWS_ENDPOINT_URL_CLOUDFRONT", url(cloudfront)),
+        ("AWS_ENDPOINT_URL_DYNAMODB", url(asked.aws)),
+        ("AWS_ENDPOINT_URL_SFN", url(asked.aws)),
+        ("AWS_ENDPOINT_URL_SQS", url(asked.aws)),
+        ("AWS_ENDPOINT_URL_EVENTBRIDGE", url(asked.aws)),
+    ];
+    let clock = sim.then(|| format!("{origin},{}", options.time_scale));
     if options.record {
         let recorder = recorder::launch(python, &programs.recorder, dir, port, sim.then_some(ports))?;
         processes.add(recorder.clone())?;
