@@ -127,7 +127,9 @@ impl CreateInvalidations for Cdn {
             let answer = self.invalidate_once(distribution, items, caller_reference).await;
             let is_throttled = |error: &PortError| match error.trouble {
                 Some(Trouble::Throttled | Trouble::TooManyInvalidations) => true,
-                Some(Trouble::Unavailable | Trouble::Denied) | None => false,
+                Some(Trouble::Unavailable | Trouble::Denied | Trouble::KeyDenied | Trouble::WrongBucket) | None => {
+                    false
+                }
             };
             let throttled = answer.as_ref().is_err_and(is_throttled);
             self.pace(|pace, now| pace.answered_many(slots, now, throttled));
@@ -206,7 +208,9 @@ impl ClassifyRetry for TooManyIsAnAnswer {
         let code = error.code().or_else(|| element(body?, "Code"));
         match code.and_then(|code| trouble(0, code)) {
             Some(Trouble::Throttled | Trouble::TooManyInvalidations) => RetryAction::RetryForbidden,
-            Some(Trouble::Unavailable | Trouble::Denied) | None => RetryAction::NoActionIndicated,
+            Some(Trouble::Unavailable | Trouble::Denied | Trouble::KeyDenied | Trouble::WrongBucket) | None => {
+                RetryAction::NoActionIndicated
+            }
         }
     }
 }

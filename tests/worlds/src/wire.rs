@@ -9,7 +9,10 @@ use thaw_core::{
     Distribution, Execution, Facts, Job, ObjectId, RestoreAnswer, RestoreId, S3Uri, Status, Tier, Trouble,
 };
 use thaw_steps::ports::{
-    CreateInvalidations, CreateJobs, CreatedJob, Cursor, DeadLetters, Invalidation, InvalidationStatus, Item, ItemKey, Ledger, ListRestores, LongFiles, NewJob, Page, Piece, PortError, Put, PutEvents, ReadArchive, ReadDistributions, ReadExecutions, ReadInvalidations, ReadJobs, RequestRestores, StartExecutions, StopExecutions, UpdateJobs, VersionMarker, VersionPage, WorkFiles,
+    CreateInvalidations, CreateJobs, CreatedJob, Cursor, DeadLetters, Invalidation, InvalidationStatus, Item, ItemKey,
+    Ledger, ListRestores, LongFiles, NewJob, Page, Piece, PortError, Put, PutEvents, ReadArchive, ReadDistributions,
+    ReadExecutions, ReadInvalidations, ReadJobs, RequestRestores, StartExecutions, StopExecutions, UpdateJobs,
+    VersionMarker, VersionPage, WorkFiles,
 };
 use thaw_steps::{RestoreRecord, Step};
 
