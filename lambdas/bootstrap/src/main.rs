@@ -9,6 +9,7 @@ mod serve;
 
 use std::cell::RefCell;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use lambda_runtime::Error;
 use thaw_aws::Clients;
@@ -73,7 +74,9 @@ async fn run() -> Result<(), Error> {
             serve(async |input| check_restores::run(input, archive, ledger, files, bus, now()).await).await
         }
         Step::Invalidate => {
-            let (cdn, archive, ledger, files) = (&clients.cdn(), &clients.archive(), &ledger()?, &files()?);
+            // A function that gave up would read all once more that it had read before it asked.
+            let cdn = &clients.cdn().patient(Duration::from_secs(60));
+            let (archive, ledger, files) = (&clients.archive(), &ledger()?, &files()?);
             serve(async |input| invalidate::run(input, cdn, archive, ledger, files, settings, now()).await).await
         }
         Step::CheckInvalidations => {

@@ -20,8 +20,8 @@ use thaw_core::{
 use thaw_sim::Sim;
 use thaw_sim::model::{AccessTier, FaultRule, ObjectRef, RestoreRequest, RetrievalTier, SettingsChange, StorageClass};
 use thaw_steps::ports::{
-    CreateInvalidations, CreateJobs, CreatedJob, Cursor, DeadLetters, Invalidation, Item, ItemKey, Ledger,
-    ListRestores, LongFiles, NewJob, Page, Piece, PortError, Put, PutEvents, ReadArchive, ReadDistributions,
+    CreateInvalidations, CreateJobs, CreatedJob, Cursor, DeadLetters, Invalidation, InvalidationStatus, Item, ItemKey,
+    Ledger, ListRestores, LongFiles, NewJob, Page, Piece, PortError, Put, PutEvents, ReadArchive, ReadDistributions,
     ReadExecutions, ReadInvalidations, ReadJobs, RequestRestores, StartExecutions, StopExecutions, UpdateJobs,
     VersionMarker, VersionPage, WorkFiles,
 };
@@ -543,8 +543,8 @@ impl CreateInvalidations for Mortal<'_> {
 }
 
 impl ReadInvalidations for Mortal<'_> {
-    async fn completed(&self, distribution: &str, invalidation: &str) -> Result<bool, PortError> {
-        self.world.aws.completed(distribution, invalidation).await
+    async fn invalidation(&self, distribution: &str, id: &str) -> Result<InvalidationStatus, PortError> {
+        self.world.aws.invalidation(distribution, id).await
     }
 }
 

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
+use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 use thaw_core::{
     Batch, Call, Candidate, Counts, Decision, FailureCode, How, News, ObjectId, Place, RestoreAnswer, RestoreId, Row,
@@ -285,7 +286,12 @@ impl Checker {
             for object in &stack.world.objects {
                 let Some(key) = stack.world.full_key(object.id) else { continue };
                 let names = stack.world.names(object.id);
-                if !names.iter().any(|name| covers(item, name)) {
+                // A viewer may spell each blank in another way.
+                let in_any_spelling = item.strip_suffix('*').is_some_and(|stem| {
+                    let stem = percent_decode_str(&stem.replace('+', " ")).decode_utf8_lossy().into_owned();
+                    format!("/{}", object.key).starts_with(&stem)
+                });
+                if !in_any_spelling && !names.iter().any(|name| covers(item, name)) {
                     continue;
                 }
                 let looked = stack.aws.with(|sim, now| sim.look(&ObjectRef::new(BUCKET, &key), now));
@@ -863,6 +869,11 @@ impl Checker {
             // Only what was to be joined, and was gone when it was planned.
             FailureCode::NotBeingRestored => record.request.join_only && row.revision == 0,
             FailureCode::PathCannotBeInvalidated => key.contains('~'),
+            FailureCode::HeadRefused => {
+                // A fault is about every key that has its key in it.
+                let mut refused = stack.world.objects.iter().filter(|object| object.head_refused);
+                refused.any(|object| stack.world.full_key(object.id).is_some_and(|part| key.contains(&part)))
+            }
             // That the deadline had passed is checked when it is said. Afterwards only an event tells.
             FailureCode::RetrievalTimedOut => {
                 let done = self.retrievals.get(&(key.clone(), row.object.version.clone()));
@@ -979,15 +990,19 @@ impl World {
         self.objects.iter().map(|object| object.id).find(|id| self.full_key(*id).as_deref() == Some(key))
     }
 
-    /// What a viewer asks for.
-    pub fn path(&self, object: u32) -> Option<String> {
-        let object = self.objects.iter().find(|one| one.id == object)?;
-        Some(format!("/{}", encode_path(&object.key)))
+    /// What viewers ask for, in every spelling that browsers and SDKs send: S3 reads a `+` as a blank, so a `+` of the key is
+    /// always escaped, and a blank is `%20` or `+`.
+    pub fn paths(&self, object: u32) -> Vec<String> {
+        let object = self.objects.iter().find(|one| one.id == object);
+        let escaped = object.map(|object| format!("/{}", encode_path(&object.key)));
+        let plus = escaped.iter().filter(|path| path.contains("%20")).map(|path| path.replace("%20", "+"));
+        let plus: Vec<String> = plus.collect();
+        escaped.into_iter().chain(plus).collect()
     }
 
     /// Every name under which viewers know an object.
     pub fn names(&self, object: u32) -> Vec<String> {
-        let mut names: Vec<String> = self.path(object).into_iter().collect();
+        let mut names = self.paths(object);
         for path in names.clone() {
             if path == "/index.html" {
                 names.push("/".to_owned());

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 pub const WORLDS: u64 = 10_000;
 
 /// What must happen.
-const ALL: [&str; 79] = [
+const ALL: [&str; 80] = [
     "POST again answers 200",
     "POST again answers 422",
     "POST answers 202",
@@ -35,6 +35,7 @@ const ALL: [&str; 79] = [
     "execution stopped",
     "execution succeeded",
     "failed ExpeditedNotAvailable",
+    "failed HeadRefused",
     "failed NotBeingRestored",
     "failed PathCannotBeInvalidated",
     "failed RetrievalTimedOut",

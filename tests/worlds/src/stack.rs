@@ -204,12 +204,17 @@ impl Stack {
         let sometimes = |operation: &str, code: &str, percent: u32| {
             (percent > 0).then(|| FaultRule::new(operation, code).sometimes(f64::from(percent) / 100.0))
         };
+        let undescribed = world.objects.iter().filter(|object| object.head_refused);
+        let undescribed = undescribed.filter_map(|object| world.full_key(object.id));
         let faults = [
             sometimes("JobTask", "JobFailed", world.jobs.fails),
             sometimes("JobTask", "SlowDown", world.jobs.busy),
             sometimes("CreateJob", "BadRequestException", world.jobs.refused),
         ];
-        sim.set_faults(faults.into_iter().flatten().collect());
+        let faults = faults.into_iter().flatten();
+        sim.set_faults(
+            faults.chain(undescribed.map(|key| FaultRule::new("HeadObject", "BadRequest").on(&key))).collect(),
+        );
         let errors = CustomErrorResponse {
             error_code: 403,
             error_caching_min_ttl: Some(86_400 * 30),

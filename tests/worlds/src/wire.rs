@@ -9,8 +9,8 @@ use thaw_core::{
     Distribution, Execution, Facts, Job, ObjectId, RestoreAnswer, RestoreId, S3Uri, Status, Tier, Trouble,
 };
 use thaw_steps::ports::{
-    CreateInvalidations, CreateJobs, CreatedJob, Cursor, DeadLetters, Invalidation, Item, ItemKey, Ledger,
-    ListRestores, LongFiles, NewJob, Page, Piece, PortError, Put, PutEvents, ReadArchive, ReadDistributions,
+    CreateInvalidations, CreateJobs, CreatedJob, Cursor, DeadLetters, Invalidation, InvalidationStatus, Item, ItemKey,
+    Ledger, ListRestores, LongFiles, NewJob, Page, Piece, PortError, Put, PutEvents, ReadArchive, ReadDistributions,
     ReadExecutions, ReadInvalidations, ReadJobs, RequestRestores, StartExecutions, StopExecutions, UpdateJobs,
     VersionMarker, VersionPage, WorkFiles,
 };
@@ -115,7 +115,7 @@ impl Wire {
 impl ReadArchive for Wire {
     async fn head(&self, object: &ObjectId) -> Result<Facts, PortError> {
         let facts = self.call(Call::HeadObject, &object.key, || self.stack.aws.head(object)).await?;
-        Ok(crate::bug::head(self.stack.world.bug, self.lambda.step, facts, self.stack.runtime.now()))
+        crate::bug::head(self.stack.world.bug, self.lambda.step, facts, self.stack.runtime.now())
     }
 
     async fn list(&self, bucket: &str, prefix: &str, start_after: &str) -> Result<Page, PortError> {
@@ -227,9 +227,10 @@ impl CreateInvalidations for Wire {
         caller_reference: &str,
     ) -> Result<Invalidation, PortError> {
         let reference = crate::bug::reference(self.stack.world.bug, self, caller_reference);
+        let items = crate::bug::items(self.stack.world.bug, items);
         let made = self
             .call(Call::CreateInvalidation, &reference, || {
-                self.stack.create_invalidation(distribution, items, &reference)
+                self.stack.create_invalidation(distribution, &items, &reference)
             })
             .await;
         crate::bug::invalidation(self.stack.world.bug, made)
@@ -237,11 +238,11 @@ impl CreateInvalidations for Wire {
 }
 
 impl ReadInvalidations for Wire {
-    async fn completed(&self, distribution: &str, invalidation: &str) -> Result<bool, PortError> {
+    async fn invalidation(&self, distribution: &str, id: &str) -> Result<InvalidationStatus, PortError> {
         if self.has(Bug::CompletedUnasked) {
-            return Ok(true);
+            return Ok(InvalidationStatus::Completed);
         }
-        self.call(Call::GetInvalidation, invalidation, || self.stack.aws.completed(distribution, invalidation)).await
+        self.call(Call::GetInvalidation, id, || self.stack.aws.invalidation(distribution, id)).await
     }
 }
 

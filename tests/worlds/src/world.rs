@@ -86,6 +86,8 @@ pub struct Object {
     pub place: Place,
     /// Seconds that its retrieval takes, if not what is typical.
     pub takes: Option<u32>,
+    /// Whether S3 answers 400 whenever it is asked to describe it.
+    pub head_refused: bool,
 }
 
 /// Where an object lies.
@@ -200,6 +202,8 @@ pub struct Ask {
     pub when: &'static str,
     /// Only what can be stale.
     pub only_if_stale: bool,
+    /// How many readable neighbours wildcards may cover.
+    pub max_over: u32,
     /// What it may cost at most, in dollars.
     pub max_cost_usd: Option<f64>,
     /// Whether it has an `Idempotency-Key`.
@@ -407,13 +411,19 @@ pub enum StrayFate {
     Twice(u32),
 }
 
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 19] = [
     "a.jpg",
     "2019/cat.jpg",
     "2019/dog.jpg",
     "dir/index.html",
     "index.html",
     "b c+d.jpg",
+    "x+1",
+    "x+2",
+    "x 9",
+    "x 9 z+.mp4",
+    "my dir/my index.html",
+    "p%2Bq.bin",
     "üben/ß.pdf",
     "it's.mp4",
     "t/x~1.txt",
@@ -496,7 +506,7 @@ fn objects(dice: &mut Dice) -> Vec<Object> {
                 3 => Some(170 * HOUR + dice.below(100 * HOUR)),
                 _ => None,
             };
-            Object { id, key: key.to_owned(), place: dice.pick(&places), takes }
+            Object { id, key: key.to_owned(), place: dice.pick(&places), takes, head_refused: dice.one_in(16) }
         })
         .collect()
 }
@@ -569,6 +579,7 @@ fn ask(dice: &mut Dice, id: u32, objects: Vec<u32>) -> Ask {
         days: dice.one_in(2).then(|| 1 + dice.below(5)),
         when: dice.pick(&["each", "each", "each", "together", "together", "never"]),
         only_if_stale: dice.one_in(5),
+        max_over: dice.pick(&[0, 0, 1, 20]),
         max_cost_usd: dice.one_in(8).then(|| dice.pick(&[0.0, 0.000_01, 0.01, 5.0])),
         keyed: !dice.one_in(3),
         fail_without_capacity: dice.one_in(4),
