@@ -91,7 +91,7 @@ impl std::fmt::Display for Answer<'_> {
 }
 
 /// The text of the first XML element of this name.
-fn element<'a>(body: &'a str, name: &str) -> Option<&'a str> {
+pub(crate) fn element<'a>(body: &'a str, name: &str) -> Option<&'a str> {
     let (_, rest) = body.split_once(&format!("<{name}>"))?;
     rest.split_once(&format!("</{name}>")).map(|(text, _)| text)
 }

@@ -21,7 +21,7 @@ use crate::ledger::{apply, replaced, row_key, rows_of};
 use crate::ports::{
     CreateInvalidations, Invalidation, InvalidationStatus, Ledger, Put, ReadArchive, ReadInvalidations,
 };
-use crate::visible::{NEWS, archived_among, archived_under, over_archived, why_not_shown};
+use crate::visible::{NEWS, beneath, cannot_be_invalidated, under, why_not_shown};
 use crate::{IN_FLIGHT, StepError};
 
 /// The rows of objects that wait, as the ledger had them a moment ago.
@@ -113,11 +113,11 @@ async fn without_what_is_gone(
     let mut unfolded = BTreeSet::new();
     for wildcard in &batch.wildcards {
         let Wildcard { bucket, prefix, covers, .. } = wildcard;
-        let archived = match covers.is_empty() {
-            true => archived_under(bucket, prefix, archive, now).await?,
-            false => archived_among(covers, bucket, |_| true, archive, now).await?,
+        let covered = match covers.is_empty() {
+            true => under(bucket, prefix, archive, now).await?,
+            false => beneath(covers, bucket, |_| true, archive, now).await?,
         };
-        if archived.is_some() {
+        if covered.archived().is_some() {
             unfolded.insert(wildcard.clone());
         }
     }
@@ -154,8 +154,8 @@ async fn why_not_covered(
         }
         Some(_) | None => candidate.covers.clone(),
     };
-    let archived = archived_among(&covers, bucket, |_| true, archive, now).await?;
-    Ok(archived.map(|what| over_archived(&what, now)))
+    let covered = beneath(&covers, bucket, |_| true, archive, now).await?;
+    Ok(covered.archived().map(|what| cannot_be_invalidated(&what, now)))
 }
 
 /// Claims the batch's objects, and settles which it got. What it claimed of the others it gives back.

@@ -120,7 +120,7 @@ pub async fn run(
     };
     let says = format!("No job is asking any more.{left} {}", sentence(counts, &[]));
     info!(restore = %record.id, "{says}");
-    Ok(Output { says, counts, jobs_done: true, chunks, wait_seconds: wait_seconds(&asked, now), next_chunk })
+    Ok(Output { says, counts, jobs_done: true, chunks, wait_seconds: wait_seconds(&asked, &record, now), next_chunk })
 }
 
 /// A job after what is to be done about it was done.

@@ -176,6 +176,17 @@ pub fn rows_key(object: &ObjectId) -> ItemKey {
     ItemKey { pk: format!("{}/{}", object.bucket, object.key), sk: format!("{version}#") }
 }
 
+/// Whether one of these restores has a row of a key, in whichever version. A peek: it may miss those of the last moment.
+pub async fn is_restored_by(
+    bucket: &str,
+    key: &str,
+    restores: &BTreeSet<RestoreId>,
+    ledger: &impl Ledger,
+) -> Result<bool, StepError> {
+    let rows = ledger.peek_query::<Row>(&ItemKey { pk: format!("{bucket}/{key}"), sk: String::new() }).await?;
+    Ok(rows.iter().any(|row| restores.contains(&row.restore)))
+}
+
 /// Where a batch is kept.
 pub fn batch_key(id: &BatchId) -> ItemKey {
     ItemKey { pk: format!("I#{}", id.as_str()), sk: "batch".to_owned() }

@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use thaw_core::{
-    ArchiveKind, Distribution, Facts, Job, JobGroup, ObjectId, Reach, RestoreAnswer, RestoreId, S3Uri, Status, Tier,
-    Trouble,
+    ArchiveKind, Distribution, Execution, Facts, Job, JobGroup, ObjectId, Reach, RestoreAnswer, RestoreId, S3Uri,
+    Status, Tier, Trouble,
 };
 
 use crate::RestoreRecord;
@@ -369,6 +369,12 @@ pub trait StartExecutions {
 pub trait StopExecutions {
     /// `StopExecution`. That there is none, or that it has ended, is a success.
     async fn stop(&self, id: &RestoreId, cause: &str) -> Result<(), PortError>;
+}
+
+/// Looks at executions.
+pub trait ReadExecutions {
+    /// `DescribeExecution`, which is eventually consistent; `None` if Step Functions knows no execution of this name.
+    async fn execution(&self, id: &RestoreId) -> Result<Option<Execution>, PortError>;
 }
 
 /// Puts events on the default bus.

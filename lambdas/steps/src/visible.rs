@@ -62,47 +62,70 @@ pub async fn shown(
     Ok(shown.into_iter().map(|(object, ())| object).collect())
 }
 
-/// What it means for an object that only a wildcard can invalidate it, which would also cover what may be archived.
-pub fn over_archived(what: &str, now: Timestamp) -> Event {
+/// What it means for an object that CloudFront takes none of its paths, and that a wildcard would also cover this.
+pub fn cannot_be_invalidated(what: &str, now: Timestamp) -> Event {
     let message = format!(
-        "it is readable, but CloudFront cannot invalidate a path with ~, and the wildcard that would cover it also covers {what}"
+        "it is readable, but CloudFront cannot invalidate its path, and the wildcard that would cover it also covers {what}"
     );
     Event::Failed { at: now, code: FailureCode::PathCannotBeInvalidated, message }
 }
 
-/// What is archived, or might be, of all that a wildcard for an object of this bucket covers, in words. Into which other
-/// buckets thaw may look, `may_look` says.
-pub async fn archived_among(
+/// What a wildcard would cover.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Beneath {
+    /// Something that is archived and not readable, or might be, in words. Never invalidating that is a promise, so what
+    /// cannot be known counts as archived.
+    Archived(String),
+    /// Only what viewers can get: buckets and keys.
+    Readable(BTreeSet<(String, String)>),
+}
+
+impl Beneath {
+    /// What is archived, in words.
+    pub fn archived(self) -> Option<String> {
+        match self {
+            Self::Archived(what) => Some(what),
+            Self::Readable(_) => None,
+        }
+    }
+}
+
+/// What a wildcard for an object of this bucket covers. Into which other buckets thaw may look, `may_look` says.
+pub async fn beneath(
     covers: &BTreeSet<Covered>,
     bucket: &str,
     may_look: impl Fn(&str) -> bool,
     archive: &impl ReadArchive,
     now: Timestamp,
-) -> Result<Option<String>, StepError> {
+) -> Result<Beneath, StepError> {
+    let mut readable = BTreeSet::new();
     for covered in covers {
         let Some(other) = covered.bucket().filter(|other| *other == bucket || may_look(other)) else {
             let domain = &covered.domain;
-            return Ok(Some(format!(
+            return Ok(Beneath::Archived(format!(
                 "what {domain} shows: some of that may be archived, and thaw looks only into the buckets of ArchiveBuckets"
             )));
         };
-        if let Some(neighbour) = archived_under(other, &covered.prefix, archive, now).await? {
-            let place = if other == bucket { String::new() } else { format!(" in {other}") };
-            return Ok(Some(format!("archived objects such as {neighbour}{place}, which would then answer 403")));
+        match under(other, &covered.prefix, archive, now).await? {
+            Beneath::Archived(neighbour) => {
+                let place = if other == bucket { String::new() } else { format!(" in {other}") };
+                let what = format!("archived objects such as {neighbour}{place}, which would then answer 403");
+                return Ok(Beneath::Archived(what));
+            }
+            Beneath::Readable(more) => readable.extend(more),
         }
     }
-    Ok(None)
+    Ok(Beneath::Readable(readable))
 }
 
-/// An object under the prefix that is archived and not readable, or might be. Never invalidating those is a promise, so
-/// what cannot be known counts as archived.
-pub async fn archived_under(
+/// What lies under a prefix. What is archived is named.
+pub async fn under(
     bucket: &str,
     prefix: &str,
     archive: &impl ReadArchive,
     now: Timestamp,
-) -> Result<Option<String>, StepError> {
-    let mut after = String::new();
+) -> Result<Beneath, StepError> {
+    let (mut after, mut readable) = (String::new(), BTreeSet::new());
     for _ in 0..PAGES_OF_NEIGHBOURS {
         let page = archive.list(bucket, prefix, &after).await?;
         for listed in &page.objects {
@@ -112,15 +135,16 @@ pub async fn archived_under(
                 Some(Reach::Archived(_) | Reach::Restoring(_)) | None => true,
             };
             if doubtful && is_archived(bucket, &listed.key, archive, now).await? {
-                return Ok(Some(listed.key.clone()));
+                return Ok(Beneath::Archived(listed.key.clone()));
             }
+            readable.insert((bucket.to_owned(), listed.key.clone()));
         }
         match page.objects.last() {
             Some(last) if page.more => after = last.key.clone(),
-            _ => return Ok(None),
+            _ => return Ok(Beneath::Readable(readable)),
         }
     }
-    Ok(Some(format!("those under {prefix:?}, of which there are too many to look at")))
+    Ok(Beneath::Archived(format!("those under {prefix:?}, of which there are too many to look at")))
 }
 
 /// Whether an object can be read now; `None` if S3 shows none. What S3 would not describe counts as archived.
@@ -252,8 +276,8 @@ pub(crate) mod tests {
     /// The archived neighbour that is found, and which neighbours S3 was asked about.
     async fn found(listed: &[(&str, &str, Option<ListedRestore>)]) -> (Option<String>, Vec<String>) {
         let neighbours = near(listed);
-        let found = archived_under("archive", "", &neighbours, now()).await.unwrap();
-        (found, neighbours.asked.into_inner())
+        let found = under("archive", "", &neighbours, now()).await.unwrap();
+        (found.archived(), neighbours.asked.into_inner())
     }
 
     #[tokio::test]
@@ -299,7 +323,7 @@ pub(crate) mod tests {
     async fn what_thaw_may_not_look_at_counts_as_archived() {
         let among = async |domain: &str, archive: &Neighbours| {
             let covers = [Covered { domain: domain.to_owned(), prefix: String::new() }].into();
-            archived_among(&covers, "archive", |bucket| bucket == "ours", archive, now()).await.unwrap()
+            beneath(&covers, "archive", |bucket| bucket == "ours", archive, now()).await.unwrap().archived()
         };
         let cold = near(&[("cold", "GLACIER", None)]);
         for (domain, says) in [

@@ -67,7 +67,7 @@ impl Door {
         let is_head = request.method() == Method::HEAD;
         let (mut parts, body) = request.into_parts();
         let body = unsign(&mut parts.headers, read(body).await);
-        parts.uri = without_signature(&parts.uri);
+        parts.uri = plus_as_blank(&without_signature(&parts.uri));
         if jobs::is_meant(parts.uri.path()) {
             return self.job(&parts, &body);
         }
@@ -205,6 +205,12 @@ fn without_signature(uri: &Uri) -> Uri {
     let kept: Vec<&str> = query.split('&').filter(|pair| !of_signature(pair)).collect();
     let joined = if kept.is_empty() { uri.path().to_owned() } else { format!("{}?{}", uri.path(), kept.join("&")) };
     joined.parse().unwrap_or_else(|_| uri.clone())
+}
+
+/// S3 takes a `+` in a path for a blank, as in a form (measured: hackmd.io/@jdno/r13gNdn82). s3s takes it for itself.
+fn plus_as_blank(uri: &Uri) -> Uri {
+    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    format!("{}{query}", uri.path().replace('+', "%20")).parse().unwrap_or_else(|_| uri.clone())
 }
 
 #[cfg(test)]

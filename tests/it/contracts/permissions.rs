@@ -39,7 +39,7 @@ const START_EXECUTIONS: &[Allowed] = &[
 ];
 
 /// Every function with all it may do, its own log aside.
-const FUNCTIONS: [(Step, &[&[Allowed]]); 18] = [
+const FUNCTIONS: [(Step, &[&[Allowed]]); 19] = [
     (
         Step::Plan,
         &[
@@ -136,6 +136,19 @@ const FUNCTIONS: [(Step, &[&[Allowed]]); 18] = [
         ],
     ),
     (Step::AnnounceExpiries, &[USE_LEDGER, READ_WORK, PUT_EVENTS]),
+    (
+        Step::CheckExecutions,
+        &[
+            USE_LEDGER,
+            READ_WORK,
+            PUT_EVENTS,
+            &[
+                ("dynamodb:Query", "{Ledger.Arn}/index/restores"),
+                ("states:DescribeExecution", EXECUTIONS),
+                ("s3:UpdateJobStatus", JOBS),
+            ],
+        ],
+    ),
 ];
 
 /// What may be done to everything, because AWS knows no narrower resource for it. The reasons are in the template.
