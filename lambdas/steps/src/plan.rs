@@ -6,13 +6,14 @@ use serde_json::{Value, json};
 use thaw_core::{Book, Cost, Counts, Problem, Request, RestoreId, Status};
 use tracing::info;
 
+use crate::budget::{self, Purse, Reserved};
 use crate::chunks::{self, ChunkEntry, ChunkRecord, chunk_name};
 use crate::create_restore::refuse_foreign;
 use crate::ledger::{self, Planned, RestoreRecord};
 use crate::ports::{Ledger, Put, PutEvents, ReadArchive, ReadDistributions, WorkFiles};
 use crate::sources::Objects;
 use crate::survey::{Survey, Surveyor};
-use crate::{Settings, StepError, budget};
+use crate::{Settings, StepError};
 
 /// Objects in a chunk at most. A chunk is one Lambda call: at 250 restores a second, a quarter of what S3 takes from an
 /// account, it takes three minutes of the fifteen that a function has.
@@ -179,7 +180,11 @@ async fn make(
     if let Some(budget) = settings.daily_budget
         && !request.dry_run
     {
-        budget::reserve(&record.id, survey.cost.total_usd, budget, ledger, now).await?;
+        let price = survey.cost.total_usd;
+        match budget::reserve(Purse::Restores, &record.id, price, budget, ledger, now).await? {
+            Reserved::Yes => {}
+            Reserved::No { spent, .. } => return Err(Problem::over_budget(price, spent, budget).into()),
+        }
     }
     let jobs = if survey.batch_operations { thaw_core::parts(totals, settings.objects_per_job) } else { Vec::new() };
     Ok(Planned { chunks: u32::try_from(written).unwrap_or(u32::MAX), jobs, ..Planned::of(survey, now) })

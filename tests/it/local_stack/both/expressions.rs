@@ -19,7 +19,7 @@ fn cases() -> Vec<Value> {
     let input = json!({
         "anything_to_wait_for": true, "anything_to_invalidate": false, "anything_to_confirm": true,
         "all_published": false, "succeeded": true, "wait_seconds": 43_200, "chunks": ["chunk-0", "chunk-1"],
-        "jobs": true, "jobs_done": false, "next_part": 1, "next_chunk": 2, "says": "1 of 2 objects failed: Größe", "error": "Throttled", "cause": "{\"errorType\":\"Throttled\"}",
+        "jobs": true, "jobs_done": false, "next_part": 1, "next_chunk": 2, "says": "1 of 2 objects failed: Größe", "error": "Throttled", "anything_left": false,
     });
     let error = json!({ "Error": "States.Timeout", "Cause": "" });
     let case = |input: Value, result: Value| json!({ "input": input, "result": result, "errorOutput": error, "context": context });
@@ -44,11 +44,22 @@ fn cases() -> Vec<Value> {
         case(with("next_part", json!(0)), json!([{ "for_a_job": false }, { "wait_seconds": 7, "for_a_job": true }])),
         case(with("next_chunk", json!(0)), json!([{ "wait_seconds": 1, "for_a_job": true }])),
         case(with("wait_seconds", json!(null)), json!([])),
-        case(with("cause", json!(null)), json!([{}, {}])),
+        case(with("anything_left", json!(true)), json!([{}, {}])),
+        // An error as a catcher hands it on, with its cause and without.
+        case(
+            json!({ "Error": "Denied", "Cause": "{\"errorMessage\":\"S3 says no.\"}" }),
+            json!({ "Payload": { "error": "Denied", "says": "no" } }),
+        ),
+        case(json!({ "Error": "States.Timeout" }), json!({ "Payload": { "wait_seconds": 1, "for_a_job": true } })),
         // Nothing of what is asked for.
         json!({ "input": {}, "result": {}, "errorOutput": {}, "context": {} }),
         json!({ "input": "text", "result": 7, "errorOutput": { "Error": "E" }, "context": { "Map": { "Item": { "Value": {} } } } }),
     ]
+}
+
+/// What ReportFailure leaves.
+fn failure() -> Value {
+    json!({ "error": "Denied", "says": "S3 says no." })
 }
 
 /// What the reference implementation (npm's `jsonata`) answers to these expressions, each with the number of its case:
@@ -83,10 +94,18 @@ fn the_workflows_expressions_mean_the_same_to_three_evaluators() {
     let (mut asked, mut ours) = (Map::new(), Map::new());
     let (mut variables_of, mut questions, mut nothing) = (Map::new(), Vec::new(), BTreeSet::new());
     for (number, case) in cases().into_iter().enumerate() {
-        variables_of.insert(number.to_string(), json!({ "states": case, "restore": name }));
+        variables_of.insert(
+            number.to_string(),
+            json!({ "states": case, "restore": name, "failing": true, "failure": failure() }),
+        );
         for expression in &written {
             questions.push((number, expression.as_str()));
-            let variables = [("states", case.clone()), ("restore", name.clone().into())];
+            let variables = [
+                ("states", case.clone()),
+                ("restore", name.clone().into()),
+                ("failing", true.into()),
+                ("failure", failure()),
+            ];
             let of_case = expression.replace("$states", &format!("$states.input[{number}]"));
             let question = format!("{number}: {expression}");
             match Template::parse(expression.clone().into()).unwrap().value(&variables) {
@@ -123,7 +142,11 @@ fn the_workflows_expressions_mean_the_same_to_three_evaluators() {
         "QueryLanguage": "JSONata",
         "StartAt": "Assign",
         "States": {
-            "Assign": { "Type": "Pass", "Assign": { "restore": "{% $states.context.Execution.Name %}" }, "Next": "Ask" },
+            "Assign": {
+                "Type": "Pass",
+                "Assign": { "restore": "{% $states.context.Execution.Name %}", "failing": true, "failure": failure() },
+                "Next": "Ask",
+            },
             "Ask": { "Type": "Pass", "Output": asked, "End": true },
         },
     });
