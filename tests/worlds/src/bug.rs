@@ -48,11 +48,13 @@ pub enum Bug {
     ErrorsDropped,
     /// An invalidation counts as done when it is made.
     CompletedUnasked,
+    /// What others restore is published whatever it costs.
+    JoinedWithoutLimit,
 }
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::TierNotSent,
         Self::DaysAlways,
         Self::DaysNever,
@@ -70,6 +72,7 @@ impl Bug {
         Self::ReferenceIsTime,
         Self::ErrorsDropped,
         Self::CompletedUnasked,
+        Self::JoinedWithoutLimit,
     ];
 
     /// What it is, and in which project it was seen.
@@ -92,6 +95,7 @@ impl Bug {
             Self::ReferenceIsTime => ("the caller reference is the time", "terraform-aws-cloudfront-invalidation"),
             Self::ErrorsDropped => ("errors of CloudFront are dropped", "terraform-aws-cloudfront-invalidation"),
             Self::CompletedUnasked => ("an invalidation is done when it is made", "most"),
+            Self::JoinedWithoutLimit => ("joined restores without limit", "an earlier thaw"),
         }
     }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 pub const WORLDS: u64 = 10_000;
 
 /// What must happen.
-const ALL: [&str; 68] = [
+const ALL: [&str; 69] = [
     "POST again answers 200",
     "POST again answers 422",
     "POST answers 202",
@@ -69,6 +69,7 @@ const ALL: [&str; 68] = [
     "restore failed",
     "restore partly_failed",
     "restore succeeded",
+    "restores of others left alone",
     "retry Runtime.ExitError",
     "retry Sandbox.Timedout",
     "retry Throttled",

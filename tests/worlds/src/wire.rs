@@ -5,10 +5,10 @@ use std::rc::Rc;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
-use thaw_core::{Distribution, Facts, Job, ObjectId, RestoreAnswer, RestoreId, S3Uri, Status, Tier, Trouble};
+use thaw_core::{Facts, Job, ObjectId, RestoreAnswer, RestoreId, S3Uri, Status, Tier, Trouble};
 use thaw_steps::ports::{
-    CreateInvalidations, CreateJobs, CreatedJob, Cursor, DeadLetters, Invalidation, Item, ItemKey, Ledger,
-    ListRestores, LongFiles, NewJob, Page, Piece, PortError, Put, PutEvents, ReadArchive, ReadDistributions,
+    CreateInvalidations, CreateJobs, CreatedJob, Cursor, DeadLetters, Distributions, Invalidation, Item, ItemKey,
+    Ledger, ListRestores, LongFiles, NewJob, Page, Piece, PortError, Put, PutEvents, ReadArchive, ReadDistributions,
     ReadInvalidations, ReadJobs, RequestRestores, StartExecutions, StopExecutions, UpdateJobs, VersionMarker,
     VersionPage, WorkFiles,
 };
@@ -211,7 +211,7 @@ impl UpdateJobs for Wire {
 }
 
 impl ReadDistributions for Wire {
-    async fn distributions(&self, bucket: &str, ids: &[String]) -> Result<Vec<Distribution>, PortError> {
+    async fn distributions(&self, bucket: &str, ids: &[String]) -> Result<Distributions, PortError> {
         self.call(Call::ReadDistributions, bucket, || self.stack.aws.distributions(bucket, ids)).await
     }
 }
