@@ -21,7 +21,8 @@ use thaw_core::{
     Behaviour, Distribution, ErrorRule, LeftOut, Origin, OriginGroup, Pace, Serving, Trouble, paths_counted, trouble,
 };
 use thaw_steps::ports::{
-    CreateInvalidations, Distributions, Invalidation, PortError, ReadDistributions, ReadInvalidations,
+    CreateInvalidations, Distributions, Invalidation, InvalidationStatus, PortError, ReadDistributions,
+    ReadInvalidations,
 };
 
 use crate::error::{Answer, answer, element, port_error, unexpected};
@@ -241,7 +242,9 @@ impl CreateInvalidations for Cdn {
             let answer = self.invalidate_once(distribution, items, caller_reference).await;
             let is_throttled = |error: &PortError| match error.trouble {
                 Some(Trouble::Throttled | Trouble::TooManyInvalidations) => true,
-                Some(Trouble::Unavailable | Trouble::Denied) | None => false,
+                Some(Trouble::Unavailable | Trouble::Denied | Trouble::KeyDenied | Trouble::WrongBucket) | None => {
+                    false
+                }
             };
             let throttled = answer.as_ref().is_err_and(is_throttled);
             self.pace(|pace, now| pace.answered_many(slots, now, throttled));
@@ -270,6 +273,7 @@ impl Cdn {
                 Ok(Invalidation::Accepted { id: invalidation.id().to_owned(), completed })
             }
             Err(error) => match answer(&error).filter(refuses) {
+                Some(answer) if is_gone(&answer) => Ok(Invalidation::Gone { says: answer.to_string() }),
                 Some(answer) => Ok(Invalidation::Refused { says: answer.to_string() }),
                 None => Err(port_error(what(), &error)),
             },
@@ -278,12 +282,23 @@ impl Cdn {
 }
 
 impl ReadInvalidations for Cdn {
-    async fn completed(&self, distribution: &str, invalidation: &str) -> Result<bool, PortError> {
-        let what = || format!("GetInvalidation of {invalidation} in {distribution}");
-        let output = self.client.get_invalidation().distribution_id(distribution).id(invalidation).send().await;
-        let output = output.map_err(|error| port_error(what(), &error))?;
+    async fn invalidation(&self, distribution: &str, id: &str) -> Result<InvalidationStatus, PortError> {
+        let what = || format!("GetInvalidation of {id} in {distribution}");
+        let output = match self.client.get_invalidation().distribution_id(distribution).id(id).send().await {
+            Ok(output) => output,
+            Err(error) => {
+                return match answer(&error).filter(is_gone) {
+                    Some(answer) => Ok(InvalidationStatus::Gone { says: answer.to_string() }),
+                    None => Err(port_error(what(), &error)),
+                };
+            }
+        };
         let invalidation = output.invalidation().ok_or_else(|| unexpected(what(), "CloudFront sent none"))?;
-        Ok(is_completed(invalidation.status()))
+        Ok(if is_completed(invalidation.status()) {
+            InvalidationStatus::Completed
+        } else {
+            InvalidationStatus::InProgress
+        })
     }
 }
 
@@ -308,7 +323,9 @@ impl ClassifyRetry for TooManyIsAnAnswer {
         let code = error.code().or_else(|| element(body?, "Code"));
         match code.and_then(|code| trouble(0, code)) {
             Some(Trouble::Throttled | Trouble::TooManyInvalidations) => RetryAction::RetryForbidden,
-            Some(Trouble::Unavailable | Trouble::Denied) | None => RetryAction::NoActionIndicated,
+            Some(Trouble::Unavailable | Trouble::Denied | Trouble::KeyDenied | Trouble::WrongBucket) | None => {
+                RetryAction::NoActionIndicated
+            }
         }
     }
 }
@@ -338,6 +355,11 @@ fn refuses(answer: &Answer<'_>) -> bool {
         (404 | 413, "") => true,
         _ => false,
     }
+}
+
+/// Whether CloudFront does not know the distribution, or the invalidation, that was named (API Reference, "GetInvalidation").
+fn is_gone(answer: &Answer<'_>) -> bool {
+    matches!((answer.code, answer.status), ("NoSuchDistribution" | "NoSuchInvalidation", _) | ("", 404))
 }
 
 fn is_completed(status: &str) -> bool {
@@ -540,7 +562,7 @@ mod tests {
     #[test]
     fn only_what_no_repetition_mends_is_refused() {
         let check = |status, code, expected| {
-            assert_eq!(refuses(&Answer { status, code, message: "" }), expected, "{status} {code}");
+            assert_eq!(refuses(&Answer { status, code, message: "", region: "" }), expected, "{status} {code}");
         };
         for code in ["InvalidArgument", "InconsistentQuantities", "InvalidationBatchAlreadyExists", "MissingBody"] {
             check(400, code, true);
@@ -554,6 +576,13 @@ mod tests {
         check(403, "", false);
         check(503, "ServiceUnavailable", false);
         check(400, "", false);
+    }
+
+    #[test]
+    fn a_distribution_or_an_invalidation_that_is_gone_is_told_from_trouble() {
+        let gone = |status, code| is_gone(&Answer { status, code, message: "", region: "" });
+        assert!(gone(404, "NoSuchDistribution") && gone(404, "NoSuchInvalidation") && gone(404, ""));
+        assert!(!gone(403, "AccessDenied") && !gone(400, "InvalidArgument") && !gone(413, "BatchTooLarge"));
     }
 
     #[test]

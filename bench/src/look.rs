@@ -22,8 +22,9 @@ use thaw_core::{
 use thaw_steps::chunks::{Accepted, ChunkEntry, ChunkRecord};
 use thaw_steps::memory::MemoryEvents;
 use thaw_steps::ports::{
-    CreateInvalidations, Distributions, Invalidation, Item, ItemKey, Ledger, Listed, ListedRestore, Page, Piece,
-    PortError, Put, ReadArchive, ReadDistributions, ReadInvalidations, VersionMarker, VersionPage, WorkFiles,
+    CreateInvalidations, Distributions, Invalidation, InvalidationStatus, Item, ItemKey, Ledger, Listed, ListedRestore,
+    Page, Piece, PortError, Put, ReadArchive, ReadDistributions, ReadInvalidations, VersionMarker, VersionPage,
+    WorkFiles,
 };
 use thaw_steps::{NewsRecord, Planned, RestoreRecord, Settings, check_invalidations, check_restores, invalidate};
 
@@ -394,8 +395,8 @@ impl CreateInvalidations for MadeUp {
 }
 
 impl ReadInvalidations for MadeUp {
-    async fn completed(&self, _: &str, _: &str) -> Result<bool, PortError> {
-        Ok(true)
+    async fn invalidation(&self, _: &str, _: &str) -> Result<InvalidationStatus, PortError> {
+        Ok(InvalidationStatus::Completed)
     }
 }
 

@@ -448,6 +448,7 @@ mod tests {
 
     fn wildcard(path: &str) -> Wildcard {
         Wildcard {
+            endpoint: crate::Endpoint::Rest,
             distribution: "E1".to_owned(),
             path: path.to_owned(),
             bucket: "archive".to_owned(),

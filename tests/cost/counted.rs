@@ -11,9 +11,9 @@ use thaw_sim::cdn::InvalidationRequest;
 use thaw_sim::ports::Aws;
 use thaw_steps::memory::{MemoryEvents, MemoryExecutions, MemoryFiles, MemoryLedger, item_size};
 use thaw_steps::ports::{
-    CreateInvalidations, Distributions, Invalidation, Item, ItemKey, Ledger, Page, Piece, PortError, Put, PutEvents,
-    ReadArchive, ReadDistributions, ReadInvalidations, RequestRestores, StartExecutions, VersionMarker, VersionPage,
-    WorkFiles,
+    CreateInvalidations, Distributions, Invalidation, InvalidationStatus, Item, ItemKey, Ledger, Page, Piece,
+    PortError, Put, PutEvents, ReadArchive, ReadDistributions, ReadInvalidations, RequestRestores, StartExecutions,
+    VersionMarker, VersionPage, WorkFiles,
 };
 
 /// What a call of S3, DynamoDB, EventBridge or Step Functions takes. DynamoDB takes less; nothing here is published.
@@ -221,9 +221,9 @@ impl CreateInvalidations for Counted<'_, Aws> {
 }
 
 impl ReadInvalidations for Counted<'_, Aws> {
-    async fn completed(&self, distribution: &str, invalidation: &str) -> Result<bool, PortError> {
+    async fn invalidation(&self, distribution: &str, id: &str) -> Result<InvalidationStatus, PortError> {
         self.meter.call(CLOUDFRONT_CALL, |_| ()).await;
-        self.port.completed(distribution, invalidation).await
+        self.port.invalidation(distribution, id).await
     }
 }
 

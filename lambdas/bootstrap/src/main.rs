@@ -14,9 +14,9 @@ use std::time::Duration;
 use lambda_runtime::Error;
 use thaw_aws::Clients;
 use thaw_steps::{
-    Newest, Settings, Step, adopt, announce_expiries, cancel_restore, check_invalidations, check_jobs, check_restores,
-    create_jobs, create_plan, create_restore, get_restores, invalidate, on_inbox_file, on_restore_completed,
-    on_restore_initiated, plan, report, report_failure, start_restores,
+    Newest, Settings, Step, adopt, announce_expiries, cancel_restore, check_executions, check_invalidations,
+    check_jobs, check_restores, create_jobs, create_plan, create_restore, get_restores, invalidate, on_inbox_file,
+    on_restore_completed, on_restore_initiated, plan, report, report_failure, start_restores,
 };
 
 use crate::clock::Clock;
@@ -149,6 +149,12 @@ async fn run() -> Result<(), Error> {
         Step::AnnounceExpiries => {
             let (ledger, files, bus) = (&ledger()?, &files()?, &clients.bus());
             serve(async |event| announce_expiries::run(event, ledger, files, bus, now()).await).await
+        }
+        Step::CheckExecutions => {
+            let (executions, ledger, files) = (&executions()?, &ledger()?, &files()?);
+            let (bus, jobs) = (&clients.bus(), &jobs()?);
+            let run = async |event| check_executions::run(event, executions, ledger, files, bus, jobs, now()).await;
+            serve(run).await
         }
     }
 }

@@ -10,12 +10,12 @@ use std::collections::BTreeMap;
 use std::task::Poll;
 
 use serde_json::Value;
-use thaw_core::{Job, JobStatus, RestoreId, Status, hash_bytes};
+use thaw_core::{Execution, ExecutionStatus, Job, JobStatus, RestoreId, Status, hash_bytes};
 
 use crate::RestoreRecord;
 use crate::ports::{
     CreateJobs, CreatedJob, Cursor, DeadLetters, Item, ItemKey, Ledger, ListRestores, LongFiles, NewJob, Piece,
-    PortError, Put, PutEvents, ReadJobs, StartExecutions, StopExecutions, UpdateJobs, WorkFiles,
+    PortError, Put, PutEvents, ReadExecutions, ReadJobs, StartExecutions, StopExecutions, UpdateJobs, WorkFiles,
 };
 
 /// Bytes that DynamoDB takes in an item: 400 KB (Developer Guide, "Service, account, and table quotas").
@@ -283,12 +283,23 @@ impl UpdateJobs for MemoryJobs {
 pub struct MemoryExecutions {
     started: RefCell<BTreeMap<RestoreId, Value>>,
     stopped: RefCell<BTreeMap<RestoreId, String>>,
+    ended: RefCell<BTreeMap<RestoreId, Option<Execution>>>,
 }
 
 impl MemoryExecutions {
     /// The executions that were started, with their inputs. A second start of the same name changes nothing.
     pub fn started(&self) -> BTreeMap<RestoreId, Value> {
         self.started.borrow().clone()
+    }
+
+    /// From now on an execution is described so.
+    pub fn end(&self, id: &RestoreId, execution: Execution) {
+        self.ended.borrow_mut().insert(id.clone(), Some(execution));
+    }
+
+    /// From now on it is not known any more.
+    pub fn forget(&self, id: &RestoreId) {
+        self.ended.borrow_mut().insert(id.clone(), None);
     }
 
     /// The executions that were stopped, with the cause.
@@ -312,6 +323,19 @@ impl StopExecutions for MemoryExecutions {
             self.stopped.borrow_mut().entry(id.clone()).or_insert_with(|| cause.to_owned());
         }
         Ok(())
+    }
+}
+
+impl ReadExecutions for MemoryExecutions {
+    async fn execution(&self, id: &RestoreId) -> Result<Option<Execution>, PortError> {
+        others_first().await;
+        if let Some(ended) = self.ended.borrow().get(id) {
+            return Ok(ended.clone());
+        }
+        let stopped = self.stopped.borrow().get(id).cloned();
+        let status = if stopped.is_some() { ExecutionStatus::Aborted } else { ExecutionStatus::Running };
+        let is_known = self.started.borrow().contains_key(id);
+        Ok(is_known.then_some(Execution { status, error: None, cause: stopped, redrives: 0 }))
     }
 }
 
