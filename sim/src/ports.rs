@@ -434,7 +434,7 @@ impl ReadJobs for WorkBucket {
                 let (succeeded, failed) = job.progress();
                 Ok(Some(Job { status: JobStatus::read(job.status.as_str()), succeeded, failed, why: job.why }))
             }
-            Err(refusal) if refusal.status() == 404 => Ok(None),
+            Err(refusal) if refusal.code() == "NotFoundException" => Ok(None),
             Err(refusal) => Err(port_error("DescribeJob", &refusal)),
         }
     }
@@ -454,7 +454,7 @@ impl WorkBucket {
     fn update(&self, id: &str, status: &str) -> Result<(), PortError> {
         match self.aws.with(|sim, now| sim.update_job_status(id, status, now)) {
             Ok(()) => Ok(()),
-            Err(refusal) if refusal.code() == "JobStatusException" || refusal.status() == 404 => Ok(()),
+            Err(refusal) if matches!(refusal.code(), "JobStatusException" | "NotFoundException") => Ok(()),
             Err(refusal) => Err(port_error("UpdateJobStatus", &refusal)),
         }
     }

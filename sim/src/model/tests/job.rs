@@ -105,7 +105,7 @@ fn a_token_means_one_job_and_expedited_none() {
     let fast = JobRequest { token: "u".to_owned(), tier: RetrievalTier::Expedited, ..request };
     assert_eq!(sim.create_job(fast, start()).unwrap_err().status(), 400);
     assert_eq!(sim.jobs().len(), 1);
-    assert_eq!(sim.describe_job("another", start()).unwrap_err().status(), 404);
+    assert_eq!(sim.describe_job("another", start()).unwrap_err().code(), "NotFoundException");
 }
 
 #[test]
