@@ -784,6 +784,7 @@ impl Checker {
             self.check_notice(stack, record);
             self.check_view(stack, record.id.as_str());
         }
+        self.check_joined(stack, &records);
         // What was only planned is left as it was.
         for record in records.iter().filter(|record| !record.request.dry_run) {
             for row in self.standing(stack, record) {
@@ -801,6 +802,25 @@ impl Checker {
             if thaw_core::read_s3_events(&body).is_ok() {
                 self.break_promise("only what nobody can read goes to the dead letters", body);
             }
+        }
+    }
+
+    /// What others began and thaw joined, day by day.
+    fn check_joined(&mut self, stack: &Stack, records: &[RestoreRecord]) {
+        let left_alone = stack.events.events().iter().filter(|(name, _)| name == "Restores Not Joined").count();
+        if left_alone > 0 {
+            self.reach("restores of others left alone".to_owned());
+        }
+        let Some(limit) = stack.world.joined_max_cost_usd.and_then(Usd::from_f64) else { return };
+        let mut days: BTreeMap<String, Usd> = BTreeMap::new();
+        for record in records.iter().filter(|record| record.request.join_only) {
+            let price = record.plan.as_ref().map_or(Usd::default(), |plan| plan.cost.total_usd);
+            let day = days.entry(record.requested_at.strftime("%Y-%m-%d").to_string()).or_default();
+            *day = *day + price;
+        }
+        for (day, spent) in days.into_iter().filter(|(_, spent)| *spent > limit) {
+            let says = format!("${spent} are planned for what others began on {day}, and ${limit} may be");
+            self.break_promise("what others began costs no more than may be spent on it", says);
         }
     }
 
