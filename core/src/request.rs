@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{ArchiveKind, Filter, Problem, RestoreId, S3Uri, State, Tier, Usd};
+use crate::{ArchiveKind, Filter, Problem, RestoreId, S3Uri, State, Status, Tier, Usd};
 
 /// Keys in one request. More come with a prefix or a manifest.
 pub const MAX_KEYS: usize = 1_000;
@@ -132,9 +132,11 @@ impl Standing {
     pub(crate) const WORDS: [(&str, Self); 3] =
         [("failed", Self::Failed), ("restoring", Self::Restoring), ("published", Self::Published)];
 
-    /// Whether an object in this state is meant. What never had a copy cannot be kept longer.
-    pub fn means(self, state: &State, kind: Option<ArchiveKind>) -> bool {
+    /// Whether an object in this state, of a restore of this status, is meant. What never had a copy cannot be kept longer. Of a
+    /// restore that could not go on, what it left undone has failed as well: nobody asks for it, and nobody waits for it.
+    pub fn means(self, status: Status, state: &State, kind: Option<ArchiveKind>) -> bool {
         match (self, state) {
+            (Self::Failed, State::Planned | State::Restoring { .. }) => status == Status::Failed,
             (Self::Failed, State::Failed { .. }) | (Self::Restoring, State::Restoring { .. }) => true,
             (Self::Published, State::Published { .. } | State::Restored { .. }) => {
                 kind.is_some_and(ArchiveKind::has_copy)
@@ -703,7 +705,7 @@ mod tests {
             (State::Available, None, [false; 3]),
             (State::Cancelled { at }, flexible, [false; 3]),
         ] {
-            let meant = Standing::WORDS.map(|(_, standing)| standing.means(&state, kind));
+            let meant = Standing::WORDS.map(|(_, standing)| standing.means(Status::Running, &state, kind));
             assert_eq!(meant, expected, "{state:?}");
         }
     }

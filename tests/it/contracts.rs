@@ -2,6 +2,7 @@
 
 mod closed;
 mod house;
+mod limits;
 mod names;
 mod permissions;
 mod retriers;

@@ -113,7 +113,7 @@ impl<'a> Objects<'a> {
                 let Some(known) = chunks.next() else { return Ok(None) };
                 let rows = chunks::objects(ledger, files, record, &known).await?.into_iter();
                 let rows = rows.map(|known| shown(record, known.row));
-                let asked = rows.filter(|row| standing.means(&row.state, row.kind));
+                let asked = rows.filter(|row| standing.means(record.status, &row.state, row.kind));
                 let asked = asked.map(|row| Asked { key: row.object.key, version_id: row.object.version });
                 Ok(Some(asked.map(Found::Asked).collect()))
             }
@@ -215,13 +215,13 @@ impl Manifest {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::door::{Stack, done, now, restored};
+    use crate::door::{Stack, done, now, restored, restoring};
     use crate::joining::join_only;
     use crate::memory::{MemoryFiles, MemoryLedger};
     use crate::ports::{Page, VersionMarker, VersionPage};
     use crate::visible::tests::nobody_near;
     use serde_json::json;
-    use thaw_core::{Facts, Missing, ObjectId, RestoreId};
+    use thaw_core::{Facts, Missing, ObjectId, RestoreId, State, Status};
 
     /// A bucket with versions, two of them a page: of `a` one, of `b` five, of `c` two.
     struct Versions;
@@ -307,6 +307,17 @@ mod tests {
             }));
         }
         keys
+    }
+
+    #[tokio::test]
+    async fn of_a_restore_that_could_not_go_on_what_it_left_is_asked_for_once_more() {
+        let stack = Stack::default();
+        let states = [("a", restored(None)), ("b", restoring()), ("c", State::Planned)];
+        let id = stack.planned(&states, 3).await;
+        for (status, meant) in [(Status::Running, &[][..]), (Status::Cancelled, &[]), (Status::Failed, &["b", "c"])] {
+            stack.change(&id, |record| record.status = status).await;
+            assert_eq!(keys(&id, Standing::Failed, &stack).await, meant, "{status:?}");
+        }
     }
 
     #[tokio::test]

@@ -26,6 +26,27 @@ fn events(state: &Value) -> u64 {
     }
 }
 
+/// Bytes of anything that goes into or comes out of a state (Developer Guide, "Quotas related to state executions").
+const DATA: usize = 256 * 1024;
+
+/// Of each chunk the Map keeps what the next states decide on, and a plan names its chunks. As many chunks as a history can hold
+/// at all (3,571: 175 million objects, as chunks grow) stay under what a state carries.
+#[test]
+fn what_a_state_carries_of_as_many_chunks_as_a_history_holds_fits() {
+    let asl: Value = serde_json::from_str(include_str!("../../../statemachine/thaw.asl.json")).unwrap();
+    let inner = &asl["States"]["ForEachChunk"]["ItemProcessor"]["States"]["StartRestores"];
+    let chunks = LIMIT / (2 + events(inner));
+    assert_eq!(chunks, 3_571);
+    let mut kept: Vec<_> = inner["Output"].as_object().expect("it says what is kept").keys().collect();
+    kept.sort();
+    assert_eq!(kept, ["for_a_job", "wait_seconds"]);
+    // A Wait state waits so long at most.
+    let result = serde_json::json!({"wait_seconds": 99_999_999, "for_a_job": false}).to_string();
+    let results = usize::try_from(chunks).unwrap() * (result.len() + 1);
+    let numbers: String = (0..chunks).map(|chunk| format!("{chunk},")).collect();
+    assert!(results < DATA && numbers.len() < DATA / 2, "{results} bytes of results, {} of numbers", numbers.len());
+}
+
 #[test]
 fn the_longest_execution_stays_under_a_tenth_of_the_limit() {
     let asl: Value = serde_json::from_str(include_str!("../../../statemachine/thaw.asl.json")).unwrap();
