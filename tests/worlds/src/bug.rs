@@ -48,6 +48,8 @@ pub enum Bug {
     ErrorsDropped,
     /// An invalidation counts as done when it is made.
     CompletedUnasked,
+    /// What others restore is published whatever it costs.
+    JoinedWithoutLimit,
     /// A `+` stays a `+` in a path, where S3 reads it as a blank.
     PlusLeftRaw,
     /// A blank is `%20` in a path, and `+` is forgotten.
@@ -58,7 +60,7 @@ pub enum Bug {
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::TierNotSent,
         Self::DaysAlways,
         Self::DaysNever,
@@ -76,6 +78,7 @@ impl Bug {
         Self::ReferenceIsTime,
         Self::ErrorsDropped,
         Self::CompletedUnasked,
+        Self::JoinedWithoutLimit,
         Self::PlusLeftRaw,
         Self::BlankOnlyEscaped,
         Self::DeadSaidToRun,
@@ -101,6 +104,7 @@ impl Bug {
             Self::ReferenceIsTime => ("the caller reference is the time", "terraform-aws-cloudfront-invalidation"),
             Self::ErrorsDropped => ("errors of CloudFront are dropped", "terraform-aws-cloudfront-invalidation"),
             Self::CompletedUnasked => ("an invalidation is done when it is made", "most"),
+            Self::JoinedWithoutLimit => ("joined restores without limit", "an earlier thaw"),
             Self::PlusLeftRaw => ("a plus is left raw in a path", "crates.io"),
             Self::BlankOnlyEscaped => ("a blank's second spelling is forgotten", "most"),
             Self::DeadSaidToRun => ("a dead execution is said to run", "most"),

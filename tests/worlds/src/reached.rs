@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 pub const WORLDS: u64 = 10_000;
 
 /// What must happen.
-const ALL: [&str; 80] = [
+const ALL: [&str; 81] = [
     "POST again answers 200",
     "POST again answers 422",
     "POST answers 202",
@@ -78,6 +78,7 @@ const ALL: [&str; 80] = [
     "restore failed",
     "restore partly_failed",
     "restore succeeded",
+    "restores of others left alone",
     "retry Lambda.ClientExecutionTimeoutException",
     "retry Runtime.ExitError",
     "retry Sandbox.Timedout",
