@@ -541,6 +541,13 @@ impl Checker {
                 None if record.status == Status::Cancelled && matches!(planned.state, State::Restored { .. }) => {
                     Row { state: State::Cancelled { at: record.requested_at }, ..planned }
                 }
+                // One that could not go on did nothing about it.
+                None if record.status == Status::Failed
+                    && matches!(planned.state, State::Restored { .. })
+                    && !planned.publish.never() =>
+                {
+                    Row { state: State::Planned, ..planned }
+                }
                 None => planned,
             };
             match (&row.state, self.accepted.get(&place)) {
@@ -694,7 +701,9 @@ impl Checker {
                     self.break_promise("a red execution says why", format!("{id} ended with {error}"));
                 }
                 // Whoever could not report its failure is told of by Step Functions.
-                let is_known = !self.may_be_left(id);
+                let reported = self.refused.get(id).is_some_and(|steps| steps.contains(&Step::Report));
+                let ended_well = reported && status == Some(Status::Succeeded);
+                let is_known = !self.may_be_left(id) && !ended_well;
                 if is_known && !matches!(status, Some(Status::Failed | Status::PartlyFailed | Status::Cancelled) | None)
                 {
                     let says = format!("{id} ended red, and its status is {status:?}");

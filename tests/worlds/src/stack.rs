@@ -608,6 +608,10 @@ impl Stack {
             let detail = json!({"name": id, "status": status});
             self.call_and_forget(json!({"source": "aws.states", "detail": detail})).await;
         }
+        if matches!(how, Finished::Died(_)) {
+            // The door may be about to write it down.
+            self.runtime.sleep(SignedDuration::from_mins(15)).await;
+        }
         while self.check.borrow().is_said_to_run(self, id) {
             let passed = self.runtime.now().duration_since(self.beginning).as_secs();
             let next = (passed / CLOCK + 1) * CLOCK;
