@@ -70,7 +70,7 @@ pub enum How {
         /// The batch.
         batch: BatchId,
     },
-    /// `only_if_stale` was asked, and nothing stale can be cached.
+    /// `only_if_stale` was asked, and no error can be cached.
     NothingStale,
     /// No distribution serves this key from this bucket.
     NoPath,

@@ -224,7 +224,8 @@ pub enum PublishWhen {
 pub struct Publish {
     /// When.
     pub when: PublishWhen,
-    /// Invalidate only what can be stale.
+    /// Invalidate only where a cached error, or a second origin's answer to one, can be stale. What was cached of an older object
+    /// with the key stays as long as its headers said.
     pub only_if_stale: bool,
     /// Readable neighbours that the wildcards of one call to CloudFront may cover: viewers fetch those anew.
     pub max_over: u32,

@@ -43,7 +43,7 @@ impl Request {
                 },
                 "only_if_stale": {
                     "type": "boolean", "default": false,
-                    "description": "Invalidate only what can be stale under the distribution's error TTLs.",
+                    "description": "Invalidate only where a cached error, or a second origin's answer to one, can be stale. Older content of a key that was overwritten while it was archived is not looked for: it stays as long as its headers said.",
                 },
                 "max_over": {
                     "type": "integer", "minimum": 0, "maximum": MAX_OVER, "default": 0,

@@ -57,7 +57,7 @@ pub struct Stranger {
     pub paths: usize,
     /// Time between two calls.
     pub every: SignedDuration,
-    /// When the next is sent: with our first call at the latest.
+    /// When the next is sent; the first with our first call.
     pub next: Timestamp,
     /// How many were sent.
     pub sent: u32,
@@ -191,8 +191,8 @@ impl CreateInvalidations for Counted<'_, Aws> {
         let (aws, meter) = (self.port, self.meter);
         let give_up = aws.clock().now() + PATIENCE;
         let slots = paths_counted(items);
-        if let Some(stranger) = meter.stranger.borrow_mut().as_mut() {
-            stranger.next = stranger.next.min(aws.clock().now());
+        if let Some(stranger) = meter.stranger.borrow_mut().as_mut().filter(|stranger| stranger.sent == 0) {
+            stranger.next = aws.clock().now();
         }
         loop {
             let patience = Duration::try_from(give_up.duration_since(aws.clock().now())).unwrap_or_default();
