@@ -80,7 +80,7 @@ pub use job::{
     UnreadableReport, failed_reports, is_asked_by_jobs, next_move, parts, seconds_until_next_check,
 };
 pub use life::{Event, FailureCode, How, IllegalEvent, Place, Row, State, advance};
-pub use manifest::{MAX_MANIFEST_BYTES, ManifestReader, first_bucket};
+pub use manifest::{MAX_MANIFEST_BYTES, ManifestPlace, ManifestReader, first_bucket};
 pub use pace::{LANES, Pace, RESTORES_PER_SECOND};
 pub use path::encode_path;
 pub use price::{Book, Cost, Line, Overhead, Usd};

@@ -10,8 +10,9 @@ use thaw_core::{Distribution, Facts, ObjectId, Overhead, RestoreAnswer, RestoreI
 use thaw_sim::ports::Aws;
 use thaw_steps::memory::{MemoryEvents, MemoryExecutions, MemoryFiles, MemoryLedger};
 use thaw_steps::ports::{
-    CreateInvalidations, Invalidation, Item, ItemKey, Ledger, Page, Piece, PortError, Put, PutEvents, ReadArchive,
-    ReadDistributions, ReadInvalidations, RequestRestores, StartExecutions, VersionMarker, VersionPage, WorkFiles,
+    CreateInvalidations, Invalidation, Item, ItemKey, Ledger, ListFrom, Page, Piece, PortError, Put, PutEvents,
+    ReadArchive, ReadDistributions, ReadInvalidations, RequestRestores, StartExecutions, VersionMarker, VersionPage,
+    WorkFiles,
 };
 
 /// What a call of S3, DynamoDB, EventBridge or Step Functions takes. DynamoDB takes less; nothing here is published.
@@ -90,9 +91,9 @@ impl ReadArchive for Counted<'_, Aws> {
         self.port.head(object).await
     }
 
-    async fn list(&self, bucket: &str, prefix: &str, start_after: &str) -> Result<Page, PortError> {
+    async fn list(&self, bucket: &str, prefix: &str, from: &ListFrom) -> Result<Page, PortError> {
         self.meter.call(CALL, |used| used.s3_puts += 1).await;
-        self.port.list(bucket, prefix, start_after).await
+        self.port.list(bucket, prefix, from).await
     }
 
     async fn folders(&self, bucket: &str, prefix: &str, after: &str) -> Result<Vec<String>, PortError> {

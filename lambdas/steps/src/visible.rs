@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use thaw_core::{Covered, Event, Facts, FailureCode, How, Missing, ObjectId, Reach};
 
 use crate::StepError;
-use crate::ports::{Listed, ReadArchive};
+use crate::ports::{ListFrom, Listed, ReadArchive};
 use crate::telling::tell;
 
 /// What S3 said of an object is believed for so long when its paths are invalidated. Somebody may archive it in between,
@@ -94,9 +94,9 @@ pub async fn archived_under(
     archive: &impl ReadArchive,
     now: Timestamp,
 ) -> Result<Option<String>, StepError> {
-    let mut after = String::new();
+    let mut from = ListFrom::after("");
     for _ in 0..PAGES_OF_NEIGHBOURS {
-        let page = archive.list(bucket, prefix, &after).await?;
+        let page = archive.list(bucket, prefix, &from).await?;
         for listed in &page.objects {
             let doubtful = match listed.reach(now) {
                 Some(Reach::Readable | Reach::Copy { .. }) => false,
@@ -107,9 +107,9 @@ pub async fn archived_under(
                 return Ok(Some(listed.key.clone()));
             }
         }
-        match page.objects.last() {
-            Some(last) if page.more => after = last.key.clone(),
-            _ => return Ok(None),
+        match page.next {
+            Some(next) => from = next,
+            None => return Ok(None),
         }
     }
     Ok(Some(format!("those under {prefix:?}, of which there are too many to look at")))
@@ -200,9 +200,11 @@ pub(crate) mod tests {
             Ok(Facts::Found(Head { storage_class: Some(class.to_owned()), version, ..Head::default() }))
         }
 
-        async fn list(&self, _: &str, _: &str, start_after: &str) -> Result<Page, PortError> {
-            let rest: Vec<_> = self.listed.iter().filter(|listed| listed.key.as_str() > start_after).cloned().collect();
-            Ok(Page { more: rest.len() > 2, objects: rest.into_iter().take(2).collect() })
+        async fn list(&self, _: &str, _: &str, from: &ListFrom) -> Result<Page, PortError> {
+            let after = from.key().unwrap_or_default();
+            let rest: Vec<_> = self.listed.iter().filter(|listed| listed.key.as_str() > after).cloned().collect();
+            let token = (rest.len() > 2).then(String::new);
+            Ok(Page::new(rest.into_iter().take(2).collect(), token))
         }
 
         async fn folders(&self, _: &str, _: &str, _: &str) -> Result<Vec<String>, PortError> {

@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 use thaw_core::{Facts, ObjectId, RestoreAnswer, State, Tier};
 use thaw_steps::Step;
-use thaw_steps::ports::{Invalidation, Item, ListedRestore, Page, PortError};
+use thaw_steps::ports::{Invalidation, Item, ListedRestore, Page, PortError, VersionPage};
 
 use crate::stack::as_row;
 use crate::wire::Wire;
@@ -48,11 +48,13 @@ pub enum Bug {
     ErrorsDropped,
     /// An invalidation counts as done when it is made.
     CompletedUnasked,
+    /// A page without a key is the last one, whatever S3 says.
+    EmptyPageEnds,
 }
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::TierNotSent,
         Self::DaysAlways,
         Self::DaysNever,
@@ -70,6 +72,7 @@ impl Bug {
         Self::ReferenceIsTime,
         Self::ErrorsDropped,
         Self::CompletedUnasked,
+        Self::EmptyPageEnds,
     ];
 
     /// What it is, and in which project it was seen.
@@ -92,6 +95,7 @@ impl Bug {
             Self::ReferenceIsTime => ("the caller reference is the time", "terraform-aws-cloudfront-invalidation"),
             Self::ErrorsDropped => ("errors of CloudFront are dropped", "terraform-aws-cloudfront-invalidation"),
             Self::CompletedUnasked => ("an invalidation is done when it is made", "most"),
+            Self::EmptyPageEnds => ("an empty truncated page ends the listing", "TileDB, s3ql"),
         }
     }
 
@@ -133,6 +137,17 @@ pub fn head(bug: Option<Bug>, step: Step, facts: Facts, now: Timestamp) -> Facts
 pub fn list(bug: Option<Bug>, step: Step, mut page: Page) -> Page {
     if step == Step::CheckRestores && matches!(bug, Some(Bug::NoLook | Bug::NoteAfterAsking)) {
         page.objects.iter_mut().for_each(|listed| listed.restore = Some(ListedRestore::Ongoing));
+    }
+    if bug == Some(Bug::EmptyPageEnds) && page.objects.is_empty() {
+        page.next = None;
+    }
+    page
+}
+
+/// What the bug makes of a listing of versions.
+pub fn list_versions(bug: Option<Bug>, mut page: VersionPage) -> VersionPage {
+    if bug == Some(Bug::EmptyPageEnds) && page.objects.is_empty() {
+        page.next = None;
     }
     page
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 pub const WORLDS: u64 = 10_000;
 
 /// What must happen.
-const ALL: [&str; 68] = [
+const ALL: [&str; 70] = [
     "POST again answers 200",
     "POST again answers 422",
     "POST answers 202",
@@ -61,6 +61,8 @@ const ALL: [&str; 68] = [
     "invocation AnswerLost",
     "invocation GoesOn",
     "invocation NotBegun",
+    "page without a key",
+    "plan goes on",
     "published already published",
     "published invalidated",
     "published not current",

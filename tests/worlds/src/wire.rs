@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use thaw_core::{Distribution, Facts, Job, ObjectId, RestoreAnswer, RestoreId, S3Uri, Status, Tier, Trouble};
 use thaw_steps::ports::{
-    CreateInvalidations, CreateJobs, CreatedJob, Cursor, DeadLetters, Invalidation, Item, ItemKey, Ledger,
+    CreateInvalidations, CreateJobs, CreatedJob, Cursor, DeadLetters, Invalidation, Item, ItemKey, Ledger, ListFrom,
     ListRestores, LongFiles, NewJob, Page, Piece, PortError, Put, PutEvents, ReadArchive, ReadDistributions,
     ReadInvalidations, ReadJobs, RequestRestores, StartExecutions, StopExecutions, UpdateJobs, VersionMarker,
     VersionPage, WorkFiles,
@@ -115,8 +115,11 @@ impl ReadArchive for Wire {
         Ok(crate::bug::head(self.stack.world.bug, self.lambda.step, facts, self.stack.runtime.now()))
     }
 
-    async fn list(&self, bucket: &str, prefix: &str, start_after: &str) -> Result<Page, PortError> {
-        let page = self.call(Call::ListObjects, prefix, || self.stack.aws.list(bucket, prefix, start_after)).await?;
+    async fn list(&self, bucket: &str, prefix: &str, from: &ListFrom) -> Result<Page, PortError> {
+        let page = self.call(Call::ListObjects, prefix, || self.stack.aws.list(bucket, prefix, from)).await?;
+        if page.objects.is_empty() && page.next.is_some() {
+            self.stack.check.borrow_mut().reach("page without a key".to_owned());
+        }
         Ok(crate::bug::list(self.stack.world.bug, self.lambda.step, page))
     }
 
@@ -133,7 +136,8 @@ impl ReadArchive for Wire {
         if self.lambda.step == Step::OnRestoreCompleted {
             self.stack.check.borrow_mut().reach("event makes a page be listed".to_owned());
         }
-        self.call(Call::ListObjects, prefix, || self.stack.aws.list_versions(bucket, prefix, after)).await
+        let page = self.call(Call::ListObjects, prefix, || self.stack.aws.list_versions(bucket, prefix, after)).await?;
+        Ok(crate::bug::list_versions(self.stack.world.bug, page))
     }
 
     async fn read(&self, manifest: &S3Uri, from: u64, etag: Option<&str>) -> Result<Option<Piece>, PortError> {
