@@ -173,11 +173,9 @@ impl Clients {
 
     /// CloudFront.
     pub fn cdn(&self) -> Cdn {
-        // CloudFront takes 150 paths and one wildcard a second. Whoever asks again after one or two keeps to that; a function
-        // that gave up would read all once more that it had read before it asked.
-        let config = self.shared_at(Service::CloudFront).to_builder();
-        let config = config.retry_config(RetryConfig::standard().with_max_attempts(5)).build();
-        Cdn::new(aws_sdk_cloudfront::Client::new(&config))
+        let config = aws_sdk_cloudfront::config::Builder::from(&self.shared_at(Service::CloudFront));
+        // Its API answers a few calls a second.
+        Cdn::new(config.retry_config(RetryConfig::standard().with_max_attempts(5)))
     }
 
     /// The ledger in this table.

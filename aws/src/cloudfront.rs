@@ -1,25 +1,59 @@
 //! CloudFront.
 
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
 use aws_sdk_cloudfront::Client;
+use aws_sdk_cloudfront::config::Builder;
+use aws_sdk_cloudfront::config::retry::{ClassifyRetry, RetryAction};
+use aws_sdk_cloudfront::error::ProvideErrorMetadata;
+use aws_sdk_cloudfront::operation::create_invalidation::CreateInvalidationError;
 use aws_sdk_cloudfront::types::{
     CacheBehaviors, CustomErrorResponses, DistributionConfig, EventType, InvalidationBatch, LambdaFunctionAssociations,
     OriginGroupMembers, OriginGroups, Origins, Paths, StatusCodes,
 };
+use aws_smithy_async::rt::sleep::{AsyncSleep, TokioSleep};
+use aws_smithy_runtime_api::client::interceptors::context::InterceptorContext;
 use futures_util::future::try_join_all;
-use thaw_core::{Behaviour, Distribution, ErrorRule, Origin, OriginGroup};
-use thaw_steps::ports::{CreateInvalidations, Invalidation, PortError, ReadDistributions, ReadInvalidations};
+use jiff::Timestamp;
+use thaw_core::{Behaviour, Distribution, ErrorRule, Origin, OriginGroup, Pace, Trouble, paths_counted, trouble};
+use thaw_steps::ports::{
+    CreateInvalidations, Invalidation, InvalidationStatus, PortError, ReadDistributions, ReadInvalidations,
+};
 
-use crate::error::{Answer, answer, port_error, unexpected};
+use crate::error::{Answer, answer, element, port_error, unexpected};
+
+/// An invalidation that CloudFront has not taken after this time is left to the caller. A function that hears of events asks
+/// for a few calls and has a minute.
+const PATIENCE: Duration = Duration::from_secs(8);
 
 /// CloudFront.
 #[derive(Debug, Clone)]
 pub struct Cdn {
     client: Client,
+    patience: Duration,
+    /// How fast paths are sent. Kept as long as the function is: the next call begins where this one ended.
+    pace: Arc<Mutex<Pace>>,
 }
 
 impl Cdn {
-    pub(crate) fn new(client: Client) -> Self {
-        Self { client }
+    pub(crate) fn new(config: Builder) -> Self {
+        Self {
+            client: Client::from_conf(config.retry_classifier(TooManyIsAnAnswer).build()),
+            patience: PATIENCE,
+            pace: Arc::new(Mutex::new(Pace::of_invalidations(Timestamp::now()))),
+        }
+    }
+
+    /// The same for a function that has the time to wait so long for CloudFront to take a call.
+    #[must_use]
+    pub fn patient(self, patience: Duration) -> Self {
+        Self { patience, ..self }
+    }
+
+    fn pace<T>(&self, of: impl FnOnce(&mut Pace, Timestamp) -> T) -> T {
+        // It is a few numbers, which are right also after a panic.
+        of(&mut self.pace.lock().unwrap_or_else(PoisonError::into_inner), Timestamp::now())
     }
 
     async fn distribution(&self, id: &str) -> Result<Distribution, PortError> {
@@ -60,7 +94,55 @@ impl ReadDistributions for Cdn {
 }
 
 impl CreateInvalidations for Cdn {
+    /// At the pace that CloudFront bears. What it has not taken after some time is left to the caller, who tries later.
     async fn invalidate(
+        &self,
+        distribution: &str,
+        items: &[String],
+        caller_reference: &str,
+    ) -> Result<Invalidation, PortError> {
+        let give_up = Instant::now() + self.patience;
+        let slots = paths_counted(items);
+        let mut refused = None;
+        loop {
+            let patience = give_up.saturating_duration_since(Instant::now());
+            let wait = match (self.pace(|pace, now| pace.admit_many(slots, now, patience)), refused) {
+                (Ok(wait), _) => wait,
+                // What CloudFront said says more than how long it would have been.
+                (Err(_), Some(error)) => return Err(error),
+                (Err(wait), None) => {
+                    return Err(PortError {
+                        what: format!("CreateInvalidation of {} paths in {distribution}", items.len()),
+                        says: format!(
+                            "CloudFront takes so few paths now that it would be sent in {} s",
+                            wait.as_secs()
+                        ),
+                        trouble: Some(Trouble::Throttled),
+                    });
+                }
+            };
+            if !wait.is_zero() {
+                TokioSleep::new().sleep(wait).await;
+            }
+            let answer = self.invalidate_once(distribution, items, caller_reference).await;
+            let is_throttled = |error: &PortError| match error.trouble {
+                Some(Trouble::Throttled | Trouble::TooManyInvalidations) => true,
+                Some(Trouble::Unavailable | Trouble::Denied | Trouble::KeyDenied | Trouble::WrongBucket) | None => {
+                    false
+                }
+            };
+            let throttled = answer.as_ref().is_err_and(is_throttled);
+            self.pace(|pace, now| pace.answered_many(slots, now, throttled));
+            match answer {
+                Err(error) if throttled => refused = Some(error),
+                answer => return answer,
+            }
+        }
+    }
+}
+
+impl Cdn {
+    async fn invalidate_once(
         &self,
         distribution: &str,
         items: &[String],
@@ -76,6 +158,7 @@ impl CreateInvalidations for Cdn {
                 Ok(Invalidation::Accepted { id: invalidation.id().to_owned(), completed })
             }
             Err(error) => match answer(&error).filter(refuses) {
+                Some(answer) if is_gone(&answer) => Ok(Invalidation::Gone { says: answer.to_string() }),
                 Some(answer) => Ok(Invalidation::Refused { says: answer.to_string() }),
                 None => Err(port_error(what(), &error)),
             },
@@ -84,17 +167,56 @@ impl CreateInvalidations for Cdn {
 }
 
 impl ReadInvalidations for Cdn {
-    async fn completed(&self, distribution: &str, invalidation: &str) -> Result<bool, PortError> {
-        let what = || format!("GetInvalidation of {invalidation} in {distribution}");
-        let output = self.client.get_invalidation().distribution_id(distribution).id(invalidation).send().await;
-        let output = output.map_err(|error| port_error(what(), &error))?;
+    async fn invalidation(&self, distribution: &str, id: &str) -> Result<InvalidationStatus, PortError> {
+        let what = || format!("GetInvalidation of {id} in {distribution}");
+        let output = match self.client.get_invalidation().distribution_id(distribution).id(id).send().await {
+            Ok(output) => output,
+            Err(error) => {
+                return match answer(&error).filter(is_gone) {
+                    Some(answer) => Ok(InvalidationStatus::Gone { says: answer.to_string() }),
+                    None => Err(port_error(what(), &error)),
+                };
+            }
+        };
         let invalidation = output.invalidation().ok_or_else(|| unexpected(what(), "CloudFront sent none"))?;
-        Ok(is_completed(invalidation.status()))
+        Ok(if is_completed(invalidation.status()) {
+            InvalidationStatus::Completed
+        } else {
+            InvalidationStatus::InProgress
+        })
+    }
+}
+
+/// CloudFront answers `Throttling` to too many calls, and `TooManyInvalidationsInProgress` to too many paths, in a second as
+/// in progress. The SDK would repeat the first at a rhythm of its own, and the second not at all: it is a 400 that the model
+/// does not call retryable. Both are what the pace learns from.
+#[derive(Debug)]
+struct TooManyIsAnAnswer;
+
+impl ClassifyRetry for TooManyIsAnAnswer {
+    fn name(&self) -> &'static str {
+        "TooManyIsAnAnswer"
+    }
+
+    fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
+        let error = context.output_or_error().and_then(Result::err).and_then(|error| error.as_operation_error());
+        let Some(error) = error.and_then(|error| error.downcast_ref::<CreateInvalidationError>()) else {
+            return RetryAction::NoActionIndicated;
+        };
+        // The SDK reads only errors wrapped as the service documents them.
+        let body = context.response().and_then(|response| std::str::from_utf8(response.body().bytes()?).ok());
+        let code = error.code().or_else(|| element(body?, "Code"));
+        match code.and_then(|code| trouble(0, code)) {
+            Some(Trouble::Throttled | Trouble::TooManyInvalidations) => RetryAction::RetryForbidden,
+            Some(Trouble::Unavailable | Trouble::Denied | Trouble::KeyDenied | Trouble::WrongBucket) | None => {
+                RetryAction::NoActionIndicated
+            }
+        }
     }
 }
 
 fn batch(items: &[String], caller_reference: &str) -> Result<InvalidationBatch, aws_sdk_cloudfront::error::BuildError> {
-    // Its own count beside the list is a thing of the XML protocol. `i32` holds it: a batch has 150 paths at most.
+    // Its own count beside the list is a thing of the XML protocol. `i32` holds it: a call has a hundred paths at most.
     let quantity = i32::try_from(items.len()).unwrap_or(i32::MAX);
     let paths = Paths::builder().quantity(quantity).set_items(Some(items.to_vec())).build()?;
     InvalidationBatch::builder().paths(paths).caller_reference(caller_reference).build()
@@ -118,6 +240,11 @@ fn refuses(answer: &Answer<'_>) -> bool {
         (404 | 413, "") => true,
         _ => false,
     }
+}
+
+/// Whether CloudFront does not know the distribution, or the invalidation, that was named (API Reference, "GetInvalidation").
+fn is_gone(answer: &Answer<'_>) -> bool {
+    matches!((answer.code, answer.status), ("NoSuchDistribution" | "NoSuchInvalidation", _) | ("", 404))
 }
 
 fn is_completed(status: &str) -> bool {
@@ -283,7 +410,7 @@ mod tests {
     #[test]
     fn only_what_no_repetition_mends_is_refused() {
         let check = |status, code, expected| {
-            assert_eq!(refuses(&Answer { status, code, message: "" }), expected, "{status} {code}");
+            assert_eq!(refuses(&Answer { status, code, message: "", region: "" }), expected, "{status} {code}");
         };
         for code in ["InvalidArgument", "InconsistentQuantities", "InvalidationBatchAlreadyExists", "MissingBody"] {
             check(400, code, true);
@@ -297,6 +424,13 @@ mod tests {
         check(403, "", false);
         check(503, "ServiceUnavailable", false);
         check(400, "", false);
+    }
+
+    #[test]
+    fn a_distribution_or_an_invalidation_that_is_gone_is_told_from_trouble() {
+        let gone = |status, code| is_gone(&Answer { status, code, message: "", region: "" });
+        assert!(gone(404, "NoSuchDistribution") && gone(404, "NoSuchInvalidation") && gone(404, ""));
+        assert!(!gone(403, "AccessDenied") && !gone(400, "InvalidArgument") && !gone(413, "BatchTooLarge"));
     }
 
     #[test]

@@ -148,14 +148,15 @@ impl LedgerTable {
         let mut items = Vec::new();
         let mut from = None;
         loop {
-            let call = self
-                .client
-                .query()
-                .table_name(&self.table)
-                .consistent_read(consistent)
-                .key_condition_expression("pk = :pk AND begins_with(sk, :prefix)")
-                .expression_attribute_values(":pk", text(&begin.pk))
-                .expression_attribute_values(":prefix", text(&begin.sk));
+            let call = self.client.query().table_name(&self.table).consistent_read(consistent);
+            let call = call.expression_attribute_values(":pk", text(&begin.pk));
+            // DynamoDB takes no empty text for a key.
+            let call = match begin.sk.as_str() {
+                "" => call.key_condition_expression("pk = :pk"),
+                prefix => call
+                    .key_condition_expression("pk = :pk AND begins_with(sk, :prefix)")
+                    .expression_attribute_values(":prefix", text(prefix)),
+            };
             let output = call.set_exclusive_start_key(from).send().await;
             let output = output.map_err(|error| port_error(format!("Query of {}", shown(begin)), &error))?;
             for item in output.items.unwrap_or_default() {

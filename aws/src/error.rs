@@ -14,14 +14,22 @@ pub(crate) struct Answer<'a> {
     pub code: &'a str,
     /// Its words.
     pub message: &'a str,
+    /// The Region of the bucket, where S3 says that it is another one: `x-amz-bucket-region`, which also an answer without a body
+    /// has, or `<Region>`. Empty otherwise.
+    pub region: &'a str,
 }
 
 /// The service's answer, if there was one: otherwise the request did not reach it, or its answer did not reach us.
 pub(crate) fn answer<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> Option<Answer<'_>> {
     let raw = error.raw_response()?;
     let body = raw.body().bytes().and_then(|body| std::str::from_utf8(body).ok()).unwrap_or_default();
+    let status = raw.status().as_u16();
+    // S3 names the Region in other answers too.
+    let is_elsewhere = (300..400).contains(&status) || error.code() == Some("AuthorizationHeaderMalformed");
+    let region = raw.headers().get("x-amz-bucket-region").or_else(|| element(body, "Region"));
     Some(Answer {
-        status: raw.status().as_u16(),
+        status,
+        region: region.filter(|_| is_elsewhere).unwrap_or_default(),
         // The SDK reads only errors wrapped as the service documents them; CloudFront and gateways in front of a
         // service send others too.
         code: error.code().or_else(|| element(body, "Code")).unwrap_or_default(),
@@ -36,8 +44,8 @@ where
 {
     let what = what.into();
     match answer(error) {
-        // An answer that says yes but cannot be read broke off on its way.
-        Some(answer) if answer.status < 400 => {
+        // An answer that says yes but cannot be read broke off on its way. A redirect is an answer: the SDK follows none.
+        Some(answer) if answer.status < 300 => {
             PortError { what, says: causes(error), trouble: Some(Trouble::Unavailable) }
         }
         Some(answer) => PortError { what, says: answer.to_string(), trouble: answer.trouble() },
@@ -70,25 +78,26 @@ impl Answer<'_> {
 
 impl std::fmt::Display for Answer<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { status, code, message } = self;
+        let Self { status, code, message, region } = self;
         let message: String = message.chars().take(500).collect();
         match (code.is_empty(), message.is_empty()) {
-            (true, true) => write!(f, "HTTP {status}"),
-            (true, false) => write!(f, "{message} (HTTP {status})"),
-            (false, true) => write!(f, "{code} (HTTP {status})"),
-            (false, false) => write!(f, "{code}: {message} (HTTP {status})"),
+            (true, true) => write!(f, "HTTP {status}")?,
+            (true, false) => write!(f, "{message} (HTTP {status})")?,
+            (false, true) => write!(f, "{code} (HTTP {status})")?,
+            (false, false) => write!(f, "{code}: {message} (HTTP {status})")?,
         }
+        if region.is_empty() { Ok(()) } else { write!(f, "; the bucket is in {region}") }
     }
 }
 
 /// The text of the first XML element of this name.
-fn element<'a>(body: &'a str, name: &str) -> Option<&'a str> {
+pub(crate) fn element<'a>(body: &'a str, name: &str) -> Option<&'a str> {
     let (_, rest) = body.split_once(&format!("<{name}>"))?;
     rest.split_once(&format!("</{name}>")).map(|(text, _)| text)
 }
 
 /// The error and what caused it; an SDK's error alone says no more than "dispatch failure".
-fn causes(error: &(dyn std::error::Error + 'static)) -> String {
+pub(crate) fn causes(error: &(dyn std::error::Error + 'static)) -> String {
     let mut says = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -128,7 +137,25 @@ mod tests {
         check(403, Some("AccessDenied"), "", Some(Trouble::Denied), "AccessDenied: words (HTTP 403)");
         check(403, None, "", Some(Trouble::Denied), "HTTP 403");
         check(502, None, "<html>", Some(Trouble::Unavailable), "HTTP 502");
-        check(404, Some("NoSuchBucket"), "", None, "NoSuchBucket: words (HTTP 404)");
+        check(404, Some("NoSuchKey"), "", None, "NoSuchKey: words (HTTP 404)");
+        check(404, Some("NoSuchBucket"), "", Some(Trouble::WrongBucket), "NoSuchBucket: words (HTTP 404)");
+    }
+
+    #[test]
+    fn a_bucket_in_another_region_is_no_broken_connection_and_its_region_is_told() {
+        let elsewhere = Some(Trouble::WrongBucket);
+        let says = "PermanentRedirect: words (HTTP 301); the bucket is in eu-west-1";
+        let body = "<Error><Code>PermanentRedirect</Code><Region>eu-west-1</Region></Error>";
+        check(301, Some("PermanentRedirect"), body, elsewhere, says);
+        let says = "AuthorizationHeaderMalformed: words (HTTP 400); the bucket is in eu-west-1";
+        check(400, Some("AuthorizationHeaderMalformed"), body, elsewhere, says);
+        check(400, Some("InvalidArgument"), body, None, "InvalidArgument: words (HTTP 400)");
+        // A HEAD has no body.
+        let mut raw = HttpResponse::new(301.try_into().unwrap(), SdkBody::empty());
+        raw.headers_mut().insert("x-amz-bucket-region", "eu-west-1");
+        let error = SdkError::service_error(HeadObjectError::unhandled("301"), raw);
+        let error = port_error("HeadObject", &error);
+        assert_eq!((error.trouble, error.says.as_str()), (elsewhere, "HTTP 301; the bucket is in eu-west-1"));
     }
 
     #[test]

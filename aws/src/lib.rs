@@ -7,7 +7,7 @@
 //! | S3 Batch Operations | [`NewJobs`], [`Jobs`] | `CreateJobs`, `ReadJobs`, `UpdateJobs` |
 //! | CloudFront | [`Cdn`] | `ReadDistributions`, `CreateInvalidations`, `ReadInvalidations` |
 //! | DynamoDB | [`LedgerTable`] | `Ledger`, `ListRestores` |
-//! | Step Functions | [`Executions`] | `StartExecutions`, `StopExecutions` |
+//! | Step Functions | [`Executions`] | `StartExecutions`, `StopExecutions`, `ReadExecutions` |
 //! | EventBridge | [`Bus`] | `PutEvents` |
 //! | SQS | [`DeadLetterQueue`] | `DeadLetters` |
 //!

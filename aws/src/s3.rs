@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use aws_sdk_s3::Client;
-use aws_sdk_s3::config::interceptors::BeforeDeserializationInterceptorContextRef;
+use aws_sdk_s3::config::interceptors::{
+    BeforeDeserializationInterceptorContextRef, BeforeSerializationInterceptorContextRef,
+};
 use aws_sdk_s3::config::retry::{ClassifyRetry, RetryAction};
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{Builder, Config, ConfigBag, Intercept, RuntimeComponents};
@@ -21,15 +23,19 @@ use aws_sdk_s3::types::{
 };
 use aws_smithy_async::rt::sleep::{AsyncSleep, TokioSleep};
 use aws_smithy_runtime_api::client::interceptors::context::InterceptorContext;
+use aws_smithy_runtime_api::http::NonUtf8HeaderHandling;
 use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
-use thaw_core::{Facts, Head, LANES, Missing, ObjectId, Pace, RestoreAnswer, S3Uri, Tier, Trouble};
+use thaw_core::{
+    Facts, Head, HeadError, LANES, Missing, ObjectId, Pace, RestoreAnswer, S3Uri, Tier, Trouble, head_error,
+    is_about_a_key,
+};
 use thaw_steps::ports::{
     ListFrom, Listed, ListedRestore, LongFiles, Page, Piece, PortError, ReadArchive, RequestRestores, VersionMarker,
     VersionPage, WorkFiles,
 };
 
-use crate::error::{answer, port_error, unexpected};
+use crate::error::{answer, causes, port_error, unexpected};
 
 /// Bytes of a manifest that are read at once: a few thousand lines, and ten times as many where it is packed.
 const PIECE_BYTES: u64 = 256 * 1024;
@@ -51,7 +57,7 @@ impl Archive {
     pub(crate) fn new(config: Builder, restores_per_second: u32) -> Self {
         let pace = Pace::new(restores_per_second / LANES, restores_per_second, Timestamp::now());
         Self {
-            client: Client::from_conf(config.retry_classifier(SlowDownIsAnAnswer).build()),
+            client: Client::from_conf(config.retry_classifier(SlowDownIsAnAnswer).interceptor(SkipUnreadable).build()),
             pace: Arc::new(Mutex::new(pace)),
         }
     }
@@ -64,16 +70,23 @@ impl Archive {
 
 impl ReadArchive for Archive {
     async fn head(&self, object: &ObjectId) -> Result<Facts, PortError> {
+        let what = || format!("HeadObject of {object}");
         let call = self.client.head_object().bucket(&object.bucket).key(&object.key);
         match call.set_version_id(object.version.clone()).send().await {
             Ok(output) => Ok(Facts::Found(read_head(&output))),
             Err(error) => {
-                let raw = error.raw_response();
-                let status = raw.map_or(0, |raw| raw.status().as_u16());
-                let marker = raw.is_some_and(|raw| raw.headers().get("x-amz-delete-marker") == Some("true"));
-                match missing(status, marker, object.version.is_some()) {
-                    Some(missing) => Ok(Facts::Missing(missing)),
-                    None => Err(port_error(format!("HeadObject of {object}"), &error)),
+                let Some(raw) = error.raw_response() else { return Err(port_error(what(), &error)) };
+                // It has no body that could break off: whoever asks again reads the same.
+                if raw.status().is_success() {
+                    return Ok(Facts::Missing(Missing::Unreadable { says: causes(&error) }));
+                }
+                let marker = raw.headers().get("x-amz-delete-marker") == Some("true");
+                match head_error(raw.status().as_u16(), marker, object.version.is_some()) {
+                    HeadError::Says(missing) => Ok(Facts::Missing(missing)),
+                    HeadError::InDoubt(missing) => self.without_doubt(object, missing).await.map(Facts::Missing),
+                    HeadError::Trouble(trouble) => {
+                        Err(PortError { trouble: Some(trouble), ..port_error(what(), &error) })
+                    }
                 }
             }
         }
@@ -192,6 +205,21 @@ impl RequestRestores for Archive {
 }
 
 impl Archive {
+    /// What an error to a `HeadObject`, which has no body, was about: `GetObject` of a single byte is answered with one.
+    async fn without_doubt(&self, object: &ObjectId, missing: Missing) -> Result<Missing, PortError> {
+        let call = self.client.get_object().bucket(&object.bucket).key(&object.key).range("bytes=0-0");
+        let Err(error) = call.set_version_id(object.version.clone()).send().await else { return Ok(missing) };
+        let failed = || port_error(format!("GetObject of {object}"), &error);
+        match answer(&error) {
+            None => Err(failed()),
+            // It can be had, whatever else its headers say.
+            Some(answer) if answer.status < 300 => Ok(missing),
+            Some(answer) => missing
+                .told_by_get(answer.status, answer.code, answer.message)
+                .map_err(|trouble| PortError { trouble: Some(trouble), ..failed() }),
+        }
+    }
+
     async fn restore_once(&self, object: &ObjectId, days: Option<u32>, tier: Tier) -> Result<RestoreAnswer, PortError> {
         let what = || format!("RestoreObject of {object}");
         let request = restore_request(days, tier).map_err(|error| unexpected(what(), error))?;
@@ -209,6 +237,7 @@ impl Archive {
             .await;
         let read = match &sent {
             Ok(_) => RestoreAnswer::read(status.get(), "", ""),
+            // An answer that cannot be read is a yes or a no all the same: its status says which.
             Err(error) => match answer(error) {
                 Some(answer) => RestoreAnswer::read(answer.status, answer.code, answer.message),
                 None => return Err(port_error(what(), error)),
@@ -235,13 +264,19 @@ async fn read_piece(
     let output = match call.set_if_match(etag.map(str::to_owned)).send().await {
         Ok(output) => output,
         Err(error) => {
-            return match error.raw_response().map_or(0, |raw| raw.status().as_u16()) {
-                403 | 404 => Ok(None),
+            let failed = port_error(what(), &error);
+            let Some(answer) = answer(&error) else { return Err(failed) };
+            return match (answer.status, failed.trouble) {
+                _ if is_about_a_key(answer.code, answer.message) => {
+                    Err(PortError { trouble: Some(Trouble::KeyDenied), ..failed })
+                }
+                // The credentials and the clock answer 403 too.
+                (403 | 404, None | Some(Trouble::Denied | Trouble::WrongBucket)) => Ok(None),
                 // An empty file has no first byte. Its reader says what is the matter.
-                416 => Ok(Some(Piece { bytes: Vec::new(), etag: String::new(), more: false })),
+                (416, _) => Ok(Some(Piece { bytes: Vec::new(), etag: String::new(), more: false })),
                 // It was changed: the plan begins again.
-                412 => Err(PortError { trouble: Some(Trouble::Unavailable), ..port_error(what(), &error) }),
-                _ => Err(port_error(what(), &error)),
+                (412, _) => Err(PortError { trouble: Some(Trouble::Unavailable), ..failed }),
+                _ => Err(failed),
             };
         }
     };
@@ -285,20 +320,6 @@ fn read_head(output: &HeadObjectOutput) -> Head {
         restore: output.restore().map(str::to_owned),
         version: output.version_id().map(str::to_owned),
         size: output.content_length().and_then(|bytes| bytes.try_into().ok()).unwrap_or_default(),
-    }
-}
-
-/// What a `HeadObject` that failed says about the object; `None` if it says nothing. Errors to HEAD have no body, so
-/// there is only the status.
-fn missing(status: u16, delete_marker: bool, version_asked: bool) -> Option<Missing> {
-    match (status, delete_marker, version_asked) {
-        (404 | 405, true, _) => Some(Missing::DeleteMarker),
-        (404, false, false) => Some(Missing::Key),
-        (404, false, true) => Some(Missing::Version),
-        // Text that cannot be a version's id.
-        (400, _, true) => Some(Missing::Version),
-        (403, _, _) => Some(Missing::Denied),
-        _ => None,
     }
 }
 
@@ -383,6 +404,26 @@ impl Intercept for HttpStatus {
     }
 }
 
+/// S3 keeps what an uploader wrote into `Content-Disposition` and the like as bytes, and answers with them: a `ü` may be
+/// one of Latin-1. None of those headers matters here, and without this the SDK would not read the others either.
+#[derive(Debug)]
+struct SkipUnreadable;
+
+impl Intercept for SkipUnreadable {
+    fn name(&self) -> &'static str {
+        "SkipUnreadable"
+    }
+
+    fn read_before_execution(
+        &self,
+        _: &BeforeSerializationInterceptorContextRef<'_>,
+        config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        config.interceptor_state().store_put(NonUtf8HeaderHandling::Skip);
+        Ok(())
+    }
+}
+
 /// S3 answers 503 where it has no Expedited capacity, and where restores come too fast. The SDK would repeat the call as
 /// it repeats every 503. For the one, S3 says to try again later, and the request says what to do instead; the other is
 /// what the pace learns from.
@@ -414,7 +455,7 @@ pub struct WorkBucket {
 
 impl WorkBucket {
     pub(crate) fn new(config: Builder, bucket: String) -> Self {
-        Self { client: Client::from_conf(config.build()), bucket }
+        Self { client: Client::from_conf(config.interceptor(SkipUnreadable).build()), bucket }
     }
 }
 
@@ -523,25 +564,6 @@ mod tests {
         }
         for code in ["InternalError", "ServiceUnavailable", "RestoreAlreadyInProgress"] {
             assert_eq!(action(code), RetryAction::NoActionIndicated, "{code}");
-        }
-    }
-
-    #[test]
-    fn a_head_that_failed_is_read_from_its_status() {
-        for (status, marker, version_asked, expected) in [
-            (404, false, false, Some(Missing::Key)),
-            (404, false, true, Some(Missing::Version)),
-            (404, true, false, Some(Missing::DeleteMarker)),
-            (405, true, true, Some(Missing::DeleteMarker)),
-            (400, false, true, Some(Missing::Version)),
-            (400, false, false, None),
-            (403, false, false, Some(Missing::Denied)),
-            (405, false, false, None),
-            (412, false, false, None),
-            (503, false, false, None),
-            (0, false, false, None),
-        ] {
-            assert_eq!(missing(status, marker, version_asked), expected, "{status} {marker} {version_asked}");
         }
     }
 

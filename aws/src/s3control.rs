@@ -12,7 +12,7 @@ use aws_sdk_s3control::types::{
 use thaw_core::{Job, JobStatus, Tier};
 use thaw_steps::ports::{CreateJobs, CreatedJob, NewJob, PortError, ReadJobs, UpdateJobs};
 
-use crate::error::{answer, port_error, unexpected};
+use crate::error::{Answer, answer, port_error, unexpected};
 
 /// Jobs that there are.
 #[derive(Debug, Clone)]
@@ -32,7 +32,7 @@ impl Jobs {
             Ok(_) => Ok(()),
             Err(error) => match answer(&error) {
                 // It is in no state to become that, or there is none any more.
-                Some(answer) if answer.code == "JobStatusException" || answer.status == 404 => Ok(()),
+                Some(answer) if answer.code == "JobStatusException" || is_gone(&answer) => Ok(()),
                 Some(_) | None => Err(port_error(format!("UpdateJobStatus of {id}"), &error)),
             },
         }
@@ -44,7 +44,7 @@ impl ReadJobs for Jobs {
         match self.client.describe_job().account_id(&self.account).job_id(id).send().await {
             Ok(output) => Ok(read_job(&output)),
             Err(error) => match answer(&error) {
-                Some(answer) if answer.status == 404 => Ok(None),
+                Some(answer) if is_gone(&answer) => Ok(None),
                 Some(_) | None => Err(port_error(format!("DescribeJob of {id}"), &error)),
             },
         }
@@ -59,6 +59,12 @@ impl UpdateJobs for Jobs {
     async fn cancel_job(&self, id: &str) -> Result<(), PortError> {
         self.update(id, RequestedJobStatus::Cancelled).await
     }
+}
+
+/// Whether S3 knows no such job. The service model names the error and gives it no HTTP status (botocore, `s3control`,
+/// "NotFoundException"), and S3's own name for it is another.
+fn is_gone(answer: &Answer<'_>) -> bool {
+    answer.status == 404 || matches!(answer.code, "NoSuchJob" | "NoSuchJobException" | "NotFoundException")
 }
 
 /// Jobs that are to be.
@@ -176,6 +182,15 @@ mod tests {
     use super::*;
     use aws_sdk_s3control::types::{JobDescriptor, JobFailure, JobStatus as Status};
     use thaw_core::{JobGroup, RestoreId};
+
+    #[test]
+    fn a_job_that_is_gone_is_known_by_its_code_whatever_the_status() {
+        let gone = |status, code| is_gone(&Answer { status, code, message: "", region: "" });
+        for code in ["NoSuchJob", "NoSuchJobException", "NotFoundException"] {
+            assert!(gone(400, code) && gone(404, code), "{code}");
+        }
+        assert!(gone(404, "") && !gone(400, "") && !gone(400, "JobStatusException") && !gone(403, "AccessDenied"));
+    }
 
     #[test]
     fn a_job_is_read_as_far_as_it_matters() {

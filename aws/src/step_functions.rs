@@ -1,9 +1,10 @@
 //! Step Functions.
 
 use aws_sdk_sfn::Client;
+use aws_sdk_sfn::operation::describe_execution::DescribeExecutionOutput;
 use serde_json::Value;
-use thaw_core::RestoreId;
-use thaw_steps::ports::{PortError, StartExecutions, StopExecutions};
+use thaw_core::{Execution, ExecutionStatus, RestoreId};
+use thaw_steps::ports::{PortError, ReadExecutions, StartExecutions, StopExecutions};
 
 use crate::error::{answer, port_error};
 
@@ -44,6 +45,36 @@ impl StopExecutions for Executions {
             Err(error) if answer(&error).is_some_and(|answer| answer.code == "ExecutionDoesNotExist") => Ok(()),
             Err(error) => Err(port_error(format!("StopExecution of {id}"), &error)),
         }
+    }
+}
+
+impl ReadExecutions for Executions {
+    async fn execution(&self, id: &RestoreId) -> Result<Option<Execution>, PortError> {
+        let call = self.client.describe_execution().execution_arn(execution_arn(&self.machine_arn, id));
+        match call.send().await {
+            Ok(output) => Ok(Some(execution(&output))),
+            Err(error) if answer(&error).is_some_and(|answer| answer.code == "ExecutionDoesNotExist") => Ok(None),
+            Err(error) => Err(port_error(format!("DescribeExecution of {id}"), &error)),
+        }
+    }
+}
+
+fn execution(output: &DescribeExecutionOutput) -> Execution {
+    use aws_sdk_sfn::types::ExecutionStatus as Said;
+    let status = match output.status() {
+        Said::Succeeded => ExecutionStatus::Succeeded,
+        Said::Failed => ExecutionStatus::Failed,
+        Said::TimedOut => ExecutionStatus::TimedOut,
+        Said::Aborted => ExecutionStatus::Aborted,
+        Said::PendingRedrive => ExecutionStatus::PendingRedrive,
+        // Of a status that is not known yet nobody may conclude that it is an end.
+        _ => ExecutionStatus::Running,
+    };
+    Execution {
+        status,
+        error: output.error().map(str::to_owned),
+        cause: output.cause().map(str::to_owned),
+        redrives: output.redrive_count().and_then(|count| u32::try_from(count).ok()).unwrap_or(0),
     }
 }
 

@@ -22,8 +22,8 @@ use thaw_core::{
 use thaw_steps::chunks::{Accepted, ChunkEntry, ChunkRecord};
 use thaw_steps::memory::MemoryEvents;
 use thaw_steps::ports::{
-    CreateInvalidations, Invalidation, Item, ItemKey, Ledger, ListFrom, Listed, ListedRestore, Page, Piece, PortError,
-    Put, ReadArchive, ReadDistributions, ReadInvalidations, VersionMarker, VersionPage, WorkFiles,
+    CreateInvalidations, Invalidation, InvalidationStatus, Item, ItemKey, Ledger, ListFrom, Listed, ListedRestore, Page, Piece,
+    PortError, Put, ReadArchive, ReadDistributions, ReadInvalidations, VersionMarker, VersionPage, WorkFiles,
 };
 use thaw_steps::{NewsRecord, Planned, RestoreRecord, Settings, check_invalidations, check_restores, invalidate};
 
@@ -396,8 +396,8 @@ impl CreateInvalidations for MadeUp {
 }
 
 impl ReadInvalidations for MadeUp {
-    async fn completed(&self, _: &str, _: &str) -> Result<bool, PortError> {
-        Ok(true)
+    async fn invalidation(&self, _: &str, _: &str) -> Result<InvalidationStatus, PortError> {
+        Ok(InvalidationStatus::Completed)
     }
 }
 

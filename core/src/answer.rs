@@ -1,4 +1,11 @@
 //! What an AWS service's answer means. One table for everybody who talks to S3 or CloudFront.
+//!
+//! What S3 answers about one object is that object's own: it fails alone. What S3 would answer to everybody's next question
+//! as well (about the caller, the clock, the bucket, or its own load) is trouble of the call. Codes tell the two apart (S3 API
+//! Reference, "Error responses"). The errors of `HeadObject` have no body and so no code; [`head_error`] says which of them
+//! leave it open, and [`Missing::told_by_get`] what the same question with a body in its answer says then.
+
+use crate::Missing;
 
 /// What S3 answered to a `RestoreObject`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +40,10 @@ pub enum Trouble {
     Unavailable,
     /// The caller may not.
     Denied,
+    /// KMS does not let the caller use the key of a file: its own permission, beside that to read it.
+    KeyDenied,
+    /// There is no such bucket, or it is in another Region: somebody must mend the request or the stack.
+    WrongBucket,
 }
 
 /// Whether an error is trouble of any service, from the HTTP status and the error code.
@@ -54,8 +65,33 @@ pub fn trouble(status: u16, code: &str) -> Option<Trouble> {
         "InternalError" | "ServiceUnavailable" | "InternalServerError" | "RequestTimeout" | "OperationAborted" => {
             Some(Trouble::Unavailable)
         }
-        "AccessDenied" | "AccessDeniedException" | "AllAccessDisabled" => Some(Trouble::Denied),
+        // The credentials have expired, or IAM does not know them everywhere yet; the clock is wrong. The next invocation
+        // may find another machine, which has new ones.
+        "ExpiredToken"
+        | "ExpiredTokenException"
+        | "TokenRefreshRequired"
+        | "InvalidToken"
+        | "InvalidAccessKeyId"
+        | "InvalidClientTokenId"
+        | "UnrecognizedClientException"
+        | "SignatureDoesNotMatch"
+        | "RequestExpired"
+        | "RequestTimeTooSkewed" => Some(Trouble::Unavailable),
+        "AccessDenied"
+        | "AccessDeniedException"
+        | "AllAccessDisabled"
+        | "AccountProblem"
+        | "NotSignedUp"
+        | "InvalidSecurity" => Some(Trouble::Denied),
+        "NoSuchBucket"
+        | "PermanentRedirect"
+        | "AuthorizationHeaderMalformed"
+        | "IllegalLocationConstraintException" => Some(Trouble::WrongBucket),
         _ => match status {
+            301 => Some(Trouble::WrongBucket),
+            // A bucket whose name is not known everywhere yet.
+            302..400 => Some(Trouble::Unavailable),
+            408 => Some(Trouble::Unavailable),
             429 => Some(Trouble::Throttled),
             500.. => Some(Trouble::Unavailable),
             _ => None,
@@ -63,11 +99,17 @@ pub fn trouble(status: u16, code: &str) -> Option<Trouble> {
     }
 }
 
+/// Whether an error of S3's is about the KMS key of an object and not about the object: KMS's own codes (`KMS.DisabledException`),
+/// or an `AccessDenied` that names an action of KMS (User Guide, "Troubleshoot access denied (403 Forbidden) errors").
+pub fn is_about_a_key(code: &str, message: &str) -> bool {
+    code.starts_with("KMS.") || (code == "AccessDenied" && message.contains("kms:"))
+}
+
 impl RestoreAnswer {
     /// Reads S3's answer to a `RestoreObject`: the HTTP status, and the error code and message if it is an error.
     ///
-    /// The SDK's output does not tell 200 from 202, so the status comes from the raw answer. A denied object is an
-    /// answer about that object, not trouble: one bad object never stops the others.
+    /// The SDK's output does not tell 200 from 202, so the status comes from the raw answer. A refusal that nobody foresaw is
+    /// an answer about that object, and so is that it is denied: one bad object never stops the others.
     pub fn read(status: u16, code: &str, message: &str) -> Result<Self, Trouble> {
         match (status, code) {
             (200, _) => Ok(Self::AlreadyLive),
@@ -75,13 +117,73 @@ impl RestoreAnswer {
             (_, "RestoreAlreadyInProgress") => Ok(Self::InProgress),
             (_, "GlacierExpeditedRetrievalNotAvailable") => Ok(Self::NoExpeditedCapacity),
             (_, "ObjectAlreadyInActiveTierError" | "InvalidObjectState") => Ok(Self::NotArchived),
-            _ => match trouble(status, code) {
-                Some(Trouble::Denied) | None => {
-                    Ok(Self::Refused { code: code.to_owned(), message: message.chars().take(500).collect() })
-                }
-                Some(other) => Err(other),
+            _ => match about_all(status, code) {
+                Some(trouble) => Err(trouble),
+                None => Ok(Self::Refused { code: code.to_owned(), message: message.chars().take(500).collect() }),
             },
         }
+    }
+}
+
+/// The trouble that everybody's next question would meet as well; `None` if the error is about what was asked for.
+///
+/// `AccessDenied` may be about one object (a policy names prefixes and tags), and a permission that is missing for all of
+/// them says so object by object.
+fn about_all(status: u16, code: &str) -> Option<Trouble> {
+    match trouble(status, code) {
+        Some(Trouble::Denied) if matches!(code, "AccessDenied" | "AccessDeniedException" | "") => None,
+        trouble => trouble,
+    }
+}
+
+/// What an error to a `HeadObject` says. It has no body, and so no code (API Reference, "HeadObject").
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HeadError {
+    /// This about the object.
+    Says(Missing),
+    /// This about the object, unless it is about the caller, the clock or the bucket: expired credentials answer 400 too, and
+    /// a wrong clock 403. `GetObject` is the same question with the same permission, and its answer has a body.
+    InDoubt(Missing),
+    /// Nothing about the object.
+    Trouble(Trouble),
+}
+
+/// Reads an error to a `HeadObject` from its HTTP status and whether it came with `x-amz-delete-marker`.
+pub fn head_error(status: u16, delete_marker: bool, version_asked: bool) -> HeadError {
+    let refused = || Missing::Refused { says: format!("HTTP {status}") };
+    match (status, delete_marker, version_asked) {
+        (404 | 405, true, _) => HeadError::Says(Missing::DeleteMarker),
+        (404, false, false) => HeadError::InDoubt(Missing::Key),
+        (404, false, true) => HeadError::InDoubt(Missing::Version),
+        (401 | 403, _, _) => HeadError::InDoubt(Missing::Denied),
+        _ => match trouble(status, "") {
+            Some(trouble) => HeadError::Trouble(trouble),
+            None => HeadError::InDoubt(refused()),
+        },
+    }
+}
+
+impl Missing {
+    /// What is true of an object whose `HeadObject` left this in doubt, given what `GetObject` answered with an error.
+    ///
+    /// Fails with the trouble that it was. Whatever is no such trouble came after S3 had accepted who asks, for what bucket and
+    /// when, so what `HeadObject` said is about the object; and `GetObject` may say it in more words.
+    pub fn told_by_get(self, status: u16, code: &str, message: &str) -> Result<Self, Trouble> {
+        if let Some(trouble) = about_all(status, code) {
+            return Err(trouble);
+        }
+        Ok(match (self, code) {
+            (Self::Refused { .. } | Self::Version | Self::Key, "NoSuchVersion") => Self::Version,
+            // S3's words are "Invalid version id specified".
+            (Self::Refused { .. }, "InvalidArgument") if message.contains("version") => Self::Version,
+            // S3 checks the class before the key of a customer, or after it: which, is not documented.
+            (this @ Self::Refused { .. }, "" | "AccessDenied" | "InvalidObjectState" | "InvalidRange") => this,
+            (Self::Refused { .. }, _) => {
+                let message: String = message.chars().take(300).collect();
+                Self::Refused { says: format!("{code}: {message} (HTTP {status})") }
+            }
+            (this, _) => this,
+        })
     }
 }
 
@@ -108,11 +210,92 @@ mod tests {
             (403, "AccessDenied", Ok(refused("AccessDenied"))),
             (404, "NoSuchKey", Ok(refused("NoSuchKey"))),
             (404, "NoSuchVersion", Ok(refused("NoSuchVersion"))),
-            (404, "NoSuchBucket", Ok(refused("NoSuchBucket"))),
             (405, "MethodNotAllowed", Ok(refused("MethodNotAllowed"))),
             (400, "MalformedXML", Ok(refused("MalformedXML"))),
+            (400, "InvalidRequest", Ok(refused("InvalidRequest"))),
+            (418, "", Ok(refused(""))),
+            // These would be everybody's.
+            (404, "NoSuchBucket", Err(Trouble::WrongBucket)),
+            (301, "PermanentRedirect", Err(Trouble::WrongBucket)),
+            (301, "", Err(Trouble::WrongBucket)),
+            (400, "AuthorizationHeaderMalformed", Err(Trouble::WrongBucket)),
+            (307, "TemporaryRedirect", Err(Trouble::Unavailable)),
+            (400, "ExpiredToken", Err(Trouble::Unavailable)),
+            (403, "RequestTimeTooSkewed", Err(Trouble::Unavailable)),
+            (403, "InvalidAccessKeyId", Err(Trouble::Unavailable)),
+            (403, "AccountProblem", Err(Trouble::Denied)),
         ] {
             assert_eq!(RestoreAnswer::read(status, code, "m"), meaning, "{status} {code}");
+        }
+    }
+
+    #[test]
+    fn an_error_to_a_head_is_the_objects_own_or_trouble_or_leaves_that_open() {
+        let refused = |status: u16| HeadError::InDoubt(Missing::Refused { says: format!("HTTP {status}") });
+        for (status, marker, version_asked, expected) in [
+            (404, false, false, HeadError::InDoubt(Missing::Key)),
+            (404, false, true, HeadError::InDoubt(Missing::Version)),
+            (404, true, false, HeadError::Says(Missing::DeleteMarker)),
+            (405, true, true, HeadError::Says(Missing::DeleteMarker)),
+            (403, false, false, HeadError::InDoubt(Missing::Denied)),
+            (401, false, false, HeadError::InDoubt(Missing::Denied)),
+            (400, false, false, refused(400)),
+            (400, false, true, refused(400)),
+            (405, false, false, refused(405)),
+            (412, false, false, refused(412)),
+            (418, false, true, refused(418)),
+            (301, false, false, HeadError::Trouble(Trouble::WrongBucket)),
+            (307, false, false, HeadError::Trouble(Trouble::Unavailable)),
+            (408, false, false, HeadError::Trouble(Trouble::Unavailable)),
+            (429, false, false, HeadError::Trouble(Trouble::Throttled)),
+            (503, false, false, HeadError::Trouble(Trouble::Unavailable)),
+        ] {
+            assert_eq!(head_error(status, marker, version_asked), expected, "{status} {marker} {version_asked}");
+        }
+    }
+
+    #[test]
+    fn a_get_tells_what_a_head_was_about() {
+        let bare = || Missing::Refused { says: "HTTP 400".to_owned() };
+        let told = |missing: Missing, status, code| missing.told_by_get(status, code, "Invalid version id specified");
+        for missing in [bare(), Missing::Denied, Missing::Key, Missing::Version] {
+            for (status, code, trouble) in [
+                (400, "ExpiredToken", Trouble::Unavailable),
+                (403, "RequestTimeTooSkewed", Trouble::Unavailable),
+                (404, "NoSuchBucket", Trouble::WrongBucket),
+                (301, "PermanentRedirect", Trouble::WrongBucket),
+                (503, "SlowDown", Trouble::Throttled),
+                (500, "InternalError", Trouble::Unavailable),
+                (403, "AllAccessDisabled", Trouble::Denied),
+            ] {
+                assert_eq!(told(missing.clone(), status, code), Err(trouble), "{missing:?} {code}");
+            }
+            // S3 knows the caller and the bucket.
+            for (status, code) in [(403, "InvalidObjectState"), (403, "AccessDenied"), (416, "InvalidRange"), (400, "")]
+            {
+                assert_eq!(told(missing.clone(), status, code), Ok(missing.clone()), "{code}");
+            }
+        }
+        assert_eq!(told(bare(), 400, "InvalidArgument"), Ok(Missing::Version));
+        assert_eq!(told(bare(), 404, "NoSuchVersion"), Ok(Missing::Version));
+        let sse_c = "The object was stored using a form of Server Side Encryption";
+        let says = format!("InvalidRequest: {sse_c} (HTTP 400)");
+        assert_eq!(bare().told_by_get(400, "InvalidRequest", sse_c), Ok(Missing::Refused { says }));
+        assert_eq!(told(Missing::Denied, 400, "InvalidRequest"), Ok(Missing::Denied));
+    }
+
+    #[test]
+    fn a_key_that_may_not_be_used_is_told_from_a_file_that_may_not_be_read() {
+        let denied = "User: arn:aws:sts::1:assumed-role/r/f is not authorized to perform: kms:Decrypt on the resource";
+        for (code, message, expected) in [
+            ("AccessDenied", denied, true),
+            ("KMS.DisabledException", "the key is disabled", true),
+            ("KMS.NotFoundException", "", true),
+            ("AccessDenied", "User is not authorized to perform: s3:GetObject", false),
+            ("AccessDenied", "Access Denied", false),
+            ("NoSuchKey", denied, false),
+        ] {
+            assert_eq!(is_about_a_key(code, message), expected, "{code} {message}");
         }
     }
 

@@ -35,7 +35,7 @@ impl Decision {
 }
 
 /// Why S3 would not describe an object.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Missing {
     /// 404 for a key.
     Key,
@@ -45,6 +45,16 @@ pub enum Missing {
     DeleteMarker,
     /// 403.
     Denied,
+    /// Another error that is about this object. It is there, and nobody knows how it stands.
+    Refused {
+        /// S3's words, or the HTTP status.
+        says: String,
+    },
+    /// An answer that the SDK cannot read. It is there, and nobody knows how it stands.
+    Unreadable {
+        /// The SDK's words.
+        says: String,
+    },
 }
 
 /// What was found out about an object.
@@ -81,7 +91,7 @@ pub fn decide(facts: &Facts, request: &Request, now: Timestamp) -> Verdict {
         },
         Facts::Missing(missing) => {
             let (code, message) = missing.explain();
-            fail(code, message.to_owned())
+            fail(code, message)
         }
     }
 }
@@ -117,20 +127,45 @@ pub fn decide_reach(reach: Reach, request: &Request, now: Timestamp) -> Verdict 
 }
 
 impl Missing {
-    fn explain(self) -> (FailureCode, &'static str) {
+    /// Why an object that S3 would not describe fails.
+    fn explain(&self) -> (FailureCode, String) {
         match self {
-            Self::Key => (FailureCode::NoSuchKey, "there is no object with this key"),
-            Self::Version => (FailureCode::NoSuchVersion, "the object has no such version"),
+            Self::Key => (FailureCode::NoSuchKey, "there is no object with this key".to_owned()),
+            Self::Version => (FailureCode::NoSuchVersion, "the object has no such version".to_owned()),
             Self::DeleteMarker => (
                 FailureCode::DeleteMarker,
-                "the object was deleted: its current version is a delete marker; ask for an older version by its version_id",
+                "the object was deleted: its current version is a delete marker; ask for an older version by its version_id".to_owned(),
             ),
             Self::Denied => (
                 FailureCode::AccessDenied,
-                "S3 answers 403: thaw may not read this object, or there is none and thaw may not list the bucket",
+                "S3 answers 403: thaw may not read this object, or there is none and thaw may not list the bucket".to_owned(),
             ),
+            Self::Refused { says } => (FailureCode::HeadRefused, head_refused(says)),
+            Self::Unreadable { says } => {
+                (FailureCode::Unreadable, format!("S3's answer to HeadObject cannot be read: {says}"))
+            }
         }
     }
+
+    /// Why an object that was being restored, or waited to be published, cannot be looked at; `None` if it is gone, or denied
+    /// by now.
+    pub fn no_look(&self) -> Option<(FailureCode, String)> {
+        match self {
+            Self::Key | Self::Version | Self::DeleteMarker | Self::Denied => None,
+            Self::Refused { .. } | Self::Unreadable { .. } => Some(self.explain()),
+        }
+    }
+}
+
+fn head_refused(says: &str) -> String {
+    // User Guide, "Using server-side encryption with customer-provided keys": without its key S3 tells nothing of an object,
+    // and CloudFront, which has no key either, cannot show it.
+    let why = if says.contains("400") {
+        "; it does so with 400 for objects encrypted with a customer's key (SSE-C), which thaw cannot look at and CloudFront cannot show"
+    } else {
+        ""
+    };
+    format!("S3 refuses HeadObject for this object ({says}){why}")
 }
 
 fn not_offered(kind: ArchiveKind, tier: Tier) -> String {
@@ -255,8 +290,21 @@ mod tests {
             (Missing::Version, FailureCode::NoSuchVersion),
             (Missing::DeleteMarker, FailureCode::DeleteMarker),
             (Missing::Denied, FailureCode::AccessDenied),
+            (Missing::Refused { says: "HTTP 400".to_owned() }, FailureCode::HeadRefused),
+            (Missing::Unreadable { says: "no date".to_owned() }, FailureCode::Unreadable),
         ] {
             check(&Facts::Missing(missing), "Standard", Decision::Nothing, Some(code));
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_looked_at_says_so_in_s3s_words() {
+        let said = |says: &str| Missing::Refused { says: says.to_owned() }.no_look().unwrap().1;
+        let sse_c = said("HTTP 400");
+        assert!(sse_c.contains("(HTTP 400)") && sse_c.contains("SSE-C"), "{sse_c}");
+        assert!(!said("HTTP 412").contains("SSE-C"));
+        for missing in [Missing::Key, Missing::Version, Missing::DeleteMarker, Missing::Denied] {
+            assert_eq!(missing.no_look(), None);
         }
     }
 }

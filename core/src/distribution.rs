@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 
-use crate::encode_path;
+use crate::path::{Endpoint, Spelling, without_dot_segments};
 
 /// The part of a distribution's config that decides paths and staleness.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -73,14 +73,15 @@ pub struct Paths {
     pub paths: BTreeSet<String>,
     /// What of S3 the wildcards among the paths cover. Nothing archived may be among it.
     pub covers: BTreeSet<Covered>,
-    /// Paths of a directory that are also those of another object, if there is one with this key. It must not be archived.
+    /// Paths that are also those of another object, if there is one with this key: those of a directory, and those from which
+    /// a client removes dot segments. It must not be archived.
     pub shared: BTreeMap<String, String>,
 }
 
 /// What a wildcard covers of an origin that is S3: the objects whose keys begin so.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Covered {
-    /// The origin's domain.
+    /// The origin's domain, with the bucket's name at its beginning if that is known.
     pub domain: String,
     /// What the keys begin with.
     pub prefix: String,
@@ -100,6 +101,27 @@ pub struct Folder {
     pub path: String,
     /// What its keys begin with: empty, or ends with `/`.
     pub prefix: String,
+    /// Who reads the paths.
+    pub endpoint: Endpoint,
+    /// How the folder's own path is spelled; `None` if every spelling of it is the same.
+    spelling: Option<Spelling>,
+}
+
+impl Folder {
+    /// All paths that begin as the folder's and show a key in it. A path is spelled in one way from its beginning to its end.
+    pub fn paths_of(&self, key: &str) -> Vec<String> {
+        let rest = key.strip_prefix(self.prefix.as_str()).unwrap_or_default();
+        let own = self.spelling.as_slice();
+        let spellings = if own.is_empty() { self.endpoint.spellings(rest) } else { own };
+        spellings.iter().map(|spelling| format!("{}{}", self.path, self.endpoint.encode(rest, *spelling))).collect()
+    }
+
+    /// What the keys begin with that are shown under paths that begin so. `stem` begins as the folder's path does.
+    ///
+    /// A wildcard with this stem covers every object whose key begins so, however a viewer spells its path, and no other.
+    pub fn prefix_of(&self, stem: &str) -> String {
+        format!("{}{}", self.prefix, self.endpoint.decode(stem.strip_prefix(self.path.as_str()).unwrap_or_default()))
+    }
 }
 
 impl Distribution {
@@ -108,7 +130,7 @@ impl Distribution {
         self.origins.iter().any(|origin| origin.is_bucket(bucket))
     }
 
-    /// The paths under which this distribution shows the key.
+    /// The paths under which this distribution shows the key, in every spelling that shows it (see [`Endpoint`]).
     ///
     /// For each origin that is the bucket: strip that origin's path, ask whether the first behaviour that matches goes
     /// to that origin, and add what else shows the same object: `/` for the default root object, and the directory
@@ -118,10 +140,11 @@ impl Distribution {
     /// before it. That covers whatever any origin shows under paths that begin so.
     pub fn paths_of(&self, bucket: &str, key: &str, directory_index: &str) -> Paths {
         let mut out = Paths::default();
-        for Shown { root, rest, path: shown, .. } in self.shown(bucket, key, directory_index) {
+        for Shown { origin, rest, path: shown, spelling, .. } in self.shown(bucket, key, directory_index) {
+            let (root, endpoint) = (origin.key_prefix(), origin.endpoint());
             match shown.split_once('~') {
                 None => {
-                    let path = format!("/{}", encode_path(shown));
+                    let path = format!("/{}", endpoint.encode(shown, spelling));
                     if shown != rest && !shown.is_empty() {
                         out.shared.insert(path.clone(), format!("{root}{shown}"));
                     } else if shown != rest && !self.default_root_object.is_empty() && rest != self.default_root_object
@@ -130,20 +153,23 @@ impl Distribution {
                         out.shared.insert(path.clone(), format!("{root}{}", self.default_root_object));
                     } else if shown == rest && is_folder(rest) && !directory_index.is_empty() {
                         out.shared.insert(path.clone(), format!("{key}{directory_index}"));
+                    } else if let Some(without) = without_dot_segments(shown) {
+                        // Whether CloudFront removes dot segments from the path of an invalidation is not documented.
+                        out.shared.insert(path.clone(), format!("{root}{without}"));
                     }
                     out.paths.insert(path);
                 }
                 Some((before, _)) => {
                     // A literal `*` before the `~` would sit before our wildcard, where it is literal again.
-                    let literal = encode_path(&format!("{before}."));
+                    let literal = endpoint.encode(&format!("{before}."), spelling);
                     let encoded = literal.strip_suffix('.').unwrap_or(&literal);
                     out.paths.insert(format!("/{encoded}*"));
-                    // Whether patterns are compared with a path before or after it is decoded is not documented.
-                    let may_show = |origin: &Origin| [before, encoded].iter().any(|path| self.may_show(origin, path));
+                    let may_show =
+                        |origin: &Origin| as_patterns_may_see(encoded).iter().any(|path| self.may_show(origin, path));
                     let origins = self.origins.iter().filter(|origin| origin.is_any_bucket() && may_show(origin));
                     out.covers.extend(origins.map(|origin| Covered {
-                        domain: origin.domain.clone(),
-                        prefix: format!("{}{before}", origin.key_prefix()),
+                        domain: origin.virtual_hosted_domain(),
+                        prefix: format!("{}{}", origin.key_prefix(), origin.endpoint().decode(encoded)),
                     }));
                 }
             }
@@ -157,26 +183,33 @@ impl Distribution {
     /// - a behaviour whose pattern may match there goes elsewhere,
     /// - a function on the origin's side may ask for something else,
     /// - an origin group asks another bucket for what this one does not have: what that keeps there is not known,
-    /// - the path has a `~`, which CloudFront does not take.
+    /// - the path has a `~`, which CloudFront does not take, or a dot segment, which clients do not send.
     ///
-    /// What an index or the root object is shown as are beginnings of its own path, so they lie in the same folders.
+    /// A folder whose path has two spellings stands there twice. What an index or the root object is shown as are beginnings
+    /// of its own path, so they lie in the same folders.
     pub fn folders_of(&self, bucket: &str, key: &str) -> Vec<Folder> {
         let mut out = Vec::new();
         for origin in self.origins.iter().filter(|origin| origin.is_bucket(bucket)) {
-            let root = origin.key_prefix();
+            let (root, endpoint) = (origin.key_prefix(), origin.endpoint());
             let Some(rest) = key.strip_prefix(root.as_str()) else { continue };
             let ends = [0].into_iter().chain(rest.match_indices('/').map(|(slash, _)| slash + 1));
-            for folder in ends.map(|end| &rest[..end]).take_while(|folder| !folder.contains('~')) {
-                if self.is_all_from(origin, folder) {
-                    let (path, prefix) = (format!("/{}", encode_path(folder)), format!("{root}{folder}"));
-                    out.push(Folder { path, prefix });
+            let is_plain = |folder: &&str| !folder.contains('~') && without_dot_segments(folder).is_none();
+            for folder in ends.map(|end| &rest[..end]).take_while(is_plain) {
+                let spellings = endpoint.spellings(folder);
+                for spelling in spellings {
+                    let path = endpoint.encode(folder, *spelling);
+                    if as_patterns_may_see(&path).iter().all(|path| self.is_all_from(origin, path)) {
+                        let spelling = Some(*spelling).filter(|_| spellings.len() > 1);
+                        let (path, prefix) = (format!("/{path}"), format!("{root}{folder}"));
+                        out.push(Folder { path, prefix, endpoint, spelling });
+                    }
                 }
             }
         }
         out
     }
 
-    /// Whether everything under a path (decoded, without its leading slash) comes from this origin.
+    /// Whether everything under a path (without its leading slash) comes from this origin.
     fn is_all_from(&self, origin: &Origin, folder: &str) -> bool {
         for behaviour in &self.behaviours {
             match under(behaviour.pattern.strip_prefix('/').unwrap_or(&behaviour.pattern), folder) {
@@ -189,7 +222,7 @@ impl Distribution {
         false
     }
 
-    /// Whether paths that begin so (decoded, without the leading slash) may come from this origin.
+    /// Whether paths that begin so (without the leading slash) may come from this origin.
     fn may_show(&self, origin: &Origin, beginning: &str) -> bool {
         for behaviour in &self.behaviours {
             match under(behaviour.pattern.strip_prefix('/').unwrap_or(&behaviour.pattern), beginning) {
@@ -223,25 +256,28 @@ impl Distribution {
     fn shown<'a>(&'a self, bucket: &str, key: &'a str, directory_index: &str) -> Vec<Shown<'a>> {
         let mut out = Vec::new();
         for origin in self.origins.iter().filter(|origin| origin.is_bucket(bucket)) {
-            let root = origin.key_prefix();
-            let Some(rest) = key.strip_prefix(root.as_str()) else { continue };
+            let Some(rest) = key.strip_prefix(origin.key_prefix().as_str()) else { continue };
             if rest.is_empty() && !self.default_root_object.is_empty() {
                 // A folder's own object: `/` shows another one.
                 continue;
             }
             for path in shown_as(rest, &self.default_root_object, directory_index) {
-                // Whether patterns are compared with `/` or with the root object that stands for it is not documented. A
-                // path too many costs half a cent; one too few stays stale.
-                let as_its_object = || self.serving(origin, rest).filter(|_| path.is_empty());
-                if let Some(behaviour) = self.serving(origin, path).or_else(as_its_object) {
-                    out.push(Shown { root: root.clone(), rest, path, behaviour });
+                for spelling in origin.endpoint().spellings(path) {
+                    for seen in as_patterns_may_see(&origin.endpoint().encode(path, *spelling)) {
+                        // Whether patterns are compared with `/` or with the root object that stands for it is not
+                        // documented. A path too many costs half a cent; one too few stays stale.
+                        let as_its_object = || self.serving(origin, rest).filter(|_| path.is_empty());
+                        if let Some(behaviour) = self.serving(origin, &seen).or_else(as_its_object) {
+                            out.push(Shown { origin, rest, path, spelling: *spelling, behaviour });
+                        }
+                    }
                 }
             }
         }
         out
     }
 
-    /// The behaviour that serves a path (given decoded, without its leading slash).
+    /// The behaviour that serves a path (without its leading slash).
     fn behaviour(&self, path: &str) -> Option<&Behaviour> {
         self.behaviours
             .iter()
@@ -265,33 +301,81 @@ impl Distribution {
 
 /// A path under which a key is shown, decoded and without its leading slash.
 struct Shown<'a> {
-    /// The prefix that the origin puts before every path.
-    root: String,
-    /// The key without it.
+    /// Where it is shown from.
+    origin: &'a Origin,
+    /// The key without what the origin puts before every path.
     rest: &'a str,
     /// The path: the rest of the key, or what else shows it.
     path: &'a str,
+    /// How the path is written.
+    spelling: Spelling,
     behaviour: &'a Behaviour,
 }
 
 impl Origin {
     /// Whether this origin is the bucket: its REST or website endpoint, in any of S3's spellings.
     fn is_bucket(&self, bucket: &str) -> bool {
-        bucket_of(&self.domain) == Some(bucket)
+        bucket_of(&self.virtual_hosted_domain()) == Some(bucket)
     }
 
-    /// Whether this origin is a bucket at all, also one whose name is in the origin's path or known to S3 only.
-    fn is_any_bucket(&self) -> bool {
-        let is_s3 = self.domain.contains(".s3") || self.domain.starts_with("s3.") || self.domain.starts_with("s3-");
+    /// Whether this origin is a bucket at all, also one whose name only S3 knows, such as that behind an access point.
+    pub(crate) fn is_any_bucket(&self) -> bool {
+        let is_s3 = self.domain.contains(".s3") || is_path_style(&self.domain);
         is_s3 && self.domain.contains("amazonaws.com")
+    }
+
+    /// Whether this origin leads to a bucket by a name of S3's that does not tell which: an access point, its alias, or a
+    /// Multi-Region Access Point (S3 User Guide, "Access point aliases", "Multi-Region Access Points").
+    pub fn is_access_point(&self) -> bool {
+        self.is_any_bucket()
+            && [".s3-accesspoint", "-s3alias.", ".accesspoint.s3-global."].iter().any(|part| self.domain.contains(part))
+    }
+
+    /// How S3 reads the paths that it gets from here.
+    fn endpoint(&self) -> Endpoint {
+        Endpoint::of_domain(&self.domain)
+    }
+
+    /// The domain with the bucket's name at its beginning. A path-style origin has the name at the beginning of its path.
+    fn virtual_hosted_domain(&self) -> String {
+        match self.path_style() {
+            Some((bucket, _)) if !bucket.is_empty() => format!("{bucket}.{}", self.domain),
+            Some(_) | None => self.domain.clone(),
+        }
     }
 
     /// The prefix that keys have and paths do not. CloudFront puts the origin path into the URL that it asks S3 for, and
     /// S3 decodes that.
     fn key_prefix(&self) -> String {
-        let path = percent_decode_str(self.path.strip_prefix('/').unwrap_or(&self.path)).decode_utf8_lossy();
+        let path = match self.path_style() {
+            Some((_, rest)) => rest,
+            None => self.path.strip_prefix('/').unwrap_or(&self.path),
+        };
+        let path = self.endpoint().decode(path);
         if path.is_empty() { String::new() } else { format!("{path}/") }
     }
+
+    /// The bucket's name, and the rest of the path behind its slash, of an origin that names the bucket in its path.
+    fn path_style(&self) -> Option<(&str, &str)> {
+        let path = is_path_style(&self.domain).then(|| self.path.strip_prefix('/').unwrap_or(&self.path))?;
+        Some(path.split_once('/').unwrap_or((path, "")))
+    }
+}
+
+/// Whether this domain of S3 is that of all buckets: `s3.eu-west-1.amazonaws.com`.
+fn is_path_style(domain: &str) -> bool {
+    (domain.starts_with("s3.") || domain.starts_with("s3-")) && bucket_of(domain).is_none()
+}
+
+/// What patterns may be compared with, of a path or of what paths begin with (encoded, without the leading slash): whether
+/// before or after it is decoded is not documented. Dot segments are removed first (Developer Guide, "Path pattern").
+fn as_patterns_may_see(path: &str) -> Vec<String> {
+    let decoded = percent_decode_str(path).decode_utf8_lossy().into_owned();
+    let mut seen = vec![path.to_owned()];
+    seen.extend(Some(decoded).filter(|decoded| decoded != path));
+    let without: Vec<String> = seen.iter().filter_map(|path| without_dot_segments(path)).collect();
+    seen.extend(without);
+    seen
 }
 
 /// The bucket whose REST or website endpoint this is. Its name may have an `.s3` of its own: the last one is the endpoint's.
@@ -422,7 +506,80 @@ mod tests {
 
     #[test]
     fn a_key_is_its_path() {
-        check(&plain(""), "2019/a b.jpg", "", &["/2019/a%20b.jpg"]);
+        check(&plain(""), "2019/ab.jpg", "", &["/2019/ab.jpg"]);
+        check(&plain(""), "2019/a+b.jpg", "", &["/2019/a%2Bb.jpg"]);
+    }
+
+    #[test]
+    fn a_blank_has_two_spellings_and_a_path_has_one() {
+        check(&plain(""), "a b/c d+.jpg", "", &["/a%20b/c%20d%2B.jpg", "/a+b/c+d%2B.jpg"]);
+        check(&plain("/p%20"), "p /cat.jpg", "", &["/cat.jpg"]);
+        check(
+            &plain(""),
+            "a b/index.html",
+            "index.html",
+            &["/a%20b", "/a%20b/", "/a%20b/index.html", "/a+b", "/a+b/", "/a+b/index.html"],
+        );
+        check(&plain(""), "a b/~c d", "", &["/a%20b/*", "/a+b/*"]);
+        check(&plain(""), "a/~c d", "", &["/a/*"]);
+    }
+
+    #[test]
+    fn at_a_website_endpoint_a_plus_has_two_spellings() {
+        let mut website = plain("");
+        website.origins[0].domain = "archive.s3-website-eu-west-1.amazonaws.com".to_owned();
+        check(&website, "a+b c.jpg", "", &["/a%2Bb%20c.jpg", "/a+b%20c.jpg"]);
+        let covers = website.paths_of("archive", "a+b/~c", "").covers;
+        assert!(covers.iter().all(|covered| covered.prefix == "a+b/"), "{covers:?}");
+        // Both show the same bucket, and read the path of the other's key as their own.
+        website.origins.push(plain("").origins[0].clone());
+        website.origins[1].id = "rest".to_owned();
+        website.behaviours.insert(0, behaviour("*.jpg", "rest"));
+        let covers = website.paths_of("archive", "a+b/~c", "").covers;
+        let prefixes: BTreeSet<&str> = covers.iter().map(|covered| covered.prefix.as_str()).collect();
+        assert_eq!(prefixes, ["a b/", "a+b/"].into());
+    }
+
+    #[test]
+    fn a_pattern_is_compared_with_each_spelling() {
+        let to_api = |pattern: &str| {
+            let mut distribution = plain("");
+            distribution.origins.push(origin("api", "api.example.com", ""));
+            distribution.behaviours = vec![behaviour(pattern, "s3"), behaviour("*", "api")];
+            distribution.paths_of("archive", "a b/é", "").paths.into_iter().collect::<Vec<_>>()
+        };
+        assert_eq!(to_api("a b/*"), ["/a%20b/%C3%A9"]);
+        assert_eq!(to_api("a%20b/*"), ["/a%20b/%C3%A9"]);
+        assert_eq!(to_api("a+b/*"), ["/a+b/%C3%A9"]);
+        assert_eq!(to_api("*/é"), ["/a%20b/%C3%A9", "/a+b/%C3%A9"]);
+    }
+
+    #[test]
+    fn a_path_with_dot_segments_is_kept_and_names_what_a_client_would_ask_for() {
+        let paths = plain("/pub").paths_of("archive", "pub/a/../b", "");
+        assert_eq!(paths.paths, ["/a/../b".to_owned()].into());
+        assert_eq!(paths.shared, [("/a/../b".to_owned(), "pub/b".to_owned())].into());
+        assert_eq!(folders(&plain(""), "a/../b/c"), [of("/", ""), of("/a/", "a/")]);
+        // The behaviour is that of the path without them.
+        let mut distribution = plain("");
+        distribution.behaviours = vec![behaviour("b", "s3"), behaviour("*", "api")];
+        check(&distribution, "a/../b", "", &["/a/../b"]);
+    }
+
+    #[test]
+    fn a_bucket_may_be_named_in_the_path_of_its_origin() {
+        for domain in ["s3.amazonaws.com", "s3.eu-west-1.amazonaws.com", "s3-eu-west-1.amazonaws.com"] {
+            let mut distribution = plain("/archive/public");
+            distribution.origins[0].domain = domain.to_owned();
+            check(&distribution, "public/cat.jpg", "", &["/cat.jpg"]);
+            check(&distribution, "archive/public/cat.jpg", "", &[]);
+            assert!(!distribution.origins[0].is_bucket("archive2") && !distribution.origins[0].is_access_point());
+        }
+        let access_point = |domain: &str| origin("s3", domain, "").is_access_point();
+        assert!(access_point("films-123456789012.s3-accesspoint.eu-west-1.amazonaws.com"));
+        assert!(access_point("films-abc-s3alias.s3.eu-west-1.amazonaws.com"));
+        assert!(access_point("mfzwi23gnjvgw.mrap.accesspoint.s3-global.amazonaws.com"));
+        assert!(!access_point("archive.s3.eu-west-1.amazonaws.com"));
     }
 
     #[test]
@@ -522,7 +679,8 @@ mod tests {
     fn a_directorys_paths_name_the_object_that_may_have_them_too() {
         let shared = |key| plain("/pub").paths_of("archive", key, "index.html").shared;
         let of = |path: &str, key: &str| (path.to_owned(), key.to_owned());
-        assert_eq!(shared("pub/a b/index.html"), [of("/a%20b", "pub/a b"), of("/a%20b/", "pub/a b/")].into());
+        let both = ["/a%20b", "/a+b"].map(|path| [of(path, "pub/a b"), of(&format!("{path}/"), "pub/a b/")]);
+        assert_eq!(shared("pub/a b/index.html"), both.into_iter().flatten().collect());
         // The object's own path is its own, and `/` is no key.
         assert_eq!(shared("pub/index.html"), [].into());
         assert_eq!(shared("pub/cat.jpg"), [].into());
@@ -533,10 +691,8 @@ mod tests {
         let paths = plain("").paths_of("archive", "~user/x", "");
         assert_eq!(paths, Paths { paths: ["/*".to_owned()].into(), covers: covered(""), ..Paths::default() });
         let paths = plain("/pub").paths_of("archive", "pub/a b/~user/x", "");
-        assert_eq!(
-            paths,
-            Paths { paths: ["/a%20b/*".to_owned()].into(), covers: covered("pub/a b/"), ..Paths::default() }
-        );
+        let both = ["/a%20b/*", "/a+b/*"].map(str::to_owned);
+        assert_eq!(paths, Paths { paths: both.into(), covers: covered("pub/a b/"), ..Paths::default() });
     }
 
     #[test]
@@ -571,13 +727,18 @@ mod tests {
         assert_eq!(added("b/*", "more", OTHER, ""), []);
         // Where the first has nothing, or what is archived, the second is asked.
         assert_eq!(added("*.jpg", "group", OTHER, ""), other("a é/"));
-        // The same bucket under another name.
+        // The same bucket under another name, where the other spelling of the wildcard means another folder.
         let archive = "archive.s3-website-eu-west-1.amazonaws.com";
-        assert_eq!(added("*.jpg", "more", archive, "/p"), [(Some("archive".to_owned()), "p/a é/".to_owned())]);
+        let both = ["p/a é/", "p/a+é/"].map(|prefix| (Some("archive".to_owned()), prefix.to_owned()));
+        assert_eq!(added("*.jpg", "more", archive, "/p"), both);
         // A pattern may be meant for the path as it is in a URL.
         assert_eq!(added("a%20%C3%A9/b", "more", OTHER, ""), other("a é/"));
-        // S3, wherever the bucket's name may be.
-        assert_eq!(added("*.jpg", "more", "s3.eu-west-1.amazonaws.com", "/other"), [(None, "other/a é/".to_owned())]);
+        // The bucket's name may be in the path, or known to S3 only.
+        assert_eq!(added("*.jpg", "more", "s3.eu-west-1.amazonaws.com", "/other/p%20"), other("p /a é/"));
+        assert_eq!(added("*.jpg", "more", "s3.eu-west-1.amazonaws.com", ""), [(None, "a é/".to_owned())]);
+        let alias = "films-abc-s3alias";
+        let domain = format!("{alias}.s3.eu-west-1.amazonaws.com");
+        assert_eq!(added("*.jpg", "more", &domain, ""), [(Some(alias.to_owned()), "a é/".to_owned())]);
         // Nothing is archived on a web server.
         assert_eq!(added("*.jpg", "more", "api.example.com", ""), []);
     }
@@ -623,10 +784,30 @@ mod tests {
 
     #[test]
     fn a_folder_is_one_where_nothing_else_is_shown() {
-        assert_eq!(folders(&plain(""), "a b/c/d"), [of("/", ""), of("/a%20b/", "a b/"), of("/a%20b/c/", "a b/c/")]);
+        assert_eq!(
+            folders(&plain(""), "a b/c/d"),
+            [
+                of("/", ""),
+                of("/a%20b/", "a b/"),
+                of("/a+b/", "a b/"),
+                of("/a%20b/c/", "a b/c/"),
+                of("/a+b/c/", "a b/c/")
+            ]
+        );
         assert_eq!(folders(&plain("/pub"), "pub/a/d"), [of("/", "pub/"), of("/a/", "pub/a/")]);
         assert_eq!(folders(&plain("/pub"), "private/a"), []);
         assert_eq!(folders(&plain(""), "a/~b/c"), [of("/", ""), of("/a/", "a/")]);
+    }
+
+    #[test]
+    fn a_folder_knows_the_paths_of_its_keys_and_what_a_wildcard_in_it_covers() {
+        let all = plain("/pub").folders_of("archive", "pub/a b/");
+        let [root, escaped, plus] = &all[..] else { panic!("{all:?}") };
+        assert_eq!(root.paths_of("pub/a b/c+d"), ["/a%20b/c%2Bd", "/a+b/c%2Bd"]);
+        assert_eq!(escaped.paths_of("pub/a b/c d"), ["/a%20b/c%20d"]);
+        assert_eq!(plus.paths_of("pub/a b/c d"), ["/a+b/c+d"]);
+        assert_eq!(root.prefix_of("/x+1"), "pub/x 1");
+        assert_eq!(plus.prefix_of("/a+b/c%2B"), "pub/a b/c+");
     }
 
     #[test]

@@ -82,8 +82,15 @@ impl std::fmt::Display for RestoreId {
     }
 }
 
+/// The id of the version of a key that was written while its bucket kept no versions (User Guide, "How S3 Versioning works"). In a
+/// bucket that never had versions it is the object itself: `ListObjectVersions` calls it so, while `HeadObject` and S3's events
+/// name no version.
+pub const NULL_VERSION: &str = "null";
+
 /// An object version. `version` is `None` in a bucket without versions.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+///
+/// That is the null version under another name: the two are equal, so that what a list names meets what an event tells of.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ObjectId {
     /// The bucket's name.
     pub bucket: String,
@@ -92,6 +99,48 @@ pub struct ObjectId {
     /// The version's id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
+}
+
+impl ObjectId {
+    /// Its version's id; `None` if it is the null version, whether it says so or not.
+    pub fn named_version(&self) -> Option<&str> {
+        self.version.as_deref().filter(|version| *version != NULL_VERSION)
+    }
+
+    /// Whether it is the version that S3 describes with this id, or with none.
+    pub fn is_version(&self, described: Option<&str>) -> bool {
+        self.named_version() == described.filter(|version| *version != NULL_VERSION)
+    }
+
+    fn identity(&self) -> (&str, &str, Option<&str>) {
+        (&self.bucket, &self.key, self.named_version())
+    }
+}
+
+impl PartialEq for ObjectId {
+    fn eq(&self, other: &Self) -> bool {
+        self.identity() == other.identity()
+    }
+}
+
+impl Eq for ObjectId {}
+
+impl std::hash::Hash for ObjectId {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.identity().hash(state);
+    }
+}
+
+impl PartialOrd for ObjectId {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for ObjectId {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.identity().cmp(&other.identity())
+    }
 }
 
 impl std::fmt::Display for ObjectId {
@@ -155,6 +204,24 @@ mod tests {
         let body = serde_json::json!({"bucket": bucket, "keys": [key]});
         let request = Request::parse(&body).unwrap();
         RestoreId::new("2026-11-22T10:00:00Z".parse().unwrap(), &request, "seed").as_str().to_owned()
+    }
+
+    #[test]
+    fn the_null_version_is_the_object_of_a_bucket_without_versions() {
+        let of = |version: Option<&str>| ObjectId {
+            bucket: "archive".to_owned(),
+            key: "a".to_owned(),
+            version: version.map(str::to_owned),
+        };
+        let (bare, null, named) = (of(None), of(Some("null")), of(Some("v1")));
+        assert!(bare == null && bare != named && null != named);
+        assert_eq!(bare.cmp(&null), std::cmp::Ordering::Equal);
+        let both: std::collections::HashSet<_> = [&bare, &null, &named].into_iter().collect();
+        assert_eq!(both.len(), 2);
+        assert_eq!([&bare, &null, &named].map(ObjectId::named_version), [None, None, Some("v1")]);
+        for (described, is_null) in [(None, true), (Some("null"), true), (Some("v1"), false)] {
+            assert_eq!([&bare, &null, &named].map(|one| one.is_version(described)), [is_null, is_null, !is_null]);
+        }
     }
 
     #[test]

@@ -177,12 +177,29 @@ mod tests {
             "\n",
             r#""archive","2019/c.jpg","v1","true","true","","2018-07-01T00:00:00.000Z","","""#,
             "\n",
+            r#""archive","2019/a+b.jpg","","false","false","7","2017-07-01T00:00:00.000Z","GLACIER","""#,
+            "\n",
         );
         let mut reader = inventory.reader(&inventory.files[0]);
         let asked: Vec<_> = reader.push(rows.as_bytes()).map(Result::unwrap).collect();
         let asked: Vec<_> = asked.iter().map(|asked| (&*asked.key, asked.version_id.as_deref().unwrap())).collect();
-        assert_eq!(asked, [("2019/a b.jpg", "v2"), ("2019/a b.jpg", "v1")]);
+        assert_eq!(asked, [("2019/a b.jpg", "v2"), ("2019/a b.jpg", "v1"), ("2019/a b.jpg", "null")]);
         assert_eq!(reader.finish(), Ok(None));
+    }
+
+    #[test]
+    fn only_a_list_of_all_versions_means_the_null_version_by_an_empty_id() {
+        let version = |schema: &str, row: &str| {
+            let inventory = parse(&with("fileSchema", schema.into())).unwrap();
+            let mut reader = inventory.reader(&inventory.files[0]);
+            let asked = reader.push(row.as_bytes()).next().unwrap().unwrap();
+            asked.version_id
+        };
+        let null = Some("null".to_owned());
+        assert_eq!(version("Bucket, Key, VersionId, IsLatest, IsDeleteMarker", "archive,a,,true,false\n"), null);
+        assert_eq!(version("Bucket, Key, VersionId, IsLatest", "archive,a,,false\n"), null);
+        assert_eq!(version("Bucket, Key, VersionId", "archive,a,\n"), None);
+        assert_eq!(version("Bucket, Key", "archive,a\n"), None);
     }
 
     #[test]

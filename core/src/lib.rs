@@ -15,6 +15,7 @@
 //! | fold | fewer billed paths for many ([`fold()`]) |
 //! | job | one of S3 Batch Operations: asks S3 for many objects at a time ([`JobGroup`]) |
 //! | look | one check of objects that are still being restored |
+//! | execution | one run of the state machine, as Step Functions knows it ([`Execution`]) |
 //! | inbox | where a file that is dropped is an order ([`Dropped`]) |
 //!
 //! ```
@@ -39,6 +40,7 @@ mod batch;
 mod bytes;
 mod decision;
 mod distribution;
+mod execution;
 mod filter;
 mod fold;
 mod glob;
@@ -63,16 +65,17 @@ mod status;
 mod wildcard;
 
 pub use adoption::Adoption;
-pub use answer::{RestoreAnswer, Trouble, trouble};
+pub use answer::{HeadError, RestoreAnswer, Trouble, head_error, is_about_a_key, trouble};
 pub use archive::{ArchiveKind, Head, Reach, Tier, UnreadableHead, copy_expiry};
 pub use batch::{Batch, Call, Candidate, News, batches, billed, caller_reference, folded, of_the_same_copy};
 pub use bytes::Bytes;
 pub use decision::{Decision, Facts, Missing, Verdict, decide, decide_reach};
 pub use distribution::{Behaviour, Covered, Distribution, ErrorRule, Folder, Origin, OriginGroup, Paths};
+pub use execution::{Execution, ExecutionStatus, why, why_it_ended};
 pub use filter::Filter;
 pub use fold::{Fold, Item, Neighbours, Unsorted, fold};
 pub use glob::{Glob, InvalidGlob};
-pub use id::{BatchId, InvalidId, ObjectId, RestoreId, hash, hash_bytes};
+pub use id::{BatchId, InvalidId, NULL_VERSION, ObjectId, RestoreId, hash, hash_bytes};
 pub use inbox::{Dropped, INBOX, Order};
 pub use inventory::{DataFile, Inventory, MAX_INVENTORY_BYTES};
 pub use job::{
@@ -81,8 +84,8 @@ pub use job::{
 };
 pub use life::{Event, FailureCode, How, IllegalEvent, Place, Row, State, advance};
 pub use manifest::{MAX_MANIFEST_BYTES, ManifestPlace, ManifestReader, first_bucket};
-pub use pace::{LANES, Pace, RESTORES_PER_SECOND};
-pub use path::encode_path;
+pub use pace::{LANES, OUR_PATHS_PER_SECOND, PATHS_PER_SECOND, Pace, RESTORES_PER_SECOND, paths_counted};
+pub use path::{Endpoint, encode_path};
 pub use price::{Book, Cost, Line, Overhead, Usd};
 pub use problem::Problem;
 pub use request::{

@@ -105,6 +105,9 @@ pub enum FailureCode {
     RetrievalTimedOut,
     /// S3 described the object in a way thaw cannot read.
     Unreadable,
+    /// S3 refuses to describe the object (`HeadObject`), as it does for one that is encrypted with a customer's key (SSE-C);
+    /// the message carries its words.
+    HeadRefused,
     /// CloudFront cannot invalidate the object's path without touching archived objects.
     PathCannotBeInvalidated,
     /// CloudFront refused the invalidation; the message carries its words.

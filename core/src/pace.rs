@@ -1,4 +1,5 @@
-//! How fast S3 is asked for restores, when nobody says how much of the account's quota is free.
+//! How fast S3 is asked for restores, and CloudFront for invalidations, when nobody says how much of the account's quota is
+//! free.
 
 use std::time::Duration;
 
@@ -6,6 +7,17 @@ use jiff::Timestamp;
 
 /// Restores that S3 takes per second from an account (S3 User Guide, "Restoring an archived object", read 2026-11).
 pub const RESTORES_PER_SECOND: u32 = 1_000;
+
+/// Paths that CloudFront takes per second from an account, whoever sends them (Developer Guide, "Quotas on invalidations",
+/// read 2026-11). A wildcard has a quota of its own: one per second.
+pub const PATHS_PER_SECOND: u32 = 150;
+
+/// Of those, what one function of thaw uses at most: three fifths. CloudFront refuses an operator's deployment as it refuses
+/// thaw, and neither the AWS CLI nor the SDKs repeat a call that was refused so.
+pub const OUR_PATHS_PER_SECOND: u32 = 90;
+
+/// Functions of thaw that may invalidate at the same time: Invalidate, and two of OnRestoreCompleted.
+const INVALIDATING_FUNCTIONS: u32 = 3;
 
 /// Chunks of a restore that are asked for at once, each by a function of its own: the workflow's `MaxConcurrency`.
 pub const LANES: u32 = 4;
@@ -101,6 +113,12 @@ impl Pace {
     /// If that is longer than `patience`, no slot is taken, and the time comes back as an error. Slots are given away
     /// in the order of the calls, so any number of callers can wait at once, each for its own.
     pub fn admit(&mut self, now: Timestamp, patience: Duration) -> Result<Duration, Duration> {
+        self.admit_many(1, now, patience)
+    }
+
+    /// The same for a call that takes so many slots at once. It may start when those before it have passed; whoever comes next
+    /// waits for all of its slots.
+    pub fn admit_many(&mut self, slots: u32, now: Timestamp, patience: Duration) -> Result<Duration, Duration> {
         let passed = since(self.at, now).as_secs_f64();
         let burst = (self.rate * BURST_SECONDS).max(1.0);
         self.free = (self.free + passed * self.rate).min(burst);
@@ -111,8 +129,13 @@ impl Pace {
         if wait > patience {
             return Err(wait);
         }
-        self.free -= 1.0;
+        self.free -= f64::from(slots);
         Ok(wait)
+    }
+
+    /// A pace for invalidations, whose slots are paths.
+    pub fn of_invalidations(now: Timestamp) -> Self {
+        Self::new(OUR_PATHS_PER_SECOND / INVALIDATING_FUNCTIONS, OUR_PATHS_PER_SECOND, now)
     }
 
     fn step(&self) -> f64 {
@@ -121,20 +144,40 @@ impl Pace {
 
     /// Learns from an answer. Every answer counts, refusals of single objects too: they were not throttled.
     pub fn answered(&mut self, now: Timestamp, throttled: bool) {
+        self.answered_many(1, now, throttled);
+    }
+
+    /// The same for a call that took so many slots.
+    pub fn answered_many(&mut self, slots: u32, now: Timestamp, throttled: bool) {
+        let slots = f64::from(slots);
         if throttled {
             if since(self.second.0, now) >= SECOND {
                 self.second = (now, self.rate / 2.0);
             }
-            self.rate = (self.rate - self.step()).max(self.second.1).max(SLOWEST);
+            self.rate = (self.rate - slots * self.step()).max(self.second.1).max(SLOWEST);
             self.throttled_at = now;
         } else if self.limits {
             let quiet = since(self.throttled_at, now).as_secs_f64() / QUIET_SECONDS;
             let most = THROTTLED_SHARE * self.rate * self.step();
             let gain = GAIN.min(most) * (1.0 + quiet * quiet);
             // Answers come at the rate, so a second of them adds up to the gain.
-            self.rate = (self.rate + (gain / self.rate).min(MOST_GAIN)).min(self.ceiling);
+            self.rate = (self.rate + slots * (gain / self.rate).min(MOST_GAIN)).min(self.ceiling);
         }
     }
+}
+
+/// The slots of a `CreateInvalidation` in [`Pace::of_invalidations`]: its paths, or a second of the quota for each wildcard,
+/// whichever is more. CloudFront counts paths and wildcards apart.
+///
+/// ```
+/// use thaw_core::paths_counted;
+/// assert_eq!(paths_counted(&["/a".to_owned(), "/b".to_owned()]), 2);
+/// assert_eq!(paths_counted(&["/a".to_owned(), "/b/*".to_owned()]), 150);
+/// ```
+pub fn paths_counted(items: &[String]) -> u32 {
+    let count = |items: usize| u32::try_from(items).unwrap_or(u32::MAX);
+    let wildcards = items.iter().filter(|item| item.ends_with('*')).count();
+    count(items.len() - wildcards).max(count(wildcards).saturating_mul(PATHS_PER_SECOND))
 }
 
 /// Nothing, if the clock was set back.
@@ -392,5 +435,70 @@ mod tests {
         pace.answered(at(1_000_000), false);
         assert!(pace.admit(at(9_000_000), Duration::ZERO).is_err());
         assert_eq!(pace.admit(at(10_000_000), Duration::ZERO), Ok(Duration::ZERO));
+    }
+
+    /// CloudFront in virtual time, which counts paths as S3 counts restores.
+    struct CloudFront {
+        counts: S3,
+        refused: [u32; 2],
+        taken: [f64; 2],
+    }
+
+    impl CloudFront {
+        /// A call of so many paths, of ours (0) or somebody else's (1).
+        fn asked(&mut self, whose: usize, paths: u32, at: u64) -> bool {
+            let free = self.counts.free;
+            let takes = self.counts.takes(at) && self.counts.free + 1.0 >= f64::from(paths);
+            if takes {
+                self.counts.free -= f64::from(paths) - 1.0;
+                self.taken[whose] += f64::from(paths);
+            } else {
+                // What is refused takes nothing.
+                self.counts.free = self.counts.free.max(free);
+                self.refused[whose] += 1;
+            }
+            takes
+        }
+    }
+
+    /// So many functions of ours send calls of 100 paths for so many seconds, half a second each, while somebody else sends 25
+    /// paths every half second. Answers CloudFront afterwards.
+    fn beside_a_stranger(counts: Counts, functions: usize, seconds: u64) -> CloudFront {
+        let quota = f64::from(PATHS_PER_SECOND);
+        let mut cdn = CloudFront { counts: S3 { counts, quota, free: quota, at: 1 }, refused: [0; 2], taken: [0.0; 2] };
+        let mut paces = vec![Pace::of_invalidations(at(1)); functions];
+        let mut steps: BinaryHeap<Reverse<(u64, usize)>> =
+            (0..=functions).map(|who| Reverse((1 + who as u64 * 77_777, who))).collect();
+        while let Some(Reverse((now, who))) = steps.pop().filter(|Reverse((now, _))| *now < seconds * 1_000_000) {
+            match paces.get_mut(who) {
+                None => {
+                    cdn.asked(1, 25, now);
+                    steps.push(Reverse((now + 500_000, who)));
+                }
+                Some(pace) => {
+                    let takes = cdn.asked(0, 100, now);
+                    let answered = now + 500_000;
+                    pace.answered_many(100, at(answered), !takes);
+                    let wait = pace.admit_many(100, at(answered), Duration::MAX).unwrap();
+                    steps.push(Reverse((answered + u64::try_from(wait.as_micros()).unwrap(), who)));
+                }
+            }
+        }
+        cdn
+    }
+
+    #[test]
+    fn a_stranger_who_uses_a_third_of_cloudfronts_quota_is_hardly_refused() {
+        for counts in [Counts::Bucket(1.0), Counts::Seconds] {
+            for functions in 1..=3 {
+                let cdn = beside_a_stranger(counts, functions, 600);
+                let refused = f64::from(cdn.refused[1]) / 1_200.0;
+                let used = cdn.taken[0] / 600.0;
+                assert!(
+                    refused < 0.01 && used > 70.0,
+                    "{counts:?} {functions}: {refused:.3}, {used:.1} paths a second"
+                );
+            }
+        }
     }
 }

@@ -1,6 +1,7 @@
-//! Key to path: the one encoding table.
+//! Key to path and back: the one encoding table.
 
-use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
+use serde::{Deserialize, Serialize};
 
 /// What CloudFront wants percent-encoded in an invalidation path: non-ASCII bytes, control characters, the "unsafe"
 /// characters of RFC 1738 section 2.2, and nothing else, "or CloudFront won't invalidate" (Developer Guide, "Specify
@@ -25,17 +26,119 @@ const UNSAFE: AsciiSet = CONTROLS
     .add(b'`')
     .add(b'?');
 
-/// The path of a key, without what precedes it: encoded, and never a wildcard.
+/// The same with `+`. The only spelling of a `+` that every endpoint of S3 reads as a `+`.
+const UNSAFE_OR_PLUS: AsciiSet = UNSAFE.add(b'+');
+
+/// How an endpoint of S3 reads a `+` in the path of a URL. CloudFront hands the path on as the viewer wrote it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Endpoint {
+    /// The REST endpoint reads it as a blank. The key `a+b` answers to `/a%2Bb` only, the key `a b` to `/a%20b` and to
+    /// `/a+b` (measured through CloudFront: hackmd.io/@jdno/r13gNdn82; the S3 console's "Object URL" has the last form).
+    #[default]
+    Rest,
+    /// The website endpoint reads it as itself (reported in ostreedev/ostree#2139). The key `a+b` answers to `/a+b` and to
+    /// `/a%2Bb`, the key `a b` to `/a%20b`.
+    Website,
+}
+
+/// How a path writes the one character of a key that has two spellings at its endpoint: the blank or the `+`.
 ///
-/// `*` is a wildcard only as the last character of a path, so a key that ends in one gets `%2A`; elsewhere it stays.
-/// Bytes are encoded as they are: a name in NFC and the same name in NFD are two keys and two paths.
-pub fn encode_path(key: &str) -> String {
-    let mut path: String = utf8_percent_encode(key, &UNSAFE).collect();
-    if path.ends_with('*') {
-        path.pop();
-        path.push_str("%2A");
+/// Whoever encodes a path spells all of them alike, so a key has two paths at most. A path in which two of them are spelled
+/// differently shows the object too, but no browser and no SDK sends it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Spelling {
+    /// `%20` or `%2B`.
+    Escaped,
+    /// `+`.
+    Plus,
+}
+
+impl Endpoint {
+    /// Whether it is the one that is not said.
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+    pub(crate) fn is_rest(&self) -> bool {
+        *self == Self::Rest
     }
-    path
+
+    /// That of a domain of S3.
+    pub(crate) fn of_domain(domain: &str) -> Self {
+        if domain.contains(".s3-website") { Self::Website } else { Self::Rest }
+    }
+
+    /// The character that has two spellings.
+    pub(crate) fn ambiguous(self) -> char {
+        match self {
+            Self::Rest => ' ',
+            Self::Website => '+',
+        }
+    }
+
+    /// The spellings in which the paths of a key differ.
+    pub(crate) fn spellings(self, key: &str) -> &'static [Spelling] {
+        if key.contains(self.ambiguous()) { &[Spelling::Escaped, Spelling::Plus] } else { &[Spelling::Escaped] }
+    }
+
+    /// The path of a key in one spelling, without what precedes it: encoded, and never a wildcard.
+    ///
+    /// `*` is a wildcard only as the last character of a path, so a key that ends in one gets `%2A`; elsewhere it stays.
+    /// Bytes are encoded as they are: a name in NFC and the same name in NFD are two keys and two paths.
+    pub(crate) fn encode(self, key: &str, spelling: Spelling) -> String {
+        let mut path: String = match (self, spelling) {
+            (Self::Website, Spelling::Plus) => utf8_percent_encode(key, &UNSAFE).collect(),
+            (Self::Rest, Spelling::Plus) => {
+                // No other escape has this text in it: a `%` of the key is `%25`.
+                utf8_percent_encode(key, &UNSAFE_OR_PLUS).collect::<String>().replace("%20", "+")
+            }
+            (Self::Rest | Self::Website, Spelling::Escaped) => utf8_percent_encode(key, &UNSAFE_OR_PLUS).collect(),
+        };
+        if path.ends_with('*') {
+            path.pop();
+            path.push_str("%2A");
+        }
+        path
+    }
+
+    /// The key that the endpoint is asked for by a path, or what keys begin with that are asked for by what paths begin with.
+    pub(crate) fn decode(self, path: &str) -> String {
+        let path = match self {
+            Self::Rest => path.replace('+', " "),
+            Self::Website => path.to_owned(),
+        };
+        percent_decode_str(&path).decode_utf8_lossy().into_owned()
+    }
+}
+
+/// The path of a key, without its leading slash, that shows it at every endpoint of S3. It is encoded, and never a wildcard.
+///
+/// A key with a blank has another path at the REST endpoint, and a key with a `+` at the website endpoint:
+/// [`crate::Distribution::paths_of`] knows all.
+pub fn encode_path(key: &str) -> String {
+    Endpoint::default().encode(key, Spelling::Escaped)
+}
+
+/// The path without its dot segments (RFC 3986, section 5.2.4), without the leading slash; `None` if it has none.
+///
+/// Browsers and most clients remove them before they send a request. CloudFront does so to find the behaviour, and hands
+/// the path on as it came (Developer Guide, "Path pattern").
+pub(crate) fn without_dot_segments(path: &str) -> Option<String> {
+    let is_dot = |segment: &str| matches!(segment, "." | "..");
+    if !path.split('/').any(is_dot) {
+        return None;
+    }
+    let (mut kept, mut segments): (Vec<&str>, _) = (Vec::new(), path.split('/').peekable());
+    while let Some(segment) = segments.next() {
+        if segment == ".." {
+            kept.pop();
+        }
+        match is_dot(segment) {
+            false => kept.push(segment),
+            // The slash before a last dot segment stays.
+            true if segments.peek().is_none() => kept.push(""),
+            true => {}
+        }
+    }
+    Some(kept.join("/"))
 }
 
 #[cfg(test)]
@@ -45,13 +148,17 @@ mod tests {
     #[track_caller]
     fn check(key: &str, path: &str) {
         assert_eq!(encode_path(key), path);
+        for endpoint in [Endpoint::Rest, Endpoint::Website] {
+            assert_eq!(endpoint.decode(path), key);
+        }
     }
 
     #[test]
     fn the_table() {
         check("photos/2019/cat.jpg", "photos/2019/cat.jpg");
         check("a b.jpg", "a%20b.jpg");
-        check("a+b.jpg", "a+b.jpg");
+        check("a+b.jpg", "a%2Bb.jpg");
+        check("a%2Bb.jpg", "a%252Bb.jpg");
         check("ü/ñandú.jpg", "%C3%BC/%C3%B1and%C3%BA.jpg");
         check("100%.txt", "100%25.txt");
         check("q?x=1.html", "q%3Fx=1.html");
@@ -66,6 +173,25 @@ mod tests {
     }
 
     #[test]
+    fn each_endpoint_reads_every_spelling_as_the_key() {
+        for (endpoint, key, paths) in [
+            (Endpoint::Rest, "a b", &["a%20b", "a+b"][..]),
+            (Endpoint::Rest, "a+b", &["a%2Bb"]),
+            (Endpoint::Rest, "a b+c d", &["a%20b%2Bc%20d", "a+b%2Bc+d"]),
+            (Endpoint::Rest, "a%20b c", &["a%2520b%20c", "a%2520b+c"]),
+            (Endpoint::Rest, "a *", &["a%20%2A", "a+%2A"]),
+            (Endpoint::Website, "a b", &["a%20b"]),
+            (Endpoint::Website, "a+b", &["a%2Bb", "a+b"]),
+            (Endpoint::Website, "a b+c d", &["a%20b%2Bc%20d", "a%20b+c%20d"]),
+        ] {
+            let spellings = endpoint.spellings(key);
+            let found: Vec<String> = spellings.iter().map(|spelling| endpoint.encode(key, *spelling)).collect();
+            assert_eq!(found, paths, "{endpoint:?}");
+            assert!(found.iter().all(|path| endpoint.decode(path) == key), "{endpoint:?} {found:?}");
+        }
+    }
+
+    #[test]
     fn nfc_and_nfd_are_two_paths() {
         check("\u{fc}", "%C3%BC");
         check("u\u{308}", "u%CC%88");
@@ -74,5 +200,23 @@ mod tests {
     #[test]
     fn the_longest_key_stays_under_cloudfronts_4000_characters() {
         assert!(encode_path(&"\u{fc}".repeat(512)).len() < 4_000);
+    }
+
+    #[test]
+    fn dot_segments_are_removed_as_a_client_does() {
+        for (path, without) in [
+            ("a/./b", Some("a/b")),
+            ("a/../b", Some("b")),
+            ("../a", Some("a")),
+            ("a/..", Some("")),
+            ("a/b/..", Some("a/")),
+            ("a/.", Some("a/")),
+            (".", Some("")),
+            ("a/b/../../c", Some("c")),
+            ("a..b/.c/d.", None),
+            ("a//b", None),
+        ] {
+            assert_eq!(without_dot_segments(path).as_deref(), without, "{path}");
+        }
     }
 }

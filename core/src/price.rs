@@ -30,6 +30,12 @@ impl Usd {
         nanos / 1e9
     }
 
+    /// What is left of it without another amount, nothing at least.
+    #[must_use]
+    pub fn less(self, other: Self) -> Self {
+        Self(self.0.saturating_sub(other.0).max(0))
+    }
+
     /// This price, `count` times, `per` units at a time: `Usd::nanos(50_000).times(3, 1_000)` is 3/1,000 of it.
     fn times(self, count: u128, per: u128) -> Self {
         let nanos = u128::try_from(self.0).unwrap_or(0) * count / per;

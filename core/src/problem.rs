@@ -85,6 +85,17 @@ impl Problem {
         }
     }
 
+    /// 422: S3 says that the bucket is in another Region, or that there is none.
+    pub fn wrong_bucket(says: impl std::fmt::Display) -> Self {
+        let detail = format!(
+            "bucket: {says}. A stack restores from buckets of its own Region and account. Correct the name, or deploy thaw in the bucket's Region with the bucket in ArchiveBuckets."
+        );
+        Self {
+            field: Some("bucket".to_owned()),
+            ..Self::new("wrong-bucket", "The bucket is not there, or in another Region", 422, detail)
+        }
+    }
+
     /// 422: an idempotency key that was used for another body.
     pub fn key_reused(key: &str) -> Self {
         let detail = "Idempotency-Key: this key was used before with another body. Send the same body to get the same restore, or take a new key for a new one.".to_owned();
@@ -256,6 +267,7 @@ mod tests {
             (Problem::missing("keys", "why"), 400, Some("keys"), None),
             (Problem::not_yet("prefix", "why"), 400, Some("prefix"), None),
             (Problem::foreign_bucket("theirs", &["ours".to_owned()]), 403, Some("bucket"), Some("theirs".into())),
+            (Problem::wrong_bucket("ListObjectsV2: NoSuchBucket"), 422, Some("bucket"), None),
             (Problem::plan_changed("h", "i", usd(2.0)), 409, Some("confirm"), Some("h".into())),
             (Problem::key_reused("k"), 422, Some("Idempotency-Key"), Some("k".into())),
             (Problem::over_price(usd(2.0), usd(1.5)), 422, Some("max_cost_usd"), Some(Value::from(1.5))),

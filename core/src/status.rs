@@ -50,6 +50,15 @@ impl Counts {
         self.planned + self.restoring
     }
 
+    /// Objects that are not readable yet and may become so by a restore of this status: one that has ended asks for nothing
+    /// more, so only what S3 is fetching counts.
+    pub fn awaited(&self, status: Status) -> u64 {
+        match status {
+            Status::Running => self.on_their_way(),
+            Status::Succeeded | Status::PartlyFailed | Status::Failed | Status::Cancelled => self.restoring,
+        }
+    }
+
     /// What the restore is doing, from where its objects are.
     pub fn stage(&self, status: Status) -> Stage {
         match status {
@@ -318,6 +327,7 @@ mod tests {
         twice += once;
         assert_eq!(twice, Counts::of(rows.iter().chain(&rows)));
         assert_eq!(once.on_their_way(), 2);
+        assert_eq!(Status::ALL.map(|status| once.awaited(status)), [2, 1, 1, 1, 1]);
     }
 
     #[test]

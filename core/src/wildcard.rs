@@ -2,11 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 
-use crate::Covered;
 use crate::fold::{common, may_end};
+use crate::{Covered, Endpoint};
 
 /// A wildcard that CloudFront is asked for instead of the paths that begin so.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -19,6 +18,9 @@ pub struct Wildcard {
     pub bucket: String,
     /// What the keys of all those objects begin with.
     pub prefix: String,
+    /// Who reads the paths.
+    #[serde(default, skip_serializing_if = "Endpoint::is_rest")]
+    pub endpoint: Endpoint,
     /// What it covers where it stands for a path with a `~`: other origins may show something there, too.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub covers: BTreeSet<Covered>,
@@ -48,8 +50,7 @@ impl Wildcard {
             let last = group[group.len() - 1];
             let end = (stem + 1..=common(first, last)).rev().find(|end| may_end(first, *end));
             if let Some(end) = end.filter(|_| group.len() > 1) {
-                let more = percent_decode_str(&first[stem..end]).decode_utf8_lossy();
-                let prefix = format!("{}{more}", self.prefix);
+                let prefix = format!("{}{}", self.prefix, self.endpoint.decode(&first[stem..end]));
                 found.push(Self { path: format!("{}*", &first[..end]), prefix, ..self.clone() });
             }
         }
@@ -72,6 +73,7 @@ mod tests {
             path: path.to_owned(),
             bucket: "archive".to_owned(),
             prefix: prefix.to_owned(),
+            endpoint: Endpoint::Rest,
             covers: BTreeSet::new(),
         }
     }
@@ -100,6 +102,9 @@ mod tests {
             wildcard("/p/a*", "public/p/a").narrower(&["/p/a1x", "/p/a1y", "/p/a2"]),
             [wildcard("/p/a1*", "public/p/a1")]
         );
+        assert_eq!(wildcard("/x+*", "x ").narrower(&["/x+1+a", "/x+1+b"]), [wildcard("/x+1+*", "x 1 ")]);
+        let website = |path: &str, prefix: &str| Wildcard { endpoint: Endpoint::Website, ..wildcard(path, prefix) };
+        assert_eq!(website("/x+*", "x+").narrower(&["/x+1+a", "/x+1+b"]), [website("/x+1+*", "x+1+")]);
         let of_itself = wildcard("/p*", "p").narrower(&["/p", "/pa1", "/pa2"]);
         assert_eq!(of_itself, [wildcard("/pa*", "pa")]);
     }

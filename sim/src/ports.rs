@@ -6,7 +6,8 @@ use std::rc::Rc;
 
 use jiff::Timestamp;
 use thaw_core::{
-    Distribution, Facts, Head, Job, JobStatus, Missing, ObjectId, RestoreAnswer, S3Uri, Tier, Trouble, trouble,
+    Distribution, Facts, Head, HeadError, Job, JobStatus, Missing, ObjectId, RestoreAnswer, S3Uri, Tier, Trouble,
+    head_error, is_about_a_key, trouble,
 };
 use thaw_steps::ports::{
     CreateInvalidations, CreateJobs, CreatedJob, Invalidation, ListFrom, Listed, ListedRestore, LongFiles, NewJob,
@@ -48,6 +49,19 @@ impl Aws {
     }
 }
 
+impl Aws {
+    /// The same question with a body in its answer.
+    fn without_doubt(&self, object: &ObjectId, missing: Missing) -> Result<Facts, PortError> {
+        let told = match self.with(|sim, now| sim.get_object(&object_ref(object), now)) {
+            Ok(_) => Ok(missing),
+            Err(refusal) => missing
+                .told_by_get(refusal.status(), refusal.code(), refusal.message())
+                .map_err(|trouble| PortError { trouble: Some(trouble), ..port_error("GetObject", &refusal) }),
+        };
+        told.map(Facts::Missing)
+    }
+}
+
 fn port_error(what: &str, refusal: &Refusal) -> PortError {
     PortError {
         what: what.to_owned(),
@@ -70,12 +84,13 @@ impl ReadArchive for Aws {
                 version: head.version,
                 size: head.size,
             })),
-            Err(refusal) if refusal.is_delete_marker() => Ok(Facts::Missing(Missing::DeleteMarker)),
-            Err(refusal) => match refusal.status() {
-                404 if object.version.is_some() => Ok(Facts::Missing(Missing::Version)),
-                404 => Ok(Facts::Missing(Missing::Key)),
-                403 => Ok(Facts::Missing(Missing::Denied)),
-                _ => Err(port_error("HeadObject", &refusal)),
+            Err(refusal) => match head_error(refusal.status(), refusal.is_delete_marker(), object.version.is_some()) {
+                HeadError::Says(missing) => Ok(Facts::Missing(missing)),
+                HeadError::InDoubt(missing) => self.without_doubt(object, missing),
+                HeadError::Trouble(trouble) => Err(PortError {
+                    trouble: thaw_core::trouble(refusal.status(), refusal.code()).or(Some(trouble)),
+                    ..port_error("HeadObject", &refusal)
+                }),
             },
         }
     }
@@ -137,6 +152,9 @@ impl ReadArchive for Aws {
         let object = ObjectRef::new(&manifest.bucket, &manifest.key);
         let head = match self.with(|sim, now| sim.get_object(&object, now)) {
             Ok(head) => head,
+            Err(refusal) if is_about_a_key(refusal.code(), refusal.message()) => {
+                return Err(PortError { trouble: Some(Trouble::KeyDenied), ..port_error("GetObject", &refusal) });
+            }
             Err(refusal) if matches!(refusal.status(), 403 | 404) => return Ok(None),
             Err(refusal) => return Err(port_error("GetObject", &refusal)),
         };
@@ -267,9 +285,8 @@ impl CreateInvalidations for Aws {
         {
             Ok((id, status)) => Ok(Invalidation::Accepted { id, completed: status == InvalidationStatus::Completed }),
             Err(refusal) => match trouble(refusal.status(), refusal.code()) {
-                Some(Trouble::Throttled | Trouble::TooManyInvalidations | Trouble::Unavailable | Trouble::Denied) => {
-                    Err(port_error("CreateInvalidation", &refusal))
-                }
+                Some(_) => Err(port_error("CreateInvalidation", &refusal)),
+                None if refusal.status() == 404 => Ok(Invalidation::Gone { says: refusal.to_string() }),
                 None => Ok(Invalidation::Refused { says: format!("{}: {}", refusal.code(), refusal.message()) }),
             },
         }
@@ -277,11 +294,18 @@ impl CreateInvalidations for Aws {
 }
 
 impl ReadInvalidations for Aws {
-    async fn completed(&self, distribution: &str, invalidation: &str) -> Result<bool, PortError> {
-        let found =
-            self.with(|sim, now| sim.get_invalidation(distribution, invalidation).map(|found| found.status(now)));
-        let status = found.map_err(|refusal| port_error("GetInvalidation", &refusal))?;
-        Ok(status == InvalidationStatus::Completed)
+    async fn invalidation(
+        &self,
+        distribution: &str,
+        id: &str,
+    ) -> Result<thaw_steps::ports::InvalidationStatus, PortError> {
+        use thaw_steps::ports::InvalidationStatus as Told;
+        match self.with(|sim, now| sim.get_invalidation(distribution, id).map(|found| found.status(now))) {
+            Ok(InvalidationStatus::Completed) => Ok(Told::Completed),
+            Ok(InvalidationStatus::InProgress) => Ok(Told::InProgress),
+            Err(refusal) if refusal.status() == 404 => Ok(Told::Gone { says: refusal.to_string() }),
+            Err(refusal) => Err(port_error("GetInvalidation", &refusal)),
+        }
     }
 }
 

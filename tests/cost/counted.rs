@@ -4,15 +4,18 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::time::Duration;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
-use thaw_core::{Distribution, Facts, ObjectId, Overhead, RestoreAnswer, RestoreId, S3Uri, Tier, Trouble};
+use thaw_core::{
+    Distribution, Facts, ObjectId, Overhead, Pace, RestoreAnswer, RestoreId, S3Uri, Tier, Trouble, paths_counted,
+};
+use thaw_sim::cdn::InvalidationRequest;
 use thaw_sim::ports::Aws;
-use thaw_steps::memory::{MemoryEvents, MemoryExecutions, MemoryFiles, MemoryLedger};
+use thaw_steps::memory::{MemoryEvents, MemoryExecutions, MemoryFiles, MemoryLedger, item_size};
 use thaw_steps::ports::{
-    CreateInvalidations, Invalidation, Item, ItemKey, Ledger, ListFrom, Page, Piece, PortError, Put, PutEvents,
-    ReadArchive, ReadDistributions, ReadInvalidations, RequestRestores, StartExecutions, VersionMarker, VersionPage,
-    WorkFiles,
+    CreateInvalidations, Invalidation, InvalidationStatus, Item, ItemKey, Ledger, ListFrom, Page, Piece, PortError, Put,
+    PutEvents, ReadArchive, ReadDistributions, ReadInvalidations, RequestRestores, StartExecutions, VersionMarker,
+    VersionPage, WorkFiles,
 };
 
 /// What a call of S3, DynamoDB, EventBridge or Step Functions takes. DynamoDB takes less; nothing here is published.
@@ -21,8 +24,8 @@ const CALL: Duration = Duration::from_millis(20);
 /// What a call of CloudFront takes: its API lives in one Region, far from some.
 const CLOUDFRONT_CALL: Duration = Duration::from_millis(500);
 
-/// How often it is asked the same before a function gives up.
-const CLOUDFRONT_ATTEMPTS: u32 = 5;
+/// How long a function waits for it to take a call before it gives up.
+const PATIENCE: SignedDuration = SignedDuration::from_secs(60);
 
 /// Bytes in a unit of reading and of writing (DynamoDB Developer Guide, "Read and write operations").
 const READ_UNIT: u64 = 4_096;
@@ -44,6 +47,34 @@ pub struct Meter {
     half_reads: Cell<u64>,
     /// The size of an item by its key and revision: a batch is packed, and read very often.
     sizes: RefCell<HashMap<(ItemKey, u64), u64>>,
+    /// How fast paths are sent.
+    pace: RefCell<Option<Pace>>,
+    /// Who else invalidates meanwhile.
+    pub stranger: RefCell<Option<Stranger>>,
+}
+
+/// Somebody else who invalidates, with another tool: one call after the other, none of them twice.
+pub struct Stranger {
+    /// Paths in a call.
+    pub paths: usize,
+    /// Time between two calls.
+    pub every: SignedDuration,
+    /// When the next is sent: with our first call at the latest.
+    pub next: Timestamp,
+    /// How many were sent.
+    pub sent: u32,
+    /// How many of them CloudFront refused.
+    pub refused: u32,
+}
+
+impl Stranger {
+    fn send(&mut self, aws: &Aws, distribution: &str) {
+        self.sent += 1;
+        let paths = (0..self.paths).map(|n| format!("/others/{}/{n}", self.sent));
+        let request = InvalidationRequest::new(distribution, &format!("others-{}", self.sent), paths);
+        self.refused += u32::from(aws.with(|sim, now| sim.create_invalidation(&request, now)).is_err());
+        self.next += self.every;
+    }
 }
 
 impl Meter {
@@ -72,6 +103,23 @@ impl Meter {
     /// A query is rounded up as a whole.
     async fn read_page<T: Item>(&self, items: &[T], halves: u64) {
         self.read(read_units(items.iter().map(|item| self.size(item)).sum()), halves).await;
+    }
+
+    /// Lets the clock of S3 and CloudFront go on, while others use them too.
+    pub fn pass(&self, aws: &Aws, distribution: &str, time: SignedDuration) {
+        let end = aws.clock().now() + time;
+        if let Some(stranger) = self.stranger.borrow_mut().as_mut() {
+            while stranger.next <= end {
+                aws.clock().advance(stranger.next.duration_since(aws.clock().now()));
+                stranger.send(aws, distribution);
+            }
+        }
+        aws.clock().advance(end.duration_since(aws.clock().now()));
+    }
+
+    fn pace<T>(&self, aws: &Aws, of: impl FnOnce(&mut Pace, Timestamp) -> T) -> T {
+        let now = aws.clock().now();
+        of(self.pace.borrow_mut().get_or_insert_with(|| Pace::of_invalidations(now)), now)
     }
 
     fn size<T: Item>(&self, item: &T) -> u64 {
@@ -141,26 +189,43 @@ impl ReadDistributions for Counted<'_, Aws> {
 
 impl CreateInvalidations for Counted<'_, Aws> {
     async fn invalidate(&self, to: &str, items: &[String], reference: &str) -> Result<Invalidation, PortError> {
-        // As often as thaw-aws has the SDK ask, which waits some seconds in all.
-        for _ in 1..CLOUDFRONT_ATTEMPTS {
-            self.meter.call(CLOUDFRONT_CALL, |_| ()).await;
-            match self.port.invalidate(to, items, reference).await {
-                Err(PortError { trouble: Some(Trouble::Throttled), .. }) => {
-                    tokio::time::sleep(Duration::from_secs(1)).await;
-                    self.port.clock().advance(SignedDuration::from_secs(1));
-                }
-                answer => return answer,
+        // At the pace of thaw-aws.
+        let (aws, meter) = (self.port, self.meter);
+        let give_up = aws.clock().now() + PATIENCE;
+        let slots = paths_counted(items);
+        if let Some(stranger) = meter.stranger.borrow_mut().as_mut() {
+            stranger.next = stranger.next.min(aws.clock().now());
+        }
+        loop {
+            let patience = Duration::try_from(give_up.duration_since(aws.clock().now())).unwrap_or_default();
+            let Ok(wait) = meter.pace(aws, |pace, now| pace.admit_many(slots, now, patience)) else {
+                let says = "CloudFront takes too few paths".to_owned();
+                return Err(PortError {
+                    what: "CreateInvalidation".to_owned(),
+                    says,
+                    trouble: Some(Trouble::Throttled),
+                });
+            };
+            tokio::time::sleep(wait).await;
+            meter.call(CLOUDFRONT_CALL, |_| ()).await;
+            let passed = SignedDuration::try_from(wait + CLOUDFRONT_CALL).expect("seconds");
+            meter.pass(aws, to, passed);
+            let answer = aws.invalidate(to, items, reference).await;
+            let is_throttled =
+                |error: &PortError| matches!(error.trouble, Some(Trouble::Throttled | Trouble::TooManyInvalidations));
+            let throttled = answer.as_ref().is_err_and(is_throttled);
+            meter.pace(aws, |pace, now| pace.answered_many(slots, now, throttled));
+            if !throttled {
+                return answer;
             }
         }
-        self.meter.call(CLOUDFRONT_CALL, |_| ()).await;
-        self.port.invalidate(to, items, reference).await
     }
 }
 
 impl ReadInvalidations for Counted<'_, Aws> {
-    async fn completed(&self, distribution: &str, invalidation: &str) -> Result<bool, PortError> {
+    async fn invalidation(&self, distribution: &str, id: &str) -> Result<InvalidationStatus, PortError> {
         self.meter.call(CLOUDFRONT_CALL, |_| ()).await;
-        self.port.completed(distribution, invalidation).await
+        self.port.invalidation(distribution, id).await
     }
 }
 
@@ -243,30 +308,6 @@ fn write_units<T: Item>(item: &T) -> u64 {
     if item.key().sk == "restore" { 2 * units } else { units }
 }
 
-/// Bytes of an item (DynamoDB Developer Guide, "Item sizes and formats").
 fn size<T: Item>(item: &T) -> u64 {
-    let ItemKey { pk, sk } = item.key();
-    // What thaw-aws adds: the key, `ttl`, `write` with 16 characters, and `listing`, or no more than that.
-    let added = "pksk".len() + pk.len() + sk.len() + "ttl".len() + 6 + "write".len() + 16 + "listingrestore".len();
-    let value = serde_json::to_value(item).expect("an item is JSON");
-    added as u64 + bytes(&value)
-}
-
-fn bytes(value: &Value) -> u64 {
-    match value {
-        Value::Null | Value::Bool(_) => 1,
-        // Two digits are a byte, and one more.
-        Value::Number(number) => number.to_string().len().div_ceil(2) as u64 + 1,
-        Value::String(text) => text.len() as u64,
-        // What is kept as bytes: JSON has only numbers for them.
-        Value::Array(items) if !items.is_empty() && items.iter().all(is_byte) => items.len() as u64,
-        Value::Array(items) => 3 + items.iter().map(|item| 1 + bytes(item)).sum::<u64>(),
-        Value::Object(fields) => {
-            3 + fields.iter().map(|(name, value)| 1 + name.len() as u64 + bytes(value)).sum::<u64>()
-        }
-    }
-}
-
-fn is_byte(value: &Value) -> bool {
-    value.as_u64().is_some_and(|number| number < 256)
+    item_size(&item.key(), &serde_json::to_value(item).expect("an item is JSON")) as u64
 }

@@ -6,8 +6,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::{Value, json};
 use thaw_sim::Sim;
-use thaw_sim::cdn::{DistributionConfig, Origin};
-use thaw_sim::model::{PutRequest, RestoreEvent, StorageClass};
+use thaw_sim::cdn::{Behavior, DistributionConfig, HoldingPage, Origin};
+use thaw_sim::model::{PutRequest, QuotaRegime, RestoreEvent, SettingsChange, StorageClass};
 use thaw_sim::ports::Aws;
 use thaw_steps::memory::{MemoryDeadLetters, MemoryEvents, MemoryExecutions, MemoryFiles, MemoryLedger};
 use thaw_steps::{
@@ -16,7 +16,7 @@ use thaw_steps::{
 };
 use tokio::time::Instant;
 
-use crate::counted::{Counted, Meter};
+use crate::counted::{Counted, Meter, Stranger};
 use crate::template::Template;
 
 const BUCKET: &str = "archive";
@@ -75,6 +75,8 @@ pub struct Stack {
     pub readers: Meter,
     /// How often the workflow looked.
     pub looks: u32,
+    /// How often it tried a state again.
+    pub retries: u32,
     queues: Vec<Queue>,
     /// What the function that hears of completed restores remembers.
     newest: RefCell<Newest>,
@@ -137,11 +139,37 @@ impl Stack {
             workflow: Meter::default(),
             readers: Meter::default(),
             looks: 0,
+            retries: 0,
             queues,
             newest: RefCell::default(),
             keys,
             archive,
         }
+    }
+
+    /// The distribution has a path of its own origin in each folder, so that no wildcard stands for any; CloudFront counts
+    /// paths by the second; and somebody else sends it 25 every half second, a third of what it takes.
+    pub fn beside_a_stranger(&self) {
+        self.aws.with(|sim, now| {
+            let origin = |id: &str| Origin { id: id.to_owned(), ..Origin::default() };
+            let page = Origin { holding_page: Some(HoldingPage::default()), ..origin("page") };
+            let behavior = |pattern: &str, to: &str| Behavior {
+                path_pattern: pattern.to_owned(),
+                target_origin_id: to.to_owned(),
+                ..Behavior::default()
+            };
+            let config = DistributionConfig {
+                id: Some(DISTRIBUTION.to_owned()),
+                origins: vec![Origin { bucket: BUCKET.to_owned(), ..origin("s3") }, page],
+                behaviors: vec![behavior("*.txt", "page")],
+                ..DistributionConfig::default()
+            };
+            sim.put_distribution(config, now).expect("CloudFront takes it");
+            sim.change_settings(&SettingsChange { regime: Some(QuotaRegime::Rate), ..SettingsChange::default() });
+        });
+        let every = SignedDuration::from_millis(500);
+        let stranger = Stranger { paths: 25, every, next: Timestamp::MAX, sent: 0, refused: 0 };
+        self.workflow.stranger.replace(Some(stranger));
     }
 
     /// A restore of everything, from the request to the report, with S3's events as they come.
@@ -239,6 +267,7 @@ impl Stack {
                     StepError::Throttled(_) | StepError::Unavailable(_) | StepError::TooManyInvalidationsInProgress(_),
                 ) => {
                     self.transition();
+                    self.retries += 1;
                     self.wait(TICK.as_secs()).await;
                 }
                 Err(error) => panic!("{state}: {error}"),
@@ -288,7 +317,7 @@ impl Stack {
     async fn wait(&mut self, seconds: i64) {
         let end = self.now() + SignedDuration::from_secs(seconds);
         while self.now() < end {
-            self.aws.clock().advance(TICK.min(end.duration_since(self.now())));
+            self.workflow.pass(&self.aws, DISTRIBUTION, TICK.min(end.duration_since(self.now())));
             self.collect_events();
             for index in 0..self.queues.len() {
                 while self.queues[index].is_due(self.now()) {

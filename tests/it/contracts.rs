@@ -4,6 +4,7 @@ mod closed;
 mod house;
 mod names;
 mod permissions;
+mod retriers;
 mod stack;
 mod template;
 pub mod workflow;

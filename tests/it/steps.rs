@@ -17,3 +17,4 @@ mod kinds;
 mod planning;
 mod poison;
 mod publishing;
+mod undescribed;

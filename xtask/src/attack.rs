@@ -10,6 +10,6 @@ pub fn run(which: &Which) -> Result<()> {
     // Each attack scripts the whole simulator, so one comes after the other. Policies cost half of the emulator's time
     // and are tried on the other stack.
     let attacks = ["local_stack::attack", "--skip", "local_stack::attack::roles"];
-    on_a_stack(&stack_for_tests(which, S3::Sim, false), &attacks, 1)?;
-    on_a_stack(&stack_for_tests(which, S3::Ministack, true), &["local_stack::attack::roles"], 1)
+    on_a_stack(&stack_for_tests(which, S3::Sim, false), &attacks, 1, || Ok(()))?;
+    on_a_stack(&stack_for_tests(which, S3::Ministack, true), &["local_stack::attack::roles"], 1, || Ok(()))
 }

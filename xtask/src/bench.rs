@@ -11,9 +11,10 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
 
+use crate::node;
 use crate::python::python_env;
 use crate::whole_archive;
-use crate::workspace::{cargo, on_path, root, run as run_command, target_dir};
+use crate::workspace::{cargo, root, run as run_command, target_dir};
 
 /// What `bench` can be told.
 #[derive(Args, Clone, Debug)]
@@ -87,7 +88,7 @@ fn start(dir: &Path) -> Result<Command> {
     let built = |name: &str| target_dir().join("release").join(name);
     let handlers = root().join("bench/handlers");
     let python = python_env("python", &root().join("xtask/python/requirements.lock"))?;
-    let node = on_path("node").context("node is not on PATH; the bench needs Node 20 or later")?;
+    let node = node::node()?;
     let mut bench = Command::new(built("thaw-bench"));
     bench.args([built("bootstrap"), built("thaw-bench-lean")]);
     bench.args([python.program("python"), handlers.join("handler.py")]);
@@ -104,7 +105,7 @@ fn restore(dir: &Path) -> Result<Command> {
     let clients = root().join("bench/restore/clients");
     let python = python_env("python", &root().join("xtask/python/requirements.lock"))?;
     let others = python_env("bench-clients", &clients.join("requirements.lock"))?;
-    let node = on_path("node").context("node is not on PATH; the bench needs Node 20 or later")?;
+    let node = node::node()?;
     let dir = dir.join("restore");
     let script = node_program(&clients, "restore.mjs", &dir)?;
     fs::copy(clients.join("restore.py"), dir.join("restore.py"))?;
@@ -116,11 +117,7 @@ fn restore(dir: &Path) -> Result<Command> {
 
 /// A Node program with its packages beside it, as a deployment has them.
 fn node_program(source: &Path, script: &str, dir: &Path) -> Result<PathBuf> {
-    fs::create_dir_all(dir)?;
-    for file in [script, "package.json", "package-lock.json", ".npmrc"] {
-        fs::copy(source.join(file), dir.join(file)).with_context(|| format!("cannot copy {file}"))?;
-    }
-    run_command(Command::new("npm").args(["ci", "--silent"]).current_dir(dir))?;
+    node::install(source, &[script], dir)?;
     Ok(dir.join(script))
 }
 

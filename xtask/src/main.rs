@@ -3,6 +3,7 @@
 mod archive;
 mod attack;
 mod aws;
+mod aws_check;
 mod bench;
 mod cloudformation;
 mod demo;
@@ -13,17 +14,21 @@ mod fuzz;
 mod http;
 mod ministack;
 mod mutants;
+mod node;
 mod package;
 mod picture;
 mod process;
 mod python;
+mod recorder;
 mod sign;
 mod simulator;
 mod stack;
 mod teardown;
 mod test;
+mod untested;
 mod up;
 mod whole_archive;
+mod workflow;
 mod workspace;
 mod worlds;
 
@@ -60,6 +65,10 @@ enum Command {
     Mutants(mutants::Options),
     /// Measure how fast a function starts, and what a restore costs of thaw itself
     Bench(bench::Options),
+    /// Settle in an AWS account of yours what no document settles: docs/untested-on-aws.md
+    ///
+    /// Says what it costs and asks first; works in a bucket of its own and removes it again. The exit code is the truth.
+    AwsCheck(aws_check::Options),
     /// Feed everything that others write with inputs that nobody thought of
     Fuzz(fuzz::Options),
 }
@@ -77,6 +86,7 @@ fn main() -> ExitCode {
         Command::Picture => picture::run(),
         Command::Mutants(options) => mutants::run(&options),
         Command::Bench(options) => bench::run(&options),
+        Command::AwsCheck(options) => aws_check::run(&options),
         Command::Fuzz(options) => fuzz::run(&options),
     };
     match done {

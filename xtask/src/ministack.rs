@@ -25,7 +25,7 @@ pub struct Settings<'a> {
     pub credentials: (&'a str, &'a str),
     pub time_scale: u32,
     pub auth: bool,
-    /// Endpoints other than MiniStack's own, by the variable's name.
+    /// Where the Lambdas find AWS, by the variable's name, if not at MiniStack itself.
     pub endpoints: &'a [(&'a str, String)],
     /// `THAW_CLOCK`, where virtual time runs.
     pub clock: Option<String>,

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
@@ -18,6 +18,9 @@ use serde::{Deserialize, Serialize};
 
 /// How long a process may take to end after TERM before it is killed; the emulator can hang in a custom resource.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// How long a program of ours may take to open its ports.
+const READY_WITHIN: Duration = Duration::from_secs(20);
 
 /// How often a condition is looked at while we wait for it.
 const POLL: Duration = Duration::from_millis(50);
@@ -65,6 +68,16 @@ pub fn start(what: &Start) -> Result<Process> {
     let pid = i32::try_from(child.id()).context("a pid fits")?;
     let started = start_time(pid).with_context(|| format!("{} ended at once", what.name))?;
     Ok(Process { name: what.name.to_owned(), pid, started })
+}
+
+/// Waits until a process of ours writes `ready` into its log: it then serves all its ports.
+pub fn wait_ready(process: &Process, log: &Path) -> Result<()> {
+    let ready = || fs::read_to_string(log).is_ok_and(|text| text.lines().any(|line| line == "ready"));
+    if !wait_until(READY_WITHIN, || ready() || !process.is_alive()) {
+        bail!("{} is not ready within {} s", process.name, READY_WITHIN.as_secs());
+    }
+    ensure!(process.is_alive(), "{} ended while starting", process.name);
+    Ok(())
 }
 
 impl Process {

@@ -2,17 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use crate::http;
-use crate::process::{Process, Start, start, wait_until};
+use crate::process::{Process, Start, start};
 use crate::python::PythonEnv;
-
-/// It only has to open three ports.
-const READY_WITHIN: Duration = Duration::from_secs(20);
 
 /// The simulator's ports: the three above MiniStack's.
 #[derive(Clone, Copy)]
@@ -66,17 +62,6 @@ pub fn launch(python: &PythonEnv, settings: &Settings) -> Result<Process> {
         dir: settings.dir,
         python: &python.program("python"),
     })
-}
-
-/// Waits until all three ports are served; it then says so in its log.
-pub fn wait_ready(process: &Process, dir: &Path) -> Result<()> {
-    let log = dir.join("sim.log");
-    let ready = || std::fs::read_to_string(&log).is_ok_and(|text| text.lines().any(|line| line == "ready"));
-    if !wait_until(READY_WITHIN, || ready() || !process.is_alive()) {
-        bail!("thaw-sim is not ready within {} s", READY_WITHIN.as_secs());
-    }
-    ensure!(process.is_alive(), "thaw-sim ended while starting");
-    Ok(())
 }
 
 /// The control endpoint, on the CloudFront API's port.

@@ -6,10 +6,13 @@ use std::time::Instant;
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 
+use crate::aws_check;
 use crate::dependencies;
 use crate::python::python_env;
+use crate::recorder;
 use crate::stack::{S3, Which};
 use crate::up;
+use crate::workflow;
 use crate::workspace::{cargo, on_path, root, run as run_command};
 use crate::worlds;
 
@@ -34,6 +37,8 @@ pub enum Check {
     Docs,
     /// cfn-lint and checkov have nothing to say
     Template,
+    /// asl-validator and cfn-lint have nothing to say about the workflow
+    Workflow,
     /// Sources and licenses of what we depend on
     Dependencies,
     /// Unit and contract tests, and whole restores in process
@@ -80,6 +85,7 @@ impl Check {
                 cargo(&["doc", "--workspace", "--no-deps", "--locked"]).env("RUSTDOCFLAGS", "--deny warnings"),
             ),
             Self::Template => template(),
+            Self::Workflow => workflow::check(),
             Self::Dependencies => dependencies::check(),
             Self::Tests => tests(),
             Self::Worlds => worlds::test(),
@@ -110,17 +116,26 @@ fn tests() -> Result<()> {
 fn local_stack(which: &Which) -> Result<()> {
     // They wait more than they work.
     const AT_ONCE: u32 = 4;
-    on_a_stack(&stack_for_tests(which, S3::Sim, true), &["local_stack::both", "local_stack::sim"], AT_ONCE)?;
-    on_a_stack(&stack_for_tests(which, S3::Ministack, true), &["local_stack::both"], AT_ONCE)
+    workflow::install_node_programs()?;
+    let recorded = |s3| up::Options { record: true, ..stack_for_tests(which, s3, true) };
+    let rehearsed = || aws_check::rehearse(which);
+    on_a_stack(&recorded(S3::Sim), &["local_stack::both", "local_stack::sim"], AT_ONCE, rehearsed)?;
+    on_a_stack(&recorded(S3::Ministack), &["local_stack::both"], AT_ONCE, || Ok(()))
 }
 
 /// A stack in whose seconds an hour of waiting passes, so that a restore from Deep Archive takes twelve seconds.
 pub fn stack_for_tests(which: &Which, s3: S3, auth: bool) -> up::Options {
-    up::Options { which: which.clone(), s3, auth, time_scale: 3600, release: false }
+    up::Options { which: which.clone(), s3, auth, time_scale: 3600, release: false, record: false }
 }
 
-/// Boots a stack, runs these tests on it, so many at once, and whatever comes of them takes it down.
-pub fn on_a_stack(options: &up::Options, tests: &[&str], at_once: u32) -> Result<()> {
+/// Boots a stack, runs these tests on it, so many at once, and then something else; whatever comes of them takes it down.
+/// What was recorded meanwhile is held against AWS's service models.
+pub fn on_a_stack(
+    options: &up::Options,
+    tests: &[&str],
+    at_once: u32,
+    then: impl FnOnce() -> Result<()>,
+) -> Result<()> {
     let (_, teardown) = up::up(options)?;
     let passed = run_command(
         cargo(&["test", "--workspace", "--locked", "--features", "thaw-tests/local-stack", "--test", "it", "--"])
@@ -128,6 +143,8 @@ pub fn on_a_stack(options: &up::Options, tests: &[&str], at_once: u32) -> Result
             .args(["--test-threads", &at_once.to_string()])
             .env("THAW_STACK", options.which.dir().join("stack.json")),
     );
+    let then = then();
+    let checked = if options.record { recorder::check(&options.which.dir()) } else { Ok(()) };
     drop(teardown);
-    passed
+    passed.and(then).and(checked)
 }

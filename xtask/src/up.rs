@@ -14,11 +14,12 @@ use serde_json::json;
 
 use crate::process::Process;
 use crate::python::{PythonEnv, python_env};
+use crate::recorder::Doors;
 use crate::simulator::Ports;
 use crate::stack::{ProcessList, S3, Stack, Which};
 use crate::teardown::Teardown;
 use crate::workspace::{cargo, root, target_dir};
-use crate::{archive, cloudformation, distribution, down, ministack, simulator, workspace};
+use crate::{archive, cloudformation, distribution, down, ministack, process, recorder, simulator, workspace};
 
 /// What `up` can be told.
 #[derive(Args, Clone, Debug)]
@@ -37,6 +38,9 @@ pub struct Options {
     /// Run what would be deployed: slow to build, fast to run
     #[arg(long)]
     pub release: bool,
+    /// Write every request of thaw and its answer into exchanges.jsonl beside stack.json; takes three ports more
+    #[arg(long)]
+    pub record: bool,
 }
 
 const REGION: &str = "us-east-1";
@@ -102,6 +106,7 @@ pub fn up(options: &Options) -> Result<(Stack, Teardown)> {
 struct Programs {
     bootstrap: PathBuf,
     simulator: PathBuf,
+    recorder: PathBuf,
 }
 
 /// Builds what runs in the stack, with cargo's own progress shown.
@@ -118,7 +123,8 @@ fn build(release: bool) -> Result<Programs> {
         workspace::run(&mut cargo(&["build", "--workspace", "--bins"]))?;
     }
     let built = target_dir().join(if release { "release" } else { "debug" });
-    Ok(Programs { bootstrap: built.join("bootstrap"), simulator: built.join("thaw-sim") })
+    let program = |name: &str| built.join(name);
+    Ok(Programs { bootstrap: program("bootstrap"), simulator: program("thaw-sim"), recorder: program("thaw-recorder") })
 }
 
 fn boot(options: &Options, dir: &Path, programs: &Programs, python: &PythonEnv) -> Result<Stack> {
@@ -129,13 +135,24 @@ fn boot(options: &Options, dir: &Path, programs: &Programs, python: &PythonEnv) 
     let sim = options.s3 == S3::Sim;
     let mut processes = ProcessList::read(dir)?;
 
-    let mut endpoints = Vec::new();
-    let mut clock = None;
-    if sim {
-        endpoints.push(("AWS_ENDPOINT_URL_S3", url(ports.s3)));
-        endpoints.push(("AWS_ENDPOINT_URL_S3_CONTROL", url(ports.s3)));
-        endpoints.push(("AWS_ENDPOINT_URL_CLOUDFRONT", url(ports.cloudfront)));
-        clock = Some(format!("{origin},{}", options.time_scale));
+    // Whom thaw asks: the emulators, or the recorder before them.
+    let asked = if options.record { Doors::above(port, ports) } else { Doors::none(port, ports) };
+    let (s3, cloudfront) = if sim { (asked.s3, asked.cloudfront) } else { (asked.aws, asked.aws) };
+    // By service: the tests know this stack's processes by their AWS_ENDPOINT_URL, which stays the emulator's.
+    let endpoints = [
+        ("AWS_ENDPOINT_URL_S3", url(s3)),
+        ("AWS_ENDPOINT_URL_S3_CONTROL", url(s3)),
+        ("AWS_ENDPOINT_URL_CLOUDFRONT", url(cloudfront)),
+        ("AWS_ENDPOINT_URL_DYNAMODB", url(asked.aws)),
+        ("AWS_ENDPOINT_URL_SFN", url(asked.aws)),
+        ("AWS_ENDPOINT_URL_SQS", url(asked.aws)),
+        ("AWS_ENDPOINT_URL_EVENTBRIDGE", url(asked.aws)),
+    ];
+    let clock = sim.then(|| format!("{origin},{}", options.time_scale));
+    if options.record {
+        let recorder = recorder::launch(python, &programs.recorder, dir, port, sim.then_some(ports))?;
+        processes.add(recorder.clone())?;
+        process::wait_ready(&recorder, &dir.join("recorder.log"))?;
     }
     let emulator = ministack::launch(
         python,
@@ -164,13 +181,14 @@ fn boot(options: &Options, dir: &Path, programs: &Programs, python: &PythonEnv) 
         };
         let simulator = simulator::launch(python, &settings)?;
         processes.add(simulator.clone())?;
-        simulator::wait_ready(&simulator, dir)?;
+        process::wait_ready(&simulator, &dir.join("sim.log"))?;
     }
     ministack::wait_ready(&emulator, &url(port))?;
 
     let mut stack = Stack {
         endpoint_url: url(port),
-        s3_endpoint_url: url(if sim { ports.s3 } else { port }),
+        // What the tests ask of the simulator is recorded, too: it is answered more than thaw asks.
+        s3_endpoint_url: url(if sim { asked.s3 } else { port }),
         cloudfront_endpoint_url: url(if sim { ports.cloudfront } else { port }),
         edge_url: url(if sim { ports.edge } else { port }),
         edge_host: String::new(),
@@ -314,8 +332,15 @@ fn assert_no_way_out(stack: &Stack, emulator: &Process) -> Result<()> {
 
 fn ports_are_free(options: &Options) -> Result<()> {
     let first = options.which.port;
-    ensure!(first < u16::MAX - 3, "port {first} leaves no room for the three ports above it");
-    let last = if options.s3 == S3::Sim { first + 3 } else { first };
+    ensure!(first < u16::MAX - 6, "port {first} leaves no room for the six ports above it");
+    let last = first
+        + if options.record {
+            6
+        } else if options.s3 == S3::Sim {
+            3
+        } else {
+            0
+        };
     for port in first..=last {
         if let Err(error) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
             bail!(
@@ -332,7 +357,7 @@ fn ports_are_free(options: &Options) -> Result<()> {
 /// The ends of the logs: what the processes said before it went wrong.
 fn last_words(dir: &Path) -> String {
     let mut words = String::from("the local stack did not come up");
-    for name in ["ministack.log", "sim.log"] {
+    for name in ["ministack.log", "sim.log", "recorder.log"] {
         let Ok(text) = fs::read_to_string(dir.join(name)) else { continue };
         let lines: Vec<&str> = text.lines().collect();
         words += &format!("\n--- the end of {name}\n{}", lines[lines.len().saturating_sub(15)..].join("\n"));

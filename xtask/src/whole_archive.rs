@@ -28,7 +28,7 @@ pub fn run() -> Result<()> {
     // Not where a stack for other things may be.
     let which = Which { port: 4700, dir: None };
     let (stack, _teardown) =
-        up(&up::Options { which, s3: S3::Sim, auth: false, time_scale: TIME_SCALE, release: true })?;
+        up(&up::Options { which, s3: S3::Sim, auth: false, time_scale: TIME_SCALE, release: true, record: false })?;
     let control = stack.control();
     let series = |name: &str, count: u64, class: &str| {
         json!({

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use super::{Batch, Candidate, PATHS_PER_BATCH, WILDCARDS_PER_BATCH};
-use crate::ObjectId;
 use crate::wildcard::Wildcard;
+use crate::{Endpoint, ObjectId};
 
 /// Candidates that one wildcard stands for: their rows are claimed before CloudFront is asked, which takes some seconds.
 const CANDIDATES_PER_WILDCARD: usize = 2_000;
@@ -73,6 +73,7 @@ fn wildcards_of(candidate: &Candidate) -> impl Iterator<Item = Wildcard> {
         path: path.clone(),
         bucket: bucket.clone(),
         prefix: prefix.to_owned(),
+        endpoint: Endpoint::Rest,
         covers: candidate.covers.clone(),
     })
 }

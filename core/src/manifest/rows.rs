@@ -12,6 +12,7 @@ use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 
 use crate::Asked;
+use crate::id::NULL_VERSION;
 use crate::problem::cut;
 use crate::request::{MAX_KEY_BYTES, MAX_VERSION_BYTES};
 
@@ -51,9 +52,9 @@ enum Column {
     Bucket,
     Key,
     VersionId,
+    IsLatest,
     IsDeleteMarker,
-    /// Whatever thaw has no use for: a restore is of what is listed, whether latest or not, and its class is asked of S3,
-    /// because a list is old.
+    /// Whatever thaw has no use for: the class of an object is asked of S3, because a list is old.
     Other,
 }
 
@@ -149,7 +150,8 @@ impl Rows {
                 Some(Column::Key) => key = field,
                 Some(Column::VersionId) => version = field,
                 Some(Column::IsDeleteMarker) => marker = field.eq_ignore_ascii_case("true"),
-                Some(Column::Other) | None => {}
+                // A restore is of what is listed, whether latest or not.
+                Some(Column::IsLatest | Column::Other) | None => {}
             }
             count += 1;
         }
@@ -169,7 +171,11 @@ impl Rows {
                 return Err(format!("{} {why}", quoted(field)));
             }
         }
-        let version = Some(version.into_owned()).filter(|version| !version.is_empty());
+        let version = match &*version {
+            "" if columns.list_all_versions() => Some(NULL_VERSION.to_owned()),
+            "" => None,
+            version => Some(version.to_owned()),
+        };
         asked(decode(&key)?, version).map(Some)
     }
 
@@ -274,6 +280,17 @@ impl Columns {
         Ok(Self { least: columns.len(), columns })
     }
 
+    /// Whether these are the columns of an inventory of all versions, which has "the version-related fields VersionId, IsLatest, and
+    /// DeleteMarker", and one of current versions has not (API Reference, "InventoryConfiguration").
+    ///
+    /// An empty version id is that of the null version there: "S3 Inventory reports that include all versions mark any null-versioned
+    /// objects with empty strings in the version ID field" (User Guide, "Converting empty version ID strings in Amazon S3 Inventory
+    /// reports to null strings"). In a bucket without versions that is the object itself.
+    fn list_all_versions(&self) -> bool {
+        let has = |column| self.columns.contains(&column);
+        has(Column::VersionId) && (has(Column::IsLatest) || has(Column::IsDeleteMarker))
+    }
+
     fn in_words(&self) -> String {
         if self.least < self.columns.len() {
             "bucket,key or bucket,key,version".to_owned()
@@ -289,6 +306,7 @@ impl Column {
             "bucket" => Self::Bucket,
             "key" => Self::Key,
             "versionid" | "version" => Self::VersionId,
+            "islatest" => Self::IsLatest,
             "isdeletemarker" => Self::IsDeleteMarker,
             _ => Self::Other,
         }

@@ -14,9 +14,9 @@ use std::time::Duration;
 use lambda_runtime::Error;
 use thaw_aws::Clients;
 use thaw_steps::{
-    Newest, Settings, Step, adopt, announce_expiries, cancel_restore, check_invalidations, check_jobs, check_restores,
-    create_jobs, create_plan, create_restore, get_restores, invalidate, on_inbox_file, on_restore_completed,
-    on_restore_initiated, plan, report, report_failure, start_restores,
+    Newest, Settings, Step, adopt, announce_expiries, cancel_restore, check_executions, check_invalidations,
+    check_jobs, check_restores, create_jobs, create_plan, create_restore, get_restores, invalidate, on_inbox_file,
+    on_restore_completed, on_restore_initiated, plan, report, report_failure, start_restores,
 };
 
 use crate::clock::Clock;
@@ -82,7 +82,9 @@ async fn run() -> Result<(), Error> {
             serve(async |input| check_restores::run(input, archive, ledger, files, bus, now()).await).await
         }
         Step::Invalidate => {
-            let (cdn, archive, ledger, files) = (&clients.cdn(), &clients.archive(), &ledger()?, &files()?);
+            // A function that gave up would read all once more that it had read before it asked.
+            let cdn = &clients.cdn().patient(Duration::from_secs(60));
+            let (archive, ledger, files) = (&clients.archive(), &ledger()?, &files()?);
             serve(async |input| invalidate::run(input, cdn, archive, ledger, files, settings, now()).await).await
         }
         Step::CheckInvalidations => {
@@ -154,6 +156,12 @@ async fn run() -> Result<(), Error> {
         Step::AnnounceExpiries => {
             let (ledger, files, bus) = (&ledger()?, &files()?, &clients.bus());
             serve(async |event| announce_expiries::run(event, ledger, files, bus, now()).await).await
+        }
+        Step::CheckExecutions => {
+            let (executions, ledger, files) = (&executions()?, &ledger()?, &files()?);
+            let (bus, jobs) = (&clients.bus(), &jobs()?);
+            let run = async |event| check_executions::run(event, executions, ledger, files, bus, jobs, now()).await;
+            serve(run).await
         }
     }
 }

@@ -197,7 +197,10 @@ async fn look_at(
                         Err(_) => listed.restore,
                     }
                 }
-                Facts::Missing(Missing::Denied) => listed.restore,
+                // Its restore will say, for people, what is the matter.
+                Facts::Missing(Missing::Denied | Missing::Refused { .. } | Missing::Unreadable { .. }) => {
+                    listed.restore
+                }
                 Facts::Missing(Missing::Key | Missing::Version | Missing::DeleteMarker) => None,
             };
             Ok::<_, StepError>(restore.map(|restore| (object, restore)))

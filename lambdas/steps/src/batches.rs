@@ -18,8 +18,10 @@ use thaw_core::{Batch, BatchId, Call, Candidate, Covered, Event, How, News, Obje
 use tracing::info;
 
 use crate::ledger::{apply, replaced, row_key, rows_of};
-use crate::ports::{CreateInvalidations, Invalidation, Ledger, Put, ReadArchive, ReadInvalidations};
-use crate::visible::{NEWS, archived_among, archived_under, over_archived, why_not_shown};
+use crate::ports::{
+    CreateInvalidations, Invalidation, InvalidationStatus, Ledger, Put, ReadArchive, ReadInvalidations,
+};
+use crate::visible::{NEWS, beneath, cannot_be_invalidated, under, why_not_shown};
 use crate::{IN_FLIGHT, StepError};
 
 /// The rows of objects that wait, as the ledger had them a moment ago.
@@ -58,7 +60,9 @@ pub async fn carry_out(
                 })
             }
             Invalidation::Refused { .. } if may_be_split(&batch, &call) => batch.with_call_split(index),
-            Invalidation::Refused { says } => batch.with_call(index, |call| call.refused = Some(says)),
+            Invalidation::Refused { says } | Invalidation::Gone { says } => {
+                batch.with_call(index, |call| call.refused = Some(says))
+            }
         };
         batch = write(next, ledger, now).await?;
     }
@@ -109,11 +113,11 @@ async fn without_what_is_gone(
     let mut unfolded = BTreeSet::new();
     for wildcard in &batch.wildcards {
         let Wildcard { bucket, prefix, covers, .. } = wildcard;
-        let archived = match covers.is_empty() {
-            true => archived_under(bucket, prefix, archive, now).await?,
-            false => archived_among(covers, bucket, |_| true, archive, now).await?,
+        let covered = match covers.is_empty() {
+            true => under(bucket, prefix, archive, now).await?,
+            false => beneath(covers, bucket, |_| true, archive, now).await?,
         };
-        if archived.is_some() {
+        if covered.archived().is_some() {
             unfolded.insert(wildcard.clone());
         }
     }
@@ -150,8 +154,8 @@ async fn why_not_covered(
         }
         Some(_) | None => candidate.covers.clone(),
     };
-    let archived = archived_among(&covers, bucket, |_| true, archive, now).await?;
-    Ok(archived.map(|what| over_archived(&what, now)))
+    let covered = beneath(&covers, bucket, |_| true, archive, now).await?;
+    Ok(covered.archived().map(|what| cannot_be_invalidated(&what, now)))
 }
 
 /// Claims the batch's objects, and settles which it got. What it claimed of the others it gives back.
@@ -266,10 +270,19 @@ pub async fn confirmed(
     for index in 0..batch.calls.as_ref().map_or(0, Vec::len) {
         let Some(call) = batch.calls.as_ref().and_then(|calls| calls.get(index)) else { break };
         let Some(invalidation) = call.invalidation.clone().filter(|_| !call.completed) else { continue };
-        if !cdn.completed(&call.distribution, &invalidation).await? {
-            continue;
-        }
-        batch = write(batch.with_call(index, |call| call.completed = true), ledger, now).await?;
+        let next = match cdn.invalidation(&call.distribution, &invalidation).await? {
+            InvalidationStatus::InProgress => continue,
+            InvalidationStatus::Completed => batch.with_call(index, |call| call.completed = true),
+            // It is paid for, and nobody will ever know whether it took effect. The restore goes on.
+            InvalidationStatus::Gone { says } => {
+                let says = format!(
+                    "whether invalidation {invalidation} of {} took effect is not known: {says}",
+                    call.distribution
+                );
+                batch.with_call(index, |call| call.refused = Some(says))
+            }
+        };
+        batch = write(next, ledger, now).await?;
     }
     Ok(batch)
 }
@@ -429,8 +442,8 @@ pub(crate) mod tests {
     }
 
     impl ReadInvalidations for Edge {
-        async fn completed(&self, _: &str, _: &str) -> Result<bool, PortError> {
-            Ok(false)
+        async fn invalidation(&self, _: &str, _: &str) -> Result<InvalidationStatus, PortError> {
+            Ok(InvalidationStatus::InProgress)
         }
     }
 

@@ -9,7 +9,7 @@ use thaw_core::{Batch, BatchId, Counts, Row, State, sentence};
 use tracing::info;
 
 use crate::batches::confirmed;
-use crate::check_restores::{OBJECTS_PER_CALL, total, wait_seconds};
+use crate::check_restores::{OBJECTS_PER_CALL, is_done, total, wait_seconds};
 use crate::chunks::{self, ChunkRecord};
 use crate::ledger;
 use crate::looking::{after, seconds_until_next_look};
@@ -61,7 +61,7 @@ pub async fn run(
 ) -> Result<Output, StepError> {
     let record = ledger::record(ledger, &plan::restore_id(input.restore)?).await?;
     let mut all = chunks::records(ledger, &record).await?;
-    let on_their_way = total(&all).on_their_way() > 0;
+    let on_their_way = total(&all).awaited(record.status) > 0;
     let (mut looked_at, mut next_chunk) = (0, 0);
     // A batch may have objects of several chunks: CloudFront is asked for it once.
     let asked = RefCell::default();
@@ -84,8 +84,8 @@ pub async fn run(
         says: sentence(counts, &[]),
         counts,
         anything_to_invalidate: next_chunk == 0 && input.until_chunk > 0,
-        all_published: next_chunk == 0 && all.iter().all(|known| known.settled),
-        wait_seconds: wait_seconds(&all, now),
+        all_published: next_chunk == 0 && all.iter().all(|known| is_done(known, &record)),
+        wait_seconds: wait_seconds(&all, &record, now),
         next_chunk,
         until_chunk: input.until_chunk,
     };

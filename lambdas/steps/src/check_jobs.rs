@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use thaw_core::{
-    Counts, FailedTask, JobEnd, JobMove, ReportReader, State, Status, failed_reports, next_move,
+    Counts, FailedTask, JobEnd, JobMove, ReportReader, RestoreAnswer, State, Status, failed_reports, next_move,
     seconds_until_next_check, sentence,
 };
 use tracing::{info, warn};
@@ -120,7 +120,7 @@ pub async fn run(
     };
     let says = format!("No job is asking any more.{left} {}", sentence(counts, &[]));
     info!(restore = %record.id, "{says}");
-    Ok(Output { says, counts, jobs_done: true, chunks, wait_seconds: wait_seconds(&asked, now), next_chunk })
+    Ok(Output { says, counts, jobs_done: true, chunks, wait_seconds: wait_seconds(&asked, &record, now), next_chunk })
 }
 
 /// A job after what is to be done about it was done.
@@ -236,8 +236,21 @@ async fn refusals(
     Ok(if noted == refused { Ok(()) } else { Err(format!("of {refused} refusals, {noted} could be noted")) })
 }
 
+/// Whether a refusal may be about the job's role and not about the object: S3 works on a job with that role, and thaw asks with another,
+/// which may be allowed where that one is not (a bucket's policy, a KMS key's).
+fn may_be_the_jobs_own(answer: &RestoreAnswer) -> bool {
+    match answer {
+        RestoreAnswer::Refused { code, .. } => code == "AccessDenied" || code.starts_with("KMS."),
+        RestoreAnswer::Accepted
+        | RestoreAnswer::AlreadyLive
+        | RestoreAnswer::InProgress
+        | RestoreAnswer::NoExpeditedCapacity
+        | RestoreAnswer::NotArchived => false,
+    }
+}
+
 /// Notes some refusals in the rows. Answers how many: not those of objects that the ledger does not know, nor those that
-/// asking again may mend.
+/// asking again, or asking in thaw's own role, may mend.
 async fn note(
     record: &RestoreRecord,
     tasks: Vec<FailedTask>,
@@ -257,6 +270,9 @@ async fn note(
     news::hear(rows.iter_mut(), ledger).await?;
     for row in rows {
         let Some(Ok(answer)) = answers.remove(&row_key(&row.object, &row.restore)) else { continue };
+        if may_be_the_jobs_own(&answer) {
+            continue;
+        }
         noted += 1;
         match row.state {
             State::Planned => {}
@@ -282,7 +298,7 @@ mod tests {
     use crate::door::{Stack, now, row, settings};
     use serde_json::json;
     use std::time::Duration;
-    use thaw_core::{Job, JobStatus, News, Place, Request, RestoreAnswer, RestoreId, Row};
+    use thaw_core::{Job, JobStatus, News, Place, Request, RestoreId, Row};
 
     /// A restore of two objects with a job that S3 says this of.
     async fn with_job(stack: &Stack, job: Job) -> RestoreId {
@@ -337,7 +353,7 @@ mod tests {
             stack.insert(row).await;
         }
         news::note(&[(&rows[0], News { at: now(), expires: None })], &stack.ledger).await.unwrap();
-        let refused = || Ok(RestoreAnswer::Refused { code: "AccessDenied".to_owned(), message: String::new() });
+        let refused = || Ok(RestoreAnswer::Refused { code: "NoSuchKey".to_owned(), message: String::new() });
         let tasks = rows.iter().map(|row| FailedTask { object: row.object.clone(), answer: refused() }).collect();
         let body = json!({"bucket": "archive", "keys": ["0", "1"]});
         let record = RestoreRecord::new(id, &Request::parse(&body).unwrap(), now());

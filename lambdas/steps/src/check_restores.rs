@@ -6,7 +6,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use thaw_core::{Counts, Event, News, ObjectId, Row, State, Status, sentence};
+use thaw_core::{Counts, Event, Facts, News, ObjectId, Reach, Row, State, Status, sentence};
 use tracing::info;
 
 use crate::chunks::{self, ChunkRecord, Known, Written};
@@ -58,9 +58,9 @@ pub async fn run(
 ) -> Result<Output, StepError> {
     let record = ledger::record(ledger, &plan::restore_id(input.restore)?).await?;
     let mut all = chunks::records(ledger, &record).await?;
-    let others_on_their_way = total(&all).on_their_way() > 0;
+    let others_on_their_way = total(&all).awaited(record.status) > 0;
     // Whoever woke this up did so for the chunk that is due first, whatever the clocks say.
-    let first = all.iter().filter(|known| !known.settled).filter_map(|known| known.look_at).min();
+    let first = all.iter().filter(|known| !is_done(known, &record)).filter_map(|known| known.look_at).min();
     let due = first.unwrap_or(now).max(now);
     let (mut looked_at, mut late, mut next_chunk) = (0, false, 0);
     for known in &mut all {
@@ -84,7 +84,7 @@ pub async fn run(
     let counts = total(&all);
     let is_over = next_chunk == 0;
     let to_invalidate = all.iter().any(|known| known.to_invalidate > 0);
-    let nobody_waits_any_more = counts.on_their_way() == 0 && all.iter().any(|known| known.waiting > 0);
+    let nobody_waits_any_more = counts.awaited(record.status) == 0 && all.iter().any(|known| known.waiting > 0);
     let anything_to_invalidate = is_over && (to_invalidate || nobody_waits_any_more);
     let is_with_cloudfront = |known: &ChunkRecord| {
         let readable = known.to_invalidate + known.waiting;
@@ -95,8 +95,8 @@ pub async fn run(
         counts,
         anything_to_invalidate,
         anything_to_confirm: anything_to_invalidate || is_over && all.iter().any(is_with_cloudfront),
-        all_published: is_over && all.iter().all(|known| known.settled),
-        wait_seconds: wait_seconds(&all, now),
+        all_published: is_over && all.iter().all(|known| is_done(known, &record)),
+        wait_seconds: wait_seconds(&all, &record, now),
         next_chunk,
     };
     if !record.late && late && record.status == Status::Running {
@@ -108,8 +108,21 @@ pub async fn run(
 
 /// Whether a look at a chunk may tell something new. A restore that was cancelled settles what is left at once.
 fn is_due(known: &ChunkRecord, record: &RestoreRecord, due: Timestamp) -> bool {
-    let is_time = record.status != Status::Running || known.look_at.is_none_or(|at| at <= due);
+    let is_time = record.status == Status::Cancelled || known.look_at.is_none_or(|at| at <= due);
     known.may_revive || (!known.settled && is_time)
+}
+
+/// Whether its execution has nothing left to do for a chunk. One that has failed asks S3 for nothing more, so objects that
+/// it did not ask for are no reason to go on.
+pub(crate) fn is_done(known: &ChunkRecord, record: &RestoreRecord) -> bool {
+    let is_awaited = match record.status {
+        Status::Running | Status::Cancelled => !known.settled,
+        Status::Succeeded | Status::PartlyFailed | Status::Failed => {
+            let unpublished = if record.request.publish.never() { 0 } else { known.counts.restored };
+            known.counts.restoring + unpublished > 0
+        }
+    };
+    !is_awaited
 }
 
 /// Looks at a chunk's objects, without those that are over. Answers how they stand now, and those whose batches are with
@@ -125,7 +138,7 @@ async fn look(
 ) -> Result<(Vec<Known>, BTreeSet<ObjectId>), StepError> {
     let as_it_is = async |batch| Ok(batch);
     let entries = chunks::entries(files, record, known).await?;
-    if record.status != Status::Running {
+    if record.status == Status::Cancelled {
         let (objects, called) = chunks::open_objects(ledger, record, known, &entries, &[], as_it_is).await?;
         let open = objects.iter().filter(|known| known.written != Written::Nothing && known.row.ends_with_a_cancel());
         let cancelled = open.map(|known| (known.row.clone(), Event::Cancelled { at: now })).collect();
@@ -138,10 +151,41 @@ async fn look(
     let (objects, called) = chunks::open_objects(ledger, record, known, &entries, &still, as_it_is).await?;
     let rows: Vec<Row> = objects.iter().map(|known| known.row.clone()).collect();
     let seen = look_at(rows, &told, others_on_their_way, archive, now).await?;
-    let learned: Vec<(Row, Event)> = seen.into_iter().filter_map(|seen| Some((seen.row, seen.event?))).collect();
+    let mut learned: Vec<(Row, Event)> = seen.into_iter().filter_map(|seen| Some((seen.row, seen.event?))).collect();
+    if record.status != Status::Running {
+        learned.extend(asked_after_all(&objects, record, archive, now).await?);
+    }
     let mut objects = updated(ledger, objects, learned).await?;
     objects.extend(still);
     Ok((objects, called))
+}
+
+/// What S3 says of objects that a restore was about to ask for when it failed: whether it did, only S3 knows. What S3 neither
+/// fetches nor has is left as it is.
+async fn asked_after_all(
+    objects: &[Known],
+    record: &RestoreRecord,
+    archive: &impl ReadArchive,
+    now: Timestamp,
+) -> Result<Vec<(Row, Event)>, StepError> {
+    let unknown = |known: &&Known| known.written == Written::Row && known.row.state == State::Planned;
+    let told: Vec<(Row, Option<Event>)> = stream::iter(objects.iter().filter(unknown))
+        .map(async |known| {
+            let event = match archive.head(&known.row.object).await? {
+                Facts::Found(head) => match head.reach(now) {
+                    Ok(Reach::Restoring(_)) => Some(Event::Joined { at: now, tier: record.request.tier }),
+                    Ok(Reach::Copy { expires, .. }) => Some(Event::Readable { at: now, expires: Some(expires) }),
+                    Ok(Reach::Readable) => Some(Event::Readable { at: now, expires: None }),
+                    Ok(Reach::Archived(_)) | Err(_) => None,
+                },
+                Facts::Missing(_) => None,
+            };
+            Ok::<_, StepError>((known.row.clone(), event))
+        })
+        .buffer_unordered(IN_FLIGHT)
+        .try_collect()
+        .await?;
+    Ok(told.into_iter().filter_map(|(row, event)| Some((row, event?))).collect())
 }
 
 pub(crate) fn total(all: &[ChunkRecord]) -> Counts {
@@ -151,8 +195,8 @@ pub(crate) fn total(all: &[ChunkRecord]) -> Counts {
 }
 
 /// Seconds until the first chunk is due.
-pub(crate) fn wait_seconds(all: &[ChunkRecord], now: Timestamp) -> u64 {
-    let first = all.iter().filter(|known| !known.settled).filter_map(|known| known.look_at).min();
+pub(crate) fn wait_seconds(all: &[ChunkRecord], record: &RestoreRecord, now: Timestamp) -> u64 {
+    let first = all.iter().filter(|known| !is_done(known, record)).filter_map(|known| known.look_at).min();
     first.map_or(0, |at| u64::try_from(at.as_second() - now.as_second()).unwrap_or(0))
 }
 

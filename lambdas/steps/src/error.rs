@@ -77,7 +77,8 @@ impl From<PortError> for StepError {
             Some(Trouble::Throttled) => Self::Throttled(says),
             Some(Trouble::TooManyInvalidations) => Self::TooManyInvalidationsInProgress(says),
             Some(Trouble::Unavailable) => Self::Unavailable(says),
-            Some(Trouble::Denied) => Self::Denied(says),
+            Some(Trouble::Denied | Trouble::KeyDenied) => Self::Denied(says),
+            Some(Trouble::WrongBucket) => Problem::wrong_bucket(says).into(),
             None => Self::Unexpected(says),
         }
     }
@@ -107,13 +108,16 @@ mod tests {
             (Some(Trouble::TooManyInvalidations), "TooManyInvalidationsInProgress", 503),
             (Some(Trouble::Unavailable), "Unavailable", 503),
             (Some(Trouble::Denied), "Denied", 500),
+            (Some(Trouble::KeyDenied), "Denied", 500),
+            (Some(Trouble::WrongBucket), "InvalidRequest", 422),
             (None, "Unexpected", 500),
         ] {
             let error = StepError::from(PortError { what: "Get".to_owned(), says: "no".to_owned(), trouble });
-            assert_eq!((error.name(), error.to_string().as_str()), (name, "Get: no"));
+            assert_eq!(error.name(), name);
+            assert!(error.to_string().contains("Get: no"), "{error}");
             assert!(StepError::NAMES.contains(&name));
             let problem = error.problem();
-            assert!(problem.status == status && problem.detail.starts_with("Get: no"), "{problem:?}");
+            assert!(problem.status == status && problem.detail.contains("Get: no"), "{problem:?}");
         }
     }
 

@@ -57,7 +57,7 @@ pub async fn run(
 ) -> Result<Output, StepError> {
     let record = ledger::record(ledger, &plan::restore_id(input.restore)?).await?;
     let all = chunks::records(ledger, &record).await?;
-    let on_their_way = total(&all).on_their_way() > 0;
+    let on_their_way = total(&all).awaited(record.status) > 0;
     let mut wanted = Wanted::default();
     // The chunk after the last of which something was taken; and as an answer, if more is left.
     let (mut taken, mut after_last, mut until_chunk) = (0, 0, 0);

@@ -192,8 +192,19 @@ pub fn row_key(object: &ObjectId, restore: &RestoreId) -> ItemKey {
 /// What the keys of the rows of an object (this very version) begin with. S3 calls the version of an object from before
 /// versioning `null`, and its events leave it out.
 pub fn rows_key(object: &ObjectId) -> ItemKey {
-    let version = object.version.as_deref().filter(|version| *version != "null").unwrap_or_default();
+    let version = object.named_version().unwrap_or_default();
     ItemKey { pk: format!("{}/{}", object.bucket, object.key), sk: format!("{version}#") }
+}
+
+/// Whether one of these restores has a row of a key, in whichever version. A peek: it may miss those of the last moment.
+pub async fn is_restored_by(
+    bucket: &str,
+    key: &str,
+    restores: &BTreeSet<RestoreId>,
+    ledger: &impl Ledger,
+) -> Result<bool, StepError> {
+    let rows = ledger.peek_query::<Row>(&ItemKey { pk: format!("{bucket}/{key}"), sk: String::new() }).await?;
+    Ok(rows.iter().any(|row| restores.contains(&row.restore)))
 }
 
 /// Where a batch is kept.

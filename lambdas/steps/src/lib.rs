@@ -12,6 +12,7 @@
 //! | [`invalidate`], [`check_invalidations`] | [`adopt`] |
 //! | [`report`], [`report_failure`] | [`on_restore_completed`], [`on_restore_initiated`], [`on_inbox_file`] |
 //! | | [`announce_expiries`], by the clock |
+//! | | [`check_executions`], by the clock and when an execution ends |
 
 // Lambda runs one event at a time on one thread: futures need not be `Send`, so async functions in traits are fine.
 #![allow(async_fn_in_trait, reason = "one thread, one event at a time")]
@@ -21,6 +22,7 @@
 pub mod adopt;
 pub mod announce_expiries;
 pub mod cancel_restore;
+pub mod check_executions;
 pub mod check_invalidations;
 pub mod check_jobs;
 pub mod check_restores;
@@ -122,11 +124,13 @@ pub enum Step {
     OnInboxFile,
     /// The clock: says which copies expire at the next midnight.
     AnnounceExpiries,
+    /// An execution ended, or the clock: finds restores that are said to run and do not.
+    CheckExecutions,
 }
 
 impl Step {
     /// Every step, in the order of the workflow and then of the doors.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Plan,
         Self::StartRestores,
         Self::CreateJobs,
@@ -145,6 +149,7 @@ impl Step {
         Self::OnRestoreInitiated,
         Self::OnInboxFile,
         Self::AnnounceExpiries,
+        Self::CheckExecutions,
     ];
 
     /// The name of the state and of the resource.
@@ -168,6 +173,32 @@ impl Step {
             Self::OnRestoreInitiated => "OnRestoreInitiated",
             Self::OnInboxFile => "OnInboxFile",
             Self::AnnounceExpiries => "AnnounceExpiries",
+            Self::CheckExecutions => "CheckExecutions",
+        }
+    }
+
+    /// Whether a state of the workflow calls it; the others are doors, and what events or the clock call.
+    pub fn is_in_the_workflow(self) -> bool {
+        match self {
+            Self::Plan
+            | Self::StartRestores
+            | Self::CreateJobs
+            | Self::CheckJobs
+            | Self::CheckRestores
+            | Self::Invalidate
+            | Self::CheckInvalidations
+            | Self::Report
+            | Self::ReportFailure => true,
+            Self::CreateRestore
+            | Self::CreatePlan
+            | Self::GetRestores
+            | Self::CancelRestore
+            | Self::Adopt
+            | Self::OnRestoreCompleted
+            | Self::OnRestoreInitiated
+            | Self::OnInboxFile
+            | Self::AnnounceExpiries
+            | Self::CheckExecutions => false,
         }
     }
 

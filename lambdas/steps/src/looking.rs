@@ -155,16 +155,17 @@ pub fn meaning(row: &Row, facts: &Facts, now: Timestamp) -> Option<Event> {
             ),
             Err(unreadable) => fail(FailureCode::Unreadable, &unreadable.to_string()),
         },
-        Facts::Missing(Missing::Key) => fail(FailureCode::NoSuchKey, "it was deleted while it was being restored"),
-        Facts::Missing(Missing::Version) => {
-            fail(FailureCode::NoSuchVersion, "its version was deleted while it was being restored")
-        }
-        Facts::Missing(Missing::DeleteMarker) => {
-            fail(FailureCode::DeleteMarker, "it was deleted while it was being restored")
-        }
-        Facts::Missing(Missing::Denied) => {
-            fail(FailureCode::AccessDenied, "S3 answers 403: thaw may no longer read it, or it is gone")
-        }
+        Facts::Missing(missing) => match missing {
+            Missing::Key => fail(FailureCode::NoSuchKey, "it was deleted while it was being restored"),
+            Missing::Version => fail(FailureCode::NoSuchVersion, "its version was deleted while it was being restored"),
+            Missing::DeleteMarker => fail(FailureCode::DeleteMarker, "it was deleted while it was being restored"),
+            Missing::Denied => {
+                fail(FailureCode::AccessDenied, "S3 answers 403: thaw may no longer read it, or it is gone")
+            }
+            Missing::Refused { .. } | Missing::Unreadable { .. } => {
+                missing.no_look().map(|(code, message)| Event::Failed { at: now, code, message })
+            }
+        },
     }
 }
 

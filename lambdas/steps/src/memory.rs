@@ -1,7 +1,7 @@
 //! The ledger, the work bucket, the jobs, the executions, the bus and the dead letters in memory: the steps can be run, and watched, without AWS.
 //!
-//! They keep what AWS promises and nothing more: conditional writes, strongly consistent reads, names that are taken
-//! only once. Items are kept as JSON, so that what a step reads is what it could have written. Each call lets other
+//! They keep what AWS promises and nothing more: conditional writes, strongly consistent reads, items of 400 KB, names that
+//! are taken only once. Items are kept as JSON, so that what a step reads is what it could have written. Each call lets other
 //! futures run first, so that steps that run at once do meet in between.
 
 use std::cell::RefCell;
@@ -10,13 +10,42 @@ use std::collections::BTreeMap;
 use std::task::Poll;
 
 use serde_json::Value;
-use thaw_core::{Job, JobStatus, RestoreId, Status, hash_bytes};
+use thaw_core::{Execution, ExecutionStatus, Job, JobStatus, RestoreId, Status, hash_bytes};
 
 use crate::RestoreRecord;
 use crate::ports::{
     CreateJobs, CreatedJob, Cursor, DeadLetters, Item, ItemKey, Ledger, ListRestores, LongFiles, NewJob, Piece,
-    PortError, Put, PutEvents, ReadJobs, StartExecutions, StopExecutions, UpdateJobs, WorkFiles,
+    PortError, Put, PutEvents, ReadExecutions, ReadJobs, StartExecutions, StopExecutions, UpdateJobs, WorkFiles,
 };
+
+/// Bytes that DynamoDB takes in an item: 400 KB (Developer Guide, "Service, account, and table quotas").
+const MOST_BYTES: usize = 400 * 1_024;
+
+/// Bytes of an item in the ledger's table (DynamoDB Developer Guide, "Item sizes and formats").
+pub fn item_size(key: &ItemKey, item: &Value) -> usize {
+    // What thaw-aws adds: the key, `ttl`, `write` with 16 characters, and `listing`, or no more than that.
+    let added = "pksk".len() + key.pk.len() + key.sk.len() + "ttl".len() + 6 + "write".len() + 16;
+    added + "listingrestore".len() + size_of_value(item)
+}
+
+fn size_of_value(value: &Value) -> usize {
+    match value {
+        Value::Null | Value::Bool(_) => 1,
+        // Two digits are a byte, and one more.
+        Value::Number(number) => number.to_string().len().div_ceil(2) + 1,
+        Value::String(text) => text.len(),
+        // What is kept as bytes: JSON has only numbers for them.
+        Value::Array(items) if !items.is_empty() && items.iter().all(is_byte) => items.len(),
+        Value::Array(items) => 3 + items.iter().map(|item| 1 + size_of_value(item)).sum::<usize>(),
+        Value::Object(fields) => {
+            3 + fields.iter().map(|(name, value)| 1 + name.len() + size_of_value(value)).sum::<usize>()
+        }
+    }
+}
+
+fn is_byte(value: &Value) -> bool {
+    value.as_u64().is_some_and(|number| number < 256)
+}
 
 /// The ledger's table and its index.
 #[derive(Debug, Default)]
@@ -37,6 +66,11 @@ impl MemoryLedger {
     fn write<T: Item>(&self, item: &T) -> Result<Put<T>, PortError> {
         let key = item.key();
         let json = serde_json::to_value(item).map_err(|error| unexpected(&key, &error))?;
+        let size = item_size(&key, &json);
+        if size > MOST_BYTES {
+            let says = format!("ValidationException: Item size has exceeded the maximum allowed size: {size} bytes");
+            return Err(unexpected(&key, &says));
+        }
         self.items.borrow_mut().insert(key, json);
         Ok(Put::Done)
     }
@@ -249,12 +283,23 @@ impl UpdateJobs for MemoryJobs {
 pub struct MemoryExecutions {
     started: RefCell<BTreeMap<RestoreId, Value>>,
     stopped: RefCell<BTreeMap<RestoreId, String>>,
+    ended: RefCell<BTreeMap<RestoreId, Option<Execution>>>,
 }
 
 impl MemoryExecutions {
     /// The executions that were started, with their inputs. A second start of the same name changes nothing.
     pub fn started(&self) -> BTreeMap<RestoreId, Value> {
         self.started.borrow().clone()
+    }
+
+    /// From now on an execution is described so.
+    pub fn end(&self, id: &RestoreId, execution: Execution) {
+        self.ended.borrow_mut().insert(id.clone(), Some(execution));
+    }
+
+    /// From now on it is not known any more.
+    pub fn forget(&self, id: &RestoreId) {
+        self.ended.borrow_mut().insert(id.clone(), None);
     }
 
     /// The executions that were stopped, with the cause.
@@ -278,6 +323,19 @@ impl StopExecutions for MemoryExecutions {
             self.stopped.borrow_mut().entry(id.clone()).or_insert_with(|| cause.to_owned());
         }
         Ok(())
+    }
+}
+
+impl ReadExecutions for MemoryExecutions {
+    async fn execution(&self, id: &RestoreId) -> Result<Option<Execution>, PortError> {
+        others_first().await;
+        if let Some(ended) = self.ended.borrow().get(id) {
+            return Ok(ended.clone());
+        }
+        let stopped = self.stopped.borrow().get(id).cloned();
+        let status = if stopped.is_some() { ExecutionStatus::Aborted } else { ExecutionStatus::Running };
+        let is_known = self.started.borrow().contains_key(id);
+        Ok(is_known.then_some(Execution { status, error: None, cause: stopped, redrives: 0 }))
     }
 }
 

@@ -2,12 +2,12 @@
 //! `POST /v1/restores` accepts one, and the answer is written beside it. The file stays.
 
 use jiff::Timestamp;
-use thaw_core::{Dropped, MAX_BODY_BYTES, Order, Problem};
+use thaw_core::{Dropped, MAX_BODY_BYTES, Order, Problem, Trouble};
 use tracing::{info, warn};
 
 use crate::create_restore::{claim, refuse_foreign, start};
 use crate::ledger::{KeyRecord, RestoreRecord};
-use crate::ports::{DeadLetters, Ledger, ReadArchive, StartExecutions, WorkFiles};
+use crate::ports::{DeadLetters, Ledger, PortError, ReadArchive, StartExecutions, WorkFiles};
 use crate::restore_view::RestoreView;
 use crate::{QueueBatch, QueueResponse, Settings, StepError};
 
@@ -125,8 +125,11 @@ async fn read(file: &Dropped, order: Order, inbox: &impl ReadArchive) -> Result<
     };
     let (mut bytes, mut etag, mut more) = (Vec::new(), None, true);
     while more && bytes.len() < enough {
-        let Some(piece) = inbox.read(&file.at, bytes.len() as u64, etag.as_deref()).await? else {
-            return Ok(Content::Gone);
+        let piece = match inbox.read(&file.at, bytes.len() as u64, etag.as_deref()).await {
+            Ok(Some(piece)) => piece,
+            // That thaw may not use a file's KMS key stays so.
+            Ok(None) | Err(PortError { trouble: Some(Trouble::KeyDenied), .. }) => return Ok(Content::Gone),
+            Err(error) => return Err(error.into()),
         };
         if piece.etag.trim_matches('"') != file.etag {
             return Ok(Content::Replaced);

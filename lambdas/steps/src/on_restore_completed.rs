@@ -193,7 +193,10 @@ async fn hear(
         }
         rows.push(heard);
     }
-    Ok(Told { object: event.object, rows, readable: readable_rows })
+    // An event does not name the null version; a row that does is about the same object, and knows that there are others.
+    let named = rows.iter().map(|heard| &heard.row.object).find(|object| object.version.is_some());
+    let object = named.cloned().unwrap_or(event.object);
+    Ok(Told { object, rows, readable: readable_rows })
 }
 
 /// What the event means for a row. S3 is asked where the event does not say enough: of a copy, how long it lives; and

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use thaw_core::{Book, Cost, Counts, Problem, Request, RestoreId, Status};
 use tracing::{info, warn};
 
+use crate::budget::{self, Purse, Reserved};
 use crate::chunks::{self, ChunkRecord, chunk_name};
 use crate::create_restore::refuse_foreign;
 use crate::ledger::{self, Planned, RestoreRecord, WrittenBy};
@@ -18,7 +19,7 @@ use crate::plan::draft::{Cursor, Draft};
 use crate::ports::{Ledger, Put, PutEvents, ReadArchive, ReadDistributions, WorkFiles};
 use crate::sources::Objects;
 use crate::survey::{Survey, Surveyor};
-use crate::{Settings, StepError, budget};
+use crate::{Settings, StepError};
 
 /// Pages after which a call that meets trouble hands over what it has, instead of leaving all of it to be done once more.
 /// Where pages take minutes and one of a hundred fails, no call would come to its end. Trouble that comes sooner is left to the
@@ -276,7 +277,11 @@ async fn accept(
     if let Some(budget) = settings.daily_budget
         && !request.dry_run
     {
-        budget::reserve(&record.id, survey.cost.total_usd, budget, ledger, now).await?;
+        let price = survey.cost.total_usd;
+        match budget::reserve(Purse::Restores, &record.id, price, budget, ledger, now).await? {
+            Reserved::Yes => {}
+            Reserved::No { spent, .. } => return Err(Problem::over_budget(price, spent, budget).into()),
+        }
     }
     let chunks = u32::try_from(draft.chunks.len()).unwrap_or(u32::MAX);
     let by_jobs = survey.batch_operations;

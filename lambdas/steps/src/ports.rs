@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use thaw_core::{
-    ArchiveKind, Distribution, Facts, Job, JobGroup, ObjectId, Reach, RestoreAnswer, RestoreId, S3Uri, Status, Tier,
-    Trouble,
+    ArchiveKind, Distribution, Execution, Facts, Job, JobGroup, ObjectId, Reach, RestoreAnswer, RestoreId, S3Uri,
+    Status, Tier, Trouble,
 };
 
 use crate::RestoreRecord;
@@ -297,12 +297,31 @@ pub enum Invalidation {
         /// Its words.
         says: String,
     },
+    /// There is no such distribution any more, so none of its paths is shown (`NoSuchDistribution`).
+    Gone {
+        /// Its words.
+        says: String,
+    },
+}
+
+/// How an invalidation stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InvalidationStatus {
+    /// Some edges have not heard of it yet.
+    InProgress,
+    /// It has taken effect everywhere.
+    Completed,
+    /// CloudFront does not know it, or its distribution, any more (`NoSuchInvalidation`, `NoSuchDistribution`).
+    Gone {
+        /// Its words.
+        says: String,
+    },
 }
 
 /// Looks at invalidations.
 pub trait ReadInvalidations {
-    /// Whether an invalidation has taken effect everywhere.
-    async fn completed(&self, distribution: &str, invalidation: &str) -> Result<bool, PortError>;
+    /// How an invalidation stands (`GetInvalidation`).
+    async fn invalidation(&self, distribution: &str, id: &str) -> Result<InvalidationStatus, PortError>;
 }
 
 /// The ledger: the only memory. Reads see every write that was answered before; peeks cost half as much, and may miss those
@@ -389,6 +408,12 @@ pub trait StartExecutions {
 pub trait StopExecutions {
     /// `StopExecution`. That there is none, or that it has ended, is a success.
     async fn stop(&self, id: &RestoreId, cause: &str) -> Result<(), PortError>;
+}
+
+/// Looks at executions.
+pub trait ReadExecutions {
+    /// `DescribeExecution`, which is eventually consistent; `None` if Step Functions knows no execution of this name.
+    async fn execution(&self, id: &RestoreId) -> Result<Option<Execution>, PortError>;
 }
 
 /// Puts events on the default bus.

@@ -8,16 +8,16 @@ use std::time::Duration;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use thaw_core::{
-    Batch, BatchId, Candidate, Covered, Distribution, Event, How, News, ObjectId, Row, Staleness, State, folded,
-    of_the_same_copy, staleness,
+    Batch, BatchId, Candidate, Covered, Distribution, Event, How, News, ObjectId, RestoreId, Row, Staleness, State,
+    folded, of_the_same_copy, staleness,
 };
 
 use crate::batches::{Rows, carry_out, claim, release, was_invalidated};
 use crate::folding;
-use crate::ledger::{apply_all, batch_key};
+use crate::ledger::{apply_all, batch_key, is_restored_by};
 use crate::newest::Newest;
 use crate::ports::{CreateInvalidations, Ledger, Put, ReadArchive, ReadDistributions};
-use crate::visible::{NEWS, archived_among, is_archived, over_archived, shown, why_not_shown};
+use crate::visible::{Beneath, NEWS, beneath, cannot_be_invalidated, is_archived, shown, why_not_shown};
 use crate::{IN_FLIGHT, Settings, StepError};
 
 /// An error that CloudFront forgets this soon is waited out rather than paid for, when `only_if_stale` is asked.
@@ -260,9 +260,9 @@ async fn prepare(
     };
     let event = match hidden {
         Some(event) => event,
-        None => match paths(&object, distributions, archive, settings, now).await? {
+        None => match paths(&object, &waiting, distributions, archive, ledger, settings, now).await? {
             Shown::Nowhere => Event::Published { at: now, how: How::NoPath },
-            Shown::OverArchived(what) => over_archived(&what, now),
+            Shown::OverOthers(what) => cannot_be_invalidated(&what, now),
             Shown::At { paths, covers } => {
                 let rows: Vec<Row> = waiting.iter().map(|(_, heard)| heard.row.clone()).collect();
                 let candidate = Candidate {
@@ -343,25 +343,30 @@ enum Shown {
         paths: BTreeMap<String, BTreeSet<String>>,
         covers: BTreeSet<Covered>,
     },
-    /// Only a wildcard would do, and it would cover this, which is archived or might be.
-    OverArchived(String),
+    /// CloudFront takes none of its paths but a wildcard, which would cover this, in words.
+    OverOthers(String),
 }
+
+/// Neighbours under a wildcard for a `~` of which the ledger is asked whether the restore brings them, too.
+const NEIGHBOURS_ASKED: usize = 1_000;
 
 async fn paths(
     object: &ObjectId,
+    waiting: &[(&Row, &Heard)],
     distributions: &[Distribution],
     archive: &impl ReadArchive,
+    ledger: &impl Ledger,
     settings: &Settings,
     now: Timestamp,
 ) -> Result<Shown, StepError> {
-    let mut paths = BTreeMap::new();
-    let mut covers = BTreeSet::new();
+    let (mut paths, mut covers, mut taken) = (BTreeMap::new(), BTreeSet::new(), None);
     for distribution in distributions {
         let mut shown = distribution.paths_of(&object.bucket, &object.key, &settings.directory_index);
         for (path, key) in &shown.shared {
-            // An archived object under the directory's own name is served from the cache at best: its path is left alone.
+            // An archived object of that name is served from the cache at best: its path is left alone.
             if is_archived(&object.bucket, key, archive, now).await? {
                 shown.paths.remove(path);
+                taken = Some(key.clone());
             }
         }
         if !shown.paths.is_empty() {
@@ -369,12 +374,54 @@ async fn paths(
             covers.extend(shown.covers);
         }
     }
+    match taken {
+        // Clients take the dots out of `a/../b`, and CloudFront may, too.
+        Some(key) if paths.is_empty() => {
+            return Ok(Shown::OverOthers(format!("the archived object {key}, which would then answer 403")));
+        }
+        Some(_) | None => {}
+    }
     let may_look = |bucket: &str| settings.archive_buckets.iter().any(|ours| ours == bucket);
-    Ok(match archived_among(&covers, &object.bucket, may_look, archive, now).await? {
-        Some(what) => Shown::OverArchived(what),
-        None if paths.is_empty() => Shown::Nowhere,
-        None => Shown::At { paths, covers },
-    })
+    let neighbours = match beneath(&covers, &object.bucket, may_look, archive, now).await? {
+        Beneath::Archived(what) => return Ok(Shown::OverOthers(what)),
+        Beneath::Readable(neighbours) => neighbours,
+    };
+    if paths.is_empty() {
+        return Ok(Shown::Nowhere);
+    }
+    // Who allows least decides for all.
+    let max_over = waiting.iter().map(|(row, _)| row.publish.max_over).min().unwrap_or_default();
+    let over = others_among(neighbours, object, waiting, max_over, ledger).await?;
+    if over > max_over as usize {
+        return Ok(Shown::OverOthers(format!(
+            "{over} other objects that viewers can get, and publish.max_over is {max_over}. Restore it again with \
+             publish.max_over {over} to have all of them fetched anew from S3"
+        )));
+    }
+    Ok(Shown::At { paths, covers })
+}
+
+/// How many of these neighbours are brought by none of the restores that wait for the object. Past a thousand of them nobody
+/// is asked: they count.
+async fn others_among(
+    neighbours: BTreeSet<(String, String)>,
+    object: &ObjectId,
+    waiting: &[(&Row, &Heard)],
+    max_over: u32,
+    ledger: &impl Ledger,
+) -> Result<usize, StepError> {
+    let is_object = |(bucket, key): &(String, String)| *bucket == object.bucket && *key == object.key;
+    let neighbours: Vec<(String, String)> = neighbours.into_iter().filter(|one| !is_object(one)).collect();
+    if neighbours.len() <= max_over as usize || neighbours.len() > NEIGHBOURS_ASKED {
+        return Ok(neighbours.len());
+    }
+    let restores: BTreeSet<RestoreId> = waiting.iter().map(|(row, _)| row.restore.clone()).collect();
+    let brought: Vec<bool> = stream::iter(&neighbours)
+        .map(|(bucket, key)| is_restored_by(bucket, key, &restores, ledger))
+        .buffer_unordered(IN_FLIGHT)
+        .try_collect()
+        .await?;
+    Ok(brought.into_iter().filter(|brought| !brought).count())
 }
 
 #[cfg(test)]
@@ -387,7 +434,7 @@ mod tests {
     use crate::ledger::rows_of;
     use crate::looking::tests::Bucket;
     use crate::visible::tests::nobody_near;
-    use thaw_core::{Behaviour, ErrorRule, Origin, RestoreId};
+    use thaw_core::{Behaviour, ErrorRule, Origin};
 
     const SECOND: Duration = Duration::from_secs(1);
 

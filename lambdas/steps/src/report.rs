@@ -3,12 +3,12 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use thaw_core::{Counts, Failure, Outcome, Status};
+use thaw_core::{Counts, Failure, Outcome, Status, copy_expiry};
 use tracing::info;
 
 use crate::check_restores::total;
 use crate::ports::{Ledger, PutEvents};
-use crate::{StepError, announce_expiries, plan};
+use crate::{RestoreRecord, StepError, announce_expiries, plan};
 use crate::{chunks, ledger};
 
 /// What the state hands over.
@@ -41,6 +41,7 @@ pub async fn run(
     let record = ledger::record(ledger, &plan::restore_id(input.restore)?).await?;
     let all = chunks::records(ledger, &record).await?;
     let counts = total(&all);
+    let earliest = all.iter().filter_map(|known| known.expire.first()).min().copied();
     if !record.request.dry_run {
         let expire = all.iter().flat_map(|known| known.expire.iter().copied()).collect();
         announce_expiries::expect(&record.id, &expire, ledger, now).await?;
@@ -50,7 +51,8 @@ pub async fn run(
         let says = "Only a plan was asked for: nothing was asked of S3, and nothing was spent on it.".to_owned();
         Outcome { status: Status::Succeeded, says }
     } else {
-        Outcome::of(counts, &failures)
+        let Outcome { status, says } = Outcome::of(counts, &failures);
+        Outcome { status, says: says + &copies_that_end_early(&record, earliest) }
     };
     let record = ledger::change(ledger, record, |record| {
         record.status = outcome.status;
@@ -70,6 +72,23 @@ pub async fn run(
     info!(restore = %record.id, status = record.status.word(), "{}", outcome.says);
     let says = record.says.unwrap_or(outcome.says);
     Ok(Output { status: record.status, succeeded: record.status == Status::Succeeded, says, counts })
+}
+
+/// That some copies end before the days are over that were asked for, in words; nothing if none does.
+///
+/// S3 keeps the days of whoever asked first: of a restore that was running already, and of another's that won the race for it. A
+/// restore that only joins asks for no days.
+fn copies_that_end_early(record: &RestoreRecord, earliest: Option<Timestamp>) -> String {
+    let Some(plan) = record.plan.as_ref().filter(|_| !record.request.join_only) else { return String::new() };
+    let days = record.request.copy_days();
+    // A copy that this restore has asked for was ready after the plan was made.
+    match earliest.filter(|earliest| *earliest < copy_expiry(plan.made_at, days)) {
+        None => String::new(),
+        Some(earliest) => format!(
+            " Some copies end on {earliest:.0}, before the {days} days are over that were asked for: others had asked S3 for them, for fewer days. POST /v1/restores/{}/extend keeps them longer.",
+            record.id
+        ),
+    }
 }
 
 #[cfg(test)]

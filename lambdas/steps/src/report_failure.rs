@@ -2,22 +2,26 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
-use thaw_core::{RestoreId, Status, sentence};
+use serde_json::json;
+use thaw_core::{Counts, RestoreId, Status, sentence, why};
 use tracing::warn;
 
 use crate::ports::{Ledger, PutEvents, UpdateJobs, WorkFiles};
 use crate::restore_view::Standing;
-use crate::{RestoreRecord, StepError, jobs, ledger};
+use crate::{RestoreRecord, StepError, chunks, jobs, ledger};
+
+/// Seconds until the first look after a failure: a function that was asking S3 when another failed may go on for as long as
+/// Lambda lets it (the template's longest `Timeout`).
+pub(crate) const OTHERS_TAKE: u64 = 900;
 
 /// What the state hands over.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Input {
     /// The restore's id: the execution's name.
     pub restore: String,
-    /// The name of the error.
+    /// The name of the error; empty if Step Functions has none.
     pub error: String,
-    /// What Step Functions knows of it: for a Lambda's error, JSON with an `errorMessage`.
+    /// What Step Functions knows of it: for a Lambda's error, JSON with an `errorMessage`. Empty if it knows nothing.
     pub cause: String,
 }
 
@@ -28,10 +32,15 @@ pub struct Output {
     pub error: String,
     /// In words: the execution's Cause.
     pub says: String,
+    /// Whether S3 may be fetching objects for it, or may have fetched some that are not published: the execution goes on to
+    /// look at them.
+    pub anything_left: bool,
+    /// Seconds until the first of those looks.
+    pub wait_seconds: u64,
 }
 
-/// Ends a restore that cannot go on. Objects that S3 is fetching keep their rows: when S3 says that they are done, they
-/// are still published. Nothing more is asked for: its jobs are cancelled.
+/// Ends a restore that cannot go on. Nothing more is asked for: its jobs are cancelled. Objects that S3 is fetching keep
+/// their rows, and are still published.
 pub async fn run(
     input: Input,
     ledger: &impl Ledger,
@@ -40,19 +49,22 @@ pub async fn run(
     s3: &impl UpdateJobs,
     now: Timestamp,
 ) -> Result<Output, StepError> {
-    let why = why(&input.cause);
-    let says = match RestoreId::try_from(input.restore.clone()) {
-        Err(_) => why,
+    let why = why(&input.error, &input.cause);
+    let (says, anything_left) = match RestoreId::try_from(input.restore.clone()) {
+        Err(_) => (why, false),
         Ok(id) => match ledger.get::<RestoreRecord>(&RestoreRecord::key_of(&id)).await? {
             // It was refused before anything was written.
-            None => why,
+            None => (why, false),
             Some(record) => end(record, &why, ledger, files, events, s3, now).await?,
         },
     };
     warn!(restore = %input.restore, error = %input.error, "{says}");
-    Ok(Output { error: input.error, says })
+    // A Fail state takes no empty error.
+    let error = if input.error.is_empty() { "Unknown".to_owned() } else { input.error };
+    Ok(Output { error, says, anything_left, wait_seconds: OTHERS_TAKE })
 }
 
+/// Ends it. Answers what is said, and whether anything is left that can be published.
 async fn end(
     record: RestoreRecord,
     why: &str,
@@ -61,37 +73,44 @@ async fn end(
     events: &impl PutEvents,
     s3: &impl UpdateJobs,
     now: Timestamp,
-) -> Result<String, StepError> {
+) -> Result<(String, bool), StepError> {
     let counts = Standing::of(&record, ledger, files).await?.counts;
-    let says = if counts.total == 0 { why.to_owned() } else { format!("{why} {}", sentence(counts, &[])) };
-    let record = ledger::change(ledger, record, |record| {
-        record.status = Status::Failed;
-        record.completed_at = Some(now);
-        record.says = Some(says.clone());
-    })
-    .await?;
+    let says = says(why, counts);
+    let record = ledger::change(ledger, record, |record| failed(record, &says, now)).await?;
     jobs::cancel(ledger, &record, s3).await?;
-    let detail = json!({
-        "schema_version": 1, "id": record.id, "bucket": record.request.bucket, "tier": record.request.tier,
-        "status": record.status, "counts": counts, "says": says, "notify": record.request.notify,
-    });
     // A cancelled restore was reported by the door that cancelled it.
     if record.status != Status::Cancelled {
-        events.put_event("Restore Failed", &detail).await?;
+        tell(&record, counts, &says, events).await?;
     }
-    Ok(says)
+    let is_watched = record.status != Status::Cancelled && !record.request.dry_run;
+    let anything_left = is_watched && chunks::records(ledger, &record).await?.iter().any(|known| !known.settled);
+    Ok((says, anything_left))
 }
 
-/// The words in a Cause.
-fn why(cause: &str) -> String {
-    let message = serde_json::from_str::<Value>(cause)
-        .ok()
-        .and_then(|cause| cause.get("errorMessage").and_then(Value::as_str).map(str::to_owned));
-    let mut words = message.unwrap_or_else(|| cause.to_owned());
-    if !words.ends_with('.') {
-        words.push('.');
-    }
-    words
+/// Why, and where the objects stand.
+pub(crate) fn says(why: &str, counts: Counts) -> String {
+    if counts.total == 0 { why.to_owned() } else { format!("{why} {}", sentence(counts, &[])) }
+}
+
+/// The record of a restore that cannot go on.
+pub(crate) fn failed(record: &mut RestoreRecord, says: &str, now: Timestamp) {
+    record.status = Status::Failed;
+    record.completed_at = Some(now);
+    record.says = Some(says.to_owned());
+}
+
+/// Tells whoever listens that a restore cannot go on.
+pub(crate) async fn tell(
+    record: &RestoreRecord,
+    counts: Counts,
+    says: &str,
+    events: &impl PutEvents,
+) -> Result<(), StepError> {
+    let detail = json!({
+        "schema_version": 1, "id": record.id, "bucket": record.request.bucket, "tier": record.request.tier,
+        "status": Status::Failed, "counts": counts, "says": says, "notify": record.request.notify,
+    });
+    Ok(events.put_event("Restore Failed", &detail).await?)
 }
 
 #[cfg(test)]
@@ -100,21 +119,51 @@ mod tests {
     use crate::create_jobs;
     use crate::door::{Stack, now, restoring};
     use crate::memory::MemoryEvents;
+    use serde_json::Value;
     use thaw_core::{JobStatus, State};
-
-    #[test]
-    fn the_words_of_a_lambda_error_are_taken_out_of_their_json() {
-        assert_eq!(why(r#"{"errorMessage":"tier: must be …","errorType":"InvalidRequest"}"#), "tier: must be ….");
-        assert_eq!(why("Task timed out."), "Task timed out.");
-    }
 
     /// What is said of a restore that cannot go on, and the notices that go out.
     async fn report(stack: &Stack, restore: &str) -> (String, Vec<(String, Value)>) {
-        let events = MemoryEvents::default();
-        let input = Input { restore: restore.to_owned(), error: "Denied".to_owned(), cause: "No access".to_owned() };
-        let output = run(input, &stack.ledger, &stack.files, &events, &stack.jobs, now()).await.unwrap();
+        let (output, events) = fail(stack, restore, "Denied", "No access").await;
         assert_eq!(output.error, "Denied");
-        (output.says, events.events())
+        (output.says, events)
+    }
+
+    async fn fail(stack: &Stack, restore: &str, error: &str, cause: &str) -> (Output, Vec<(String, Value)>) {
+        let events = MemoryEvents::default();
+        let input = Input { restore: restore.to_owned(), error: error.to_owned(), cause: cause.to_owned() };
+        let output = run(input, &stack.ledger, &stack.files, &events, &stack.jobs, now()).await.unwrap();
+        (output, events.events())
+    }
+
+    #[tokio::test]
+    async fn without_a_cause_the_restore_says_the_errors_name_and_without_a_name_the_execution_has_one() {
+        let stack = Stack::default();
+        let id = stack.accepted(&["a"]).await;
+        let (output, _) = fail(&stack, id.as_str(), "States.Timeout", "").await;
+        assert_eq!(output.says, "It failed with States.Timeout, and no cause was given.");
+        assert_eq!(stack.record(&id).await.says.unwrap(), output.says);
+        let (output, _) = fail(&stack, id.as_str(), "", "").await;
+        assert_eq!(output.error, "Unknown");
+    }
+
+    #[tokio::test]
+    async fn what_is_not_settled_is_looked_at_again_unless_nobody_wants_it() {
+        let left = async |state: State, change: fn(&mut RestoreRecord)| {
+            let stack = Stack::default();
+            let id = stack.planned(&[("a", state)], 1).await;
+            stack.change(&id, change).await;
+            fail(&stack, id.as_str(), "Denied", "No access").await.0.anything_left
+        };
+        assert!(left(restoring(), |_| {}).await);
+        // Whether S3 was asked for it, only S3 knows.
+        assert!(left(State::Planned, |_| {}).await);
+        assert!(!left(State::Available, |_| {}).await);
+        assert!(!left(restoring(), |record| record.status = Status::Cancelled).await);
+        assert!(!left(State::Planned, |record| record.request.dry_run = true).await);
+        let stack = Stack::default();
+        let id = stack.accepted(&["a"]).await;
+        assert!(!fail(&stack, id.as_str(), "Denied", "No access").await.0.anything_left, "it has no plan");
     }
 
     #[tokio::test]

@@ -6,12 +6,12 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 use thaw_core::{
     Asked, Filter, Inventory, MAX_INVENTORY_BYTES, ManifestPlace, ManifestReader, ObjectsOf, Problem, Request, S3Uri,
-    Source, Standing,
+    Source, Standing, Trouble,
 };
 
 use crate::chunks::{self, ChunkRecord};
 use crate::listing::{self, Listing, Pages};
-use crate::ports::{Ledger, Listed, Piece, ReadArchive, WorkFiles};
+use crate::ports::{Ledger, Listed, Piece, PortError, ReadArchive, WorkFiles};
 use crate::restore_view::shown;
 use crate::{RestoreRecord, StepError};
 
@@ -242,7 +242,16 @@ impl File {
 
     /// The next piece, and whether more follows.
     async fn piece(&mut self, archive: &impl ReadArchive) -> Result<Piece, StepError> {
-        let piece = archive.read(&self.at, self.from, self.etag.as_deref()).await?;
+        let piece = match archive.read(&self.at, self.from, self.etag.as_deref()).await {
+            Ok(piece) => piece,
+            Err(PortError { says, trouble: Some(Trouble::KeyDenied), .. }) => {
+                let why = format!(
+                    "it is encrypted with a KMS key that thaw may not use ({says}). Add the key's ARN to the stack's ArchiveKmsKeys parameter, and let the key's policy allow it."
+                );
+                return Err(Problem::manifest(&self.at, None, why).into());
+            }
+            Err(error) => return Err(error.into()),
+        };
         let why = "there is no such file, or thaw may not read it. It must lie in one of the stack's archive buckets, or in its inbox.";
         let piece = piece.ok_or_else(|| Problem::manifest(&self.at, None, why))?;
         // All pieces are of the same content as the first.
@@ -347,7 +356,7 @@ mod tests {
     use crate::door::{Stack, done, now, restored};
     use crate::joining::join_only;
     use crate::memory::{MemoryFiles, MemoryLedger};
-    use crate::ports::{ListFrom, Page, PortError, VersionMarker, VersionPage};
+    use crate::ports::{ListFrom, Page, VersionMarker, VersionPage};
     use crate::visible::tests::nobody_near;
     use serde_json::json;
     use thaw_core::{Facts, Missing, ObjectId, RestoreId};

@@ -290,15 +290,15 @@ impl<A: RequestRestores + ReadArchive, L: Ledger> Asking<'_, A, L> {
         let event = match row.decision {
             Decision::Watch | Decision::Nothing => return Ok((row, Answered::Alike)),
             Decision::Restore | Decision::Extend | Decision::Join => {
-                // Intelligent-Tiering makes no copy, and S3 refuses days for it.
-                let has_copy = row.kind.is_none_or(ArchiveKind::has_copy);
-                let days = has_copy.then(|| self.record.request.copy_days());
+                let days = self.days(&row).await?;
                 let answer = self.archive.restore(&row.object, days, tier).await?;
+                let answer = if row.decision == Decision::Join { while_it_is_fetched(answer) } else { answer };
                 match (&answer, self.record.request.on_expedited_unavailable) {
                     (RestoreAnswer::Accepted, _) => return Ok((row, Answered::Alike)),
                     (RestoreAnswer::NoExpeditedCapacity, ExpeditedFallback::Standard) => {
                         info!(restore = %self.record.id, object.key = %row.object.key, "no Expedited capacity for {}: asking at Standard", row.object.key);
                         let answer = self.archive.restore(&row.object, days, Tier::Standard).await?;
+                        let answer = if row.decision == Decision::Join { while_it_is_fetched(answer) } else { answer };
                         meaning(answer, days, Tier::Standard, self.now)
                     }
                     _ => meaning(answer, days, tier, self.now),
@@ -306,6 +306,37 @@ impl<A: RequestRestores + ReadArchive, L: Ledger> Asking<'_, A, L> {
             }
         };
         Ok((apply(self.ledger, &row, &event).await?, Answered::Noted))
+    }
+
+    /// For how many days a copy is asked for; `None` for what makes none: S3 refuses days for Intelligent-Tiering.
+    ///
+    /// Who makes a running restore faster "must not change any other parameters, such as the Days request element" (User Guide,
+    /// "Upgrading the speed of an in-progress restore"). So a join repeats the days of the restore that runs, where the ledger knows
+    /// it. Those of others nobody tells: S3 refuses other days than theirs, and goes on fetching.
+    async fn days(&self, row: &Row) -> Result<Option<u32>, StepError> {
+        if !row.kind.is_none_or(ArchiveKind::has_copy) {
+            return Ok(None);
+        }
+        let own = self.record.request.copy_days();
+        match row.decision {
+            Decision::Join => {}
+            Decision::Restore | Decision::Extend | Decision::Watch | Decision::Nothing => return Ok(Some(own)),
+        }
+        let rows = ledger::rows_of(&row.object, self.ledger).await?;
+        let runs = |other: &&Row| match &other.state {
+            State::Planned | State::Restoring { joined: false, .. } => other.decision == Decision::Restore,
+            State::Restoring { joined: true, .. }
+            | State::Available
+            | State::Restored { .. }
+            | State::Published { .. }
+            | State::Failed { .. }
+            | State::Cancelled { .. } => false,
+        };
+        let others = rows.iter().filter(runs).filter(|other| other.restore != row.restore);
+        // Of several the last has asked for what runs now: those before have ended.
+        let Some(other) = others.max_by_key(|other| other.planned_at) else { return Ok(Some(own)) };
+        let record = self.ledger.get::<RestoreRecord>(&RestoreRecord::key_of(&other.restore)).await?;
+        Ok(Some(record.map_or(own, |record| record.request.copy_days())))
     }
 
     /// Whether S3 was asked for an object already, by an earlier try that could not note the answer or by others; and if so,
@@ -323,6 +354,23 @@ impl<A: RequestRestores + ReadArchive, L: Ledger> Asking<'_, A, L> {
             // S3 will say what is the matter.
             Facts::Missing(_) => None,
         })
+    }
+}
+
+/// What S3's answer means for an object that it is fetching: whatever it refuses, it goes on with that. Unless the object is gone.
+fn while_it_is_fetched(answer: RestoreAnswer) -> RestoreAnswer {
+    match answer {
+        RestoreAnswer::Refused { ref code, .. }
+            if !matches!(code.as_str(), "NoSuchKey" | "NoSuchVersion" | "MethodNotAllowed") =>
+        {
+            RestoreAnswer::InProgress
+        }
+        RestoreAnswer::Refused { .. }
+        | RestoreAnswer::Accepted
+        | RestoreAnswer::AlreadyLive
+        | RestoreAnswer::InProgress
+        | RestoreAnswer::NoExpeditedCapacity
+        | RestoreAnswer::NotArchived => answer,
     }
 }
 

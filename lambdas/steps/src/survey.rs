@@ -9,8 +9,9 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use thaw_core::{
-    ArchiveKind, Cost, Counts, Decision, Distribution, Event, Facts, Failure, FailureCode, ObjectId, Problem,
-    PublishWhen, Request, Source, Staleness, State, Tier, Usd, Verdict, advance, decide, decide_reach, staleness,
+    ArchiveKind, Cost, Counts, Decision, Distribution, Event, Facts, Failure, FailureCode, NULL_VERSION, ObjectId,
+    Problem, PublishWhen, Request, Source, Staleness, State, Tier, Usd, Verdict, advance, decide, decide_reach,
+    staleness,
 };
 
 use crate::chunks::ChunkEntry;
@@ -474,18 +475,19 @@ async fn look_at(
     let Facts::Found(head) = facts else {
         return Ok(Looked::At(Surveyed { object, size: listed_size, current: true, verdict }, 10));
     };
-    // A version that was named may not be the one that viewers get.
-    let current = match &object.version {
-        None => true,
-        Some(named) => {
-            let newest = ObjectId { version: None, ..object.clone() };
-            match archive.head(&newest).await? {
-                Facts::Found(newest) => newest.version.as_ref().is_none_or(|version| version == named),
-                Facts::Missing(_) => false,
-            }
-        }
+    let Some(named) = object.version.as_deref() else {
+        let object = ObjectId { version: head.version, ..object };
+        return Ok(Looked::At(Surveyed { object, size: head.size, current: true, verdict }, 10));
     };
-    let version = object.version.or(head.version);
+    // A version that was named may not be the one that viewers get.
+    let newest = match archive.head(&ObjectId { version: None, ..object.clone() }).await? {
+        Facts::Found(newest) => Some(newest.version),
+        Facts::Missing(_) => None,
+    };
+    let current = newest.as_ref().is_some_and(|newest| object.is_version(newest.as_deref()));
+    // In a bucket without versions S3 describes the null version, which is all there is, and names none.
+    let is_unversioned = named == NULL_VERSION && newest == Some(None);
+    let version = object.version.clone().filter(|_| !is_unversioned);
     Ok(Looked::At(Surveyed { object: ObjectId { version, ..object }, size: head.size, current, verdict }, 10))
 }
 

@@ -24,7 +24,7 @@ pub fn why_not_shown(object: &ObjectId, newest: &Facts, now: Timestamp) -> Optio
     let fail = |code, message: &str| Some(Event::Failed { at: now, code, message: message.to_owned() });
     let hidden = Some(Event::Published { at: now, how: How::NotCurrent });
     match newest {
-        Facts::Found(head) if object.version.is_some() && head.version != object.version => hidden,
+        Facts::Found(head) if object.version.is_some() && !object.is_version(head.version.as_deref()) => hidden,
         Facts::Found(head) => match head.reach(now) {
             Ok(Reach::Readable | Reach::Copy { .. }) => None,
             Ok(Reach::Archived(_) | Reach::Restoring(_)) => fail(
@@ -33,11 +33,19 @@ pub fn why_not_shown(object: &ObjectId, newest: &Facts, now: Timestamp) -> Optio
             ),
             Err(unreadable) => fail(FailureCode::Unreadable, &unreadable.to_string()),
         },
-        Facts::Missing(_) if object.version.is_some() => hidden,
-        Facts::Missing(Missing::Denied) => {
-            fail(FailureCode::AccessDenied, "S3 answers 403: thaw may no longer read it, or it is gone")
-        }
-        Facts::Missing(_) => fail(FailureCode::NoSuchKey, "it was deleted before it was published"),
+        Facts::Missing(missing) => match missing {
+            Missing::Key | Missing::Version | Missing::DeleteMarker if object.version.is_some() => hidden,
+            Missing::Key | Missing::Version | Missing::DeleteMarker => {
+                fail(FailureCode::NoSuchKey, "it was deleted before it was published")
+            }
+            // Which version viewers get is not known.
+            Missing::Denied => {
+                fail(FailureCode::AccessDenied, "S3 answers 403: thaw may no longer read it, or it is gone")
+            }
+            Missing::Refused { .. } | Missing::Unreadable { .. } => {
+                missing.no_look().map(|(code, message)| Event::Failed { at: now, code, message })
+            }
+        },
     }
 }
 
@@ -54,47 +62,70 @@ pub async fn shown(
     Ok(shown.into_iter().map(|(object, ())| object).collect())
 }
 
-/// What it means for an object that only a wildcard can invalidate it, which would also cover what may be archived.
-pub fn over_archived(what: &str, now: Timestamp) -> Event {
+/// What it means for an object that CloudFront takes none of its paths, and that a wildcard would also cover this.
+pub fn cannot_be_invalidated(what: &str, now: Timestamp) -> Event {
     let message = format!(
-        "it is readable, but CloudFront cannot invalidate a path with ~, and the wildcard that would cover it also covers {what}"
+        "it is readable, but CloudFront cannot invalidate its path, and the wildcard that would cover it also covers {what}"
     );
     Event::Failed { at: now, code: FailureCode::PathCannotBeInvalidated, message }
 }
 
-/// What is archived, or might be, of all that a wildcard for an object of this bucket covers, in words. Into which other
-/// buckets thaw may look, `may_look` says.
-pub async fn archived_among(
+/// What a wildcard would cover.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Beneath {
+    /// Something that is archived and not readable, or might be, in words. Never invalidating that is a promise, so what
+    /// cannot be known counts as archived.
+    Archived(String),
+    /// Only what viewers can get: buckets and keys.
+    Readable(BTreeSet<(String, String)>),
+}
+
+impl Beneath {
+    /// What is archived, in words.
+    pub fn archived(self) -> Option<String> {
+        match self {
+            Self::Archived(what) => Some(what),
+            Self::Readable(_) => None,
+        }
+    }
+}
+
+/// What a wildcard for an object of this bucket covers. Into which other buckets thaw may look, `may_look` says.
+pub async fn beneath(
     covers: &BTreeSet<Covered>,
     bucket: &str,
     may_look: impl Fn(&str) -> bool,
     archive: &impl ReadArchive,
     now: Timestamp,
-) -> Result<Option<String>, StepError> {
+) -> Result<Beneath, StepError> {
+    let mut readable = BTreeSet::new();
     for covered in covers {
         let Some(other) = covered.bucket().filter(|other| *other == bucket || may_look(other)) else {
             let domain = &covered.domain;
-            return Ok(Some(format!(
+            return Ok(Beneath::Archived(format!(
                 "what {domain} shows: some of that may be archived, and thaw looks only into the buckets of ArchiveBuckets"
             )));
         };
-        if let Some(neighbour) = archived_under(other, &covered.prefix, archive, now).await? {
-            let place = if other == bucket { String::new() } else { format!(" in {other}") };
-            return Ok(Some(format!("archived objects such as {neighbour}{place}, which would then answer 403")));
+        match under(other, &covered.prefix, archive, now).await? {
+            Beneath::Archived(neighbour) => {
+                let place = if other == bucket { String::new() } else { format!(" in {other}") };
+                let what = format!("archived objects such as {neighbour}{place}, which would then answer 403");
+                return Ok(Beneath::Archived(what));
+            }
+            Beneath::Readable(more) => readable.extend(more),
         }
     }
-    Ok(None)
+    Ok(Beneath::Readable(readable))
 }
 
-/// An object under the prefix that is archived and not readable, or might be. Never invalidating those is a promise, so
-/// what cannot be known counts as archived.
-pub async fn archived_under(
+/// What lies under a prefix. What is archived is named.
+pub async fn under(
     bucket: &str,
     prefix: &str,
     archive: &impl ReadArchive,
     now: Timestamp,
-) -> Result<Option<String>, StepError> {
-    let mut from = ListFrom::after("");
+) -> Result<Beneath, StepError> {
+    let (mut from, mut readable) = (ListFrom::after(""), BTreeSet::new());
     for _ in 0..PAGES_OF_NEIGHBOURS {
         let page = archive.list(bucket, prefix, &from).await?;
         for listed in &page.objects {
@@ -104,18 +135,19 @@ pub async fn archived_under(
                 Some(Reach::Archived(_) | Reach::Restoring(_)) | None => true,
             };
             if doubtful && is_archived(bucket, &listed.key, archive, now).await? {
-                return Ok(Some(listed.key.clone()));
+                return Ok(Beneath::Archived(listed.key.clone()));
             }
+            readable.insert((bucket.to_owned(), listed.key.clone()));
         }
         match page.next {
             Some(next) => from = next,
-            None => return Ok(None),
+            None => return Ok(Beneath::Readable(readable)),
         }
     }
-    Ok(Some(format!("those under {prefix:?}, of which there are too many to look at")))
+    Ok(Beneath::Archived(format!("those under {prefix:?}, of which there are too many to look at")))
 }
 
-/// Whether an object can be read now; `None` if S3 shows none.
+/// Whether an object can be read now; `None` if S3 shows none. What S3 would not describe counts as archived.
 pub async fn can_be_read(
     object: &ObjectId,
     archive: &impl ReadArchive,
@@ -123,7 +155,9 @@ pub async fn can_be_read(
 ) -> Result<Option<bool>, StepError> {
     Ok(match archive.head(object).await? {
         Facts::Found(head) => Some(matches!(head.reach(now), Ok(Reach::Readable | Reach::Copy { .. }))),
-        Facts::Missing(_) => None,
+        Facts::Missing(Missing::Key | Missing::Version | Missing::DeleteMarker) => None,
+        // Something is there.
+        Facts::Missing(Missing::Denied | Missing::Refused { .. } | Missing::Unreadable { .. }) => Some(false),
     })
 }
 
@@ -175,7 +209,9 @@ pub(crate) mod tests {
             (newest("v2", copy), "shown", "NotCurrent"),
             (Facts::Missing(Missing::Key), "NoSuchKey", "NotCurrent"),
             (Facts::Missing(Missing::DeleteMarker), "NoSuchKey", "NotCurrent"),
-            (Facts::Missing(Missing::Denied), "AccessDenied", "NotCurrent"),
+            (Facts::Missing(Missing::Denied), "AccessDenied", "AccessDenied"),
+            (Facts::Missing(Missing::Refused { says: "HTTP 400".to_owned() }), "HeadRefused", "HeadRefused"),
+            (Facts::Missing(Missing::Unreadable { says: "ü".to_owned() }), "Unreadable", "Unreadable"),
         ] {
             assert_eq!(says(&object, &facts), unversioned, "{facts:?}");
             assert_eq!(says(&version, &facts), versioned, "{facts:?}");
@@ -194,6 +230,9 @@ pub(crate) mod tests {
             self.asked.borrow_mut().push(object.key.clone());
             if object.key.contains("gone") && object.version.is_none() {
                 return Ok(Facts::Missing(Missing::Key));
+            }
+            if object.key.contains("sealed") {
+                return Ok(Facts::Missing(Missing::Refused { says: "HTTP 400".to_owned() }));
             }
             let class = if object.key.contains("cold") { "GLACIER" } else { "STANDARD" };
             let version = object.version.clone();
@@ -239,8 +278,8 @@ pub(crate) mod tests {
     /// The archived neighbour that is found, and which neighbours S3 was asked about.
     async fn found(listed: &[(&str, &str, Option<ListedRestore>)]) -> (Option<String>, Vec<String>) {
         let neighbours = near(listed);
-        let found = archived_under("archive", "", &neighbours, now()).await.unwrap();
-        (found, neighbours.asked.into_inner())
+        let found = under("archive", "", &neighbours, now()).await.unwrap();
+        (found.archived(), neighbours.asked.into_inner())
     }
 
     #[tokio::test]
@@ -261,6 +300,8 @@ pub(crate) mod tests {
         }
         // A listing knows less than a HEAD.
         assert_eq!(found(&[("warm", "GLACIER", None)]).await, (None, vec!["warm".to_owned()]));
+        let sealed = Some("sealed".to_owned());
+        assert_eq!(found(&[("sealed", "GLACIER", None)]).await.0, sealed, "what S3 would not describe may be archived");
     }
 
     #[tokio::test]
@@ -284,7 +325,7 @@ pub(crate) mod tests {
     async fn what_thaw_may_not_look_at_counts_as_archived() {
         let among = async |domain: &str, archive: &Neighbours| {
             let covers = [Covered { domain: domain.to_owned(), prefix: String::new() }].into();
-            archived_among(&covers, "archive", |bucket| bucket == "ours", archive, now()).await.unwrap()
+            beneath(&covers, "archive", |bucket| bucket == "ours", archive, now()).await.unwrap().archived()
         };
         let cold = near(&[("cold", "GLACIER", None)]);
         for (domain, says) in [

@@ -212,7 +212,7 @@ impl Sim {
             };
         }
         let path = path.split('?').next().unwrap_or_default();
-        let key = to_key(&origin.origin_path, path);
+        let key = to_key(&origin.domain_name, &origin.origin_path, path);
         let read = self.call("OriginGetObject", &[&key], |sim| {
             if key.is_empty() {
                 // An origin without a root object is asked for the listing of the bucket, which it may not have.

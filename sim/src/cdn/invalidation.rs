@@ -2,7 +2,7 @@
 
 use super::distribution::{invalid, no_such_distribution};
 use super::path::acceptable;
-use crate::model::{Refusal, Sim, name};
+use crate::model::{QuotaAnswer, Refusal, Sim, name};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -198,15 +198,36 @@ impl Sim {
                 plain += invalidation.items.len() - invalidation.wildcards();
             }
             if plain > limits.paths_in_progress || wild > limits.wildcards_in_progress {
-                let message = "Processing your request will cause you to exceed the maximum number of in-progress \
-                               invalidations.";
-                return Err(Refusal::new("TooManyInvalidationsInProgress", 400, message));
+                return Err(self.too_many());
             }
         }
-        let paths_fit = !limits.regime.counts_rate()
-            || self.path_meter.take(plain, limits.paths_per_second, second, now)
-                && self.wildcard_meter.take(wild, limits.wildcards_per_second, second, now);
-        if paths_fit { Ok(()) } else { Err(Refusal::new("Throttling", 400, "Rate exceeded")) }
+        let limits = &self.settings.limits;
+        if !limits.regime.counts_rate() {
+            return Ok(());
+        }
+        // What is refused for its wildcards takes no paths either.
+        let fits = self.wildcard_meter.left(limits.wildcards_per_second, second, now) >= wild as f64
+            && self.path_meter.take(plain, limits.paths_per_second, second, now);
+        if fits {
+            self.wildcard_meter.take(wild, limits.wildcards_per_second, second, now);
+            return Ok(());
+        }
+        Err(self.too_many())
+    }
+
+    /// The answer to what a quota does not allow.
+    fn too_many(&mut self) -> Refusal {
+        let too_many = match self.settings.limits.quota_answer {
+            QuotaAnswer::TooManyInvalidations => true,
+            QuotaAnswer::Throttling => false,
+            QuotaAnswer::Either => self.next_hash("quota").is_multiple_of(2),
+        };
+        if too_many {
+            let message =
+                "Processing your request will cause you to exceed the maximum number of in-progress invalidations.";
+            return Refusal::new("TooManyInvalidationsInProgress", 400, message);
+        }
+        Refusal::new("Throttling", 400, "Rate exceeded")
     }
 }
 

@@ -13,4 +13,6 @@ pub use invalidation::{Invalidation, InvalidationPage, InvalidationRequest, Inva
 pub use path::to_key;
 
 #[cfg(test)]
+mod spellings;
+#[cfg(test)]
 mod tests;

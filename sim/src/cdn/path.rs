@@ -2,10 +2,13 @@
 
 use crate::model::glob;
 
-/// The key that an S3 origin is asked for: the origin path and the viewer path, decoded. A `+` is itself in a path.
-pub fn to_key(origin_path: &str, path: &str) -> String {
+/// The key that an S3 origin with this domain is asked for: the origin path and the viewer path, decoded.
+///
+/// The REST endpoint takes a `+` for a blank, the website endpoint takes it for itself: see `spellings.rs`.
+pub fn to_key(domain_name: &str, origin_path: &str, path: &str) -> String {
     let whole = format!("{origin_path}{path}");
-    decode(whole.strip_prefix('/').unwrap_or(&whole))
+    let whole = whole.strip_prefix('/').unwrap_or(&whole);
+    if domain_name.contains(".s3-website") { decode(whole) } else { decode(&whole.replace('+', " ")) }
 }
 
 /// Takes percent-encoding off; what is no encoding stays.

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::model::{
-    AccessTier, FaultRule, ObjectRef, PutRequest, QuotaRegime, Refusal, RestoreRequest, RetrievalTier, SettingsChange,
-    Sim, StorageClass,
+    AccessTier, FaultRule, ObjectRef, PutRequest, QuotaAnswer, QuotaRegime, Refusal, RestoreRequest, RetrievalTier,
+    SettingsChange, Sim, StorageClass,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -158,7 +158,7 @@ fn a_wildcard_is_the_last_character_and_case_and_encoding_matter() {
     ];
     for (item, path, gone) in cases {
         let mut sim = sim(bucket_origin());
-        let key = to_key("", path);
+        let key = to_key("b.s3.amazonaws.com", "", path);
         sim.put_object(PutRequest::new("b", &key, StorageClass::Standard, ""), start()).expect("there is b");
         check(&mut sim, path, start(), 200, Miss);
         invalidate(&mut sim, "r", &[item], start()).expect("it is valid");
@@ -219,9 +219,33 @@ fn so_many_paths_fit_into_a_second() {
     let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
     invalidate(&mut sim, "1", &paths, start()).expect("150 fit");
     let refusal = invalidate(&mut sim, "2", &["/a"], start()).expect_err("that is one too many");
-    assert_eq!((refusal.status(), refusal.code()), (400, "Throttling"));
+    assert_eq!((refusal.status(), refusal.code()), (400, "TooManyInvalidationsInProgress"));
     invalidate(&mut sim, "3", &["/a", "/w*"], after(1)).expect("a second later they fit");
-    assert_eq!(invalidate(&mut sim, "4", &["/v*"], after(1)).expect_err("one wildcard a second").code(), "Throttling");
+    let with_wildcard: Vec<&str> = paths[..149].iter().copied().chain(["/v*"]).collect();
+    invalidate(&mut sim, "4", &with_wildcard, after(1)).expect_err("one wildcard a second");
+    invalidate(&mut sim, "5", &paths[..149], after(1)).expect("what was refused has taken no paths");
+}
+
+#[test]
+fn either_code_answers_what_a_quota_does_not_allow() {
+    let refusals = |regime, answer| {
+        let mut sim = sim(bucket_origin());
+        sim.change_settings(&SettingsChange {
+            regime: Some(regime),
+            quota_answer: Some(answer),
+            paths_in_progress: Some(1),
+            paths_per_second: Some(1),
+            ..SettingsChange::default()
+        });
+        invalidate(&mut sim, "first", &["/a"], start()).expect("one fits");
+        let refused = (0..20).map(|n| invalidate(&mut sim, &n.to_string(), &["/b"], start()).expect_err("and no more"));
+        refused.map(|refusal| refusal.code().to_owned()).collect::<std::collections::BTreeSet<_>>().len()
+    };
+    for regime in [QuotaRegime::InProgress, QuotaRegime::Rate] {
+        let [one, other, either] = [QuotaAnswer::TooManyInvalidations, QuotaAnswer::Throttling, QuotaAnswer::Either]
+            .map(|a| refusals(regime, a));
+        assert_eq!((one, other, either), (1, 1, 2), "{regime:?}");
+    }
 }
 
 #[test]
@@ -241,9 +265,10 @@ fn an_origin_path_and_a_behavior_decide_the_key() {
     let mut sim = sim(config);
     let put = PutRequest::new("b", "archive/2026/media/a b+c.jpg", StorageClass::Standard, "");
     sim.put_object(put, start()).expect("there is b");
-    check(&mut sim, "/media/a%20b+c.jpg", start(), 200, Miss);
-    check(&mut sim, "/archive/2026/media/a%20b%2Bc.jpg", start(), 200, Miss);
-    check(&mut sim, "/Media/a%20b+c.jpg", start(), 404, Error);
+    check(&mut sim, "/media/a%20b%2Bc.jpg", start(), 200, Miss);
+    check(&mut sim, "/archive/2026/media/a+b%2Bc.jpg", start(), 200, Miss);
+    check(&mut sim, "/media/a%20b+c.jpg", start(), 404, Error);
+    check(&mut sim, "/Media/a%20b%2Bc.jpg", start(), 404, Error);
 }
 
 #[test]

@@ -36,6 +36,8 @@ pub(crate) struct Bucket {
     pub(crate) versioned: bool,
     /// The caller lacks `s3:ListBucket`: a missing key answers 403 and not 404, so that nobody learns what is there.
     pub(crate) hide_missing: bool,
+    /// The Region that it is in, if not that of the endpoint, which then answers with nothing but a redirect.
+    pub(crate) region: Option<String>,
     /// The versions of each key, oldest first; never empty.
     pub(crate) keys: BTreeMap<String, Vec<Version>>,
 }
@@ -50,15 +52,9 @@ pub(crate) struct Version {
     pub(crate) object: Option<Object>,
 }
 
-/// The id of objects in buckets without versions.
+/// The id of objects in buckets without versions, and of those from before their bucket had any (User Guide, "Working with
+/// objects in a versioning-suspended bucket"). Whoever names it means them.
 pub(crate) const NO_VERSION: &str = "null";
-
-impl Version {
-    /// The id as answers give it: not at all in a bucket without versions.
-    pub(crate) fn public_id(&self) -> Option<&str> {
-        Some(self.id.as_str()).filter(|id| *id != NO_VERSION)
-    }
-}
 
 impl Bucket {
     pub(crate) fn find(&self, key: &str, version: Option<&str>) -> Result<&Version, Refusal> {
@@ -135,13 +131,28 @@ impl Sim {
         Ok(())
     }
 
+    /// Says in which Region a bucket is: in another one than the endpoint asks for, nothing else is told of it.
+    pub fn put_in_region(&mut self, bucket: &str, region: &str) -> Result<(), Refusal> {
+        self.bucket_mut(bucket).map(|bucket| bucket.region = Some(region.to_owned()))
+    }
+
     pub(crate) fn bucket(&self, name: &str) -> Result<&Bucket, Refusal> {
-        self.buckets.get(name).ok_or_else(|| no_such_bucket(name))
+        let bucket = self.buckets.get(name).ok_or_else(|| no_such_bucket(name))?;
+        match &bucket.region {
+            Some(region) if *region != self.settings.region => Err(elsewhere(region)),
+            Some(_) | None => Ok(bucket),
+        }
     }
 
     pub(crate) fn bucket_mut(&mut self, name: &str) -> Result<&mut Bucket, Refusal> {
         self.buckets.get_mut(name).ok_or_else(|| no_such_bucket(name))
     }
+}
+
+/// API Reference, "Error responses".
+fn elsewhere(region: &str) -> Refusal {
+    let message = "The bucket you are attempting to access must be addressed using the specified endpoint. Please send all future requests to this endpoint.";
+    Refusal::new("PermanentRedirect", 301, message).of_region(region)
 }
 
 fn no_such_bucket(name: &str) -> Refusal {

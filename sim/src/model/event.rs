@@ -1,5 +1,6 @@
 //! The events of restores: when they are due, what they look like, and what may happen to them on the way.
 
+use super::bucket::NO_VERSION;
 use super::chance::{between, hex};
 use super::fault::matches;
 use super::restore::{RestoreState, later};
@@ -56,7 +57,8 @@ impl Event {
     /// The key is raw: only S3's own notifications encode it.
     pub fn to_json(&self) -> Value {
         let mut object = json!({ "key": self.object.key, "size": self.size, "etag": self.etag });
-        if let Some(version) = &self.object.version {
+        // Whether S3 names the null version is not documented, and its notifications leave it out.
+        if let Some(version) = self.object.version.as_deref().filter(|version| *version != NO_VERSION) {
             object["version-id"] = json!(version);
         }
         let mut detail = json!({

@@ -28,7 +28,7 @@ pub use restore::{
     RestoreAnswer, RestoreCalls, RestoreRequest, RestoreState, RetrievalRule, RetrievalTier, next_midnight,
     retrieval_window, retrieval_window_by_jobs,
 };
-pub use settings::{Limits, QuotaRegime, Settings, SettingsChange};
+pub use settings::{Limits, QuotaAnswer, QuotaRegime, Settings, SettingsChange};
 
 pub(crate) use chance::{hash, name};
 pub(crate) use fault::glob;

@@ -123,6 +123,9 @@ pub struct Content {
     pub cache_control: Option<String>,
     /// User metadata, without the `x-amz-meta-` prefix.
     pub metadata: BTreeMap<String, String>,
+    /// Encrypted with a key that S3 does not keep (SSE-C): who does not send it, as nobody here does, gets 400 for a HEAD and a
+    /// GET. Listings show it, and restores need no key (User Guide, "Using server-side encryption with customer-provided keys").
+    pub customer_key: bool,
 }
 
 /// What to put.
@@ -156,6 +159,12 @@ impl PutRequest {
     #[must_use]
     pub fn in_tier(self, tier: AccessTier) -> Self {
         Self { class: StorageClass::IntelligentTiering, tier, ..self }
+    }
+
+    /// The same, encrypted with a key of its owner's (SSE-C).
+    #[must_use]
+    pub fn with_customer_key(self) -> Self {
+        Self { content: Content { customer_key: true, ..self.content }, ..self }
     }
 }
 
@@ -216,7 +225,7 @@ pub struct Deleted {
 /// What is known of an object without reading it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
-    /// The version, in a bucket that keeps them.
+    /// The version, in a bucket that keeps them; `null` for one from before that.
     pub version: Option<String>,
     /// The entity tag, without quotes.
     pub etag: String,
@@ -293,7 +302,7 @@ impl Version {
     pub(crate) fn head(&self, now: Timestamp) -> Option<Head> {
         let object = self.object.as_ref()?;
         Some(Head {
-            version: self.public_id().map(str::to_owned),
+            version: Some(self.id.clone()),
             etag: object.etag.clone(),
             size: object.size(),
             last_modified: self.at,
@@ -342,7 +351,7 @@ impl Sim {
 
     /// `HeadObject`.
     pub fn head_object(&mut self, object: &ObjectRef, now: Timestamp) -> Result<Head, Refusal> {
-        self.call("HeadObject", &[&object.key], |sim| sim.look(object, now))
+        self.call("HeadObject", &[&object.key], |sim| sim.look(object, now).and_then(without_key))
     }
 
     /// `GetObject`: 403 `InvalidObjectState` while archived, in progress of a restore or not.
@@ -390,8 +399,11 @@ impl Sim {
 
     /// A look that nobody counts.
     pub fn look(&self, object: &ObjectRef, now: Timestamp) -> Result<Head, Refusal> {
-        let version = self.bucket(&object.bucket)?.find(&object.key, object.version.as_deref())?;
-        version.head(now).ok_or_else(|| Refusal::new("MethodNotAllowed", 405, "a delete marker has no content"))
+        let bucket = self.bucket(&object.bucket)?;
+        let version = bucket.find(&object.key, object.version.as_deref())?;
+        let head =
+            version.head(now).ok_or_else(|| Refusal::new("MethodNotAllowed", 405, "a delete marker has no content"))?;
+        Ok(Head { version: head.version.filter(|_| bucket.versioned), ..head })
     }
 
     /// When the copy of an object goes away, without being asked; `None` if it has none.
@@ -404,9 +416,18 @@ impl Sim {
 
     /// A read that nobody counts.
     pub(crate) fn read(&self, object: &ObjectRef, now: Timestamp) -> Result<Head, Refusal> {
-        let head = self.look(object, now)?;
+        let head = self.look(object, now).and_then(without_key)?;
         if head.readable { Ok(head) } else { Err(Refusal::archived(head.class, head.archive_status)) }
     }
+}
+
+/// What S3 says of an object of which nobody has sent the key. Whether it looks at the class first, for a GET, is not documented.
+fn without_key(head: Head) -> Result<Head, Refusal> {
+    if head.content.customer_key {
+        let message = "The object was stored using a form of Server Side Encryption. The correct parameters must be provided to retrieve the object.";
+        return Err(Refusal::new("InvalidRequest", 400, message));
+    }
+    Ok(head)
 }
 
 impl super::bucket::Bucket {

@@ -12,12 +12,13 @@ pub struct Refusal {
     message: Cow<'static, str>,
     archived: Option<(StorageClass, Option<AccessTier>)>,
     deleted: bool,
+    region: Option<String>,
 }
 
 impl Refusal {
     /// Any code, status and message: scripted faults use codes that the model itself never answers.
     pub fn new(code: impl Into<Cow<'static, str>>, status: u16, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { code: code.into(), status, message: message.into(), archived: None, deleted: false }
+        Self { code: code.into(), status, message: message.into(), archived: None, deleted: false, region: None }
     }
 
     /// 403 `InvalidObjectState` of a read, which says where the object lies.
@@ -29,6 +30,16 @@ impl Refusal {
     /// The same, because of a delete marker.
     pub(crate) fn of_marker(self) -> Self {
         Self { deleted: true, ..self }
+    }
+
+    /// The same, because the bucket is in this Region.
+    pub(crate) fn of_region(self, region: &str) -> Self {
+        Self { region: Some(region.to_owned()), ..self }
+    }
+
+    /// The Region of the bucket, where that is why (`x-amz-bucket-region`).
+    pub fn region(&self) -> Option<&str> {
+        self.region.as_deref()
     }
 
     /// Is it because of a delete marker (`x-amz-delete-marker`)? True of the 404 of a deleted key and of the 405 of

@@ -207,12 +207,13 @@ impl Sim {
         self.carry_out(step, &counted, now)
     }
 
-    /// The object with the version it means now, so that the counts of one version stay together.
+    /// The object with the version it means now, so that the counts of one version stay together. In a bucket without versions
+    /// there is nothing to tell apart, and its events name none.
     fn pinned(&self, object: &ObjectRef) -> ObjectRef {
-        let version =
-            self.bucket(&object.bucket).and_then(|bucket| bucket.find(&object.key, object.version.as_deref()));
-        let version = version.ok().and_then(|version| version.public_id());
-        ObjectRef::version(&object.bucket, &object.key, version.or(object.version.as_deref()))
+        let ObjectRef { bucket, key, version } = object;
+        let Ok(found) = self.bucket(bucket) else { return object.clone() };
+        let meant = found.find(key, version.as_deref()).ok().map(|version| version.id.as_str());
+        ObjectRef::version(bucket, key, meant.or(version.as_deref()).filter(|_| found.versioned))
     }
 
     /// What the request means for the object as it is now. Decides, changes nothing.

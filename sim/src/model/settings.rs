@@ -71,6 +71,19 @@ impl QuotaRegime {
     }
 }
 
+/// What CloudFront answers to an invalidation that a quota does not allow. It documents `TooManyInvalidationsInProgress` (API
+/// Reference, "CreateInvalidation"), and people have met `Throttling` (aws/aws-sdk-js#3983). Which it is when is not documented.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum QuotaAnswer {
+    /// `TooManyInvalidationsInProgress`.
+    TooManyInvalidations,
+    /// `Throttling`.
+    Throttling,
+    /// Now this and now that, as the seed decides.
+    Either,
+}
+
 /// The quotas; the numbers are AWS's and may be made smaller for a test.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Limits {
@@ -86,6 +99,8 @@ pub struct Limits {
     pub paths_per_second: u32,
     /// Wildcards a second.
     pub wildcards_per_second: u32,
+    /// What is answered to more than that.
+    pub quota_answer: QuotaAnswer,
 }
 
 impl Default for Limits {
@@ -97,6 +112,7 @@ impl Default for Limits {
             wildcards_in_progress: 15,
             paths_per_second: 150,
             wildcards_per_second: 1,
+            quota_answer: QuotaAnswer::TooManyInvalidations,
         }
     }
 }
@@ -127,6 +143,8 @@ pub struct SettingsChange {
     pub paths_per_second: Option<u32>,
     /// See [`Limits::wildcards_per_second`].
     pub wildcards_per_second: Option<u32>,
+    /// See [`Limits::quota_answer`].
+    pub quota_answer: Option<QuotaAnswer>,
 }
 
 impl SettingsChange {
@@ -148,5 +166,6 @@ impl SettingsChange {
         set(&mut limits.wildcards_in_progress, self.wildcards_in_progress);
         set(&mut limits.paths_per_second, self.paths_per_second);
         set(&mut limits.wildcards_per_second, self.wildcards_per_second);
+        set(&mut limits.quota_answer, self.quota_answer);
     }
 }

@@ -20,6 +20,8 @@ struct NewBucket {
     versioned: bool,
     #[serde(default)]
     hide_missing: bool,
+    #[serde(default)]
+    region: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -96,6 +98,9 @@ fn change(world: &World, what: &str, body: &Bytes) -> Result<Value, Refusal> {
             let bucket: NewBucket = parse(body)?;
             sim.create_bucket(&bucket.name, bucket.versioned);
             sim.hide_missing_keys(&bucket.name, bucket.hide_missing)?;
+            if let Some(region) = &bucket.region {
+                sim.put_in_region(&bucket.name, region)?;
+            }
             Ok(json!({ "name": bucket.name, "versioned": bucket.versioned }))
         }
         "distributions" => {

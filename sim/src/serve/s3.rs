@@ -129,6 +129,7 @@ impl S3 for Wire {
             content_type: input.content_type.as_ref(),
             cache_control: input.cache_control.as_ref(),
             metadata: input.metadata.as_ref(),
+            customer_algorithm: input.sse_customer_algorithm.as_ref(),
         };
         let put = told(&req, put.request(body))?;
         let must_be_new = matches!(req.input.if_none_match, Some(ETagCondition::Any));
@@ -155,6 +156,7 @@ impl S3 for Wire {
             content_type: input.content_type.as_ref(),
             cache_control: input.cache_control.as_ref(),
             metadata: input.metadata.as_ref(),
+            customer_algorithm: input.sse_customer_algorithm.as_ref(),
         };
         told(&req, self.world.sim().bucket_versioning(&input.bucket))?;
         let put = told(&req, put.request(Bytes::new()))?;
@@ -376,6 +378,7 @@ struct Put<'a> {
     content_type: Option<&'a String>,
     cache_control: Option<&'a String>,
     metadata: Option<&'a Metadata>,
+    customer_algorithm: Option<&'a SSECustomerAlgorithm>,
 }
 
 impl Put<'_> {
@@ -394,6 +397,7 @@ impl Put<'_> {
                 claimed_size,
                 content_type: self.content_type.cloned(),
                 cache_control: self.cache_control.cloned(),
+                customer_key: self.customer_algorithm.is_some(),
                 metadata: metadata.into_iter().collect(),
             },
         })

@@ -9,7 +9,7 @@ use super::{World, header, jobs, read};
 use crate::model::Refusal;
 use bytes::{Bytes, BytesMut};
 use hyper::body::Incoming;
-use hyper::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH};
+use hyper::header::{AUTHORIZATION, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LENGTH, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use quick_xml::escape::escape;
@@ -67,7 +67,7 @@ impl Door {
         let is_head = request.method() == Method::HEAD;
         let (mut parts, body) = request.into_parts();
         let body = unsign(&mut parts.headers, read(body).await);
-        parts.uri = without_signature(&parts.uri);
+        parts.uri = plus_as_blank(&without_signature(&parts.uri));
         if jobs::is_meant(parts.uri.path()) {
             return self.job(&parts, &body);
         }
@@ -87,6 +87,7 @@ impl Door {
         };
         header(&mut response, "x-amz-request-id", &request_id);
         header(&mut response, "server", "AmazonS3");
+        as_it_was_put(&mut response);
         response
     }
 
@@ -103,6 +104,19 @@ impl Door {
         header(&mut response, "content-type", "application/xml");
         header(&mut response, "x-amz-request-id", &request_id);
         response
+    }
+}
+
+/// S3 answers with the bytes that an uploader put into `Content-Disposition`, in whatever encoding. A client of Rust's puts none
+/// but ASCII, so user metadata says which bytes those are, in hexadecimal.
+fn as_it_was_put(response: &mut HttpResponse) {
+    let said = response.headers().get("x-amz-meta-thaw-sim-content-disposition-hex");
+    let bytes = said.and_then(|hex| hex.to_str().ok()).and_then(|hex| {
+        let byte = |at: usize| u8::from_str_radix(hex.get(at..at + 2)?, 16).ok();
+        (0..hex.len()).step_by(2).map(byte).collect::<Option<Vec<u8>>>()
+    });
+    if let Some(value) = bytes.and_then(|bytes| HeaderValue::from_bytes(&bytes).ok()) {
+        response.headers_mut().insert(CONTENT_DISPOSITION, value);
     }
 }
 
@@ -125,6 +139,9 @@ fn refused(refusal: &Refusal, request_id: &str, is_head: bool) -> HttpResponse {
     header(&mut response, "content-type", "application/xml");
     if refusal.is_delete_marker() {
         header(&mut response, "x-amz-delete-marker", "true");
+    }
+    if let Some(region) = refusal.region() {
+        header(&mut response, "x-amz-bucket-region", region);
     }
     response
 }
@@ -188,6 +205,12 @@ fn without_signature(uri: &Uri) -> Uri {
     let kept: Vec<&str> = query.split('&').filter(|pair| !of_signature(pair)).collect();
     let joined = if kept.is_empty() { uri.path().to_owned() } else { format!("{}?{}", uri.path(), kept.join("&")) };
     joined.parse().unwrap_or_else(|_| uri.clone())
+}
+
+/// S3 takes a `+` in a path for a blank, as in a form (measured: hackmd.io/@jdno/r13gNdn82). s3s takes it for itself.
+fn plus_as_blank(uri: &Uri) -> Uri {
+    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    format!("{}{query}", uri.path().replace('+', "%20")).parse().unwrap_or_else(|_| uri.clone())
 }
 
 #[cfg(test)]

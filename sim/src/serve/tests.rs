@@ -167,6 +167,29 @@ async fn an_object_is_put_restored_announced_and_seen_again() {
     assert_eq!(stage.view("/a%20b.txt").await.header("x-cache"), "Hit from cloudfront");
 }
 
+/// As measured at S3 itself (hackmd.io/@jdno/r13gNdn82; yetanothermichael.com, "The Problem With Plus Signs and S3 Objects").
+#[tokio::test]
+async fn a_plus_in_a_path_is_a_blank() {
+    let stage = stage().await;
+    for key in ["a%20b", "a%2Bb%2Bc", "a%252Bb"] {
+        assert_eq!(stage.s3(Method::PUT, &format!("/archive/{key}"), &[], "content").await.status, 200, "{key}");
+    }
+    for (path, status) in [
+        ("a%20b", 200),
+        ("a+b", 200),
+        ("a%2Bb", 404),
+        ("a%2Bb%2Bc", 200),
+        ("a+b+c", 404),
+        ("a%20b%20c", 404),
+        ("a%252Bb", 200),
+        ("a+b?x=1+1", 200),
+    ] {
+        for method in [Method::GET, Method::HEAD] {
+            assert_eq!(stage.s3(method, &format!("/archive/{path}"), &[], "").await.status, status, "{path}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_listing_tells_of_restores_if_asked() {
     let stage = stage().await;
@@ -263,10 +286,10 @@ async fn a_file_that_is_written_is_told_of_where_somebody_wants_to_know() {
     stage.control("buckets", json!({ "name": "work" })).await;
     let created = json!({ "queue": "http://q/1/created", "bucket": "work", "prefix": "inbox/" });
     stage.control("queues", json!({ "created": created })).await;
-    for path in ["/work/restores/a", "/archive/inbox/a", "/work/inbox/a+b.csv"] {
+    for path in ["/work/restores/a", "/archive/inbox/a", "/work/inbox/a%2Bb.csv"] {
         assert_eq!(stage.s3(Method::PUT, path, &[], "archive,a").await.status, 200);
     }
-    let etag = stage.s3(Method::HEAD, "/work/inbox/a+b.csv", &[], "").await.header("etag").replace('"', "");
+    let etag = stage.s3(Method::HEAD, "/work/inbox/a%2Bb.csv", &[], "").await.header("etag").replace('"', "");
     let first = stage.message().await;
     assert_eq!(first["QueueUrl"], "http://q/1/created");
     let event: Value = serde_json::from_str(first["MessageBody"].as_str().expect("it is text")).expect("it is JSON");
@@ -275,7 +298,7 @@ async fn a_file_that_is_written_is_told_of_where_somebody_wants_to_know() {
     assert_eq!((&object["key"], &object["size"], &object["etag"]), (&json!("inbox/a+b.csv"), &json!(9), &json!(etag)));
 
     // The same once more has another number.
-    assert_eq!(stage.s3(Method::PUT, "/work/inbox/a+b.csv", &[], "archive,a").await.status, 200);
+    assert_eq!(stage.s3(Method::PUT, "/work/inbox/a%2Bb.csv", &[], "archive,a").await.status, 200);
     let again = stage.message().await;
     let again: Value = serde_json::from_str(again["MessageBody"].as_str().expect("it is text")).expect("it is JSON");
     assert_eq!(again["detail"]["object"]["etag"], object["etag"]);

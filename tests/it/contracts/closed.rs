@@ -79,7 +79,8 @@ fn every_role_is_taken_by_its_service_for_its_work_alone() {
     closed(
         trust,
         &[
-            ("arn:aws:states:${AWS::Region}:${AWS::AccountId}:stateMachine:${AWS::StackName}\"", "arn:aws:states:*\""),
+            ("arn:aws:states:${AWS::Region}:${AWS::AccountId}:stateMachine:*\"", "arn:aws:states:*\""),
+            ("            StringEquals: {\"aws:SourceAccount\": !Ref AWS::AccountId}\n", ""),
             (
                 "Principal: {Service: states.amazonaws.com}",
                 "Principal: {Service: [states.amazonaws.com, ec2.amazonaws.com]}",
@@ -101,8 +102,10 @@ fn trust(template: &Template) -> Vec<String> {
             expected["Principal"] = json!({ "Service": "batchoperations.s3.amazonaws.com" });
         } else {
             expected["Principal"] = json!({ "Service": "states.amazonaws.com" });
-            let machine = "arn:aws:states:us-east-1:111122223333:stateMachine:thaw";
-            expected["Condition"] = json!({ "ArnEquals": { "aws:SourceArn": machine } });
+            let machines = "arn:aws:states:us-east-1:111122223333:stateMachine:*";
+            expected["Condition"] = json!({
+                "ArnLike": { "aws:SourceArn": machines }, "StringEquals": { "aws:SourceAccount": "111122223333" },
+            });
         }
         let found = list(&role["AssumeRolePolicyDocument"]["Statement"]);
         if found != [expected.clone()] {
@@ -218,20 +221,22 @@ fn without_tls(action: &str, on: &Value) -> Value {
 }
 
 #[test]
-fn the_topic_takes_notices_from_our_rules_and_alarms_only() {
+fn the_topic_takes_notices_from_eventbridge_and_our_alarms_only() {
     closed(
         topic,
         &[
+            // EventBridge does not fill the key in: its notices would be refused.
             (
-                "[!GetAtt NoticesRule.Arn, !GetAtt EndedBadlyRule.Arn]",
-                "[!GetAtt NoticesRule.Arn, !GetAtt RestoreCompletedRule.Arn]",
+                "Principal: {Service: events.amazonaws.com}, Action: sns:Publish, Resource: !Ref Notices}",
+                "Principal: {Service: events.amazonaws.com}, Action: sns:Publish, Resource: !Ref Notices, Condition: {ArnEquals: {\"aws:SourceArn\": !GetAtt NoticesRule.Arn}}}",
             ),
-            ("[!GetAtt NoticesRule.Arn, !GetAtt EndedBadlyRule.Arn]", "[!GetAtt NoticesRule.Arn]"),
-            (
-                "[!GetAtt RestoreCompletedAlarm.Arn, !GetAtt RestoreInitiatedAlarm.Arn, !GetAtt InboxFileAlarm.Arn]",
-                "\"*\"",
-            ),
+            ("                [!GetAtt RestoreCompletedAlarm.Arn, ", "                ["),
+            ("[!GetAtt RestoreCompletedAlarm.Arn, ", "[!GetAtt RestoreCompletedRule.Arn, "),
             ("Principal: {Service: cloudwatch.amazonaws.com}", "Principal: \"*\""),
+            (
+                "- {Effect: Allow, Principal: {Service: events.amazonaws.com}, Action: sns:Publish,",
+                "- {Effect: Allow, Principal: \"*\", Action: sns:Publish,",
+            ),
         ],
     );
 }
@@ -240,10 +245,7 @@ fn topic(template: &Template) -> Vec<String> {
     let topic = "{Notices}";
     let alarms = template.resources("AWS::CloudWatch::Alarm");
     let alarms = alarms.iter().filter(|(_, alarm)| list(&alarm["AlarmActions"]).iter().any(|action| action == topic));
-    let senders = [
-        ("events.amazonaws.com", senders(&template.resources("AWS::Events::Rule"), topic)),
-        ("cloudwatch.amazonaws.com", alarms.map(|(id, _)| format!("{{{id}.Arn}}")).collect()),
-    ];
+    let alarms: Vec<_> = alarms.map(|(id, _)| format!("{{{id}.Arn}}")).collect();
     let policy = template.resource("NoticesPolicy");
     let mut wrong = Vec::new();
     if policy["Topics"] != json!([topic]) {
@@ -252,16 +254,20 @@ fn topic(template: &Template) -> Vec<String> {
     let mut statements = list(&policy["PolicyDocument"]["Statement"]);
     for statement in &mut statements {
         // Their order says nothing.
-        if let Some(arns) = statement["Condition"]["ArnEquals"]["aws:SourceArn"].as_array_mut() {
+        if let Some(arns) = statement.pointer_mut("/Condition/ArnEquals/aws:SourceArn").and_then(Value::as_array_mut) {
             arns.sort_by_key(text);
         }
     }
-    let expected = senders.map(|(service, arns)| {
+    // EventBridge User Guide, "Amazon SNS permissions": a statement for EventBridge can have no condition.
+    let expected = [
         json!({
-            "Effect": "Allow", "Principal": {"Service": service}, "Action": "sns:Publish", "Resource": topic,
-            "Condition": {"ArnEquals": {"aws:SourceArn": arns}},
-        })
-    });
+            "Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Action": "sns:Publish", "Resource": topic,
+        }),
+        json!({
+            "Effect": "Allow", "Principal": {"Service": "cloudwatch.amazonaws.com"}, "Action": "sns:Publish",
+            "Resource": topic, "Condition": {"ArnEquals": {"aws:SourceArn": alarms}},
+        }),
+    ];
     if statements != expected {
         wrong.push(format!("{statements:?} instead of {expected:?}"));
     }

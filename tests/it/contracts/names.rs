@@ -27,7 +27,7 @@ const FINAL: [&str; 3] = ["InvalidRequest", "Denied", "Unexpected"];
 
 /// Names of AWS that the workflow may match besides ours. Source: developer guides of Step Functions ("Handling errors")
 /// and Lambda; `Lambda.Unknown` is how the local emulator calls a throttled Lambda.
-const AWS_ERRORS: [&str; 10] = [
+const AWS_ERRORS: [&str; 11] = [
     "Lambda.AWSLambdaException",
     "Lambda.ClientExecutionTimeoutException",
     "Lambda.SdkClientException",
@@ -37,6 +37,7 @@ const AWS_ERRORS: [&str; 10] = [
     "Runtime.ExitError",
     "Sandbox.Timedout",
     "States.ALL",
+    "States.DataLimitExceeded",
     "States.Timeout",
 ];
 
@@ -99,6 +100,36 @@ fn the_workflow_matches_only_errors_that_somebody_raises() {
     for (place, name) in Machine::load().matched("Retry").into_iter().chain(Machine::load().matched("Catch")) {
         let known = StepError::NAMES.contains(&name.as_str()) || AWS_ERRORS.contains(&name.as_str());
         assert!(known, "{place} matches {name}, which is neither ours nor AWS's");
+    }
+}
+
+/// What Lambda says when it could not be called, or when a call ended before its function did, and that goes away by itself.
+/// The first four: Step Functions Developer Guide, "Handle transient Lambda service exceptions". The next two: the note there.
+/// The rest: how Step Functions tells that a function was killed, or that a task took too long.
+const TRANSIENT: [&str; 9] = [
+    "Lambda.ClientExecutionTimeoutException",
+    "Lambda.ServiceException",
+    "Lambda.AWSLambdaException",
+    "Lambda.SdkClientException",
+    "Lambda.TooManyRequestsException",
+    "Lambda.Unknown",
+    "Runtime.ExitError",
+    "Sandbox.Timedout",
+    "States.Timeout",
+];
+
+#[test]
+fn every_task_tries_again_what_is_transient_in_lambda() {
+    for (name, state) in Machine::load().states_of_type("Task") {
+        let retriers = super::template::list(&state["Retry"]);
+        let retried: BTreeSet<_> = retriers
+            .iter()
+            .flat_map(|retrier| super::template::list(&retrier["ErrorEquals"]))
+            .map(|name| text(&name))
+            .collect();
+        for error in TRANSIENT {
+            assert!(retried.contains(error), "{name} ends for {error}");
+        }
     }
 }
 

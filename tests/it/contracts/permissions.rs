@@ -39,7 +39,7 @@ const START_EXECUTIONS: &[Allowed] = &[
 ];
 
 /// Every function with all it may do, its own log aside.
-const FUNCTIONS: [(Step, &[&[Allowed]]); 18] = [
+const FUNCTIONS: [(Step, &[&[Allowed]]); 19] = [
     (
         Step::Plan,
         &[
@@ -136,6 +136,19 @@ const FUNCTIONS: [(Step, &[&[Allowed]]); 18] = [
         ],
     ),
     (Step::AnnounceExpiries, &[USE_LEDGER, READ_WORK, PUT_EVENTS]),
+    (
+        Step::CheckExecutions,
+        &[
+            USE_LEDGER,
+            READ_WORK,
+            PUT_EVENTS,
+            &[
+                ("dynamodb:Query", "{Ledger.Arn}/index/restores"),
+                ("states:DescribeExecution", EXECUTIONS),
+                ("s3:UpdateJobStatus", JOBS),
+            ],
+        ],
+    ),
 ];
 
 /// What may be done to everything, because AWS knows no narrower resource for it. The reasons are in the template.
@@ -193,6 +206,25 @@ fn a_job_may_do_exactly_this() {
     let pass = statements.iter().find(|statement| statement["Action"] == "iam:PassRole").unwrap();
     let to = json!({"StringEquals": {"iam:PassedToService": "batchoperations.s3.amazonaws.com"}});
     assert_eq!(pass["Condition"], to);
+}
+
+#[test]
+fn the_keys_of_the_archive_are_for_those_who_read_or_restore_and_only_by_way_of_s3() {
+    let keys = "arn:aws:kms:us-east-1:111122223333:key/a arn:aws:kms:us-east-1:111122223333:key/b";
+    let keys_of = |template: &Template, role: &str| {
+        let found = template.permissions(role).into_iter().filter(|(action, _)| action.starts_with("kms:"));
+        found.collect::<Vec<_>>()
+    };
+    let template = Template::with(&[("ArchiveKmsKeys", keys.split(' ').collect())]);
+    let expected = [("kms:Decrypt".to_owned(), keys.to_owned())];
+    let users = ["PlanRole", "CreatePlanRole", "StartRestoresRole", "JobRole"];
+    for role in template.resources("AWS::IAM::Role").keys() {
+        let expected = if users.contains(&role.as_str()) { &expected[..] } else { &[] };
+        assert_eq!(keys_of(&template, role), expected, "{role}");
+        assert!(keys_of(&Template::load(), role).is_empty(), "{role} without keys");
+    }
+    let statement = &template.resource("UseArchiveKeys")["PolicyDocument"]["Statement"][0];
+    assert_eq!(statement["Condition"], json!({"StringEquals": {"kms:ViaService": "s3.us-east-1.amazonaws.com"}}));
 }
 
 #[test]

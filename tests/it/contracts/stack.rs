@@ -9,7 +9,7 @@ use super::template::{Template, object, text};
 use super::workflow::Machine;
 
 /// What each function is told, and no more: a name it does not need is a resource it could come to use.
-const ENVIRONMENT: [(Step, &str); 18] = [
+const ENVIRONMENT: [(Step, &str); 19] = [
     (
         Step::Plan,
         "ARCHIVE_BUCKETS BATCH_OPERATIONS_OVER DAILY_BUDGET_USD DIRECTORY_INDEX DISTRIBUTION_IDS LEDGER_TABLE WORK_BUCKET",
@@ -43,6 +43,7 @@ const ENVIRONMENT: [(Step, &str); 18] = [
         "ARCHIVE_BUCKETS INBOX_FILE_DEAD_LETTERS INBOX_MAX_COST_USD LEDGER_TABLE STATE_MACHINE_ARN WORK_BUCKET",
     ),
     (Step::AnnounceExpiries, "LEDGER_TABLE WORK_BUCKET"),
+    (Step::CheckExecutions, "ACCOUNT_ID LEDGER_TABLE STATE_MACHINE_ARN WORK_BUCKET"),
 ];
 
 /// The HTTP API: route, function.
@@ -152,7 +153,7 @@ fn the_api_may_call_each_function_only_through_its_routes() {
     let mut open: BTreeSet<_> = ROUTES.map(|(_, step)| format!("{{{}}}", step.name())).into();
     for (id, permission) in Template::load().resources("AWS::Lambda::Permission") {
         let function = text(&permission["FunctionName"]);
-        if function == "{AnnounceExpiries}" {
+        if ["{AnnounceExpiries}", "{CheckExecutions}"].contains(&function.as_str()) {
             continue;
         }
         assert!(open.remove(&function), "{id}: {function} has no route, or a permission already");
@@ -165,6 +166,66 @@ fn the_api_may_call_each_function_only_through_its_routes() {
         }
     }
     assert_eq!(open, BTreeSet::new(), "functions with a route that nobody may call");
+}
+
+/// Whatever ends an execution but its own report: Step Functions tells, and the clock asks, as events may be lost.
+#[test]
+fn the_end_of_an_execution_and_the_clock_alone_may_call_what_checks_executions() {
+    let template = Template::load();
+    let rules = template.resources("AWS::Events::Rule");
+    let target = json!([{"Id": "CheckExecutions", "Arn": "{CheckExecutions.Arn}"}]);
+    let callers: Vec<_> =
+        rules.iter().filter(|(_, rule)| rule["Targets"] == target).map(|(id, _)| id.clone()).collect();
+    assert_eq!(callers, ["CheckExecutionsRule", "ExecutionEndedRule"]);
+    let permissions = template.resources("AWS::Lambda::Permission");
+    let ours = permissions.values().filter(|one| one["FunctionName"] == "{CheckExecutions}");
+    let allowed: BTreeSet<_> = ours
+        .map(|one| {
+            assert_eq!(
+                (&one["Principal"], &one["Action"]),
+                (&json!("events.amazonaws.com"), &json!("lambda:InvokeFunction"))
+            );
+            text(&one["SourceArn"])
+        })
+        .collect();
+    assert_eq!(allowed, callers.iter().map(|id| format!("{{{id}.Arn}}")).collect());
+    let ended = &rules["ExecutionEndedRule"]["EventPattern"];
+    let detail = json!({"stateMachineArn": ["{StateMachine}"], "status": ["FAILED", "TIMED_OUT", "ABORTED"]});
+    let pattern =
+        json!({"source": ["aws.states"], "detail-type": ["Step Functions Execution Status Change"], "detail": detail});
+    assert_eq!(ended, &pattern);
+    // What EventBridge hands over is the event itself: the function reads the execution's name in it.
+    assert!(rules["CheckExecutionsRule"]["ScheduleExpression"].is_string());
+}
+
+/// An event that cannot be handed over is dropped without a word, and so is what a function that nobody waits for cannot do
+/// in three tries.
+#[test]
+fn an_alarm_looks_at_every_rule_and_at_every_function_that_a_rule_calls() {
+    let template = Template::load();
+    let alarms = template.resources("AWS::CloudWatch::Alarm");
+    let watched = |namespace: &str, metric: &str, dimension: &str, of: &str| {
+        let dimensions = json!([{"Name": dimension, "Value": format!("{{{of}}}")}]);
+        alarms.values().any(|alarm| {
+            alarm["Namespace"] == namespace
+                && alarm["MetricName"] == metric
+                && alarm["Dimensions"] == dimensions
+                && alarm["Statistic"] == "Sum"
+                && (&alarm["Threshold"], &alarm["ComparisonOperator"]) == (&json!(0), &json!("GreaterThanThreshold"))
+                && alarm["TreatMissingData"] == "notBreaching"
+                && alarm["AlarmActions"] == json!(["{Notices}"])
+        })
+    };
+    for (id, rule) in template.resources("AWS::Events::Rule") {
+        assert!(watched("AWS/Events", "FailedInvocations", "RuleName", &id), "no alarm looks at {id}");
+        for target in super::template::list(&rule["Targets"]) {
+            let function = text(&target["Arn"]).trim_matches(['{', '}']).trim_end_matches(".Arn").to_owned();
+            if template.resources("AWS::Lambda::Function").contains_key(&function) {
+                let is_watched = watched("AWS/Lambda", "AsyncEventsDropped", "FunctionName", &function);
+                assert!(is_watched, "no alarm looks at {function}");
+            }
+        }
+    }
 }
 
 #[test]

@@ -349,6 +349,14 @@ impl Stack {
         Answer::of(&client::ask(&self.programs.join("python"), &request))
     }
 
+    /// What a viewer of this distribution gets.
+    pub fn view_at(&self, distribution: &str, path: &str) -> Answer {
+        let url = format!("{}{path}", self.entry("edge_url"));
+        let headers = json!({ "x-distribution": distribution });
+        let request = json!({ "url": url, "method": "GET", "headers": headers, "sign": false });
+        Answer::of(&client::ask(&self.programs.join("python"), &request))
+    }
+
     // ------------ what only a simulator shows
 
     /// Everything that the simulator knows.

@@ -94,7 +94,7 @@ pub fn paths(config: DistributionConfig, key: &str) {
     let mut at = now();
     for path in shown.paths.iter().filter_map(|item| item.strip_suffix('*')).flat_map(under) {
         for origin in config.origins.iter().filter(|origin| origin.holding_page.is_none()) {
-            let beside = to_key(&origin.origin_path, &path);
+            let beside = to_key(&origin.domain_name, &origin.origin_path, &path);
             let object = ObjectRef::new(&origin.bucket, &beside);
             let put = PutRequest::new(&origin.bucket, &beside, StorageClass::Standard, "beside");
             at += Duration::from_secs(2 * 86_400);
@@ -127,11 +127,14 @@ fn candidates(key: &str, index: &str) -> Vec<String> {
     let ends = starts(key).map(|(at, _)| &key[at..]).chain([""]);
     let mut paths = Vec::new();
     for end in ends {
-        let path = format!("/{}", thaw_core::encode_path(end));
-        if let Some(directory) = path.strip_suffix(&thaw_core::encode_path(index)).filter(|_| !index.is_empty()) {
-            paths.push(directory.to_owned());
+        let escaped = format!("/{}", thaw_core::encode_path(end));
+        // S3 reads a `+` as a blank.
+        for path in [escaped.replace("%20", "+"), escaped] {
+            if let Some(directory) = path.strip_suffix(&thaw_core::encode_path(index)).filter(|_| !index.is_empty()) {
+                paths.push(directory.to_owned());
+            }
+            paths.push(path);
         }
-        paths.push(path);
     }
     paths
 }

@@ -13,19 +13,23 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use thaw_core::{Batch, Distribution, Facts, Job, ObjectId, RestoreAnswer, RestoreId, Row, S3Uri, Status, Tier};
+use thaw_core::{
+    Batch, Distribution, Execution, ExecutionStatus, Facts, Job, ObjectId, RestoreAnswer, RestoreId, Row, S3Uri,
+    Status, Tier,
+};
 use thaw_sim::Sim;
 use thaw_sim::model::{AccessTier, FaultRule, ObjectRef, RestoreRequest, RetrievalTier, SettingsChange, StorageClass};
 use thaw_steps::ports::{
-    CreateInvalidations, CreateJobs, CreatedJob, Cursor, DeadLetters, Invalidation, Item, ItemKey, Ledger, ListFrom,
-    ListRestores, LongFiles, NewJob, Page, Piece, PortError, Put, PutEvents, ReadArchive, ReadDistributions,
-    ReadInvalidations, ReadJobs, RequestRestores, StartExecutions, StopExecutions, UpdateJobs, VersionMarker,
-    VersionPage, WorkFiles,
+    CreateInvalidations, CreateJobs, CreatedJob, Cursor, DeadLetters, Invalidation, InvalidationStatus, Item, ItemKey,
+    Ledger, ListFrom, ListRestores, LongFiles, NewJob, Page, Piece, PortError, Put, PutEvents, ReadArchive, ReadDistributions,
+    ReadExecutions, ReadInvalidations, ReadJobs, RequestRestores, StartExecutions, StopExecutions, UpdateJobs,
+    VersionMarker, VersionPage, WorkFiles,
 };
 use thaw_steps::{
-    Newest, QueueBatch, RestoreRecord, Step, adopt, announce_expiries, cancel_restore, check_invalidations, check_jobs,
-    check_restores, create_jobs, create_plan, create_restore, get_restores, http, invalidate, on_inbox_file,
-    on_restore_completed, on_restore_initiated, plan, report, report_failure, start_restores,
+    Newest, QueueBatch, RestoreRecord, Step, adopt, announce_expiries, cancel_restore, check_executions,
+    check_invalidations, check_jobs, check_restores, create_jobs, create_plan, create_restore, get_restores, http,
+    invalidate, on_inbox_file, on_restore_completed, on_restore_initiated, plan, report, report_failure,
+    start_restores,
 };
 
 use super::world::{BUCKET, DISTRIBUTION, World, ask_with};
@@ -353,7 +357,37 @@ fn stories(step: Step) -> Vec<fn() -> (World, Value)> {
             world.pass(24 * HOUR);
             (world, json!({"source": "aws.events", "detail-type": "Scheduled Event"}))
         }],
+        Step::CheckExecutions => vec![
+            // Two executions died, and one runs.
+            || {
+                let world = restored();
+                world.begin("t", ask_with(&["deep"], json!({})));
+                for id in ["r", "s", "t"] {
+                    world.run(world.executions.start(&id_of(id), &json!({}))).unwrap();
+                }
+                for id in ["r", "s"] {
+                    world.executions.end(&id_of(id), died());
+                }
+                world.pass(HOUR);
+                (world, json!({"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}}))
+            },
+            // One died while jobs were asking for it.
+            || {
+                let world = asking_by_jobs();
+                world.executions.end(&id_of("r"), died());
+                (world, json!({"source": "aws.states", "detail": {"name": "r", "status": "FAILED"}}))
+            },
+        ],
     }
+}
+
+fn id_of(restore: &str) -> RestoreId {
+    RestoreId::try_from(restore.to_owned()).unwrap()
+}
+
+fn died() -> Execution {
+    let error = Some("States.Runtime".to_owned());
+    Execution { status: ExecutionStatus::Failed, error, cause: None, redrives: 0 }
 }
 
 /// Whether a step writes anything at all: one that does not, cannot be killed at it.
@@ -375,7 +409,8 @@ fn writes(step: Step) -> bool {
         | Step::OnRestoreCompleted
         | Step::OnRestoreInitiated
         | Step::OnInboxFile
-        | Step::AnnounceExpiries => true,
+        | Step::AnnounceExpiries
+        | Step::CheckExecutions => true,
     }
 }
 
@@ -543,8 +578,8 @@ impl CreateInvalidations for Mortal<'_> {
 }
 
 impl ReadInvalidations for Mortal<'_> {
-    async fn completed(&self, distribution: &str, invalidation: &str) -> Result<bool, PortError> {
-        self.world.aws.completed(distribution, invalidation).await
+    async fn invalidation(&self, distribution: &str, id: &str) -> Result<InvalidationStatus, PortError> {
+        self.world.aws.invalidation(distribution, id).await
     }
 }
 
@@ -598,6 +633,12 @@ impl StartExecutions for Mortal<'_> {
 impl StopExecutions for Mortal<'_> {
     async fn stop(&self, id: &RestoreId, cause: &str) -> Result<(), PortError> {
         self.write(self.world.executions.stop(id, cause)).await
+    }
+}
+
+impl ReadExecutions for Mortal<'_> {
+    async fn execution(&self, id: &RestoreId) -> Result<Option<Execution>, PortError> {
+        self.world.executions.execution(id).await
     }
 }
 
@@ -660,6 +701,12 @@ async fn work(step: Step, payload: &Value, wire: &Mortal<'_>, now: Timestamp) ->
             json_of(&on_inbox_file::run(batch, wire, wire, wire, wire, wire, settings, now).await.unwrap())
         }
         Step::AnnounceExpiries => json_of(&announce_expiries::run(read(payload), wire, wire, wire, now).await.unwrap()),
+        Step::CheckExecutions => {
+            // How many it ended is its own.
+            let event: Value = read(payload);
+            check_executions::run(event, wire, wire, wire, wire, wire, now).await.unwrap();
+            Value::Null
+        }
     }
 }
 

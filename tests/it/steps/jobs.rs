@@ -116,17 +116,38 @@ fn what_s3_says_no_to_is_noted_object_by_object() {
         let put = PutRequest::new(BUCKET, "back", StorageClass::Standard, "back".to_owned());
         sim.put_object(put, now).unwrap();
     });
-    faults(&world, vec![FaultRule::new("JobTask", "AccessDenied").on("bad")]);
+    faults(&world, vec![FaultRule::new("JobTask", "NoSuchKey").on("bad")]);
     assert!(!world.check_jobs("r").unwrap().jobs_done, "it was let run");
     world.pass(60);
     let checked = world.check_jobs("r").unwrap();
     assert!(checked.jobs_done && checked.chunks.is_empty(), "{checked:?}");
     assert_eq!((checked.counts.restoring, checked.counts.failed, checked.counts.restored), (2, 1, 1));
     assert!(matches!(world.row("taken", "r").state, State::Restoring { joined: true, .. }));
-    assert!(matches!(world.row("bad", "r").state, State::Failed { code: FailureCode::AccessDenied, .. }));
+    assert!(matches!(world.row("bad", "r").state, State::Failed { code: FailureCode::NoSuchKey, .. }));
     let (report, _) = world.finish("r", checked.wait_seconds);
     assert_eq!((report.status, report.counts.published), (Status::PartlyFailed, 3));
     assert_eq!(asked_by_thaw(&world), 1, "that was the other tool");
+}
+
+#[test]
+fn what_a_jobs_role_may_not_do_thaw_asks_for_in_its_own() {
+    let world = archived(&["good", "key", "gone"]);
+    prepared(&world, "r", by_jobs(&["good", "key", "gone"]));
+    let denied = FaultRule::new("JobTask", "AccessDenied").on("key");
+    faults(&world, vec![denied, FaultRule::new("JobTask", "NoSuchKey").on("gone")]);
+    world.check_jobs("r").unwrap();
+    world.pass(60);
+    let checked = world.check_jobs("r").unwrap();
+    assert_eq!(
+        (checked.jobs_done, checked.chunks.as_slice(), checked.counts.failed),
+        (true, &[0][..], 0),
+        "{checked:?}"
+    );
+    world.start_restores("r", 0).unwrap();
+    let (report, _) = world.finish("r", 0);
+    assert_eq!((report.counts.published, report.counts.failed), (2, 1), "{}", report.says);
+    assert!(matches!(world.row("gone", "r").state, State::Failed { code: FailureCode::NoSuchKey, .. }));
+    assert_eq!(asked_by_thaw(&world), 1, "what the job had asked for is not asked for again");
 }
 
 /// What ends a job before its time, besides faults of S3's.

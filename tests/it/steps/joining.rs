@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use thaw_core::{How, State, Status};
-use thaw_sim::model::{FaultRule, RestoreRequest, RetrievalTier, StorageClass};
+use thaw_sim::model::{FaultRule, ObjectRef, RestoreRequest, RetrievalTier, StorageClass};
 
 use super::world::{BUCKET, World, ask, ask_with};
 
@@ -59,6 +59,55 @@ fn a_running_restore_is_joined_and_made_faster_where_the_days_agree() {
     let (report, _) = world.restore("r", ask(&["same", "other"]));
     assert_eq!(report.counts.published, 2);
     assert_eq!((world.calls("same").upgraded, world.calls("other").upgraded), (1, 0));
+}
+
+#[test]
+fn whatever_s3_refuses_of_a_join_it_goes_on_fetching() {
+    for (status, code) in [(400, "InvalidRequest"), (403, "AccessDenied"), (409, "RestoreAlreadyInProgress")] {
+        let world = World::new();
+        world.put("a", StorageClass::Glacier);
+        by_hand(&world, "a", 9, RetrievalTier::Bulk);
+        world.plan("r", ask(&["a"])).unwrap();
+        let refused = FaultRule { status: Some(status), ..FaultRule::new("RestoreObject", code) };
+        world.aws.with(|sim, _| sim.set_faults(vec![refused]));
+        let asked = world.start_restores("r", 0).unwrap();
+        assert!(matches!(world.row("a", "r").state, State::Restoring { joined: true, .. }), "{code}");
+        let (report, _) = world.finish("r", asked.wait_seconds);
+        assert_eq!((report.status, report.counts.published), (Status::Succeeded, 1), "{code}");
+    }
+    // Unless there is nothing to fetch any more.
+    let world = World::new();
+    world.put("a", StorageClass::Glacier);
+    by_hand(&world, "a", 9, RetrievalTier::Bulk);
+    world.plan("r", ask(&["a"])).unwrap();
+    world.aws.with(|sim, now| sim.delete_object(&ObjectRef::new(BUCKET, "a"), now)).unwrap();
+    assert_eq!(world.start_restores("r", 0).unwrap().counts.failed, 1);
+}
+
+#[test]
+fn who_hurries_up_a_restore_of_thaws_repeats_its_days_and_says_that_the_copy_ends_early() {
+    let world = World::new();
+    world.put("a", StorageClass::Glacier);
+    let wait = world.begin("slow", ask_with(&["a"], json!({"tier": "Bulk", "days": 1})));
+    let (report, _) = world.restore("fast", ask_with(&["a"], json!({"tier": "Standard", "days": 30})));
+    assert_eq!((report.status, world.calls("a").upgraded), (Status::Succeeded, 1), "S3 refuses other days than those");
+    assert!(report.says.contains("before the 30 days are over") && report.says.contains("/extend"), "{}", report.says);
+    let (report, _) = world.finish("slow", wait);
+    assert!(!report.says.contains("days are over"), "{}", report.says);
+}
+
+#[test]
+fn that_anothers_request_won_and_its_copy_ends_early_is_said() {
+    for (theirs, says) in [(1, true), (9, false)] {
+        let world = World::new();
+        world.put("a", StorageClass::Glacier);
+        world.plan("r", ask_with(&["a"], json!({"days": 9}))).unwrap();
+        by_hand(&world, "a", theirs, RetrievalTier::Standard);
+        let asked = world.start_restores("r", 0).unwrap();
+        let (report, _) = world.finish("r", asked.wait_seconds);
+        assert_eq!(report.status, Status::Succeeded);
+        assert_eq!(report.says.contains("before the 9 days are over"), says, "{}", report.says);
+    }
 }
 
 #[test]

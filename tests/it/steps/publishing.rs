@@ -12,36 +12,37 @@ use thaw_steps::ports::RequestRestores;
 use super::world::{BUCKET, World, ask, ask_with};
 
 /// The keys that other tools get wrong, and their paths.
-const KEYS: [(&str, &str); 13] = [
-    ("photos/2019/cat.jpg", "/photos/2019/cat.jpg"),
-    ("a b.jpg", "/a%20b.jpg"),
-    ("a+b.jpg", "/a+b.jpg"),
-    ("\u{fc}/\u{f1}and\u{fa}.jpg", "/%C3%BC/%C3%B1and%C3%BA.jpg"),
-    ("u\u{308}/n\u{303}andu\u{301}.jpg", "/u%CC%88/n%CC%83andu%CC%81.jpg"),
-    ("100%.txt", "/100%25.txt"),
-    ("q?x=1.html", "/q%3Fx=1.html"),
-    ("#tag.txt", "/%23tag.txt"),
-    ("it's (1).png", "/it's%20(1).png"),
-    ("dir/page.html", "/dir/page.html"),
-    ("ends-with-*", "/ends-with-%2A"),
-    ("a*b", "/a*b"),
-    ("deep/~tilde", "/deep/*"),
+const KEYS: [(&str, &[&str]); 16] = [
+    ("photos/2019/cat.jpg", &["/photos/2019/cat.jpg"]),
+    ("a b.jpg", &["/a%20b.jpg", "/a+b.jpg"]),
+    ("a+b.jpg", &["/a%2Bb.jpg"]),
+    ("a%2Bb.jpg", &["/a%252Bb.jpg"]),
+    ("c d+e f.jpg", &["/c%20d%2Be%20f.jpg", "/c+d%2Be+f.jpg"]),
+    ("my dir/~tilde", &["/my%20dir/*", "/my+dir/*"]),
+    ("\u{fc}/\u{f1}and\u{fa}.jpg", &["/%C3%BC/%C3%B1and%C3%BA.jpg"]),
+    ("u\u{308}/n\u{303}andu\u{301}.jpg", &["/u%CC%88/n%CC%83andu%CC%81.jpg"]),
+    ("100%.txt", &["/100%25.txt"]),
+    ("q?x=1.html", &["/q%3Fx=1.html"]),
+    ("#tag.txt", &["/%23tag.txt"]),
+    ("it's (1).png", &["/it's%20(1).png", "/it's+(1).png"]),
+    ("dir/page.html", &["/dir/page.html"]),
+    ("ends-with-*", &["/ends-with-%2A"]),
+    ("a*b", &["/a*b"]),
+    ("deep/~tilde", &["/deep/*"]),
 ];
 
 fn put_all(world: &World, prefix: &str) -> Vec<String> {
     let keys: Vec<_> = KEYS.iter().map(|(key, _)| format!("{prefix}{key}")).collect();
     keys.iter().for_each(|key| world.put(key, StorageClass::Glacier));
     // Nothing that begins like two of them may be covered.
-    for stays in ["", "a", "d"] {
+    for stays in ["", "a", "a ", "a+", "c ", "d", "it's", "my"] {
         world.put(&format!("{prefix}{stays}0"), StorageClass::DeepArchive);
     }
     keys
 }
 
 fn expected() -> Vec<String> {
-    let mut paths: Vec<_> = KEYS.iter().map(|(_, path)| (*path).to_owned()).collect();
-    paths.sort();
-    paths
+    sorted(KEYS.iter().flat_map(|(_, paths)| *paths).map(|path| (*path).to_owned()).collect())
 }
 
 fn sorted(mut paths: Vec<String>) -> Vec<String> {
@@ -95,6 +96,65 @@ fn a_wildcard_never_covers_an_archived_neighbour() {
     let State::Failed { code, message, .. } = world.row("~user/x", "r").state else { panic!() };
     assert_eq!(code, FailureCode::PathCannotBeInvalidated);
     assert!(message.contains("neighbour"), "{message}");
+}
+
+/// Such a file lies beside a document that Word has open. Only `/*` invalidates it.
+#[test]
+fn a_wildcard_for_a_tilde_covers_no_more_readable_neighbours_than_max_over_allows() {
+    let restored = |asked: &[&str], max_over: u32| {
+        let world = World::new();
+        asked.iter().for_each(|key| world.put(key, StorageClass::Glacier));
+        ["a", "b/c", "b/d"].iter().for_each(|key| world.put(key, StorageClass::Standard));
+        let publish = json!({"when": "together", "max_over": max_over});
+        let (report, _) = world.restore("r", json!({"bucket": BUCKET, "keys": asked, "publish": publish}));
+        let message = match world.row("~$report.docx", "r").state {
+            State::Failed { code: FailureCode::PathCannotBeInvalidated, message, .. } => message,
+            State::Published { .. } => String::new(),
+            other => panic!("{other:?}"),
+        };
+        (report.counts.published, world.invalidated(), message)
+    };
+    let (published, invalidated, message) = restored(&["~$report.docx"], 2);
+    assert_eq!((published, invalidated), (0, vec![]));
+    assert!(message.contains("3 other objects that viewers can get, and publish.max_over is 2"), "{message}");
+    assert_eq!(restored(&["~$report.docx"], 3), (1, vec!["/*".to_owned()], String::new()));
+    // What the same restore brings is not somebody else's.
+    assert_eq!(restored(&["~$report.docx", "report.docx"], 3), (2, vec!["/*".to_owned()], String::new()));
+    assert_eq!(restored(&["~$report.docx", "report.docx"], 2).0, 1);
+}
+
+/// Clients ask for `b` where they are told `a/../b`, and CloudFront may do so, too.
+#[test]
+fn a_path_with_dot_segments_is_left_alone_where_an_archived_object_has_the_other_path() {
+    let restored = |beside: Option<&str>| {
+        let world = World::new();
+        world.put("a/../b", StorageClass::Glacier);
+        beside.into_iter().for_each(|key| world.put(key, StorageClass::Glacier));
+        let (report, _) = world.restore("r", ask(&["a/../b"]));
+        (report.counts.published, report.says, world.invalidated())
+    };
+    let (published, _, invalidated) = restored(None);
+    assert_eq!((published, invalidated), (1, vec!["/a/../b".to_owned()]));
+    let (published, says, invalidated) = restored(Some("b"));
+    assert_eq!((published, invalidated), (0, vec![]));
+    assert!(says.contains("the archived object b, which would then answer 403"), "{says}");
+}
+
+/// `/x+*` is also how viewers get what begins with `x` and a blank.
+#[test]
+fn a_wildcard_over_a_plus_never_covers_an_archived_blank_and_the_other_way_round() {
+    let restored = |keys: &[&str], archived: &str| {
+        let world = World::new();
+        keys.iter().for_each(|key| world.put(key, StorageClass::Glacier));
+        world.put(archived, StorageClass::DeepArchive);
+        let together = json!({"bucket": BUCKET, "keys": keys, "publish": {"when": "together"}});
+        assert_eq!(world.restore("r", together).0.status, Status::Succeeded);
+        sorted(world.invalidated())
+    };
+    assert_eq!(restored(&["x+1", "x+2"], "x 9"), ["/x%2B*"]);
+    assert_eq!(restored(&["x 1", "x 2"], "x+9"), ["/x%20*", "/x+*"]);
+    assert_eq!(restored(&["x 1", "x 2"], "x 9"), ["/x%201", "/x%202", "/x+1", "/x+2"]);
+    assert_eq!(restored(&["x 1", "x 2"], "y"), ["/x*"]);
 }
 
 #[test]

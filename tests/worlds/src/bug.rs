@@ -4,7 +4,7 @@
 //! deployed. A suite that does not find them all proves nothing.
 
 use jiff::Timestamp;
-use thaw_core::{Facts, ObjectId, RestoreAnswer, State, Tier};
+use thaw_core::{Facts, Missing, ObjectId, RestoreAnswer, State, Tier};
 use thaw_steps::Step;
 use thaw_steps::ports::{Invalidation, Item, ListedRestore, Page, PortError, VersionPage};
 
@@ -50,11 +50,17 @@ pub enum Bug {
     CompletedUnasked,
     /// A page without a key is the last one, whatever S3 says.
     EmptyPageEnds,
+    /// A `+` stays a `+` in a path, where S3 reads it as a blank.
+    PlusLeftRaw,
+    /// A blank is `%20` in a path, and `+` is forgotten.
+    BlankOnlyEscaped,
+    /// Nobody tells the ledger that an execution died.
+    DeadSaidToRun,
 }
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 21] = [
         Self::TierNotSent,
         Self::DaysAlways,
         Self::DaysNever,
@@ -73,6 +79,9 @@ impl Bug {
         Self::ErrorsDropped,
         Self::CompletedUnasked,
         Self::EmptyPageEnds,
+        Self::PlusLeftRaw,
+        Self::BlankOnlyEscaped,
+        Self::DeadSaidToRun,
     ];
 
     /// What it is, and in which project it was seen.
@@ -96,6 +105,9 @@ impl Bug {
             Self::ErrorsDropped => ("errors of CloudFront are dropped", "terraform-aws-cloudfront-invalidation"),
             Self::CompletedUnasked => ("an invalidation is done when it is made", "most"),
             Self::EmptyPageEnds => ("an empty truncated page ends the listing", "TileDB, s3ql"),
+            Self::PlusLeftRaw => ("a plus is left raw in a path", "crates.io"),
+            Self::BlankOnlyEscaped => ("a blank's second spelling is forgotten", "most"),
+            Self::DeadSaidToRun => ("a dead execution is said to run", "most"),
         }
     }
 
@@ -114,8 +126,14 @@ impl Bug {
 }
 
 /// What the bug makes of S3's description of an object.
-pub fn head(bug: Option<Bug>, step: Step, facts: Facts, now: Timestamp) -> Facts {
-    let Facts::Found(mut head) = facts else { return facts };
+pub fn head(bug: Option<Bug>, step: Step, facts: Facts, now: Timestamp) -> Result<Facts, PortError> {
+    let mut head = match facts {
+        Facts::Found(head) => head,
+        Facts::Missing(Missing::Refused { says }) if bug == Some(Bug::OneFailsAll) => {
+            return Err(PortError { what: "HeadObject".to_owned(), says, trouble: None });
+        }
+        Facts::Missing(_) => return Ok(facts),
+    };
     let looks = step == Step::CheckRestores;
     match bug {
         Some(Bug::TieringUnseen) => head.archive_status = None,
@@ -130,7 +148,7 @@ pub fn head(bug: Option<Bug>, step: Step, facts: Facts, now: Timestamp) -> Facts
         }
         _ => {}
     }
-    Facts::Found(head)
+    Ok(Facts::Found(head))
 }
 
 /// What the bug makes of a listing.
@@ -198,6 +216,19 @@ pub fn reference(bug: Option<Bug>, wire: &Wire, reference: &str) -> String {
     match bug {
         Some(Bug::ReferenceIsTime) => format!("{}", wire.stack.runtime.now()),
         _ => reference.to_owned(),
+    }
+}
+
+/// What the bug makes of the items of an invalidation.
+pub fn items(bug: Option<Bug>, items: &[String]) -> Vec<String> {
+    match bug {
+        Some(Bug::PlusLeftRaw) => items.iter().map(|item| item.replace("%2B", "+")).collect(),
+        Some(Bug::BlankOnlyEscaped) => {
+            // CloudFront takes no empty list.
+            let is_left = |item: &&String| !item.contains('+') || items.len() == 1;
+            items.iter().filter(is_left).cloned().collect()
+        }
+        _ => items.to_vec(),
     }
 }
 

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
+use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 use thaw_core::{
     Batch, Call, Candidate, Counts, Decision, FailureCode, How, News, ObjectId, Place, RestoreAnswer, RestoreId, Row,
@@ -71,6 +72,10 @@ pub struct Checker {
     /// For which copies a path was paid.
     paid: BTreeMap<(String, String), Vec<Timestamp>>,
     lost_events: bool,
+    /// By restore: which of its states were refused in a way that no retry mends.
+    refused: BTreeMap<String, Vec<Step>>,
+    /// Restores whose executions died of what nothing in them can catch.
+    died: BTreeSet<String>,
 }
 
 impl Checker {
@@ -90,6 +95,24 @@ impl Checker {
     pub(crate) fn struck(&mut self, step: Step, fate: Fate) {
         self.reach(format!("fault {fate:?}"));
         self.reach(format!("fault in {step:?}"));
+    }
+
+    /// A state of a restore fails for good.
+    pub(crate) fn refused(&mut self, step: Step, restore: Option<&str>) {
+        if let Some(restore) = restore {
+            self.refused.entry(restore.to_owned()).or_default().push(step);
+        }
+    }
+
+    /// Whether a restore's execution may have ended before all was done that it could do: it died, or its report failed, or
+    /// more failed than what it goes on after.
+    fn may_be_left(&self, restore: &str) -> bool {
+        let refused = self.refused.get(restore).map_or(&[][..], Vec::as_slice);
+        self.died.contains(restore) || refused.len() > 1 || refused.contains(&Step::ReportFailure)
+    }
+
+    pub(crate) fn is_said_to_run(&self, stack: &Stack, id: &str) -> bool {
+        record(stack, id).is_some_and(|record| record.status == Status::Running)
     }
 
     pub(crate) fn missed(&mut self, miss: Missed) {
@@ -265,7 +288,12 @@ impl Checker {
             for object in &stack.world.objects {
                 let Some(key) = stack.world.full_key(object.id) else { continue };
                 let names = stack.world.names(object.id);
-                if !names.iter().any(|name| covers(item, name)) {
+                // A viewer may spell each blank in another way.
+                let in_any_spelling = item.strip_suffix('*').is_some_and(|stem| {
+                    let stem = percent_decode_str(&stem.replace('+', " ")).decode_utf8_lossy().into_owned();
+                    format!("/{}", object.key).starts_with(&stem)
+                });
+                if !in_any_spelling && !names.iter().any(|name| covers(item, name)) {
                     continue;
                 }
                 let looked = stack.aws.with(|sim, now| sim.look(&ObjectRef::new(BUCKET, &key), now));
@@ -667,6 +695,10 @@ impl Checker {
         let status = record(stack, id).map(|record| record.status);
         match how {
             Finished::Stopped => self.reach("execution stopped".to_owned()),
+            Finished::Died(how) => {
+                self.reach(format!("execution died {how:?}"));
+                self.died.insert(id.to_owned());
+            }
             Finished::Succeeded => {
                 self.reach("execution succeeded".to_owned());
                 if status != Some(Status::Succeeded) {
@@ -677,7 +709,8 @@ impl Checker {
             }
             Finished::Failed { error, cause } => {
                 self.reach(format!("execution failed {error}"));
-                if !matches!(error.as_str(), "ObjectsFailed" | "InvalidRequest") {
+                let was_refused = self.refused.contains_key(id);
+                if !matches!(error.as_str(), "ObjectsFailed" | "InvalidRequest") && !was_refused {
                     let says = format!("{id} gave up with {error}: {cause}");
                     self.break_promise("a restore goes on until all is settled", says);
                 }
@@ -688,7 +721,10 @@ impl Checker {
                 if cause.trim().is_empty() {
                     self.break_promise("a red execution says why", format!("{id} ended with {error}"));
                 }
-                if !matches!(status, Some(Status::Failed | Status::PartlyFailed | Status::Cancelled) | None) {
+                // Whoever could not report its failure is told of by Step Functions.
+                let is_known = !self.may_be_left(id);
+                if is_known && !matches!(status, Some(Status::Failed | Status::PartlyFailed | Status::Cancelled) | None)
+                {
                     let says = format!("{id} ended red, and its status is {status:?}");
                     self.break_promise("a status never says more than is known", says);
                 }
@@ -760,6 +796,10 @@ impl Checker {
                 let says = format!("{} is said to run, and does not", record.id);
                 self.break_promise("a status never says more than is known", says);
             }
+            let says = record.says.as_deref().unwrap_or_default().trim_matches(['.', ' ']);
+            if record.status == Status::Failed && says.is_empty() {
+                self.break_promise("a failed restore says why", record.id.to_string());
+            }
             self.check_notice(stack, record);
             self.check_view(stack, record.id.as_str());
         }
@@ -796,10 +836,15 @@ impl Checker {
 
     fn check_row_at_the_end(&mut self, stack: &Stack, row: &Row, record: &RestoreRecord) {
         // What a cancelled restore left undone is shown as cancelled, and nobody waits for it.
-        let is_left = record.status == Status::Cancelled;
+        let is_left = record.status == Status::Cancelled || self.may_be_left(record.id.as_str());
+        // One that has failed asks for nothing more: what S3 was not asked for stays as it was planned.
+        let asked = self.asked.get(&(record.id.to_string(), row.object.key.clone()));
+        let is_asked = asked.is_some_and(|answers| answers.contains(&RestoreAnswer::Accepted));
+        let is_unasked = self.refused.contains_key(record.id.as_str()) && !is_asked;
         let untouched = !self.is_touched(&row.object.key);
         let says = || format!("{} of {} ended as {:?}", row.object, row.restore, row.state);
         match &row.state {
+            State::Planned if is_unasked => {}
             State::Planned | State::Restoring { .. } if !is_left => {
                 self.break_promise("an execution settles every object", says());
             }
@@ -808,7 +853,8 @@ impl Checker {
                 // What a batch had claimed when its restore was cancelled is left to whoever else wants it. A restore that was
                 // refused, or given up by its door, before it was planned, wants nothing: that its rows had copies is known.
                 let cancelled = record.status == Status::Cancelled && row.state.claim().is_some();
-                if !row.publish.never() && !cancelled {
+                let is_left = self.may_be_left(record.id.as_str());
+                if !row.publish.never() && !cancelled && !is_left {
                     self.break_promise("an object that S3 restored is published", says());
                 }
             }
@@ -842,6 +888,11 @@ impl Checker {
             // Only what was to be joined, and was gone when it was planned.
             FailureCode::NotBeingRestored => record.request.join_only && row.revision == 0,
             FailureCode::PathCannotBeInvalidated => key.contains('~'),
+            FailureCode::HeadRefused => {
+                // A fault is about every key that has its key in it.
+                let mut refused = stack.world.objects.iter().filter(|object| object.head_refused);
+                refused.any(|object| stack.world.full_key(object.id).is_some_and(|part| key.contains(&part)))
+            }
             // That the deadline had passed is checked when it is said. Afterwards only an event tells.
             FailureCode::RetrievalTimedOut => {
                 let done = self.retrievals.get(&(key.clone(), row.object.version.clone()));
@@ -958,15 +1009,19 @@ impl World {
         self.objects.iter().map(|object| object.id).find(|id| self.full_key(*id).as_deref() == Some(key))
     }
 
-    /// What a viewer asks for.
-    pub fn path(&self, object: u32) -> Option<String> {
-        let object = self.objects.iter().find(|one| one.id == object)?;
-        Some(format!("/{}", encode_path(&object.key)))
+    /// What viewers ask for, in every spelling that browsers and SDKs send: S3 reads a `+` as a blank, so a `+` of the key is
+    /// always escaped, and a blank is `%20` or `+`.
+    pub fn paths(&self, object: u32) -> Vec<String> {
+        let object = self.objects.iter().find(|one| one.id == object);
+        let escaped = object.map(|object| format!("/{}", encode_path(&object.key)));
+        let plus = escaped.iter().filter(|path| path.contains("%20")).map(|path| path.replace("%20", "+"));
+        let plus: Vec<String> = plus.collect();
+        escaped.into_iter().chain(plus).collect()
     }
 
     /// Every name under which viewers know an object.
     pub fn names(&self, object: u32) -> Vec<String> {
-        let mut names: Vec<String> = self.path(object).into_iter().collect();
+        let mut names = self.paths(object);
         for path in names.clone() {
             if path == "/index.html" {
                 names.push("/".to_owned());

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 pub const WORLDS: u64 = 10_000;
 
 /// What must happen.
-const ALL: [&str; 70] = [
+const ALL: [&str; 82] = [
     "POST again answers 200",
     "POST again answers 422",
     "POST answers 202",
@@ -20,16 +20,22 @@ const ALL: [&str; 70] = [
     "S3, to a job, answers AlreadyLive",
     "S3, to a job, answers InProgress",
     "S3, to a job, is busy",
+    "catch States.DataLimitExceeded",
+    "catch Unexpected",
     "event comes",
     "event late",
     "event lost",
     "event makes a page be listed",
     "event twice",
+    "execution died Runtime",
+    "execution died Stopped",
+    "execution died TimedOut",
     "execution failed InvalidRequest",
     "execution failed ObjectsFailed",
     "execution stopped",
     "execution succeeded",
     "failed ExpeditedNotAvailable",
+    "failed HeadRefused",
     "failed NotBeingRestored",
     "failed PathCannotBeInvalidated",
     "failed RetrievalTimedOut",
@@ -39,10 +45,12 @@ const ALL: [&str; 70] = [
     "fault HangAfter",
     "fault HangBefore",
     "fault LostAnswer",
+    "fault Refused",
     "fault Repeated",
     "fault Throttled",
     "fault Unavailable",
     "fault in CancelRestore",
+    "fault in CheckExecutions",
     "fault in CheckInvalidations",
     "fault in CheckJobs",
     "fault in CheckRestores",
@@ -61,6 +69,7 @@ const ALL: [&str; 70] = [
     "invocation AnswerLost",
     "invocation GoesOn",
     "invocation NotBegun",
+    "invocation TooMuchData",
     "page without a key",
     "plan goes on",
     "published already published",
@@ -71,12 +80,15 @@ const ALL: [&str; 70] = [
     "restore failed",
     "restore partly_failed",
     "restore succeeded",
+    "retry Lambda.ClientExecutionTimeoutException",
     "retry Runtime.ExitError",
     "retry Sandbox.Timedout",
     "retry Throttled",
     "retry TooManyInvalidationsInProgress",
+    "state AnythingLeft?",
     "state CheckJobs",
     "state CreateJobs",
+    "state FirstFailure?",
 ];
 
 /// What did not happen.

@@ -35,6 +35,7 @@ fn simpler(world: &World) -> Vec<World> {
     };
     with(&|world| world.faults.clear());
     with(&|world| world.misses.clear());
+    with(&|world| world.deaths.clear());
     with(&|world| world.storms.clear());
     with(&|world| world.strays.clear());
     with(&|world| world.acts.retain(|act| !matches!(act.what, What::View { .. })));
@@ -54,6 +55,11 @@ fn simpler(world: &World) -> Vec<World> {
     for index in 0..world.misses.len() {
         with(&|world| {
             world.misses.remove(index);
+        });
+    }
+    for index in 0..world.deaths.len() {
+        with(&|world| {
+            world.deaths.remove(index);
         });
     }
     for index in 0..world.storms.len() {

@@ -12,7 +12,7 @@ use futures_util::future::{Either, select};
 use jiff::{SignedDuration, Timestamp};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use thaw_core::{Batch, ObjectId, RestoreAnswer, Row, Tier};
+use thaw_core::{Batch, Execution as Described, ExecutionStatus, ObjectId, RestoreAnswer, Row, Tier};
 use thaw_sim::Sim;
 use thaw_sim::cdn::{CustomErrorResponse, DistributionConfig, Origin};
 use thaw_sim::model::{
@@ -24,18 +24,19 @@ use thaw_steps::memory::{MemoryEvents, MemoryLedger};
 use thaw_steps::ports::{CreateInvalidations, Invalidation, Item, ItemKey, Ledger, PortError, Put, RequestRestores};
 use thaw_steps::{
     ChunkRecord, Newest, NewsRecord, QueueBatch, Settings, Step, StepError, adopt, announce_expiries, cancel_restore,
-    check_invalidations, check_jobs, check_restores, create_jobs, create_plan, create_restore, get_restores, http,
-    invalidate, on_inbox_file, on_restore_completed, on_restore_initiated, plan, report, report_failure,
-    start_restores,
+    check_executions, check_invalidations, check_jobs, check_restores, create_jobs, create_plan, create_restore,
+    get_restores, http, invalidate, on_inbox_file, on_restore_completed, on_restore_initiated, plan, report,
+    report_failure, start_restores,
 };
 
+use crate::bug::Bug;
 use crate::check::Checker;
 use crate::deployed::{Deployed, Source};
 use crate::dice::drawn;
 use crate::runtime::{Flag, Runtime, later};
 use crate::wire::{Lambda, Wire};
 use crate::workflow::{self, Entered, Outcome, TaskError, Workflow};
-use crate::world::{Call, Fate, Miss, Missed, Place, Service, StrayFate, World};
+use crate::world::{Call, Fate, Killed, Miss, Missed, Place, Service, StrayFate, World};
 
 /// The archive.
 pub const BUCKET: &str = "archive";
@@ -50,6 +51,9 @@ const END: i64 = 40 * 86_400;
 
 /// How long a peek may miss a write. AWS names no bound; this is long beside all that a function does.
 const LAG: SignedDuration = SignedDuration::from_secs(2);
+
+/// Seconds between two looks of the clock at executions: what the template says is read by a test of it.
+const CLOCK: i64 = 6 * 3_600;
 
 /// Paths that may be in progress.
 const CROWD: usize = 30;
@@ -94,10 +98,16 @@ struct Written {
 
 /// An execution of the workflow.
 pub struct Execution {
-    /// How it ended, if it has.
-    pub ended: Option<Finished>,
+    /// How it ended, if it has, and when.
+    pub ended: Option<(Finished, Timestamp)>,
     /// Told to stop.
     stop: Rc<Flag>,
+    /// About to die of this.
+    killed: Rc<Cell<Option<Killed>>>,
+    /// The how many-th it is.
+    nth: u32,
+    /// States that it has entered.
+    entered: Cell<u32>,
 }
 
 /// How an execution ended.
@@ -114,6 +124,8 @@ pub enum Finished {
     },
     /// By a cancel.
     Stopped,
+    /// Of what nothing in it could catch.
+    Died(Killed),
 }
 
 /// What became of a request at the door.
@@ -193,6 +205,8 @@ impl Stack {
         let sometimes = |operation: &str, code: &str, percent: u32| {
             (percent > 0).then(|| FaultRule::new(operation, code).sometimes(f64::from(percent) / 100.0))
         };
+        let undescribed = world.objects.iter().filter(|object| object.head_refused);
+        let undescribed = undescribed.filter_map(|object| world.full_key(object.id));
         let faults = [
             sometimes("JobTask", "JobFailed", world.jobs.fails),
             sometimes("JobTask", "SlowDown", world.jobs.busy),
@@ -200,7 +214,10 @@ impl Stack {
             sometimes("ListObjectsV2", "EmptyPage", world.empty_pages),
             sometimes("ListObjectVersions", "EmptyPage", world.empty_pages),
         ];
-        sim.set_faults(faults.into_iter().flatten().collect());
+        let faults = faults.into_iter().flatten();
+        sim.set_faults(
+            faults.chain(undescribed.map(|key| FaultRule::new("HeadObject", "BadRequest").on(&key))).collect(),
+        );
         let errors = CustomErrorResponse {
             error_code: 403,
             error_caching_min_ttl: Some(86_400 * 30),
@@ -329,7 +346,11 @@ impl Stack {
 
     pub(crate) fn struck(&self, lambda: &Lambda, call: Call, subject: &str, fate: Fate) {
         self.tell(|| format!("  ! {:?} #{}: {call:?} {subject}: {fate:?}", lambda.step, lambda.serial));
-        self.check.borrow_mut().struck(lambda.step, fate);
+        let mut check = self.check.borrow_mut();
+        check.struck(lambda.step, fate);
+        if fate == Fate::Refused {
+            check.refused(lambda.step, lambda.restore.as_deref());
+        }
     }
 
     pub(crate) async fn restore_object(
@@ -471,6 +492,9 @@ impl Stack {
             self.tell(|| format!("  ! {step:?}: {miss:?}"));
             self.check.borrow_mut().missed(miss);
         }
+        if miss == Some(Missed::TooMuchData) {
+            self.check.borrow_mut().refused(step, payload["restore"].as_str());
+        }
         let failed = |error: &str| TaskError { error: error.to_owned(), cause: "as the world wants it".to_owned() };
         self.runtime.sleep(self.millis(3, 200)).await;
         match (miss, self.storm(Service::Lambda)) {
@@ -511,12 +535,13 @@ impl Stack {
         });
         if miss == Some(Missed::GoesOn) {
             self.runtime.sleep(self.millis(1, 500)).await;
-            return Err(failed("Lambda.SdkClientException"));
+            return Err(failed("Lambda.ClientExecutionTimeoutException"));
         }
         answer.there.raised().await;
         let said = answer.said.take().unwrap_or_else(|| Err(failed("Lambda.Unknown")));
         match (miss, self.storm(Service::Lambda)) {
             (Some(Missed::AnswerLost), _) | (_, Some(Fate::LostAnswer)) => Err(failed("Lambda.SdkClientException")),
+            (Some(Missed::TooMuchData), _) => Err(failed("States.DataLimitExceeded")),
             _ => said,
         }
     }
@@ -527,8 +552,10 @@ impl Stack {
         if self.executions.borrow().contains_key(id) {
             return;
         }
-        let stop = Rc::new(Flag::default());
-        let execution = Execution { ended: None, stop: Rc::clone(&stop) };
+        let (stop, killed) = (Rc::new(Flag::default()), Rc::new(Cell::new(None)));
+        let nth = u32::try_from(self.executions.borrow().len()).unwrap_or(u32::MAX);
+        let (stop_, killed_) = (Rc::clone(&stop), Rc::clone(&killed));
+        let execution = Execution { ended: None, stop: stop_, killed: killed_, nth, entered: Cell::new(0) };
         self.executions.borrow_mut().insert(id.to_owned(), execution);
         let (stack, id, input) = (Rc::clone(self), id.to_owned(), input.clone());
         self.runtime.spawn(async move {
@@ -542,7 +569,7 @@ impl Stack {
                 }
             };
             let finished = match &ended {
-                None => Finished::Stopped,
+                None => killed.get().map_or(Finished::Stopped, Finished::Died),
                 Some(ended) => match &ended.outcome {
                     Outcome::Succeeded(_) => Finished::Succeeded,
                     Outcome::Failed(TaskError { error, cause }) => {
@@ -552,10 +579,95 @@ impl Stack {
             };
             stack.tell(|| format!("{id} ends: {finished:?}"));
             if let Some(execution) = stack.executions.borrow_mut().get_mut(&id) {
-                execution.ended = Some(finished.clone());
+                execution.ended = Some((finished.clone(), stack.runtime.now()));
             }
             stack.check.borrow_mut().execution_ended(&stack, &id, &finished, ended.map_or(0, |ended| ended.events));
+            stack.tell_of_end(&id, &finished).await;
         });
+    }
+
+    /// Step Functions tells by an event that an execution has ended, mostly; and the clock has executions looked at.
+    async fn tell_of_end(self: &Rc<Self>, id: &str, how: &Finished) {
+        let status = match how {
+            Finished::Succeeded => return,
+            Finished::Failed { .. } | Finished::Died(Killed::Runtime) => "FAILED",
+            Finished::Died(Killed::TimedOut) => "TIMED_OUT",
+            Finished::Stopped | Finished::Died(Killed::Stopped) => "ABORTED",
+        };
+        if self.world.bug == Some(Bug::DeadSaidToRun) {
+            return;
+        }
+        if self.number().is_multiple_of(6) {
+            self.tell(|| format!("  ! the event that {id} is {status} is lost"));
+        } else {
+            self.runtime.sleep(self.millis(200, 3_000)).await;
+            let detail = json!({"name": id, "status": status});
+            self.call_and_forget(json!({"source": "aws.states", "detail": detail})).await;
+        }
+        while self.check.borrow().is_said_to_run(self, id) {
+            let passed = self.runtime.now().duration_since(self.beginning).as_secs();
+            let next = (passed / CLOCK + 1) * CLOCK;
+            self.runtime.until(later(self.beginning, SignedDuration::from_secs(next))).await;
+            self.call_and_forget(json!({"source": "aws.events", "detail": {}})).await;
+        }
+    }
+
+    /// Calls CheckExecutions as EventBridge does: Lambda tries a failed call twice again (Lambda Developer Guide, "How Lambda
+    /// handles errors and retries with asynchronous invocation").
+    async fn call_and_forget(self: &Rc<Self>, event: Value) {
+        for seconds in [60, 120, 0] {
+            if self.invoke(Step::CheckExecutions, event.clone()).await.is_ok() {
+                return;
+            }
+            self.runtime.sleep(SignedDuration::from_secs(seconds)).await;
+        }
+    }
+
+    /// What Step Functions says of an execution: in the first moments after its end it may still say that it runs.
+    pub(crate) fn describe_execution(&self, id: &str) -> Option<Described> {
+        let executions = self.executions.borrow();
+        let execution = executions.get(id)?;
+        let is_fresh = |at: Timestamp| at > later(self.runtime.now(), -LAG) && self.number().is_multiple_of(4);
+        let (status, error, cause) = match &execution.ended {
+            Some((_, at)) if is_fresh(*at) => (ExecutionStatus::Running, None, None),
+            None => (ExecutionStatus::Running, None, None),
+            Some((Finished::Succeeded, _)) => (ExecutionStatus::Succeeded, None, None),
+            Some((Finished::Failed { error, cause }, _)) => {
+                (ExecutionStatus::Failed, Some(error.clone()), Some(cause.clone()))
+            }
+            Some((Finished::Stopped, _)) => (ExecutionStatus::Aborted, None, Some("by its requester".to_owned())),
+            Some((Finished::Died(Killed::Runtime), _)) => {
+                (ExecutionStatus::Failed, Some("States.Runtime".to_owned()), None)
+            }
+            Some((Finished::Died(Killed::TimedOut), _)) => (ExecutionStatus::TimedOut, None, Some(String::new())),
+            Some((Finished::Died(Killed::Stopped), _)) => (ExecutionStatus::Aborted, None, None),
+        };
+        Some(Described { status, error, cause, redrives: 0 })
+    }
+
+    /// Has an execution die where the world says so.
+    fn kill_at(self: &Rc<Self>, id: &str) {
+        let executions = self.executions.borrow();
+        let Some(execution) = executions.get(id) else { return };
+        execution.entered.set(execution.entered.get() + 1);
+        let deaths = self.world.deaths.iter();
+        let here =
+            |death: &&crate::world::Death| (death.execution, death.entered) == (execution.nth, execution.entered.get());
+        for death in deaths.filter(here) {
+            let (stack, stop, killed) = (Rc::clone(self), Rc::clone(&execution.stop), Rc::clone(&execution.killed));
+            let (id, how) = (id.to_owned(), death.how);
+            let after = SignedDuration::from_millis(i64::from(death.millis));
+            self.runtime.spawn(async move {
+                stack.runtime.sleep(after).await;
+                let runs = stack.executions.borrow().get(&id).is_some_and(|execution| execution.ended.is_none());
+                // A cancel may have stopped it in this very moment.
+                if runs && !stop.is_up() {
+                    stack.tell(|| format!("  ! {id} dies: {how:?}"));
+                    killed.set(Some(how));
+                    stop.raise();
+                }
+            });
+        }
     }
 
     pub(crate) fn stop_execution(&self, id: &str, _cause: &str) {
@@ -774,6 +886,9 @@ impl workflow::World for Services {
     fn entered(&self, execution: &str, state: &str, what: Entered<'_>) {
         self.stack.tell(|| format!("{execution} {state}{}", entered(&what)));
         self.stack.check.borrow_mut().entered(state, &what);
+        if what.how == workflow::How::First {
+            self.stack.kill_at(execution);
+        }
     }
 }
 
@@ -849,6 +964,7 @@ async fn work(step: Step, payload: Value, wire: &Wire, now: Timestamp) -> Result
             json_of(on_inbox_file::run(batch, wire, wire, wire, wire, wire, settings, now).await)
         }
         Step::AnnounceExpiries => json_of(announce_expiries::run(payload, wire, wire, wire, now).await),
+        Step::CheckExecutions => json_of(check_executions::run(payload, wire, wire, wire, wire, wire, now).await),
     };
     done.map_err(|error| {
         let cause = json!({"errorType": error.name(), "errorMessage": error.to_string()}).to_string();

@@ -5,12 +5,14 @@ use std::rc::Rc;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
-use thaw_core::{Distribution, Facts, Job, ObjectId, RestoreAnswer, RestoreId, S3Uri, Status, Tier, Trouble};
+use thaw_core::{
+    Distribution, Execution, Facts, Job, ObjectId, RestoreAnswer, RestoreId, S3Uri, Status, Tier, Trouble,
+};
 use thaw_steps::ports::{
-    CreateInvalidations, CreateJobs, CreatedJob, Cursor, DeadLetters, Invalidation, Item, ItemKey, Ledger, ListFrom,
-    ListRestores, LongFiles, NewJob, Page, Piece, PortError, Put, PutEvents, ReadArchive, ReadDistributions,
-    ReadInvalidations, ReadJobs, RequestRestores, StartExecutions, StopExecutions, UpdateJobs, VersionMarker,
-    VersionPage, WorkFiles,
+    CreateInvalidations, CreateJobs, CreatedJob, Cursor, DeadLetters, Invalidation, InvalidationStatus, Item, ItemKey,
+    Ledger, ListFrom, ListRestores, LongFiles, NewJob, Page, Piece, PortError, Put, PutEvents, ReadArchive, ReadDistributions,
+    ReadExecutions, ReadInvalidations, ReadJobs, RequestRestores, StartExecutions, StopExecutions, UpdateJobs,
+    VersionMarker, VersionPage, WorkFiles,
 };
 use thaw_steps::{RestoreRecord, Step};
 
@@ -86,6 +88,7 @@ impl Wire {
                 return never().await;
             }
             Some(Fate::Throttled) => return Err(trouble(call, Trouble::Throttled)),
+            Some(Fate::Refused) => return Err(PortError { trouble: None, ..trouble(call, Trouble::Unavailable) }),
             Some(Fate::Unavailable) => return Err(trouble(call, Trouble::Unavailable)),
             Some(Fate::LostAnswer) => {
                 let _lost = effect().await;
@@ -112,7 +115,7 @@ impl Wire {
 impl ReadArchive for Wire {
     async fn head(&self, object: &ObjectId) -> Result<Facts, PortError> {
         let facts = self.call(Call::HeadObject, &object.key, || self.stack.aws.head(object)).await?;
-        Ok(crate::bug::head(self.stack.world.bug, self.lambda.step, facts, self.stack.runtime.now()))
+        crate::bug::head(self.stack.world.bug, self.lambda.step, facts, self.stack.runtime.now())
     }
 
     async fn list(&self, bucket: &str, prefix: &str, from: &ListFrom) -> Result<Page, PortError> {
@@ -228,9 +231,10 @@ impl CreateInvalidations for Wire {
         caller_reference: &str,
     ) -> Result<Invalidation, PortError> {
         let reference = crate::bug::reference(self.stack.world.bug, self, caller_reference);
+        let items = crate::bug::items(self.stack.world.bug, items);
         let made = self
             .call(Call::CreateInvalidation, &reference, || {
-                self.stack.create_invalidation(distribution, items, &reference)
+                self.stack.create_invalidation(distribution, &items, &reference)
             })
             .await;
         crate::bug::invalidation(self.stack.world.bug, made)
@@ -238,11 +242,11 @@ impl CreateInvalidations for Wire {
 }
 
 impl ReadInvalidations for Wire {
-    async fn completed(&self, distribution: &str, invalidation: &str) -> Result<bool, PortError> {
+    async fn invalidation(&self, distribution: &str, id: &str) -> Result<InvalidationStatus, PortError> {
         if self.has(Bug::CompletedUnasked) {
-            return Ok(true);
+            return Ok(InvalidationStatus::Completed);
         }
-        self.call(Call::GetInvalidation, invalidation, || self.stack.aws.completed(distribution, invalidation)).await
+        self.call(Call::GetInvalidation, id, || self.stack.aws.invalidation(distribution, id)).await
     }
 }
 
@@ -309,6 +313,13 @@ impl StopExecutions for Wire {
             Ok(())
         })
         .await
+    }
+}
+
+impl ReadExecutions for Wire {
+    async fn execution(&self, id: &RestoreId) -> Result<Option<Execution>, PortError> {
+        let describe = || async { Ok(self.stack.describe_execution(id.as_str())) };
+        self.call(Call::DescribeExecution, id.as_str(), describe).await
     }
 }
 

@@ -49,6 +49,8 @@ pub struct World {
     pub faults: Vec<Fault>,
     /// Invocations that fail as a whole.
     pub misses: Vec<Miss>,
+    /// Executions that nothing in them can save.
+    pub deaths: Vec<Death>,
     /// Times at which a service is not well.
     pub storms: Vec<Storm>,
     /// Events that do not come as they should.
@@ -90,6 +92,8 @@ pub struct Object {
     pub place: Place,
     /// Seconds that its retrieval takes, if not what is typical.
     pub takes: Option<u32>,
+    /// Whether S3 answers 400 whenever it is asked to describe it.
+    pub head_refused: bool,
 }
 
 /// Where an object lies.
@@ -204,6 +208,8 @@ pub struct Ask {
     pub when: &'static str,
     /// Only what can be stale.
     pub only_if_stale: bool,
+    /// How many readable neighbours wildcards may cover.
+    pub max_over: u32,
     /// What it may cost at most, in dollars.
     pub max_cost_usd: Option<f64>,
     /// Whether it has an `Idempotency-Key`.
@@ -260,6 +266,8 @@ pub enum Fate {
     LostAnswer,
     /// The answer gets lost, and the SDK calls again.
     Repeated,
+    /// The service refuses, in a way that no retry mends: the state fails.
+    Refused,
 }
 
 /// The calls that functions make.
@@ -285,6 +293,7 @@ pub enum Call {
     Query,
     StartExecution,
     StopExecution,
+    DescribeExecution,
     PutEvents,
     PutAside,
 }
@@ -304,7 +313,7 @@ impl Call {
             | Self::UpdateJobStatus => Service::S3,
             Self::ReadDistributions | Self::CreateInvalidation | Self::GetInvalidation => Service::CloudFront,
             Self::GetItem | Self::GetItems | Self::Insert | Self::Replace | Self::Query => Service::DynamoDb,
-            Self::StartExecution | Self::StopExecution => Service::StepFunctions,
+            Self::StartExecution | Self::StopExecution | Self::DescribeExecution => Service::StepFunctions,
             Self::PutEvents => Service::EventBridge,
             Self::PutAside => Service::Sqs,
         }
@@ -343,8 +352,34 @@ pub enum Missed {
     NotBegun,
     /// It does all its work, and nobody hears of it.
     AnswerLost,
-    /// Lambda says that it failed, while it goes on.
+    /// The client of Step Functions gives the call up, while it goes on.
     GoesOn,
+    /// It does all its work, and its answer is more than a state can carry.
+    TooMuchData,
+}
+
+/// An execution that dies.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Death {
+    /// The how many-th execution, from 0.
+    pub execution: u32,
+    /// When it has entered so many states.
+    pub entered: u32,
+    /// And so many milliseconds have passed.
+    pub millis: u32,
+    /// Of what.
+    pub how: Killed,
+}
+
+/// What ends an execution, and nothing in it can catch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+pub enum Killed {
+    /// `States.Runtime`.
+    Runtime,
+    /// It runs longer than Step Functions lets it.
+    TimedOut,
+    /// An operator stops it in the console, without a word.
+    Stopped,
 }
 
 /// A time at which a service is not well.
@@ -382,13 +417,19 @@ pub enum StrayFate {
     Twice(u32),
 }
 
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 19] = [
     "a.jpg",
     "2019/cat.jpg",
     "2019/dog.jpg",
     "dir/index.html",
     "index.html",
     "b c+d.jpg",
+    "x+1",
+    "x+2",
+    "x 9",
+    "x 9 z+.mp4",
+    "my dir/my index.html",
+    "p%2Bq.bin",
     "üben/ß.pdf",
     "it's.mp4",
     "t/x~1.txt",
@@ -406,10 +447,11 @@ impl World {
         let calm = !rough && dice.one_in(6);
         let objects = objects(&mut dice);
         let acts = acts(&mut dice, &objects, rough);
-        let (faults, misses, storms, strays) = if calm {
-            (Vec::new(), Vec::new(), Vec::new(), Vec::new())
+        let (faults, misses, storms, strays, deaths) = if calm {
+            Default::default()
         } else {
-            (faults(&mut dice, rough), misses(&mut dice, rough), storms(&mut dice), strays(&mut dice, rough))
+            let (faults, misses) = (faults(&mut dice, rough), misses(&mut dice, rough));
+            (faults, misses, storms(&mut dice), strays(&mut dice, rough), deaths(&mut dice))
         };
         Self {
             seed,
@@ -425,6 +467,7 @@ impl World {
             acts,
             faults,
             misses,
+            deaths,
             storms,
             strays,
             keys_per_page: dice.pick(&[1_000, 1_000, 1, 2, 3]),
@@ -472,7 +515,7 @@ fn objects(dice: &mut Dice) -> Vec<Object> {
                 3 => Some(170 * HOUR + dice.below(100 * HOUR)),
                 _ => None,
             };
-            Object { id, key: key.to_owned(), place: dice.pick(&places), takes }
+            Object { id, key: key.to_owned(), place: dice.pick(&places), takes, head_refused: dice.one_in(16) }
         })
         .collect()
 }
@@ -545,6 +588,7 @@ fn ask(dice: &mut Dice, id: u32, objects: Vec<u32>) -> Ask {
         days: dice.one_in(2).then(|| 1 + dice.below(5)),
         when: dice.pick(&["each", "each", "each", "together", "together", "never"]),
         only_if_stale: dice.one_in(5),
+        max_over: dice.pick(&[0, 0, 1, 20]),
         max_cost_usd: dice.one_in(8).then(|| dice.pick(&[0.0, 0.000_01, 0.01, 5.0])),
         keyed: !dice.one_in(3),
         fail_without_capacity: dice.one_in(4),
@@ -586,7 +630,9 @@ fn faults(dice: &mut Dice, rough: bool) -> Vec<Fault> {
             let step = step(dice);
             let call = dice.pick(calls_of(step));
             let nth = if dice.one_in(2) { dice.below(2) } else { dice.below(12) };
-            Fault { step, call, nth, fate: fate(dice) }
+            // A door, or what an event or the clock calls, comes again by itself or tells its caller.
+            let fate = if step.is_in_the_workflow() && dice.one_in(12) { Fate::Refused } else { fate(dice) };
+            Fault { step, call, nth, fate }
         })
         .collect()
 }
@@ -678,6 +724,9 @@ fn calls_of(step: Step) -> &'static [Call] {
         Step::OnRestoreInitiated => &[Query, Insert, StartExecution, PutAside],
         Step::OnInboxFile => &[Insert, StartExecution, PutFile, PutAside],
         Step::AnnounceExpiries => &[GetItem, GetItems, Query, Replace, PutEvents],
+        Step::CheckExecutions => {
+            &[GetItem, GetItems, Call::DescribeExecution, UpdateJobStatus, PutEvents, PutEvents, Replace, Replace]
+        }
         Step::Adopt => &[ListObjects, HeadObject, Query, Insert, StartExecution],
     }
 }
@@ -686,8 +735,22 @@ fn misses(dice: &mut Dice, rough: bool) -> Vec<Miss> {
     let count = if rough { dice.below(6) } else { dice.below(2) };
     (0..count)
         .map(|_| {
+            let step = step(dice);
+            let too_much = step.is_in_the_workflow() && dice.one_in(8);
             let how = dice.pick(&[Missed::NotBegun, Missed::AnswerLost, Missed::GoesOn]);
-            Miss { step: step(dice), nth: dice.below(4), how }
+            Miss { step, nth: dice.below(4), how: if too_much { Missed::TooMuchData } else { how } }
+        })
+        .collect()
+}
+
+fn deaths(dice: &mut Dice) -> Vec<Death> {
+    let count = if dice.one_in(5) { 1 + dice.below(2) } else { 0 };
+    (0..count)
+        .map(|_| Death {
+            execution: dice.below(3),
+            entered: 1 + dice.below(16),
+            millis: dice.pick(&[0, 150, 2_000, 40_000]),
+            how: dice.pick(&[Killed::Runtime, Killed::TimedOut, Killed::Stopped]),
         })
         .collect()
 }

@@ -8,7 +8,7 @@ use thaw_steps::Step;
 use crate::local_stack::stack::{Stack, stack};
 
 /// What a role's work needs, as proof that it is not denied for another reason; and what it must not be able to do.
-const ROLES: [(Step, &[&str], &[&str]); 17] = [
+const ROLES: [(Step, &[&str], &[&str]); 18] = [
     (
         Step::Plan,
         &["s3:GetObject archive", "s3:PutObject chunk", "cloudfront:GetDistributionConfig"],
@@ -112,6 +112,11 @@ const ROLES: [(Step, &[&str], &[&str]); 17] = [
         Step::AnnounceExpiries,
         &["dynamodb:GetItem ledger", "s3:GetObject chunk", "events:PutEvents"],
         &["s3:GetObject archive", "s3:RestoreObject archive", "states:StartExecution", "sns:Publish"],
+    ),
+    (
+        Step::CheckExecutions,
+        &["dynamodb:GetItem ledger", "dynamodb:Query index", "events:PutEvents"],
+        &["s3:GetObject archive", "s3:RestoreObject archive", "states:StartExecution", "states:StopExecution"],
     ),
 ];
 

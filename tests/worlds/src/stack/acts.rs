@@ -91,7 +91,7 @@ impl Stack {
         let keys: Vec<String> = ask.objects.iter().filter_map(|object| self.world.full_key(*object)).collect();
         let mut body = json!({
             "bucket": BUCKET, "keys": keys, "tier": ask.tier,
-            "publish": {"when": ask.when, "only_if_stale": ask.only_if_stale},
+            "publish": {"when": ask.when, "only_if_stale": ask.only_if_stale, "max_over": ask.max_over},
         });
         if let (Some(prefix), Some(body)) = (ask.prefix, body.as_object_mut()) {
             let origin_path = self.world.origin_path.trim_start_matches('/');
@@ -178,12 +178,14 @@ impl Stack {
         self.aws.with(|sim, now| act(sim, &key, now));
     }
 
-    /// What a viewer gets.
+    /// What viewers get who ask for an object in every spelling of its path: the worst of the answers.
     pub(crate) fn view(&self, object: u32) -> Option<u16> {
-        let path = self.world.path(object)?;
-        let answer = self.aws.with(|sim, now| sim.serve(DISTRIBUTION, &path, now)).ok()?;
-        self.tell(|| format!("    the edge answers {}, {:?}", answer.status, answer.outcome));
-        Some(answer.status)
+        let view = |path: String| {
+            let answer = self.aws.with(|sim, now| sim.serve(DISTRIBUTION, &path, now)).ok()?;
+            self.tell(|| format!("    the edge answers {}, {:?} to {path}", answer.status, answer.outcome));
+            Some(answer.status)
+        };
+        self.world.paths(object).into_iter().filter_map(view).max()
     }
 
     /// Other people's invalidations, as many as the quotas allow.

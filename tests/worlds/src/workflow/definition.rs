@@ -280,7 +280,8 @@ impl TryFrom<Vec<String>> for ErrorEquals {
             return Ok(Self::All);
         }
         // `States.ALL` must stand alone, and `States.TaskFailed` is a wildcard too, which thaw does not use.
-        match names.iter().find(|name| name.starts_with("States.") && *name != "States.Timeout") {
+        let is_known = |name: &str| matches!(name, "States.Timeout" | "States.DataLimitExceeded");
+        match names.iter().find(|name| name.starts_with("States.") && !is_known(name)) {
             Some(name) => Err(format!("ErrorEquals: {name} in {names:?} is not known here")),
             None => Ok(Self::These(names)),
         }

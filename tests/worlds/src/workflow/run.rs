@@ -243,7 +243,9 @@ impl<W: World> Run<'_, W> {
             return Err(error);
         };
         self.tell(name, scope, How::Catch { error: &error.error, next: &catcher.next });
-        let told = object([("Error", error.error.into()), ("Cause", error.cause.into())]);
+        // `Cause` is optional, as in the history's events.
+        let cause = (!error.cause.is_empty()).then(|| ("Cause", error.cause.into()));
+        let told = object([("Error", error.error.into())].into_iter().chain(cause));
         let known = [("input", input.clone()), ("errorOutput", told)];
         let output = self.evaluate("Catch", &catcher.output, scope, known)?;
         within_limit("the state's output", &output)?;

@@ -26,11 +26,13 @@ struct Script {
 enum Answer {
     Says(Value),
     Fails(&'static str),
+    /// Without a cause.
+    FailsInSilence(&'static str),
     /// The payload itself, after so many seconds as its `sleep` says; fails if it has `fail`.
     Echo,
 }
 
-use Answer::{Echo, Fails, Says};
+use Answer::{Echo, Fails, FailsInSilence, Says};
 
 fn script<const N: usize>(answers: [(&'static str, Vec<Answer>); N]) -> Script {
     Script {
@@ -56,7 +58,7 @@ impl Script {
     /// The states that were entered, in order.
     fn path(&self) -> Vec<String> {
         let seen = self.seen.borrow();
-        seen.iter().filter_map(|line| line[4..].strip_prefix("enter ").map(str::to_owned)).collect()
+        seen.iter().filter_map(|line| Some(line.split_once("enter ")?.1.to_owned())).collect()
     }
 }
 
@@ -70,6 +72,7 @@ impl World for Script {
         };
         match answer {
             Says(value) => Ok(value),
+            FailsInSilence(error) => Err(TaskError { error: error.to_owned(), cause: String::new() }),
             Fails(error) => Err(TaskError { error: error.to_owned(), cause: format!("{error} it is") }),
             Echo => {
                 self.running.set(self.running.get() + 1);
@@ -476,6 +479,7 @@ const CONFIRM: &str = "CheckInvalidations";
 const REPORT: &str = "Report";
 const CREATE_JOBS: &str = "CreateJobs";
 const CHECK_JOBS: &str = "CheckJobs";
+const REPORT_FAILURE: &str = "ReportFailure";
 
 fn planned(chunks: usize) -> Answer {
     let chunks: Vec<_> = (0..chunks).map(|number| format!("chunk-{number}")).collect();
@@ -503,7 +507,11 @@ fn reported(well: bool) -> Answer {
 }
 
 fn waits(seconds: u64) -> Answer {
-    Says(json!({ "wait_seconds": seconds }))
+    Says(json!({ "wait_seconds": seconds, "for_a_job": false }))
+}
+
+fn gave_up(anything_left: bool) -> Answer {
+    Says(json!({ "error": "Broken", "says": "in words", "anything_left": anything_left, "wait_seconds": 900 }))
 }
 
 #[tokio::test(start_paused = true)]
@@ -674,7 +682,7 @@ async fn every_error_of_the_real_definition_is_reported() {
             (INVALIDATE, vec![waits(5)]),
             (CONFIRM, vec![confirmed(true)]),
             (REPORT, vec![reported(true)]),
-            ("ReportFailure", vec![Fails("Throttled"), Says(json!({ "error": "Broken", "says": "in words" }))]),
+            (REPORT_FAILURE, vec![Fails("Throttled"), gave_up(false)]),
         ]);
         world.answers.borrow_mut().insert(broken, vec![Fails("Broken")].into());
         let ended = workflow.run("r", json!({}), &world).await;
@@ -684,12 +692,88 @@ async fn every_error_of_the_real_definition_is_reported() {
     }
 }
 
+/// Step Functions Developer Guide, "Handling errors": `States.ALL` catches all but these two, and the second nothing catches.
+#[tokio::test(start_paused = true)]
+async fn too_much_data_is_reported_and_a_runtime_error_ends_the_execution() {
+    let workflow = Workflow::load(THAW).unwrap();
+    for (error, reports) in [("States.DataLimitExceeded", 1), ("States.Runtime", 0)] {
+        let world = script([(PLAN, vec![Fails(error)]), (REPORT_FAILURE, vec![gave_up(false)])]);
+        let ended = workflow.run("r", json!({}), &world).await;
+        assert_eq!(world.path().iter().filter(|state| *state == REPORT_FAILURE).count(), reports, "{error}");
+        assert_eq!(failed_with(&ended).error, if reports == 1 { "Broken" } else { error });
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_without_a_cause_is_reported_like_any_other() {
+    let world = script([(PLAN, vec![FailsInSilence("Sandbox.Odd")]), (REPORT_FAILURE, vec![gave_up(false)])]);
+    let ended = Workflow::load(THAW).unwrap().run("r", json!({}), &world).await;
+    assert_eq!(ended, failed("Broken", "in words", ended.events));
+    let told = r#"ReportFailure {"restore":"r","error":"Sandbox.Odd","cause":""} within 310"#;
+    assert!(world.seen.borrow().iter().any(|line| line.ends_with(told)), "{:?}", world.seen.borrow());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restore_that_cannot_go_on_publishes_what_s3_was_asked_for_and_then_ends_in_the_words_of_its_failure() {
+    let world = script([
+        (PLAN, vec![planned(2)]),
+        (START, vec![waits(7), Fails("Broken")]),
+        (REPORT_FAILURE, vec![gave_up(true)]),
+        (CHECK, vec![looked(false, false, false), looked(true, true, false)]),
+        (INVALIDATE, vec![waits(5)]),
+        (CONFIRM, vec![confirmed(true)]),
+    ]);
+    let ended = Workflow::load(THAW).unwrap().run("r", json!({}), &world).await;
+    assert_eq!(ended, failed("Broken", "in words", ended.events));
+    let path = world.path();
+    let from = path.iter().position(|state| state == REPORT_FAILURE).unwrap();
+    let after = [
+        REPORT_FAILURE,
+        "AnythingLeft?",
+        "WaitForRetrieval",
+        CHECK,
+        "AnythingToInvalidate?",
+        "WaitForRetrieval",
+        CHECK,
+        "AnythingToInvalidate?",
+        INVALIDATE,
+        "WaitForEdges",
+        CONFIRM,
+        "AllPublished?",
+        "Failed",
+    ];
+    assert_eq!(path[from..], after);
+    // What was asking goes on for a quarter of an hour at most.
+    assert!(world.seen.borrow().contains(&"900 enter CheckRestores".to_owned()), "{:?}", world.seen.borrow());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_fails_after_a_failure_ends_the_execution_in_the_words_of_the_first() {
+    let workflow = Workflow::load(THAW).unwrap();
+    for broken in [CHECK, INVALIDATE, CONFIRM] {
+        let world = script([
+            (PLAN, vec![planned(1)]),
+            (START, vec![Fails("Denied")]),
+            (REPORT_FAILURE, vec![gave_up(true)]),
+            (CHECK, vec![looked(true, true, false)]),
+            (INVALIDATE, vec![waits(5)]),
+            (CONFIRM, vec![confirmed(true)]),
+        ]);
+        world.answers.borrow_mut().insert(broken, vec![Fails("Unexpected")].into());
+        let ended = workflow.run("r", json!({}), &world).await;
+        assert_eq!(ended, failed("Broken", "in words", ended.events), "{broken}");
+        let path = world.path();
+        assert_eq!(path.iter().filter(|state| *state == REPORT_FAILURE).count(), 1, "{broken}: {path:?}");
+        assert_eq!(path[path.len() - 3..], [broken, "FirstFailure?", "Failed"]);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_real_definition_waits_no_longer_than_its_retriers_say() {
     // Throttled for as long as a step is tried: each delay at most its MaxDelaySeconds.
     let world = script([
         (PLAN, vec![Fails("Throttled")]),
-        ("ReportFailure", vec![Says(json!({ "error": "Throttled", "says": "" }))]),
+        (REPORT_FAILURE, vec![Says(json!({ "error": "Throttled", "says": "", "anything_left": false }))]),
     ]);
     let ended = Workflow::load(THAW).unwrap().run("r", json!({}), &world).await;
     assert_eq!(failed_with(&ended).error, "Throttled");
