@@ -26,7 +26,7 @@ const FAILURES_SHOWN: usize = 20;
 
 /// Objects of a restore at most. Its execution's history holds 25,000 events, and every 20,000 objects that are published
 /// take fourteen of them (`tests/it/steps/history.rs` adds up all).
-pub const MOST_OBJECTS: u64 = 15_000_000;
+pub const MOST_OBJECTS: u64 = 12_000_000;
 
 /// The same where no listing tells that each comes once, so that those that were seen must be remembered: at 17 bytes and
 /// in a table of 2^23 places, a third of the memory of Plan while it grows to that.
