@@ -158,7 +158,12 @@ impl ReadArchive for Archive {
             .await
             .map_err(|error| port_error(format!("ListObjectVersions of s3://{bucket}/{prefix}"), &error))?;
         let encoded = output.encoding_type() == Some(&EncodingType::Url);
-        let next = output.next_key_marker().filter(|_| output.is_truncated() == Some(true));
+        let is_truncated = output.is_truncated() == Some(true);
+        let next = output.next_key_marker().filter(|_| is_truncated);
+        if is_truncated && next.is_none() {
+            let what = format!("ListObjectVersions of s3://{bucket}/{prefix}");
+            return Err(unexpected(what, "the listing is truncated, and the answer does not say how it goes on"));
+        }
         Ok(VersionPage {
             objects: output.versions().iter().filter_map(|version| read_version(version, encoded)).collect(),
             next: next.map(|key| VersionMarker {
@@ -604,6 +609,27 @@ mod tests {
             restore: Some(ListedRestore::Ongoing),
         };
         assert_eq!((read_version(&version(true), true), read_version(&version(false), true)), (Some(listed), None));
+    }
+
+    #[test]
+    fn a_listing_goes_on_until_s3_says_that_it_is_over() {
+        let page = |truncated, token: Option<&str>| {
+            let page = ListObjectsV2Output::builder().set_is_truncated(truncated);
+            next_token(&page.set_next_continuation_token(token.map(str::to_owned)).build())
+        };
+        assert_eq!(page(Some(true), Some("t")), Ok(Some("t".to_owned())));
+        assert_eq!((page(Some(false), None), page(None, None)), (Ok(None), Ok(None)));
+        assert!(page(Some(true), None).is_err());
+    }
+
+    #[test]
+    fn a_listing_has_more_time_than_other_calls() {
+        let timeouts = listing_timeouts();
+        let seconds = |timeout: Option<Duration>| timeout.unwrap().as_secs();
+        assert_eq!(
+            [timeouts.read_timeout(), timeouts.operation_attempt_timeout(), timeouts.operation_timeout()].map(seconds),
+            [60, 60, 180]
+        );
     }
 
     #[test]

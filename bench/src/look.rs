@@ -22,8 +22,9 @@ use thaw_core::{
 use thaw_steps::chunks::{Accepted, ChunkEntry, ChunkRecord};
 use thaw_steps::memory::MemoryEvents;
 use thaw_steps::ports::{
-    CreateInvalidations, Invalidation, InvalidationStatus, Item, ItemKey, Ledger, ListFrom, Listed, ListedRestore, Page, Piece,
-    PortError, Put, ReadArchive, ReadDistributions, ReadInvalidations, VersionMarker, VersionPage, WorkFiles,
+    CreateInvalidations, Invalidation, InvalidationStatus, Item, ItemKey, Ledger, ListFrom, Listed, ListedRestore,
+    Page, Piece, PortError, Put, ReadArchive, ReadDistributions, ReadInvalidations, VersionMarker, VersionPage,
+    WorkFiles,
 };
 use thaw_steps::{NewsRecord, Planned, RestoreRecord, Settings, check_invalidations, check_restores, invalidate};
 

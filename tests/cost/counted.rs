@@ -13,8 +13,8 @@ use thaw_sim::cdn::InvalidationRequest;
 use thaw_sim::ports::Aws;
 use thaw_steps::memory::{MemoryEvents, MemoryExecutions, MemoryFiles, MemoryLedger, item_size};
 use thaw_steps::ports::{
-    CreateInvalidations, Invalidation, InvalidationStatus, Item, ItemKey, Ledger, ListFrom, Page, Piece, PortError, Put,
-    PutEvents, ReadArchive, ReadDistributions, ReadInvalidations, RequestRestores, StartExecutions, VersionMarker,
+    CreateInvalidations, Invalidation, InvalidationStatus, Item, ItemKey, Ledger, ListFrom, Page, Piece, PortError,
+    Put, PutEvents, ReadArchive, ReadDistributions, ReadInvalidations, RequestRestores, StartExecutions, VersionMarker,
     VersionPage, WorkFiles,
 };
 

@@ -445,6 +445,7 @@ mod tests {
     use super::*;
     use crate::door::now;
     use crate::ports::{ListedRestore, Page, Piece, PortError, VersionMarker, VersionPage};
+    use crate::visible::tests::Sparse;
     use std::cell::RefCell;
     use std::time::Duration;
     use thaw_core::{Behaviour, Facts, Head, Origin, S3Uri};
@@ -506,7 +507,7 @@ mod tests {
     }
 
     /// The wildcards for objects under these keys, and what they cover in the bucket.
-    async fn found(keys: &[&str], max_over: u32, bucket: &Bucket) -> Vec<(String, String)> {
+    async fn found(keys: &[&str], max_over: u32, bucket: &impl ReadArchive) -> Vec<(String, String)> {
         let distribution = distribution();
         let candidate = |key: &&str| Candidate {
             object: ObjectId { bucket: "archive".to_owned(), key: (*key).to_owned(), version: None },
@@ -572,6 +573,16 @@ mod tests {
             }
         }
         assert!(folded > 200, "{folded}");
+    }
+
+    #[tokio::test]
+    async fn what_lies_behind_a_page_without_a_key_is_not_covered() {
+        let bucket = Bucket { others: vec![("pub/a/2", "GLACIER", None)], ..Bucket::default() };
+        let keys = ["pub/a/1x", "pub/a/1y", "pub/a/3x", "pub/a/3y"];
+        let folded = found(&keys, 0, &Sparse(&bucket)).await;
+        assert_eq!(folded, found(&keys, 0, &bucket).await);
+        let paths: Vec<_> = folded.iter().map(|(path, _)| path.as_str()).collect();
+        assert_eq!(paths, ["/a/1*", "/a/3*"]);
     }
 
     #[tokio::test]

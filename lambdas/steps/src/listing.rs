@@ -283,6 +283,8 @@ mod tests {
     struct Bucket {
         keys: BTreeSet<String>,
         versions: usize,
+        /// Of so many pages, one holds no key; 0 is none.
+        empty: usize,
         asked: RefCell<Vec<String>>,
         being_answered: Cell<usize>,
         rounds: Cell<usize>,
@@ -339,8 +341,15 @@ mod tests {
         }
 
         async fn list(&self, _: &str, prefix: &str, from: &ListFrom) -> Result<Page, PortError> {
-            let after = from.key().unwrap_or_default();
+            // A token is a key, and a mark that its page has been without one.
+            let (after, was_empty) = match from {
+                ListFrom::After(key) => (key, false),
+                ListFrom::Token(key) => (key, true),
+            };
             self.answer(format!("list {after}")).await;
+            if self.empty > 0 && !was_empty && self.asked.borrow().len().is_multiple_of(self.empty) {
+                return Ok(Page::new(Vec::new(), Some(after.clone())));
+            }
             let mut keys = self.keys(prefix, after);
             let objects = keys.by_ref().take(PAGE).map(|key| listed(key, None)).collect();
             Ok(Page::new(objects, keys.next().map(|_| String::new())))
@@ -429,6 +438,39 @@ mod tests {
         assert!(rounds < 50, "{rounds}");
         // A prefix need not be a folder.
         bucket.keeps_the_order("a/2019/08/1").await;
+    }
+
+    #[tokio::test]
+    async fn a_page_without_a_key_ends_no_listing() {
+        for empty in [1, 2, 3, 7] {
+            let keys = folders(40, PAGE).chain(numbered("a/z", 3 * PAGE));
+            Bucket { empty, ..Bucket::of(keys) }.keeps_the_order("a/").await;
+            Bucket { empty, ..Bucket::of(numbered("a/b/", 3)) }.keeps_the_order("a/").await;
+            Bucket { empty, ..Bucket::of([]) }.keeps_the_order("a/").await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_listing_goes_on_at_the_place_of_another() {
+        for (versions, empty) in [(1, 0), (1, 3), (2, 0), (25, 0)] {
+            let keys = folders(20, 7).chain(numbered("a/000003/x/", 3 * PAGE)).chain(numbered("a/z", 3 * PAGE));
+            let bucket = Bucket { versions, empty, ..Bucket::of(keys) };
+            for pages_a_call in [1, 2, 9] {
+                let (mut place, mut keys, mut calls) = (Some(Place::after("")), Vec::new(), 0);
+                while place.is_some() {
+                    let pages = Pages { bucket: "archive".to_owned(), versions: versions > 1 };
+                    let mut listing = Listing::from(place, pages, "a/");
+                    for _ in 0..pages_a_call {
+                        let page = listing.next(&bucket).await.unwrap();
+                        keys.extend(page.into_iter().flatten().map(|listed| listed.key));
+                    }
+                    place = listing.place().cloned();
+                    calls += 1;
+                }
+                assert!(calls > 1);
+                assert_eq!(keys, bucket.keys("a/", "").cloned().collect::<Vec<_>>(), "{versions} {pages_a_call}");
+            }
+        }
     }
 
     #[tokio::test]

@@ -225,6 +225,43 @@ pub(crate) mod tests {
         pub(crate) asked: RefCell<Vec<String>>,
     }
 
+    /// The same bucket, which answers each page only after one without a key.
+    pub(crate) struct Sparse<'a, A>(pub(crate) &'a A);
+
+    impl<A: ReadArchive> ReadArchive for Sparse<'_, A> {
+        async fn head(&self, object: &ObjectId) -> Result<Facts, PortError> {
+            self.0.head(object).await
+        }
+
+        async fn list(&self, bucket: &str, prefix: &str, from: &ListFrom) -> Result<Page, PortError> {
+            match from {
+                ListFrom::After(key) => Ok(Page::new(Vec::new(), Some(key.clone()))),
+                ListFrom::Token(key) => self.0.list(bucket, prefix, &ListFrom::after(key)).await,
+            }
+        }
+
+        async fn folders(&self, bucket: &str, prefix: &str, after: &str) -> Result<Vec<String>, PortError> {
+            self.0.folders(bucket, prefix, after).await
+        }
+
+        async fn list_versions(
+            &self,
+            bucket: &str,
+            prefix: &str,
+            after: Option<&VersionMarker>,
+        ) -> Result<VersionPage, PortError> {
+            self.0.list_versions(bucket, prefix, after).await
+        }
+
+        async fn has_versions(&self, bucket: &str) -> Result<bool, PortError> {
+            self.0.has_versions(bucket).await
+        }
+
+        async fn read(&self, manifest: &S3Uri, from: u64, etag: Option<&str>) -> Result<Option<Piece>, PortError> {
+            self.0.read(manifest, from, etag).await
+        }
+    }
+
     impl ReadArchive for Neighbours {
         async fn head(&self, object: &ObjectId) -> Result<Facts, PortError> {
             self.asked.borrow_mut().push(object.key.clone());
@@ -302,6 +339,21 @@ pub(crate) mod tests {
         assert_eq!(found(&[("warm", "GLACIER", None)]).await, (None, vec!["warm".to_owned()]));
         let sealed = Some("sealed".to_owned());
         assert_eq!(found(&[("sealed", "GLACIER", None)]).await.0, sealed, "what S3 would not describe may be archived");
+    }
+
+    #[tokio::test]
+    async fn an_archived_neighbour_behind_a_page_without_a_key_is_seen() {
+        let listed = |key: &str| Listed {
+            key: key.to_owned(),
+            version: None,
+            storage_class: "GLACIER".to_owned(),
+            size: 1,
+            modified: now(),
+            restore: None,
+        };
+        let neighbours = Neighbours { listed: vec![listed("x-cold")], ..nobody_near() };
+        let found = under("archive", "x", &Sparse(&neighbours), now()).await.unwrap();
+        assert!(matches!(found, Beneath::Archived(key) if key == "x-cold"));
     }
 
     #[tokio::test]

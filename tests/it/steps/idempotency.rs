@@ -21,9 +21,9 @@ use thaw_sim::Sim;
 use thaw_sim::model::{AccessTier, FaultRule, ObjectRef, RestoreRequest, RetrievalTier, SettingsChange, StorageClass};
 use thaw_steps::ports::{
     CreateInvalidations, CreateJobs, CreatedJob, Cursor, DeadLetters, Invalidation, InvalidationStatus, Item, ItemKey,
-    Ledger, ListFrom, ListRestores, LongFiles, NewJob, Page, Piece, PortError, Put, PutEvents, ReadArchive, ReadDistributions,
-    ReadExecutions, ReadInvalidations, ReadJobs, RequestRestores, StartExecutions, StopExecutions, UpdateJobs,
-    VersionMarker, VersionPage, WorkFiles,
+    Ledger, ListFrom, ListRestores, LongFiles, NewJob, Page, Piece, PortError, Put, PutEvents, ReadArchive,
+    ReadDistributions, ReadExecutions, ReadInvalidations, ReadJobs, RequestRestores, StartExecutions, StopExecutions,
+    UpdateJobs, VersionMarker, VersionPage, WorkFiles,
 };
 use thaw_steps::{
     Newest, QueueBatch, RestoreRecord, Step, adopt, announce_expiries, cancel_restore, check_executions,

@@ -10,9 +10,9 @@ use thaw_core::{
 };
 use thaw_steps::ports::{
     CreateInvalidations, CreateJobs, CreatedJob, Cursor, DeadLetters, Invalidation, InvalidationStatus, Item, ItemKey,
-    Ledger, ListFrom, ListRestores, LongFiles, NewJob, Page, Piece, PortError, Put, PutEvents, ReadArchive, ReadDistributions,
-    ReadExecutions, ReadInvalidations, ReadJobs, RequestRestores, StartExecutions, StopExecutions, UpdateJobs,
-    VersionMarker, VersionPage, WorkFiles,
+    Ledger, ListFrom, ListRestores, LongFiles, NewJob, Page, Piece, PortError, Put, PutEvents, ReadArchive,
+    ReadDistributions, ReadExecutions, ReadInvalidations, ReadJobs, RequestRestores, StartExecutions, StopExecutions,
+    UpdateJobs, VersionMarker, VersionPage, WorkFiles,
 };
 use thaw_steps::{RestoreRecord, Step};
 
