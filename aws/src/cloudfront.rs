@@ -1,5 +1,6 @@
 //! CloudFront.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -9,16 +10,19 @@ use aws_sdk_cloudfront::config::retry::{ClassifyRetry, RetryAction};
 use aws_sdk_cloudfront::error::ProvideErrorMetadata;
 use aws_sdk_cloudfront::operation::create_invalidation::CreateInvalidationError;
 use aws_sdk_cloudfront::types::{
-    CacheBehaviors, CustomErrorResponses, DistributionConfig, EventType, InvalidationBatch, LambdaFunctionAssociations,
-    OriginGroupMembers, OriginGroups, Origins, Paths, StatusCodes,
+    CacheBehaviors, ConnectionMode, CustomErrorResponses, DistributionConfig, EventType, FunctionAssociations,
+    InvalidationBatch, LambdaFunctionAssociations, OriginGroupMembers, OriginGroups, Origins, Paths, StatusCodes,
 };
 use aws_smithy_async::rt::sleep::{AsyncSleep, TokioSleep};
 use aws_smithy_runtime_api::client::interceptors::context::InterceptorContext;
-use futures_util::future::try_join_all;
+use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
-use thaw_core::{Behaviour, Distribution, ErrorRule, Origin, OriginGroup, Pace, Trouble, paths_counted, trouble};
+use thaw_core::{
+    Behaviour, Distribution, ErrorRule, LeftOut, Origin, OriginGroup, Pace, Serving, Trouble, paths_counted, trouble,
+};
 use thaw_steps::ports::{
-    CreateInvalidations, Invalidation, InvalidationStatus, PortError, ReadDistributions, ReadInvalidations,
+    CreateInvalidations, Distributions, Invalidation, InvalidationStatus, PortError, ReadDistributions,
+    ReadInvalidations,
 };
 
 use crate::error::{Answer, answer, element, port_error, unexpected};
@@ -27,6 +31,12 @@ use crate::error::{Answer, answer, element, port_error, unexpected};
 /// for a few calls and has a minute.
 const PATIENCE: Duration = Duration::from_secs(8);
 
+/// Distributions that are read at a time: CloudFront's API takes few calls a second.
+const AT_ONCE: usize = 8;
+
+/// How long distributions are not read again. A change of one takes minutes to reach the edges.
+pub(crate) const KEPT: Duration = Duration::from_secs(120);
+
 /// CloudFront.
 #[derive(Debug, Clone)]
 pub struct Cdn {
@@ -34,14 +44,17 @@ pub struct Cdn {
     patience: Duration,
     /// How fast paths are sent. Kept as long as the function is: the next call begins where this one ended.
     pace: Arc<Mutex<Pace>>,
+    known: Arc<Mutex<Known>>,
 }
 
 impl Cdn {
-    pub(crate) fn new(config: Builder) -> Self {
+    /// `keep` is how long distributions are not read again.
+    pub(crate) fn new(config: Builder, keep: Duration) -> Self {
         Self {
             client: Client::from_conf(config.retry_classifier(TooManyIsAnAnswer).build()),
             patience: PATIENCE,
             pace: Arc::new(Mutex::new(Pace::of_invalidations(Timestamp::now()))),
+            known: Arc::new(Mutex::new(Known { keep, ..Known::default() })),
         }
     }
 
@@ -56,15 +69,59 @@ impl Cdn {
         of(&mut self.pace.lock().unwrap_or_else(PoisonError::into_inner), Timestamp::now())
     }
 
-    async fn distribution(&self, id: &str) -> Result<Distribution, PortError> {
-        let what = format!("GetDistributionConfig of {id}");
-        let output = self.client.get_distribution_config().id(id).send().await;
-        let output = output.map_err(|error| port_error(&what, &error))?;
-        let config = output.distribution_config().ok_or_else(|| unexpected(what, "CloudFront sent no config"))?;
-        Ok(read_config(id, config))
+    /// `None` if there is none.
+    async fn distribution(&self, id: &str) -> Result<Option<Whole>, PortError> {
+        let what = || format!("GetDistribution of {id}");
+        let output = match self.client.get_distribution().id(id).send().await {
+            Ok(output) => output,
+            Err(error) if answer(&error).is_some_and(|answer| answer.code == "NoSuchDistribution") => return Ok(None),
+            Err(error) => return Err(port_error(what(), &error)),
+        };
+        let read = output.distribution().and_then(|read| Some((read.domain_name(), read.distribution_config()?)));
+        let (domain, config) = read.ok_or_else(|| unexpected(what(), "CloudFront sent no config"))?;
+        let policy = config.continuous_deployment_policy_id().filter(|id| !id.is_empty());
+        Ok(Some(Whole {
+            distribution: read_config(id, config),
+            serving: Serving {
+                enabled: config.enabled(),
+                staging: config.staging() == Some(true),
+                tenant_only: config.connection_mode() == Some(&ConnectionMode::TenantOnly),
+                domain: domain.to_owned(),
+            },
+            policy: policy.map(str::to_owned),
+        }))
     }
 
-    /// The ids of the enabled distributions that have the bucket as an origin.
+    /// The domains of the staging distributions to which a continuous deployment policy sends viewers.
+    async fn staging_with_viewers(&self, policy: &str) -> Result<Vec<String>, PortError> {
+        let output = match self.client.get_continuous_deployment_policy().id(policy).send().await {
+            Ok(output) => output,
+            Err(error) if answer(&error).is_some_and(|answer| answer.status == 404) => return Ok(Vec::new()),
+            Err(error) => return Err(port_error(format!("GetContinuousDeploymentPolicy of {policy}"), &error)),
+        };
+        let config =
+            output.continuous_deployment_policy().and_then(|policy| policy.continuous_deployment_policy_config());
+        let names = config.filter(|config| config.enabled()).and_then(|config| config.staging_distribution_dns_names());
+        Ok(names.map(|names| names.items().to_vec()).unwrap_or_default())
+    }
+
+    /// The distributions with these ids, or those with the bucket as an origin, as CloudFront knows them now.
+    async fn read(&self, bucket: &str, ids: &[String]) -> Result<Distributions, PortError> {
+        let found = if ids.is_empty() { self.with_origin(bucket).await? } else { ids.to_vec() };
+        let all: Vec<(String, Option<Whole>)> = stream::iter(found)
+            .map(async |id| self.distribution(&id).await.map(|whole| (id, whole)))
+            .buffered(AT_ONCE)
+            .try_collect()
+            .await?;
+        let policies: BTreeSet<&String> = all.iter().filter_map(|(_, whole)| whole.as_ref()?.policy.as_ref()).collect();
+        let mut with_viewers = BTreeSet::new();
+        for policy in policies {
+            with_viewers.extend(self.staging_with_viewers(policy).await?);
+        }
+        Ok(sorted(all, &with_viewers, !ids.is_empty()))
+    }
+
+    /// The ids of the distributions that have the bucket as an origin, or may have it for their tenants.
     async fn with_origin(&self, bucket: &str) -> Result<Vec<String>, PortError> {
         let mut found = Vec::new();
         let mut marker = None;
@@ -72,9 +129,11 @@ impl Cdn {
             let output = self.client.list_distributions().set_marker(marker).send().await;
             let output = output.map_err(|error| port_error("ListDistributions", &error))?;
             let Some(list) = output.distribution_list() else { return Ok(found) };
-            for summary in list.items().iter().filter(|summary| summary.enabled()) {
+            for summary in list.items() {
                 let origins = Distribution { origins: read_origins(summary.origins()), ..Distribution::default() };
-                if origins.has_origin(bucket) {
+                // The domain of a tenant's origin may be a parameter.
+                let is_tenants = origins.origins.iter().any(|origin| origin.domain.contains("{{"));
+                if origins.has_origin(bucket) || is_tenants {
                     found.push(summary.id().to_owned());
                 }
             }
@@ -87,9 +146,65 @@ impl Cdn {
 }
 
 impl ReadDistributions for Cdn {
-    async fn distributions(&self, bucket: &str, ids: &[String]) -> Result<Vec<Distribution>, PortError> {
-        let found = if ids.is_empty() { self.with_origin(bucket).await? } else { ids.to_vec() };
-        try_join_all(found.iter().map(|id| self.distribution(id))).await
+    async fn distributions(&self, bucket: &str, ids: &[String]) -> Result<Distributions, PortError> {
+        let key = (bucket.to_owned(), ids.to_vec());
+        if let Some(known) = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&key, Instant::now()) {
+            return Ok(known);
+        }
+        let read = self.read(bucket, ids).await?;
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).put(key, &read, Instant::now());
+        Ok(read)
+    }
+}
+
+/// A distribution, as it is read.
+struct Whole {
+    distribution: Distribution,
+    serving: Serving,
+    /// Its continuous deployment policy.
+    policy: Option<String>,
+}
+
+/// The distributions that are invalidated, and the others. Where they were `named`, a staging distribution with viewers that was
+/// not is left out: thaw may not invalidate it.
+fn sorted(all: Vec<(String, Option<Whole>)>, with_viewers: &BTreeSet<String>, named: bool) -> Distributions {
+    let mut out = Distributions::default();
+    let mut others = with_viewers.clone();
+    for (id, whole) in all {
+        let why = match &whole {
+            Some(whole) => whole.serving.left_out(with_viewers),
+            None => Some(LeftOut::Gone),
+        };
+        if let Some(whole) = whole {
+            others.remove(&whole.serving.domain);
+            if why.is_none() {
+                out.shown.push(whole.distribution);
+            }
+        }
+        // Gone between the list and the reading: nobody named it.
+        out.left_out.extend(why.filter(|why| named || *why != LeftOut::Gone).map(|why| (id, why)));
+    }
+    // One that is found by its origins and is not among these has another origin.
+    out.left_out.extend(others.into_iter().filter(|_| named).map(|domain| (domain, LeftOut::NotNamed)));
+    out
+}
+
+/// What was read of distributions, by bucket and ids. A function that hears of events reads them every few seconds otherwise,
+/// and accounts have hundreds.
+#[derive(Debug, Default)]
+struct Known {
+    read: BTreeMap<(String, Vec<String>), (Instant, Distributions)>,
+    keep: Duration,
+}
+
+impl Known {
+    fn get(&self, key: &(String, Vec<String>), now: Instant) -> Option<Distributions> {
+        let (at, read) = self.read.get(key)?;
+        (now.duration_since(*at) < self.keep).then(|| read.clone())
+    }
+
+    fn put(&mut self, key: (String, Vec<String>), read: &Distributions, now: Instant) {
+        self.read.insert(key, (now, read.clone()));
     }
 }
 
@@ -268,6 +383,15 @@ fn read_config(id: &str, config: &DistributionConfig) -> Distribution {
         target: behaviour.target_origin_id().to_owned(),
         has_origin_function: has_origin_function(behaviour.lambda_function_associations()),
     });
+    let of_default = config.default_cache_behavior().and_then(|behaviour| {
+        let function = viewer_function(behaviour.lambda_function_associations(), behaviour.function_associations());
+        function.map(|function| ("*".to_owned(), function))
+    });
+    let viewer_functions = behaviours.iter().filter_map(|behaviour| {
+        let function = viewer_function(behaviour.lambda_function_associations(), behaviour.function_associations());
+        function.map(|function| (behaviour.path_pattern().to_owned(), function))
+    });
+    let viewer_functions = viewer_functions.chain(of_default).collect();
     let errors = config.custom_error_responses().map(CustomErrorResponses::items).unwrap_or_default();
     let errors = errors.iter().filter_map(|error| {
         let seconds = error.error_caching_min_ttl().unwrap_or(DEFAULT_ERROR_TTL);
@@ -293,6 +417,7 @@ fn read_config(id: &str, config: &DistributionConfig) -> Distribution {
         behaviours: named.chain(default).collect(),
         default_root_object: config.default_root_object().unwrap_or_default().to_owned(),
         errors: errors.collect(),
+        viewer_functions,
     }
 }
 
@@ -305,8 +430,22 @@ fn read_origins(origins: Option<&Origins>) -> Vec<Origin> {
     origins.map(Origins::items).unwrap_or_default().iter().map(read).collect()
 }
 
-/// CloudFront Functions run on the viewer's side only and change nothing that is cached; neither do Lambda@Edge
-/// functions on that side.
+/// The name of the function that sees a behaviour's requests before the cache does, if there is one. It may rewrite the path;
+/// a CloudFront Function may also name another origin (Developer Guide, "Helper methods for origin modification").
+fn viewer_function(
+    lambdas: Option<&LambdaFunctionAssociations>,
+    functions: Option<&FunctionAssociations>,
+) -> Option<String> {
+    let functions = functions.map(FunctionAssociations::items).unwrap_or_default().iter();
+    let functions = functions.map(|function| (function.event_type(), function.function_arn()));
+    let lambdas = lambdas.map(LambdaFunctionAssociations::items).unwrap_or_default().iter();
+    let lambdas = lambdas.map(|function| (function.event_type(), function.lambda_function_arn()));
+    let (_, arn) = functions.chain(lambdas).find(|(event, _)| **event == EventType::ViewerRequest)?;
+    // `…:function/name`, and `…:function:name:version`.
+    arn.rsplit_once("function").map(|(_, name)| name.trim_start_matches(['/', ':']).to_owned())
+}
+
+/// Whether a function on the origin's side may change what is cached.
 fn has_origin_function(functions: Option<&LambdaFunctionAssociations>) -> bool {
     let functions = functions.map(LambdaFunctionAssociations::items).unwrap_or_default();
     functions
@@ -318,7 +457,7 @@ fn has_origin_function(functions: Option<&LambdaFunctionAssociations>) -> bool {
 mod tests {
     use super::*;
     use aws_sdk_cloudfront::types::{
-        CacheBehavior, CustomErrorResponse, DefaultCacheBehavior, LambdaFunctionAssociation,
+        CacheBehavior, CustomErrorResponse, DefaultCacheBehavior, FunctionAssociation, LambdaFunctionAssociation,
         OriginGroupFailoverCriteria, OriginGroupMember, ViewerProtocolPolicy,
     };
 
@@ -327,8 +466,17 @@ mod tests {
     }
 
     fn function(event: EventType) -> LambdaFunctionAssociations {
-        let association = LambdaFunctionAssociation::builder().lambda_function_arn("arn").event_type(event).build();
+        let association = LambdaFunctionAssociation::builder()
+            .lambda_function_arn("arn:aws:lambda:us-east-1:111122223333:function:rewrite:3")
+            .event_type(event)
+            .build();
         LambdaFunctionAssociations::builder().quantity(1).items(association.unwrap()).build().unwrap()
+    }
+
+    fn edge_function() -> FunctionAssociations {
+        let arn = "arn:aws:cloudfront::111122223333:function/index";
+        let association = FunctionAssociation::builder().function_arn(arn).event_type(EventType::ViewerRequest).build();
+        FunctionAssociations::builder().quantity(1).items(association.unwrap()).build().unwrap()
     }
 
     fn error(code: i32, ttl: Option<i64>) -> CustomErrorResponse {
@@ -356,7 +504,8 @@ mod tests {
             .path_pattern("img/*")
             .target_origin_id("both")
             .viewer_protocol_policy(ViewerProtocolPolicy::AllowAll)
-            .lambda_function_associations(function(EventType::OriginResponse));
+            .lambda_function_associations(function(EventType::OriginResponse))
+            .function_associations(edge_function());
         let default = DefaultCacheBehavior::builder()
             .target_origin_id("bucket")
             .viewer_protocol_policy(ViewerProtocolPolicy::AllowAll)
@@ -402,6 +551,9 @@ mod tests {
             behaviours: vec![behaviour("img/*", "both", true), behaviour("*", "bucket", false)],
             default_root_object: "index.html".to_owned(),
             errors: vec![ErrorRule { code: 403, min_ttl: 0 }, ErrorRule { code: 404, min_ttl: 10 }],
+            viewer_functions: [("*", "rewrite:3"), ("img/*", "index")]
+                .map(|(pattern, function)| (pattern.to_owned(), function.to_owned()))
+                .into(),
         };
         assert_eq!(read, expected);
         assert!(read.has_origin("archive"));
@@ -439,5 +591,38 @@ mod tests {
         assert_eq!(batch.caller_reference(), "ref");
         let paths = batch.paths().unwrap();
         assert_eq!((paths.quantity(), paths.items()), (2, &["/a".to_owned(), "/b*".to_owned()][..]));
+    }
+
+    #[test]
+    fn what_is_gone_or_has_no_viewers_is_left_out_and_stops_no_other() {
+        let whole = |id: &str, staging| {
+            let serving =
+                Serving { enabled: true, staging, domain: format!("{id}.cloudfront.net"), ..Serving::default() };
+            let distribution = Distribution { id: id.to_owned(), ..Distribution::default() };
+            (id.to_owned(), Some(Whole { distribution, serving, policy: None }))
+        };
+        let all = || vec![whole("E1", false), ("E2".to_owned(), None), whole("E3", true), whole("E4", true)];
+        let viewers: BTreeSet<String> = ["E4.cloudfront.net", "E5.cloudfront.net"].map(str::to_owned).into();
+        let left_out =
+            |read: &Distributions| read.left_out.iter().map(|(id, why)| (id.clone(), *why)).collect::<Vec<_>>();
+        let named = sorted(all(), &viewers, true);
+        assert_eq!(named.shown.iter().map(|one| one.id.as_str()).collect::<Vec<_>>(), ["E1", "E4"]);
+        let why = |id: &str, why| (id.to_owned(), why);
+        let staging = why("E3", LeftOut::Staging);
+        let expected = [why("E2", LeftOut::Gone), staging.clone(), why("E5.cloudfront.net", LeftOut::NotNamed)];
+        assert_eq!(left_out(&named), expected);
+        assert_eq!(left_out(&sorted(all(), &viewers, false)), [staging]);
+    }
+
+    #[test]
+    fn distributions_are_read_again_after_two_minutes() {
+        let (mut known, now) = (Known { keep: KEPT, ..Known::default() }, Instant::now());
+        let read = Distributions { left_out: vec![("E1".to_owned(), LeftOut::Gone)], ..Distributions::default() };
+        let key = ("archive".to_owned(), vec!["E1".to_owned()]);
+        assert_eq!(known.get(&key, now), None);
+        known.put(key.clone(), &read, now);
+        assert_eq!(known.get(&key, now + KEPT - Duration::from_secs(1)), Some(read));
+        assert_eq!(known.get(&key, now + KEPT), None);
+        assert_eq!(known.get(&("other".to_owned(), key.1), now), None);
     }
 }

@@ -16,15 +16,15 @@ use anyhow::{Context, Result, bail, ensure};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use thaw_core::{
-    ArchiveKind, Batch, BatchId, Book, Call, Candidate, Cost, Counts, Decision, Distribution, Facts, Missing, News,
-    ObjectId, Place, Request, RestoreId, Row, S3Uri, State,
+    ArchiveKind, Batch, BatchId, Book, Call, Candidate, Cost, Counts, Decision, Facts, Missing, News, ObjectId, Place,
+    Request, RestoreId, Row, S3Uri, State,
 };
 use thaw_steps::chunks::{Accepted, ChunkEntry, ChunkRecord};
 use thaw_steps::memory::MemoryEvents;
 use thaw_steps::ports::{
-    CreateInvalidations, Invalidation, InvalidationStatus, Item, ItemKey, Ledger, ListFrom, Listed, ListedRestore,
-    Page, Piece, PortError, Put, ReadArchive, ReadDistributions, ReadInvalidations, VersionMarker, VersionPage,
-    WorkFiles,
+    CreateInvalidations, Distributions, Invalidation, InvalidationStatus, Item, ItemKey, Ledger, ListFrom, Listed,
+    ListedRestore, Page, Piece, PortError, Put, ReadArchive, ReadDistributions, ReadInvalidations, VersionMarker,
+    VersionPage, WorkFiles,
 };
 use thaw_steps::{NewsRecord, Planned, RestoreRecord, Settings, check_invalidations, check_restores, invalidate};
 
@@ -385,8 +385,8 @@ impl ReadArchive for MadeUp {
 }
 
 impl ReadDistributions for MadeUp {
-    async fn distributions(&self, _: &str, _: &[String]) -> Result<Vec<Distribution>, PortError> {
-        Ok(vec![distribution(true)])
+    async fn distributions(&self, _: &str, _: &[String]) -> Result<Distributions, PortError> {
+        Ok(Distributions { shown: vec![distribution(true)], ..Distributions::default() })
     }
 }
 

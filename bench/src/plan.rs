@@ -17,10 +17,11 @@ use anyhow::{Result, anyhow, bail, ensure};
 use jiff::Timestamp;
 use nix::time::ClockId;
 use serde_json::json;
-use thaw_core::{Distribution, Facts, Missing, ObjectId, S3Uri};
+use thaw_core::{Facts, Missing, ObjectId, S3Uri};
 use thaw_steps::memory::{MemoryEvents, MemoryLedger};
 use thaw_steps::ports::{
-    ListFrom, Listed, Page, Piece, PortError, ReadArchive, ReadDistributions, VersionMarker, VersionPage, WorkFiles,
+    Distributions, ListFrom, Listed, Page, Piece, PortError, ReadArchive, ReadDistributions, VersionMarker,
+    VersionPage, WorkFiles,
 };
 use thaw_steps::{Settings, plan};
 
@@ -177,8 +178,8 @@ impl ReadArchive for Bucket {
 }
 
 impl ReadDistributions for Bucket {
-    async fn distributions(&self, _: &str, _: &[String]) -> Result<Vec<Distribution>, PortError> {
-        Ok(vec![distribution(false)])
+    async fn distributions(&self, _: &str, _: &[String]) -> Result<Distributions, PortError> {
+        Ok(Distributions { shown: vec![distribution(false)], ..Distributions::default() })
     }
 }
 

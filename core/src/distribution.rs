@@ -22,6 +22,9 @@ pub struct Distribution {
     pub default_root_object: String,
     /// How long errors are cached.
     pub errors: Vec<ErrorRule>,
+    /// The functions that see requests before the cache does, by the pattern of their behaviour. They may rewrite the path,
+    /// and CloudFront Functions may name another origin.
+    pub viewer_functions: BTreeMap<String, String>,
 }
 
 /// An origin.

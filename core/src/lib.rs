@@ -60,6 +60,7 @@ mod request_schema;
 mod retrieval;
 mod s3_event;
 mod s3_uri;
+mod serving;
 mod stale;
 mod status;
 mod wildcard;
@@ -94,6 +95,7 @@ pub use request::{
 pub use retrieval::{Look, Window, look};
 pub use s3_event::{S3Event, S3EventKind, UnreadableEvent, read_dropped, read_s3_events};
 pub use s3_uri::S3Uri;
+pub use serving::{LeftOut, Serving};
 pub use stale::{Staleness, staleness};
 pub use status::{Counts, Failure, Outcome, Stage, Status, sentence};
 pub use wildcard::Wildcard;

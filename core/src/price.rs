@@ -129,6 +129,20 @@ impl Book {
         Usd::nanos(23_000_000).times(u128::from(bytes) * u128::from(days), GIB * 30)
     }
 
+    /// What an object costs that came back from an archive tier of Intelligent-Tiering, beside what it would have cost there:
+    /// 30 days in Frequent Access, then Infrequent Access until S3 may archive it again, which is after 90 days in Archive Access
+    /// and after 180 in Deep Archive Access at the earliest (S3 User Guide, "Managing S3 Intelligent-Tiering"). Per GiB and month
+    /// of 30 days: $0.023 and $0.0125 for the two, $0.0036 and $0.00099 in the archive tiers (S3 pricing, "Intelligent-Tiering",
+    /// read 2026-11). Other kinds cost nothing of that.
+    pub fn tiering(self, kind: ArchiveKind, bytes: u64) -> Usd {
+        let gib_month = match kind {
+            ArchiveKind::ItArchive => 23_000_000 + 2 * 12_500_000 - 3 * 3_600_000,
+            ArchiveKind::ItDeep => 23_000_000 + 5 * 12_500_000 - 6 * 990_000,
+            ArchiveKind::Flexible | ArchiveKind::Deep => 0,
+        };
+        Usd::nanos(gib_month).times(u128::from(bytes), GIB)
+    }
+
     /// Invalidation paths: $0.005 each once the account's 1,000 of the month are used up.
     pub fn invalidation(self, paths: u64) -> Usd {
         Usd::nanos(5_000_000).times(u128::from(paths), 1)
@@ -273,6 +287,16 @@ mod tests {
     #[test]
     fn a_gib_kept_a_month_is_the_price_of_standard_storage() {
         assert_eq!(BOOK.copy(1 << 30, 30), Usd::from_f64(0.023).unwrap());
+    }
+
+    #[test]
+    fn what_comes_back_in_intelligent_tiering_costs_what_its_months_cost() {
+        // 100 TiB from Archive Access: 0.023 + 2 x 0.0125 - 3 x 0.0036 = 0.0372 a GiB.
+        assert_eq!(BOOK.tiering(ArchiveKind::ItArchive, 100 << 40), Usd::from_f64(0.0372 * 102_400.0).unwrap());
+        assert_eq!(BOOK.tiering(ArchiveKind::ItDeep, 1 << 30), Usd::from_f64(0.079_56).unwrap());
+        for kind in [ArchiveKind::Flexible, ArchiveKind::Deep] {
+            assert_eq!(BOOK.tiering(kind, u64::MAX), Usd::default());
+        }
     }
 
     #[test]

@@ -6,13 +6,13 @@ use std::rc::Rc;
 
 use jiff::Timestamp;
 use thaw_core::{
-    Distribution, Facts, Head, HeadError, Job, JobStatus, Missing, ObjectId, RestoreAnswer, S3Uri, Tier, Trouble,
-    head_error, is_about_a_key, trouble,
+    Distribution, Facts, Head, HeadError, Job, JobStatus, LeftOut, Missing, ObjectId, RestoreAnswer, S3Uri, Serving,
+    Tier, Trouble, head_error, is_about_a_key, trouble,
 };
 use thaw_steps::ports::{
-    CreateInvalidations, CreateJobs, CreatedJob, Invalidation, ListFrom, Listed, ListedRestore, LongFiles, NewJob,
-    Page, Piece, PortError, ReadArchive, ReadDistributions, ReadInvalidations, ReadJobs, RequestRestores, UpdateJobs,
-    VersionMarker, VersionPage, WorkFiles,
+    CreateInvalidations, CreateJobs, CreatedJob, Distributions, Invalidation, ListFrom, Listed, ListedRestore,
+    LongFiles, NewJob, Page, Piece, PortError, ReadArchive, ReadDistributions, ReadInvalidations, ReadJobs,
+    RequestRestores, UpdateJobs, VersionMarker, VersionPage, WorkFiles,
 };
 
 use crate::cdn::{InvalidationRequest, InvalidationStatus};
@@ -214,17 +214,42 @@ impl RequestRestores for Aws {
 }
 
 impl ReadDistributions for Aws {
-    async fn distributions(&self, bucket: &str, ids: &[String]) -> Result<Vec<Distribution>, PortError> {
+    async fn distributions(&self, bucket: &str, ids: &[String]) -> Result<Distributions, PortError> {
         self.with(|sim, _| {
             let all = sim.list_distributions().map_err(|refusal| port_error("ListDistributions", &refusal))?;
-            let found = all.into_iter().map(|distribution| config(distribution.id(), distribution.config()));
-            let named = |distribution: &Distribution| ids.is_empty() || ids.contains(&distribution.id);
-            Ok(found.filter(|distribution| named(distribution) && distribution.has_origin(bucket)).collect())
+            let all = all.into_iter().map(|one| (one.config().clone(), one.domain_name()));
+            let all: Vec<_> = all.map(|(whole, domain)| (config(&whole), whole, domain)).collect();
+            let named = |id: &String| ids.is_empty() || ids.contains(id);
+            let found = || all.iter().filter(|(one, ..)| named(&one.id) && one.has_origin(bucket));
+            let mut with_viewers = BTreeSet::new();
+            for (_, whole, _) in found() {
+                if let Some(id) = &whole.continuous_deployment_policy_id {
+                    let policy = sim.get_continuous_deployment_policy(id);
+                    let policy = policy.map_err(|refusal| port_error("GetContinuousDeploymentPolicy", &refusal))?;
+                    with_viewers.extend(policy.staging_distributions.into_iter().filter(|_| policy.enabled));
+                }
+            }
+            let mut out = Distributions::default();
+            for (one, whole, domain) in found() {
+                let serving = Serving {
+                    enabled: !whole.disabled,
+                    staging: whole.staging,
+                    tenant_only: whole.tenant_only,
+                    domain: domain.clone(),
+                };
+                match serving.left_out(&with_viewers) {
+                    None => out.shown.push(one.clone()),
+                    Some(why) => out.left_out.push((one.id.clone(), why)),
+                }
+            }
+            let gone = ids.iter().filter(|id| !all.iter().any(|(one, ..)| one.id == **id));
+            out.left_out.extend(gone.map(|id| (id.clone(), LeftOut::Gone)));
+            Ok(out)
         })
     }
 }
 
-fn config(id: &str, config: &crate::cdn::DistributionConfig) -> Distribution {
+fn config(config: &crate::cdn::DistributionConfig) -> Distribution {
     let behaviour = |behavior: &crate::cdn::Behavior, pattern: &str| thaw_core::Behaviour {
         pattern: pattern.to_owned(),
         target: if behavior.target_origin_id.is_empty() {
@@ -235,8 +260,10 @@ fn config(id: &str, config: &crate::cdn::DistributionConfig) -> Distribution {
         has_origin_function: false,
     };
     let behaviours = config.behaviors.iter().map(|behavior| behaviour(behavior, &behavior.path_pattern));
+    let patterns = config.behaviors.iter().map(|behavior| behavior.path_pattern.clone()).chain(["*".to_owned()]);
+    let viewer_functions = patterns.filter(|_| config.directory_index.is_some());
     Distribution {
-        id: id.to_owned(),
+        id: config.id.clone().unwrap_or_default(),
         origins: config
             .origins
             .iter()
@@ -259,6 +286,7 @@ fn config(id: &str, config: &crate::cdn::DistributionConfig) -> Distribution {
                 fails_over_on: group.failover_statuses.clone(),
             })
             .collect(),
+        viewer_functions: viewer_functions.map(|pattern| (pattern, "directory-index".to_owned())).collect(),
         behaviours: behaviours.chain([behaviour(&config.default_behavior, "*")]).collect(),
         default_root_object: config.default_root_object.clone(),
         errors: config

@@ -6,16 +6,14 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
-use thaw_core::{
-    Distribution, Facts, ObjectId, Overhead, Pace, RestoreAnswer, RestoreId, S3Uri, Tier, Trouble, paths_counted,
-};
+use thaw_core::{Facts, ObjectId, Overhead, Pace, RestoreAnswer, RestoreId, S3Uri, Tier, Trouble, paths_counted};
 use thaw_sim::cdn::InvalidationRequest;
 use thaw_sim::ports::Aws;
 use thaw_steps::memory::{MemoryEvents, MemoryExecutions, MemoryFiles, MemoryLedger, item_size};
 use thaw_steps::ports::{
-    CreateInvalidations, Invalidation, InvalidationStatus, Item, ItemKey, Ledger, ListFrom, Page, Piece, PortError,
-    Put, PutEvents, ReadArchive, ReadDistributions, ReadInvalidations, RequestRestores, StartExecutions, VersionMarker,
-    VersionPage, WorkFiles,
+    CreateInvalidations, Distributions, Invalidation, InvalidationStatus, Item, ItemKey, Ledger, ListFrom, Page, Piece,
+    PortError, Put, PutEvents, ReadArchive, ReadDistributions, ReadInvalidations, RequestRestores, StartExecutions,
+    VersionMarker, VersionPage, WorkFiles,
 };
 
 /// What a call of S3, DynamoDB, EventBridge or Step Functions takes. DynamoDB takes less; nothing here is published.
@@ -181,7 +179,7 @@ impl RequestRestores for Counted<'_, Aws> {
 // CloudFront takes money for paths only, and the plan names that too.
 
 impl ReadDistributions for Counted<'_, Aws> {
-    async fn distributions(&self, bucket: &str, ids: &[String]) -> Result<Vec<Distribution>, PortError> {
+    async fn distributions(&self, bucket: &str, ids: &[String]) -> Result<Distributions, PortError> {
         self.meter.call(CLOUDFRONT_CALL, |_| ()).await;
         self.port.distributions(bucket, ids).await
     }

@@ -5,6 +5,7 @@
 //! them. Nor are logs, nor the idle polling of the queues, nor anything free.
 
 mod counted;
+#[allow(dead_code, reason = "how long viewers wait needs more of it")]
 mod stack;
 #[path = "../it/contracts/template.rs"]
 #[allow(dead_code, reason = "the contracts need more of it")]

@@ -357,7 +357,18 @@ impl Stack {
             RestoreEvent::Initiated => {
                 let executions = &Counted { port: &self.executions, meter };
                 let files = &Counted { port: &self.files, meter };
-                let run = on_restore_initiated::run(batch, ledger, files, executions, dead_letters, settings, now);
+                let events = &Counted { port: &self.events, meter };
+                let run = on_restore_initiated::run(
+                    batch,
+                    aws,
+                    ledger,
+                    files,
+                    executions,
+                    events,
+                    dead_letters,
+                    settings,
+                    now,
+                );
                 self.invoke(reader, meter, run).await
             }
             RestoreEvent::Completed => {

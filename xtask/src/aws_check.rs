@@ -7,7 +7,7 @@
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
@@ -52,6 +52,9 @@ pub struct Options {
 /// After Ctrl-C the row that runs cleans up, no other begins, and what was made goes away.
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
+/// So many rows are rehearsed on the local stack at once: a command line mostly starts.
+const AT_ONCE: usize = 4;
+
 /// How one row ended.
 #[derive(Debug, PartialEq, Eq)]
 enum Outcome {
@@ -79,7 +82,7 @@ pub fn run(options: &Options) -> Result<()> {
         }
     }
     for (row, why) in &left {
-        println!("{:<26} not asked: {why}", row.id);
+        println!("{:<30} not asked: {why}", row.id);
     }
     ensure!(!asked.is_empty(), "none of these rows can be asked here");
     let cents: u32 = asked.iter().map(|row| row.cents).sum();
@@ -92,17 +95,28 @@ pub fn run(options: &Options) -> Result<()> {
     // A second handler is not needed: the first one stays.
     let _already_watched = ctrlc::set_handler(|| INTERRUPTED.store(true, Ordering::Relaxed));
     let made = account.make_bucket()?;
-    let mut apart = 0;
-    for row in &asked {
-        if INTERRUPTED.load(Ordering::Relaxed) {
-            break;
+    let next = AtomicUsize::new(0);
+    let apart = AtomicUsize::new(0);
+    let work = || {
+        while let Some(row) = asked.get(next.fetch_add(1, Ordering::Relaxed))
+            && !INTERRUPTED.load(Ordering::Relaxed)
+        {
+            let as_believed = told(row, &account.ask(&page, row), account.is_local);
+            apart.fetch_add(usize::from(!as_believed), Ordering::Relaxed);
         }
-        apart += usize::from(!told(row, &account.ask(&page, row), account.is_local));
-    }
+    };
+    // One after the other on AWS: some rows are about quotas, which are the account's.
+    std::thread::scope(|scope| {
+        for _ in 0..if account.is_local { AT_ONCE } else { 1 } {
+            scope.spawn(work);
+        }
+    });
+    let apart = apart.into_inner();
     made.take_away()?;
     ensure!(!INTERRUPTED.load(Ordering::Relaxed), "interrupted; what was made is gone again");
     ensure!(apart == 0, "{apart} of {} rows are not as believed", asked.len());
-    println!("all {} rows are as believed", asked.len());
+    let whom = if account.is_local { "as the emulators should answer" } else { "as believed" };
+    println!("all {} rows are {whom}", asked.len());
     Ok(())
 }
 
@@ -110,16 +124,18 @@ pub fn run(options: &Options) -> Result<()> {
 fn told(row: &Row, outcome: &Outcome, is_local: bool) -> bool {
     let Row { id, title, .. } = row;
     let expected = if is_local { row.emulated() } else { &row.prints };
-    match outcome {
+    // In one piece: several may be told at once.
+    let told = match outcome {
         Outcome::AsBelieved if is_local && expected != row.prints => {
-            println!("{id:<26} the emulator cannot settle it: {expected}, where {} is believed", row.prints);
+            format!("the emulator cannot settle it: {expected}, where {} is believed", row.prints)
         }
-        Outcome::AsBelieved => println!("{id:<26} as believed: {expected}"),
+        Outcome::AsBelieved => format!("as believed: {expected}"),
         Outcome::Otherwise(found) => {
-            println!("{id:<26} NOT as believed: {title}\n{:<26} believed {expected}\n{:<26} found    {found}", "", "");
+            format!("NOT as believed: {title}\n{:<31}believed {expected}\n{:<31}found    {found}", "", "")
         }
-        Outcome::Failed(words) => println!("{id:<26} FAILED: {words}"),
-    }
+        Outcome::Failed(words) => format!("FAILED: {words}"),
+    };
+    println!("{id:<30} {told}");
     *outcome == Outcome::AsBelieved
 }
 
@@ -170,7 +186,6 @@ impl Account {
         account.set("ACCOUNT", &options.account);
         account.set("RUN", account.run.clone());
         account.set("BUCKET", account.bucket.clone());
-        account.set("AT", format!("thaw-aws-check/{}", account.run));
         if options.local_stack {
             account.on_the_local_stack(&options.which)?;
         } else {
@@ -283,9 +298,14 @@ impl Account {
             if cleanup.is_empty() { ":" } else { cleanup },
         );
         let name = format!("thaw-{}-{}", self.run, row.id);
+        let at = format!("thaw-aws-check/{}/{}", self.run, row.id);
         let mut bash = Command::new("bash");
         // Each try of a command line is one request: what is refused as too fast must be seen.
-        bash.args(["-c", &script]).envs(self.env.iter().cloned()).env("NAME", name).env("AWS_MAX_ATTEMPTS", "1");
+        bash.args(["-c", &script])
+            .envs(self.env.iter().cloned())
+            .env("NAME", name)
+            .env("AT", at)
+            .env("AWS_MAX_ATTEMPTS", "1");
         match bash.stdin(Stdio::null()).output() {
             Err(error) => Outcome::Failed(error.to_string()),
             Ok(output) if !output.status.success() => Outcome::Failed(last_words(&output.stderr)),
@@ -359,11 +379,11 @@ fn last_words(output: &[u8]) -> String {
     text.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("without a word").trim().to_owned()
 }
 
-/// Runs the rows on a local stack that was booted for tests.
+/// Runs the rows on a local stack that was booted for tests, after it was refused to run them in another account.
 pub fn rehearse(which: &Which) -> Result<()> {
-    run(&Options {
+    let of_account = |account: &str| Options {
         only: Vec::new(),
-        account: LOCAL_ACCOUNT.to_owned(),
+        account: account.to_owned(),
         profile: None,
         region: None,
         distribution: None,
@@ -371,8 +391,72 @@ pub fn rehearse(which: &Which) -> Result<()> {
         yes: false,
         local_stack: true,
         which: which.clone(),
-    })
+    };
+    let refused = run(&of_account("123456789012")).err().map(|error| error.to_string()).unwrap_or_default();
+    ensure!(refused.ends_with("nothing was asked"), "rows are asked in an account that nobody named: {refused}");
+    run(&of_account(LOCAL_ACCOUNT))
 }
 
 /// The account that MiniStack plays.
 const LOCAL_ACCOUNT: &str = "000000000000";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn account(is_local: bool, has_distribution: bool) -> Account {
+        let (env, region) = (Vec::new(), String::from("eu-central-1"));
+        Account { is_local, region, has_distribution, env, run: String::from("1"), bucket: String::from("b") }
+    }
+
+    fn row(command: &str, prints: &str, cleanup: &str) -> Row {
+        Row {
+            id: String::from("row"),
+            title: String::from("it is so"),
+            cents: 1,
+            settled_by: SettledBy::Check,
+            prints: prints.to_owned(),
+            on_the_local_stack: Emulated::TheSame,
+            command: command.to_owned(),
+            cleanup: cleanup.to_owned(),
+        }
+    }
+
+    fn page() -> Page {
+        Page { functions: String::from("say() { echo \"$1\"; }"), rows: Vec::new() }
+    }
+
+    #[test]
+    fn what_is_printed_is_held_against_what_is_believed() {
+        let ask = |command: &str| account(false, false).ask(&page(), &row(command, "a b", ""));
+        assert_eq!(ask("say a\nsay b"), Outcome::AsBelieved);
+        assert_eq!(ask("say a"), Outcome::Otherwise(String::from("a")));
+        assert_eq!(ask("say a; false; say b"), Outcome::Failed(String::from("without a word")));
+        assert_eq!(ask("say a; echo why >&2; exit 3"), Outcome::Failed(String::from("why")));
+        assert!(matches!(ask("say a; say $unset"), Outcome::Failed(_)));
+    }
+
+    #[test]
+    fn a_row_cleans_up_whether_its_command_fails_or_not() {
+        let file = std::env::temp_dir().join(format!("thaw-row-{}", std::process::id()));
+        for ending in ["true", "false", "kill -INT $$", "echo $unset"] {
+            let command = format!("made={}; echo > \"$made\"; test -f \"$made\"; {ending}", file.display());
+            account(false, false).ask(&page(), &row(&command, "", "say \"$nothing\"; false; rm \"$made\""));
+            assert!(!file.exists(), "{ending}");
+        }
+    }
+
+    #[test]
+    fn a_row_is_asked_only_where_its_answer_means_something() {
+        let mut row = row("", "a", "");
+        assert_eq!(account(false, false).cannot_ask(&row), None);
+        row.settled_by = SettledBy::CheckWithDistribution;
+        assert!(account(false, false).cannot_ask(&row).is_some());
+        assert_eq!(account(false, true).cannot_ask(&row), None);
+        row.on_the_local_stack = Emulated::Not(String::from("it has none"));
+        assert_eq!(account(false, true).cannot_ask(&row), None);
+        assert!(account(true, true).cannot_ask(&row).is_some());
+        row.settled_by = SettledBy::Hand(String::from("it takes months"));
+        assert!(account(false, true).cannot_ask(&row).is_some());
+    }
+}

@@ -179,7 +179,11 @@ mod tests {
     fn a_row_without_one_of_its_parts_is_refused() {
         let page = text();
         for (whole, broken, error) in [
-            ("- **Or else:** CloudFront decodes both", "- CloudFront decodes both", "plus-in-a-path has the parts"),
+            (
+                "- **Or else:** CloudFront decodes what",
+                "- CloudFront decodes what",
+                "spellings-of-a-plus has the parts",
+            ),
             ("- **Costs:** 75 cents", "- **Costs:** little", "batch-of-150 costs"),
             ("- **Settled by:** `aws-check`\n", "- **Settled by:** time\n", "is settled by"),
             ("- **Prints:** `Hit Miss`", "- **Prints:** a hit", "apostrophe-in-a-path has no `output`"),

@@ -189,7 +189,7 @@ fn boot(options: &Options, dir: &Path, programs: &Programs, python: &PythonEnv) 
         endpoint_url: url(port),
         // What the tests ask of the simulator is recorded, too: it is answered more than thaw asks.
         s3_endpoint_url: url(if sim { asked.s3 } else { port }),
-        cloudfront_endpoint_url: url(if sim { ports.cloudfront } else { port }),
+        cloudfront_endpoint_url: url(if sim { asked.cloudfront } else { port }),
         edge_url: url(if sim { ports.edge } else { port }),
         edge_host: String::new(),
         region: REGION.into(),

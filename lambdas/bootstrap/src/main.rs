@@ -138,10 +138,11 @@ async fn run() -> Result<(), Error> {
             serve(run).await
         }
         Step::OnRestoreInitiated => {
-            let (ledger, files, executions) = (&ledger()?, &files()?, &executions()?);
-            let dead_letters = &clients.dead_letters(need("RESTORE_INITIATED_DEAD_LETTERS")?);
+            let (cdn, ledger, files, executions) = (&clients.cdn(), &ledger()?, &files()?, &executions()?);
+            let (bus, dead_letters) = (&clients.bus(), &clients.dead_letters(need("RESTORE_INITIATED_DEAD_LETTERS")?));
             let run = async |batch| {
-                on_restore_initiated::run(batch, ledger, files, executions, dead_letters, settings, now()).await
+                on_restore_initiated::run(batch, cdn, ledger, files, executions, bus, dead_letters, settings, now())
+                    .await
             };
             serve(run).await
         }

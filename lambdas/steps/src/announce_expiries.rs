@@ -16,6 +16,9 @@ use crate::ledger::{replaced, rows_key};
 use crate::ports::{Item, ItemKey, Ledger, Put, PutEvents, WorkFiles};
 use crate::{IN_FLIGHT, RestoreRecord, StepError, chunks, ledger, news};
 
+/// Restores that are announced at a time.
+const ANNOUNCED_AT_ONCE: usize = 8;
+
 /// Objects that are read at a time.
 const READ_AT_ONCE: usize = 1_000;
 
@@ -41,48 +44,68 @@ pub async fn run(
     now: Timestamp,
 ) -> Result<Output, StepError> {
     let midnight = next_midnight(now);
-    let mut restores = BTreeMap::new();
-    let mut trouble = None;
-    if let Some(mut day) = ledger.get::<Day>(&Day::key_of(midnight)).await? {
-        let open: Vec<RestoreId> =
-            day.restores.iter().filter(|(_, told)| told.is_none()).map(|(id, _)| id.clone()).collect();
-        for id in open {
-            match announce(&id, midnight, ledger, files, events).await {
-                Ok(objects) => day = replaced(ledger, day, |day| Some(day.with(&id, Some(objects)))).await?,
-                Err(error) => {
-                    warn!(restore = %id, "its copies that expire at {midnight} are not announced: {error}");
-                    trouble.get_or_insert(error);
-                }
+    let mut expected = ledger.query::<Expected>(&Expected::all_at(midnight)).await?;
+    // As earlier versions kept them.
+    let day = ledger.get::<Day>(&Day::key_of(midnight)).await?;
+    let known: BTreeSet<RestoreId> = expected.iter().map(|one| one.restore.clone()).collect();
+    for (restore, announced) in day.map(|day| day.restores).unwrap_or_default() {
+        if !known.contains(&restore) {
+            expected.push(Expected { at: midnight, restore, announced, revision: 0 });
+        }
+    }
+    let told: Vec<(RestoreId, Result<u64, StepError>)> = stream::iter(expected)
+        .map(async |expected| {
+            let id = expected.restore.clone();
+            let told = match expected.announced {
+                Some(objects) => Ok(objects),
+                None => announce(expected, ledger, files, events).await,
+            };
+            (id, told)
+        })
+        .buffered(ANNOUNCED_AT_ONCE)
+        .collect()
+        .await;
+    let (mut announced, mut trouble) = (0, None);
+    for (id, told) in told {
+        match told {
+            Ok(objects) => announced += usize::from(objects > 0),
+            Err(error) => {
+                warn!(restore = %id, "its copies that expire at {midnight} are not announced: {error}");
+                trouble.get_or_insert(error);
             }
         }
-        restores = day.restores;
     }
     if let Some(trouble) = trouble {
         return Err(trouble);
     }
-    let announced = restores.values().filter(|objects| objects.is_some_and(|objects| objects > 0)).count();
     let says = format!("{announced} restores have copies that expire at {midnight}.");
     Ok(Output { says, announced })
 }
 
-/// Announces one restore, if there is something to announce. Answers for how many objects.
+/// Announces one restore, if there is something to announce, and notes that. Answers for how many objects.
 async fn announce(
-    id: &RestoreId,
-    midnight: Timestamp,
+    expected: Expected,
     ledger: &impl Ledger,
     files: &impl WorkFiles,
     events: &impl PutEvents,
 ) -> Result<u64, StepError> {
+    let Expected { at: midnight, restore: id, .. } = &expected;
     let record = ledger::record(ledger, id).await?;
-    let objects = expiring(&record, midnight, ledger, files).await?;
+    let objects = expiring(&record, *midnight, ledger, files).await?;
     if objects > 0 {
-        let says = says(id, objects, midnight);
+        let says = says(id, objects, *midnight);
         let detail = json!({
             "schema_version": 1, "id": id, "bucket": record.request.bucket, "objects": objects, "expires": midnight,
             "says": says, "notify": record.request.notify,
         });
         events.put_event("Copy Expiring", &detail).await?;
         info!(restore = %id, objects, "{says}");
+    }
+    let told = |one: &Expected| Expected { announced: Some(objects), revision: one.revision + 1, ..one.clone() };
+    // Of an earlier version's day, the restore gets an item of its own.
+    let new = Expected { announced: Some(objects), revision: 0, ..expected.clone() };
+    if let Put::Lost(known) = ledger.insert(&new).await? {
+        replaced(ledger, known, |one| one.announced.is_none().then(|| told(one))).await?;
     }
     Ok(objects)
 }
@@ -128,16 +151,46 @@ pub(crate) async fn expect(
     now: Timestamp,
 ) -> Result<(), StepError> {
     for at in expire.iter().filter(|at| **at > now) {
-        let new = Day { at: *at, restores: BTreeMap::from([(id.clone(), None)]), revision: 0 };
-        if let Put::Lost(known) = ledger.insert(&new).await? {
-            // A second report changes nothing of what was told.
-            replaced(ledger, known, |day| (!day.restores.contains_key(id)).then(|| day.with(id, None))).await?;
-        }
+        let new = Expected { at: *at, restore: id.clone(), announced: None, revision: 0 };
+        // A second report changes nothing of what was told.
+        let (Put::Done | Put::Lost(_)) = ledger.insert(&new).await?;
     }
     Ok(())
 }
 
-/// The restores with copies that expire at a midnight. An item of the ledger has room for some four thousand.
+/// That a restore has copies that expire at a midnight: an item each, so that none grows with the restores of a day.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Expected {
+    /// The midnight.
+    at: Timestamp,
+    /// The restore.
+    restore: RestoreId,
+    /// For how many objects it was announced; `None` while it was not.
+    announced: Option<u64>,
+    /// Counts the changes.
+    revision: u64,
+}
+
+impl Expected {
+    /// Where the keys of all of a midnight begin.
+    fn all_at(at: Timestamp) -> ItemKey {
+        ItemKey { pk: format!("E#{at}"), sk: "expiries#".to_owned() }
+    }
+}
+
+impl Item for Expected {
+    fn key(&self) -> ItemKey {
+        let ItemKey { pk, sk } = Self::all_at(self.at);
+        ItemKey { pk, sk: format!("{sk}{}", self.restore) }
+    }
+
+    fn revision(&self) -> u64 {
+        self.revision
+    }
+}
+
+/// All restores with copies that expire at a midnight, in one item: earlier versions wrote it, and it is read for as long as
+/// copies live that they restored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Day {
     /// The midnight.
@@ -151,13 +204,6 @@ struct Day {
 impl Day {
     fn key_of(at: Timestamp) -> ItemKey {
         ItemKey { pk: format!("E#{at}"), sk: "expiries".to_owned() }
-    }
-
-    /// The day after a restore was entered, or announced for so many objects.
-    fn with(&self, id: &RestoreId, objects: Option<u64>) -> Self {
-        let mut next = Self { revision: self.revision + 1, ..self.clone() };
-        next.restores.insert(id.clone(), objects);
-        next
     }
 }
 
@@ -182,7 +228,7 @@ fn next_midnight(now: Timestamp) -> Timestamp {
 mod tests {
     use super::*;
     use crate::door::{Stack, now, row};
-    use crate::memory::MemoryEvents;
+    use crate::memory::{MemoryEvents, item_size};
     use crate::report;
     use thaw_core::{How, News, Place, State};
 
@@ -247,5 +293,38 @@ mod tests {
         assert_eq!((announce(soon).await, announce(soon).await), (1, 1));
         assert_eq!(told(), [(json!(1), json!(soon)), (json!(1), json!(later))]);
         assert_eq!(announce(later).await, 0);
+    }
+
+    #[tokio::test]
+    async fn ten_thousand_restores_of_a_day_are_all_announced_and_no_item_grows() {
+        let (stack, events) = (Stack::default(), MemoryEvents::default());
+        let soon = next_midnight(now());
+        let id = stack.planned(&[("a", published(Some(soon)))], 1).await;
+        let name = |n: u32| RestoreId::try_from(format!("2026-11-22_photos_weddings-2019_standard_{n:012x}")).unwrap();
+        for n in 0..10_000 {
+            expect(&name(n), &[soon].into(), &stack.ledger, now()).await.unwrap();
+        }
+        expect(&id, &[soon].into(), &stack.ledger, now()).await.unwrap();
+        let of_day = || stack.ledger.items().into_iter().filter(|(key, _)| key.pk.starts_with("E#"));
+        assert_eq!(of_day().count(), 10_001);
+        let largest = of_day().map(|(key, item)| item_size(&key, &item)).max().unwrap();
+        assert!(largest <= 1_024, "{largest} bytes are more than one unit of writing");
+        // The others are not in this ledger, and stop nobody.
+        run(Value::Null, &stack.ledger, &stack.files, &events, now()).await.unwrap_err();
+        assert_eq!(events.events().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_day_of_an_earlier_version_is_announced_once() {
+        let (stack, events) = (Stack::default(), MemoryEvents::default());
+        let soon = next_midnight(now());
+        let id = stack.planned(&[("a", published(Some(soon)))], 1).await;
+        let told = RestoreId::try_from("told-before".to_owned()).unwrap();
+        let restores = BTreeMap::from([(id.clone(), None), (told, Some(3))]);
+        stack.insert(&Day { at: soon, restores, revision: 1 }).await;
+        for _ in 0..2 {
+            let output = run(Value::Null, &stack.ledger, &stack.files, &events, now()).await.unwrap();
+            assert_eq!((output.announced, events.events().len()), (2, 1));
+        }
     }
 }

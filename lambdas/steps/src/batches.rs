@@ -308,7 +308,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::door::{Stack, now, restored, row};
     use crate::ledger::batch_key;
-    use crate::ports::{PortError, ReadDistributions};
+    use crate::ports::{Distributions, PortError, ReadDistributions};
     use crate::visible::tests::{near, nobody_near};
     use std::cell::RefCell;
     use std::time::Duration;
@@ -425,8 +425,8 @@ pub(crate) mod tests {
     }
 
     impl ReadDistributions for Edge {
-        async fn distributions(&self, _: &str, _: &[String]) -> Result<Vec<Distribution>, PortError> {
-            Ok(self.shows.clone())
+        async fn distributions(&self, _: &str, _: &[String]) -> Result<Distributions, PortError> {
+            Ok(Distributions { shown: self.shows.clone(), ..Distributions::default() })
         }
     }
 

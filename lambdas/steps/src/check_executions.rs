@@ -164,7 +164,7 @@ async fn end(
         ));
     }
     jobs::cancel(ledger, &record, s3).await?;
-    tell(&record, counts, &words, events).await?;
+    tell(&record, Status::Failed, counts, &words, events).await?;
     let record = ledger::change(ledger, record, |record| failed(record, &words, now)).await?;
     warn!(restore = %record.id, "its execution had ended: {words}");
     Ok(record.says.as_ref() == Some(&words))

@@ -486,13 +486,18 @@ async fn together(
             None => {
                 // Rows are written before S3 is asked. One that is gone would make the restore look done.
                 lost += usize::from(accepted.is_some() && !row.is_settled());
-                // What was not asked for, or not published, when its restore was cancelled never is.
-                let row = if record.status == Status::Cancelled && row.ends_with_a_cancel() {
-                    let at = record.completed_at.unwrap_or(record.requested_at);
-                    Row { state: State::Cancelled { at }, ..row }
-                } else {
-                    row
+                let state = match record.status {
+                    // What was not asked for, or not published, when its restore was cancelled never is.
+                    Status::Cancelled if row.ends_with_a_cancel() => {
+                        State::Cancelled { at: record.completed_at.unwrap_or(record.requested_at) }
+                    }
+                    // One that could not go on did nothing about it, not even about a copy that others keep.
+                    Status::Failed if row.ends_with_a_cancel() => State::Planned,
+                    Status::Running | Status::Succeeded | Status::PartlyFailed | Status::Failed | Status::Cancelled => {
+                        row.state.clone()
+                    }
                 };
+                let row = Row { state, ..row };
                 Known { entry, row, written: Written::Nothing }
             }
         });
@@ -565,7 +570,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_has_no_row_when_its_restore_is_cancelled_ends_with_it() {
+    async fn what_has_no_row_when_its_restore_is_cancelled_or_fails_ends_with_it() {
         let stack = Stack::default();
         let id = stack.planned(&["a", "b", "c"].map(|key| (key, State::Planned)), 3).await;
         let (record, known) = known(&stack, &id).await;
@@ -575,6 +580,7 @@ mod tests {
         for (status, words) in [
             (Status::Running, ["restored", "planned", "available"]),
             (Status::Cancelled, ["cancelled", "cancelled", "available"]),
+            (Status::Failed, ["planned", "planned", "available"]),
         ] {
             let record = RestoreRecord { status, ..record.clone() };
             let objects = objects_of(&no_rows, &record, &known, entries.iter().zip(0..)).await.unwrap();

@@ -116,10 +116,10 @@ mod tests {
     use super::*;
     use crate::door::{body, is_problem, now, read, settings};
     use crate::memory::{MemoryFiles, MemoryLedger};
-    use crate::ports::{ListFrom, Page, Piece, PortError, VersionMarker, VersionPage};
+    use crate::ports::{Distributions, ListFrom, Page, Piece, PortError, VersionMarker, VersionPage};
     use serde_json::{Value, json};
     use thaw_core::S3Uri;
-    use thaw_core::{Distribution, Facts, Head, Missing, ObjectId};
+    use thaw_core::{Facts, Head, Missing, ObjectId};
 
     /// A bucket where every key lies in Flexible Retrieval but those that are gone.
     struct Archive;
@@ -156,8 +156,8 @@ mod tests {
     struct NoCdn;
 
     impl ReadDistributions for NoCdn {
-        async fn distributions(&self, _: &str, _: &[String]) -> Result<Vec<Distribution>, PortError> {
-            Ok(Vec::new())
+        async fn distributions(&self, _: &str, _: &[String]) -> Result<Distributions, PortError> {
+            Ok(Distributions::default())
         }
     }
 

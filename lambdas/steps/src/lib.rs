@@ -48,6 +48,7 @@ pub mod ports;
 
 mod batches;
 mod budget;
+mod distributions;
 #[cfg(test)]
 mod door;
 mod error;

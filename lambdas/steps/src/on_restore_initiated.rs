@@ -1,30 +1,42 @@
-//! OnRestoreInitiated: somebody began restores in the bucket. Those that thaw did not begin, it joins.
+//! OnRestoreInitiated: somebody began restores in the bucket. Those that thaw did not begin, it joins, for as much as may be
+//! spent on what others restore.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
-use thaw_core::{MAX_KEYS, ObjectId, RestoreId, Row, S3Event, S3EventKind, State, hash};
+use serde_json::json;
+use thaw_core::{Book, MAX_KEYS, ObjectId, Overhead, RestoreId, Row, S3Event, S3EventKind, State, Usd, hash};
 use tracing::{info, warn};
 
+use crate::budget::{self, Purse, Reserved};
 use crate::create_restore::start;
 use crate::joining::join_only;
 use crate::ledger::{peek_rows_of, rows_of};
-use crate::ports::{DeadLetters, Ledger, StartExecutions, WorkFiles};
-use crate::{IN_FLIGHT, QueueBatch, QueueResponse, Settings, StepError};
+use crate::ports::{DeadLetters, Ledger, PutEvents, ReadDistributions, StartExecutions, WorkFiles};
+use crate::{IN_FLIGHT, QueueBatch, QueueResponse, Settings, StepError, distributions};
 
 /// Joins the foreign restores of a batch of messages: one execution per bucket and batch, never one per object.
+///
+/// What would cost more than the day's rest of `JoinedMaxCostUsd` is left alone, and costs nothing: the first time of a day,
+/// an event `Restores Not Joined` says so. Dies between the event and its note, and the event comes twice.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "each port is a permission; the signature reads like the function's policy"
+)]
 pub async fn run(
     batch: QueueBatch,
+    cdn: &impl ReadDistributions,
     ledger: &impl Ledger,
     files: &impl WorkFiles,
     executions: &impl StartExecutions,
+    events: &impl PutEvents,
     dead_letters: &impl DeadLetters,
     settings: &Settings,
     now: Timestamp,
 ) -> Result<QueueResponse, StepError> {
-    let (events, mut failing) = batch.read(S3EventKind::Initiated, dead_letters, settings).await;
-    let known: Vec<(&str, S3Event, Result<bool, StepError>)> = stream::iter(events)
+    let (told, mut failing) = batch.read(S3EventKind::Initiated, dead_letters, settings).await;
+    let known: Vec<(&str, S3Event, Result<bool, StepError>)> = stream::iter(told)
         .map(|(message, event)| async move {
             let known = is_known(&event, ledger).await;
             (message, event, known)
@@ -51,7 +63,7 @@ pub async fn run(
         }
     }
     for (bucket, foreign) in foreign {
-        if let Err(error) = join(&bucket, &foreign, ledger, files, executions, now).await {
+        if let Err(error) = join(&bucket, &foreign, cdn, ledger, files, executions, events, settings, now).await {
             warn!("{error}");
             failing.extend(foreign.messages);
         }
@@ -83,25 +95,91 @@ fn is_of(event: &S3Event, row: &Row) -> bool {
     }
 }
 
+#[expect(clippy::too_many_arguments, reason = "each port is a permission; the rest is what is joined")]
 async fn join(
     bucket: &str,
     foreign: &Foreign<'_>,
+    cdn: &impl ReadDistributions,
     ledger: &impl Ledger,
     files: &impl WorkFiles,
     executions: &impl StartExecutions,
+    events: &impl PutEvents,
+    settings: &Settings,
     now: Timestamp,
 ) -> Result<(), StepError> {
     let objects: Vec<&ObjectId> = foreign.objects.iter().collect();
     for objects in objects.chunks(MAX_KEYS) {
-        let request = join_only(bucket, objects.iter().copied());
-        // The same messages make the same restore, however often they come.
+        let mut request = join_only(bucket, objects.iter().copied());
+        // The same messages make the same restore, however often they come, and it counts on the same day.
         let begun = foreign.first.unwrap_or(now);
+        if let Some(limit) = settings.joined_max_cost {
+            let price = price(bucket, objects, cdn, settings).await?;
+            // Its plan must not find that it costs more.
+            request.max_cost_usd = Some(price);
+            let seed = hash(&[&request.hash(), &begun.to_string()]);
+            let id = RestoreId::new(begun, &request, &seed);
+            match budget::reserve(Purse::Joined, &id, price, limit, ledger, begun).await? {
+                Reserved::Yes => {}
+                Reserved::No { told: true, .. } => {
+                    info!(objects = objects.len(), "left restores of {} objects in {bucket} alone", objects.len());
+                    continue;
+                }
+                Reserved::No { told: false, spent } => {
+                    let left = LeftAlone { bucket, objects: objects.len(), price, spent, limit };
+                    left.tell(events).await?;
+                    budget::note_told(Purse::Joined, ledger, begun).await?;
+                    continue;
+                }
+            }
+        }
         let seed = hash(&[&request.hash(), &begun.to_string()]);
         let id = RestoreId::new(begun, &request, &seed);
         start(&id, &request, begun, ledger, files, executions).await?;
         info!(restore = %id, objects = objects.len(), "joined restores of {} objects in {bucket} that others began", objects.len());
     }
     Ok(())
+}
+
+/// What publishing these objects costs at most: their paths wherever they are shown, and thaw's own part. Nothing is asked of
+/// S3.
+async fn price(
+    bucket: &str,
+    objects: &[&ObjectId],
+    cdn: &impl ReadDistributions,
+    settings: &Settings,
+) -> Result<Usd, StepError> {
+    let shown = distributions::read(bucket, cdn, settings).await?.shown;
+    let paths_of = |object: &&ObjectId| -> u64 {
+        let paths = shown.iter().map(|one| one.paths_of(bucket, &object.key, &settings.directory_index).paths.len());
+        paths.sum::<usize>() as u64
+    };
+    let paths = objects.iter().map(paths_of).sum();
+    let book = Book::US_EAST_1;
+    Ok(book.invalidation(paths) + book.overhead(Overhead::expected(objects.len() as u64)))
+}
+
+/// Restores that others began and thaw does not join.
+struct LeftAlone<'a> {
+    bucket: &'a str,
+    objects: usize,
+    price: Usd,
+    spent: Usd,
+    limit: Usd,
+}
+
+impl LeftAlone<'_> {
+    async fn tell(&self, events: &impl PutEvents) -> Result<(), StepError> {
+        let Self { bucket, objects, price, spent, limit } = self;
+        let says = format!(
+            "Others began restores of {objects} objects in {bucket}. To publish them would cost ${price}, and of the ${limit} that thaw may spend in a day on what others restore, ${spent} are used. S3 restores them, and thaw leaves them alone; it does the same with others of this day that cost too much, and says nothing more. POST /v1/adoptions with {{\"bucket\": \"{bucket}\"}} publishes them; the parameter JoinedMaxCostUsd is the limit."
+        );
+        warn!("{says}");
+        let detail = json!({
+            "schema_version": 1, "bucket": bucket, "objects": objects, "cost_usd": price, "spent_usd": spent,
+            "limit_usd": limit, "says": says,
+        });
+        Ok(events.put_event("Restores Not Joined", &detail).await?)
+    }
 }
 
 #[cfg(test)]

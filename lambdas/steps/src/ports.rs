@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use thaw_core::{
-    ArchiveKind, Distribution, Execution, Facts, Job, JobGroup, ObjectId, Reach, RestoreAnswer, RestoreId, S3Uri,
-    Status, Tier, Trouble,
+    ArchiveKind, Distribution, Execution, Facts, Job, JobGroup, LeftOut, ObjectId, Reach, RestoreAnswer, RestoreId,
+    S3Uri, Status, Tier, Trouble,
 };
 
 use crate::RestoreRecord;
@@ -267,8 +267,18 @@ pub trait UpdateJobs {
 
 /// Reads distributions.
 pub trait ReadDistributions {
-    /// The distributions with these ids; if none are named, those of the account that have the bucket as an origin.
-    async fn distributions(&self, bucket: &str, ids: &[String]) -> Result<Vec<Distribution>, PortError>;
+    /// The distributions with these ids; if none are named, those of the account that have the bucket as an origin. They may
+    /// have been read some minutes ago.
+    async fn distributions(&self, bucket: &str, ids: &[String]) -> Result<Distributions, PortError>;
+}
+
+/// Distributions that may be invalidated, and those that are not.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Distributions {
+    /// How they show keys.
+    pub shown: Vec<Distribution>,
+    /// The ids of the others (or domain names, where only those are known), and why.
+    pub left_out: Vec<(String, LeftOut)>,
 }
 
 /// Begins invalidations.

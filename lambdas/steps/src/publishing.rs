@@ -172,7 +172,7 @@ async fn distributions(
     let buckets: BTreeSet<&str> = objects.keys().map(|object| object.bucket.as_str()).collect();
     let mut by_bucket = BTreeMap::new();
     for bucket in buckets {
-        by_bucket.insert(bucket.to_owned(), cdn.distributions(bucket, &settings.distribution_ids).await?);
+        by_bucket.insert(bucket.to_owned(), crate::distributions::read(bucket, cdn, settings).await?.shown);
     }
     Ok(by_bucket)
 }

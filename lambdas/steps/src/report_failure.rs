@@ -76,12 +76,19 @@ async fn end(
 ) -> Result<(String, bool), StepError> {
     let counts = Standing::of(&record, ledger, files).await?.counts;
     let says = says(why, counts);
-    let record = ledger::change(ledger, record, |record| failed(record, &says, now)).await?;
+    // The note that it has failed comes last: whoever dies before leaves a restore that is said to run, and CheckExecutions
+    // finds it.
     jobs::cancel(ledger, &record, s3).await?;
-    // A cancelled restore was reported by the door that cancelled it.
-    if record.status != Status::Cancelled {
-        tell(&record, counts, &says, events).await?;
+    match record.status {
+        Status::Running => tell(&record, Status::Failed, counts, &says, events).await?,
+        // It had ended when its report failed: then that is what is told.
+        Status::Succeeded | Status::PartlyFailed | Status::Failed => {
+            tell(&record, record.status, counts, record.says.as_deref().unwrap_or(&says), events).await?;
+        }
+        // It was reported by the door that cancelled it.
+        Status::Cancelled => {}
     }
+    let record = ledger::change(ledger, record, |record| failed(record, &says, now)).await?;
     let is_watched = record.status != Status::Cancelled && !record.request.dry_run;
     let anything_left = is_watched && chunks::records(ledger, &record).await?.iter().any(|known| !known.settled);
     Ok((says, anything_left))
@@ -99,18 +106,20 @@ pub(crate) fn failed(record: &mut RestoreRecord, says: &str, now: Timestamp) {
     record.says = Some(says.to_owned());
 }
 
-/// Tells whoever listens that a restore cannot go on.
+/// Tells whoever listens how a restore ended.
 pub(crate) async fn tell(
     record: &RestoreRecord,
+    status: Status,
     counts: Counts,
     says: &str,
     events: &impl PutEvents,
 ) -> Result<(), StepError> {
     let detail = json!({
         "schema_version": 1, "id": record.id, "bucket": record.request.bucket, "tier": record.request.tier,
-        "status": Status::Failed, "counts": counts, "says": says, "notify": record.request.notify,
+        "status": status, "counts": counts, "says": says, "notify": record.request.notify,
     });
-    Ok(events.put_event("Restore Failed", &detail).await?)
+    let name = if status == Status::Succeeded { "Restore Completed" } else { "Restore Failed" };
+    Ok(events.put_event(name, &detail).await?)
 }
 
 #[cfg(test)]
@@ -199,6 +208,21 @@ mod tests {
         report(&stack, id.as_str()).await;
         let (_, job) = stack.jobs.jobs().into_values().next().unwrap();
         assert_eq!(job.status, JobStatus::Cancelled);
+    }
+
+    #[tokio::test]
+    async fn a_restore_whose_report_failed_is_told_of_as_it_ended() {
+        let stack = Stack::default();
+        let id = stack.planned(&[("a", State::Available)], 1).await;
+        let end = |record: &mut RestoreRecord| {
+            record.status = Status::Succeeded;
+            record.says = Some("All is well.".to_owned());
+        };
+        stack.change(&id, end).await;
+        let (_, events) = report(&stack, id.as_str()).await;
+        let [(name, detail)] = &events[..] else { panic!("{events:?}") };
+        assert_eq!((name.as_str(), &detail["status"]), ("Restore Completed", &json!("succeeded")));
+        assert_eq!((&detail["says"], stack.record(&id).await.status), (&json!("All is well."), Status::Succeeded));
     }
 
     #[tokio::test]

@@ -11,6 +11,9 @@ pub struct Settings {
     pub work_bucket: String,
     /// What a manifest in the inbox may cost by its plan (`INBOX_MAX_COST_USD`); `None` is no limit.
     pub inbox_max_cost: Option<Usd>,
+    /// What may be spent on a day (UTC) on restores that others began, by their plans (`JOINED_MAX_COST_USD`); `None` is no
+    /// limit.
+    pub joined_max_cost: Option<Usd>,
     /// The distributions it may invalidate; empty: those that have the bucket as an origin (`DISTRIBUTION_IDS`).
     pub distribution_ids: Vec<String>,
     /// The index document of directories, empty for none (`DIRECTORY_INDEX`).
@@ -32,6 +35,7 @@ impl Default for Settings {
             archive_buckets: Vec::new(),
             work_bucket: String::new(),
             inbox_max_cost: None,
+            joined_max_cost: None,
             distribution_ids: Vec::new(),
             directory_index: String::new(),
             daily_budget: None,
@@ -54,6 +58,7 @@ impl Settings {
             archive_buckets: list("ARCHIVE_BUCKETS"),
             work_bucket: variable("WORK_BUCKET").unwrap_or_default(),
             inbox_max_cost: usd("INBOX_MAX_COST_USD"),
+            joined_max_cost: usd("JOINED_MAX_COST_USD"),
             distribution_ids: list("DISTRIBUTION_IDS"),
             directory_index: variable("DIRECTORY_INDEX").unwrap_or_default(),
             daily_budget: usd("DAILY_BUDGET_USD"),
@@ -75,6 +80,7 @@ mod tests {
             "ARCHIVE_BUCKETS" => Some("one, two,,".to_owned()),
             "DIRECTORY_INDEX" => Some("index.html".to_owned()),
             "INBOX_MAX_COST_USD" => Some("2.5".to_owned()),
+            "JOINED_MAX_COST_USD" => Some("1.5".to_owned()),
             "DAILY_BUDGET_USD" => Some("40".to_owned()),
             "BATCH_OPERATIONS_OVER" => Some("7".to_owned()),
             _ => None,
@@ -86,6 +92,7 @@ mod tests {
             Settings {
                 archive_buckets,
                 inbox_max_cost,
+                joined_max_cost: Usd::from_f64(1.5),
                 daily_budget: Usd::from_f64(40.0),
                 batch_operations_over: 7,
                 directory_index: "index.html".to_owned(),

@@ -9,15 +9,15 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use thaw_core::{
-    ArchiveKind, Cost, Counts, Decision, Distribution, Event, Facts, Failure, FailureCode, NULL_VERSION, ObjectId,
-    Problem, PublishWhen, Request, Source, Staleness, State, Tier, Usd, Verdict, advance, decide, decide_reach,
-    staleness,
+    ArchiveKind, Cost, Counts, Decision, Distribution, Event, Facts, Failure, FailureCode, LeftOut, NULL_VERSION,
+    ObjectId, Problem, PublishWhen, Request, Source, Staleness, State, Tier, Usd, Verdict, advance, decide,
+    decide_reach, staleness,
 };
 
 use crate::chunks::ChunkEntry;
 use crate::folding::{Forecast, ForecastSoFar};
 use crate::ledger::rows_key;
-use crate::ports::{ItemKey, Ledger, Listed, ReadArchive, ReadDistributions, WorkFiles};
+use crate::ports::{Distributions, ItemKey, Ledger, Listed, ReadArchive, ReadDistributions, WorkFiles};
 use crate::sources::{Found, Objects, SourcePlace};
 use crate::{IN_FLIGHT, Settings, StepError};
 
@@ -136,6 +136,8 @@ impl Survey {
 pub struct Surveyor<'a> {
     request: &'a Request,
     distributions: Vec<Distribution>,
+    /// Those that are not invalidated, and why.
+    left_out: Vec<(String, LeftOut)>,
     directory_index: &'a str,
     /// How many archived objects thaw asks for by itself, and how many a job has at most.
     batch_operations_over: u64,
@@ -194,6 +196,8 @@ struct Tally {
     archived: u64,
     /// Those whose copy is paid for, in bytes.
     copied: u64,
+    /// Those that move to a tier that costs more and stay there for months, in bytes.
+    moved: u64,
     /// Those that others have S3 fetch, nobody knows how fast.
     watched: u64,
 }
@@ -206,10 +210,10 @@ impl<'a> Surveyor<'a> {
         settings: &'a Settings,
         now: Timestamp,
     ) -> Result<Self, StepError> {
-        let distributions = if request.publish.never() {
-            Vec::new()
+        let Distributions { shown: distributions, left_out } = if request.publish.never() {
+            Distributions::default()
         } else {
-            cdn.distributions(&request.bucket, &settings.distribution_ids).await?
+            crate::distributions::read(&request.bucket, cdn, settings).await?
         };
         let directory_index = &settings.directory_index;
         let forecast = match &request.source {
@@ -222,6 +226,7 @@ impl<'a> Surveyor<'a> {
         Ok(Self {
             request,
             distributions,
+            left_out,
             directory_index,
             batch_operations_over: settings.batch_operations_over,
             objects_per_job: settings.objects_per_job,
@@ -330,6 +335,9 @@ impl<'a> Surveyor<'a> {
             tally.archived += u64::from(decision == Decision::Restore);
             if matches!(decision, Decision::Restore | Decision::Extend) && kind.has_copy() {
                 tally.copied += surveyed.size;
+            }
+            if decision == Decision::Restore && !kind.has_copy() {
+                tally.moved += surveyed.size;
             }
             tally.watched += u64::from(decision == Decision::Watch && surveyed.verdict.known.is_none());
         }
@@ -609,8 +617,8 @@ mod tests {
     struct Cdn(Vec<Distribution>);
 
     impl ReadDistributions for Cdn {
-        async fn distributions(&self, _: &str, _: &[String]) -> Result<Vec<Distribution>, PortError> {
-            Ok(self.0.clone())
+        async fn distributions(&self, _: &str, _: &[String]) -> Result<Distributions, PortError> {
+            Ok(Distributions { shown: self.0.clone(), ..Distributions::default() })
         }
     }
 
@@ -683,12 +691,15 @@ mod tests {
         let cost = shown(all(), json!({"days": 30})).await.cost;
         let lines: Vec<_> = cost.lines.iter().map(|line| (line.amount.as_str(), line.usd.as_f64())).collect();
         // What runs already may be made faster, so it pays a retrieval; the live copy pays its longer life only; what
-        // moves back for good has no copy.
+        // moves back for good has no copy, and its dearer months instead.
         assert_eq!(lines[0], ("5 at Standard", (3.0 * 0.05 + 0.1) / 1_000.0));
         assert_eq!(lines[1], ("5.000 GiB", 3.0 * 0.01 + 0.02));
         assert_eq!(lines[2], ("4.000 GiB for 30 days", 4.0 * 0.023));
-        assert!(lines[3].0.starts_with("6 paths") && lines[3].1 == 6.0 * 0.005, "{lines:?}");
-        assert_eq!(lines[4].0, "9 objects");
+        assert!(lines[3].0.starts_with("1.000 GiB in dearer tiers") && lines[3].1 == 0.0372, "{lines:?}");
+        assert!(lines[4].0.starts_with("6 paths") && lines[4].1 == 6.0 * 0.005, "{lines:?}");
+        assert_eq!(lines[5].0, "9 objects");
+        let cost = shown(json!(["flexible/1"]), json!({})).await.cost;
+        assert_eq!(cost.lines.len(), 5, "what does not move back has no such line");
     }
 
     #[tokio::test]
@@ -746,6 +757,7 @@ mod tests {
             (everywhere(), old(), json!({}), Some("1 objects are not the current versions")),
             (everywhere(), old(), never(), None),
             (everywhere(), json!([{"key": "standard/1", "version_id": "v1"}]), json!({}), None),
+            (everywhere(), json!(["tiered/1"]), json!({}), Some("1.000 GiB of Intelligent-Tiering move back for good")),
             (everywhere(), json!(["running/1"]), json!({}), Some("1 objects are being restored already")),
             (everywhere(), json!(["running/1"]), json!({"join_only": true}), None),
             // The copy lives for four and a half days.
@@ -762,6 +774,36 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[tokio::test]
+    async fn distributions_that_are_left_out_and_functions_that_nobody_knows_are_named() {
+        struct Mixed;
+        impl ReadDistributions for Mixed {
+            async fn distributions(&self, _: &str, _: &[String]) -> Result<Distributions, PortError> {
+                let viewer_functions = BTreeMap::from([("*".to_owned(), "rewrite".to_owned())]);
+                let shown = vec![Distribution { viewer_functions, ..showing("", A_MONTH) }];
+                let left_out = [("E2", LeftOut::Gone), ("E3", LeftOut::TenantOnly), ("E4", LeftOut::Staging)];
+                Ok(Distributions { shown, left_out: left_out.map(|(id, why)| (id.to_owned(), why)).into() })
+            }
+        }
+        let request = |more: Value| {
+            let mut body = json!({"bucket": "archive", "keys": ["flexible/1"]});
+            body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            Request::parse(&body).unwrap()
+        };
+        let warnings = async |more, settings: Settings| {
+            let (request, ledger, files) = (request(more), &MemoryLedger::default(), &MemoryFiles::default());
+            let survey = Survey::of(&request, MOST, &Archive, &Mixed, ledger, files, &settings, now());
+            survey.await.unwrap().warnings
+        };
+        let told = warnings(json!({}), settings()).await;
+        let begins = ["there is no distribution E2", "E3 is a multi-tenant", "E4 is a staging", "the function rewrite"];
+        assert_eq!(told.len(), begins.len(), "{told:?}");
+        assert!(told.iter().zip(begins).all(|(told, begins)| told.starts_with(begins)), "{told:?}");
+        let known = Settings { directory_index: "index.html".to_owned(), ..settings() };
+        assert_eq!(warnings(json!({}), known).await.len(), 3, "who sets DirectoryIndex says what the function does");
+        assert_eq!(warnings(json!({"publish": {"when": "never"}}), settings()).await, [""; 0]);
     }
 
     #[tokio::test]

@@ -39,6 +39,26 @@ pub struct DistributionConfig {
     /// 403; "How CloudFront processes HTTP 4xx and 5xx status codes" (2026) caches a 403 only if the origin sends
     /// `Cache-Control: max-age`, which S3 does not. The former is what a stale 403 needs; set 0 here for the latter.
     pub cache_forbidden_seconds: Option<u32>,
+    /// Not `Enabled`.
+    pub disabled: bool,
+    /// `Staging`.
+    pub staging: bool,
+    /// `ConnectionMode` is `tenant-only`.
+    pub tenant_only: bool,
+    /// `ContinuousDeploymentPolicyId`: [`Sim::put_continuous_deployment_policy`] makes one.
+    pub continuous_deployment_policy_id: Option<String>,
+}
+
+/// `ContinuousDeploymentPolicyConfig`: to which staging distributions some of the viewers are sent.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ContinuousDeploymentPolicy {
+    /// The id.
+    pub id: String,
+    /// `Enabled`.
+    pub enabled: bool,
+    /// `StagingDistributionDnsNames`.
+    pub staging_distributions: Vec<String>,
 }
 
 /// Where content comes from.
@@ -201,10 +221,23 @@ impl Sim {
         Ok(id)
     }
 
-    /// `GetDistribution` and `GetDistributionConfig`.
+    /// `GetDistribution` and `GetDistributionConfig`; a fault strikes both as `GetDistribution`.
     pub fn get_distribution(&mut self, id: &str) -> Result<&Distribution, Refusal> {
-        self.call("GetDistributionConfig", &[id], |sim| sim.distribution(id).map(|_| ()))?;
+        self.call("GetDistribution", &[id], |sim| sim.distribution(id).map(|_| ()))?;
         self.distribution(id)
+    }
+
+    /// Makes a continuous deployment policy, or replaces the one with this id.
+    pub fn put_continuous_deployment_policy(&mut self, policy: ContinuousDeploymentPolicy) {
+        self.policies.insert(policy.id.clone(), policy);
+    }
+
+    /// `GetContinuousDeploymentPolicy`.
+    pub fn get_continuous_deployment_policy(&mut self, id: &str) -> Result<ContinuousDeploymentPolicy, Refusal> {
+        self.call("GetContinuousDeploymentPolicy", &[id], |sim| {
+            let none = || Refusal::new("NoSuchContinuousDeploymentPolicy", 404, "The policy does not exist.");
+            sim.policies.get(id).cloned().ok_or_else(none)
+        })
     }
 
     /// `ListDistributions`, by id.

@@ -6,7 +6,8 @@ mod invalidation;
 mod path;
 
 pub use distribution::{
-    Behavior, CustomErrorResponse, Distribution, DistributionConfig, HoldingPage, Origin, OriginGroup,
+    Behavior, ContinuousDeploymentPolicy, CustomErrorResponse, Distribution, DistributionConfig, HoldingPage, Origin,
+    OriginGroup,
 };
 pub use edge::{CacheOutcome, EdgeAnswer};
 pub use invalidation::{Invalidation, InvalidationPage, InvalidationRequest, InvalidationStatus};

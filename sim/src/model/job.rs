@@ -350,5 +350,6 @@ fn bad_request(message: &'static str) -> Refusal {
 }
 
 fn no_such_job() -> Refusal {
-    Refusal::new("NoSuchJobException", 404, "The specified job does not exist")
+    // As the service model names it; it says no status, and a client's error without one is a 400.
+    Refusal::new("NotFoundException", 400, "The specified job does not exist")
 }

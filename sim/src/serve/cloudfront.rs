@@ -1,7 +1,7 @@
 //! CloudFront's API (REST-XML, version 2020-05-31), as far as an invalidation needs it.
 
 use super::cloudfront_xml::{
-    distribution, distribution_config, distribution_list, error, invalidation, invalidation_list, parse_batch,
+    distribution, distribution_config, distribution_list, error, invalidation, invalidation_list, parse_batch, policy,
 };
 use super::{World, control, header, read, reply};
 use crate::cdn::InvalidationRequest;
@@ -60,6 +60,10 @@ fn answer(
             let mut response = reply(200, "text/xml", distribution_config(found));
             header(&mut response, "etag", &found.etag());
             Ok(response)
+        }
+        ("GET", ["continuous-deployment-policy", id]) => {
+            let found = sim.get_continuous_deployment_policy(id)?;
+            Ok(reply(200, "text/xml", policy(&found, now)))
         }
         ("POST", ["distribution", id, "invalidation"]) => {
             let batch = parse_batch(body)?;

@@ -1,6 +1,8 @@
 //! CloudFront's XML: answers with every member that the API calls required, and the one request body there is.
 
-use crate::cdn::{Behavior, Distribution, DistributionConfig, Invalidation, InvalidationPage, Origin};
+use crate::cdn::{
+    Behavior, ContinuousDeploymentPolicy, Distribution, DistributionConfig, Invalidation, InvalidationPage, Origin,
+};
 use crate::model::Refusal;
 use jiff::Timestamp;
 use quick_xml::Reader;
@@ -120,9 +122,27 @@ fn distribution_summary(distribution: &Distribution) -> String {
         text("WebACLId", ""),
         text("HttpVersion", "http2"),
         tag("IsIPV6Enabled", "true"),
-        tag("Staging", "false"),
+        number("Staging", distribution.config().staging),
+        mode(distribution.config()),
     ]
     .concat()
+}
+
+/// `ConnectionMode`.
+fn mode(config: &DistributionConfig) -> String {
+    text("ConnectionMode", if config.tenant_only { "tenant-only" } else { "direct" })
+}
+
+/// `ContinuousDeploymentPolicy`.
+pub(super) fn policy(policy: &ContinuousDeploymentPolicy, now: Timestamp) -> String {
+    let names: Vec<String> = policy.staging_distributions.iter().map(|name| text("DnsName", name)).collect();
+    let config = list("StagingDistributionDnsNames", &names) + &number("Enabled", policy.enabled);
+    let inner = [
+        text("Id", &policy.id),
+        text("LastModifiedTime", &time(now)),
+        tag("ContinuousDeploymentPolicyConfig", &config),
+    ];
+    document("ContinuousDeploymentPolicy", &inner.concat())
 }
 
 fn config(config: &DistributionConfig) -> String {
@@ -136,14 +156,16 @@ fn config(config: &DistributionConfig) -> String {
         text("WebACLId", ""),
         text("HttpVersion", "http2"),
         tag("IsIPV6Enabled", "true"),
-        text("ContinuousDeploymentPolicyId", ""),
-        tag("Staging", "false"),
+        text("ContinuousDeploymentPolicyId", config.continuous_deployment_policy_id.as_deref().unwrap_or_default()),
+        number("Staging", config.staging),
+        mode(config),
     ]
     .concat()
 }
 
 /// Aliases, origins, behaviours, errors: what a distribution and its summary in a listing share.
 fn routing(config: &DistributionConfig) -> String {
+    let behavior = |one: &Behavior| behavior(one, config.directory_index.is_some());
     let aliases: Vec<String> = config.aliases.iter().map(|alias| text("CNAME", alias)).collect();
     let origins: Vec<String> = config.origins.iter().map(origin).collect();
     let groups: Vec<String> = config
@@ -187,7 +209,7 @@ fn rest(config: &DistributionConfig) -> String {
     [
         text("Comment", &config.comment),
         text("PriceClass", "PriceClass_All"),
-        tag("Enabled", "true"),
+        number("Enabled", !config.disabled),
         tag("ViewerCertificate", &certificate),
         tag("Restrictions", &tag("GeoRestriction", &geo)),
     ]
@@ -216,7 +238,10 @@ fn origin(origin: &Origin) -> String {
 }
 
 /// With the older `ForwardedValues` and TTLs, which say in place what a cache policy says elsewhere.
-fn behavior(behavior: &Behavior) -> String {
+fn behavior(behavior: &Behavior, has_function: bool) -> String {
+    let function = text("FunctionARN", "arn:aws:cloudfront::000000000000:function/directory-index")
+        + &text("EventType", "viewer-request");
+    let functions = if has_function { vec![tag("FunctionAssociation", &function)] } else { Vec::new() };
     let methods = [text("Method", "HEAD"), text("Method", "GET")];
     let allowed = list("AllowedMethods", &methods);
     let allowed = allowed.replace("</AllowedMethods>", &(list("CachedMethods", &methods) + "</AllowedMethods>"));
@@ -237,7 +262,7 @@ fn behavior(behavior: &Behavior) -> String {
         tag("SmoothStreaming", "false"),
         tag("Compress", "false"),
         list("LambdaFunctionAssociations", &[]),
-        list("FunctionAssociations", &[]),
+        list("FunctionAssociations", &functions),
         text("FieldLevelEncryptionId", ""),
         tag("ForwardedValues", &forwarded.concat()),
         number("MinTTL", 0),

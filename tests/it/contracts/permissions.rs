@@ -10,6 +10,7 @@ use super::template::{Permission, Template, permissions};
 const OBJECTS: &str = "arn:aws:s3:::one/* arn:aws:s3:::two/*";
 const BUCKETS: &str = "arn:aws:s3:::one arn:aws:s3:::two";
 const NAMED: &str = "arn:aws:cloudfront::*:distribution/E1 arn:aws:cloudfront::*:distribution/E2";
+const POLICIES: &str = "arn:aws:cloudfront::111122223333:continuous-deployment-policy/*";
 const LEDGER: &str = "{Ledger.Arn}";
 const WORK: &str = "{WorkBucket.Arn}/restores/*";
 const INBOX: &str = "{WorkBucket.Arn}/inbox/*";
@@ -26,7 +27,8 @@ const READ_ARCHIVE: &[Allowed] = &[
     ("s3:GetObject s3:GetObjectVersion", OBJECTS),
     ("s3:ListBucket s3:GetBucketVersioning s3:ListBucketVersions", BUCKETS),
 ];
-const READ_DISTRIBUTIONS: &[Allowed] = &[("cloudfront:GetDistributionConfig", NAMED)];
+const READ_DISTRIBUTIONS: &[Allowed] =
+    &[("cloudfront:GetDistribution", NAMED), ("cloudfront:GetContinuousDeploymentPolicy", POLICIES)];
 const CREATE_INVALIDATIONS: &[Allowed] = &[("cloudfront:CreateInvalidation", NAMED)];
 const READ_WORK: &[Allowed] = &[("s3:GetObject", WORK), ("s3:ListBucket", "{WorkBucket.Arn}")];
 const PUT_EVENTS: &[Allowed] = &[("events:PutEvents", "arn:aws:events:us-east-1:111122223333:event-bus/default")];
@@ -116,6 +118,8 @@ const FUNCTIONS: [(Step, &[&[Allowed]]); 19] = [
         Step::OnRestoreInitiated,
         &[
             START_EXECUTIONS,
+            READ_DISTRIBUTIONS,
+            PUT_EVENTS,
             &[
                 ("sqs:ReceiveMessage sqs:DeleteMessage sqs:GetQueueAttributes", "{RestoreInitiatedQueue.Arn}"),
                 ("sqs:SendMessage", "{RestoreInitiatedDeadLetters.Arn}"),
@@ -235,7 +239,8 @@ fn without_named_distributions_any_may_be_found_and_invalidated() {
     let found: BTreeSet<_> = found.iter().filter(|(action, _)| action.starts_with("cloudfront:")).collect();
     let expected = [
         ("cloudfront:CreateInvalidation", any),
-        ("cloudfront:GetDistributionConfig", any),
+        ("cloudfront:GetContinuousDeploymentPolicy", POLICIES),
+        ("cloudfront:GetDistribution", any),
         ("cloudfront:ListDistributions", "*"),
     ];
     assert_eq!(found, expected.map(|(action, on)| (action.to_owned(), on.to_owned())).iter().collect());

@@ -19,13 +19,17 @@ fn wrong(retrier: &Value) -> Vec<&'static str> {
     ];
     let errors = list(&retrier["ErrorEquals"]);
     let interval = whole("IntervalSeconds").unwrap_or(1);
+    let is_interval = (1..=99_999_999).contains(&interval);
     let rules = [
         (errors.is_empty(), "no error is named"),
         (errors.contains(&json!("States.ALL")) && errors.len() > 1, "States.ALL does not stand alone"),
-        (!(1..=99_999_999).contains(&interval), "IntervalSeconds"),
+        (!is_interval, "IntervalSeconds"),
         (whole("MaxAttempts").is_some_and(|attempts| attempts > 99_999_999), "MaxAttempts"),
         (retrier.get("BackoffRate").is_some_and(|rate| rate.as_f64().is_none_or(|rate| rate < 1.0)), "BackoffRate"),
-        (whole("MaxDelaySeconds").is_some_and(|most| most <= interval || most >= 31_622_400), "MaxDelaySeconds"),
+        (
+            whole("MaxDelaySeconds").is_some_and(|most| (most <= interval && is_interval) || most >= 31_622_400),
+            "MaxDelaySeconds",
+        ),
         (retrier.get("JitterStrategy").is_some_and(|jitter| jitter != "FULL" && jitter != "NONE"), "JitterStrategy"),
         (
             retrier.as_object().is_none_or(|fields| fields.keys().any(|field| !known.contains(&field.as_str()))),

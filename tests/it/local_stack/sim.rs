@@ -6,3 +6,4 @@ mod events;
 mod faults;
 mod jobs;
 mod keys;
+mod tour;

@@ -117,10 +117,25 @@ impl Stack {
     /// A boto3 call that must succeed.
     #[track_caller]
     pub fn aws(&self, service: &str, operation: &str, parameters: Value) -> Value {
-        let url = self.entry(if service == "s3" { "s3_endpoint_url" } else { "endpoint_url" });
-        let request = json!({ "url": url, "call": [service, operation, parameters] });
-        let answer = client::ask(&self.programs.join("python"), &request);
+        let answer = self.call(service, operation, parameters);
         answer.get("ok").unwrap_or_else(|| panic!("{service} {operation}: {answer}")).clone()
+    }
+
+    /// One that must be refused; answers the code.
+    #[track_caller]
+    pub fn refused(&self, service: &str, operation: &str, parameters: Value) -> String {
+        let answer = self.call(service, operation, parameters);
+        answer["error"].as_str().unwrap_or_else(|| panic!("{service} {operation}: {answer}")).to_owned()
+    }
+
+    fn call(&self, service: &str, operation: &str, parameters: Value) -> Value {
+        let url = self.entry(match service {
+            "s3" => "s3_endpoint_url",
+            "cloudfront" => "cloudfront_endpoint_url",
+            _other => "endpoint_url",
+        });
+        let request = json!({ "url": url, "call": [service, operation, parameters] });
+        client::ask(&self.programs.join("python"), &request)
     }
 
     /// The same as this role: done, or the code with which the service refuses.
@@ -265,6 +280,11 @@ impl Stack {
     /// The same, with whatever the client can do besides.
     pub fn api_with(&self, request: Value) -> Answer {
         Answer::of(&self.send(request))
+    }
+
+    /// One HTTP request to anywhere, just as it is.
+    pub fn anywhere(&self, request: Value) -> Answer {
+        Answer::of(&client::ask(&self.programs.join("python"), &request))
     }
 
     /// The same call so often at once.

@@ -12,7 +12,7 @@ use thaw_sim::cdn::{Behavior, DistributionConfig, HoldingPage, InvalidationReque
 use thaw_sim::model::{ObjectRef, PutRequest, StorageClass};
 use thaw_sim::ports::Aws;
 use thaw_steps::http::{self, Response};
-use thaw_steps::memory::{MemoryDeadLetters, MemoryExecutions, MemoryFiles, MemoryJobs, MemoryLedger};
+use thaw_steps::memory::{MemoryDeadLetters, MemoryEvents, MemoryExecutions, MemoryFiles, MemoryJobs, MemoryLedger};
 use thaw_steps::ports::{ReadDistributions, WorkFiles};
 use thaw_steps::{
     Newest, QueueBatch, QueueResponse, Settings, cancel_restore, create_restore, get_restores, on_inbox_file,
@@ -57,7 +57,7 @@ pub fn paths(config: DistributionConfig, key: &str) {
     let Ok(id) = sim.put_distribution(config.clone(), now()) else { return };
     let aws = Aws::new(sim, now());
     let found = run(aws.distributions(BUCKET, &[])).unwrap();
-    let Some(distribution) = found.first() else { return };
+    let Some(distribution) = found.shown.first() else { return };
     let shown = distribution.paths_of(BUCKET, key, &index);
     let shows = |path: &str| {
         let answer = aws.with(|sim, now| sim.serve(&id, path, now)).unwrap();
@@ -332,7 +332,9 @@ pub fn queues(messages: &[&str]) {
     assert_eq!(letters.letters().len(), unreadable, "{messages:?}");
     let join = || {
         let Stack { ledger, files, executions } = &stack;
-        let join = on_restore_initiated::run(batch.clone(), ledger, files, executions, &letters, &settings, now());
+        let (batch, events) = (batch.clone(), &MemoryEvents::default());
+        let join =
+            on_restore_initiated::run(batch, &aws, ledger, files, executions, events, &letters, &settings, now());
         assert_eq!(run(join).unwrap(), QueueResponse::default(), "{messages:?}");
     };
     let in_the_inbox = messages.iter().filter(|body| thaw_core::read_dropped(body).is_err()).count();

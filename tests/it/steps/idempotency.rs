@@ -14,16 +14,15 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use thaw_core::{
-    Batch, Distribution, Execution, ExecutionStatus, Facts, Job, ObjectId, RestoreAnswer, RestoreId, Row, S3Uri,
-    Status, Tier,
+    Batch, Execution, ExecutionStatus, Facts, Job, ObjectId, RestoreAnswer, RestoreId, Row, S3Uri, Status, Tier,
 };
 use thaw_sim::Sim;
 use thaw_sim::model::{AccessTier, FaultRule, ObjectRef, RestoreRequest, RetrievalTier, SettingsChange, StorageClass};
 use thaw_steps::ports::{
-    CreateInvalidations, CreateJobs, CreatedJob, Cursor, DeadLetters, Invalidation, InvalidationStatus, Item, ItemKey,
-    Ledger, ListFrom, ListRestores, LongFiles, NewJob, Page, Piece, PortError, Put, PutEvents, ReadArchive,
-    ReadDistributions, ReadExecutions, ReadInvalidations, ReadJobs, RequestRestores, StartExecutions, StopExecutions,
-    UpdateJobs, VersionMarker, VersionPage, WorkFiles,
+    CreateInvalidations, CreateJobs, CreatedJob, Cursor, DeadLetters, Distributions, Invalidation, InvalidationStatus,
+    Item, ItemKey, Ledger, ListFrom, ListRestores, LongFiles, NewJob, Page, Piece, PortError, Put, PutEvents,
+    ReadArchive, ReadDistributions, ReadExecutions, ReadInvalidations, ReadJobs, RequestRestores, StartExecutions,
+    StopExecutions, UpdateJobs, VersionMarker, VersionPage, WorkFiles,
 };
 use thaw_steps::{
     Newest, QueueBatch, RestoreRecord, Step, adopt, announce_expiries, cancel_restore, check_executions,
@@ -561,7 +560,7 @@ impl UpdateJobs for Mortal<'_> {
 }
 
 impl ReadDistributions for Mortal<'_> {
-    async fn distributions(&self, bucket: &str, ids: &[String]) -> Result<Vec<Distribution>, PortError> {
+    async fn distributions(&self, bucket: &str, ids: &[String]) -> Result<Distributions, PortError> {
         self.world.aws.distributions(bucket, ids).await
     }
 }
@@ -694,7 +693,7 @@ async fn work(step: Step, payload: &Value, wire: &Mortal<'_>, now: Timestamp) ->
         }
         Step::OnRestoreInitiated => {
             let batch: QueueBatch = read(payload);
-            json_of(&on_restore_initiated::run(batch, wire, wire, wire, wire, settings, now).await.unwrap())
+            json_of(&on_restore_initiated::run(batch, wire, wire, wire, wire, wire, wire, settings, now).await.unwrap())
         }
         Step::OnInboxFile => {
             let batch: QueueBatch = read(payload);

@@ -49,6 +49,69 @@ fn the_same_messages_again_start_nothing_more() {
     the_one_execution(&world);
 }
 
+/// What one object costs that others restored: its path and thaw's part.
+fn price_of_one() -> thaw_core::Usd {
+    thaw_core::Book::US_EAST_1.invalidation(1) + thaw_core::Book::US_EAST_1.overhead(thaw_core::Overhead::expected(1))
+}
+
+#[test]
+fn restores_of_others_are_joined_for_as_much_as_may_be_spent_on_a_day_and_then_left_alone() {
+    let mut world = World::new();
+    // Two of them, and some cents.
+    world.settings.joined_max_cost = thaw_core::Usd::from_f64(price_of_one().as_f64() * 2.5);
+    for n in 0..5 {
+        let key = format!("a{n}");
+        world.put(&key, StorageClass::Glacier);
+        by_hand(&world, &key, 5, RetrievalTier::Bulk);
+        // Each by itself, and twice.
+        let event = world.aws.with(thaw_sim::Sim::take_events)[0].to_json().to_string();
+        let batch = json!({"Records": [{"messageId": "1", "body": event}]});
+        for _ in 0..2 {
+            assert!(world.initiated(batch.clone()).batch_item_failures.is_empty());
+        }
+        world.pass(60);
+    }
+    assert_eq!(world.executions.started().len(), 2);
+    let limits: Vec<_> = world.executions.started().values().map(|input| input["max_cost_usd"].clone()).collect();
+    assert_eq!(limits, [json!(price_of_one()), json!(price_of_one())], "and their plans may find nothing dearer");
+    let notices = || world.events.events().into_iter().filter(|(name, _)| name == "Restores Not Joined");
+    let (_, notice) = notices().next().unwrap();
+    assert_eq!((notices().count(), &notice["objects"]), (1, &json!(1)), "the day's first is told of");
+    let says = notice["says"].as_str().unwrap();
+    assert!(says.contains("POST /v1/adoptions") && says.contains("JoinedMaxCostUsd"), "{says}");
+    assert!(world.rows().is_empty(), "nothing is written for what is left alone");
+    // The next day has a limit of its own, and a notice.
+    world.pass(86_400);
+    for n in 5..8 {
+        let key = format!("a{n}");
+        world.put(&key, StorageClass::Glacier);
+        by_hand(&world, &key, 5, RetrievalTier::Bulk);
+        let event = world
+            .aws
+            .with(thaw_sim::Sim::take_events)
+            .iter()
+            .rev()
+            .find(|event| event.object.key == key)
+            .unwrap()
+            .to_json();
+        world.initiated(json!({"Records": [{"messageId": "1", "body": event.to_string()}]}));
+    }
+    assert_eq!((world.executions.started().len(), notices().count()), (4, 2));
+}
+
+#[test]
+fn what_others_restore_is_published_for_what_it_was_priced_at() {
+    let mut world = World::new();
+    world.settings.joined_max_cost = Some(price_of_one());
+    world.put("a", StorageClass::Glacier);
+    by_hand(&world, "a", 5, RetrievalTier::Bulk);
+    world.deliver(2);
+    let (id, input) = the_one_execution(&world);
+    let wait = world.begin(&id, input);
+    let (report, _) = world.finish(&id, wait);
+    assert_eq!((report.status, report.counts.published), (Status::Succeeded, 1));
+}
+
 #[test]
 fn a_running_restore_is_joined_and_made_faster_where_the_days_agree() {
     let world = World::new();

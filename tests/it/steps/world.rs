@@ -286,9 +286,10 @@ impl World {
 
     pub fn initiated(&self, batch: Value) -> QueueResponse {
         let batch: QueueBatch = serde_json::from_value(batch).unwrap();
-        let Self { ledger, files, executions, dead_letters, settings, .. } = self;
+        let Self { aws, ledger, files, executions, events, dead_letters, settings, .. } = self;
         let now = self.now();
-        self.run(on_restore_initiated::run(batch, ledger, files, executions, dead_letters, settings, now)).unwrap()
+        let run = on_restore_initiated::run(batch, aws, ledger, files, executions, events, dead_letters, settings, now);
+        self.run(run).unwrap()
     }
 
     pub fn inbox(&self, batch: Value) -> QueueResponse {

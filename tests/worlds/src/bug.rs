@@ -50,6 +50,8 @@ pub enum Bug {
     CompletedUnasked,
     /// A page without a key is the last one, whatever S3 says.
     EmptyPageEnds,
+    /// What others restore is published whatever it costs.
+    JoinedWithoutLimit,
     /// A `+` stays a `+` in a path, where S3 reads it as a blank.
     PlusLeftRaw,
     /// A blank is `%20` in a path, and `+` is forgotten.
@@ -60,7 +62,7 @@ pub enum Bug {
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::TierNotSent,
         Self::DaysAlways,
         Self::DaysNever,
@@ -79,6 +81,7 @@ impl Bug {
         Self::ErrorsDropped,
         Self::CompletedUnasked,
         Self::EmptyPageEnds,
+        Self::JoinedWithoutLimit,
         Self::PlusLeftRaw,
         Self::BlankOnlyEscaped,
         Self::DeadSaidToRun,
@@ -105,6 +108,7 @@ impl Bug {
             Self::ErrorsDropped => ("errors of CloudFront are dropped", "terraform-aws-cloudfront-invalidation"),
             Self::CompletedUnasked => ("an invalidation is done when it is made", "most"),
             Self::EmptyPageEnds => ("an empty truncated page ends the listing", "TileDB, s3ql"),
+            Self::JoinedWithoutLimit => ("joined restores without limit", "an earlier thaw"),
             Self::PlusLeftRaw => ("a plus is left raw in a path", "crates.io"),
             Self::BlankOnlyEscaped => ("a blank's second spelling is forgotten", "most"),
             Self::DeadSaidToRun => ("a dead execution is said to run", "most"),

@@ -565,6 +565,13 @@ impl Checker {
                 None if record.status == Status::Cancelled && matches!(planned.state, State::Restored { .. }) => {
                     Row { state: State::Cancelled { at: record.requested_at }, ..planned }
                 }
+                // One that could not go on did nothing about it.
+                None if record.status == Status::Failed
+                    && matches!(planned.state, State::Restored { .. })
+                    && !planned.publish.never() =>
+                {
+                    Row { state: State::Planned, ..planned }
+                }
                 None => planned,
             };
             match (&row.state, self.accepted.get(&place)) {
@@ -722,7 +729,9 @@ impl Checker {
                     self.break_promise("a red execution says why", format!("{id} ended with {error}"));
                 }
                 // Whoever could not report its failure is told of by Step Functions.
-                let is_known = !self.may_be_left(id);
+                let reported = self.refused.get(id).is_some_and(|steps| steps.contains(&Step::Report));
+                let ended_well = reported && status == Some(Status::Succeeded);
+                let is_known = !self.may_be_left(id) && !ended_well;
                 if is_known && !matches!(status, Some(Status::Failed | Status::PartlyFailed | Status::Cancelled) | None)
                 {
                     let says = format!("{id} ended red, and its status is {status:?}");
@@ -803,6 +812,7 @@ impl Checker {
             self.check_notice(stack, record);
             self.check_view(stack, record.id.as_str());
         }
+        self.check_joined(stack, &records);
         // What was only planned is left as it was.
         for record in records.iter().filter(|record| !record.request.dry_run) {
             for row in self.standing(stack, record) {
@@ -820,6 +830,25 @@ impl Checker {
             if thaw_core::read_s3_events(&body).is_ok() {
                 self.break_promise("only what nobody can read goes to the dead letters", body);
             }
+        }
+    }
+
+    /// What others began and thaw joined, day by day.
+    fn check_joined(&mut self, stack: &Stack, records: &[RestoreRecord]) {
+        let left_alone = stack.events.events().iter().filter(|(name, _)| name == "Restores Not Joined").count();
+        if left_alone > 0 {
+            self.reach("restores of others left alone".to_owned());
+        }
+        let Some(limit) = stack.world.joined_max_cost_usd.and_then(Usd::from_f64) else { return };
+        let mut days: BTreeMap<String, Usd> = BTreeMap::new();
+        for record in records.iter().filter(|record| record.request.join_only) {
+            let price = record.plan.as_ref().map_or(Usd::default(), |plan| plan.cost.total_usd);
+            let day = days.entry(record.requested_at.strftime("%Y-%m-%d").to_string()).or_default();
+            *day = *day + price;
+        }
+        for (day, spent) in days.into_iter().filter(|(_, spent)| *spent > limit) {
+            let says = format!("${spent} are planned for what others began on {day}, and ${limit} may be");
+            self.break_promise("what others began costs no more than may be spent on it", says);
         }
     }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 pub const WORLDS: u64 = 10_000;
 
 /// What must happen.
-const ALL: [&str; 82] = [
+const ALL: [&str; 83] = [
     "POST again answers 200",
     "POST again answers 422",
     "POST answers 202",
@@ -80,6 +80,7 @@ const ALL: [&str; 82] = [
     "restore failed",
     "restore partly_failed",
     "restore succeeded",
+    "restores of others left alone",
     "retry Lambda.ClientExecutionTimeoutException",
     "retry Runtime.ExitError",
     "retry Sandbox.Timedout",

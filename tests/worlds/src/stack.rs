@@ -12,7 +12,7 @@ use futures_util::future::{Either, select};
 use jiff::{SignedDuration, Timestamp};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use thaw_core::{Batch, Execution as Described, ExecutionStatus, ObjectId, RestoreAnswer, Row, Tier};
+use thaw_core::{Batch, Execution as Described, ExecutionStatus, ObjectId, RestoreAnswer, Row, Tier, Usd};
 use thaw_sim::Sim;
 use thaw_sim::cdn::{CustomErrorResponse, DistributionConfig, Origin};
 use thaw_sim::model::{
@@ -57,6 +57,9 @@ const CLOCK: i64 = 6 * 3_600;
 
 /// Paths that may be in progress.
 const CROWD: usize = 30;
+
+/// Paths that CloudFront takes in a second: more than any world's objects have.
+const PATHS_PER_SECOND: u32 = 60;
 
 /// The stack.
 pub struct Stack {
@@ -195,6 +198,8 @@ impl Stack {
             regime: Some(world.regime),
             paths_in_progress: Some(CROWD),
             wildcards_in_progress: Some(2),
+            paths_per_second: Some(PATHS_PER_SECOND),
+            quota_answer: Some(world.quota_answer),
             job_prepare_seconds: Some(world.jobs.prepared_after),
             job_task_millis: Some(world.jobs.task_millis),
             keys_per_page: Some(world.keys_per_page),
@@ -281,6 +286,12 @@ impl Stack {
             journal: RefCell::new(tell.then(String::new)),
             world: world.clone(),
         }
+    }
+
+    /// What may be spent on what others restore.
+    fn joined_max_cost(&self) -> Option<Usd> {
+        let is_unlimited = self.world.bug == Some(Bug::JoinedWithoutLimit);
+        self.world.joined_max_cost_usd.filter(|_| !is_unlimited).and_then(Usd::from_f64)
     }
 
     /// The moment so many seconds after the beginning.
@@ -603,6 +614,10 @@ impl Stack {
             self.runtime.sleep(self.millis(200, 3_000)).await;
             let detail = json!({"name": id, "status": status});
             self.call_and_forget(json!({"source": "aws.states", "detail": detail})).await;
+        }
+        if matches!(how, Finished::Died(_)) {
+            // The door may be about to write it down.
+            self.runtime.sleep(SignedDuration::from_mins(15)).await;
         }
         while self.check.borrow().is_said_to_run(self, id) {
             let passed = self.runtime.now().duration_since(self.beginning).as_secs();
@@ -957,7 +972,8 @@ async fn work(step: Step, payload: Value, wire: &Wire, now: Timestamp) -> Result
         }
         Step::OnRestoreInitiated => {
             let batch: QueueBatch = input(payload);
-            json_of(on_restore_initiated::run(batch, wire, wire, wire, wire, settings, now).await)
+            let limited = Settings { joined_max_cost: wire.stack.joined_max_cost(), ..settings.clone() };
+            json_of(on_restore_initiated::run(batch, wire, wire, wire, wire, wire, wire, &limited, now).await)
         }
         Step::OnInboxFile => {
             let batch: QueueBatch = input(payload);

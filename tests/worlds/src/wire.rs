@@ -5,14 +5,12 @@ use std::rc::Rc;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
-use thaw_core::{
-    Distribution, Execution, Facts, Job, ObjectId, RestoreAnswer, RestoreId, S3Uri, Status, Tier, Trouble,
-};
+use thaw_core::{Execution, Facts, Job, ObjectId, RestoreAnswer, RestoreId, S3Uri, Status, Tier, Trouble};
 use thaw_steps::ports::{
-    CreateInvalidations, CreateJobs, CreatedJob, Cursor, DeadLetters, Invalidation, InvalidationStatus, Item, ItemKey,
-    Ledger, ListFrom, ListRestores, LongFiles, NewJob, Page, Piece, PortError, Put, PutEvents, ReadArchive,
-    ReadDistributions, ReadExecutions, ReadInvalidations, ReadJobs, RequestRestores, StartExecutions, StopExecutions,
-    UpdateJobs, VersionMarker, VersionPage, WorkFiles,
+    CreateInvalidations, CreateJobs, CreatedJob, Cursor, DeadLetters, Distributions, Invalidation, InvalidationStatus,
+    Item, ItemKey, Ledger, ListFrom, ListRestores, LongFiles, NewJob, Page, Piece, PortError, Put, PutEvents,
+    ReadArchive, ReadDistributions, ReadExecutions, ReadInvalidations, ReadJobs, RequestRestores, StartExecutions,
+    StopExecutions, UpdateJobs, VersionMarker, VersionPage, WorkFiles,
 };
 use thaw_steps::{RestoreRecord, Step};
 
@@ -218,7 +216,7 @@ impl UpdateJobs for Wire {
 }
 
 impl ReadDistributions for Wire {
-    async fn distributions(&self, bucket: &str, ids: &[String]) -> Result<Vec<Distribution>, PortError> {
+    async fn distributions(&self, bucket: &str, ids: &[String]) -> Result<Distributions, PortError> {
         self.call(Call::ReadDistributions, bucket, || self.stack.aws.distributions(bucket, ids)).await
     }
 }

@@ -4,7 +4,7 @@
 
 use serde::Serialize;
 use thaw_core::Tier;
-use thaw_sim::model::QuotaRegime;
+use thaw_sim::model::{QuotaAnswer, QuotaRegime};
 use thaw_steps::Step;
 
 use crate::bug::Bug;
@@ -45,6 +45,11 @@ pub struct World {
     pub objects: Vec<Object>,
     /// What people and other tools do, in order.
     pub acts: Vec<Act>,
+    /// What CloudFront says when a quota does not allow something.
+    #[serde(serialize_with = "as_debug")]
+    pub quota_answer: QuotaAnswer,
+    /// What may be spent on a day on what others restore, in dollars, if there is a limit.
+    pub joined_max_cost_usd: Option<f64>,
     /// Calls that fail.
     pub faults: Vec<Fault>,
     /// Invocations that fail as a whole.
@@ -474,6 +479,9 @@ impl World {
             empty_pages: dice.pick(&[0, 0, 0, 30]),
             pages_per_call: dice.pick(&[1_000, 1_000, 1, 2]),
             bug: None,
+            // Last, so that all else stays as it is.
+            quota_answer: dice.pick(&[QuotaAnswer::TooManyInvalidations, QuotaAnswer::Throttling, QuotaAnswer::Either]),
+            joined_max_cost_usd: dice.pick(&[None, Some(5.0), Some(0.02), Some(0.006), Some(0.0)]),
         }
     }
 }
@@ -721,7 +729,9 @@ fn calls_of(step: Step) -> &'static [Call] {
             GetInvalidation,
             PutAside,
         ],
-        Step::OnRestoreInitiated => &[Query, Insert, StartExecution, PutAside],
+        Step::OnRestoreInitiated => {
+            &[Query, ReadDistributions, GetItem, Insert, Insert, Replace, StartExecution, PutEvents, PutAside]
+        }
         Step::OnInboxFile => &[Insert, StartExecution, PutFile, PutAside],
         Step::AnnounceExpiries => &[GetItem, GetItems, Query, Replace, PutEvents],
         Step::CheckExecutions => {

@@ -39,6 +39,7 @@ impl Surveyor<'_> {
             copies = copies + book.copy(tally.copied, self.request.copy_days());
             copied += tally.copied;
         }
+        let (moved, tiering) = self.tiering();
         let (total, paths, billed) = (self.totals.counts.total, self.totals.paths, self.billed_paths());
         let folded = if billed < paths { format!("{billed} billed ones for ") } else { String::new() };
         let line = |what: &str, amount: String, usd| Line { what: what.to_owned(), amount, usd };
@@ -53,12 +54,23 @@ impl Surveyor<'_> {
             ),
             line("thaw itself", format!("{total} objects"), book.overhead(Overhead::expected(total))),
         ];
+        if moved > 0 {
+            let amount = format!("{} in dearer tiers of Intelligent-Tiering, for 90 or 180 days", gib(moved));
+            lines.insert(3, line("storage of what moves back", amount, tiering));
+        }
         if by_jobs {
             let (jobs, objects) = self.jobs();
             let amount = format!("{jobs} {} of {objects} objects", if jobs == 1 { "job" } else { "jobs" });
             lines.insert(2, line("S3 Batch Operations", amount, book.jobs(jobs, objects)));
         }
         Cost::of(lines, book)
+    }
+
+    /// What moves back in Intelligent-Tiering: bytes, and what they cost in the months after.
+    fn tiering(&self) -> (u64, Usd) {
+        let kinds = self.totals.by_kind.iter();
+        let priced = kinds.map(|(kind, tally)| (tally.moved, Book::US_EAST_1.tiering(*kind, tally.moved)));
+        priced.fold((0, Usd::default()), |(bytes, usd), (more, price)| (bytes + more, usd + price))
     }
 
     /// The windows of everything that is waited for; `None` if one of the kinds is not offered at the tier.
@@ -142,11 +154,29 @@ impl Surveyor<'_> {
         }
     }
 
+    /// Functions that may change which object a path shows, unless `DirectoryIndex` says what they do.
+    fn says_of_functions(&self) -> Vec<String> {
+        if !self.directory_index.is_empty() {
+            return Vec::new();
+        }
+        let functions = self.distributions.iter().flat_map(|distribution| {
+            distribution.viewer_functions.iter().map(|(pattern, function)| (&distribution.id, pattern, function))
+        });
+        let says = |(id, pattern, function): (&String, &String, &String)| {
+            format!(
+                "the function {function} sees the requests of the behaviour {pattern} of {id} and may change which object they get: paths there are invalidated one by one, without wildcards, and a path that it rewrites is not known. If it only adds an index document to directories, set the parameter DirectoryIndex."
+            )
+        };
+        functions.map(says).collect()
+    }
+
     pub(super) fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         let (request, totals) = (self.request, &self.totals);
         let Totals { old_versions, joined, expire_sooner: shorter, denied, .. } = *totals;
         if !request.publish.never() {
+            warnings.extend(self.left_out.iter().map(|(id, why)| why.says(id)));
+            warnings.extend(self.says_of_functions());
             if self.distributions.is_empty() {
                 warnings.push(format!(
                     "no distribution has the bucket {} as an origin: nothing will be invalidated",
@@ -169,6 +199,13 @@ impl Surveyor<'_> {
             if old_versions > 0 {
                 warnings.push(format!("{old_versions} objects are not the current versions of their keys: viewers do not get them, and nothing is invalidated for them"));
             }
+        }
+        let (moved, tiering) = self.tiering();
+        if moved > 0 {
+            warnings.push(format!(
+                "{} of Intelligent-Tiering move back for good and cost about ${tiering} more than in the archive: S3 keeps them in Frequent Access for 30 days and in Infrequent Access after that, and archives them again after 90 days (Archive Access) or 180 days (Deep Archive Access) without a reader at the earliest",
+                gib(moved)
+            ));
         }
         if joined > 0 {
             warnings.push(format!("{joined} objects are being restored already: thaw joins, and S3 keeps their copies as long as the first requester said"));

@@ -4,6 +4,7 @@ mod event;
 mod fault;
 mod job;
 mod list;
+mod object;
 mod restore;
 
 use super::*;

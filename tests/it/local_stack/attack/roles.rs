@@ -11,7 +11,7 @@ use crate::local_stack::stack::{Stack, stack};
 const ROLES: [(Step, &[&str], &[&str]); 18] = [
     (
         Step::Plan,
-        &["s3:GetObject archive", "s3:PutObject chunk", "cloudfront:GetDistributionConfig"],
+        &["s3:GetObject archive", "s3:PutObject chunk", "cloudfront:GetDistribution"],
         &["s3:RestoreObject archive", "s3:PutObject archive", "cloudfront:CreateInvalidation", "dynamodb:Query ledger"],
     ),
     (
@@ -47,7 +47,7 @@ const ROLES: [(Step, &[&str], &[&str]); 18] = [
     (
         Step::CheckInvalidations,
         &["cloudfront:GetInvalidation"],
-        &["cloudfront:CreateInvalidation", "cloudfront:GetDistributionConfig", "s3:GetObject archive"],
+        &["cloudfront:CreateInvalidation", "cloudfront:GetDistribution", "s3:GetObject archive"],
     ),
     (Step::Report, &["events:PutEvents"], &["s3:GetObject archive", "sns:Publish", "states:StopExecution"]),
     (
@@ -220,9 +220,7 @@ impl Prepared {
             "cloudfront:GetInvalidation" => {
                 ("cloudfront", "get_invalidation", json!({ "DistributionId": distribution, "Id": self.invalidation }))
             }
-            "cloudfront:GetDistributionConfig" => {
-                ("cloudfront", "get_distribution_config", json!({ "Id": distribution }))
-            }
+            "cloudfront:GetDistribution" => ("cloudfront", "get_distribution", json!({ "Id": distribution })),
             "cloudfront:UpdateDistribution" => {
                 let id = json!({ "Id": distribution });
                 let now = stack.aws("cloudfront", "get_distribution_config", id.clone());

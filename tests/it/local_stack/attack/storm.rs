@@ -35,7 +35,7 @@ fn storm() -> Value {
         loses("CreateInvalidation", 0, 1),
         fails("GetInvalidation", "Throttling", 400, 4),
         fails("GetInvalidation", "ServiceUnavailable", 503, 4),
-        fails("GetDistributionConfig", "ServiceUnavailable", 503, 4),
+        fails("GetDistribution", "ServiceUnavailable", 503, 4),
         // The work bucket's.
         fails("PutObject", "SlowDown", 503, 4),
         fails("GetObject", "InternalError", 500, 4),

@@ -10,7 +10,7 @@ use thaw_sim::model::ObjectRef;
 use thaw_steps::Step;
 use thaw_steps::ports::RequestRestores;
 
-use super::{BUCKET, CROWD, DISTRIBUTION, Stack, class, put, response};
+use super::{BUCKET, CROWD, DISTRIBUTION, PATHS_PER_SECOND, Stack, class, put, response};
 use crate::runtime::later;
 use crate::world::{Act, Ask, What};
 
@@ -203,7 +203,18 @@ impl Stack {
                     let _ = sim.create_invalidation(&request, now);
                 });
             }
-            self.runtime.sleep(SignedDuration::from_secs(120)).await;
+            // At first also somebody who uses a third of what CloudFront takes in a second.
+            let seconds = if count == 2 { 60 } else { 0 };
+            for second in 0..seconds {
+                let items: Vec<String> = (0..PATHS_PER_SECOND / 3).map(|n| format!("/another/{n}")).collect();
+                self.aws.with(|sim, now| {
+                    let reference = format!("another-{second}-{until}");
+                    let request = thaw_sim::cdn::InvalidationRequest::new(DISTRIBUTION, &reference, items);
+                    let _ = sim.create_invalidation(&request, now);
+                });
+                self.runtime.sleep(SignedDuration::from_secs(1)).await;
+            }
+            self.runtime.sleep(SignedDuration::from_secs(120 - seconds)).await;
         }
     }
 
