@@ -71,8 +71,9 @@ fn the_largest_restore_fits_into_the_history() {
     let chunk = 2 + events(&states["ForEachChunk"]["ItemProcessor"]["States"]["StartRestores"]);
     let millions = thaw_steps::MOST_OBJECTS.div_ceil(LOOKED_AT);
     let chunks = CHUNKS + CHUNKS_OF_A_MILLION * (millions - 1);
-    // Pages of ten seconds, one after the other: a call of ten minutes lists sixty thousand keys.
-    let planning = thaw_steps::MOST_OBJECTS / 60_000 * sum(&["Plan", "AllPlanned?"]);
+    // Pages of ten seconds, one after the other: a call of ten minutes lists sixty thousand keys. A Map of nothing has four
+    // events.
+    let planning = thaw_steps::MOST_OBJECTS / 60_000 * (4 + sum(&["Plan", "AnythingToWaitFor?"]));
     // Every look sees all of the objects, and asks CloudFront about all of them.
     let look = events(&states["WaitForRetrieval"])
         + millions * sum(&["CheckRestores", "AnythingToInvalidate?", "CheckInvalidations", "AllPublished?"]);

@@ -120,7 +120,7 @@ fn an_adoption_takes_on_what_it_cannot_look_at_and_its_restore_says_why() {
         let request = RestoreRequest::new(BUCKET, key, Some(3), Some(RetrievalTier::Bulk));
         world.aws.with(|sim, now| sim.restore_object(&request, now)).unwrap();
     }
-    world.aws.with(|sim, now| sim.take_events(now));
+    world.aws.with(thaw_sim::Sim::take_events);
     faults(&world, vec![bad_request()]);
     let said = world.adopt(json!({"bucket": BUCKET}));
     assert_eq!((&said["adopted"], &said["looked_at"]), (&json!(2), &json!(3)), "{said}");
