@@ -118,7 +118,7 @@ impl Cdn {
         for policy in policies {
             with_viewers.extend(self.staging_with_viewers(policy).await?);
         }
-        Ok(sorted(all, &with_viewers, !ids.is_empty()))
+        Ok(sorted(bucket, all, &with_viewers, !ids.is_empty()))
     }
 
     /// The ids of the distributions that have the bucket as an origin, or may have it for their tenants.
@@ -133,7 +133,7 @@ impl Cdn {
                 let origins = Distribution { origins: read_origins(summary.origins()), ..Distribution::default() };
                 // The domain of a tenant's origin may be a parameter.
                 let is_tenants = origins.origins.iter().any(|origin| origin.domain.contains("{{"));
-                if origins.has_origin(bucket) || is_tenants {
+                if origins.has_origin(bucket) || origins.may_have_origin(bucket) || is_tenants {
                     found.push(summary.id().to_owned());
                 }
             }
@@ -167,12 +167,20 @@ struct Whole {
 
 /// The distributions that are invalidated, and the others. Where they were `named`, a staging distribution with viewers that was
 /// not is left out: thaw may not invalidate it.
-fn sorted(all: Vec<(String, Option<Whole>)>, with_viewers: &BTreeSet<String>, named: bool) -> Distributions {
+fn sorted(
+    bucket: &str,
+    all: Vec<(String, Option<Whole>)>,
+    with_viewers: &BTreeSet<String>,
+    named: bool,
+) -> Distributions {
     let mut out = Distributions::default();
     let mut others = with_viewers.clone();
     for (id, whole) in all {
         let why = match &whole {
-            Some(whole) => whole.serving.left_out(with_viewers),
+            Some(whole) => {
+                let may_have = whole.distribution.may_have_origin(bucket).then_some(LeftOut::AccessPoint);
+                whole.serving.left_out(with_viewers).or(may_have)
+            }
             None => Some(LeftOut::Gone),
         };
         if let Some(whole) = whole {
@@ -605,13 +613,13 @@ mod tests {
         let viewers: BTreeSet<String> = ["E4.cloudfront.net", "E5.cloudfront.net"].map(str::to_owned).into();
         let left_out =
             |read: &Distributions| read.left_out.iter().map(|(id, why)| (id.clone(), *why)).collect::<Vec<_>>();
-        let named = sorted(all(), &viewers, true);
+        let named = sorted("archive", all(), &viewers, true);
         assert_eq!(named.shown.iter().map(|one| one.id.as_str()).collect::<Vec<_>>(), ["E1", "E4"]);
         let why = |id: &str, why| (id.to_owned(), why);
         let staging = why("E3", LeftOut::Staging);
         let expected = [why("E2", LeftOut::Gone), staging.clone(), why("E5.cloudfront.net", LeftOut::NotNamed)];
         assert_eq!(left_out(&named), expected);
-        assert_eq!(left_out(&sorted(all(), &viewers, false)), [staging]);
+        assert_eq!(left_out(&sorted("archive", all(), &viewers, false)), [staging]);
     }
 
     #[test]

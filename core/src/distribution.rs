@@ -133,6 +133,11 @@ impl Distribution {
         self.origins.iter().any(|origin| origin.is_bucket(bucket))
     }
 
+    /// Whether the bucket may be one of its origins without its name: one is an access point, and none is the bucket by name.
+    pub fn may_have_origin(&self, bucket: &str) -> bool {
+        !self.has_origin(bucket) && self.origins.iter().any(Origin::is_access_point)
+    }
+
     /// The paths under which this distribution shows the key, in every spelling that shows it (see [`Endpoint`]).
     ///
     /// For each origin that is the bucket: strip that origin's path, ask whether the first behaviour that matches goes
@@ -329,7 +334,7 @@ impl Origin {
 
     /// Whether this origin leads to a bucket by a name of S3's that does not tell which: an access point, its alias, or a
     /// Multi-Region Access Point (S3 User Guide, "Access point aliases", "Multi-Region Access Points").
-    pub fn is_access_point(&self) -> bool {
+    fn is_access_point(&self) -> bool {
         self.is_any_bucket()
             && [".s3-accesspoint", "-s3alias.", ".accesspoint.s3-global."].iter().any(|part| self.domain.contains(part))
     }
@@ -583,6 +588,10 @@ mod tests {
         assert!(access_point("films-abc-s3alias.s3.eu-west-1.amazonaws.com"));
         assert!(access_point("mfzwi23gnjvgw.mrap.accesspoint.s3-global.amazonaws.com"));
         assert!(!access_point("archive.s3.eu-west-1.amazonaws.com"));
+        let mut distribution = plain("");
+        assert!(!distribution.may_have_origin("archive") && !distribution.may_have_origin("other"));
+        distribution.origins.push(origin("alias", "films-abc-s3alias.s3.eu-west-1.amazonaws.com", ""));
+        assert!(!distribution.may_have_origin("archive") && distribution.may_have_origin("other"));
     }
 
     #[test]

@@ -28,6 +28,8 @@ pub enum LeftOut {
     NotNamed,
     /// Its tenants answer viewers, each with a cache of its own, and thaw knows none of them.
     TenantOnly,
+    /// None of its origins is the bucket by name, and one is an access point, of whichever bucket.
+    AccessPoint,
 }
 
 impl Serving {
@@ -61,6 +63,9 @@ impl LeftOut {
             ),
             Self::NotNamed => format!(
                 "the staging distribution {distribution} gets viewers from a continuous deployment policy, and the parameter DistributionIds does not name it: nothing is invalidated there. Add its id to the parameter."
+            ),
+            Self::AccessPoint => format!(
+                "{distribution} has an access point as an origin, and thaw does not know of which bucket: nothing is invalidated there. If it is this bucket, make the bucket itself the origin."
             ),
             Self::TenantOnly => format!(
                 "{distribution} is a multi-tenant distribution: thaw invalidates nothing for its tenants, each of which has a cache of its own. Invalidate them with create-invalidation-for-distribution-tenant."

@@ -220,7 +220,9 @@ impl ReadDistributions for Aws {
             let all = all.into_iter().map(|one| (one.config().clone(), one.domain_name()));
             let all: Vec<_> = all.map(|(whole, domain)| (config(&whole), whole, domain)).collect();
             let named = |id: &String| ids.is_empty() || ids.contains(id);
-            let found = || all.iter().filter(|(one, ..)| named(&one.id) && one.has_origin(bucket));
+            let found = || {
+                all.iter().filter(|(one, ..)| named(&one.id) && (one.has_origin(bucket) || one.may_have_origin(bucket)))
+            };
             let mut with_viewers = BTreeSet::new();
             for (_, whole, _) in found() {
                 if let Some(id) = &whole.continuous_deployment_policy_id {
@@ -237,7 +239,8 @@ impl ReadDistributions for Aws {
                     tenant_only: whole.tenant_only,
                     domain: domain.clone(),
                 };
-                match serving.left_out(&with_viewers) {
+                let may_have = one.may_have_origin(bucket).then_some(LeftOut::AccessPoint);
+                match serving.left_out(&with_viewers).or(may_have) {
                     None => out.shown.push(one.clone()),
                     Some(why) => out.left_out.push((one.id.clone(), why)),
                 }

@@ -748,8 +748,14 @@ mod tests {
             (everywhere(), flexible(), json!({}), None),
             (vec![], flexible(), json!({}), Some("no distribution has the bucket archive as an origin")),
             (vec![], flexible(), never(), None),
-            (vec![showing("/pub", A_MONTH)], flexible(), json!({}), Some("1 objects are not served by any")),
-            (vec![showing("/pub", 10)], flexible(), json!({}), Some("1 objects are not served by any")),
+            (vec![showing("/pub", A_MONTH)], flexible(), json!({}), Some("no distribution shows any")),
+            (vec![showing("/pub", 10)], flexible(), json!({}), Some("no distribution shows any")),
+            (
+                vec![showing("/flexible", 10)],
+                json!(["flexible/1", "deep/1"]),
+                json!({"publish": {"only_if_stale": true}}),
+                Some("1 objects are not served by any"),
+            ),
             (everywhere(), json!(["flexible/~1"]), json!({}), Some("1 paths contain ~")),
             (vec![showing("", 10)], flexible(), json!({}), Some("for 1 objects at most a cached error can be stale")),
             (vec![showing("", 10)], flexible(), json!({"publish": {"only_if_stale": true}}), None),
@@ -783,7 +789,13 @@ mod tests {
             async fn distributions(&self, _: &str, _: &[String]) -> Result<Distributions, PortError> {
                 let viewer_functions = BTreeMap::from([("*".to_owned(), "rewrite".to_owned())]);
                 let shown = vec![Distribution { viewer_functions, ..showing("", A_MONTH) }];
-                let left_out = [("E2", LeftOut::Gone), ("E3", LeftOut::TenantOnly), ("E4", LeftOut::Staging)];
+                // The access point's is no news while another one shows all.
+                let left_out = [
+                    ("E2", LeftOut::Gone),
+                    ("E3", LeftOut::TenantOnly),
+                    ("E4", LeftOut::Staging),
+                    ("E5", LeftOut::AccessPoint),
+                ];
                 Ok(Distributions { shown, left_out: left_out.map(|(id, why)| (id.to_owned(), why)).into() })
             }
         }

@@ -866,11 +866,12 @@ impl Checker {
     fn check_row_at_the_end(&mut self, stack: &Stack, row: &Row, record: &RestoreRecord) {
         // What a cancelled restore left undone is shown as cancelled, and nobody waits for it.
         let is_left = record.status == Status::Cancelled || self.may_be_left(record.id.as_str());
-        // One that has failed asks for nothing more: what S3 was not asked for stays as it was planned.
+        // One that has failed asks for nothing more: what S3 was not asked for stays as it was planned, and so does what a job
+        // had asked for when others changed the object, which ended S3's restore.
         let asked = self.asked.get(&(record.id.to_string(), row.object.key.clone()));
         let is_asked = asked.is_some_and(|answers| answers.contains(&RestoreAnswer::Accepted));
-        let is_unasked = self.refused.contains_key(record.id.as_str()) && !is_asked;
         let untouched = !self.is_touched(&row.object.key);
+        let is_unasked = self.refused.contains_key(record.id.as_str()) && !(is_asked && untouched);
         let says = || format!("{} of {} ended as {:?}", row.object, row.restore, row.state);
         match &row.state {
             State::Planned if is_unasked => {}

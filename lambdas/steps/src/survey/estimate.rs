@@ -1,7 +1,7 @@
 //! What a survey's objects cost and when they are ready, by the tier asked for and by others; and what the requester should know.
 
 use jiff::Timestamp;
-use thaw_core::{Book, Cost, Line, Overhead, PublishWhen, Tier, Usd, Window, is_asked_by_jobs};
+use thaw_core::{Book, Cost, Distribution, LeftOut, Line, Overhead, PublishWhen, Tier, Usd, Window, is_asked_by_jobs};
 
 use super::{Alternative, Surveyor, Totals};
 
@@ -175,13 +175,19 @@ impl Surveyor<'_> {
         let (request, totals) = (self.request, &self.totals);
         let Totals { old_versions, joined, expire_sooner: shorter, denied, .. } = *totals;
         if !request.publish.never() {
-            warnings.extend(self.left_out.iter().map(|(id, why)| why.says(id)));
+            // An access point may be that of another bucket, which is no news where all objects are shown.
+            let is_news =
+                |why: LeftOut| why != LeftOut::AccessPoint || self.distributions.is_empty() || totals.without_path > 0;
+            warnings.extend(self.left_out.iter().filter(|(_, why)| is_news(*why)).map(|(id, why)| why.says(id)));
             warnings.extend(self.says_of_functions());
             if self.distributions.is_empty() {
                 warnings.push(format!(
-                    "no distribution has the bucket {} as an origin: nothing will be invalidated",
-                    request.bucket
+                    "no distribution has the bucket {} as an origin: {}",
+                    request.bucket,
+                    self.looked_for()
                 ));
+            } else if totals.without_path > 0 && totals.paths == 0 {
+                warnings.push(format!("no distribution shows any of the objects: {}", self.looked_for()));
             } else if totals.without_path > 0 {
                 warnings.push(format!(
                     "{} objects are not served by any distribution: they are restored, and nothing is invalidated for them",
@@ -220,6 +226,20 @@ impl Surveyor<'_> {
             warnings.push("S3 answers 403 for some objects: with s3:ListBucket on the bucket it would say 404 for those that do not exist".to_owned());
         }
         warnings
+    }
+
+    /// What an origin would have to be for the objects to be shown, and what the origins are.
+    fn looked_for(&self) -> String {
+        let bucket = &self.request.bucket;
+        let seen = |distribution: &Distribution| {
+            let origins = distribution.origins.iter().map(|origin| format!("{}{}", origin.domain, origin.path));
+            format!("{} has {}", distribution.id, origins.collect::<Vec<_>>().join(", "))
+        };
+        let seen: Vec<String> = self.distributions.iter().map(seen).collect();
+        let seen = if seen.is_empty() { String::new() } else { format!(" {}.", seen.join("; ")) };
+        format!(
+            "they are restored, and nothing is invalidated for them. thaw looks for an origin such as {bucket}.s3.<region>.amazonaws.com, {bucket}.s3-website-<region>.amazonaws.com, or s3.<region>.amazonaws.com with /{bucket} in its path, whose own path the keys begin with, and for a behaviour that leads there.{seen}"
+        )
     }
 }
 
