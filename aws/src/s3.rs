@@ -9,10 +9,12 @@ use aws_sdk_s3::config::interceptors::{
     BeforeDeserializationInterceptorContextRef, BeforeSerializationInterceptorContextRef,
 };
 use aws_sdk_s3::config::retry::{ClassifyRetry, RetryAction};
-use aws_sdk_s3::config::{Builder, ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_s3::config::timeout::TimeoutConfig;
+use aws_sdk_s3::config::{Builder, Config, ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::BoxError;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
+use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
 use aws_sdk_s3::operation::restore_object::RestoreObjectError;
 use aws_sdk_s3::primitives::{ByteStream, DateTime};
 use aws_sdk_s3::types::{
@@ -29,8 +31,8 @@ use thaw_core::{
     is_about_a_key,
 };
 use thaw_steps::ports::{
-    Listed, ListedRestore, LongFiles, Page, Piece, PortError, ReadArchive, RequestRestores, VersionMarker, VersionPage,
-    WorkFiles,
+    ListFrom, Listed, ListedRestore, LongFiles, Page, Piece, PortError, ReadArchive, RequestRestores, VersionMarker,
+    VersionPage, WorkFiles,
 };
 
 use crate::error::{answer, causes, port_error, unexpected};
@@ -90,33 +92,49 @@ impl ReadArchive for Archive {
         }
     }
 
-    async fn list(&self, bucket: &str, prefix: &str, start_after: &str) -> Result<Page, PortError> {
+    async fn list(&self, bucket: &str, prefix: &str, from: &ListFrom) -> Result<Page, PortError> {
+        let what = || format!("ListObjectsV2 of s3://{bucket}/{prefix}");
         let call = self.client.list_objects_v2().bucket(bucket).prefix(prefix);
+        let call = match from {
+            ListFrom::After(key) => call.set_start_after(Some(key.clone()).filter(|key| !key.is_empty())),
+            ListFrom::Token(token) => call.continuation_token(token),
+        };
         let output = call
-            .set_start_after(Some(start_after.to_owned()).filter(|key| !key.is_empty()))
             .optional_object_attributes(OptionalObjectAttributes::RestoreStatus)
             // XML cannot carry the control characters that a key may hold.
             .encoding_type(EncodingType::Url)
+            .customize()
+            .config_override(Config::builder().timeout_config(listing_timeouts()))
             .send()
             .await
-            .map_err(|error| port_error(format!("ListObjectsV2 of s3://{bucket}/{prefix}"), &error))?;
+            .map_err(|error| port_error(what(), &error))?;
         // Who encodes the keys says so.
         let encoded = output.encoding_type() == Some(&EncodingType::Url);
-        Ok(Page {
-            objects: output.contents().iter().filter_map(|object| read_listed(object, encoded)).collect(),
-            more: output.is_truncated() == Some(true),
-        })
+        let objects = output.contents().iter().filter_map(|object| read_listed(object, encoded)).collect();
+        let token = next_token(&output).map_err(|says| unexpected(what(), says))?;
+        Ok(Page::new(objects, token))
     }
 
     async fn folders(&self, bucket: &str, prefix: &str, after: &str) -> Result<Vec<String>, PortError> {
-        let call = self.client.list_objects_v2().bucket(bucket).prefix(prefix).delimiter("/");
-        let output =
-            call.start_after(after).encoding_type(EncodingType::Url).send().await.map_err(|error| {
-                port_error(format!("ListObjectsV2 of the folders of s3://{bucket}/{prefix}"), &error)
-            })?;
-        let encoded = output.encoding_type() == Some(&EncodingType::Url);
-        let folders = output.common_prefixes().iter().filter_map(|folder| folder.prefix());
-        Ok(folders.map(|folder| decoded(folder, encoded)).collect())
+        let what = || format!("ListObjectsV2 of the folders of s3://{bucket}/{prefix}");
+        let mut token = None;
+        loop {
+            let call = self.client.list_objects_v2().bucket(bucket).prefix(prefix).delimiter("/");
+            let call = match token {
+                None => call.start_after(after),
+                Some(token) => call.continuation_token(token),
+            };
+            let call = call.encoding_type(EncodingType::Url).customize();
+            let call = call.config_override(Config::builder().timeout_config(listing_timeouts()));
+            let output = call.send().await.map_err(|error| port_error(what(), &error))?;
+            let encoded = output.encoding_type() == Some(&EncodingType::Url);
+            let folders = output.common_prefixes().iter().filter_map(|folder| folder.prefix());
+            token = next_token(&output).map_err(|says| unexpected(what(), says))?;
+            // A page that holds nothing at all tells nothing of what follows.
+            if token.is_none() || !output.contents().is_empty() || !output.common_prefixes().is_empty() {
+                return Ok(folders.map(|folder| decoded(folder, encoded)).collect());
+            }
+        }
     }
 
     async fn list_versions(
@@ -134,11 +152,18 @@ impl ReadArchive for Archive {
             .set_version_id_marker(after.and_then(|after| after.version.clone()))
             .optional_object_attributes(OptionalObjectAttributes::RestoreStatus)
             .encoding_type(EncodingType::Url)
+            .customize()
+            .config_override(Config::builder().timeout_config(listing_timeouts()))
             .send()
             .await
             .map_err(|error| port_error(format!("ListObjectVersions of s3://{bucket}/{prefix}"), &error))?;
         let encoded = output.encoding_type() == Some(&EncodingType::Url);
-        let next = output.next_key_marker().filter(|_| output.is_truncated() == Some(true));
+        let is_truncated = output.is_truncated() == Some(true);
+        let next = output.next_key_marker().filter(|_| is_truncated);
+        if is_truncated && next.is_none() {
+            let what = format!("ListObjectVersions of s3://{bucket}/{prefix}");
+            return Err(unexpected(what, "the listing is truncated, and the answer does not say how it goes on"));
+        }
         Ok(VersionPage {
             objects: output.versions().iter().filter_map(|version| read_version(version, encoded)).collect(),
             next: next.map(|key| VersionMarker {
@@ -270,6 +295,26 @@ async fn read_piece(
     };
     let more = size.is_some_and(|size| from + (bytes.len() as u64) < size) && !bytes.is_empty();
     Ok(Some(Piece { bytes, etag, more }))
+}
+
+/// How long a page of a listing may take. S3 passes over delete markers and older versions while its caller waits, and of
+/// those there may be millions in a row (S3 User Guide, "Managing delete markers"; AWS names no time). The whole call, with
+/// its retries, ends within what Plan keeps for a page.
+fn listing_timeouts() -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .read_timeout(Duration::from_secs(60))
+        .operation_attempt_timeout(Duration::from_secs(60))
+        .operation_timeout(Duration::from_secs(180))
+        .build()
+}
+
+/// How the next page is asked for; `None` after the last.
+fn next_token(output: &ListObjectsV2Output) -> Result<Option<String>, &'static str> {
+    match (output.is_truncated(), output.next_continuation_token()) {
+        (Some(true), Some(token)) => Ok(Some(token.to_owned())),
+        (Some(true), None) => Err("the listing is truncated, and the answer does not say how it goes on"),
+        (Some(false) | None, _) => Ok(None),
+    }
 }
 
 /// What a `HeadObject` answered, unread.
@@ -564,6 +609,27 @@ mod tests {
             restore: Some(ListedRestore::Ongoing),
         };
         assert_eq!((read_version(&version(true), true), read_version(&version(false), true)), (Some(listed), None));
+    }
+
+    #[test]
+    fn a_listing_goes_on_until_s3_says_that_it_is_over() {
+        let page = |truncated, token: Option<&str>| {
+            let page = ListObjectsV2Output::builder().set_is_truncated(truncated);
+            next_token(&page.set_next_continuation_token(token.map(str::to_owned)).build())
+        };
+        assert_eq!(page(Some(true), Some("t")), Ok(Some("t".to_owned())));
+        assert_eq!((page(Some(false), None), page(None, None)), (Ok(None), Ok(None)));
+        assert!(page(Some(true), None).is_err());
+    }
+
+    #[test]
+    fn a_listing_has_more_time_than_other_calls() {
+        let timeouts = listing_timeouts();
+        let seconds = |timeout: Option<Duration>| timeout.unwrap().as_secs();
+        assert_eq!(
+            [timeouts.read_timeout(), timeouts.operation_attempt_timeout(), timeouts.operation_timeout()].map(seconds),
+            [60, 60, 180]
+        );
     }
 
     #[test]

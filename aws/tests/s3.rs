@@ -2,7 +2,7 @@
 
 use thaw_aws::{Archive, Clients};
 use thaw_core::{Facts, Missing, ObjectId, RestoreAnswer, S3Uri, Tier, Trouble};
-use thaw_steps::ports::{PortError, ReadArchive, RequestRestores};
+use thaw_steps::ports::{ListFrom, Page, PortError, ReadArchive, RequestRestores};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -113,7 +113,8 @@ async fn a_bucket_in_another_region_is_named_with_its_region() {
     let failed = head(elsewhere.clone(), Vec::new(), None).await.unwrap_err();
     assert_eq!(failed.trouble, Some(Trouble::WrongBucket), "{failed}");
     assert!(failed.to_string().ends_with("the bucket is in eu-west-1"), "{failed}");
-    let failed = answering(vec![("GET /archive", elsewhere)]).await.list("archive", "", "").await.unwrap_err();
+    let failed =
+        answering(vec![("GET /archive", elsewhere)]).await.list("archive", "", &ListFrom::after("")).await.unwrap_err();
     assert!(failed.trouble == Some(Trouble::WrongBucket) && failed.to_string().contains("eu-west-1"), "{failed}");
 }
 
@@ -148,4 +149,21 @@ async fn a_file_that_may_not_be_read_is_told_from_one_whose_key_may_not_be_used(
     ] {
         assert_eq!(read(error(status, code, message)).await, expected, "{code} {message}");
     }
+}
+
+#[tokio::test]
+async fn a_page_without_a_key_says_where_the_listing_goes_on() {
+    let page = |rest: &str| {
+        let page = format!("<ListBucketResult><EncodingType>url</EncodingType>{rest}</ListBucketResult>");
+        answering(vec![("GET /archive", http("200 OK", b"content-type: application/xml\r\n", &page))])
+    };
+    let more = "<IsTruncated>true</IsTruncated><NextContinuationToken>t+/=</NextContinuationToken>";
+    let list = async |rest: &str| page(rest).await.list("archive", "", &ListFrom::after("")).await;
+    let empty = Page { objects: Vec::new(), next: Some(ListFrom::Token("t+/=".to_owned())) };
+    assert_eq!(list(more).await.unwrap(), empty);
+    let with_a_key = list(&format!("{more}<Contents><Key>a+b</Key></Contents>")).await.unwrap();
+    assert_eq!(with_a_key.next, Some(ListFrom::after("a b")));
+    assert_eq!(list("<IsTruncated>false</IsTruncated>").await.unwrap(), Page::default());
+    let lost = list("<IsTruncated>true</IsTruncated>").await.unwrap_err();
+    assert!(lost.trouble.is_none() && lost.says.contains("does not say how it goes on"), "{lost}");
 }

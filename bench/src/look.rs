@@ -22,9 +22,9 @@ use thaw_core::{
 use thaw_steps::chunks::{Accepted, ChunkEntry, ChunkRecord};
 use thaw_steps::memory::MemoryEvents;
 use thaw_steps::ports::{
-    CreateInvalidations, Distributions, Invalidation, InvalidationStatus, Item, ItemKey, Ledger, Listed, ListedRestore,
-    Page, Piece, PortError, Put, ReadArchive, ReadDistributions, ReadInvalidations, VersionMarker, VersionPage,
-    WorkFiles,
+    CreateInvalidations, Distributions, Invalidation, InvalidationStatus, Item, ItemKey, Ledger, ListFrom, Listed,
+    ListedRestore, Page, Piece, PortError, Put, ReadArchive, ReadDistributions, ReadInvalidations, VersionMarker,
+    VersionPage, WorkFiles,
 };
 use thaw_steps::{NewsRecord, Planned, RestoreRecord, Settings, check_invalidations, check_restores, invalidate};
 
@@ -130,6 +130,7 @@ fn prepare(dir: &Path, scene: Scene) -> Result<()> {
     let counts = Counts { total: OBJECTS.into(), restoring: OBJECTS.into(), ..Counts::default() };
     let plan = Planned {
         made_at: begun(),
+        written: Vec::new(),
         hash: String::new(),
         chunks: 1,
         counts,
@@ -345,7 +346,8 @@ impl ReadArchive for MadeUp {
         Ok(Facts::Missing(Missing::Key))
     }
 
-    async fn list(&self, _: &str, _: &str, start_after: &str) -> Result<Page, PortError> {
+    async fn list(&self, _: &str, _: &str, from: &ListFrom) -> Result<Page, PortError> {
+        let start_after = from.key().unwrap_or_default();
         let first = (0..OBJECTS).find(|number| key(*number).as_str() > start_after).unwrap_or(OBJECTS);
         let end = OBJECTS.min(first + 1_000);
         let restore = match self.scene {
@@ -362,7 +364,7 @@ impl ReadArchive for MadeUp {
             modified: Timestamp::UNIX_EPOCH,
             restore: Some(restore),
         };
-        Ok(Page { objects: (first..end).map(listed).collect(), more: end < OBJECTS })
+        Ok(Page::new((first..end).map(listed).collect(), (end < OBJECTS).then(String::new)))
     }
 
     async fn folders(&self, _: &str, _: &str, _: &str) -> Result<Vec<String>, PortError> {

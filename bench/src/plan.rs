@@ -20,8 +20,8 @@ use serde_json::json;
 use thaw_core::{Facts, Missing, ObjectId, S3Uri};
 use thaw_steps::memory::{MemoryEvents, MemoryLedger};
 use thaw_steps::ports::{
-    Distributions, Listed, Page, Piece, PortError, ReadArchive, ReadDistributions, VersionMarker, VersionPage,
-    WorkFiles,
+    Distributions, ListFrom, Listed, Page, Piece, PortError, ReadArchive, ReadDistributions, VersionMarker,
+    VersionPage, WorkFiles,
 };
 use thaw_steps::{Settings, plan};
 
@@ -62,10 +62,11 @@ fn measure(objects: usize) -> Result<()> {
     let (ledger, events, files) = (MemoryLedger::default(), MemoryEvents::default(), Files::default());
     let settings = Settings { archive_buckets: vec!["archive".to_owned()], ..Settings::default() };
     let request = json!({"bucket": "archive", "prefix": "2019/", "publish": {"when": "together"}});
-    let input = plan::Input { restore: "bench".to_owned(), request };
+    let input = plan::Input { restore: "bench".to_owned(), request, cursor: String::new() };
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-    let planned =
-        runtime.block_on(plan::run(input, &bucket, &bucket, &ledger, &files, &events, &settings, Timestamp::now()))?;
+    let now = Timestamp::now();
+    let planned = plan::run(input, &bucket, &bucket, &ledger, &files, &events, &settings, now, || true);
+    let planned = runtime.block_on(planned)?;
     ensure!(planned.counts.total == objects as u64, "{} objects were planned", planned.counts.total);
     let seconds = Duration::from(ClockId::CLOCK_PROCESS_CPUTIME_ID.now()?).as_secs_f64();
     let megabytes = memory("VmHWM:")?;
@@ -139,9 +140,9 @@ impl ReadArchive for Bucket {
         Ok(Facts::Missing(Missing::Key))
     }
 
-    async fn list(&self, _: &str, _: &str, start_after: &str) -> Result<Page, PortError> {
+    async fn list(&self, _: &str, _: &str, from: &ListFrom) -> Result<Page, PortError> {
         self.pages.set(self.pages.get() + 1);
-        let start = Self::after(start_after);
+        let start = Self::after(from.key().unwrap_or_default());
         let end = self.objects.min(start + PAGE);
         let listed = |number| Listed {
             key: Self::key(number),
@@ -151,7 +152,7 @@ impl ReadArchive for Bucket {
             modified: Timestamp::UNIX_EPOCH,
             restore: None,
         };
-        Ok(Page { objects: (start..end).map(listed).collect(), more: end < self.objects })
+        Ok(Page::new((start..end).map(listed).collect(), (end < self.objects).then(String::new)))
     }
 
     async fn folders(&self, _: &str, prefix: &str, after: &str) -> Result<Vec<String>, PortError> {

@@ -84,7 +84,7 @@ pub use job::{
     UnreadableReport, failed_reports, is_asked_by_jobs, next_move, parts, seconds_until_next_check,
 };
 pub use life::{Event, FailureCode, How, IllegalEvent, Place, Row, State, advance};
-pub use manifest::{MAX_MANIFEST_BYTES, ManifestReader, first_bucket};
+pub use manifest::{MAX_MANIFEST_BYTES, ManifestPlace, ManifestReader, first_bucket};
 pub use pace::{LANES, OUR_PATHS_PER_SECOND, PATHS_PER_SECOND, Pace, RESTORES_PER_SECOND, paths_counted};
 pub use path::{Endpoint, encode_path};
 pub use price::{Book, Cost, Line, Overhead, Usd};

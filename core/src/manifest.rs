@@ -5,9 +5,11 @@ mod rows;
 
 use crate::{Asked, Problem, S3Uri};
 
-use lines::Lines;
+use serde::{Deserialize, Serialize};
+
+use lines::{Lines, LinesPlace};
 pub(crate) use rows::Columns;
-use rows::Rows;
+use rows::{Rows, RowsPlace};
 
 /// Bytes of a manifest, unpacked: five million objects (of more, S3 Batch Operations makes a better restore) on lines of
 /// 2 KiB. It ends what a zip bomb begins. There is no limit for how tightly a manifest is packed: deflate itself packs no
@@ -59,6 +61,22 @@ pub struct ManifestReader {
     problem: Option<Problem>,
 }
 
+/// A place between two lines of a manifest, and what the lines before it tell of those after it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManifestPlace {
+    lines: LinesPlace,
+    rows: RowsPlace,
+    has_objects: bool,
+}
+
+impl ManifestPlace {
+    /// The byte of the file from which whoever goes on here must read it: 0 where it is packed, as only what comes before
+    /// tells how the rest is packed.
+    pub fn first_byte(&self) -> u64 {
+        self.lines.first_byte()
+    }
+}
+
 impl ManifestReader {
     /// For the manifest at this address, of a restore of this bucket.
     pub fn new(at: S3Uri, bucket: &str) -> Self {
@@ -74,6 +92,36 @@ impl ManifestReader {
     fn with(at: S3Uri, rows: Rows, may_be_empty: bool) -> Self {
         let lines = Lines::up_to(MAX_MANIFEST_BYTES);
         Self { at, lines, rows, may_be_empty, has_objects: false, problem: None }
+    }
+
+    /// The place after the last line that was read.
+    ///
+    /// ```
+    /// use thaw_core::{ManifestReader, S3Uri};
+    /// let file = b"archive,a\narchive,b\n";
+    /// let reader = || ManifestReader::new(S3Uri::parse("s3://my-lists/2019.csv").unwrap(), "archive");
+    /// let mut first = reader();
+    /// assert_eq!(first.push(&file[..15]).count(), 1);
+    /// let place = first.place();
+    /// let mut second = reader().from(place.clone());
+    /// let rest = &file[usize::try_from(place.first_byte())?..];
+    /// assert_eq!(second.push(rest).next().unwrap()?.key, "b");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn place(&self) -> ManifestPlace {
+        ManifestPlace { lines: self.lines.place(), rows: self.rows.place(), has_objects: self.has_objects }
+    }
+
+    /// A new reader goes on at a place of the same file: it is given the file from [`ManifestPlace::first_byte`] on.
+    #[must_use]
+    pub fn from(self, place: ManifestPlace) -> Self {
+        let ManifestPlace { lines, rows, has_objects } = place;
+        Self { lines: self.lines.from(&lines), rows: self.rows.from(rows), has_objects, ..self }
+    }
+
+    /// Whether what was given of a packed file still lies before the place where the reading goes on.
+    pub fn is_before_its_place(&self) -> bool {
+        self.lines.is_before_its_place()
     }
 
     /// Reads the next piece of the file, however long. The objects come out as they are asked for: go on to the end or to

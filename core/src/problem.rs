@@ -126,6 +126,22 @@ impl Problem {
         Self::new("too-many-to-wait-for", "Too many objects to plan while you wait", 422, detail)
     }
 
+    /// 422: a plan takes longer than an answer over HTTP may.
+    pub fn too_long_to_wait_for(seconds: u64) -> Self {
+        let detail = format!(
+            "The plan was not made within the {seconds} seconds that an answer may take. Nothing was asked of S3 but to look. Send the request to /v1/restores with dry_run: its execution takes the time that it needs, asks S3 for nothing, and its status has the price. Or ask for fewer objects, by a longer prefix."
+        );
+        Self::new("too-long-to-wait-for", "The plan takes too long to wait for", 422, detail)
+    }
+
+    /// 422: more objects than a restore may have.
+    pub fn too_many_objects(most: u64) -> Self {
+        let detail = format!(
+            "The request means more than {most} objects, which is as many as one restore can have. Nothing was spent. Split it, by longer prefixes or into several manifests."
+        );
+        Self::new("too-many-objects", "The request means too many objects", 422, detail)
+    }
+
     /// 409: the plan is another one by now.
     pub fn plan_changed(confirmed: &str, hash: &str, cost: crate::Usd) -> Self {
         let detail = format!(

@@ -10,9 +10,9 @@ use thaw_core::{
     Tier, Trouble, head_error, is_about_a_key, trouble,
 };
 use thaw_steps::ports::{
-    CreateInvalidations, CreateJobs, CreatedJob, Distributions, Invalidation, Listed, ListedRestore, LongFiles, NewJob,
-    Page, Piece, PortError, ReadArchive, ReadDistributions, ReadInvalidations, ReadJobs, RequestRestores, UpdateJobs,
-    VersionMarker, VersionPage, WorkFiles,
+    CreateInvalidations, CreateJobs, CreatedJob, Distributions, Invalidation, ListFrom, Listed, ListedRestore,
+    LongFiles, NewJob, Page, Piece, PortError, ReadArchive, ReadDistributions, ReadInvalidations, ReadJobs,
+    RequestRestores, UpdateJobs, VersionMarker, VersionPage, WorkFiles,
 };
 
 use crate::cdn::{InvalidationRequest, InvalidationStatus};
@@ -95,29 +95,40 @@ impl ReadArchive for Aws {
         }
     }
 
-    async fn list(&self, bucket: &str, prefix: &str, start_after: &str) -> Result<Page, PortError> {
+    async fn list(&self, bucket: &str, prefix: &str, from: &ListFrom) -> Result<Page, PortError> {
+        let (start_after, continuation_token) = match from.clone() {
+            ListFrom::After(key) => (Some(key), None),
+            ListFrom::Token(token) => (None, Some(token)),
+        };
         let request = ListRequest {
             bucket: bucket.to_owned(),
             prefix: prefix.to_owned(),
-            start_after: Some(start_after.to_owned()),
+            start_after,
+            continuation_token,
             ..ListRequest::default()
         };
         let page = self.with(|sim, now| sim.list_objects(&request, now));
         let page = page.map_err(|refusal| port_error("ListObjectsV2", &refusal))?;
         let objects = page.objects.into_iter().map(|object| listed(object.key, None, &object.head));
-        Ok(Page { more: page.next.is_some(), objects: objects.collect() })
+        Ok(Page::new(objects.collect(), page.next))
     }
 
     async fn folders(&self, bucket: &str, prefix: &str, after: &str) -> Result<Vec<String>, PortError> {
-        let request = ListRequest {
+        let mut request = ListRequest {
             bucket: bucket.to_owned(),
             prefix: prefix.to_owned(),
             start_after: Some(after.to_owned()),
             delimiter: Some("/".to_owned()),
             ..ListRequest::default()
         };
-        let page = self.with(|sim, _| sim.list_objects(&request, Timestamp::UNIX_EPOCH));
-        Ok(page.map_err(|refusal| port_error("ListObjectsV2", &refusal))?.common_prefixes)
+        loop {
+            let page = self.with(|sim, _| sim.list_objects(&request, Timestamp::UNIX_EPOCH));
+            let page = page.map_err(|refusal| port_error("ListObjectsV2", &refusal))?;
+            request.continuation_token = page.next;
+            if request.continuation_token.is_none() || !page.objects.is_empty() || !page.common_prefixes.is_empty() {
+                return Ok(page.common_prefixes);
+            }
+        }
     }
 
     async fn list_versions(

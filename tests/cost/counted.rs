@@ -11,7 +11,7 @@ use thaw_sim::cdn::InvalidationRequest;
 use thaw_sim::ports::Aws;
 use thaw_steps::memory::{MemoryEvents, MemoryExecutions, MemoryFiles, MemoryLedger, item_size};
 use thaw_steps::ports::{
-    CreateInvalidations, Distributions, Invalidation, InvalidationStatus, Item, ItemKey, Ledger, Page, Piece,
+    CreateInvalidations, Distributions, Invalidation, InvalidationStatus, Item, ItemKey, Ledger, ListFrom, Page, Piece,
     PortError, Put, PutEvents, ReadArchive, ReadDistributions, ReadInvalidations, RequestRestores, StartExecutions,
     VersionMarker, VersionPage, WorkFiles,
 };
@@ -137,9 +137,9 @@ impl ReadArchive for Counted<'_, Aws> {
         self.port.head(object).await
     }
 
-    async fn list(&self, bucket: &str, prefix: &str, start_after: &str) -> Result<Page, PortError> {
+    async fn list(&self, bucket: &str, prefix: &str, from: &ListFrom) -> Result<Page, PortError> {
         self.meter.call(CALL, |used| used.s3_puts += 1).await;
-        self.port.list(bucket, prefix, start_after).await
+        self.port.list(bucket, prefix, from).await
     }
 
     async fn folders(&self, bucket: &str, prefix: &str, after: &str) -> Result<Vec<String>, PortError> {

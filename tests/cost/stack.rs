@@ -287,7 +287,7 @@ impl Stack {
         }
         use serde::Deserialize;
         match state {
-            "Plan" => run!(plan, aws, aws, ledger, files, events, settings, now),
+            "Plan" => run!(plan, aws, aws, ledger, files, events, settings, now, || true),
             "StartRestores" => run!(start_restores, aws, ledger, files, now),
             "CheckRestores" => run!(check_restores, aws, ledger, files, events, now),
             "Invalidate" => run!(invalidate, aws, aws, ledger, files, settings, now),

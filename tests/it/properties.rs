@@ -7,5 +7,6 @@ mod laws;
 mod doors;
 mod inbox;
 mod paths;
+mod plans;
 mod queues;
 mod work_files;

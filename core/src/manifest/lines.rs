@@ -1,6 +1,7 @@
 //! Cuts what comes, packed or not, into lines.
 
 use flate2::{Decompress, FlushDecompress, Status};
+use serde::{Deserialize, Serialize};
 
 use super::MAX_LINE_BYTES;
 
@@ -22,6 +23,25 @@ pub(super) struct Lines {
     /// Bytes that still may come, unpacked.
     left: u64,
     most: u64,
+    /// Unpacked bytes to be passed over: those before the place where the reading goes on.
+    skip: u64,
+}
+
+/// A place between two lines of a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct LinesPlace {
+    packed: bool,
+    /// Bytes before it, unpacked.
+    bytes: u64,
+    /// Lines before it.
+    lines: u64,
+}
+
+impl LinesPlace {
+    /// The byte of the file from which it must be read.
+    pub(super) fn first_byte(&self) -> u64 {
+        if self.packed { 0 } else { self.bytes }
+    }
 }
 
 #[derive(Debug)]
@@ -35,7 +55,33 @@ enum Coding {
 impl Lines {
     /// Of at most so many bytes, unpacked.
     pub(super) fn up_to(most: u64) -> Self {
-        Self { coding: Coding::Unknown, line: Vec::new(), given: false, count: 0, left: most, most }
+        Self { coding: Coding::Unknown, line: Vec::new(), given: false, count: 0, left: most, most, skip: 0 }
+    }
+
+    /// Goes on at a place. A plain file is then read from that byte on, a packed one from its beginning: only what comes
+    /// before tells how the rest is packed.
+    pub(super) fn from(self, place: &LinesPlace) -> Self {
+        let count = place.lines;
+        match (place.bytes, place.packed) {
+            // The first byte tells the coding once more.
+            (0, _) => Self { count, ..self },
+            (bytes, false) => Self { coding: Coding::Plain, left: self.left.saturating_sub(bytes), count, ..self },
+            (bytes, true) => Self { skip: bytes, count, ..self },
+        }
+    }
+
+    /// The place after the last line that was given out.
+    pub(super) fn place(&self) -> LinesPlace {
+        let begun = if self.given { 0 } else { self.line.len() as u64 };
+        let bytes = self.most - self.left + self.skip - begun;
+        // Before the first line it makes no difference, and the same place is told as the same.
+        let packed = bytes > 0 && (self.skip > 0 || matches!(self.coding, Coding::Gzip(_)));
+        LinesPlace { packed, bytes, lines: self.count }
+    }
+
+    /// Whether it has not come to the place where the reading goes on.
+    pub(super) fn is_before_its_place(&self) -> bool {
+        self.skip > 0
     }
 
     /// Which line was given out last; while there is something wrong, the one that it is wrong with. The first is 1.
@@ -60,6 +106,16 @@ impl Lines {
                     }
                 },
                 Coding::Plain => *bytes,
+                Coding::Gzip(gzip) if self.skip > 0 => {
+                    let passed = gzip.unpack(bytes)?.len().min(usize::try_from(self.skip).unwrap_or(usize::MAX));
+                    if passed == 0 {
+                        return Ok(None);
+                    }
+                    gzip.unread.start += passed;
+                    self.skip -= passed as u64;
+                    self.left = self.left.saturating_sub(passed as u64);
+                    continue;
+                }
                 Coding::Gzip(gzip) => gzip.unpack(bytes)?,
             };
             if piece.is_empty() {

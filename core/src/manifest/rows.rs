@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use std::cell::OnceCell;
 
 use percent_encoding::percent_decode_str;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::Asked;
 use crate::id::NULL_VERSION;
@@ -26,21 +26,28 @@ pub(super) struct Rows {
     begun: bool,
 }
 
-#[derive(Debug)]
+/// What the lines before a place have told of those after it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct RowsPlace {
+    form: Option<Form>,
+    begun: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 enum Form {
     Json,
     Csv(Columns),
 }
 
 /// Which field of a row says what.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Columns {
     columns: Vec<Column>,
     /// Fields that a row must have; the rest may be missing at its end.
     least: usize,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 enum Column {
     Bucket,
     Key,
@@ -67,6 +74,17 @@ impl Rows {
 
     pub(super) fn of_columns(bucket: &str, columns: Columns) -> Self {
         Self { form: Some(Form::Csv(columns)), ..Self::new(bucket) }
+    }
+
+    /// Goes on at a place.
+    pub(super) fn from(self, place: RowsPlace) -> Self {
+        let RowsPlace { form, begun } = place;
+        Self { form, begun, ..self }
+    }
+
+    /// The place after the last line that was read.
+    pub(super) fn place(&self) -> RowsPlace {
+        RowsPlace { form: self.form.clone(), begun: self.begun }
     }
 
     /// The object of a line; `None` if the line is about none.

@@ -62,6 +62,7 @@ pub fn manifest(bytes: &[u8], pieces_of: usize) -> (Vec<Asked>, Option<Problem>)
     let read = read(&mut [bytes].into_iter());
     assert_eq!(read, self::read(&mut bytes.chunks(pieces_of.max(1))), "pieces of {pieces_of} bytes");
     assert_eq!(read, self::read(&mut bytes.chunks(1)), "bytes one by one");
+    assert_eq!(read, read_by_many(bytes, pieces_of.max(1)), "each {pieces_of} bytes by a reader of their own");
     let (asked, problem) = &read;
     for asked in asked {
         let request = Request::parse(&json!({"bucket": "archive", "keys": [asked]}));
@@ -109,6 +110,38 @@ fn read(pieces: &mut dyn Iterator<Item = &[u8]>) -> (Vec<Asked>, Option<Problem>
         take(last);
     }
     (all, first)
+}
+
+/// The same by readers of which each reads no further than the next line, and hands over its place.
+fn read_by_many(bytes: &[u8], pieces_of: usize) -> (Vec<Asked>, Option<Problem>) {
+    let reader = || ManifestReader::new(S3Uri::parse("s3://lists/2019.csv").unwrap(), "archive");
+    let mut place = reader().place();
+    let mut all = Vec::new();
+    loop {
+        let rest = &bytes[usize::try_from(place.first_byte()).unwrap()..];
+        let mut reader = reader().from(place.clone());
+        let mut pieces = rest.chunks(pieces_of);
+        let is_last = loop {
+            let Some(piece) = pieces.next() else { break true };
+            for next in reader.push(piece) {
+                match next {
+                    Ok(asked) => all.push(asked),
+                    Err(problem) => return (all, Some(problem)),
+                }
+            }
+            if !reader.is_before_its_place() && reader.place() != place {
+                break false;
+            }
+        };
+        if is_last {
+            return match reader.finish() {
+                Ok(last) => (all.into_iter().chain(last).collect(), None),
+                Err(problem) => (all, Some(problem)),
+            };
+        }
+        let kept = serde_json::to_string(&reader.place()).unwrap();
+        place = serde_json::from_str(&kept).unwrap();
+    }
 }
 
 /// A `manifest.json` is refused in few words, or it names files that are where it is.

@@ -20,7 +20,11 @@ use thaw_steps::{
 };
 
 use crate::clock::Clock;
-use crate::serve::{serve, serve_door};
+use crate::serve::{Deadline, serve, serve_door, serve_door_in_time, serve_until};
+
+/// Plan begins no page after this. A listing's page may take three minutes (`aws/src/s3.rs`); then its objects may be asked about
+/// one by one, and a chunk and a draft written.
+const TIME_FOR_A_PAGE: Duration = Duration::from_secs(5 * 60);
 
 // One event at a time: a second thread would only add switching on the share of a CPU that a small function has
 // (measured: 1.9 times the requests at 128 MB).
@@ -54,7 +58,11 @@ async fn run() -> Result<(), Error> {
         Step::Plan => {
             let (archive, cdn, ledger, files, bus) =
                 (&clients.archive(), &clients.cdn(), &ledger()?, &files()?, &clients.bus());
-            serve(async |input| plan::run(input, archive, cdn, ledger, files, bus, settings, now()).await).await
+            let run = async |input, deadline: Deadline| {
+                let is_time_left = || deadline.left() > TIME_FOR_A_PAGE;
+                plan::run(input, archive, cdn, ledger, files, bus, settings, now(), is_time_left).await
+            };
+            serve_until(run).await
         }
         Step::StartRestores => {
             let (archive, ledger, files) = (&clients.archive(), &ledger()?, &files()?);
@@ -99,7 +107,7 @@ async fn run() -> Result<(), Error> {
         Step::CreatePlan => {
             let (archive, cdn, ledger, files) = (&clients.archive(), &clients.cdn(), &ledger()?, &files()?);
             let run = async |request: &_| create_plan::run(request, archive, cdn, ledger, files, settings, now()).await;
-            serve_door(run).await
+            serve_door_in_time(run, create_plan::too_late).await
         }
         Step::GetRestores => {
             let (ledger, files) = (&ledger()?, &files()?);

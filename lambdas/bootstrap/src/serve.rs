@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Debug, Formatter};
 use std::panic::AssertUnwindSafe;
+use std::time::{Duration, SystemTime};
 
 use futures_util::FutureExt;
 use lambda_runtime::{Diagnostic, Error, LambdaEvent, service_fn};
@@ -14,6 +15,17 @@ use thaw_steps::http::{Request, Response};
 
 use crate::log;
 
+/// When Lambda ends an invocation.
+#[derive(Debug, Clone, Copy)]
+pub struct Deadline(SystemTime);
+
+impl Deadline {
+    /// How much time is left.
+    pub fn left(self) -> Duration {
+        self.0.duration_since(SystemTime::now()).unwrap_or_default()
+    }
+}
+
 /// Serves a step: a state of the workflow or a queue's reader.
 pub async fn serve<I, O>(step: impl AsyncFn(I) -> Result<O, StepError>) -> Result<(), Error>
 where
@@ -21,19 +33,33 @@ where
     O: Serialize,
 {
     let step = &step;
+    serve_until(async |input, _| step(input).await).await
+}
+
+/// Serves a step that stops before its time is up.
+pub async fn serve_until<I, O>(step: impl AsyncFn(I, Deadline) -> Result<O, StepError>) -> Result<(), Error>
+where
+    I: DeserializeOwned,
+    O: Serialize,
+{
+    let step = &step;
     lambda_runtime::run(service_fn(|event: LambdaEvent<Value>| {
         log::begin(&event.context.request_id);
-        answer(step, event.payload)
+        answer(step, event.payload, Deadline(event.context.deadline()))
     }))
     .await
 }
 
-async fn answer<I, O>(step: &impl AsyncFn(I) -> Result<O, StepError>, payload: Value) -> Result<O, Reported>
+async fn answer<I, O>(
+    step: &impl AsyncFn(I, Deadline) -> Result<O, StepError>,
+    payload: Value,
+    deadline: Deadline,
+) -> Result<O, Reported>
 where
     I: DeserializeOwned,
 {
     // Boxed: the future of a step is large, and this keeps it off the stack of the runtime's own.
-    let done = async { step(read(payload)?).await }.boxed_local();
+    let done = async { step(read(payload)?, deadline).await }.boxed_local();
     let done = AssertUnwindSafe(done).catch_unwind().await;
     done.unwrap_or_else(|_| Err(panicked())).map_err(Reported::new)
 }
@@ -43,6 +69,23 @@ pub async fn serve_door(door: impl AsyncFn(&Request) -> Response) -> Result<(), 
     let door = &door;
     serve(async |request: Request| Ok(door(&request).await)).await
 }
+
+/// Serves a door that only looks, and would rather answer `too_late`, which is told how many seconds it had, than not at all.
+pub async fn serve_door_in_time(
+    door: impl AsyncFn(&Request) -> Response,
+    too_late: impl Fn(u64) -> Response,
+) -> Result<(), Error> {
+    let (door, too_late) = (&door, &too_late);
+    serve_until(async |request: Request, deadline| Ok(in_time(door(&request), too_late, deadline.left()).await)).await
+}
+
+async fn in_time(door: impl Future<Output = Response>, too_late: impl Fn(u64) -> Response, left: Duration) -> Response {
+    let time = left.saturating_sub(TIME_TO_ANSWER);
+    tokio::time::timeout(time, door).await.unwrap_or_else(|_| too_late(time.as_secs()))
+}
+
+/// What is left for an answer when a door is given up.
+const TIME_TO_ANSWER: Duration = Duration::from_secs(3);
 
 /// Reads the input ourselves: an error of the runtime's own parser would be reported under the name of a Rust type.
 fn read<I: DeserializeOwned>(payload: Value) -> Result<I, StepError> {
@@ -89,7 +132,9 @@ mod tests {
 
     /// What Lambda is told when a step that takes a number and fails like this gets this payload.
     fn check(step: impl AsyncFn(u8) -> Result<u8, StepError>, payload: Value) -> Result<u8, (String, String)> {
-        let answer = answer(&step, payload).now_or_never().expect("nothing in here waits");
+        let step = async |input, _| step(input).await;
+        let deadline = Deadline(SystemTime::now() + Duration::from_secs(60));
+        let answer = answer(&step, payload, deadline).now_or_never().expect("nothing in here waits");
         answer.map_err(Diagnostic::from).map_err(|told| (told.error_type, told.error_message))
     }
 
@@ -109,6 +154,28 @@ mod tests {
         let (name, says) = check(async |n| Ok(n), json!({"a": "b"})).unwrap_err();
         assert_eq!(name, "InvalidRequest");
         assert!(says.starts_with("input: cannot be read"), "{says}");
+    }
+
+    #[test]
+    fn a_deadline_passes() {
+        let now = SystemTime::now();
+        assert!(Deadline(now + Duration::from_secs(60)).left() > Duration::from_secs(50));
+        assert_eq!(Deadline(now - Duration::from_secs(1)).left(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_door_that_takes_too_long_is_answered_for() {
+        let too_late = |seconds| Response::json(422, &seconds);
+        let after = async |seconds| {
+            let door = async {
+                tokio::time::sleep(Duration::from_secs(seconds)).await;
+                Response::json(200, &seconds)
+            };
+            let response = in_time(door, too_late, Duration::from_secs(29)).await;
+            (response.status_code, response.body)
+        };
+        assert_eq!(after(25).await, (200, "25".to_owned()));
+        assert_eq!(after(27).await, (422, "26".to_owned()));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use tracing::info;
 use crate::create_restore::start;
 use crate::http::{self, Response};
 use crate::joining::join_only;
-use crate::ports::{Ledger, Listed, ListedRestore, ReadArchive, StartExecutions, WorkFiles};
+use crate::ports::{Ledger, ListFrom, Listed, ListedRestore, ReadArchive, StartExecutions, WorkFiles};
 use crate::{IN_FLIGHT, Settings, StepError};
 
 /// Pages of a thousand keys in one call: an HTTP API waits 30 seconds.
@@ -129,10 +129,15 @@ async fn search(
     let mut search = Search::default();
     let mut after = asked.cursor.clone().unwrap_or_default();
     let mut questions = 0;
-    for _ in 0..PAGES {
-        let page = archive.list(&asked.bucket, &asked.prefix, &after).await?;
+    let (mut from, mut pages) = (ListFrom::after(after.clone()), 0);
+    while pages < PAGES {
+        let page = archive.list(&asked.bucket, &asked.prefix, &from).await?;
+        // A page without a key brings the cursor no further, so it is not the last of a call.
+        pages += usize::from(!page.objects.is_empty());
         search.looked_at += page.objects.len() as u64;
-        let last = page.objects.last().map(|last| last.key.clone());
+        if let Some(last) = page.objects.last() {
+            after.clone_from(&last.key);
+        }
         let likely: Vec<Listed> = page.objects.into_iter().filter(|listed| is_likely(listed, now)).collect();
         questions += likely.len();
         let found = look_at(&asked.bucket, likely, archive, now).await?;
@@ -144,9 +149,9 @@ async fn search(
                 search.unknown.push(object);
             }
         }
-        match last {
-            Some(last) if page.more => after = last,
-            Some(_) | None => return Ok(search),
+        match page.next {
+            Some(next) => from = next,
+            None => return Ok(search),
         }
         if questions >= QUESTIONS {
             break;

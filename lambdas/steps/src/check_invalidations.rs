@@ -107,7 +107,7 @@ async fn look(
 ) -> Result<ChunkRecord, StepError> {
     let entries = chunks::entries(files, record, known).await?;
     // What S3 was fetching a moment ago has no path with CloudFront.
-    let still = chunks::fetching(record, known, &entries)?;
+    let still = chunks::fetching(record, known, &entries);
     let confirm = async |batch: Batch| {
         // Of the others it is known already.
         let is_news = !batch.is_completed() && asked.borrow_mut().insert(batch.id.clone());

@@ -145,7 +145,7 @@ async fn look(
         return Ok((updated(ledger, objects, cancelled).await?, called));
     }
     // S3 first: a page of its listing costs as much as peeks at eighty rows, and most of a thousand are still fetched.
-    let mut still = chunks::fetching(record, known, &entries)?;
+    let mut still = chunks::fetching(record, known, &entries);
     let told = listed(still.iter().map(|known| &known.row), archive).await?;
     still.retain(|known| is_still_fetched(&known.row, &told, now));
     let (objects, called) = chunks::open_objects(ledger, record, known, &entries, &still, as_it_is).await?;

@@ -83,8 +83,11 @@ impl ChunkEntry {
 pub struct ChunkRecord {
     /// The restore.
     pub restore: RestoreId,
-    /// When its plan was made.
+    /// When its first object was looked at, or a moment before. Its rows are planned since then.
     pub made_at: Timestamp,
+    /// When the call began that wrote it; `None` if that is the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub written_at: Option<Timestamp>,
     /// The chunk's number.
     pub chunk: u32,
     /// A hash of its file: what S3 is asked for is what was planned, and nothing that came into the file since.
@@ -148,6 +151,7 @@ impl ChunkRecord {
         let new = Self {
             restore: record.id.clone(),
             made_at,
+            written_at: None,
             chunk,
             file_hash: hash_bytes(file),
             accepted: Vec::new(),
@@ -261,14 +265,19 @@ impl ChunkRecord {
         self.accepted.iter().find(|one| (one.from..one.to).contains(&entry)).map(|one| one.at)
     }
 
-    fn key_of(restore: &RestoreId, made_at: Timestamp, chunk: u32) -> ItemKey {
-        ItemKey { pk: format!("R#{restore}"), sk: format!("chunk#{}#{chunk:05}", made_at.as_millisecond()) }
+    /// When the call began that wrote it.
+    pub fn written_at(&self) -> Timestamp {
+        self.written_at.unwrap_or(self.made_at)
+    }
+
+    fn key_of(restore: &RestoreId, written_at: Timestamp, chunk: u32) -> ItemKey {
+        ItemKey { pk: format!("R#{restore}"), sk: format!("chunk#{}#{chunk:05}", written_at.as_millisecond()) }
     }
 }
 
 impl Item for ChunkRecord {
     fn key(&self) -> ItemKey {
-        Self::key_of(&self.restore, self.made_at, self.chunk)
+        Self::key_of(&self.restore, self.written_at(), self.chunk)
     }
 
     fn revision(&self) -> u64 {
@@ -277,8 +286,8 @@ impl Item for ChunkRecord {
 }
 
 /// The file of a chunk in the work bucket.
-pub fn chunk_name(id: &RestoreId, made_at: Timestamp, chunk: u32) -> String {
-    format!("restores/{id}/chunks/{}/{chunk:05}.json", made_at.as_millisecond())
+pub fn chunk_name(id: &RestoreId, written_at: Timestamp, chunk: u32) -> String {
+    format!("restores/{id}/chunks/{}/{chunk:05}.json", written_at.as_millisecond())
 }
 
 /// An object of a chunk, as it stands now.
@@ -314,7 +323,7 @@ pub async fn entries(
     record: &RestoreRecord,
     known: &ChunkRecord,
 ) -> Result<Vec<ChunkEntry>, StepError> {
-    let name = chunk_name(&record.id, known.made_at, known.chunk);
+    let name = chunk_name(&record.id, known.written_at(), known.chunk);
     let Some(file) = files.get(&name).await? else {
         return Err(StepError::Unexpected(format!("the work bucket has no {name}")));
     };
@@ -329,7 +338,7 @@ pub async fn entries(
 /// What is known of every chunk of a restore, in order; none while it is not planned.
 pub async fn records(ledger: &impl Ledger, record: &RestoreRecord) -> Result<Vec<ChunkRecord>, StepError> {
     let Some(plan) = &record.plan else { return Ok(Vec::new()) };
-    let key = |chunk| ChunkRecord::key_of(&record.id, plan.made_at, chunk);
+    let key = |chunk| ChunkRecord::key_of(&record.id, plan.written_at(chunk), chunk);
     let keys: Vec<_> = (0..plan.chunks).map(key).collect();
     let mut records: Vec<ChunkRecord> = ledger.get_many(&keys).await?;
     records.sort_by_key(|record| record.chunk);
@@ -347,7 +356,7 @@ pub async fn records(ledger: &impl Ledger, record: &RestoreRecord) -> Result<Vec
 
 /// What is known of one chunk.
 pub async fn record(ledger: &impl Ledger, record: &RestoreRecord, chunk: u32) -> Result<ChunkRecord, StepError> {
-    let key = ChunkRecord::key_of(&record.id, plan_of(record)?.made_at, chunk);
+    let key = ChunkRecord::key_of(&record.id, plan_of(record)?.written_at(chunk), chunk);
     let found = ledger.get(&key).await?;
     found.ok_or_else(|| StepError::Unexpected(format!("the ledger has lost chunk {chunk} of restore {}", record.id)))
 }
@@ -378,13 +387,13 @@ pub async fn objects(
 }
 
 /// Those that S3 was still fetching when the chunk was counted, as they stood then. No row is read.
-pub fn fetching(record: &RestoreRecord, known: &ChunkRecord, entries: &[ChunkEntry]) -> Result<Vec<Known>, StepError> {
-    let fetching = planned(record, known, entries.iter().zip(0..).filter(|(_, entry)| known.fetching.has(*entry)))?;
+pub fn fetching(record: &RestoreRecord, known: &ChunkRecord, entries: &[ChunkEntry]) -> Vec<Known> {
+    let fetching = planned(record, known, entries.iter().zip(0..).filter(|(_, entry)| known.fetching.has(*entry)));
     let as_their_stretch = |(entry, row)| {
         let accepted = known.accepted_at(entry)?;
         Some(Known { entry, row: as_accepted(row, Some(accepted), record), written: Written::AsItsStretch })
     };
-    Ok(fetching.into_iter().filter_map(as_their_stretch).collect())
+    fetching.into_iter().filter_map(as_their_stretch).collect()
 }
 
 /// Those that are not over, by a peek, and those of them whose batches are with CloudFront; without `still`, objects that S3
@@ -399,7 +408,7 @@ pub async fn open_objects(
 ) -> Result<(Vec<Known>, BTreeSet<ObjectId>), StepError> {
     let unread: Entries = still.iter().map(|known| known.entry).collect();
     let is_open = |entry: u32| !known.over.has(entry) && !unread.has(entry);
-    let open = planned(record, known, entries.iter().zip(0..).filter(|(_, entry)| is_open(*entry)))?;
+    let open = planned(record, known, entries.iter().zip(0..).filter(|(_, entry)| is_open(*entry)));
     let (written, called) = ledger::peek_rows(&keys_of(&open), ledger, look).await?;
     Ok((together(ledger, record, known, open, written).await?, called))
 }
@@ -424,7 +433,7 @@ pub async fn objects_of(
     known: &ChunkRecord,
     entries: impl Iterator<Item = (&ChunkEntry, u32)>,
 ) -> Result<Vec<Known>, StepError> {
-    let planned = planned(record, known, entries)?;
+    let planned = planned(record, known, entries);
     let written = ledger::rows(&keys_of(&planned), ledger).await?;
     together(ledger, record, known, planned, written).await
 }
@@ -434,9 +443,9 @@ fn planned<'a>(
     record: &RestoreRecord,
     known: &ChunkRecord,
     entries: impl Iterator<Item = (&'a ChunkEntry, u32)>,
-) -> Result<Vec<(u32, Row)>, StepError> {
-    let (made_at, chunk) = (plan_of(record)?.made_at, known.chunk);
-    Ok(entries.map(|(planned, entry)| (entry, planned.row(record, made_at, Place { chunk, entry }))).collect())
+) -> Vec<(u32, Row)> {
+    let (made_at, chunk) = (known.made_at, known.chunk);
+    entries.map(|(planned, entry)| (entry, planned.row(record, made_at, Place { chunk, entry }))).collect()
 }
 
 /// The keys of those that have a row in the ledger once they were asked for.
@@ -685,7 +694,7 @@ mod tests {
         let known = known.counted(&all, &BTreeSet::new(), None, now());
         assert_eq!((0..5).filter(|entry| known.fetching.has(*entry)).collect::<Vec<_>>(), [0, 2]);
         let entries = entries(&stack.files, &record, &known).await.unwrap();
-        let fetched = fetching(&record, &known, &entries).unwrap();
+        let fetched = fetching(&record, &known, &entries);
         let states: Vec<_> = fetched.iter().map(|known| (known.entry, known.row.state.clone())).collect();
         assert_eq!(states, [(0, restoring()), (2, restoring())]);
         let no_rows = MemoryLedger::default();

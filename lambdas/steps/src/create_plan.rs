@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use serde::Serialize;
-use thaw_core::{Cost, Counts, Failure, Request, Tier, Usd};
+use thaw_core::{Cost, Counts, Failure, Problem, Request, Tier, Usd};
 
 use crate::create_restore::read_request;
 use crate::http::{self, Response};
@@ -25,6 +25,11 @@ pub async fn run(
     now: Timestamp,
 ) -> Response {
     plan(request, archive, cdn, ledger, files, settings, now).await.into()
+}
+
+/// The answer when the plan was not made in time.
+pub fn too_late(seconds: u64) -> Response {
+    Response::problem(&Problem::too_long_to_wait_for(seconds))
 }
 
 async fn plan(
@@ -111,7 +116,7 @@ mod tests {
     use super::*;
     use crate::door::{body, is_problem, now, read, settings};
     use crate::memory::{MemoryFiles, MemoryLedger};
-    use crate::ports::{Distributions, Page, Piece, PortError, VersionMarker, VersionPage};
+    use crate::ports::{Distributions, ListFrom, Page, Piece, PortError, VersionMarker, VersionPage};
     use serde_json::{Value, json};
     use thaw_core::S3Uri;
     use thaw_core::{Facts, Head, Missing, ObjectId};
@@ -127,7 +132,7 @@ mod tests {
             Ok(Facts::Found(Head { storage_class: Some("GLACIER".to_owned()), size: 1 << 30, ..Head::default() }))
         }
 
-        async fn list(&self, _: &str, _: &str, _: &str) -> Result<Page, PortError> {
+        async fn list(&self, _: &str, _: &str, _: &ListFrom) -> Result<Page, PortError> {
             Ok(Page::default())
         }
 

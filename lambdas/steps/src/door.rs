@@ -61,6 +61,7 @@ impl Stack {
         let line = Line { what: "everything".to_owned(), amount: "all of it".to_owned(), usd: Usd::nanos(1) };
         let plan = Planned {
             made_at: now(),
+            written: Vec::new(),
             hash: "0123456789abcdef".to_owned(),
             chunks: rows.len().div_ceil(in_chunk).try_into().unwrap(),
             counts: Counts::of(&rows),

@@ -44,6 +44,14 @@ impl StepError {
         }
     }
 
+    /// Whether the same may succeed a while later.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Throttled(_) | Self::TooManyInvalidationsInProgress(_) | Self::Unavailable(_) => true,
+            Self::InvalidRequest(_) | Self::Denied(_) | Self::Unexpected(_) => false,
+        }
+    }
+
     /// The answer of a door that met this error.
     pub fn problem(self) -> Problem {
         match self {

@@ -10,11 +10,12 @@ use std::ops::Range;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use thaw_core::{Candidate, Distribution, Folder, Neighbours, ObjectId, Reach, Wildcard, billed, fold};
 use tracing::info;
 
 use crate::invalidate::OBJECTS_PER_CALL;
-use crate::ports::{Listed, Page, ReadArchive};
+use crate::ports::{ListFrom, Listed, Page, ReadArchive};
 use crate::visible::{NEWS, can_be_read};
 use crate::{IN_FLIGHT, StepError};
 
@@ -165,17 +166,33 @@ impl Forecast {
             self.close()?;
             last.iter().for_each(|last| self.pass_beside(last));
         }
-        let object = ObjectId { bucket: self.bucket.clone(), key: key.to_owned(), version: None };
-        self.candidates.push(Candidate {
-            object,
-            restores: Vec::new(),
-            revisions: 0,
-            news: None,
-            paths,
-            covers: BTreeSet::new(),
-        });
+        self.candidates.push(self.candidate(key, paths));
         self.behind = 0;
         Ok(())
+    }
+
+    fn candidate(&self, key: &str, paths: BTreeMap<String, BTreeSet<String>>) -> Candidate {
+        let object = ObjectId { bucket: self.bucket.clone(), key: key.to_owned(), version: None };
+        Candidate { object, restores: Vec::new(), revisions: 0, news: None, paths, covers: BTreeSet::new() }
+    }
+
+    /// Goes on where another call stopped. What the distributions show of a key is looked up anew.
+    #[must_use]
+    pub fn from(self, so_far: ForecastSoFar, paths_of: impl Fn(&str) -> BTreeMap<String, BTreeSet<String>>) -> Self {
+        let ForecastSoFar { candidates, beside, behind, billed } = so_far;
+        let candidates = candidates.iter().map(|key| self.candidate(key, paths_of(key))).collect();
+        let beside = beside.into_iter().map(|key| (key, false)).collect();
+        Self { candidates, beside, behind, billed, ..self }
+    }
+
+    /// What another call goes on with.
+    pub fn so_far(&self) -> ForecastSoFar {
+        ForecastSoFar {
+            candidates: self.candidates.iter().map(|candidate| candidate.object.key.clone()).collect(),
+            beside: self.beside.iter().map(|(key, _)| key.clone()).collect(),
+            behind: self.behind,
+            billed: self.billed,
+        }
     }
 
     fn pass_beside(&mut self, key: &str) {
@@ -203,6 +220,16 @@ impl Forecast {
         self.close()?;
         Ok(self.billed)
     }
+}
+
+/// What a forecast knows when it is handed over to another call: the keys of what one call of Invalidate publishes, and of
+/// what lies beside them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForecastSoFar {
+    candidates: Vec<String>,
+    beside: Vec<String>,
+    behind: usize,
+    billed: u64,
 }
 
 /// The folders that hold candidates, by distribution and bucket, as far as a wildcard in them touches nothing else.
@@ -291,26 +318,33 @@ async fn everything(
     let pages = (PAGES_AT_LEAST + held.len() / OBJECTS_PER_PAGE).min(pages_left.get() / 2);
     // Where the first of ours is far from the folder's beginning: from that of its own folder, then from itself.
     let mut nearer = vec![just_before(first), just_before(parent(first))];
-    let (mut found, mut after, mut without_ours) = (Beside::default(), String::new(), 0);
+    let (mut found, mut from, mut without_ours) = (Beside::default(), ListFrom::after(""), 0);
     for page in 1..=pages {
         let Some(left) = pages_left.get().checked_sub(1) else { return Ok(None) };
         pages_left.set(left);
-        let Page { objects, more } = archive.list(bucket, prefix, &after).await?;
-        let end = objects.last().map(|listed| listed.key.clone()).filter(|_| more);
+        let Page { objects, next } = archive.list(bucket, prefix, &from).await?;
         found.listed.extend(objects.into_iter().filter(|listed| !ours.contains(&(bucket, &listed.key))));
-        let Some(end) = end else { return Ok(Some(found)) };
+        let end = match next {
+            None => return Ok(Some(found)),
+            Some(ListFrom::After(end)) => end,
+            // A page without a key tells nothing of where it ends.
+            Some(token @ ListFrom::Token(_)) => {
+                from = token;
+                continue;
+            }
+        };
         if end.as_str() > *last && page >= PAGES_AT_LEAST {
             found.edges.push(end);
             return Ok(Some(found));
         }
         without_ours += usize::from(end.as_str() < *first);
-        after = match nearer.pop_if(|_| end.as_str() < *first && without_ours >= PAGES_WITHOUT) {
+        from = ListFrom::After(match nearer.pop_if(|_| end.as_str() < *first && without_ours >= PAGES_WITHOUT) {
             Some(start) if start > end => {
                 found.edges.push(start.clone());
                 start
             }
             Some(_) | None => end,
-        };
+        });
     }
     Ok(None)
 }
@@ -411,6 +445,7 @@ mod tests {
     use super::*;
     use crate::door::now;
     use crate::ports::{ListedRestore, Page, Piece, PortError, VersionMarker, VersionPage};
+    use crate::visible::tests::Sparse;
     use std::cell::RefCell;
     use std::time::Duration;
     use thaw_core::{Behaviour, Facts, Head, Origin, S3Uri};
@@ -437,7 +472,8 @@ mod tests {
             Ok(Facts::Found(Head { storage_class: Some(class.to_owned()), ..Head::default() }))
         }
 
-        async fn list(&self, _: &str, prefix: &str, start_after: &str) -> Result<Page, PortError> {
+        async fn list(&self, _: &str, prefix: &str, from: &ListFrom) -> Result<Page, PortError> {
+            let start_after = from.key().unwrap_or_default();
             self.pages.borrow_mut().push(prefix.to_owned());
             let start = self.others.partition_point(|(key, ..)| *key <= start_after || *key < prefix);
             let mut keys = self.others[start..].iter().take_while(|(key, ..)| key.starts_with(prefix));
@@ -449,7 +485,8 @@ mod tests {
                 modified: now(),
                 restore: *restore,
             });
-            Ok(Page { objects: listed.collect(), more: keys.next().is_some() })
+            let objects = listed.collect();
+            Ok(Page::new(objects, keys.next().map(|_| String::new())))
         }
 
         async fn folders(&self, _: &str, _: &str, _: &str) -> Result<Vec<String>, PortError> {
@@ -470,7 +507,7 @@ mod tests {
     }
 
     /// The wildcards for objects under these keys, and what they cover in the bucket.
-    async fn found(keys: &[&str], max_over: u32, bucket: &Bucket) -> Vec<(String, String)> {
+    async fn found(keys: &[&str], max_over: u32, bucket: &impl ReadArchive) -> Vec<(String, String)> {
         let distribution = distribution();
         let candidate = |key: &&str| Candidate {
             object: ObjectId { bucket: "archive".to_owned(), key: (*key).to_owned(), version: None },
@@ -536,6 +573,16 @@ mod tests {
             }
         }
         assert!(folded > 200, "{folded}");
+    }
+
+    #[tokio::test]
+    async fn what_lies_behind_a_page_without_a_key_is_not_covered() {
+        let bucket = Bucket { others: vec![("pub/a/2", "GLACIER", None)], ..Bucket::default() };
+        let keys = ["pub/a/1x", "pub/a/1y", "pub/a/3x", "pub/a/3y"];
+        let folded = found(&keys, 0, &Sparse(&bucket)).await;
+        assert_eq!(folded, found(&keys, 0, &bucket).await);
+        let paths: Vec<_> = folded.iter().map(|(path, _)| path.as_str()).collect();
+        assert_eq!(paths, ["/a/1*", "/a/3*"]);
     }
 
     #[tokio::test]

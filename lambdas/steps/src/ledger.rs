@@ -44,8 +44,11 @@ pub struct RestoreRecord {
 /// What a plan found, as far as the restore needs it later.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Planned {
-    /// When it was made. Names its chunk files, so that a try that was given up cannot change them any more.
+    /// When it was made. Names its jobs, and its chunks unless `written` says otherwise.
     pub made_at: Timestamp,
+    /// Which calls wrote its chunks, if it took more than one: in order, each with its first chunk.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub written: Vec<WrittenBy>,
     /// Names the plan for whoever confirms it.
     pub hash: String,
     /// How many chunk files there are.
@@ -70,6 +73,23 @@ pub struct Planned {
     pub billed_paths: u64,
     /// What the requester should know.
     pub warnings: Vec<String>,
+}
+
+/// A call that wrote chunks of a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WrittenBy {
+    /// When it began. Names its chunks, so that a try that was given up cannot change them any more.
+    pub at: Timestamp,
+    /// The first chunk that it wrote.
+    pub from_chunk: u32,
+}
+
+impl Planned {
+    /// When the call began that wrote a chunk.
+    pub fn written_at(&self, chunk: u32) -> Timestamp {
+        let by = self.written.iter().rev().find(|by| by.from_chunk <= chunk);
+        by.map_or(self.made_at, |by| by.at)
+    }
 }
 
 impl RestoreRecord {

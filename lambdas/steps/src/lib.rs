@@ -80,7 +80,7 @@ pub use object_view::{ObjectPage, ObjectState, ObjectView, PublishedHow};
 pub use queue::{BatchItemFailure, QueueBatch, QueueMessage, QueueResponse};
 pub use restore_view::{InvalidationStatus, InvalidationView, Links, RestorePage, RestoreSummary, RestoreView};
 pub use settings::Settings;
-pub use survey::{Alternative, KindTotal, Survey};
+pub use survey::{Alternative, KindTotal, MOST_OBJECTS, Survey};
 
 /// Objects a step asks a service about at a time. With 64 in flight, the SDK on one thread sends some 2,600 requests a
 /// second at 20 ms each, more than S3's 1,000 restores a second per account.

@@ -6,9 +6,10 @@
 use std::collections::VecDeque;
 
 use futures_util::future::try_join_all;
+use serde::{Deserialize, Serialize};
 
 use crate::StepError;
-use crate::ports::{Listed, Page, ReadArchive, VersionMarker, VersionPage};
+use crate::ports::{ListFrom, Listed, Page, ReadArchive, VersionMarker, VersionPage};
 
 /// Pages before a listing looks for folders: what is shorter gains nothing.
 const PAGES_ALONE: u32 = 4;
@@ -36,26 +37,66 @@ pub struct Pages {
 }
 
 impl Pages {
-    /// The page after a place, and where the next one begins. An empty key is the beginning.
-    pub async fn after(
+    /// The page from a place on, and where the next one begins.
+    pub async fn after(&self, prefix: &str, place: &Place, archive: &impl ReadArchive) -> Result<Told, StepError> {
+        match (self.versions, place) {
+            (false, Place::Keys(from)) => {
+                let Page { objects, next } = archive.list(&self.bucket, prefix, from).await?;
+                Ok(Told { objects, next: next.map(Place::Keys) })
+            }
+            (true, Place::Keys(ListFrom::After(key))) => {
+                self.versions_after(prefix, &VersionMarker { key: key.clone(), version: None }, archive).await
+            }
+            (true, Place::Versions(marker)) => self.versions_after(prefix, marker, archive).await,
+            (true, Place::Keys(ListFrom::Token(_))) | (false, Place::Versions(_)) => {
+                Err(StepError::Unexpected(format!("{place:?} is a place in another kind of listing")))
+            }
+        }
+    }
+
+    async fn versions_after(
         &self,
         prefix: &str,
-        place: VersionMarker,
+        marker: &VersionMarker,
         archive: &impl ReadArchive,
-    ) -> Result<VersionPage, StepError> {
-        if self.versions {
-            let after = Some(place).filter(|place| !place.key.is_empty());
-            return Ok(archive.list_versions(&self.bucket, prefix, after.as_ref()).await?);
-        }
-        let Page { objects, more } = archive.list(&self.bucket, prefix, &place.key).await?;
-        let next = objects.last().filter(|_| more).map(|last| after_key(&last.key));
-        Ok(VersionPage { objects, next })
+    ) -> Result<Told, StepError> {
+        let after = Some(marker).filter(|marker| !marker.key.is_empty());
+        let VersionPage { objects, next } = archive.list_versions(&self.bucket, prefix, after).await?;
+        Ok(Told { objects, next: next.map(Place::Versions) })
     }
 }
 
-/// The place after a key and all of its versions.
-pub fn after_key(key: &str) -> VersionMarker {
-    VersionMarker { key: key.to_owned(), version: None }
+/// What a page of either kind tells.
+#[derive(Debug)]
+pub struct Told {
+    /// In order of keys. It may hold none although more follow.
+    pub objects: Vec<Listed>,
+    /// Where the next page begins; `None` after the last.
+    pub next: Option<Place>,
+}
+
+/// A place in a listing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Place {
+    /// In one of keys; after a key, it is one in a listing of versions, too: after all versions of the key.
+    Keys(ListFrom),
+    /// In one of versions.
+    Versions(VersionMarker),
+}
+
+impl Place {
+    /// After a key and all of its versions. The empty key is the beginning.
+    pub fn after(key: &str) -> Self {
+        Self::Keys(ListFrom::after(key))
+    }
+
+    /// The key that the place is at or after, if it tells one.
+    pub fn key(&self) -> Option<&str> {
+        match self {
+            Self::Keys(from) => from.key(),
+            Self::Versions(marker) => Some(&marker.key),
+        }
+    }
 }
 
 /// The objects under a prefix, in the order of keys.
@@ -63,6 +104,8 @@ pub fn after_key(key: &str) -> VersionMarker {
 pub struct Listing<'a> {
     pages: Pages,
     prefix: &'a str,
+    /// Where it goes on after the page that was handed out last; `None` after the last page.
+    place: Option<Place>,
     /// What is left of the prefix, in order. The last one has no end.
     ranges: VecDeque<Range>,
     /// The keys of the last pages of the last range: they tell how many folders a page has.
@@ -76,39 +119,57 @@ pub struct Listing<'a> {
 #[derive(Debug)]
 struct Range {
     /// Where its next page begins; `None` after the last.
-    next: Option<VersionMarker>,
+    next: Option<Place>,
     /// The last key that it may have; `None` if nothing is listed after it.
     end: Option<String>,
     /// Pages that wait for their turn.
-    pages: VecDeque<Vec<Listed>>,
+    pages: VecDeque<Told>,
 }
 
 impl Range {
-    fn new(after: &str, end: Option<&String>) -> Self {
-        Self { next: Some(after_key(after)), end: end.cloned(), pages: VecDeque::new() }
+    fn new(from: Place, end: Option<&String>) -> Self {
+        Self { next: Some(from), end: end.cloned(), pages: VecDeque::new() }
     }
 
-    fn take(&mut self, VersionPage { mut objects, next }: VersionPage) {
-        let is_past = |key: &String| self.end.as_ref().is_some_and(|end| key > end);
+    fn take(&mut self, Told { mut objects, next }: Told) {
+        let is_past = |key: &str| self.end.as_ref().is_some_and(|end| key > end.as_str());
         objects.retain(|listed| !is_past(&listed.key));
-        self.next = next.filter(|next| !is_past(&next.key));
-        self.pages.push_back(objects);
+        let next = next.filter(|next| !next.key().is_some_and(is_past));
+        self.next.clone_from(&next);
+        self.pages.push_back(Told { objects, next });
+    }
+
+    /// The place where it ends and the next range begins.
+    fn end(&self) -> Option<Place> {
+        self.end.as_deref().map(Place::after)
     }
 }
 
 impl<'a> Listing<'a> {
-    /// From the beginning.
-    pub fn new(pages: Pages, prefix: &'a str) -> Self {
-        let ranges = [Range::new("", None)].into();
-        Self { pages, prefix, ranges, sample: VecDeque::new(), alone: PAGES_ALONE, patience: PAGES_ALONE }
+    /// From a place on, which is that of a listing of the same pages; `None` if that has ended.
+    pub fn from(place: Option<Place>, pages: Pages, prefix: &'a str) -> Self {
+        let ranges = place.iter().map(|place| Range::new(place.clone(), None)).collect();
+        Self { pages, prefix, place, ranges, sample: VecDeque::new(), alone: PAGES_ALONE, patience: PAGES_ALONE }
+    }
+
+    /// What is listed.
+    pub fn pages(&self) -> &Pages {
+        &self.pages
+    }
+
+    /// Where it goes on after the page that was handed out last; `None` after the last. What was listed ahead of it is
+    /// listed once more by whoever goes on from there.
+    pub fn place(&self) -> Option<&Place> {
+        self.place.as_ref()
     }
 
     /// The next page; `None` after the last. A page may be empty.
     pub async fn next(&mut self, archive: &impl ReadArchive) -> Result<Option<Vec<Listed>>, StepError> {
         loop {
             let Some(first) = self.ranges.front_mut() else { return Ok(None) };
-            if let Some(page) = first.pages.pop_front() {
-                return Ok(Some(page));
+            if let Some(Told { objects, next }) = first.pages.pop_front() {
+                self.place = next.or_else(|| first.end());
+                return Ok(Some(objects));
             }
             match first.next.clone() {
                 None => {
@@ -116,7 +177,7 @@ impl<'a> Listing<'a> {
                 }
                 Some(place) => {
                     if self.ranges.len() == 1 {
-                        self.look_ahead(&place.key, archive).await?;
+                        self.look_ahead(&place, archive).await?;
                     }
                     self.list(archive).await?;
                 }
@@ -134,7 +195,7 @@ impl<'a> Listing<'a> {
         };
         let ranges = self.ranges.iter().enumerate().filter(is_listed).take(LANES);
         let places: Vec<_> = ranges.filter_map(|(at, range)| Some((at, range.next.clone()?))).collect();
-        let pages = places.iter().map(|(_, place)| self.pages.after(self.prefix, place.clone(), archive));
+        let pages = places.iter().map(|(_, place)| self.pages.after(self.prefix, place, archive));
         for ((at, _), page) in places.iter().zip(try_join_all(pages).await?) {
             if self.ranges[*at].end.is_none() {
                 self.sample.truncate(SAMPLE - 1);
@@ -146,11 +207,13 @@ impl<'a> Listing<'a> {
     }
 
     /// Parts what is left where folders begin, if it is long and has some.
-    async fn look_ahead(&mut self, after: &str, archive: &impl ReadArchive) -> Result<(), StepError> {
+    async fn look_ahead(&mut self, place: &Place, archive: &impl ReadArchive) -> Result<(), StepError> {
         if self.alone > 0 {
             self.alone -= 1;
             return Ok(());
         }
+        // After a page without a key it waits for one that has some: nobody knows which folders are behind.
+        let Some(after) = place.key() else { return Ok(()) };
         let folders = self.folders_after(after, archive).await?;
         let Some(first) = folders.first() else {
             self.patience *= 4;
@@ -170,7 +233,7 @@ impl<'a> Listing<'a> {
         }
         // What is called exactly like a folder is the last key before it.
         let ends = cuts.iter().skip(1).map(|end| Some(*end)).chain([None]);
-        self.ranges.extend(cuts.iter().zip(ends).map(|(begin, end)| Range::new(begin, end)));
+        self.ranges.extend(cuts.iter().zip(ends).map(|(begin, end)| Range::new(Place::after(begin), end)));
         Ok(())
     }
 
@@ -220,6 +283,8 @@ mod tests {
     struct Bucket {
         keys: BTreeSet<String>,
         versions: usize,
+        /// Of so many pages, one holds no key; 0 is none.
+        empty: usize,
         asked: RefCell<Vec<String>>,
         being_answered: Cell<usize>,
         rounds: Cell<usize>,
@@ -247,7 +312,7 @@ mod tests {
         /// All keys under a prefix as a listing tells them, in how many rounds, and how many calls.
         async fn listed(&self, prefix: &str) -> (Vec<String>, usize, usize) {
             let pages = Pages { bucket: "archive".to_owned(), versions: self.versions > 1 };
-            let mut listing = Listing::new(pages, prefix);
+            let mut listing = Listing::from(Some(Place::after("")), pages, prefix);
             let mut keys = Vec::new();
             while let Some(page) = listing.next(self).await.unwrap() {
                 keys.extend(page.into_iter().map(|listed| listed.key));
@@ -275,11 +340,19 @@ mod tests {
             Ok(Facts::Missing(Missing::Denied))
         }
 
-        async fn list(&self, _: &str, prefix: &str, after: &str) -> Result<Page, PortError> {
+        async fn list(&self, _: &str, prefix: &str, from: &ListFrom) -> Result<Page, PortError> {
+            // A token is a key, and a mark that its page has been without one.
+            let (after, was_empty) = match from {
+                ListFrom::After(key) => (key, false),
+                ListFrom::Token(key) => (key, true),
+            };
             self.answer(format!("list {after}")).await;
+            if self.empty > 0 && !was_empty && self.asked.borrow().len().is_multiple_of(self.empty) {
+                return Ok(Page::new(Vec::new(), Some(after.clone())));
+            }
             let mut keys = self.keys(prefix, after);
             let objects = keys.by_ref().take(PAGE).map(|key| listed(key, None)).collect();
-            Ok(Page { objects, more: keys.next().is_some() })
+            Ok(Page::new(objects, keys.next().map(|_| String::new())))
         }
 
         async fn folders(&self, _: &str, prefix: &str, after: &str) -> Result<Vec<String>, PortError> {
@@ -365,6 +438,39 @@ mod tests {
         assert!(rounds < 50, "{rounds}");
         // A prefix need not be a folder.
         bucket.keeps_the_order("a/2019/08/1").await;
+    }
+
+    #[tokio::test]
+    async fn a_page_without_a_key_ends_no_listing() {
+        for empty in [1, 2, 3, 7] {
+            let keys = folders(40, PAGE).chain(numbered("a/z", 3 * PAGE));
+            Bucket { empty, ..Bucket::of(keys) }.keeps_the_order("a/").await;
+            Bucket { empty, ..Bucket::of(numbered("a/b/", 3)) }.keeps_the_order("a/").await;
+            Bucket { empty, ..Bucket::of([]) }.keeps_the_order("a/").await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_listing_goes_on_at_the_place_of_another() {
+        for (versions, empty) in [(1, 0), (1, 3), (2, 0), (25, 0)] {
+            let keys = folders(20, 7).chain(numbered("a/000003/x/", 3 * PAGE)).chain(numbered("a/z", 3 * PAGE));
+            let bucket = Bucket { versions, empty, ..Bucket::of(keys) };
+            for pages_a_call in [1, 2, 9] {
+                let (mut place, mut keys, mut calls) = (Some(Place::after("")), Vec::new(), 0);
+                while place.is_some() {
+                    let pages = Pages { bucket: "archive".to_owned(), versions: versions > 1 };
+                    let mut listing = Listing::from(place, pages, "a/");
+                    for _ in 0..pages_a_call {
+                        let page = listing.next(&bucket).await.unwrap();
+                        keys.extend(page.into_iter().flatten().map(|listed| listed.key));
+                    }
+                    place = listing.place().cloned();
+                    calls += 1;
+                }
+                assert!(calls > 1);
+                assert_eq!(keys, bucket.keys("a/", "").cloned().collect::<Vec<_>>(), "{versions} {pages_a_call}");
+            }
+        }
     }
 
     #[tokio::test]

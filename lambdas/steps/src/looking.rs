@@ -197,7 +197,7 @@ pub(crate) mod tests {
     use thaw_core::S3Uri;
 
     use crate::door::{now, restored, restoring, row};
-    use crate::ports::{Page, Piece, PortError, VersionMarker, VersionPage};
+    use crate::ports::{ListFrom, Page, Piece, PortError, VersionMarker, VersionPage};
     use thaw_core::{Head, ObjectId, Publish, PublishWhen, RestoreId, Tier};
 
     const HOUR: u64 = 3_600;
@@ -252,13 +252,14 @@ pub(crate) mod tests {
             Ok(head("GLACIER", Some(r#"ongoing-request="true""#)))
         }
 
-        async fn list(&self, _: &str, prefix: &str, start_after: &str) -> Result<Page, PortError> {
+        async fn list(&self, _: &str, prefix: &str, from: &ListFrom) -> Result<Page, PortError> {
+            let start_after = from.key().unwrap_or_default();
             self.lists.borrow_mut().push((prefix.to_owned(), start_after.to_owned()));
             let matching = |listed: &&Listed| listed.key.starts_with(prefix) && listed.key.as_str() > start_after;
             let mut objects: Vec<_> = self.listed.iter().filter(matching).cloned().collect();
             let more = objects.len() > self.page;
             objects.truncate(self.page);
-            Ok(Page { objects, more })
+            Ok(Page::new(objects, more.then(String::new)))
         }
 
         async fn folders(&self, _: &str, _: &str, _: &str) -> Result<Vec<String>, PortError> {
@@ -272,10 +273,10 @@ pub(crate) mod tests {
             prefix: &str,
             after: Option<&VersionMarker>,
         ) -> Result<VersionPage, PortError> {
-            let Page { mut objects, more } =
-                self.list(bucket, prefix, after.map_or("", |after| after.key.as_str())).await?;
+            let from = ListFrom::after(after.map_or("", |after| after.key.as_str()));
+            let Page { mut objects, next } = self.list(bucket, prefix, &from).await?;
             let half = objects.len().min(self.page / 2);
-            let more = more || half < objects.len();
+            let more = next.is_some() || half < objects.len();
             objects.truncate(half);
             objects.iter_mut().for_each(|listed| listed.version = Some("v2".to_owned()));
             let next = objects.last().filter(|_| more);

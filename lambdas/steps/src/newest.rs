@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use thaw_core::ObjectId;
 
 use crate::StepError;
-use crate::listing::{Pages, after_key};
+use crate::listing::{Pages, Place};
 use crate::ports::ReadArchive;
 use crate::telling::OBJECTS_PER_PAGE_THAT_PAY;
 use crate::visible::NEWS;
@@ -112,10 +112,11 @@ impl Newest {
         let mut before = object.key.clone();
         before.pop();
         let pages = Pages { bucket: object.bucket.clone(), versions: true };
-        let page = pages.after("", after_key(&before), archive).await?;
+        let page = pages.after("", &Place::after(&before), archive).await?;
         let listed = page.objects.iter().map(|listed| self.hash(&listed.key, listed.version.as_deref()));
         // The current version of a key comes first, so it is here wherever among the versions the page ends.
-        let page = Page { at: now, last: page.next.map(|next| next.key), newest: listed.collect(), answered: 0 };
+        let last = page.next.as_ref().and_then(Place::key).map(str::to_owned);
+        let page = Page { at: now, last, newest: listed.collect(), answered: 0 };
         self.pages.insert((object.bucket.clone(), before), page);
         Ok(())
     }

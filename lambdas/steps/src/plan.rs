@@ -1,19 +1,30 @@
 //! Plan: look at every object, decide, price, refuse or write it all down. Nothing is asked of S3 that costs a restore.
+//!
+//! What is too much for one call, the next one goes on with (`plan/draft.rs`). Nothing is priced, reserved or accepted before
+//! the last object was looked at.
+
+mod draft;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use thaw_core::{Book, Cost, Counts, Problem, Request, RestoreId, Status};
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::budget::{self, Purse, Reserved};
-use crate::chunks::{self, ChunkEntry, ChunkRecord, chunk_name};
+use crate::chunks::{self, ChunkRecord, chunk_name};
 use crate::create_restore::refuse_foreign;
-use crate::ledger::{self, Planned, RestoreRecord};
+use crate::ledger::{self, Planned, RestoreRecord, WrittenBy};
+use crate::plan::draft::{Cursor, Draft};
 use crate::ports::{Ledger, Put, PutEvents, ReadArchive, ReadDistributions, WorkFiles};
 use crate::sources::Objects;
 use crate::survey::{Survey, Surveyor};
 use crate::{Settings, StepError};
+
+/// Pages after which a call that meets trouble hands over what it has, instead of leaving all of it to be done once more.
+/// Where pages take minutes and one of a hundred fails, no call would come to its end. Trouble that comes sooner is left to the
+/// workflow, which waits before it calls again.
+const PAGES_WORTH_KEEPING: u32 = 8;
 
 /// Objects in a chunk at most. A chunk is one Lambda call: at 250 restores a second, a quarter of what S3 takes from an
 /// account, it takes three minutes of the fifteen that a function has.
@@ -30,6 +41,9 @@ pub struct Input {
     pub restore: String,
     /// The execution's input: a request's body, or `{"request_in": "<file>"}` for one too large for an input.
     pub request: Value,
+    /// Where to go on: what the call before answered. Empty for the first one.
+    #[serde(default)]
+    pub cursor: String,
 }
 
 /// What the execution goes on with, and what a person reads in the console.
@@ -37,6 +51,8 @@ pub struct Input {
 pub struct Output {
     /// What will happen, in words.
     pub says: String,
+    /// What the next call goes on with, if the plan is not finished; else empty.
+    pub cursor: String,
     /// The chunks with something to ask of S3.
     pub chunks: Vec<u32>,
     /// The counts.
@@ -56,6 +72,7 @@ impl Output {
     fn nothing(says: String) -> Self {
         Self {
             says,
+            cursor: String::new(),
             chunks: Vec::new(),
             counts: Counts::default(),
             hash: String::new(),
@@ -66,7 +83,10 @@ impl Output {
     }
 }
 
-/// Plans a restore.
+/// Plans a restore, or as much of it as there is time for.
+///
+/// `is_time_left` tells whether the call may begin another page: of a thousand keys, or of some thousand lines of a manifest.
+/// A call that may not does one all the same, so that each brings the plan on.
 #[expect(
     clippy::too_many_arguments,
     reason = "each port is a permission; the signature reads like the function's policy"
@@ -80,9 +100,11 @@ pub async fn run(
     events: &impl PutEvents,
     settings: &Settings,
     now: Timestamp,
+    is_time_left: impl Fn() -> bool,
 ) -> Result<Output, StepError> {
     let id = restore_id(input.restore)?;
     let request = read_request(&input.request, files).await?;
+    let cursor = Some(input.cursor).filter(|cursor| !cursor.is_empty()).map(|cursor| cursor.parse()).transpose()?;
     refuse_foreign(&request, settings)?;
     let record = written_record(ledger, &id, &request, now).await?;
     if record.status != Status::Running {
@@ -93,7 +115,16 @@ pub async fn run(
         // An earlier try decided, and only its notice is missing. What has changed since changes nothing of it.
         Some(plan) => (record, plan),
         None => {
-            let plan = make(&record, &request, archive, cdn, ledger, files, settings, now).await?;
+            let made =
+                make(cursor, &record, &request, archive, cdn, ledger, files, settings, now, is_time_left).await?;
+            let plan = match made {
+                Made::Plan(plan) => *plan,
+                Made::Draft(cursor, counts) => {
+                    let says = format!("{} objects were looked at so far. The plan is not finished.", counts.total);
+                    info!(restore = %id, objects = counts.total, "{says}");
+                    return Ok(Output { cursor: cursor.to_string(), counts, ..Output::nothing(says) });
+                }
+            };
             // A try that was given up may still be at it: whichever plan is written first is the plan.
             let write = |record: &mut RestoreRecord| {
                 record.plan.get_or_insert_with(|| plan.clone());
@@ -108,6 +139,7 @@ pub async fn run(
     let is_wanted = |known: &&ChunkRecord| !known.settled && record.status == Status::Running && !request.dry_run;
     let output = Output {
         says: says(&plan, &request),
+        cursor: String::new(),
         chunks: all.iter().filter(is_wanted).map(|known| known.chunk).collect(),
         counts: plan.counts,
         hash: plan.hash,
@@ -118,11 +150,20 @@ pub async fn run(
     tell(output, &id, &request, events).await
 }
 
-/// Looks at every object and writes the chunks down. Refuses what costs more than it may.
+/// What a call has made.
+enum Made {
+    /// The plan.
+    Plan(Box<Planned>),
+    /// What the next call goes on with, and where the objects stand that were looked at.
+    Draft(Cursor, Counts),
+}
+
+/// Looks at objects and writes the chunks down. Refuses what costs more than it may, once all were looked at.
 ///
 /// Chunks are written under the moment of this try. Of a try that dies they are left over, and nobody reads them.
 #[expect(clippy::too_many_arguments, reason = "each port is a permission; the rest is what is planned")]
 async fn make(
+    cursor: Option<Cursor>,
     record: &RestoreRecord,
     request: &Request,
     archive: &impl ReadArchive,
@@ -131,41 +172,97 @@ async fn make(
     files: &impl WorkFiles,
     settings: &Settings,
     now: Timestamp,
-) -> Result<Planned, StepError> {
+    is_time_left: impl Fn() -> bool,
+) -> Result<Made, StepError> {
+    let mut draft = match &cursor {
+        None => Draft::new(),
+        Some(cursor) => Draft::read(cursor, &record.id, files).await?,
+    };
     let mut surveyor = Surveyor::new(request, cdn, settings, now).await?;
-    let mut objects = Objects::of(request, ledger).await?;
-    let (mut waiting, mut chunks): (Vec<ChunkEntry>, Vec<Vec<ChunkEntry>>) = (Vec::new(), Vec::new());
-    let mut written = 0;
-    let mut totals = Vec::new();
+    if cursor.is_some() {
+        surveyor = surveyor.from(std::mem::take(&mut draft.survey), draft.seen(files).await?);
+    }
+    let mut objects = Objects::from(draft.place.clone(), request, ledger).await?;
+    let mut pages = 0;
     loop {
-        let page = objects.next(archive, ledger, files).await?;
-        let is_last = page.is_none();
-        for surveyed in surveyor.look_at(page.unwrap_or_default(), archive).await? {
-            waiting.push(surveyed.entry()?);
-        }
-        loop {
-            let size = chunk_size(settings.objects_per_chunk, written + chunks.len());
-            if waiting.len() < size && (!is_last || waiting.is_empty()) {
+        draft.place = objects.place();
+        let looked = match objects.next(archive, ledger, files).await {
+            Ok(Some(page)) => surveyor.look_at(page, archive).await.map(Some),
+            Ok(None) => Ok(None),
+            Err(error) => Err(error),
+        };
+        let looked = match looked {
+            Ok(looked) => looked,
+            Err(error) if error.may_pass() && pages >= PAGES_WORTH_KEEPING => {
+                warn!(restore = %record.id, "handed over: {error}");
                 break;
             }
-            let rest = waiting.split_off(size.min(waiting.len()));
-            chunks.push(std::mem::replace(&mut waiting, rest));
+            Err(error) => return Err(error),
+        };
+        let is_last = looked.is_none();
+        for surveyed in looked.into_iter().flatten() {
+            draft.waiting.push(surveyed.entry()?);
         }
-        for entries in chunks.drain(..) {
-            let number = u32::try_from(written).unwrap_or(u32::MAX);
-            let file = serde_json::to_vec(&entries)?;
-            let known = ChunkRecord::new(record, now, number, &entries, &file);
-            files.put(&chunk_name(&record.id, now, number), file).await?;
-            // An answer that got lost: the same try wrote the same.
-            let (Put::Done | Put::Lost(_)) = ledger.insert(&known).await?;
-            totals.push(known.counts.total);
-            written += 1;
-        }
+        draft.waiting_since = draft.waiting_since.or(Some(now));
+        write_chunks(&mut draft, is_last, record, ledger, files, settings, now).await?;
         if is_last {
+            return accept(draft, surveyor.finish()?, record, request, ledger, settings, now).await;
+        }
+        pages += 1;
+        if !is_time_left() {
+            draft.place = objects.place();
             break;
         }
     }
-    let survey = surveyor.finish()?;
+    draft.survey = surveyor.so_far();
+    let cursor = draft.write(surveyor.newly_seen(), &record.id, now, files).await?;
+    Ok(Made::Draft(cursor, surveyor.counts()))
+}
+
+/// Writes down the chunks that are full, and the last one however full it is.
+async fn write_chunks(
+    draft: &mut Draft,
+    is_last: bool,
+    record: &RestoreRecord,
+    ledger: &impl Ledger,
+    files: &impl WorkFiles,
+    settings: &Settings,
+    now: Timestamp,
+) -> Result<(), StepError> {
+    loop {
+        let size = chunk_size(settings.objects_per_chunk, draft.chunks.len());
+        if draft.waiting.len() < size && (!is_last || draft.waiting.is_empty()) {
+            draft.waiting_since = draft.waiting_since.filter(|_| !draft.waiting.is_empty());
+            return Ok(());
+        }
+        let rest = draft.waiting.split_off(size.min(draft.waiting.len()));
+        let entries = std::mem::replace(&mut draft.waiting, rest);
+        // What does not fit was looked at by this call.
+        let made_at = draft.waiting_since.replace(now).unwrap_or(now);
+        let number = u32::try_from(draft.chunks.len()).unwrap_or(u32::MAX);
+        let file = serde_json::to_vec(&entries)?;
+        let known = ChunkRecord::new(record, made_at, number, &entries, &file);
+        let known = ChunkRecord { written_at: Some(now).filter(|now| *now != made_at), ..known };
+        files.put(&chunk_name(&record.id, now, number), file).await?;
+        // An answer that got lost: the same try wrote the same.
+        let (Put::Done | Put::Lost(_)) = ledger.insert(&known).await?;
+        if draft.written.last().is_none_or(|by| by.at != now) {
+            draft.written.push(WrittenBy { at: now, from_chunk: number });
+        }
+        draft.chunks.push(known.counts.total);
+    }
+}
+
+/// The plan of all objects, if it may be carried out.
+async fn accept(
+    draft: Draft,
+    survey: Survey,
+    record: &RestoreRecord,
+    request: &Request,
+    ledger: &impl Ledger,
+    settings: &Settings,
+    now: Timestamp,
+) -> Result<Made, StepError> {
     if let Some(limit) = request.max_cost_usd
         && survey.cost.total_usd > limit
     {
@@ -186,8 +283,11 @@ async fn make(
             Reserved::No { spent, .. } => return Err(Problem::over_budget(price, spent, budget).into()),
         }
     }
-    let jobs = if survey.batch_operations { thaw_core::parts(totals, settings.objects_per_job) } else { Vec::new() };
-    Ok(Planned { chunks: u32::try_from(written).unwrap_or(u32::MAX), jobs, ..Planned::of(survey, now) })
+    let chunks = u32::try_from(draft.chunks.len()).unwrap_or(u32::MAX);
+    let by_jobs = survey.batch_operations;
+    let jobs = if by_jobs { thaw_core::parts(draft.chunks, settings.objects_per_job) } else { Vec::new() };
+    let written = if draft.written.iter().all(|by| by.at == now) { Vec::new() } else { draft.written };
+    Ok(Made::Plan(Box::new(Planned { chunks, jobs, written, ..Planned::of(survey, now) })))
 }
 
 impl Planned {
@@ -207,6 +307,7 @@ impl Planned {
         } = survey;
         Self {
             made_at: now,
+            written: Vec::new(),
             chunks: 0,
             jobs: Vec::new(),
             hash,

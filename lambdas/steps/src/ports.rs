@@ -1,7 +1,7 @@
 //! What the steps need of the world, in their own words. `thaw-aws` implements it on AWS, `thaw-sim` in process.
 
 use jiff::Timestamp;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use thaw_core::{
     ArchiveKind, Distribution, Execution, Facts, Job, JobGroup, LeftOut, ObjectId, Reach, RestoreAnswer, RestoreId,
@@ -29,9 +29,9 @@ pub trait ReadArchive {
     /// An object that is not there, or may not be read, is an answer; trouble is an error.
     async fn head(&self, object: &ObjectId) -> Result<Facts, PortError>;
 
-    /// One page (at most 1,000 keys) of `ListObjectsV2` with `RestoreStatus`: the keys under `prefix` after
-    /// `start_after`, current versions only.
-    async fn list(&self, bucket: &str, prefix: &str, start_after: &str) -> Result<Page, PortError>;
+    /// One page (at most 1,000 keys) of `ListObjectsV2` with `RestoreStatus`: the keys under `prefix` from a place on,
+    /// current versions only.
+    async fn list(&self, bucket: &str, prefix: &str, from: &ListFrom) -> Result<Page, PortError>;
 
     /// The folders directly under `prefix` that hold keys after `after`, in order, each with its prefix and its slash: those
     /// of one page of `ListObjectsV2` with the delimiter `/`. Where there are thousands of them, or of keys beside them, not
@@ -67,13 +67,52 @@ pub struct Piece {
     pub more: bool,
 }
 
+/// Where a page of `ListObjectsV2` begins.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ListFrom {
+    /// After this key (`StartAfter`); the empty key is the beginning.
+    After(String),
+    /// Where a page ended that held no key (`ContinuationToken`).
+    Token(String),
+}
+
+impl ListFrom {
+    /// After a key.
+    pub fn after(key: impl Into<String>) -> Self {
+        Self::After(key.into())
+    }
+
+    /// The key, if the place is one.
+    pub fn key(&self) -> Option<&str> {
+        match self {
+            Self::After(key) => Some(key),
+            Self::Token(_) => None,
+        }
+    }
+}
+
 /// A page of a listing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Page {
-    /// In order of keys.
+    /// In order of keys. It may hold none although more follow: S3 promises "up to" a number of keys a page, and only
+    /// `IsTruncated` says that the listing is over (API Reference, "ListObjectsV2").
     pub objects: Vec<Listed>,
-    /// Whether more keys follow.
-    pub more: bool,
+    /// Where the next page begins; `None` after the last.
+    pub next: Option<ListFrom>,
+}
+
+impl Page {
+    /// A page, and the token that continues it if it is truncated.
+    ///
+    /// The next page begins after the last key of this one. A key stays a place for as long as it takes; how long a token
+    /// does, S3 does not say. So the token is only used where there is no key.
+    pub fn new(objects: Vec<Listed>, token: Option<String>) -> Self {
+        let next = token.map(|token| match objects.last() {
+            Some(last) => ListFrom::after(&last.key),
+            None => ListFrom::Token(token),
+        });
+        Self { objects, next }
+    }
 }
 
 /// A page of a listing of versions.
@@ -86,7 +125,7 @@ pub struct VersionPage {
 }
 
 /// A place in a listing of versions.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VersionMarker {
     /// The key (`NextKeyMarker`).
     pub key: String,

@@ -67,7 +67,7 @@ pub async fn run(
     let mut objects = Vec::with_capacity(entries.len());
     let mut trouble = None;
     let by_jobs = jobs::ask_for(ledger, &record, input.chunk).await?;
-    let asking = Asking { record: &record, chunk: input.chunk, by_jobs, archive, ledger, now };
+    let asking = Asking { record: &record, chunk: input.chunk, made_at: known.made_at, by_jobs, archive, ledger, now };
     let to_ask = stretches(&known, &entries);
     let mut open: BTreeMap<u32, Stretch> =
         to_ask.iter().map(|(from, entries)| (*from, Stretch::new(entries.len()))).collect();
@@ -234,6 +234,8 @@ impl Stretch {
 struct Asking<'a, A, L> {
     record: &'a RestoreRecord,
     chunk: u32,
+    /// When the chunk was planned.
+    made_at: Timestamp,
     /// Whether jobs ask for what is archived.
     by_jobs: bool,
     archive: &'a A,
@@ -244,7 +246,7 @@ struct Asking<'a, A, L> {
 impl<A: RequestRestores + ReadArchive, L: Ledger> Asking<'_, A, L> {
     async fn ask(&self, number: u32, entry: &ChunkEntry) -> Result<(Known, Answered), StepError> {
         let place = Place { chunk: self.chunk, entry: number };
-        let row = entry.row(self.record, chunks::plan_of(self.record)?.made_at, place);
+        let row = entry.row(self.record, self.made_at, place);
         let cancelled = self.record.status != Status::Running;
         if row.is_settled() || cancelled {
             return Ok((Known { entry: number, row, written: Written::Nothing }, Answered::Noted));

@@ -15,14 +15,22 @@ use thaw_core::{
 };
 
 use crate::chunks::ChunkEntry;
-use crate::folding::Forecast;
+use crate::folding::{Forecast, ForecastSoFar};
 use crate::ledger::rows_key;
 use crate::ports::{Distributions, ItemKey, Ledger, Listed, ReadArchive, ReadDistributions, WorkFiles};
-use crate::sources::{Found, Objects};
+use crate::sources::{Found, Objects, SourcePlace};
 use crate::{IN_FLIGHT, Settings, StepError};
 
 /// Failures that a plan tells in words. The list of a restore's objects has them all.
 const FAILURES_SHOWN: usize = 20;
+
+/// Objects of a restore at most. Its execution's history holds 25,000 events, and every 20,000 objects that are published
+/// take fourteen of them (`tests/it/steps/history.rs` adds up all).
+pub const MOST_OBJECTS: u64 = 12_000_000;
+
+/// The same where no listing tells that each comes once, so that those that were seen must be remembered: at 17 bytes and
+/// in a table of 2^23 places, a third of the memory of Plan while it grows to that.
+const MOST_REMEMBERED: u64 = 7_000_000;
 
 /// What a request would do and cost.
 #[derive(Debug, Clone)]
@@ -112,7 +120,7 @@ impl Survey {
         now: Timestamp,
     ) -> Result<Self, StepError> {
         let mut surveyor = Surveyor::new(request, cdn, settings, now).await?;
-        let mut objects = Objects::of(request, ledger).await?;
+        let mut objects = Objects::from(SourcePlace::Beginning, request, ledger).await?;
         while let Some(page) = objects.next(archive, ledger, files).await? {
             surveyor.look_at(page, archive).await?;
             if surveyor.effort > most {
@@ -137,6 +145,8 @@ pub struct Surveyor<'a> {
     now: Timestamp,
     /// What was seen already, as hashes: a manifest may name an object twice, and it is asked, priced and kept once.
     seen: HashSet<u128>,
+    /// Those of them that were seen since the survey went on.
+    newly_seen: Vec<u128>,
     /// How much asking it took: an object that was asked for by itself counts as ten of a listing.
     effort: u64,
     /// Sum of hashes over what is done with which object: who confirms a plan confirms those objects.
@@ -146,8 +156,17 @@ pub struct Surveyor<'a> {
     forecast: Option<Forecast>,
 }
 
+/// What a survey knows when it is handed over to another call, without the objects that it has seen.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct SurveySoFar {
+    digest: u128,
+    totals: Totals,
+    forecast: Option<ForecastSoFar>,
+}
+
 /// What was seen, added up.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 struct Totals {
     counts: Counts,
     by_kind: BTreeMap<ArchiveKind, Tally>,
@@ -166,7 +185,8 @@ struct Totals {
 }
 
 /// What was seen of a kind.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 struct Tally {
     objects: u64,
     bytes: u64,
@@ -212,11 +232,46 @@ impl<'a> Surveyor<'a> {
             objects_per_job: settings.objects_per_job,
             now,
             seen: HashSet::new(),
+            newly_seen: Vec::new(),
             effort: 0,
             digest: 0,
             totals: Totals::default(),
             forecast,
         })
+    }
+
+    /// Goes on where another call stopped, which has seen these objects.
+    #[must_use]
+    pub fn from(self, so_far: SurveySoFar, seen: HashSet<u128>) -> Self {
+        let SurveySoFar { digest, totals, forecast: foretold } = so_far;
+        let (distributions, directory_index) = (&self.distributions, self.directory_index);
+        let bucket = &self.request.bucket;
+        let paths_of = |key: &str| paths_of(distributions, bucket, key, directory_index);
+        let forecast = match (self.forecast, foretold) {
+            (Some(forecast), Some(foretold)) => Some(forecast.from(foretold, paths_of)),
+            // It was not foretold from the beginning, so it is not foretold at all.
+            (Some(_) | None, None) | (None, Some(_)) => None,
+        };
+        Self { seen, digest, totals, forecast, ..self }
+    }
+
+    /// What another call goes on with.
+    pub fn so_far(&self) -> SurveySoFar {
+        SurveySoFar {
+            digest: self.digest,
+            totals: self.totals.clone(),
+            forecast: self.forecast.as_ref().map(Forecast::so_far),
+        }
+    }
+
+    /// The objects that were seen since this call went on, as hashes; none of a listing, which names each once.
+    pub fn newly_seen(&self) -> &[u128] {
+        &self.newly_seen
+    }
+
+    /// Where the objects stand that were looked at.
+    pub fn counts(&self) -> Counts {
+        self.totals.counts
     }
 
     /// Looks at a page of objects and decides. Answers those that were not seen before, in order.
@@ -241,10 +296,15 @@ impl<'a> Surveyor<'a> {
             };
             self.effort += effort;
             // A key and its current version by name are one object, once the version is pinned. A listing names each once.
-            if is_listing || self.seen.insert(fingerprint(&surveyed.object, None)) {
-                self.add(&surveyed)?;
-                new.push(surveyed);
+            if !is_listing {
+                let seen = fingerprint(&surveyed.object, None);
+                if !self.seen.insert(seen) {
+                    continue;
+                }
+                self.newly_seen.push(seen);
             }
+            self.add(&surveyed)?;
+            new.push(surveyed);
         }
         Ok(new)
     }
@@ -253,6 +313,13 @@ impl<'a> Surveyor<'a> {
         let (request, now) = (self.request, self.now);
         let totals = &mut self.totals;
         let decision = surveyed.verdict.decision;
+        let most = match request.source {
+            Source::Prefix { .. } => MOST_OBJECTS,
+            Source::Keys { .. } | Source::Manifest { .. } | Source::Restore { .. } => MOST_REMEMBERED,
+        };
+        if totals.counts.total >= most {
+            return Err(Problem::too_many_objects(most).into());
+        }
         self.digest = self.digest.wrapping_add(fingerprint(&surveyed.object, Some(decision)));
         totals.counts.total += 1;
         *surveyed.counted_as(&mut totals.counts) += 1;
@@ -376,6 +443,17 @@ impl<'a> Surveyor<'a> {
     }
 }
 
+/// What the distributions show of a key: its paths by distribution.
+fn paths_of(
+    distributions: &[Distribution],
+    bucket: &str,
+    key: &str,
+    directory_index: &str,
+) -> BTreeMap<String, BTreeSet<String>> {
+    let shown = distributions.iter().map(|one| (one.id.clone(), one.paths_of(bucket, key, directory_index).paths));
+    shown.filter(|(_, paths)| !paths.is_empty()).collect()
+}
+
 /// What became of an object of a page.
 enum Looked {
     /// It was looked at, which took so much asking.
@@ -484,7 +562,7 @@ mod tests {
     use super::*;
     use crate::door::{now, settings};
     use crate::memory::{MemoryFiles, MemoryLedger};
-    use crate::ports::{Page, Piece, PortError, VersionMarker, VersionPage};
+    use crate::ports::{ListFrom, Page, Piece, PortError, VersionMarker, VersionPage};
     use serde_json::{Value, json};
     use thaw_core::S3Uri;
     use thaw_core::{Behaviour, ErrorRule, Head, Missing, Origin};
@@ -515,7 +593,7 @@ mod tests {
             }))
         }
 
-        async fn list(&self, _: &str, _: &str, _: &str) -> Result<Page, PortError> {
+        async fn list(&self, _: &str, _: &str, _: &ListFrom) -> Result<Page, PortError> {
             Ok(Page::default())
         }
 

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use thaw_core::ObjectId;
 
 use crate::StepError;
-use crate::listing::{Pages, after_key};
-use crate::ports::{Listed, ReadArchive, VersionPage};
+use crate::listing::{Pages, Place, Told};
+use crate::ports::{Listed, ReadArchive};
 
 /// A listing costs as much as 12.5 `HeadObject` calls ($0.005 against $0.0004 per 1,000), so a page pays off when it
 /// answers for more objects than that.
@@ -53,15 +53,15 @@ async fn list<T, A>(
     let prefix = common_prefix(&first.key, &last.key).to_owned();
     let (mut told, mut unknown) = (Vec::new(), Vec::new());
     let mut items = items.into_iter().peekable();
-    let mut after = after_key("");
+    let mut from = Place::after("");
     while let Some(first) = items.peek() {
         // S3 lists keys after a key; the key before ours is ours without its last character, or something smaller.
         let mut before = object(first).key.clone();
         before.pop();
-        if before > after.key {
-            after = after_key(&before);
+        if from.key().is_some_and(|after| before.as_str() > after) {
+            from = Place::after(&before);
         }
-        let VersionPage { objects, next } = pages.after(&prefix, after, archive).await?;
+        let Told { objects, next } = pages.after(&prefix, &from, archive).await?;
         let listed: BTreeMap<&str, &Listed> = objects.iter().map(|listed| (listed.key.as_str(), listed)).collect();
         let answer = |item: &T| {
             let ObjectId { key, version, .. } = object(item);
@@ -69,8 +69,13 @@ async fn list<T, A>(
             said(item, listed?)
         };
         let mut answered = 0;
-        // The current version of a key comes first, so it is here wherever among the versions the page ends.
-        while let Some(item) = items.next_if(|item| next.as_ref().is_none_or(|next| object(item).key <= next.key)) {
+        // The current version of a key comes first, so it is here wherever among the versions the page ends. A page without a
+        // key tells of nothing.
+        let is_told = |item: &T| match &next {
+            None => true,
+            Some(next) => next.key().is_some_and(|last| object(item).key.as_str() <= last),
+        };
+        while let Some(item) = items.next_if(is_told) {
             match answer(&item) {
                 Some(said) => {
                     answered += 1;
@@ -80,7 +85,7 @@ async fn list<T, A>(
             }
         }
         match next {
-            Some(next) if answered >= OBJECTS_PER_PAGE_THAT_PAY => after = next,
+            Some(next) if answered >= OBJECTS_PER_PAGE_THAT_PAY => from = next,
             Some(_) | None => break,
         }
     }

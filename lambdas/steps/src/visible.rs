@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use thaw_core::{Covered, Event, Facts, FailureCode, How, Missing, ObjectId, Reach};
 
 use crate::StepError;
-use crate::ports::{Listed, ReadArchive};
+use crate::ports::{ListFrom, Listed, ReadArchive};
 use crate::telling::tell;
 
 /// What S3 said of an object is believed for so long when its paths are invalidated. Somebody may archive it in between,
@@ -125,9 +125,9 @@ pub async fn under(
     archive: &impl ReadArchive,
     now: Timestamp,
 ) -> Result<Beneath, StepError> {
-    let (mut after, mut readable) = (String::new(), BTreeSet::new());
+    let (mut from, mut readable) = (ListFrom::after(""), BTreeSet::new());
     for _ in 0..PAGES_OF_NEIGHBOURS {
-        let page = archive.list(bucket, prefix, &after).await?;
+        let page = archive.list(bucket, prefix, &from).await?;
         for listed in &page.objects {
             let doubtful = match listed.reach(now) {
                 Some(Reach::Readable | Reach::Copy { .. }) => false,
@@ -139,9 +139,9 @@ pub async fn under(
             }
             readable.insert((bucket.to_owned(), listed.key.clone()));
         }
-        match page.objects.last() {
-            Some(last) if page.more => after = last.key.clone(),
-            _ => return Ok(Beneath::Readable(readable)),
+        match page.next {
+            Some(next) => from = next,
+            None => return Ok(Beneath::Readable(readable)),
         }
     }
     Ok(Beneath::Archived(format!("those under {prefix:?}, of which there are too many to look at")))
@@ -225,6 +225,43 @@ pub(crate) mod tests {
         pub(crate) asked: RefCell<Vec<String>>,
     }
 
+    /// The same bucket, which answers each page only after one without a key.
+    pub(crate) struct Sparse<'a, A>(pub(crate) &'a A);
+
+    impl<A: ReadArchive> ReadArchive for Sparse<'_, A> {
+        async fn head(&self, object: &ObjectId) -> Result<Facts, PortError> {
+            self.0.head(object).await
+        }
+
+        async fn list(&self, bucket: &str, prefix: &str, from: &ListFrom) -> Result<Page, PortError> {
+            match from {
+                ListFrom::After(key) => Ok(Page::new(Vec::new(), Some(key.clone()))),
+                ListFrom::Token(key) => self.0.list(bucket, prefix, &ListFrom::after(key)).await,
+            }
+        }
+
+        async fn folders(&self, bucket: &str, prefix: &str, after: &str) -> Result<Vec<String>, PortError> {
+            self.0.folders(bucket, prefix, after).await
+        }
+
+        async fn list_versions(
+            &self,
+            bucket: &str,
+            prefix: &str,
+            after: Option<&VersionMarker>,
+        ) -> Result<VersionPage, PortError> {
+            self.0.list_versions(bucket, prefix, after).await
+        }
+
+        async fn has_versions(&self, bucket: &str) -> Result<bool, PortError> {
+            self.0.has_versions(bucket).await
+        }
+
+        async fn read(&self, manifest: &S3Uri, from: u64, etag: Option<&str>) -> Result<Option<Piece>, PortError> {
+            self.0.read(manifest, from, etag).await
+        }
+    }
+
     impl ReadArchive for Neighbours {
         async fn head(&self, object: &ObjectId) -> Result<Facts, PortError> {
             self.asked.borrow_mut().push(object.key.clone());
@@ -239,9 +276,11 @@ pub(crate) mod tests {
             Ok(Facts::Found(Head { storage_class: Some(class.to_owned()), version, ..Head::default() }))
         }
 
-        async fn list(&self, _: &str, _: &str, start_after: &str) -> Result<Page, PortError> {
-            let rest: Vec<_> = self.listed.iter().filter(|listed| listed.key.as_str() > start_after).cloned().collect();
-            Ok(Page { more: rest.len() > 2, objects: rest.into_iter().take(2).collect() })
+        async fn list(&self, _: &str, _: &str, from: &ListFrom) -> Result<Page, PortError> {
+            let after = from.key().unwrap_or_default();
+            let rest: Vec<_> = self.listed.iter().filter(|listed| listed.key.as_str() > after).cloned().collect();
+            let token = (rest.len() > 2).then(String::new);
+            Ok(Page::new(rest.into_iter().take(2).collect(), token))
         }
 
         async fn folders(&self, _: &str, _: &str, _: &str) -> Result<Vec<String>, PortError> {
@@ -300,6 +339,21 @@ pub(crate) mod tests {
         assert_eq!(found(&[("warm", "GLACIER", None)]).await, (None, vec!["warm".to_owned()]));
         let sealed = Some("sealed".to_owned());
         assert_eq!(found(&[("sealed", "GLACIER", None)]).await.0, sealed, "what S3 would not describe may be archived");
+    }
+
+    #[tokio::test]
+    async fn an_archived_neighbour_behind_a_page_without_a_key_is_seen() {
+        let listed = |key: &str| Listed {
+            key: key.to_owned(),
+            version: None,
+            storage_class: "GLACIER".to_owned(),
+            size: 1,
+            modified: now(),
+            restore: None,
+        };
+        let neighbours = Neighbours { listed: vec![listed("x-cold")], ..nobody_near() };
+        let found = under("archive", "x", &Sparse(&neighbours), now()).await.unwrap();
+        assert!(matches!(found, Beneath::Archived(key) if key == "x-cold"));
     }
 
     #[tokio::test]

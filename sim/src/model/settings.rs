@@ -25,6 +25,8 @@ pub struct Settings {
     /// Model milliseconds that such a job takes for an object. AWS names no rate beyond that of all restores of an account,
     /// 1,000 a second.
     pub job_task_millis: u32,
+    /// Keys of a page of a listing at most, and never more than 1,000. S3 promises "up to" that many.
+    pub keys_per_page: usize,
     /// The quotas.
     pub limits: Limits,
 }
@@ -39,6 +41,7 @@ impl Default for Settings {
             pace: 1.0,
             job_prepare_seconds: 60,
             job_task_millis: 1,
+            keys_per_page: 1_000,
             limits: Limits::default(),
         }
     }
@@ -126,6 +129,8 @@ pub struct SettingsChange {
     pub job_prepare_seconds: Option<u32>,
     /// See [`Settings::job_task_millis`].
     pub job_task_millis: Option<u32>,
+    /// See [`Settings::keys_per_page`].
+    pub keys_per_page: Option<usize>,
     /// See [`Limits::restores_per_second`]; 0 lifts the limit.
     pub restores_per_second: Option<u32>,
     /// See [`Limits::regime`].
@@ -154,6 +159,7 @@ impl SettingsChange {
         set(&mut settings.pace, self.pace);
         set(&mut settings.job_prepare_seconds, self.job_prepare_seconds);
         set(&mut settings.job_task_millis, self.job_task_millis);
+        set(&mut settings.keys_per_page, self.keys_per_page.map(|keys| keys.clamp(1, 1_000)));
         set(&mut limits.restores_per_second, self.restores_per_second.map(|limit| (limit > 0).then_some(limit)));
         set(&mut limits.regime, self.regime);
         set(&mut limits.paths_in_progress, self.paths_in_progress);

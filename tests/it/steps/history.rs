@@ -73,3 +73,38 @@ fn the_longest_execution_stays_under_a_tenth_of_the_limit() {
     let most = once + LOOKS_AFTER_JOBS * look + CHECKS * check + 2 * CHUNKS * chunk;
     assert!(most < LIMIT / 10, "{most} events with jobs");
 }
+
+/// Objects that one call looks at (`check_restores.rs` holds it).
+const LOOKED_AT: u64 = 1_000_000;
+
+/// Objects that one call publishes (`invalidate.rs` holds it).
+const PUBLISHED: u64 = 20_000;
+
+/// Chunks of each million objects after the first: of 50,000 (`plan.rs` holds it).
+const CHUNKS_OF_A_MILLION: u64 = 20;
+
+#[test]
+fn the_largest_restore_fits_into_the_history() {
+    let asl: Value = serde_json::from_str(include_str!("../../../statemachine/thaw.asl.json")).unwrap();
+    let states = asl["States"].as_object().unwrap();
+    let sum = |names: &[&str]| names.iter().map(|name| events(&states[*name])).sum::<u64>();
+    let once: u64 = states.values().map(events).sum();
+    let chunk = 2 + events(&states["ForEachChunk"]["ItemProcessor"]["States"]["StartRestores"]);
+    let millions = thaw_steps::MOST_OBJECTS.div_ceil(LOOKED_AT);
+    let chunks = CHUNKS + CHUNKS_OF_A_MILLION * (millions - 1);
+    // Pages of ten seconds, one after the other: a call of ten minutes lists sixty thousand keys. A Map of nothing has four
+    // events.
+    let planning = thaw_steps::MOST_OBJECTS / 60_000 * (4 + sum(&["Plan", "AnythingToWaitFor?"]));
+    // Every look sees all of the objects, and asks CloudFront about all of them.
+    let look = events(&states["WaitForRetrieval"])
+        + millions * sum(&["CheckRestores", "AnythingToInvalidate?", "CheckInvalidations", "AllPublished?"]);
+    let publishing = thaw_steps::MOST_OBJECTS / PUBLISHED
+        * sum(&["Invalidate", "WaitForEdges", "CheckInvalidations", "AllPublished?"]);
+    let check = sum(&["WaitForJobs", "CheckJobs", "JobsDone?"]) + millions * sum(&["CheckJobs", "JobsDone?"]);
+    // A tenth is left for what is retried.
+    for (looks, checks, times) in [(LOOKS, 0, 1), (LOOKS_AFTER_JOBS, CHECKS, 2)] {
+        let most = once + planning + looks * look + publishing + checks * check + times * chunks * chunk;
+        println!("{most} events, of which {planning} plan and {publishing} publish");
+        assert!(most < LIMIT / 10 * 9, "{most} events");
+    }
+}

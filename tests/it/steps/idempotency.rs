@@ -20,9 +20,9 @@ use thaw_sim::Sim;
 use thaw_sim::model::{AccessTier, FaultRule, ObjectRef, RestoreRequest, RetrievalTier, SettingsChange, StorageClass};
 use thaw_steps::ports::{
     CreateInvalidations, CreateJobs, CreatedJob, Cursor, DeadLetters, Distributions, Invalidation, InvalidationStatus,
-    Item, ItemKey, Ledger, ListRestores, LongFiles, NewJob, Page, Piece, PortError, Put, PutEvents, ReadArchive,
-    ReadDistributions, ReadExecutions, ReadInvalidations, ReadJobs, RequestRestores, StartExecutions, StopExecutions,
-    UpdateJobs, VersionMarker, VersionPage, WorkFiles,
+    Item, ItemKey, Ledger, ListFrom, ListRestores, LongFiles, NewJob, Page, Piece, PortError, Put, PutEvents,
+    ReadArchive, ReadDistributions, ReadExecutions, ReadInvalidations, ReadJobs, RequestRestores, StartExecutions,
+    StopExecutions, UpdateJobs, VersionMarker, VersionPage, WorkFiles,
 };
 use thaw_steps::{
     Newest, QueueBatch, RestoreRecord, Step, adopt, announce_expiries, cancel_restore, check_executions,
@@ -113,6 +113,27 @@ fn asking(world: &World) {
     world.pass(60);
 }
 
+/// Everything, in pages of three keys and chunks of two objects.
+fn in_pages() -> World {
+    let mut world = everything();
+    world.settings.objects_per_chunk = 2;
+    let small = SettingsChange { keys_per_page: Some(3), ..SettingsChange::default() };
+    world.aws.with(|sim, _| sim.change_settings(&small));
+    world
+}
+
+fn under_a_prefix() -> Value {
+    json!({"bucket": BUCKET, "prefix": "", "max_cost_usd": 100, "days": 3})
+}
+
+/// The cursor of a call that has time for one page.
+fn handed_over(world: &World, cursor: &str) -> String {
+    let output = world.plan_from(cursor, "r", under_a_prefix(), || false).unwrap();
+    assert!(!output.cursor.is_empty() && output.chunks.is_empty(), "{output:?}");
+    world.pass(60);
+    output.cursor
+}
+
 fn messages(world: &World) -> Value {
     let events = world.aws.with(Sim::take_events);
     let records = events.iter().enumerate();
@@ -124,7 +145,21 @@ fn messages(world: &World) -> Value {
 /// The worlds in which a step is tried, each with what the step is handed there.
 fn stories(step: Step) -> Vec<fn() -> (World, Value)> {
     match step {
-        Step::Plan => vec![|| (everything(), json!({"restore": "r", "request": asked()}))],
+        Step::Plan => vec![
+            || (everything(), json!({"restore": "r", "request": asked()})),
+            // A call that has time for one page begins, goes on, and ends a plan of three.
+            || (in_pages(), json!({"restore": "r", "request": under_a_prefix(), "cursor": ""})),
+            || {
+                let world = in_pages();
+                let cursor = handed_over(&world, "");
+                (world, json!({"restore": "r", "request": under_a_prefix(), "cursor": cursor}))
+            },
+            || {
+                let world = in_pages();
+                let cursor = handed_over(&world, &handed_over(&world, &handed_over(&world, "")));
+                (world, json!({"restore": "r", "request": under_a_prefix(), "cursor": cursor}))
+            },
+        ],
         Step::StartRestores => vec![
             || {
                 let world = everything();
@@ -442,8 +477,8 @@ impl ReadArchive for Mortal<'_> {
         self.world.aws.head(object).await
     }
 
-    async fn list(&self, bucket: &str, prefix: &str, start_after: &str) -> Result<Page, PortError> {
-        self.world.aws.list(bucket, prefix, start_after).await
+    async fn list(&self, bucket: &str, prefix: &str, from: &ListFrom) -> Result<Page, PortError> {
+        self.world.aws.list(bucket, prefix, from).await
     }
 
     async fn folders(&self, bucket: &str, prefix: &str, after: &str) -> Result<Vec<String>, PortError> {
@@ -630,7 +665,10 @@ fn json_of(answer: &impl Serialize) -> Value {
 async fn work(step: Step, payload: &Value, wire: &Mortal<'_>, now: Timestamp) -> Value {
     let settings = &wire.world.settings;
     match step {
-        Step::Plan => json_of(&plan::run(read(payload), wire, wire, wire, wire, wire, settings, now).await.unwrap()),
+        Step::Plan => {
+            let has_time = || payload["cursor"].is_null();
+            json_of(&plan::run(read(payload), wire, wire, wire, wire, wire, settings, now, has_time).await.unwrap())
+        }
         Step::StartRestores => json_of(&start_restores::run(read(payload), wire, wire, wire, now).await.unwrap()),
         Step::CreateJobs => json_of(&create_jobs::run(read(payload), wire, wire, wire, now).await.unwrap()),
         Step::CheckJobs => json_of(&check_jobs::run(read(payload), wire, wire, wire, settings, now).await.unwrap()),
@@ -715,7 +753,8 @@ struct Left {
 
 impl Left {
     fn by(world: &World) -> Self {
-        let files = world.files.names().into_iter().filter(|name| !name.contains("/chunks/"));
+        let files =
+            world.files.names().into_iter().filter(|name| !name.contains("/chunks/") && !name.contains("/plan/"));
         let items = world.ledger.items().into_iter();
         let (restores, others): (Vec<_>, Vec<_>) = items.partition(|(key, _)| key.sk == "restore");
         let of_objects = ["chunk#", "news#"];
@@ -763,12 +802,13 @@ fn unpacked(key: &ItemKey, item: Value) -> Value {
     json!({"id": batch.id, "candidates": batch.candidates, "calls": batch.calls})
 }
 
-/// JSON without what a function cannot know when it runs again: at what moment it ran first, and whether it was its own
-/// call that S3 is busy with.
+/// JSON without what a function cannot know when it runs again: at what moment it ran first, which a cursor names, and
+/// whether it was its own call that S3 is busy with.
 fn masked(value: Value) -> Value {
     match value {
         Value::Object(members) => {
-            let known = members.into_iter().filter(|(name, _)| !matches!(name.as_str(), "joined" | "wait_seconds"));
+            let known =
+                members.into_iter().filter(|(name, _)| !matches!(name.as_str(), "joined" | "wait_seconds" | "cursor"));
             known.map(|(name, value)| (name, masked(value))).collect()
         }
         Value::Array(items) => items.into_iter().map(masked).collect(),

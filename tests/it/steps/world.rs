@@ -111,9 +111,20 @@ impl World {
     }
 
     pub fn plan(&self, restore: &str, request: Value) -> Result<plan::Output, StepError> {
-        let input = plan::Input { restore: restore.to_owned(), request };
+        self.plan_from("", restore, request, || true)
+    }
+
+    /// A call of Plan that goes on at a cursor.
+    pub fn plan_from(
+        &self,
+        cursor: &str,
+        restore: &str,
+        request: Value,
+        is_time_left: impl Fn() -> bool,
+    ) -> Result<plan::Output, StepError> {
+        let input = plan::Input { restore: restore.to_owned(), request, cursor: cursor.to_owned() };
         let Self { aws, ledger, files, events, settings, .. } = self;
-        self.run(plan::run(input, aws, aws, ledger, files, events, settings, self.now()))
+        self.run(plan::run(input, aws, aws, ledger, files, events, settings, self.now(), is_time_left))
     }
 
     pub fn start_restores(&self, restore: &str, chunk: u32) -> Result<start_restores::Output, StepError> {

@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 use thaw_core::{Facts, Missing, ObjectId, RestoreAnswer, State, Tier};
 use thaw_steps::Step;
-use thaw_steps::ports::{Invalidation, Item, ListedRestore, Page, PortError};
+use thaw_steps::ports::{Invalidation, Item, ListedRestore, Page, PortError, VersionPage};
 
 use crate::stack::as_row;
 use crate::wire::Wire;
@@ -48,6 +48,8 @@ pub enum Bug {
     ErrorsDropped,
     /// An invalidation counts as done when it is made.
     CompletedUnasked,
+    /// A page without a key is the last one, whatever S3 says.
+    EmptyPageEnds,
     /// What others restore is published whatever it costs.
     JoinedWithoutLimit,
     /// A `+` stays a `+` in a path, where S3 reads it as a blank.
@@ -60,7 +62,7 @@ pub enum Bug {
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::TierNotSent,
         Self::DaysAlways,
         Self::DaysNever,
@@ -78,6 +80,7 @@ impl Bug {
         Self::ReferenceIsTime,
         Self::ErrorsDropped,
         Self::CompletedUnasked,
+        Self::EmptyPageEnds,
         Self::JoinedWithoutLimit,
         Self::PlusLeftRaw,
         Self::BlankOnlyEscaped,
@@ -104,6 +107,7 @@ impl Bug {
             Self::ReferenceIsTime => ("the caller reference is the time", "terraform-aws-cloudfront-invalidation"),
             Self::ErrorsDropped => ("errors of CloudFront are dropped", "terraform-aws-cloudfront-invalidation"),
             Self::CompletedUnasked => ("an invalidation is done when it is made", "most"),
+            Self::EmptyPageEnds => ("an empty truncated page ends the listing", "TileDB, s3ql"),
             Self::JoinedWithoutLimit => ("joined restores without limit", "an earlier thaw"),
             Self::PlusLeftRaw => ("a plus is left raw in a path", "crates.io"),
             Self::BlankOnlyEscaped => ("a blank's second spelling is forgotten", "most"),
@@ -155,6 +159,17 @@ pub fn head(bug: Option<Bug>, step: Step, facts: Facts, now: Timestamp) -> Resul
 pub fn list(bug: Option<Bug>, step: Step, mut page: Page) -> Page {
     if step == Step::CheckRestores && matches!(bug, Some(Bug::NoLook | Bug::NoteAfterAsking)) {
         page.objects.iter_mut().for_each(|listed| listed.restore = Some(ListedRestore::Ongoing));
+    }
+    if bug == Some(Bug::EmptyPageEnds) && page.objects.is_empty() {
+        page.next = None;
+    }
+    page
+}
+
+/// What the bug makes of a listing of versions.
+pub fn list_versions(bug: Option<Bug>, mut page: VersionPage) -> VersionPage {
+    if bug == Some(Bug::EmptyPageEnds) && page.objects.is_empty() {
+        page.next = None;
     }
     page
 }

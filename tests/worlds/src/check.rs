@@ -9,7 +9,7 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 use thaw_core::{
     Batch, Call, Candidate, Counts, Decision, FailureCode, How, News, ObjectId, Place, RestoreAnswer, RestoreId, Row,
-    State, Status, Tier, Usd, encode_path,
+    Source, State, Status, Tier, Usd, encode_path,
 };
 use thaw_sim::model::ObjectRef;
 use thaw_steps::ports::{Ledger, WorkFiles};
@@ -67,6 +67,8 @@ pub struct Checker {
     /// When a copy went away because others had cut its life short, and when it would have gone. In between thaw takes
     /// another copy for the one that it knew.
     cut_short: BTreeMap<String, Vec<(Timestamp, Timestamp)>>,
+    /// The restores whose plans were looked at.
+    planned: BTreeSet<RestoreId>,
     /// For which copies a path was paid.
     paid: BTreeMap<(String, String), Vec<Timestamp>>,
     lost_events: bool,
@@ -491,7 +493,8 @@ impl Checker {
     pub(crate) fn news(&mut self, stack: &Stack, said: &NewsRecord) {
         let Some(record) = record(stack, said.restore.as_str()) else { return };
         self.reach(if said.entries.len() > 1 { "news of many" } else { "news of one" }.to_owned());
-        for (index, row) in (0..).zip(planned_rows(stack, &record, said.made_at, said.chunk)) {
+        let Some(plan) = &record.plan else { return };
+        for (index, row) in (0..).zip(planned_rows(stack, &record, plan.written_at(said.chunk), said.chunk)) {
             if !said.entries.contains(&index) {
                 continue;
             }
@@ -510,7 +513,7 @@ impl Checker {
         if chunk.chunk > 0 {
             self.reach("second chunk".to_owned());
         }
-        for (index, row) in (0..).zip(planned_rows(stack, &record, chunk.made_at, chunk.chunk)) {
+        for (index, row) in (0..).zip(planned_rows(stack, &record, chunk.written_at(), chunk.chunk)) {
             let place = (row.restore.to_string(), row.object.key.clone(), row.object.version.clone());
             if chunk.revision == 0 && row.state == State::Available {
                 self.check_readable(stack, &row);
@@ -528,11 +531,32 @@ impl Checker {
         }
     }
 
+    /// A restore's record was written.
+    pub(crate) fn restore(&mut self, stack: &Stack, record: &RestoreRecord) {
+        if record.plan.is_some() && self.planned.insert(record.id.clone()) {
+            let planned = self.standing(stack, record);
+            self.check_prefix(stack, record, &planned);
+        }
+    }
+
+    /// What a restore of a prefix has planned is all that is there, each once.
+    fn check_prefix(&mut self, stack: &Stack, record: &RestoreRecord, planned: &[Row]) {
+        let Source::Prefix { prefix, .. } = &record.request.source else { return };
+        for key in stack.world.objects.iter().filter_map(|object| stack.world.full_key(object.id)) {
+            let times = planned.iter().filter(|row| row.object.key == key).count();
+            let is_there = key.starts_with(prefix.as_str());
+            if times != usize::from(is_there) && !self.is_touched(&key) {
+                let says = format!("{} of {prefix:?} has {key} {times} times", record.id);
+                self.break_promise("a plan has all that is under its prefix, once", says);
+            }
+        }
+    }
+
     /// Where every object of a restore stands, put together from its files and from what was written of it, its chunk and its
     /// batch.
     fn standing(&self, stack: &Stack, record: &RestoreRecord) -> Vec<Row> {
         let Some(plan) = &record.plan else { return Vec::new() };
-        let planned = (0..plan.chunks).flat_map(|chunk| planned_rows(stack, record, plan.made_at, chunk));
+        let planned = (0..plan.chunks).flat_map(|chunk| planned_rows(stack, record, plan.written_at(chunk), chunk));
         let now = |planned: Row| {
             let place = (planned.restore.to_string(), planned.object.key.clone(), planned.object.version.clone());
             let row = match self.rows.get(&place) {
@@ -696,6 +720,10 @@ impl Checker {
                 if !matches!(error.as_str(), "ObjectsFailed" | "InvalidRequest") && !was_refused {
                     let says = format!("{id} gave up with {error}: {cause}");
                     self.break_promise("a restore goes on until all is settled", says);
+                }
+                let is_empty = cause.contains("No object that the request means");
+                if let Some(record) = record(stack, id).filter(|_| is_empty) {
+                    self.check_prefix(stack, &record, &[]);
                 }
                 if cause.trim().is_empty() {
                     self.break_promise("a red execution says why", format!("{id} ended with {error}"));
@@ -906,10 +934,10 @@ impl Checker {
 }
 
 /// A chunk's objects as they were planned.
-fn planned_rows(stack: &Stack, record: &RestoreRecord, made_at: Timestamp, chunk: u32) -> Vec<Row> {
-    let file = at_once(stack.files.get(&chunk_name(&record.id, made_at, chunk))).ok().flatten().unwrap_or_default();
+fn planned_rows(stack: &Stack, record: &RestoreRecord, written_at: Timestamp, chunk: u32) -> Vec<Row> {
+    let file = at_once(stack.files.get(&chunk_name(&record.id, written_at, chunk))).ok().flatten().unwrap_or_default();
     let entries: Vec<ChunkEntry> = serde_json::from_slice(&file).unwrap_or_default();
-    let row = |(entry, planned): (u32, &ChunkEntry)| planned.row(record, made_at, Place { chunk, entry });
+    let row = |(entry, planned): (u32, &ChunkEntry)| planned.row(record, written_at, Place { chunk, entry });
     (0..).zip(&entries).map(row).collect()
 }
 

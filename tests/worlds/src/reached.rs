@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 pub const WORLDS: u64 = 10_000;
 
 /// What must happen.
-const ALL: [&str; 81] = [
+const ALL: [&str; 83] = [
     "POST again answers 200",
     "POST again answers 422",
     "POST answers 202",
@@ -70,6 +70,8 @@ const ALL: [&str; 81] = [
     "invocation GoesOn",
     "invocation NotBegun",
     "invocation TooMuchData",
+    "page without a key",
+    "plan goes on",
     "published already published",
     "published invalidated",
     "published not current",

@@ -78,6 +78,9 @@ fn simpler(world: &World) -> Vec<World> {
     with(&|world| world.directory_index = "");
     with(&|world| world.rules_off = false);
     with(&|world| world.objects_per_chunk = 1_000);
+    with(&|world| world.keys_per_page = 1_000);
+    with(&|world| world.empty_pages = 0);
+    with(&|world| world.pages_per_call = 1_000);
     for index in 0..world.objects.len() {
         with(&|world| world.objects[index].takes = None);
     }

@@ -202,6 +202,7 @@ impl Stack {
             quota_answer: Some(world.quota_answer),
             job_prepare_seconds: Some(world.jobs.prepared_after),
             job_task_millis: Some(world.jobs.task_millis),
+            keys_per_page: Some(world.keys_per_page),
             ..Default::default()
         });
         sim.create_bucket(BUCKET, world.versioned);
@@ -215,6 +216,8 @@ impl Stack {
             sometimes("JobTask", "JobFailed", world.jobs.fails),
             sometimes("JobTask", "SlowDown", world.jobs.busy),
             sometimes("CreateJob", "BadRequestException", world.jobs.refused),
+            sometimes("ListObjectsV2", "EmptyPage", world.empty_pages),
+            sometimes("ListObjectVersions", "EmptyPage", world.empty_pages),
         ];
         let faults = faults.into_iter().flatten();
         sim.set_faults(
@@ -470,6 +473,10 @@ impl Stack {
             let chunk: ChunkRecord = serde_json::from_value(json()).unwrap_or_else(|error| panic!("no chunk: {error}"));
             self.tell(|| format!("    {} chunk {}: {:?}", chunk.restore, chunk.chunk, chunk.accepted));
             self.check.borrow_mut().chunk(self, &chunk);
+        }
+        if item.key().sk == "restore" {
+            let record = serde_json::from_value(json()).unwrap_or_else(|error| panic!("no restore: {error}"));
+            self.check.borrow_mut().restore(self, &record);
         }
         if item.key().sk.starts_with("news#") {
             let news: NewsRecord = serde_json::from_value(json()).unwrap_or_else(|error| panic!("no news: {error}"));
@@ -904,7 +911,18 @@ impl workflow::World for Services {
 async fn work(step: Step, payload: Value, wire: &Wire, now: Timestamp) -> Result<Value, TaskError> {
     let settings = &wire.stack.settings;
     let done = match step {
-        Step::Plan => done(input(payload), |input| plan::run(input, wire, wire, wire, wire, wire, settings, now)).await,
+        Step::Plan => {
+            let pages = Cell::new(wire.stack.world.pages_per_call);
+            let is_time_left = || {
+                pages.set(pages.get().saturating_sub(1));
+                pages.get() > 0
+            };
+            let planned = plan::run(input(payload), wire, wire, wire, wire, wire, settings, now, is_time_left).await;
+            if planned.as_ref().is_ok_and(|planned| !planned.cursor.is_empty()) {
+                wire.stack.check.borrow_mut().reach("plan goes on".to_owned());
+            }
+            json_of(planned)
+        }
         Step::StartRestores => done(input(payload), |input| start_restores::run(input, wire, wire, wire, now)).await,
         Step::CreateJobs => done(input(payload), |input| create_jobs::run(input, wire, wire, wire, now)).await,
         Step::CheckJobs => done(input(payload), |input| check_jobs::run(input, wire, wire, wire, settings, now)).await,

@@ -8,9 +8,9 @@ use serde_json::Value;
 use thaw_core::{Execution, Facts, Job, ObjectId, RestoreAnswer, RestoreId, S3Uri, Status, Tier, Trouble};
 use thaw_steps::ports::{
     CreateInvalidations, CreateJobs, CreatedJob, Cursor, DeadLetters, Distributions, Invalidation, InvalidationStatus,
-    Item, ItemKey, Ledger, ListRestores, LongFiles, NewJob, Page, Piece, PortError, Put, PutEvents, ReadArchive,
-    ReadDistributions, ReadExecutions, ReadInvalidations, ReadJobs, RequestRestores, StartExecutions, StopExecutions,
-    UpdateJobs, VersionMarker, VersionPage, WorkFiles,
+    Item, ItemKey, Ledger, ListFrom, ListRestores, LongFiles, NewJob, Page, Piece, PortError, Put, PutEvents,
+    ReadArchive, ReadDistributions, ReadExecutions, ReadInvalidations, ReadJobs, RequestRestores, StartExecutions,
+    StopExecutions, UpdateJobs, VersionMarker, VersionPage, WorkFiles,
 };
 use thaw_steps::{RestoreRecord, Step};
 
@@ -116,8 +116,11 @@ impl ReadArchive for Wire {
         crate::bug::head(self.stack.world.bug, self.lambda.step, facts, self.stack.runtime.now())
     }
 
-    async fn list(&self, bucket: &str, prefix: &str, start_after: &str) -> Result<Page, PortError> {
-        let page = self.call(Call::ListObjects, prefix, || self.stack.aws.list(bucket, prefix, start_after)).await?;
+    async fn list(&self, bucket: &str, prefix: &str, from: &ListFrom) -> Result<Page, PortError> {
+        let page = self.call(Call::ListObjects, prefix, || self.stack.aws.list(bucket, prefix, from)).await?;
+        if page.objects.is_empty() && page.next.is_some() {
+            self.stack.check.borrow_mut().reach("page without a key".to_owned());
+        }
         Ok(crate::bug::list(self.stack.world.bug, self.lambda.step, page))
     }
 
@@ -134,7 +137,8 @@ impl ReadArchive for Wire {
         if self.lambda.step == Step::OnRestoreCompleted {
             self.stack.check.borrow_mut().reach("event makes a page be listed".to_owned());
         }
-        self.call(Call::ListObjects, prefix, || self.stack.aws.list_versions(bucket, prefix, after)).await
+        let page = self.call(Call::ListObjects, prefix, || self.stack.aws.list_versions(bucket, prefix, after)).await?;
+        Ok(crate::bug::list_versions(self.stack.world.bug, page))
     }
 
     async fn read(&self, manifest: &S3Uri, from: u64, etag: Option<&str>) -> Result<Option<Piece>, PortError> {

@@ -33,6 +33,12 @@ pub struct World {
     pub rules_off: bool,
     /// How many objects a chunk has.
     pub objects_per_chunk: usize,
+    /// How many keys a page of a listing has at most.
+    pub keys_per_page: usize,
+    /// Of a hundred pages, how many hold no key although more follow.
+    pub empty_pages: u32,
+    /// How many pages a call of Plan has time for.
+    pub pages_per_call: u32,
     /// How S3 Batch Operations does.
     pub jobs: Jobs,
     /// The objects.
@@ -469,6 +475,9 @@ impl World {
             deaths,
             storms,
             strays,
+            keys_per_page: dice.pick(&[1_000, 1_000, 1, 2, 3]),
+            empty_pages: dice.pick(&[0, 0, 0, 30]),
+            pages_per_call: dice.pick(&[1_000, 1_000, 1, 2]),
             bug: None,
             // Last, so that all else stays as it is.
             quota_answer: dice.pick(&[QuotaAnswer::TooManyInvalidations, QuotaAnswer::Throttling, QuotaAnswer::Either]),

@@ -54,6 +54,7 @@ async fn planned(job: &Job, ledger: &impl Ledger, files: &impl WorkFiles) -> Res
     let Ok(request) = request else { bail!("the bench's request is refused") };
     let plan = Planned {
         made_at: now,
+        written: Vec::new(),
         hash: String::new(),
         chunks: 1,
         counts: Counts::default(),

@@ -106,3 +106,28 @@ fn a_page_of_versions_may_end_among_those_of_a_key() {
     let last = sim.list_versions("b", "", Some(&after), start()).expect("the bucket is there");
     assert_eq!(last.versions.iter().map(|version| version.key.as_str()).collect::<Vec<_>>(), ["l"]);
 }
+
+#[test]
+fn a_page_may_hold_no_key_although_more_follow() {
+    let mut sim = filled(&["a/1", "a/2", "b"]);
+    sim.create_bucket("v", true);
+    sim.put_object(PutRequest::new("v", "k", StorageClass::Glacier, ""), start()).expect("the bucket is there");
+    let empty = |operation| FaultRule::new(operation, "EmptyPage").times(2);
+    sim.set_faults(["ListObjectsV2", "ListObjectVersions"].map(empty).into());
+    let mut request = ListRequest { start_after: Some("a/1".to_owned()), ..ask("a/") };
+    for _ in 0..2 {
+        let (keys, _, next) = list(&mut sim, &request);
+        assert!(keys.is_empty() && next.is_some());
+        request.continuation_token = next;
+    }
+    assert_eq!(list(&mut sim, &request), (vec!["a/2".to_owned()], vec![], None));
+    for prefix in ["", "k"] {
+        sim.set_faults(vec![empty("ListObjectVersions")]);
+        let mut after = None;
+        for versions in [0, 0, 1] {
+            let page = sim.list_versions("v", prefix, after.as_ref(), start()).expect("the bucket is there");
+            assert_eq!((page.versions.len(), page.next.is_none()), (versions, versions == 1));
+            after = page.next;
+        }
+    }
+}

@@ -15,11 +15,11 @@ use crate::local_stack::stack::{stack, until};
 
 /// What `$states` can be: as the steps answer, and what is at the edge of that.
 fn cases() -> Vec<Value> {
-    let context = json!({ "Execution": { "Name": "r-1" }, "Map": { "Item": { "Index": 0, "Value": "chunk-0" } } });
+    let context = json!({ "Execution": { "Name": "r-1", "Input": { "bucket": "archive", "keys": ["a"] } }, "Map": { "Item": { "Index": 0, "Value": "chunk-0" } } });
     let input = json!({
         "anything_to_wait_for": true, "anything_to_invalidate": false, "anything_to_confirm": true,
         "all_published": false, "succeeded": true, "wait_seconds": 43_200, "chunks": ["chunk-0", "chunk-1"],
-        "jobs": true, "jobs_done": false, "next_part": 1, "next_chunk": 2, "says": "1 of 2 objects failed: Größe", "error": "Throttled", "anything_left": false,
+        "cursor": "1-1795341600000-a1b2", "jobs": true, "jobs_done": false, "next_part": 1, "next_chunk": 2, "says": "1 of 2 objects failed: Größe", "error": "Throttled", "anything_left": false,
     });
     let error = json!({ "Error": "States.Timeout", "Cause": "" });
     let case = |input: Value, result: Value| json!({ "input": input, "result": result, "errorOutput": error, "context": context });

@@ -37,8 +37,8 @@ const LONGEST_WAIT: f64 = 99_999_999.0;
 impl Workflow {
     /// Runs one execution from `StartAt` to its end.
     pub async fn run(&self, name: &str, input: Value, world: &impl World) -> Ended {
-        let run = Run { execution: name, world, events: Cell::new(1) };
         let input = JValue::from(input);
+        let run = Run { execution: name, input: input.clone(), world, events: Cell::new(1) };
         let ended = match within_limit("the execution's input", &input) {
             Ok(()) => run.level(&self.0, input, Scope::default()).await,
             Err(error) => Err(error),
@@ -53,6 +53,7 @@ impl Workflow {
 
 struct Run<'a, W> {
     execution: &'a str,
+    input: JValue,
     world: &'a W,
     events: Cell<u64>,
 }
@@ -259,7 +260,8 @@ impl<W: World> Run<'_, W> {
         scope: &Scope,
         known: [(&str, JValue); N],
     ) -> Result<JValue, TaskError> {
-        let execution = ("Execution", object([("Name", self.execution.into())]));
+        let execution = object([("Name", self.execution.into()), ("Input", self.input.clone())]);
+        let execution = ("Execution", execution);
         let context = match &scope.item {
             Some((index, item)) => {
                 let item = object([("Index", (*index).into()), ("Value", item.clone())]);

@@ -531,7 +531,7 @@ async fn a_restore_goes_every_step_of_the_real_definition() {
     assert_eq!(ended, succeeded(json!({ "succeeded": true, "says": "1 of 2 failed" }), events));
     world.saw(&[
         "  0 enter Plan",
-        &format!(r#"  0 Plan {{"restore":"r-1","request":{input}}} within 910"#),
+        &format!(r#"  0 Plan {{"restore":"r-1","request":{input},"cursor":""}} within 910"#),
         "  0 enter ForEachChunk",
         "  0 enter StartRestores[0]",
         r#"  0 StartRestores {"restore":"r-1","chunk":"chunk-0"} within 910"#,
