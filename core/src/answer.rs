@@ -34,7 +34,7 @@ pub enum RestoreAnswer {
 pub enum Trouble {
     /// Too fast: seconds help.
     Throttled,
-    /// Too many invalidations in progress: minutes help.
+    /// Too many invalidations, in a second or in progress: seconds help for the one, minutes for the other.
     TooManyInvalidations,
     /// The service or the network failed: seconds help.
     Unavailable,
