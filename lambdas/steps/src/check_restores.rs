@@ -13,6 +13,7 @@ use crate::chunks::{self, ChunkRecord, Known, Written};
 use crate::ledger::{self, apply};
 use crate::looking::{after, is_still_fetched, listed, look_at, seconds_until_next_look};
 use crate::ports::{Ledger, PutEvents, ReadArchive, WorkFiles};
+use crate::report_failure::OTHERS_TAKE;
 use crate::{IN_FLIGHT, RestoreRecord, StepError, news, plan};
 
 /// Objects that one call looks at before it hands the rest to the next one: some minutes of the fifteen that it has.
@@ -109,7 +110,15 @@ pub async fn run(
 /// Whether a look at a chunk may tell something new. A restore that was cancelled settles what is left at once.
 fn is_due(known: &ChunkRecord, record: &RestoreRecord, due: Timestamp) -> bool {
     let is_time = record.status == Status::Cancelled || known.look_at.is_none_or(|at| at <= due);
-    known.may_revive || (!known.settled && is_time)
+    known.may_revive || (!known.settled && (is_time || may_be_asked_for_unnoted(known, record)))
+}
+
+/// Whether S3 may have been asked for objects of a chunk by a function, or a job, that the failure of its restore kept from
+/// noting it: nobody has looked since the last of them ended.
+fn may_be_asked_for_unnoted(known: &ChunkRecord, record: &RestoreRecord) -> bool {
+    let ended =
+        record.completed_at.filter(|_| record.status == Status::Failed).map(|failed| after(failed, OTHERS_TAKE));
+    known.counts.planned > 0 && ended.is_some_and(|ended| known.counted_at.is_none_or(|counted| counted < ended))
 }
 
 /// Whether its execution has nothing left to do for a chunk. One that has failed asks S3 for nothing more, so objects that
@@ -309,6 +318,29 @@ mod tests {
             assert_eq!(looked.ok().map(|looked| looked.counts.restoring), restoring, "{restore:?}");
             assert_eq!((archive.lists.borrow().len(), archive.heads.borrow().len()), (1, 0));
         }
+    }
+
+    #[tokio::test]
+    async fn a_restore_that_has_failed_looks_once_at_what_may_have_been_asked_for_whenever_its_chunk_is_due() {
+        let stack = Stack::default();
+        let id = stack.planned(&[("a", State::Planned), ("b", restoring())], 2).await;
+        stack.change(&id, |record| (record.status, record.completed_at) = (Status::Failed, Some(now()))).await;
+        let record = stack.record(&id).await;
+        let known = chunks::record(&stack.ledger, &record, 0).await.unwrap();
+        let in_hours = Some(after(now(), 48 * 3_600));
+        let counted = |seconds: u64| ChunkRecord {
+            look_at: in_hours,
+            counted_at: Some(after(now(), seconds)),
+            settled: false,
+            ..known.clone()
+        };
+        let due = after(now(), OTHERS_TAKE);
+        assert!(is_due(&counted(OTHERS_TAKE - 1), &record, due));
+        assert!(!is_due(&counted(OTHERS_TAKE), &record, due), "it was looked at");
+        let running = RestoreRecord { status: Status::Running, completed_at: None, ..record.clone() };
+        assert!(!is_due(&counted(0), &running, due));
+        let all_asked = ChunkRecord { counts: Counts { planned: 0, ..known.counts }, ..counted(0) };
+        assert!(!is_due(&all_asked, &record, due));
     }
 
     #[test]

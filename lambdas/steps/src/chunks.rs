@@ -62,6 +62,17 @@ impl ChunkEntry {
 
     /// The object's row before anything happened.
     pub fn row(&self, record: &RestoreRecord, made_at: Timestamp, place: Place) -> Row {
+        // A plan of several calls may have seen a live copy later than the first object of its chunk. The row waits for that
+        // copy since then, and for no earlier one.
+        let planned_at = match &self.state {
+            State::Restored { at, .. } => *at,
+            State::Planned
+            | State::Available
+            | State::Restoring { .. }
+            | State::Published { .. }
+            | State::Failed { .. }
+            | State::Cancelled { .. } => made_at,
+        };
         Row {
             object: self.object(record),
             restore: record.id.clone(),
@@ -70,7 +81,7 @@ impl ChunkEntry {
             decision: self.decision,
             publish: record.request.publish,
             current: !self.old,
-            planned_at: made_at,
+            planned_at,
             place: Some(place),
             state: self.state.clone(),
             revision: 0,

@@ -393,6 +393,7 @@ impl Checker {
         let old = old.map(|row| self.as_heard(row));
         let was_readable = old.as_ref().is_some_and(|old| matches!(old.state, State::Restored { .. }));
         match &row.state {
+            State::Cancelled { .. } => self.forgets_how_long(&row.object.key, old.as_ref()),
             State::Restored { claim: Some(_), .. } if was_readable => {}
             State::Available | State::Restored { .. } => self.check_readable(stack, &row),
             _ => {}
@@ -404,6 +405,15 @@ impl Checker {
             self.stands(stack, Some(&row), &now);
         }
         self.rows.insert(place, row);
+    }
+
+    /// A row that is cancelled forgets how long it kept a copy: to the other restores of the object the copy goes away when
+    /// they say.
+    fn forgets_how_long(&mut self, key: &str, cancelled: Option<&Row>) {
+        let Some(kept) = cancelled.and_then(|row| row.state.expires()) else { return };
+        let others = self.rows.values().filter(|row| row.object.key == key).filter_map(|row| row.state.expires());
+        let ends: Vec<Timestamp> = others.filter(|end| *end < kept).collect();
+        self.kept_longer.entry(key.to_owned()).or_default().extend(ends);
     }
 
     /// An object has come to stand so, by its row or by its batch.
