@@ -184,7 +184,7 @@ mod tests {
                 "- CloudFront decodes what",
                 "spellings-of-a-plus has the parts",
             ),
-            ("- **Costs:** 75 cents", "- **Costs:** little", "batch-of-150 costs"),
+            ("- **Costs:** 50 cents", "- **Costs:** little", "batch-of-100 costs"),
             ("- **Settled by:** `aws-check`\n", "- **Settled by:** time\n", "is settled by"),
             ("- **Prints:** `Hit Miss`", "- **Prints:** a hit", "apostrophe-in-a-path has no `output`"),
             ("```sh\nshow \"it's\"", "```\nshow \"it's\"", "apostrophe-in-a-path has no command"),

@@ -175,6 +175,8 @@ struct Totals {
     folded: Option<u64>,
     without_path: u64,
     wildcards: u64,
+    /// Objects whose paths have several characters with two spellings.
+    mixed_spellings: u64,
     /// Objects whose only possible stale answer is an error that is kept briefly.
     only_errors: u64,
     old_versions: u64,
@@ -376,6 +378,8 @@ impl<'a> Surveyor<'a> {
         totals.paths += paths;
         totals.without_path += u64::from(paths == 0);
         let all = shown.iter().flat_map(|paths| &paths.paths);
+        // Only the second spelling of a path has a `+`.
+        totals.mixed_spellings += u64::from(all.clone().any(|path| path.matches('+').count() > 1));
         totals.wildcards += all.filter(|path| path.ends_with('*')).count() as u64;
         let epoch = Timestamp::UNIX_EPOCH;
         // Readable since the epoch, seen an hour later: only what is kept longer than that can still be stale.
@@ -757,6 +761,8 @@ mod tests {
                 Some("1 objects are not served by any"),
             ),
             (everywhere(), json!(["flexible/~1"]), json!({}), Some("1 paths contain ~")),
+            (everywhere(), json!(["flexible/a b+c+d"]), json!({}), None),
+            (everywhere(), json!(["flexible/a b c"]), json!({}), Some("1 objects have several blanks")),
             (vec![showing("", 10)], flexible(), json!({}), Some("for 1 objects at most a cached error can be stale")),
             (vec![showing("", 10)], flexible(), json!({"publish": {"only_if_stale": true}}), None),
             (vec![showing("", 10), showing("", A_MONTH)], flexible(), json!({}), None),

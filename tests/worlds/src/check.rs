@@ -868,7 +868,10 @@ impl Checker {
             matches!(name.as_str(), "Restore Completed" | "Restore Failed") && detail["id"] == record.id.as_str()
         };
         let started = stack.executions.borrow().contains_key(record.id.as_str());
-        if ended && started && !record.request.dry_run && !stack.events.events().iter().any(told) {
+        // Who dies while it reports, when the ledger says already how it ended, tells nobody; nor does one whose door could not be
+        // sure that it was started, and told its requester that it was not.
+        let died = self.died.contains(record.id.as_str()) && (record.plan.is_none() || record.status != Status::Failed);
+        if ended && started && !died && !record.request.dry_run && !stack.events.events().iter().any(told) {
             self.break_promise("whoever listens is told how it ended", record.id.to_string());
         }
     }

@@ -197,6 +197,9 @@ impl Surveyor<'_> {
             if totals.wildcards > 0 {
                 warnings.push(format!("{} paths contain ~, which CloudFront cannot invalidate: a wildcard that ends before it is used where nothing archived lies under it", totals.wildcards));
             }
+            if totals.mixed_spellings > 0 {
+                warnings.push(format!("{} objects have several blanks in their names (or several + behind a website endpoint): a path is invalidated with all of them as %20, and with all of them as +. One that mixes the two, such as /a+b%20c, is not", totals.mixed_spellings));
+            }
             if totals.only_errors > 0 && !request.publish.only_if_stale {
                 let saved = Book::US_EAST_1.invalidation(totals.only_errors);
                 warnings.push(format!("for {} objects at most a cached error can be stale, and that briefly: publish.only_if_stale would save up to ${saved}", totals.only_errors));
