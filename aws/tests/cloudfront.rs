@@ -33,7 +33,7 @@ async fn refusing(codes: Vec<&'static str>) -> (Cdn, Arc<AtomicUsize>) {
     tokio::spawn(async move {
         loop {
             let (mut stream, _) = listener.accept().await.unwrap();
-            let mut request = Vec::new();
+            let mut request: Vec<u8> = Vec::new();
             while !request.windows(20).any(|end| end == b"</InvalidationBatch>") {
                 let mut piece = [0; 4096];
                 let read = stream.read(&mut piece).await.unwrap();
