@@ -395,8 +395,8 @@ impl Queue {
 /// Whether a choice's condition holds: all of ours are a field of the input, or that it is over 0.
 fn holds(choice: &Value, input: &Value) -> bool {
     let condition = choice["Condition"].as_str().expect("a condition");
-    // No restore of a bench has failed.
-    if condition.contains("$failing") {
+    // No restore of a bench has failed, and each is planned in one call.
+    if condition.contains("$failing") || condition.contains("cursor") {
         return false;
     }
     let field = condition.trim_start_matches("{% $states.input.").trim_end_matches(" %}");

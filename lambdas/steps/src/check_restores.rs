@@ -182,7 +182,11 @@ async fn asked_after_all(
         .map(async |known| {
             let event = match archive.head(&known.row.object).await? {
                 Facts::Found(head) => match head.reach(now) {
-                    Ok(Reach::Restoring(_)) => Some(Event::Joined { at: now, tier: record.request.tier }),
+                    Ok(Reach::Restoring(_)) => {
+                        // Others may fetch it, at a tier that was not asked for.
+                        let (tier, _) = chunks::accepted_as(&known.row, record.request.tier);
+                        Some(Event::Joined { at: now, tier })
+                    }
                     Ok(Reach::Copy { expires, .. }) => Some(Event::Readable { at: now, expires: Some(expires) }),
                     Ok(Reach::Readable) => Some(Event::Readable { at: now, expires: None }),
                     Ok(Reach::Archived(_)) | Err(_) => None,
