@@ -16,9 +16,8 @@ pub use copies::of_the_same_copy;
 pub use grouping::{batches, billed, folded};
 
 /// Paths in one batch. CloudFront takes 150 paths a second from an account since April 2026 and took 3,000 in progress before
-/// (Developer Guide, "Quotas"). What one request may hold is not documented. A request of 150 would have to find the whole
-/// second unused; beside others who use a third of the quota, one of 100
-/// finds room in each second.
+/// (Developer Guide, "Quotas"). What one request may hold is not documented. A request of 150 would have to find a whole
+/// second unused; one of 100 finds room in each second, also beside others who use a third of the quota.
 const PATHS_PER_BATCH: usize = 100;
 
 /// Wildcards in one batch: one a second is the quota (same source), 15 in progress the older one.
