@@ -1,18 +1,20 @@
 //! The Lambda Runtime API, and the life of one function under it: start, first event, some more, end.
 
+use std::fs::{self, File};
 use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use nix::time::{ClockId, clock_getcpuclockid};
 use nix::unistd::Pid;
 use serde_json::json;
 
 use crate::dynamodb::DynamoDb;
+use crate::function;
 use crate::http::{self, Request};
 
 /// Events after the first one.
@@ -20,6 +22,9 @@ pub const WARM_CALLS: u32 = 20;
 
 /// Longer than any function here takes to do anything.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How often a silent function is looked at, whether it still runs.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// A function that is measured.
 pub struct Variant {
@@ -48,52 +53,43 @@ pub struct Spent {
     pub cpu: f64,
 }
 
-/// One life of a function.
-pub fn once(variant: &Variant, dynamodb: &DynamoDb) -> Result<Sample> {
+/// One life of a function. What it writes goes into a file of this folder, which an error quotes.
+pub fn once(variant: &Variant, dynamodb: &DynamoDb, dir: &Path) -> Result<Sample> {
     let api = RuntimeApi::start()?;
+    let log = dir.join("function.log");
     let begun = Instant::now();
-    let mut child = start(variant, dynamodb, &api.address)?;
-    let sample = live(&child, begun, &api);
+    let mut child = start(variant, dynamodb, &api.address, File::create(&log)?)?;
+    let sample = live(&mut child, begun, &api);
     // It ends as Lambda ends functions: at once.
     child.kill()?;
     child.wait()?;
-    sample
+    sample.with_context(|| format!("the function wrote: {}", fs::read_to_string(&log).unwrap_or_default().trim_end()))
 }
 
-fn start(variant: &Variant, dynamodb: &DynamoDb, api: &str) -> Result<Child> {
+fn start(variant: &Variant, dynamodb: &DynamoDb, api: &str, log: File) -> Result<Child> {
     Command::new(&variant.program)
         .args(&variant.script)
         .env_clear()
-        .envs([
-            ("AWS_LAMBDA_RUNTIME_API", api),
-            ("AWS_LAMBDA_FUNCTION_NAME", "bench"),
-            ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128"),
-            ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
-            ("AWS_LAMBDA_LOG_GROUP_NAME", "/aws/lambda/bench"),
-            ("AWS_LAMBDA_LOG_STREAM_NAME", "bench"),
-            ("AWS_REGION", "us-east-1"),
-            ("AWS_DEFAULT_REGION", "us-east-1"),
-            ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE"),
-            ("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"),
-            ("AWS_ENDPOINT_URL_DYNAMODB", &dynamodb.endpoint),
-            ("_HANDLER", "report-failure"),
-            ("LEDGER_TABLE", "ledger"),
-            ("WORK_BUCKET", "work"),
-        ])
+        .envs(function::FROM_LAMBDA)
+        .envs(function::FROM_THE_TEMPLATE)
+        .env("_HANDLER", function::HANDLER)
+        .env("AWS_LAMBDA_RUNTIME_API", api)
+        .env("AWS_ENDPOINT_URL_DYNAMODB", &dynamodb.endpoint)
         .env("SSL_CERT_FILE", &dynamodb.roots.all)
         .env("AWS_CA_BUNDLE", &dynamodb.roots.all)
         .env("NODE_EXTRA_CA_CERTS", &dynamodb.roots.own)
         // Node 20 works; that next year's SDK wants a newer one is not news here.
         .env("AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED", "true")
         .stdin(Stdio::null())
-        .stdout(Stdio::null())
+        .stderr(log.try_clone()?)
+        .stdout(log)
         .spawn()
         .with_context(|| format!("cannot start {}", variant.program.display()))
 }
 
-fn live(child: &Child, begun: Instant, api: &RuntimeApi) -> Result<Sample> {
+fn live(child: &mut Child, begun: Instant, api: &RuntimeApi) -> Result<Sample> {
     let cpu = CpuClock::of(child)?;
-    let mut asks = api.next()?;
+    let mut asks = api.next(child)?;
     let mut used = cpu.now()?;
     let init = Spent { wall: milliseconds(asks.at - begun), cpu: milliseconds(used) };
     let memory_at_init = memory(child, "VmRSS:")?;
@@ -102,10 +98,10 @@ fn live(child: &Child, begun: Instant, api: &RuntimeApi) -> Result<Sample> {
     for number in 0..=WARM_CALLS {
         let begun = Instant::now();
         asks.answer(event(number))?;
-        let output = api.output()?;
+        let output = api.output(child)?;
         let wall = milliseconds(output.at - begun);
         output.answer(http::answer("202 Accepted", "", ""))?;
-        asks = api.next()?;
+        asks = api.next(child)?;
         let before = std::mem::replace(&mut used, cpu.now()?);
         events.push(Spent { wall, cpu: milliseconds(used - before) });
     }
@@ -155,21 +151,33 @@ impl RuntimeApi {
         Ok(Self { address, said })
     }
 
-    fn next(&self) -> Result<Said> {
-        self.expect("GET", "/next")
+    fn next(&self, function: &mut Child) -> Result<Said> {
+        self.expect(function, "GET", "/next")
     }
 
-    fn output(&self) -> Result<Said> {
-        self.expect("POST", "/response")
+    fn output(&self, function: &mut Child) -> Result<Said> {
+        self.expect(function, "POST", "/response")
     }
 
-    fn expect(&self, method: &str, end: &str) -> Result<Said> {
-        let said = self.said.recv_timeout(PATIENCE).context("the function says nothing")?;
+    fn expect(&self, function: &mut Child, method: &str, end: &str) -> Result<Said> {
+        let said = self.wait_for(function)?;
         let Request { method: said_method, path, body } = &said.request;
         if said_method != method || !path.ends_with(end) {
             bail!("the function says {said_method} {path} {}", String::from_utf8_lossy(body));
         }
         Ok(said)
+    }
+
+    fn wait_for(&self, function: &mut Child) -> Result<Said> {
+        let begun = Instant::now();
+        loop {
+            match self.said.recv_timeout(LOOK) {
+                Ok(said) => return Ok(said),
+                Err(_) if begun.elapsed() > PATIENCE => bail!("the function says nothing"),
+                // Without this, a function that cannot start would be waited for.
+                Err(_) => ensure!(function.try_wait()?.is_none(), "the function ended before it was told to"),
+            }
+        }
     }
 }
 
@@ -203,7 +211,7 @@ impl CpuClock {
 
 /// A line of what Linux tells of a process's memory, in MB.
 fn memory(child: &Child, line: &str) -> Result<f64> {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id()))?;
+    let status = fs::read_to_string(format!("/proc/{}/status", child.id()))?;
     let kilobytes = status.lines().find_map(|found| found.strip_prefix(line)).context("no such line")?;
     Ok(kilobytes.trim().trim_end_matches(" kB").parse::<f64>()? / 1_024.0)
 }

@@ -5,6 +5,8 @@
 //! them. Nor are logs, nor the idle polling of the queues, nor anything free.
 
 mod counted;
+#[path = "../../bench/src/report.rs"]
+mod report;
 #[allow(dead_code, reason = "how long viewers wait needs more of it")]
 mod stack;
 #[path = "../it/contracts/template.rs"]
@@ -16,6 +18,7 @@ use std::process::ExitCode;
 use thaw_core::{Book, Overhead};
 use thaw_sim::model::StorageClass;
 
+use crate::report::{Aim, Mode, at_commit, print_aims};
 use crate::stack::{Archive, Stack};
 
 /// Aims: what one object, and what a million objects may cost at most, in dollars.
@@ -25,59 +28,72 @@ const MILLION: f64 = 4.0;
 /// The plan's estimate may be off by so much.
 const OFF: f64 = 0.2;
 
-/// Restores of one object each, of which the mean is shown: S3 takes its time with some.
-const SINGLES: u32 = 20;
+/// How much is counted.
+#[derive(Clone, Copy)]
+struct Size {
+    /// Restores of one object each, of which the mean is shown: S3 takes its time with some.
+    singles: u32,
+    /// Objects of one restore: the most that a request can name.
+    alone: u32,
+    /// Objects of the prefixes whose restores are counted, and as often as makes a million.
+    whole: u32,
+}
 
-/// Objects of the prefixes whose restores are counted, and as often as makes a million.
-const WHOLE: u32 = 100_000;
+/// In full and in a smoke run.
+const SIZES: (Size, Size) =
+    (Size { singles: 20, alone: 1_000, whole: 100_000 }, Size { singles: 2, alone: 50, whole: 100 });
 
 /// Transitions of the least workflow for one object: its start, RestoreObject, Wait, HeadObject, Choice, CreateInvalidation.
 const LEAST_TRANSITIONS: u64 = 6;
 
-/// Objects in a request at most.
-const THOUSAND: u32 = 1_000;
-
 fn main() -> ExitCode {
-    let reports = [("an unversioned", false), ("a versioned", true)].map(|(kind, versioned)| report(kind, versioned));
+    let (mode, _) = Mode::from_args(std::env::args().skip(1));
+    let kinds = [("an unversioned", false), ("a versioned", true)];
+    let reports = kinds.map(|(kind, versioned)| report(kind, versioned, mode));
     if reports.iter().all(|met| *met) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Prints what restores of one kind of bucket cost. Answers whether the aims are met.
-fn report(kind: &str, versioned: bool) -> bool {
+fn report(kind: &str, versioned: bool, mode: Mode) -> bool {
+    let size = mode.pick(SIZES.0, SIZES.1);
     let book = Book::US_EAST_1;
     let (mut singles, mut looks) = (Overhead::default(), 0);
-    for number in 0..SINGLES {
+    for number in 0..size.singles {
         let used = restore(keys(number..number + 1), "each", versioned);
         singles = plus(plus(singles, used.workflow), used.readers);
         looks += used.looks;
     }
-    let alone = restore(keys(0..THOUSAND), "each", versioned);
+    let alone = restore(keys(0..size.alone), "each", versioned);
     let [each, together] = ["each", "together"].map(|when| {
-        let whole = restore(keys(0..WHOLE), when, versioned);
-        times(plus(whole.workflow, whole.readers), u64::from(1_000_000 / WHOLE))
+        let whole = restore(keys(0..size.whole), when, versioned);
+        times(plus(whole.workflow, whole.readers), u64::from(1_000_000 / size.whole))
     });
+    let of_alone = format!("{} objects", grouped(size.alone));
     let columns = [
-        Column { name: "1 object", used: singles, of: f64::from(SINGLES) },
-        Column { name: "1,000 objects", used: plus(alone.workflow, alone.readers), of: 1.0 },
+        Column { name: "1 object", used: singles, of: f64::from(size.singles) },
+        Column { name: &of_alone, used: plus(alone.workflow, alone.readers), of: 1.0 },
         Column { name: "1,000,000 objects", used: each, of: 1.0 },
         Column { name: "1,000,000 together", used: together, of: 1.0 },
     ];
 
     println!(
-        "thaw's own part of a restore from {kind} bucket (Glacier Flexible Retrieval, Standard), at prices of {} in {}; `cargo xtask bench cost`\n",
-        book.region, book.read,
+        "thaw's own part of a restore from {kind} bucket (Glacier Flexible Retrieval, Standard), at prices of {} in {}; `cargo xtask bench cost`, {}\n",
+        book.region,
+        book.read,
+        at_commit(),
     );
     print(&columns);
     println!(
-        "\n1 object: the mean of {SINGLES} restores, {:.1} looks each. 1,000 objects: one restore, {} looks. 1,000,000 objects: a restore \
+        "\n1 object: the mean of {} restores, {:.1} looks each. {of_alone}: one restore, {} looks. 1,000,000 objects: a restore \
          of a prefix of {}, {} times; together: published when all can be read, under wildcards.\n",
-        f64::from(looks) / f64::from(SINGLES),
+        size.singles,
+        f64::from(looks) / f64::from(size.singles),
         alone.looks,
-        format_args!("{},000", WHOLE / 1_000),
-        1_000_000 / WHOLE,
+        grouped(size.whole),
+        1_000_000 / size.whole,
     );
 
-    let [one, thousand, million, together] = columns.each_ref().map(Column::usd);
+    let [one, alone, million, together] = columns.each_ref().map(Column::usd);
     let least = Overhead { state_transitions: LEAST_TRANSITIONS * 1_000_000, ..Overhead::default() };
     println!(
         "One execution per object, a million times: ${:.0} with thaw, ${} for its transitions alone in a workflow that only asks, \
@@ -87,31 +103,36 @@ fn report(kind: &str, versioned: bool) -> bool {
     );
     let off = |objects: u64, counted: f64| book.overhead(Overhead::expected(objects)).as_f64() / counted - 1.0;
     let aims = [
-        ("1 object below $0.0005", format!("${one:.6}"), one < ONE),
-        ("1,000,000 objects below $4", format!("${million:.2}"), million < MILLION),
-        ("1,000,000 objects together below $4", format!("${together:.2}"), together < MILLION),
-        (
+        Aim::new("1 object below $0.0005", format!("${one:.6}"), one < ONE),
+        Aim::new("1,000,000 objects below $4", format!("${million:.2}"), million < MILLION),
+        Aim::new("1,000,000 objects together below $4", format!("${together:.2}"), together < MILLION),
+        Aim::new(
             "the plan's estimate of 1 object within 20 %",
             format!("{:+.0} %", 100.0 * off(1, one)),
             off(1, one).abs() < OFF,
         ),
-        (
-            "the plan's estimate of 1,000 objects within 20 %",
-            format!("{:+.0} %", 100.0 * off(1_000, thousand)),
-            off(1_000, thousand).abs() < OFF,
+        Aim::new(
+            format!("the plan's estimate of {of_alone} within 20 %"),
+            format!("{:+.0} %", 100.0 * off(size.alone.into(), alone)),
+            off(size.alone.into(), alone).abs() < OFF,
         ),
     ];
-    println!("| aim | counted | |\n|---|---:|---|");
-    for (says, counted, met) in &aims {
-        println!("| {says} | {counted} | {} |", if *met { "PASS" } else { "FAIL" });
-    }
+    let met = print_aims(&aims, mode);
     println!();
-    aims.iter().all(|(_, _, met)| *met)
+    met
 }
 
 /// Keys as cameras make them.
 fn keys(numbers: std::ops::Range<u32>) -> Vec<String> {
     numbers.map(|number| format!("2019/08/wedding-of-anna/originals/IMG_20190817_{number:06}.jpg")).collect()
+}
+
+/// A number with a comma after its thousands.
+fn grouped(number: u32) -> String {
+    match (number / 1_000, number % 1_000) {
+        (0, rest) => rest.to_string(),
+        (thousands, rest) => format!("{thousands},{rest:03}"),
+    }
 }
 
 struct Used {
@@ -144,13 +165,13 @@ const LINES: [Line; 10] = [
 ];
 
 /// What so many equal restores used together.
-struct Column {
-    name: &'static str,
+struct Column<'a> {
+    name: &'a str,
     used: Overhead,
     of: f64,
 }
 
-impl Column {
+impl Column<'_> {
     fn usd(&self) -> f64 {
         Book::US_EAST_1.overhead(self.used).as_f64() / self.of
     }

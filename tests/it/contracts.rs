@@ -1,6 +1,7 @@
 //! State machine, template and code name the same things in three languages. These tests hold them together.
 
 mod closed;
+mod environments;
 mod house;
 mod limits;
 mod names;

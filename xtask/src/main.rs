@@ -20,6 +20,8 @@ mod picture;
 mod process;
 mod python;
 mod recorder;
+#[path = "../../bench/src/report.rs"]
+mod report;
 mod sign;
 mod simulator;
 mod stack;

@@ -7,6 +7,7 @@ use anyhow::Result;
 use clap::{Args, ValueEnum};
 
 use crate::aws_check;
+use crate::bench;
 use crate::dependencies;
 use crate::python::python_env;
 use crate::recorder;
@@ -47,6 +48,8 @@ pub enum Check {
     Worlds,
     /// The examples in the documentation
     Examples,
+    /// Every bench in its smallest size: that it still measures, not what
+    Benches,
     /// The tests on the local stack
     LocalStack,
 }
@@ -90,6 +93,7 @@ impl Check {
             Self::Tests => tests(),
             Self::Worlds => worlds::test(),
             Self::Examples => run_command(&mut cargo(&["test", "--workspace", "--doc", "--locked"])),
+            Self::Benches => bench::smoke(&options.local_stack),
             Self::LocalStack => local_stack(&options.local_stack),
         }
     }

@@ -103,7 +103,8 @@ pub fn up(options: &Options) -> Result<(Stack, Teardown)> {
     }
 }
 
-struct Programs {
+/// The programs of a stack.
+pub struct Programs {
     bootstrap: PathBuf,
     simulator: PathBuf,
     recorder: PathBuf,
@@ -113,7 +114,7 @@ struct Programs {
 ///
 /// The whole workspace, as `cargo xtask test` does: a smaller selection would choose other features of shared crates,
 /// and so compile the AWS SDK a second time.
-fn build(release: bool) -> Result<Programs> {
+pub fn build(release: bool) -> Result<Programs> {
     if release {
         // One by one: built together, each would get the features that the other asks of what they share.
         for package in ["thaw-bootstrap", "thaw-sim"] {

@@ -5,12 +5,15 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 
 use crate::process::{self, Spent};
+use crate::report::Mode;
 use crate::server::{Counted, Server};
-use crate::table;
 use crate::tools::{Client, MOST_TURNS, Tools};
 
-/// What S3 takes to answer, in milliseconds.
-const LATENCIES: [u64; 2] = [0, 20];
+/// What S3 takes to answer, in milliseconds, in full and in a smoke run.
+const LATENCIES: (&[u64], &[u64]) = (&[0, 20], &[20]);
+
+/// Rounds of turns, in full and in a smoke run.
+pub const ROUNDS: (usize, usize) = (3, 1);
 
 /// One set of turns.
 pub struct Contest {
@@ -36,31 +39,32 @@ impl Contest {
     }
 }
 
-/// Runs all sets and prints each as soon as it is done.
-pub fn run(server: &Server, tools: &Tools, rounds: usize) -> Result<Vec<Contest>> {
+/// Runs all sets. Each is handed over as soon as it is done.
+pub fn run(server: &Server, tools: &Tools, mode: Mode, done: impl Fn(&Contest)) -> Result<Vec<Contest>> {
+    let rounds = mode.pick(ROUNDS.0, ROUNDS.1);
     let mut contests = Vec::new();
     for tls in [false, true] {
-        for latency_ms in LATENCIES {
+        for &latency_ms in mode.pick(LATENCIES.0, LATENCIES.1) {
             let mut samples = vec![Vec::new(); Client::ALL.len()];
             for turn in 0..rounds * MOST_TURNS {
                 for (client, samples) in Client::ALL.into_iter().zip(&mut samples) {
-                    if turn % MOST_TURNS < client.turns() {
-                        let sample = once(server, tools, client, tls, latency_ms);
+                    if turn % MOST_TURNS < client.turns(mode) {
+                        let sample = once(server, tools, mode, client, tls, latency_ms);
                         samples.push(sample.with_context(|| format!("{} failed", client.name()))?);
                     }
                 }
             }
             let contest = Contest { tls, latency_ms, samples };
-            table::print(&contest, rounds);
+            done(&contest);
             contests.push(contest);
         }
     }
     Ok(contests)
 }
 
-fn once(server: &Server, tools: &Tools, client: Client, tls: bool, latency_ms: u64) -> Result<Sample> {
+fn once(server: &Server, tools: &Tools, mode: Mode, client: Client, tls: bool, latency_ms: u64) -> Result<Sample> {
     let endpoint = if tls { &server.tls } else { &server.plain };
-    let programs = tools.programs(client, endpoint)?;
+    let programs = tools.programs(client, mode, endpoint)?;
     server.set(Duration::from_millis(latency_ms), None);
     let mut spent = Spent::default();
     for program in &programs {
@@ -70,8 +74,8 @@ fn once(server: &Server, tools: &Tools, client: Client, tls: bool, latency_ms: u
         spent.peak_mb = spent.peak_mb.max(one.peak_mb);
     }
     let counted = server.take();
-    all_came(&counted, client.keys())?;
-    let keys = f64::from(client.keys());
+    all_came(&counted, client.keys(mode))?;
+    let keys = f64::from(client.keys(mode));
     // A program per key takes most of its time to start, which S3 does not see.
     let seconds = if programs.len() > 1 { spent.wall_seconds } else { counted.seconds() };
     Ok(Sample {

@@ -11,6 +11,8 @@ mod client;
 mod contest;
 mod process;
 mod quota;
+#[path = "../../src/report.rs"]
+mod report;
 mod server;
 mod table;
 mod tools;
@@ -19,24 +21,26 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail, ensure};
 
+use crate::report::{Mode, print_aims};
 use crate::server::Server;
 use crate::tools::Tools;
 
 fn main() -> Result<()> {
-    let args: Vec<String> = std::env::args().skip(1).collect();
+    let (mode, args) = Mode::from_args(std::env::args().skip(1));
     match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["client", name, bucket, from, keys] => {
             // One thread, as in the function: see `bootstrap`.
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(client::run(name, bucket, from, keys))
         }
-        ["measure", python, aws, others, node, script, dir, rounds] => {
+        ["measure", python, aws, others, node, script, dir] => {
             let (roots, config) = certificates::make(&PathBuf::from(dir))?;
             let server = Server::start(config)?;
             let tools = Tools { python, aws, others, node, script, dir, roots };
-            let contests = contest::run(&server, &tools, rounds.parse()?)?;
-            let quotas = quota::run(&server, &tools)?;
-            ensure!(table::print_aims(&contests, &quotas), "an aim is missed");
+            let contests = contest::run(&server, &tools, mode, |contest| table::print(contest, mode))?;
+            let quotas = quota::run(&server, &tools, mode)?;
+            table::print_quotas(&quotas);
+            ensure!(print_aims(&table::aims(&contests, &quotas), mode), "an aim is missed");
             Ok(())
         }
         _ => bail!("started with other arguments than `cargo xtask bench restore` does"),

@@ -3,8 +3,9 @@
 use thaw_core::{LANES, RESTORES_PER_SECOND};
 
 use crate::client::IN_FLIGHT;
-use crate::contest::{Contest, Sample};
+use crate::contest::{Contest, ROUNDS, Sample};
 use crate::quota::Paced;
+use crate::report::{Aim, Mode, at_commit};
 use crate::tools::{Client, MOST_TURNS};
 
 /// thaw has at least this share of the bare loop's keys per second, at 20 ms.
@@ -21,11 +22,14 @@ const OF_THE_QUOTA: f64 = 0.95;
 const THROTTLED: f64 = 0.02;
 
 /// Prints one set of turns.
-pub fn print(contest: &Contest, rounds: usize) {
+pub fn print(contest: &Contest, mode: Mode) {
+    let rounds = mode.pick(ROUNDS.0, ROUNDS.1);
+    let turns = mode.pick(MOST_TURNS, 1);
     let Contest { tls, latency_ms, .. } = contest;
     let over = if *tls { "TLS" } else { "plain HTTP" };
     println!(
-        "RestoreObject over {over}, S3 answers after {latency_ms} ms; medians of {rounds} rounds taken in turns, {MOST_TURNS} turns a round of thaw and of the bare loop; `cargo xtask bench restore`\n"
+        "RestoreObject over {over}, S3 answers after {latency_ms} ms; medians of {rounds} rounds taken in turns, {turns} turns a round of thaw and of the bare loop; `cargo xtask bench restore`, {}\n",
+        at_commit()
     );
     println!("| client | at once | keys | keys/s | CPU s per 1,000 keys | MB peak | CPU, times thaw's |");
     println!("|---|---:|---:|---:|---:|---:|---:|");
@@ -36,7 +40,7 @@ pub fn print(contest: &Contest, rounds: usize) {
             "| {} | {:.0} | {} | {} | {} | {} | {} |",
             client.name(),
             middle(samples, |sample| sample.in_flight),
-            client.keys(),
+            client.keys(mode),
             shown(rate(contest, client)),
             shown(cpu(contest, client)),
             shown(middle(samples, |sample| sample.peak_mb)),
@@ -49,17 +53,17 @@ pub fn print(contest: &Contest, rounds: usize) {
 /// Prints how the quota was used.
 pub fn print_quotas(ways: &[Paced]) {
     println!(
-        "{LANES} processes, {IN_FLIGHT} requests at once in each, S3 answers after 20 ms and takes {RESTORES_PER_SECOND} a second\n"
+        "{LANES} processes, {IN_FLIGHT} requests at once in each, S3 answers after 20 ms and takes {RESTORES_PER_SECOND} a second; {}\n",
+        at_commit()
     );
     println!("| client | of the quota | throttled answers |\n|---|---:|---:|");
     for way in ways {
         println!("| {} | {:.1} % | {:.2} % |", way.name, 100.0 * way.share_of_quota, 100.0 * way.share_throttled);
     }
-    println!();
 }
 
-/// Prints the aims. Answers whether all are met.
-pub fn print_aims(contests: &[Contest], ways: &[Paced]) -> bool {
+/// What the results are held to.
+pub fn aims(contests: &[Contest], ways: &[Paced]) -> Vec<Aim> {
     let mut aims = Vec::new();
     for contest in contests.iter().filter(|contest| contest.latency_ms > 0) {
         let over = if contest.tls { "over TLS" } else { "over plain HTTP" };
@@ -67,17 +71,17 @@ pub fn print_aims(contests: &[Contest], ways: &[Paced]) -> bool {
         let loops_cpu = cpu(contest, Client::Thaw) / cpu(contest, Client::Sdk);
         let boto3 = cpu(contest, Client::Boto3) / cpu(contest, Client::Thaw);
         aims.extend([
-            (
+            Aim::new(
                 format!("{over}: keys/s at least {OF_THE_LOOP} times the bare loop's"),
                 shown(of_the_loop),
                 of_the_loop >= OF_THE_LOOP,
             ),
-            (
+            Aim::new(
                 format!("{over}: CPU at most {TIMES_THE_LOOPS_CPU} times the bare loop's"),
                 shown(loops_cpu),
                 loops_cpu <= TIMES_THE_LOOPS_CPU,
             ),
-            (
+            Aim::new(
                 format!("{over}: boto3 with 64 threads takes at least {TIMES_LESS_THAN_BOTO3} times the CPU"),
                 shown(boto3),
                 boto3 >= TIMES_LESS_THAN_BOTO3,
@@ -86,23 +90,19 @@ pub fn print_aims(contests: &[Contest], ways: &[Paced]) -> bool {
     }
     if let Some(Paced { share_of_quota, share_throttled, .. }) = ways.first() {
         aims.extend([
-            (
+            Aim::new(
                 format!("under a quota: more than {:.0} % of it used", 100.0 * OF_THE_QUOTA),
                 format!("{:.1} %", 100.0 * share_of_quota),
                 *share_of_quota > OF_THE_QUOTA,
             ),
-            (
+            Aim::new(
                 format!("under a quota: less than {:.0} % of answers throttled", 100.0 * THROTTLED),
                 format!("{:.2} %", 100.0 * share_throttled),
                 *share_throttled < THROTTLED,
             ),
         ]);
     }
-    println!("| aim | measured | |\n|---|---:|---|");
-    for (says, measured, met) in &aims {
-        println!("| {says} | {measured} | {} |", if *met { "PASS" } else { "FAIL" });
-    }
-    aims.iter().all(|(_, _, met)| *met)
+    aims
 }
 
 fn rate(contest: &Contest, client: Client) -> f64 {

@@ -8,6 +8,7 @@ use anyhow::Result;
 use crate::certificates::Roots;
 use crate::client::IN_FLIGHT;
 use crate::process::Program;
+use crate::report::Mode;
 use crate::server::key;
 
 /// Where the programs are.
@@ -65,9 +66,9 @@ impl Client {
     }
 
     /// Its turns in a round. What is held to a close ratio has more of them: one turn is off by a fifth now and then.
-    pub fn turns(self) -> usize {
+    pub fn turns(self, mode: Mode) -> usize {
         match self {
-            Self::Thaw | Self::Sdk => MOST_TURNS,
+            Self::Thaw | Self::Sdk => mode.pick(MOST_TURNS, 1),
             Self::ThawWithLedger
             | Self::Hyper
             | Self::Boto3
@@ -78,9 +79,11 @@ impl Client {
         }
     }
 
-    /// Keys that it is given: some seconds' work.
-    pub fn keys(self) -> u32 {
+    /// Keys that it is given: some seconds' work, or the least that shows that it works.
+    pub fn keys(self, mode: Mode) -> u32 {
         match self {
+            Self::AwsCli if mode == Mode::Smoke => 1,
+            _ if mode == Mode::Smoke => 20,
             Self::Thaw | Self::Sdk => 10_000,
             Self::ThawWithLedger => 5_000,
             Self::Hyper => 20_000,
@@ -96,8 +99,8 @@ pub const MOST_TURNS: usize = 5;
 
 impl Tools<'_> {
     /// The programs that together ask for all keys; each is started when the one before it has ended.
-    pub fn programs(&self, client: Client, endpoint: &str) -> Result<Vec<Program>> {
-        let keys = client.keys();
+    pub fn programs(&self, client: Client, mode: Mode, endpoint: &str) -> Result<Vec<Program>> {
+        let keys = client.keys(mode);
         let bucket = format!("keys-{keys}");
         let numbers = [bucket.clone(), keys.to_string(), IN_FLIGHT.to_string()];
         let one = |path: &str, args: Vec<String>| vec![self.program(path, args, endpoint)];
