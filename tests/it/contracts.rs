@@ -3,6 +3,7 @@
 mod closed;
 mod environments;
 mod house;
+mod layers;
 mod limits;
 mod names;
 mod permissions;

@@ -1,8 +1,8 @@
 //! Distributions: which path goes to which origin, and for how long what is cached.
 
-use super::edge::Cache;
+use super::cache::Cache;
 use super::invalidation::Invalidation;
-use crate::model::{Refusal, Sim, hash, name};
+use crate::model::{Refusal, hash, name};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -45,7 +45,7 @@ pub struct DistributionConfig {
     pub staging: bool,
     /// `ConnectionMode` is `tenant-only`.
     pub tenant_only: bool,
-    /// `ContinuousDeploymentPolicyId`: [`Sim::put_continuous_deployment_policy`] makes one.
+    /// `ContinuousDeploymentPolicyId`: [`put_continuous_deployment_policy`](crate::Sim::put_continuous_deployment_policy) makes one.
     pub continuous_deployment_policy_id: Option<String>,
 }
 
@@ -202,90 +202,6 @@ impl Distribution {
     }
 }
 
-impl Sim {
-    /// Makes a distribution, or replaces the one with this id; its cache and invalidations stay. Answers its id.
-    pub fn put_distribution(&mut self, config: DistributionConfig, now: Timestamp) -> Result<String, Refusal> {
-        let config = self.complete(config)?;
-        let id = match &config.id {
-            Some(id) => id.clone(),
-            None => format!("E{}", name(self.next_hash("distribution"), 13)),
-        };
-        let made = Distribution {
-            id: id.clone(),
-            config: DistributionConfig { id: Some(id.clone()), ..config.clone() },
-            made: now,
-            invalidations: Vec::new(),
-            cache: Cache::default(),
-        };
-        self.distributions.entry(id.clone()).and_modify(|old| old.config = made.config.clone()).or_insert(made);
-        Ok(id)
-    }
-
-    /// `GetDistribution` and `GetDistributionConfig`; a fault strikes both as `GetDistribution`.
-    pub fn get_distribution(&mut self, id: &str) -> Result<&Distribution, Refusal> {
-        self.call("GetDistribution", &[id], |sim| sim.distribution(id).map(|_| ()))?;
-        self.distribution(id)
-    }
-
-    /// Makes a continuous deployment policy, or replaces the one with this id.
-    pub fn put_continuous_deployment_policy(&mut self, policy: ContinuousDeploymentPolicy) {
-        self.policies.insert(policy.id.clone(), policy);
-    }
-
-    /// `GetContinuousDeploymentPolicy`.
-    pub fn get_continuous_deployment_policy(&mut self, id: &str) -> Result<ContinuousDeploymentPolicy, Refusal> {
-        self.call("GetContinuousDeploymentPolicy", &[id], |sim| {
-            let none = || Refusal::new("NoSuchContinuousDeploymentPolicy", 404, "The policy does not exist.");
-            sim.policies.get(id).cloned().ok_or_else(none)
-        })
-    }
-
-    /// `ListDistributions`, by id.
-    pub fn list_distributions(&mut self) -> Result<Vec<&Distribution>, Refusal> {
-        self.call("ListDistributions", &[], |_| Ok(()))?;
-        Ok(self.distributions.values().collect())
-    }
-
-    /// A distribution, without a call being counted.
-    pub fn distribution(&self, id: &str) -> Result<&Distribution, Refusal> {
-        self.distributions.get(id).ok_or_else(no_such_distribution)
-    }
-
-    /// All distributions by id, without a call being counted.
-    pub fn distributions(&self) -> impl Iterator<Item = &Distribution> {
-        self.distributions.values()
-    }
-
-    /// Fills in what the config leaves to us, and refuses what refers to nothing.
-    fn complete(&self, mut config: DistributionConfig) -> Result<DistributionConfig, Refusal> {
-        let region = &self.settings.region;
-        for origin in &mut config.origins {
-            if origin.holding_page.is_some() {
-                continue;
-            }
-            if origin.domain_name.is_empty() {
-                origin.domain_name = format!("{}.s3.{region}.amazonaws.com", origin.bucket);
-            } else if origin.bucket.is_empty() {
-                // A bucket name may have dots, so the endpoint is cut off from the right.
-                let name = origin.domain_name.split(".s3.").next().unwrap_or_default();
-                origin.bucket = name.split(".s3-website").next().unwrap_or_default().to_owned();
-            }
-        }
-        for origin in config.origins.iter_mut().filter(|origin| origin.domain_name.is_empty()) {
-            origin.domain_name = format!("{}.example", origin.id);
-        }
-        let first = config.origins.first().map(|origin| origin.id.clone());
-        let first = first.ok_or_else(|| invalid("a distribution needs an origin"))?;
-        for behavior in config.behaviors.iter_mut().chain([&mut config.default_behavior]) {
-            if behavior.target_origin_id.is_empty() {
-                behavior.target_origin_id.clone_from(&first);
-            }
-        }
-        config.check()?;
-        Ok(config)
-    }
-}
-
 impl DistributionConfig {
     /// Which origins serve a target: one, or the two of a group with the statuses that lead to the second.
     pub(crate) fn targets(&self, id: &str) -> (Option<&Origin>, Option<(&Origin, &[u16])>) {
@@ -300,7 +216,7 @@ impl DistributionConfig {
         self.origins.iter().find(|origin| origin.id == id)
     }
 
-    fn check(&self) -> Result<(), Refusal> {
+    pub(super) fn check(&self) -> Result<(), Refusal> {
         for behavior in self.behaviors.iter().chain([&self.default_behavior]) {
             if self.targets(&behavior.target_origin_id).0.is_none() {
                 let message = format!("no origin or origin group is called {}", behavior.target_origin_id);

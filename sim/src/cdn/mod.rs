@@ -1,15 +1,18 @@
 //! CloudFront: distributions, invalidations, and a cache at the edge that can be stale.
 
+mod cache;
 mod distribution;
+mod distribution_calls;
 mod edge;
 mod invalidation;
+mod invalidation_calls;
 mod path;
 
+pub use cache::{CacheOutcome, EdgeAnswer};
 pub use distribution::{
     Behavior, ContinuousDeploymentPolicy, CustomErrorResponse, Distribution, DistributionConfig, HoldingPage, Origin,
     OriginGroup,
 };
-pub use edge::{CacheOutcome, EdgeAnswer};
 pub use invalidation::{Invalidation, InvalidationPage, InvalidationRequest, InvalidationStatus};
 pub use path::to_key;
 

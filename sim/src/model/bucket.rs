@@ -1,34 +1,9 @@
 //! Buckets, and which version of a key is meant.
 
-use super::object::Object;
-use super::{Refusal, Sim};
+use super::object::{Deleted, Head, Object};
+use super::refusal::Refusal;
 use jiff::Timestamp;
-use serde::Serialize;
 use std::collections::BTreeMap;
-
-/// A bucket, a key and, if one is meant in particular, a version.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-pub struct ObjectRef {
-    /// The bucket.
-    pub bucket: String,
-    /// The key, raw.
-    pub key: String,
-    /// The version; absent is the current one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub version: Option<String>,
-}
-
-impl ObjectRef {
-    /// The current version of a key.
-    pub fn new(bucket: &str, key: &str) -> Self {
-        Self { bucket: bucket.to_owned(), key: key.to_owned(), version: None }
-    }
-
-    /// One version of a key.
-    pub fn version(bucket: &str, key: &str, version: Option<&str>) -> Self {
-        Self { version: version.map(str::to_owned), ..Self::new(bucket, key) }
-    }
-}
 
 /// A bucket. Keys sort by their UTF-8 bytes, as S3 lists them.
 #[derive(Debug, Default)]
@@ -84,6 +59,24 @@ impl Bucket {
         }
     }
 
+    pub(super) fn lay(&mut self, key: String, version: Version) {
+        let versions = self.keys.entry(key).or_default();
+        versions.retain(|old| old.id != version.id);
+        versions.push(version);
+    }
+
+    pub(super) fn remove(&mut self, key: &str, id: &str) -> Deleted {
+        let Some(versions) = self.keys.get_mut(key) else {
+            return Deleted { version: Some(id.to_owned()), marker: false };
+        };
+        let marker = versions.iter().any(|version| version.id == id && version.object.is_none());
+        versions.retain(|version| version.id != id);
+        if versions.is_empty() {
+            self.keys.remove(key);
+        }
+        Deleted { version: Some(id.to_owned()), marker }
+    }
+
     fn missing(&self, key: &str) -> Refusal {
         if self.hide_missing {
             Refusal::new("AccessDenied", 403, "Access Denied")
@@ -93,68 +86,27 @@ impl Bucket {
     }
 }
 
+impl Version {
+    pub(crate) fn head(&self, now: Timestamp) -> Option<Head> {
+        let object = self.object.as_ref()?;
+        Some(Head {
+            version: Some(self.id.clone()),
+            etag: object.etag.clone(),
+            size: object.size(),
+            last_modified: self.at,
+            class: object.class,
+            archive_status: object.archive_status(now),
+            restore: object.restore_at(now),
+            readable: object.readable(now),
+            content: object.content.clone(),
+        })
+    }
+}
+
 fn no_such_version(id: &str) -> Refusal {
     Refusal::new("NoSuchVersion", 404, format!("The specified version does not exist: {id}"))
 }
 
 fn marker() -> Refusal {
     Refusal::new("MethodNotAllowed", 405, "The specified method is not allowed against this resource.").of_marker()
-}
-
-impl Sim {
-    /// Makes a bucket; making it again changes whether it keeps versions.
-    pub fn create_bucket(&mut self, name: &str, versioned: bool) {
-        self.buckets.entry(name.to_owned()).or_default().versioned = versioned;
-    }
-
-    /// Is there such a bucket, and does it keep versions?
-    pub fn bucket_versioning(&self, name: &str) -> Result<bool, Refusal> {
-        self.bucket(name).map(|bucket| bucket.versioned)
-    }
-
-    /// The names of all buckets.
-    pub fn bucket_names(&self) -> impl Iterator<Item = &str> {
-        self.buckets.keys().map(String::as_str)
-    }
-
-    /// Takes the permission to list away from callers: a missing key then answers 403 instead of 404.
-    pub fn hide_missing_keys(&mut self, bucket: &str, hide: bool) -> Result<(), Refusal> {
-        self.bucket_mut(bucket).map(|bucket| bucket.hide_missing = hide)
-    }
-
-    /// Removes an empty bucket.
-    pub fn delete_bucket(&mut self, name: &str) -> Result<(), Refusal> {
-        if !self.bucket(name)?.keys.is_empty() {
-            return Err(Refusal::new("BucketNotEmpty", 409, "The bucket you tried to delete is not empty"));
-        }
-        self.buckets.remove(name);
-        Ok(())
-    }
-
-    /// Says in which Region a bucket is: in another one than the endpoint asks for, nothing else is told of it.
-    pub fn put_in_region(&mut self, bucket: &str, region: &str) -> Result<(), Refusal> {
-        self.bucket_mut(bucket).map(|bucket| bucket.region = Some(region.to_owned()))
-    }
-
-    pub(crate) fn bucket(&self, name: &str) -> Result<&Bucket, Refusal> {
-        let bucket = self.buckets.get(name).ok_or_else(|| no_such_bucket(name))?;
-        match &bucket.region {
-            Some(region) if *region != self.settings.region => Err(elsewhere(region)),
-            Some(_) | None => Ok(bucket),
-        }
-    }
-
-    pub(crate) fn bucket_mut(&mut self, name: &str) -> Result<&mut Bucket, Refusal> {
-        self.buckets.get_mut(name).ok_or_else(|| no_such_bucket(name))
-    }
-}
-
-/// API Reference, "Error responses".
-fn elsewhere(region: &str) -> Refusal {
-    let message = "The bucket you are attempting to access must be addressed using the specified endpoint. Please send all future requests to this endpoint.";
-    Refusal::new("PermanentRedirect", 301, message).of_region(region)
-}
-
-fn no_such_bucket(name: &str) -> Refusal {
-    Refusal::new("NoSuchBucket", 404, format!("The specified bucket does not exist: {name}"))
 }

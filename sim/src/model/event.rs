@@ -1,10 +1,11 @@
 //! The events of restores: when they are due, what they look like, and what may happen to them on the way.
 
 use super::bucket::NO_VERSION;
-use super::chance::{between, hex};
+use super::chance::{between, hash, hex};
 use super::fault::matches;
-use super::restore::{RestoreState, later};
-use super::{ObjectRef, Sim, StorageClass, hash};
+use super::object_ref::ObjectRef;
+use super::restore::later;
+use super::storage_class::StorageClass;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -44,12 +45,12 @@ pub struct Event {
     pub time: Timestamp,
     /// Unique per event; a duplicate has the same.
     pub id: String,
-    size: u64,
-    etag: String,
-    class: StorageClass,
-    expires: Option<Timestamp>,
-    region: String,
-    account: String,
+    pub(super) size: u64,
+    pub(super) etag: String,
+    pub(super) class: StorageClass,
+    pub(super) expires: Option<Timestamp>,
+    pub(super) region: String,
+    pub(super) account: String,
 }
 
 impl Event {
@@ -142,8 +143,8 @@ pub struct SentEvent {
 /// Events by the time at which they will happen, then by the time at which they arrive, and what became of all.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
-    pending: BTreeMap<(Timestamp, u64), Pending>,
-    on_the_way: BTreeMap<(Timestamp, u64), Event>,
+    pub(super) pending: BTreeMap<(Timestamp, u64), Pending>,
+    pub(super) on_the_way: BTreeMap<(Timestamp, u64), Event>,
     serial: u64,
     pub(crate) faults: EventFaults,
     pub(crate) sent: Vec<SentEvent>,
@@ -151,11 +152,11 @@ pub(crate) struct Outbox {
 
 /// An event that will happen, unless the object has another fate until then.
 #[derive(Debug, Clone)]
-struct Pending {
-    kind: RestoreEvent,
-    object: ObjectRef,
+pub(super) struct Pending {
+    pub(super) kind: RestoreEvent,
+    pub(super) object: ObjectRef,
     /// The id inside the bucket: an object that was put anew is another one.
-    version_id: String,
+    pub(super) version_id: String,
 }
 
 impl Outbox {
@@ -173,7 +174,7 @@ impl Outbox {
     }
 
     /// Sends an event on its way, as often and as late as the faults want it.
-    fn send(&mut self, event: &Event) {
+    pub(super) fn send(&mut self, event: &Event) {
         let copies = if self.is_lost(event.kind, &event.object.key) { 0 } else { 1 + self.faults.duplicate };
         for copy in 0..copies {
             let jitter = between(hash(u64::from(copy), &[&event.id]), 0, i64::from(self.faults.jitter_seconds));
@@ -194,61 +195,5 @@ impl Outbox {
         let Some(rule) = rule else { return false };
         rule.times = rule.times.map(|times| times - 1);
         true
-    }
-}
-
-impl Sim {
-    /// The events that have arrived by now and were not taken before, in the order of their arrival; a lost one is
-    /// not among them, a doubled one is there more than once.
-    pub fn take_events(&mut self, now: Timestamp) -> Vec<Event> {
-        self.run_jobs(now);
-        self.let_events_happen(now);
-        let on_the_way = &mut self.outbox.on_the_way;
-        let later = on_the_way.split_off(&(now, u64::MAX));
-        std::mem::replace(on_the_way, later).into_values().collect()
-    }
-
-    /// Everything that happened so far.
-    pub fn sent_events(&self) -> &[SentEvent] {
-        &self.outbox.sent
-    }
-
-    /// Lets happen what is to happen by now. Whatever changes an object does this first, so that an event tells of
-    /// the object as it was at its time.
-    pub(crate) fn let_events_happen(&mut self, now: Timestamp) {
-        while let Some(next) = self.outbox.pending.first_entry().filter(|next| next.key().0 <= now) {
-            let ((at, serial), pending) = next.remove_entry();
-            if let Some(event) = self.event(&pending, at, serial) {
-                self.outbox.send(&event);
-            }
-        }
-    }
-
-    /// The event, if what it announces is so: an upgrade moves the completion, an extension the expiry,
-    /// a new or deleted object has neither.
-    fn event(&self, pending: &Pending, at: Timestamp, serial: u64) -> Option<Event> {
-        let bucket = self.buckets.get(&pending.object.bucket)?;
-        let version = bucket.find(&pending.object.key, Some(&pending.version_id)).ok()?;
-        let object = version.object.as_ref()?;
-        let retrieval = object.retrieval.as_ref()?;
-        let holds = match pending.kind {
-            RestoreEvent::Initiated => true,
-            RestoreEvent::Completed => retrieval.ready_at == at,
-            RestoreEvent::Expired => retrieval.expires == Some(at) && object.restore_at(at) == RestoreState::None,
-        };
-        let id = hex(hash(self.settings.seed ^ serial, &[&pending.object.key]), 32);
-        let uuid = format!("{}-{}-{}-{}-{}", &id[..8], &id[8..12], &id[12..16], &id[16..20], &id[20..]);
-        holds.then(|| Event {
-            kind: pending.kind,
-            object: pending.object.clone(),
-            time: at,
-            id: uuid,
-            size: object.size(),
-            etag: object.etag.clone(),
-            class: object.class,
-            expires: retrieval.expires,
-            region: self.settings.region.clone(),
-            account: self.settings.account.clone(),
-        })
     }
 }

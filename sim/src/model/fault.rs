@@ -1,6 +1,7 @@
 //! Scripted faults: which call fails, how, how often, and whether the thing happened all the same.
 
-use super::{Dice, Refusal};
+use super::chance::Dice;
+use super::refusal::Refusal;
 use serde::{Deserialize, Serialize};
 
 /// One kind of failure.

@@ -1,8 +1,9 @@
 //! What AWS answers when it does not do what was asked.
 
-use super::{AccessTier, StorageClass};
+use super::storage_class::{AccessTier, StorageClass};
 use std::borrow::Cow;
 use std::fmt;
+use std::str::FromStr;
 
 /// An error answer: the code a program matches on, the HTTP status, and the message for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,3 +82,32 @@ impl fmt::Display for Refusal {
 }
 
 impl std::error::Error for Refusal {}
+
+impl FromStr for StorageClass {
+    type Err = Refusal;
+
+    fn from_str(text: &str) -> Result<Self, Refusal> {
+        const ALL: [StorageClass; 6] = [
+            StorageClass::Standard,
+            StorageClass::StandardIa,
+            StorageClass::GlacierIr,
+            StorageClass::Glacier,
+            StorageClass::DeepArchive,
+            StorageClass::IntelligentTiering,
+        ];
+        let known = ALL.into_iter().find(|class| class.as_str() == text);
+        known.ok_or_else(|| {
+            Refusal::new("InvalidStorageClass", 400, format!("The storage class you specified is not valid: {text}"))
+        })
+    }
+}
+
+impl FromStr for AccessTier {
+    type Err = Refusal;
+
+    fn from_str(text: &str) -> Result<Self, Refusal> {
+        const ALL: [AccessTier; 3] = [AccessTier::Frequent, AccessTier::ArchiveAccess, AccessTier::DeepArchiveAccess];
+        let known = ALL.into_iter().find(|tier| tier.as_str() == text);
+        known.ok_or_else(|| Refusal::new("InvalidArgument", 400, format!("there is no access tier {text}")))
+    }
+}

@@ -3,7 +3,9 @@
 use super::cloudfront_xml::{
     distribution, distribution_config, distribution_list, error, invalidation, invalidation_list, parse_batch, policy,
 };
-use super::{World, control, header, read, reply};
+use super::control;
+use super::http::{header, read, reply};
+use super::shared::Shared;
 use crate::cdn::InvalidationRequest;
 use crate::model::Refusal;
 use bytes::Bytes;
@@ -15,17 +17,17 @@ use std::sync::Arc;
 const VERSION: &str = "/2020-05-31/";
 
 /// Answers a request to the API, or to the control endpoint on the same port.
-pub(crate) async fn call(world: Arc<World>, request: Request<Incoming>) -> Response<Full<Bytes>> {
+pub(crate) async fn call(shared: Arc<Shared>, request: Request<Incoming>) -> Response<Full<Bytes>> {
     let (parts, body) = request.into_parts();
     let body = read(body).await;
     let path = parts.uri.path();
     if let Some(what) = path.strip_prefix("/_sim/") {
-        return control::call(&world, &parts.method, what, &body);
+        return control::call(&shared, &parts.method, what, &body);
     }
-    let request_id = format!("{:x}", world.clock.now().as_nanosecond());
+    let request_id = format!("{:x}", shared.clock.now().as_nanosecond());
     let answer = path.strip_prefix(VERSION).ok_or_else(unknown).and_then(|path| {
         let path: Vec<&str> = path.trim_end_matches('/').split('/').collect();
-        answer(&world, &parts.method, &path, parts.uri.query().unwrap_or_default(), &body)
+        answer(&shared, &parts.method, &path, parts.uri.query().unwrap_or_default(), &body)
     });
     let mut response = match answer {
         Ok(response) => response,
@@ -36,14 +38,14 @@ pub(crate) async fn call(world: Arc<World>, request: Request<Incoming>) -> Respo
 }
 
 fn answer(
-    world: &World,
+    shared: &Shared,
     method: &Method,
     path: &[&str],
     query: &str,
     body: &Bytes,
 ) -> Result<Response<Full<Bytes>>, Refusal> {
-    let now = world.clock.now();
-    let mut sim = world.sim();
+    let now = shared.clock.now();
+    let mut sim = shared.sim();
     match (method.as_str(), path) {
         ("GET", ["distribution"]) => {
             let list = sim.list_distributions()?;

@@ -1,6 +1,8 @@
 //! The control endpoint: sets the stage and looks behind it. Only a simulator has one; see `sim/README.md`.
 
-use super::{Queues, World, reply};
+use super::event_queues::Queues;
+use super::http::reply;
+use super::shared::Shared;
 use crate::cdn::DistributionConfig;
 use crate::model::{
     AccessTier, EventFaults, FaultRule, ObjectRef, Refusal, RetrievalRule, Series, SettingsChange, StorageClass,
@@ -58,16 +60,16 @@ struct Rules<T> {
 }
 
 /// Answers `/_sim/<what>`.
-pub(crate) fn call(world: &World, method: &Method, what: &str, body: &Bytes) -> Response<Full<Bytes>> {
+pub(crate) fn call(shared: &Shared, method: &Method, what: &str, body: &Bytes) -> Response<Full<Bytes>> {
     let answer = match (method.as_str(), what) {
-        ("GET", "state") => Ok(state(world)),
-        ("GET", "clock") => Ok(json!({ "now": world.clock.now(), "scale": world.clock.scale() })),
-        ("POST", "summary") => summary(world, body),
-        ("POST", _) => change(world, what, body),
+        ("GET", "state") => Ok(state(shared)),
+        ("GET", "clock") => Ok(json!({ "now": shared.clock.now(), "scale": shared.clock.scale() })),
+        ("POST", "summary") => summary(shared, body),
+        ("POST", _) => change(shared, what, body),
         (_, _) => Err(unknown(what)),
     };
     // A change may make an event due.
-    world.changed.notify_one();
+    shared.changed.notify_one();
     match answer {
         Ok(value) => reply(200, "application/json", format!("{value}\n")),
         Err(refusal) => {
@@ -77,22 +79,22 @@ pub(crate) fn call(world: &World, method: &Method, what: &str, body: &Bytes) -> 
     }
 }
 
-fn state(world: &World) -> Value {
-    let mut state = world.sim().snapshot(world.clock.now());
-    state["events"]["delivery"] = world.events.snapshot();
+fn state(shared: &Shared) -> Value {
+    let mut state = shared.sim().snapshot(shared.clock.now());
+    state["events"]["delivery"] = shared.events.snapshot();
     state
 }
 
-fn summary(world: &World, body: &Bytes) -> Result<Value, Refusal> {
+fn summary(shared: &Shared, body: &Bytes) -> Result<Value, Refusal> {
     let Summary { bucket, prefix } = parse(body)?;
-    let mut summary = world.sim().summary(&bucket, &prefix, world.clock.now())?;
-    summary["events"]["delivery"] = world.events.snapshot();
+    let mut summary = shared.sim().summary(&bucket, &prefix, shared.clock.now())?;
+    summary["events"]["delivery"] = shared.events.snapshot();
     Ok(summary)
 }
 
-fn change(world: &World, what: &str, body: &Bytes) -> Result<Value, Refusal> {
-    let now = world.clock.now();
-    let mut sim = world.sim();
+fn change(shared: &Shared, what: &str, body: &Bytes) -> Result<Value, Refusal> {
+    let now = shared.clock.now();
+    let mut sim = shared.sim();
     match what {
         "buckets" => {
             let bucket: NewBucket = parse(body)?;
@@ -141,7 +143,7 @@ fn change(world: &World, what: &str, body: &Bytes) -> Result<Value, Refusal> {
         }
         "queues" => {
             let queues: Queues = parse(body)?;
-            world.events.set_queues(queues);
+            shared.events.set_queues(queues);
             Ok(json!({}))
         }
         _ => Err(unknown(what)),

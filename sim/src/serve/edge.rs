@@ -1,6 +1,7 @@
 //! The edge over HTTP: what a viewer's browser sees.
 
-use super::{World, header, reply};
+use super::http::{header, reply};
+use super::shared::Shared;
 use crate::cdn::{CacheOutcome, Distribution};
 use crate::model::Sim;
 use bytes::Bytes;
@@ -10,12 +11,12 @@ use hyper::{Method, Request, Response};
 use std::sync::Arc;
 
 /// Answers a viewer.
-pub(crate) async fn call(world: Arc<World>, request: Request<Incoming>) -> Response<Full<Bytes>> {
+pub(crate) async fn call(shared: Arc<Shared>, request: Request<Incoming>) -> Response<Full<Bytes>> {
     if ![Method::GET, Method::HEAD].contains(request.method()) {
         return reply(403, "text/plain", "This distribution is not configured to allow this HTTP method.\n");
     }
-    let now = world.clock.now();
-    let mut sim = world.sim();
+    let now = shared.clock.now();
+    let mut sim = shared.sim();
     let Some(id) = distribution(&sim, &request) else {
         return reply(
             404,

@@ -1,6 +1,6 @@
 //! The API of S3 Batch Operations (REST-XML, version 2018-08-20), as far as restores need it.
 
-use super::World;
+use super::shared::Shared;
 use crate::model::{Job, JobRequest, ObjectRef, Refusal, RetrievalTier};
 use hyper::Method;
 use quick_xml::Reader;
@@ -15,22 +15,22 @@ pub(super) fn is_meant(path: &str) -> bool {
 }
 
 /// Answers a request: the XML of the answer.
-pub(super) fn call(world: &World, method: &Method, path: &str, query: &str, body: &[u8]) -> Result<String, Refusal> {
-    let now = world.clock.now();
+pub(super) fn call(shared: &Shared, method: &Method, path: &str, query: &str, body: &[u8]) -> Result<String, Refusal> {
+    let now = shared.clock.now();
     let path: Vec<&str> = path.trim_start_matches(VERSION).split('/').filter(|part| !part.is_empty()).collect();
     let answer = match (method.as_str(), path.as_slice()) {
         ("POST", []) => {
-            let id = world.sim().create_job(read(body)?, now)?;
+            let id = shared.sim().create_job(read(body)?, now)?;
             Ok(format!("<CreateJobResult><JobId>{id}</JobId></CreateJobResult>"))
         }
         ("GET", [id]) => {
-            let job = world.sim().describe_job(id, now)?;
+            let job = shared.sim().describe_job(id, now)?;
             Ok(format!("<DescribeJobResult><Job>{}</Job></DescribeJobResult>", descriptor(&job)))
         }
         ("POST", [id, "status"]) => {
             let wanted = query.split('&').find_map(|pair| pair.strip_prefix("requestedJobStatus="));
             let wanted = wanted.unwrap_or_default();
-            world.sim().update_job_status(id, wanted, now)?;
+            shared.sim().update_job_status(id, wanted, now)?;
             Ok(format!(
                 "<UpdateJobStatusResult><JobId>{id}</JobId><Status>{}</Status></UpdateJobStatusResult>",
                 escape(wanted)
@@ -38,7 +38,7 @@ pub(super) fn call(world: &World, method: &Method, path: &str, query: &str, body
         }
         (_, _) => Err(Refusal::new("NoSuchOperation", 404, "the simulator does not know this operation of S3 Control")),
     };
-    world.changed.notify_one();
+    shared.changed.notify_one();
     answer
 }
 

@@ -1,9 +1,9 @@
 //! S3's operations: what a request asks of the model, and how its answer looks on the wire.
 
-use super::World;
-use super::s3_door::Note;
+use super::s3_fields::{Encoding, class, content_type, metadata, restore, size, time, wants_status};
+use super::s3_model_answer::ModelAnswer;
 use super::s3_uploads::Uploads;
-use super::s3_words::{Encoding, class, content_type, metadata, restore, size, time, wants_status};
+use super::shared::Shared;
 use crate::model::{
     AccessTier, Content, ListRequest, ObjectRef, PutRequest, Refusal, RestoreRequest, Sim, StorageClass, Stored,
     VersionPlace,
@@ -23,31 +23,31 @@ const TIER_METADATA: &str = "thaw-sim-access-tier";
 const SIZE_METADATA: &str = "thaw-sim-size";
 
 /// S3's operations over the model.
-pub(super) struct Wire {
-    world: Arc<World>,
+pub(super) struct S3Api {
+    shared: Arc<Shared>,
     uploads: Uploads,
 }
 
-impl Wire {
-    pub(super) fn new(world: Arc<World>) -> Self {
-        Self { world, uploads: Uploads::default() }
+impl S3Api {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, uploads: Uploads::default() }
     }
 
     /// Puts an object, and tells of it.
     fn store(&self, sim: &mut Sim, put: PutRequest, now: Timestamp) -> Result<Stored, Refusal> {
         let (bucket, key, size) = (put.bucket.clone(), put.key.clone(), put.content.body.len());
         let stored = sim.put_object(put, now)?;
-        self.world.events.file_written(&bucket, &key, size, &stored.etag, now);
-        self.world.changed.notify_one();
+        self.shared.events.file_written(&bucket, &key, size, &stored.etag, now);
+        self.shared.changed.notify_one();
         Ok(stored)
     }
 }
 
-/// The model's verdict goes to the door through the note; s3s only learns that it was an error.
-fn told<T, I>(request: &S3Request<I>, result: Result<T, Refusal>) -> S3Result<T> {
+/// The model's error goes past s3s, in the extensions; s3s only learns that there is one.
+fn s3_result<T, I>(request: &S3Request<I>, result: Result<T, Refusal>) -> S3Result<T> {
     result.map_err(|refusal| {
-        if let Some(note) = request.extensions.get::<Note>() {
-            note.refuse(refusal);
+        if let Some(model) = request.extensions.get::<ModelAnswer>() {
+            model.refuse(refusal);
         }
         S3Error::new(S3ErrorCode::InternalError)
     })
@@ -58,9 +58,9 @@ fn ok<T>(output: T) -> S3Result<S3Response<T>> {
 }
 
 #[async_trait]
-impl S3 for Wire {
+impl S3 for S3Api {
     async fn create_bucket(&self, req: S3Request<CreateBucketInput>) -> S3Result<S3Response<CreateBucketOutput>> {
-        let mut sim = self.world.sim();
+        let mut sim = self.shared.sim();
         if sim.bucket_versioning(&req.input.bucket).is_err() {
             sim.create_bucket(&req.input.bucket, false);
         }
@@ -68,18 +68,18 @@ impl S3 for Wire {
     }
 
     async fn delete_bucket(&self, req: S3Request<DeleteBucketInput>) -> S3Result<S3Response<DeleteBucketOutput>> {
-        told(&req, self.world.sim().delete_bucket(&req.input.bucket))?;
+        s3_result(&req, self.shared.sim().delete_bucket(&req.input.bucket))?;
         ok(DeleteBucketOutput::default())
     }
 
     async fn head_bucket(&self, req: S3Request<HeadBucketInput>) -> S3Result<S3Response<HeadBucketOutput>> {
-        let sim = self.world.sim();
-        told(&req, sim.bucket_versioning(&req.input.bucket))?;
+        let sim = self.shared.sim();
+        s3_result(&req, sim.bucket_versioning(&req.input.bucket))?;
         ok(HeadBucketOutput { bucket_region: Some(sim.settings().region.clone()), ..Default::default() })
     }
 
     async fn list_buckets(&self, _: S3Request<ListBucketsInput>) -> S3Result<S3Response<ListBucketsOutput>> {
-        let sim = self.world.sim();
+        let sim = self.shared.sim();
         let bucket = |name: &str| Bucket {
             name: Some(name.to_owned()),
             creation_date: Some(SystemTime::UNIX_EPOCH.into()),
@@ -92,8 +92,8 @@ impl S3 for Wire {
         &self,
         req: S3Request<GetBucketLocationInput>,
     ) -> S3Result<S3Response<GetBucketLocationOutput>> {
-        let sim = self.world.sim();
-        told(&req, sim.bucket_versioning(&req.input.bucket))?;
+        let sim = self.shared.sim();
+        s3_result(&req, sim.bucket_versioning(&req.input.bucket))?;
         // The oldest Region goes without a name here.
         let region = Some(sim.settings().region.clone()).filter(|region| region != "us-east-1");
         ok(GetBucketLocationOutput { location_constraint: region.map(Into::into) })
@@ -103,7 +103,7 @@ impl S3 for Wire {
         &self,
         req: S3Request<GetBucketVersioningInput>,
     ) -> S3Result<S3Response<GetBucketVersioningOutput>> {
-        let versioned = told(&req, self.world.sim().bucket_versioning(&req.input.bucket))?;
+        let versioned = s3_result(&req, self.shared.sim().bucket_versioning(&req.input.bucket))?;
         let status = versioned.then(|| BucketVersioningStatus::from_static(BucketVersioningStatus::ENABLED));
         ok(GetBucketVersioningOutput { status, ..Default::default() })
     }
@@ -112,8 +112,8 @@ impl S3 for Wire {
         &self,
         req: S3Request<PutBucketVersioningInput>,
     ) -> S3Result<S3Response<PutBucketVersioningOutput>> {
-        let mut sim = self.world.sim();
-        told(&req, sim.bucket_versioning(&req.input.bucket))?;
+        let mut sim = self.shared.sim();
+        s3_result(&req, sim.bucket_versioning(&req.input.bucket))?;
         let status = req.input.versioning_configuration.status.as_ref();
         sim.create_bucket(&req.input.bucket, status.is_some_and(|status| status.as_str() == "Enabled"));
         ok(PutBucketVersioningOutput::default())
@@ -131,15 +131,15 @@ impl S3 for Wire {
             metadata: input.metadata.as_ref(),
             customer_algorithm: input.sse_customer_algorithm.as_ref(),
         };
-        let put = told(&req, put.request(body))?;
+        let put = s3_result(&req, put.request(body))?;
         let must_be_new = matches!(req.input.if_none_match, Some(ETagCondition::Any));
-        let now = self.world.clock.now();
-        let mut sim = self.world.sim();
+        let now = self.shared.clock.now();
+        let mut sim = self.shared.sim();
         if must_be_new && sim.look(&ObjectRef::new(&put.bucket, &put.key), now).is_ok() {
             let message = "At least one of the pre-conditions you specified did not hold";
-            told(&req, Err(Refusal::new("PreconditionFailed", 412, message)))?;
+            s3_result(&req, Err(Refusal::new("PreconditionFailed", 412, message)))?;
         }
-        let stored = told(&req, self.store(&mut sim, put, now))?;
+        let stored = s3_result(&req, self.store(&mut sim, put, now))?;
         let e_tag = Some(ETag::Strong(stored.etag));
         ok(PutObjectOutput { e_tag, version_id: stored.version, ..Default::default() })
     }
@@ -158,8 +158,8 @@ impl S3 for Wire {
             metadata: input.metadata.as_ref(),
             customer_algorithm: input.sse_customer_algorithm.as_ref(),
         };
-        told(&req, self.world.sim().bucket_versioning(&input.bucket))?;
-        let put = told(&req, put.request(Bytes::new()))?;
+        s3_result(&req, self.shared.sim().bucket_versioning(&input.bucket))?;
+        let put = s3_result(&req, put.request(Bytes::new()))?;
         let upload_id = Some(self.uploads.begin(put));
         let (bucket, key) = (Some(input.bucket.clone()), Some(input.key.clone()));
         ok(CreateMultipartUploadOutput { bucket, key, upload_id, ..Default::default() })
@@ -167,7 +167,7 @@ impl S3 for Wire {
 
     async fn upload_part(&self, mut req: S3Request<UploadPartInput>) -> S3Result<S3Response<UploadPartOutput>> {
         let body = collect(req.input.body.take()).await?;
-        let etag = told(&req, self.uploads.add(&req.input.upload_id, req.input.part_number, body))?;
+        let etag = s3_result(&req, self.uploads.add(&req.input.upload_id, req.input.part_number, body))?;
         ok(UploadPartOutput { e_tag: Some(ETag::Strong(etag)), ..Default::default() })
     }
 
@@ -175,8 +175,8 @@ impl S3 for Wire {
         &self,
         req: S3Request<CompleteMultipartUploadInput>,
     ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
-        let put = told(&req, self.uploads.end(&req.input.upload_id))?;
-        let stored = told(&req, self.store(&mut self.world.sim(), put, self.world.clock.now()))?;
+        let put = s3_result(&req, self.uploads.end(&req.input.upload_id))?;
+        let stored = s3_result(&req, self.store(&mut self.shared.sim(), put, self.shared.clock.now()))?;
         ok(CompleteMultipartUploadOutput {
             bucket: Some(req.input.bucket),
             key: Some(req.input.key),
@@ -190,13 +190,13 @@ impl S3 for Wire {
         &self,
         req: S3Request<AbortMultipartUploadInput>,
     ) -> S3Result<S3Response<AbortMultipartUploadOutput>> {
-        told(&req, self.uploads.end(&req.input.upload_id))?;
+        s3_result(&req, self.uploads.end(&req.input.upload_id))?;
         ok(AbortMultipartUploadOutput::default())
     }
 
     async fn head_object(&self, req: S3Request<HeadObjectInput>) -> S3Result<S3Response<HeadObjectOutput>> {
         let object = ObjectRef::version(&req.input.bucket, &req.input.key, req.input.version_id.as_deref());
-        let head = told(&req, self.world.sim().head_object(&object, self.world.clock.now()))?;
+        let head = s3_result(&req, self.shared.sim().head_object(&object, self.shared.clock.now()))?;
         ok(HeadObjectOutput {
             accept_ranges: Some("bytes".to_owned()),
             archive_status: head.archive_status.map(|tier| ArchiveStatus::from(tier.as_str().to_owned())),
@@ -215,14 +215,14 @@ impl S3 for Wire {
 
     async fn get_object(&self, req: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
         let object = ObjectRef::version(&req.input.bucket, &req.input.key, req.input.version_id.as_deref());
-        let head = told(&req, self.world.sim().get_object(&object, self.world.clock.now()))?;
+        let head = s3_result(&req, self.shared.sim().get_object(&object, self.shared.clock.now()))?;
         let whole = head.content.body.clone();
         let (body, content_range) = match &req.input.range {
             None => (whole, None),
             Some(range) => {
                 let length = whole.len() as u64;
                 let unsatisfiable = || Refusal::new("InvalidRange", 416, "The requested range is not satisfiable");
-                let part = told(&req, range.check(length).map_err(|_| unsatisfiable()))?;
+                let part = s3_result(&req, range.check(length).map_err(|_| unsatisfiable()))?;
                 let shown = format!("bytes {}-{}/{length}", part.start, part.end.saturating_sub(1));
                 // Both ends are within a body that is in memory, so they fit.
                 (whole.slice(part.start as usize..part.end as usize), Some(shown))
@@ -244,22 +244,22 @@ impl S3 for Wire {
             version_id: head.version,
             ..Default::default()
         };
-        if let (true, Some(note)) = (partial, req.extensions.get::<Note>()) {
-            note.status(206);
+        if let (true, Some(model)) = (partial, req.extensions.get::<ModelAnswer>()) {
+            model.status(206);
         }
         ok(output)
     }
 
     async fn delete_object(&self, req: S3Request<DeleteObjectInput>) -> S3Result<S3Response<DeleteObjectOutput>> {
         let object = ObjectRef::version(&req.input.bucket, &req.input.key, req.input.version_id.as_deref());
-        let deleted = told(&req, self.world.sim().delete_object(&object, self.world.clock.now()))?;
+        let deleted = s3_result(&req, self.shared.sim().delete_object(&object, self.shared.clock.now()))?;
         let delete_marker = Some(deleted.marker).filter(|marker| *marker);
         ok(DeleteObjectOutput { delete_marker, version_id: deleted.version, ..Default::default() })
     }
 
     async fn delete_objects(&self, req: S3Request<DeleteObjectsInput>) -> S3Result<S3Response<DeleteObjectsOutput>> {
-        let now = self.world.clock.now();
-        let mut sim = self.world.sim();
+        let now = self.shared.clock.now();
+        let mut sim = self.shared.sim();
         let (mut deleted, mut errors) = (Vec::new(), Vec::new());
         for one in &req.input.delete.objects {
             let object = ObjectRef::version(&req.input.bucket, &one.key, one.version_id.as_deref());
@@ -288,19 +288,19 @@ impl S3 for Wire {
             Some(parameters) => Some(parameters.tier.clone()),
             None => body.tier.clone(),
         });
-        let tier = told(&req, tier.map(|tier| tier.as_str().parse()).transpose())?;
+        let tier = s3_result(&req, tier.map(|tier| tier.as_str().parse()).transpose())?;
         let request = RestoreRequest {
             object: ObjectRef::version(&input.bucket, &input.key, input.version_id.as_deref()),
             // Days below zero are as wrong as none at all, and the model says so.
             days: body.and_then(|body| body.days).map(|days| u32::try_from(days).unwrap_or_default()),
             tier,
         };
-        let answer = self.world.sim().restore_object(&request, self.world.clock.now());
+        let answer = self.shared.sim().restore_object(&request, self.shared.clock.now());
         // A scripted fault may have come after the effect, so there may be an event either way.
-        self.world.changed.notify_one();
-        let answer = told(&req, answer)?;
-        if let Some(note) = req.extensions.get::<Note>() {
-            note.status(answer.status());
+        self.shared.changed.notify_one();
+        let answer = s3_result(&req, answer)?;
+        if let Some(model) = req.extensions.get::<ModelAnswer>() {
+            model.status(answer.status());
         }
         ok(RestoreObjectOutput::default())
     }
@@ -315,7 +315,7 @@ impl S3 for Wire {
             max_keys: input.max_keys.map(|max| usize::try_from(max).unwrap_or_default()),
             delimiter: input.delimiter.clone(),
         };
-        let page = told(&req, self.world.sim().list_objects(&request, self.world.clock.now()))?;
+        let page = s3_result(&req, self.shared.sim().list_objects(&request, self.shared.clock.now()))?;
         let with_status = wants_status(input.optional_object_attributes.as_ref());
         let encode = Encoding::asked(input.encoding_type.as_ref());
         let count = page.objects.len() + page.common_prefixes.len();
@@ -345,8 +345,8 @@ impl S3 for Wire {
         let prefix = input.prefix.clone().unwrap_or_default();
         let version = input.version_id_marker.clone();
         let after = input.key_marker.clone().map(|key| VersionPlace { key, version });
-        let page = self.world.sim().list_versions(&input.bucket, &prefix, after.as_ref(), self.world.clock.now());
-        let page = told(&req, page)?;
+        let page = self.shared.sim().list_versions(&input.bucket, &prefix, after.as_ref(), self.shared.clock.now());
+        let page = s3_result(&req, page)?;
         let encode = Encoding::asked(input.encoding_type.as_ref());
         let with_status = wants_status(input.optional_object_attributes.as_ref());
         let (versions, markers): (Vec<_>, Vec<_>) = page.versions.iter().partition(|version| version.head.is_some());

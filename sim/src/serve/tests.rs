@@ -1,7 +1,13 @@
-//! The doors over real sockets, with a clock that is moved by hand.
+//! The servers over real sockets, with a clock that is moved by hand.
 
-use super::*;
-use hyper::Method;
+use super::http::{read, reply};
+use super::server::{Options, Server, bind, listen};
+use crate::Clock;
+use crate::model::Settings;
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::{Method, Request};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use jiff::{SignedDuration, Timestamp};

@@ -23,7 +23,7 @@ use tokio::net::TcpStream;
 use tokio::task::LocalSet;
 use tokio_rustls::TlsConnector;
 
-use super::{IN_FLIGHT, Job};
+use super::job::{IN_FLIGHT, Job};
 use crate::server::key;
 
 const BODY: &str = "<RestoreRequest xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Days>3</Days><GlacierJobParameters><Tier>Standard</Tier></GlacierJobParameters></RestoreRequest>";

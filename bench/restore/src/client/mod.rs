@@ -1,30 +1,22 @@
 //! The clients in Rust. Each runs in a process of its own, on one thread.
 
 mod hyper;
+mod job;
 mod sdk;
 mod thaw;
-
-use std::ops::Range;
 
 use anyhow::{Context, Result, bail};
 use thaw_core::RESTORES_PER_SECOND;
 
-pub use hyper::raw;
-pub use sdk::loop_of;
-pub use thaw::start_restores;
+pub use job::IN_FLIGHT;
+
+use hyper::raw;
+use job::Job;
+use sdk::loop_of;
+use thaw::start_restores;
 
 /// A quota that is out of reach: the client is the limit.
 const ANY: u32 = 1_000_000;
-
-/// Requests that are on their way at once.
-pub const IN_FLIGHT: usize = 64;
-
-/// What a client is asked to do.
-pub struct Job {
-    pub endpoint: String,
-    pub bucket: String,
-    pub keys: Range<u32>,
-}
 
 /// Runs the client of that name.
 pub async fn run(name: &str, bucket: &str, from: &str, keys: &str) -> Result<()> {

@@ -10,7 +10,7 @@ use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use super::{IN_FLIGHT, Job};
+use super::job::{IN_FLIGHT, Job};
 use crate::server::key;
 
 /// The SDK's default.

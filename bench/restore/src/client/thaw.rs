@@ -12,7 +12,7 @@ use thaw_steps::memory::{MemoryFiles, MemoryLedger};
 use thaw_steps::ports::{Item, ItemKey, Ledger, PortError, Put, WorkFiles};
 use thaw_steps::{ChunkEntry, ChunkRecord, Planned, RestoreRecord, StepError, chunk_name, start_restores};
 
-use super::Job;
+use super::job::Job;
 use crate::server::key;
 
 /// Where the rows of objects go. The restore and its chunk are in memory either way.

@@ -8,7 +8,7 @@ mod object;
 mod restore;
 
 use super::*;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 /// Midday, so that no test runs into a midnight by accident.
 pub(super) fn start() -> Timestamp {

@@ -1,11 +1,14 @@
-//! What stands in front of s3s: takes signatures off, and says what s3s has no words for.
+//! The HTTP front end of S3, before s3s: takes signatures off, and writes the answers that s3s cannot express.
 //!
 //! s3s wants to verify a signature if there is one, knows a fixed list of error codes without further elements, and
-//! answers every restore with 200. So the door strips signatures and signed chunks before, and afterwards writes
-//! refusals and the 202 itself. The model's verdict comes back through a [`Note`] in the request's extensions.
+//! answers every restore with 200. So this front end strips signatures and signed chunks before, and afterwards
+//! writes errors and the 202 itself. The model's answer comes back through a [`ModelAnswer`] in the request's extensions.
 
-use super::s3::Wire;
-use super::{World, header, jobs, read};
+use super::http::{header, read};
+use super::jobs;
+use super::s3::S3Api;
+use super::s3_model_answer::{ModelAnswer, Parts as ModelParts};
+use super::shared::Shared;
 use crate::model::Refusal;
 use bytes::{Bytes, BytesMut};
 use hyper::body::Incoming;
@@ -16,51 +19,27 @@ use quick_xml::escape::escape;
 use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s::{Body, HttpResponse};
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-
-/// What the model said, where s3s cannot carry it.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Note(Arc<Mutex<Said>>);
-
-#[derive(Debug, Default)]
-struct Said {
-    refusal: Option<Refusal>,
-    status: Option<u16>,
-}
-
-impl Note {
-    pub(super) fn refuse(&self, refusal: Refusal) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).refusal = Some(refusal);
-    }
-
-    pub(super) fn status(&self, status: u16) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).status = Some(status);
-    }
-
-    fn take(&self) -> Said {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
 
 /// S3 over HTTP.
 #[derive(Clone)]
-pub(super) struct Door {
-    world: Arc<World>,
+pub(super) struct S3Http {
+    shared: Arc<Shared>,
     service: S3Service,
     requests: Arc<AtomicU64>,
 }
 
-impl fmt::Debug for Door {
+impl fmt::Debug for S3Http {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Door").finish_non_exhaustive()
+        f.debug_struct("S3Http").finish_non_exhaustive()
     }
 }
 
-impl Door {
-    pub(super) fn new(world: Arc<World>) -> Self {
-        let service = S3ServiceBuilder::new(Wire::new(world.clone())).build();
-        Self { world, service, requests: Arc::default() }
+impl S3Http {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        let service = S3ServiceBuilder::new(S3Api::new(shared.clone())).build();
+        Self { shared, service, requests: Arc::default() }
     }
 
     pub(super) async fn call(self, request: Request<Incoming>) -> HttpResponse {
@@ -71,13 +50,13 @@ impl Door {
         if jobs::is_meant(parts.uri.path()) {
             return self.job(&parts, &body);
         }
-        let note = Note::default();
-        parts.extensions.insert(note.clone());
+        let model = ModelAnswer::default();
+        parts.extensions.insert(model.clone());
         let answer = self.service.call(Request::from_parts(parts, Body::from(body))).await;
         let request_id = format!("{:016X}", self.requests.fetch_add(1, Ordering::Relaxed));
-        let mut response = match (note.take(), answer) {
-            (Said { refusal: Some(refusal), .. }, _) => refused(&refusal, &request_id, is_head),
-            (Said { status, .. }, Ok(mut response)) => {
+        let mut response = match (model.take(), answer) {
+            (ModelParts { refusal: Some(refusal), .. }, _) => refused(&refusal, &request_id, is_head),
+            (ModelParts { status, .. }, Ok(mut response)) => {
                 if let Some(status) = status.and_then(|status| StatusCode::from_u16(status).ok()) {
                     *response.status_mut() = status;
                 }
@@ -95,7 +74,7 @@ impl Door {
     fn job(&self, parts: &Parts, body: &Bytes) -> HttpResponse {
         let request_id = format!("{:016X}", self.requests.fetch_add(1, Ordering::Relaxed));
         let query = parts.uri.query().unwrap_or_default();
-        let (status, body) = match jobs::call(&self.world, &parts.method, parts.uri.path(), query, body) {
+        let (status, body) = match jobs::call(&self.shared, &parts.method, parts.uri.path(), query, body) {
             Ok(body) => (200, body),
             Err(refusal) => (refusal.status(), jobs::error(&refusal, &request_id)),
         };

@@ -1,4 +1,4 @@
-//! How the model's answers look in S3's words: header values, and the entries of listings.
+//! S3's header values and listing entries, from the model's answers.
 
 use crate::model::{Head, Listed, ListedVersion, RestoreState, StorageClass};
 use jiff::Timestamp;

@@ -3,7 +3,7 @@
 //! On AWS they go to EventBridge, whose rules feed the queues. The local emulator refuses events of `aws.s3`, as AWS
 //! does, so they are put on the queues as the rules would put them: the whole event as message body.
 
-use super::{World, read};
+use super::http::read;
 use crate::model::{Event, RestoreEvent};
 use bytes::Bytes;
 use http_body_util::Full;
@@ -14,23 +14,9 @@ use hyper_util::rt::TokioExecutor;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::collections::HashMap;
-use std::future::pending;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::mpsc;
-use tokio::task::JoinSet;
-
-/// The most messages that one call takes (`SendMessageBatch`).
-const BATCH: usize = 10;
-
-/// Messages that are put on a queue before somebody has read some. The emulator's queues are lists, which it walks for
-/// every call: with 32,000 messages a reader gets 75 a second, with 500 thousands.
-const QUEUE_HOLDS: usize = 500;
-
-/// How long to wait before a full queue is looked at again.
-const FULL: Duration = Duration::from_millis(50);
 
 /// The queue URLs; an event without a queue goes nowhere, as without a rule.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -70,7 +56,7 @@ impl Queues {
 
 /// Where events go and how many got there.
 #[derive(Debug)]
-pub(crate) struct Delivery {
+pub(crate) struct EventQueues {
     endpoint: Option<String>,
     queues: Mutex<Queues>,
     /// Messages about files that were written, with their queues, and how many there ever were.
@@ -80,7 +66,7 @@ pub(crate) struct Delivery {
     undeliverable: AtomicU64,
 }
 
-impl Delivery {
+impl EventQueues {
     pub(crate) fn new(endpoint: Option<String>) -> Self {
         Self {
             endpoint: endpoint.map(|url| format!("{}/", url.trim_end_matches('/'))),
@@ -123,12 +109,12 @@ impl Delivery {
         waiting.push((rule.queue, event.to_string()));
     }
 
-    fn take_written(&self) -> Vec<(String, String)> {
+    pub(super) fn take_written(&self) -> Vec<(String, String)> {
         std::mem::take(&mut self.written.lock().unwrap_or_else(PoisonError::into_inner).0)
     }
 
     /// Where an event goes, if anywhere.
-    fn queue_of(&self, event: &Event) -> Option<String> {
+    pub(super) fn queue_of(&self, event: &Event) -> Option<String> {
         self.endpoint.as_ref()?;
         self.queues.lock().unwrap_or_else(PoisonError::into_inner).of(event.kind)
     }
@@ -151,7 +137,7 @@ impl Delivery {
     }
 
     /// Puts messages on a queue. EventBridge delivers at least once and tries for a day; we try for a few seconds.
-    async fn send(&self, queue: &str, messages: &[String]) {
+    pub(super) async fn send(&self, queue: &str, messages: &[String]) {
         const PAUSES: [u64; 5] = [0, 100, 400, 1_000, 2_000];
         let mut left: Vec<(usize, &String)> = messages.iter().enumerate().collect();
         for pause in PAUSES {
@@ -176,60 +162,10 @@ impl Delivery {
     }
 
     /// Messages that are on a queue, those that somebody is reading included.
-    async fn depth(&self, queue: &str) -> usize {
+    pub(super) async fn depth(&self, queue: &str) -> usize {
         let names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"];
         let answer = self.call("GetQueueAttributes", &json!({ "QueueUrl": queue, "AttributeNames": names })).await;
         let number = |name| answer.as_ref()?["Attributes"][name].as_str()?.parse::<usize>().ok();
         names.into_iter().filter_map(number).sum()
-    }
-}
-
-/// Delivers events when they are due, for as long as the task lives. Wakes when the next one is due by the clock, or
-/// when told that this may have changed.
-pub(crate) async fn deliver(world: Arc<World>) {
-    let mut queues: HashMap<String, mpsc::UnboundedSender<String>> = HashMap::new();
-    let mut workers = JoinSet::new();
-    loop {
-        let (events, next) = {
-            let mut sim = world.sim();
-            (sim.take_events(world.clock.now()), sim.next_event_at())
-        };
-        let told =
-            events.into_iter().filter_map(|event| Some((world.events.queue_of(&event)?, event.to_json().to_string())));
-        for (queue, message) in told.chain(world.events.take_written()) {
-            let messages = queues.entry(queue.clone()).or_insert_with(|| {
-                let (sender, messages) = mpsc::unbounded_channel();
-                workers.spawn(fill(world.clone(), queue, messages));
-                sender
-            });
-            let _the_worker_lives_as_long_as_we = messages.send(message);
-        }
-        let due = async {
-            match next {
-                Some(next) => tokio::time::sleep(world.clock.until(next)).await,
-                None => pending().await,
-            }
-        };
-        tokio::select! {
-            () = due => {}
-            () = world.changed.notified() => {}
-        }
-    }
-}
-
-/// Puts messages on one queue, as many in a call as there are, and no more than the queue can hold.
-async fn fill(world: Arc<World>, queue: String, mut messages: mpsc::UnboundedReceiver<String>) {
-    let mut room = QUEUE_HOLDS;
-    let mut batch = Vec::with_capacity(BATCH);
-    while messages.recv_many(&mut batch, room.clamp(1, BATCH)).await > 0 {
-        while room == 0 {
-            room = QUEUE_HOLDS.saturating_sub(world.events.depth(&queue).await);
-            if room == 0 {
-                tokio::time::sleep(FULL).await;
-            }
-        }
-        world.events.send(&queue, &batch).await;
-        room -= batch.len();
-        batch.clear();
     }
 }

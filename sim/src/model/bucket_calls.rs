@@ -1,0 +1,62 @@
+//! How buckets are made, changed and removed.
+
+use super::bucket::Bucket;
+use super::{Refusal, Sim};
+
+impl Sim {
+    /// Makes a bucket; making it again changes whether it keeps versions.
+    pub fn create_bucket(&mut self, name: &str, versioned: bool) {
+        self.buckets.entry(name.to_owned()).or_default().versioned = versioned;
+    }
+
+    /// Is there such a bucket, and does it keep versions?
+    pub fn bucket_versioning(&self, name: &str) -> Result<bool, Refusal> {
+        self.bucket(name).map(|bucket| bucket.versioned)
+    }
+
+    /// The names of all buckets.
+    pub fn bucket_names(&self) -> impl Iterator<Item = &str> {
+        self.buckets.keys().map(String::as_str)
+    }
+
+    /// Takes the permission to list away from callers: a missing key then answers 403 instead of 404.
+    pub fn hide_missing_keys(&mut self, bucket: &str, hide: bool) -> Result<(), Refusal> {
+        self.bucket_mut(bucket).map(|bucket| bucket.hide_missing = hide)
+    }
+
+    /// Removes an empty bucket.
+    pub fn delete_bucket(&mut self, name: &str) -> Result<(), Refusal> {
+        if !self.bucket(name)?.keys.is_empty() {
+            return Err(Refusal::new("BucketNotEmpty", 409, "The bucket you tried to delete is not empty"));
+        }
+        self.buckets.remove(name);
+        Ok(())
+    }
+
+    /// Says in which Region a bucket is: in another one than the endpoint asks for, nothing else is told of it.
+    pub fn put_in_region(&mut self, bucket: &str, region: &str) -> Result<(), Refusal> {
+        self.bucket_mut(bucket).map(|bucket| bucket.region = Some(region.to_owned()))
+    }
+
+    pub(crate) fn bucket(&self, name: &str) -> Result<&Bucket, Refusal> {
+        let bucket = self.buckets.get(name).ok_or_else(|| no_such_bucket(name))?;
+        match &bucket.region {
+            Some(region) if *region != self.settings.region => Err(elsewhere(region)),
+            Some(_) | None => Ok(bucket),
+        }
+    }
+
+    pub(crate) fn bucket_mut(&mut self, name: &str) -> Result<&mut Bucket, Refusal> {
+        self.buckets.get_mut(name).ok_or_else(|| no_such_bucket(name))
+    }
+}
+
+/// API Reference, "Error responses".
+fn elsewhere(region: &str) -> Refusal {
+    let message = "The bucket you are attempting to access must be addressed using the specified endpoint. Please send all future requests to this endpoint.";
+    Refusal::new("PermanentRedirect", 301, message).of_region(region)
+}
+
+fn no_such_bucket(name: &str) -> Refusal {
+    Refusal::new("NoSuchBucket", 404, format!("The specified bucket does not exist: {name}"))
+}
