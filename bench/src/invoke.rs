@@ -59,7 +59,7 @@ pub fn once(variant: &Variant, dynamodb: &DynamoDb, dir: &Path) -> Result<Sample
     let log = dir.join("function.log");
     let begun = Instant::now();
     let mut child = start(variant, dynamodb, &api.address, File::create(&log)?)?;
-    let sample = live(&mut child, begun, &api);
+    let sample = measure(&mut child, begun, &api);
     // It ends as Lambda ends functions: at once.
     child.kill()?;
     child.wait()?;
@@ -87,7 +87,7 @@ fn start(variant: &Variant, dynamodb: &DynamoDb, api: &str, log: File) -> Result
         .with_context(|| format!("cannot start {}", variant.program.display()))
 }
 
-fn live(child: &mut Child, begun: Instant, api: &RuntimeApi) -> Result<Sample> {
+fn measure(child: &mut Child, begun: Instant, api: &RuntimeApi) -> Result<Sample> {
     let cpu = CpuClock::of(child)?;
     let mut asks = api.next(child)?;
     let mut used = cpu.now()?;
@@ -126,11 +126,11 @@ fn event(number: u32) -> Vec<u8> {
 /// What a function says to the Runtime API, one thing after the other.
 struct RuntimeApi {
     address: String,
-    said: Receiver<Said>,
+    requests: Receiver<RuntimeRequest>,
 }
 
 /// A request of the function, which waits for its answer.
-struct Said {
+struct RuntimeRequest {
     at: Instant,
     request: Request,
     back: Sender<Vec<u8>>,
@@ -140,7 +140,7 @@ impl RuntimeApi {
     fn start() -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let address = listener.local_addr()?.to_string();
-        let (say, said) = channel();
+        let (say, requests) = channel();
         // Both threads end with the process: a bench has few of them.
         thread::spawn(move || {
             for connection in listener.incoming().flatten() {
@@ -148,30 +148,30 @@ impl RuntimeApi {
                 thread::spawn(move || listen(connection, &say));
             }
         });
-        Ok(Self { address, said })
+        Ok(Self { address, requests })
     }
 
-    fn next(&self, function: &mut Child) -> Result<Said> {
+    fn next(&self, function: &mut Child) -> Result<RuntimeRequest> {
         self.expect(function, "GET", "/next")
     }
 
-    fn output(&self, function: &mut Child) -> Result<Said> {
+    fn output(&self, function: &mut Child) -> Result<RuntimeRequest> {
         self.expect(function, "POST", "/response")
     }
 
-    fn expect(&self, function: &mut Child, method: &str, end: &str) -> Result<Said> {
+    fn expect(&self, function: &mut Child, method: &str, end: &str) -> Result<RuntimeRequest> {
         let said = self.wait_for(function)?;
-        let Request { method: said_method, path, body } = &said.request;
-        if said_method != method || !path.ends_with(end) {
-            bail!("the function says {said_method} {path} {}", String::from_utf8_lossy(body));
+        let Request { method: its_method, path, body } = &said.request;
+        if its_method != method || !path.ends_with(end) {
+            bail!("the function says {its_method} {path} {}", String::from_utf8_lossy(body));
         }
         Ok(said)
     }
 
-    fn wait_for(&self, function: &mut Child) -> Result<Said> {
+    fn wait_for(&self, function: &mut Child) -> Result<RuntimeRequest> {
         let begun = Instant::now();
         loop {
-            match self.said.recv_timeout(LOOK) {
+            match self.requests.recv_timeout(LOOK) {
                 Ok(said) => return Ok(said),
                 Err(_) if begun.elapsed() > PATIENCE => bail!("the function says nothing"),
                 // Without this, a function that cannot start would be waited for.
@@ -181,16 +181,16 @@ impl RuntimeApi {
     }
 }
 
-fn listen(connection: TcpStream, say: &Sender<Said>) -> Result<()> {
+fn listen(connection: TcpStream, say: &Sender<RuntimeRequest>) -> Result<()> {
     connection.set_nodelay(true)?;
     http::serve(connection, |request| {
         let (back, answer) = channel();
-        say.send(Said { at: Instant::now(), request, back }).ok()?;
+        say.send(RuntimeRequest { at: Instant::now(), request, back }).ok()?;
         answer.recv().ok()
     })
 }
 
-impl Said {
+impl RuntimeRequest {
     fn answer(self, answer: Vec<u8>) -> Result<()> {
         self.back.send(answer).ok().context("the function hung up")
     }

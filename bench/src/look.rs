@@ -51,13 +51,13 @@ const TAKEN: u32 = 20_000;
 const OF_A_BATCH: u32 = 150;
 
 /// What the runtime, the clients and their connections take, in MB: `cargo xtask bench start` measures ten at the peak.
-const THE_REST: f64 = 16.0;
+const RUNTIME_MB: f64 = 16.0;
 
 const TEMPLATE: &str = include_str!("../../infra/template.yaml");
 
 /// What is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Scene {
+enum Situation {
     Fetched,
     Readable,
     Told,
@@ -66,13 +66,13 @@ enum Scene {
     Confirmed,
 }
 
-const SCENES: [(Scene, &str, &str); 6] = [
-    (Scene::Fetched, "CheckRestores", "S3 still fetches all"),
-    (Scene::Readable, "CheckRestores", "all can be read, and no event told"),
-    (Scene::Told, "CheckRestores", "all wait for another: events told, some at a time, that they can be read"),
-    (Scene::Claimed, "CheckRestores", "events have published all, in thousands of batches"),
-    (Scene::Taken, "Invalidate", "all can be read: it takes 20,000, path by path"),
-    (Scene::Confirmed, "CheckInvalidations", "events have published all, in thousands of batches"),
+const SITUATIONS: [(Situation, &str, &str); 6] = [
+    (Situation::Fetched, "CheckRestores", "S3 still fetches all"),
+    (Situation::Readable, "CheckRestores", "all can be read, and no event told"),
+    (Situation::Told, "CheckRestores", "all wait for another: events told, some at a time, that they can be read"),
+    (Situation::Claimed, "CheckRestores", "events have published all, in thousands of batches"),
+    (Situation::Taken, "Invalidate", "all can be read: it takes 20,000, path by path"),
+    (Situation::Confirmed, "CheckInvalidations", "events have published all, in thousands of batches"),
 ];
 
 fn main() -> Result<()> {
@@ -80,7 +80,7 @@ fn main() -> Result<()> {
     let size = mode.pick(SIZES.0, SIZES.1);
     match args.as_slice() {
         [] => measure_all(mode, size),
-        [dir, scene] => measure(Path::new(dir), size, SCENES[scene.parse::<usize>()?].0),
+        [dir, situation] => measure(Path::new(dir), size, SITUATIONS[situation.parse::<usize>()?].0),
         _ => bail!("started with other arguments than `cargo xtask bench look` does"),
     }
 }
@@ -89,7 +89,7 @@ fn main() -> Result<()> {
 fn measure_all(mode: Mode, size: Size) -> Result<()> {
     let dir = std::env::temp_dir().join(format!("thaw-bench-look-{}", std::process::id()));
     std::fs::create_dir_all(&dir)?;
-    let lines = SCENES.iter().enumerate().map(|(number, scene)| line(&dir, mode, size, number, scene));
+    let lines = SITUATIONS.iter().enumerate().map(|(number, situation)| line(&dir, mode, size, number, situation));
     let lines = lines.collect::<Result<Vec<_>>>();
     std::fs::remove_dir_all(&dir)?;
     println!(
@@ -98,13 +98,13 @@ fn measure_all(mode: Mode, size: Size) -> Result<()> {
         at_commit()
     );
     println!(
-        "| state | | MB at the peak | with {THE_REST} for the rest, of the function's | |\n|---|---|---:|---:|---|"
+        "| state | | MB at the peak | with {RUNTIME_MB} for the rest, of the function's | |\n|---|---|---:|---:|---|"
     );
     let mut fits = true;
     for (state, says, megabytes, of) in lines? {
-        let does = megabytes + THE_REST <= of;
+        let does = megabytes + RUNTIME_MB <= of;
         fits &= does;
-        let with_the_rest = megabytes + THE_REST;
+        let with_the_rest = megabytes + RUNTIME_MB;
         let verdict = mode.verdict(does);
         println!("| {state} | {says} | {megabytes:.0} | {with_the_rest:.0} of {of:.0} MB | {verdict} |");
     }
@@ -119,9 +119,9 @@ fn line(
     mode: Mode,
     size: Size,
     number: usize,
-    (scene, state, says): &(Scene, &'static str, &'static str),
+    (situation, state, says): &(Situation, &'static str, &'static str),
 ) -> Result<Line> {
-    prepare(dir, size, *scene)?;
+    prepare(dir, size, *situation)?;
     let smoke = mode.pick(None, Some(Mode::SMOKE));
     let output = Command::new(std::env::current_exe()?).arg(dir).arg(number.to_string()).args(smoke).output()?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -148,9 +148,9 @@ fn number(key: &str) -> u32 {
 }
 
 /// Writes the files and items that are not made up.
-fn prepare(dir: &Path, Size { objects, .. }: Size, scene: Scene) -> Result<()> {
+fn prepare(dir: &Path, Size { objects, .. }: Size, situation: Situation) -> Result<()> {
     let id = RestoreId::try_from("look".to_owned()).ok().context("an id")?;
-    let when = if scene == Scene::Told { "together" } else { "each" };
+    let when = if situation == Situation::Told { "together" } else { "each" };
     let request = json!({"bucket": "archive", "prefix": "2019/", "publish": {"when": when}});
     let request = Request::parse(&request).map_err(|problem| anyhow::anyhow!("{problem:?}"))?;
     let counts = Counts { total: objects.into(), restoring: objects.into(), ..Counts::default() };
@@ -184,11 +184,11 @@ fn prepare(dir: &Path, Size { objects, .. }: Size, scene: Scene) -> Result<()> {
     let new = ChunkRecord::new(&record, begun(), 0, &entries, &file);
     let all = || (0..objects).collect();
     let mut known = ChunkRecord { counts, accepted: vec![Accepted { from: 0, to: objects, at: begun() }], ..new };
-    match scene {
-        Scene::Fetched | Scene::Readable => known.fetching = all(),
-        Scene::Told => known.counts = Counts { restoring: 1, ..restored(objects) },
-        Scene::Claimed | Scene::Confirmed => known.counts = restored(objects),
-        Scene::Taken => (known.counts, known.readable) = (restored(objects), all()),
+    match situation {
+        Situation::Fetched | Situation::Readable => known.fetching = all(),
+        Situation::Told => known.counts = Counts { restoring: 1, ..restored(objects) },
+        Situation::Claimed | Situation::Confirmed => known.counts = restored(objects),
+        Situation::Taken => (known.counts, known.readable) = (restored(objects), all()),
     }
     std::fs::write(dir.join("chunk.json"), file)?;
     std::fs::write(dir.join("record.json"), serde_json::to_vec(&record)?)?;
@@ -200,30 +200,30 @@ fn restored(objects: u32) -> Counts {
 }
 
 /// Prints the peak of this process's memory, in MB.
-fn measure(dir: &Path, size: Size, scene: Scene) -> Result<()> {
+fn measure(dir: &Path, size: Size, situation: Situation) -> Result<()> {
     let record = serde_json::from_slice(&std::fs::read(dir.join("record.json"))?)?;
     let known = serde_json::from_slice(&std::fs::read(dir.join("known.json"))?)?;
-    let (made_up, files) = (&MadeUp { size, record, known, scene }, &Files(dir.join("chunk.json")));
+    let (aws, files) = (&FakeAws { size, record, known, situation }, &Files(dir.join("chunk.json")));
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     let restore = "look".to_owned();
     let settings = &Settings { archive_buckets: vec!["archive".to_owned()], ..Settings::default() };
     runtime.block_on(async {
-        match scene {
-            Scene::Fetched | Scene::Readable | Scene::Told | Scene::Claimed => {
+        match situation {
+            Situation::Fetched | Situation::Readable | Situation::Told | Situation::Claimed => {
                 let input = check_restores::Input { restore, from_chunk: 0 };
                 let events = &MemoryEvents::default();
-                let looked = check_restores::run(input, made_up, made_up, files, events, now()).await?;
-                let restoring = if scene == Scene::Fetched { u64::from(size.objects) } else { 0 };
+                let looked = check_restores::run(input, aws, aws, files, events, now()).await?;
+                let restoring = if situation == Situation::Fetched { u64::from(size.objects) } else { 0 };
                 ensure!(looked.counts.restoring == restoring, "{looked:?}");
             }
-            Scene::Taken => {
+            Situation::Taken => {
                 let input = invalidate::Input { restore };
-                let taken = invalidate::run(input, made_up, made_up, made_up, files, settings, now()).await?;
+                let taken = invalidate::run(input, aws, aws, aws, files, settings, now()).await?;
                 ensure!(taken.until_chunk == u32::from(size.objects > TAKEN), "{taken:?}");
             }
-            Scene::Confirmed => {
+            Situation::Confirmed => {
                 let input = check_invalidations::Input { restore, from_chunk: 0, until_chunk: 0 };
-                let looked = check_invalidations::run(input, made_up, made_up, files, now()).await?;
+                let looked = check_invalidations::run(input, aws, aws, files, now()).await?;
                 ensure!(looked.all_published, "{looked:?}");
             }
         }
@@ -234,14 +234,14 @@ fn measure(dir: &Path, size: Size, scene: Scene) -> Result<()> {
 }
 
 /// A ledger, S3 and CloudFront without a memory.
-struct MadeUp {
+struct FakeAws {
     size: Size,
     record: RestoreRecord,
     known: ChunkRecord,
-    scene: Scene,
+    situation: Situation,
 }
 
-impl MadeUp {
+impl FakeAws {
     fn item<T: Item>(&self, key: &ItemKey) -> T {
         let item = match key.pk.strip_prefix("I#") {
             Some(batch) => json_of(&batch_of(self.size, batch.parse().unwrap_or(0))),
@@ -261,9 +261,9 @@ impl MadeUp {
 
     fn row(&self, key: &str) -> Row {
         let claim = BatchId::from((number(key) % self.size.batches).to_string());
-        let state = match self.scene {
-            Scene::Fetched | Scene::Readable | Scene::Told | Scene::Taken => State::Planned,
-            Scene::Claimed | Scene::Confirmed => {
+        let state = match self.situation {
+            Situation::Fetched | Situation::Readable | Situation::Told | Situation::Taken => State::Planned,
+            Situation::Claimed | Situation::Confirmed => {
                 State::Restored { at: now(), expires: Some(expires()), claim: Some(claim) }
             }
         };
@@ -328,7 +328,7 @@ fn batch_of(Size { objects, batches }: Size, number: u32) -> Batch {
     }
 }
 
-impl Ledger for MadeUp {
+impl Ledger for FakeAws {
     async fn get<T: Item>(&self, key: &ItemKey) -> Result<Option<T>, PortError> {
         Ok(Some(self.item(key)))
     }
@@ -356,11 +356,11 @@ impl Ledger for MadeUp {
         let Size { objects, batches } = self.size;
         let news =
             |records: u32| (0..records).map(move |number| self.news((number..objects).step_by(records as usize)));
-        Ok(match self.scene {
-            Scene::Fetched | Scene::Readable | Scene::Claimed | Scene::Confirmed => Vec::new(),
-            Scene::Told => news(batches).collect(),
+        Ok(match self.situation {
+            Situation::Fetched | Situation::Readable | Situation::Claimed | Situation::Confirmed => Vec::new(),
+            Situation::Told => news(batches).collect(),
             // A look found them all.
-            Scene::Taken => news(objects / 1_000).collect(),
+            Situation::Taken => news(objects / 1_000).collect(),
         })
     }
 
@@ -369,7 +369,7 @@ impl Ledger for MadeUp {
     }
 }
 
-impl ReadArchive for MadeUp {
+impl ReadArchive for FakeAws {
     async fn head(&self, _: &ObjectId) -> Result<Facts, PortError> {
         Ok(Facts::Missing(Missing::Key))
     }
@@ -379,9 +379,9 @@ impl ReadArchive for MadeUp {
         let objects = self.size.objects;
         let first = (0..objects).find(|number| key(*number).as_str() > start_after).unwrap_or(objects);
         let end = objects.min(first + 1_000);
-        let restore = match self.scene {
-            Scene::Fetched => ListedRestore::Ongoing,
-            Scene::Readable | Scene::Told | Scene::Claimed | Scene::Taken | Scene::Confirmed => {
+        let restore = match self.situation {
+            Situation::Fetched => ListedRestore::Ongoing,
+            Situation::Readable | Situation::Told | Situation::Claimed | Situation::Taken | Situation::Confirmed => {
                 ListedRestore::Copy(expires())
             }
         };
@@ -413,19 +413,19 @@ impl ReadArchive for MadeUp {
     }
 }
 
-impl ReadDistributions for MadeUp {
+impl ReadDistributions for FakeAws {
     async fn distributions(&self, _: &str, _: &[String]) -> Result<Distributions, PortError> {
         Ok(Distributions { shown: vec![distribution(true)], ..Distributions::default() })
     }
 }
 
-impl CreateInvalidations for MadeUp {
+impl CreateInvalidations for FakeAws {
     async fn invalidate(&self, _: &str, _: &[String], reference: &str) -> Result<Invalidation, PortError> {
         Ok(Invalidation::Accepted { id: reference.to_owned(), completed: false })
     }
 }
 
-impl ReadInvalidations for MadeUp {
+impl ReadInvalidations for FakeAws {
     async fn invalidation(&self, _: &str, _: &str) -> Result<InvalidationStatus, PortError> {
         Ok(InvalidationStatus::Completed)
     }

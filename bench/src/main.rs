@@ -2,7 +2,7 @@
 //!
 //! The stand-in of the Lambda Runtime API is this process; DynamoDB is a stub behind TLS. The call is one strongly
 //! consistent `GetItem` per event: thaw's function is `report-failure` for a restore that the ledger does not know, which
-//! is just that. All variants run in turns, so that a noisy moment of the machine strikes all of them.
+//! is just that. All variants run in turns, so that a noisy moment of the machine disturbs all of them.
 //!
 //! `cargo xtask bench start` builds the functions and calls this program.
 

@@ -17,8 +17,8 @@ use thaw_steps::ports::{
 
 use crate::cdn::{InvalidationRequest, InvalidationStatus};
 use crate::model::{
-    JobRequest, ListRequest, ObjectRef, PutRequest, Refusal, RestoreRequest, RestoreState, RetrievalTier, StorageClass,
-    VersionPlace,
+    ApiError, JobRequest, ListMarker, ListRequest, ObjectRef, PutRequest, RestoreRequest, RestoreState, RetrievalTier,
+    StorageClass,
 };
 use crate::{Clock, Sim};
 
@@ -62,7 +62,7 @@ impl Aws {
     }
 }
 
-fn port_error(what: &str, refusal: &Refusal) -> PortError {
+fn port_error(what: &str, refusal: &ApiError) -> PortError {
     PortError {
         what: what.to_owned(),
         says: format!("{} ({}): {}", refusal.code(), refusal.status(), refusal.message()),
@@ -137,12 +137,12 @@ impl ReadArchive for Aws {
         prefix: &str,
         after: Option<&VersionMarker>,
     ) -> Result<VersionPage, PortError> {
-        let after = after.cloned().map(|VersionMarker { key, version }| VersionPlace { key, version });
+        let after = after.cloned().map(|VersionMarker { key, version }| ListMarker { key, version });
         let page = self.with(|sim, now| sim.list_versions(bucket, prefix, after.as_ref(), now));
         let page = page.map_err(|refusal| port_error("ListObjectVersions", &refusal))?;
         let current = page.versions.into_iter().filter(|version| version.latest);
         let objects = current.filter_map(|one| Some(listed(one.key, Some(one.version), one.head.as_ref()?)));
-        let next = page.next.map(|VersionPlace { key, version }| VersionMarker { key, version });
+        let next = page.next.map(|ListMarker { key, version }| VersionMarker { key, version });
         Ok(VersionPage { objects: objects.collect(), next })
     }
 

@@ -1,6 +1,6 @@
 //! `thaw-recorder`: stands before an emulator and writes down what is asked of it, and what it answers.
 //!
-//! Each door forwards to one emulator, byte for byte, but for the headers of the connection itself. Each exchange is a
+//! Each proxy forwards to one emulator, byte for byte, but for the headers of the connection itself. Each exchange is a
 //! line of JSON in the file, which `xtask/python/check_exchanges.py` holds against AWS's service models.
 
 use std::convert::Infallible;
@@ -27,10 +27,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 
 const USAGE: &str = "\
-thaw-recorder: forwards requests to emulators and writes each exchange into a file
+thaw-recorder: proxies requests to emulators and writes each exchange into a file
 
   --file PATH                    where the exchanges go, a line of JSON each
-  --door NAME PORT http://…      a port of 127.0.0.1, and to whom it leads; as often as there are doors
+  --proxy NAME PORT http://…     a port of 127.0.0.1, and to whom it leads; as often as there are proxies
 
 Prints `ready` when it listens, ends on SIGTERM or SIGINT.";
 
@@ -39,16 +39,16 @@ const KEEP_IDLE: Duration = Duration::from_secs(2);
 
 /// The headers that are about one connection and not about the message (RFC 9110, section 7.6.1), and `Expect`, which this
 /// end of the connection answers itself.
-const OF_THE_CONNECTION: [HeaderName; 3] = [CONNECTION, TRANSFER_ENCODING, EXPECT];
+const CONNECTION_HEADERS: [HeaderName; 3] = [CONNECTION, TRANSFER_ENCODING, EXPECT];
 
 #[derive(Debug)]
-struct Door {
+struct Proxy {
     name: String,
     port: u16,
-    leads_to: String,
+    target: String,
 }
 
-/// What all doors share.
+/// What all proxies share.
 #[derive(Debug)]
 struct Recorder {
     client: Client<HttpConnector, Full<Bytes>>,
@@ -57,14 +57,14 @@ struct Recorder {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let (file, doors) = match parse(std::env::args().skip(1)) {
+    let (file, proxies) = match parse(std::env::args().skip(1)) {
         Ok(parsed) => parsed,
         Err(error) => {
             eprintln!("thaw-recorder: {error}\n\n{USAGE}");
             return ExitCode::from(2);
         }
     };
-    match run(&file, doors).await {
+    match run(&file, proxies).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("thaw-recorder: {error}");
@@ -73,25 +73,25 @@ async fn main() -> ExitCode {
     }
 }
 
-fn parse(mut arguments: impl Iterator<Item = String>) -> Result<(String, Vec<Door>), String> {
-    let (mut file, mut doors) = (None, Vec::new());
+fn parse(mut arguments: impl Iterator<Item = String>) -> Result<(String, Vec<Proxy>), String> {
+    let (mut file, mut proxies) = (None, Vec::new());
     while let Some(flag) = arguments.next() {
         let mut value = || arguments.next().ok_or_else(|| format!("{flag} needs more values"));
         match flag.as_str() {
             "--file" => file = Some(value()?),
-            "--door" => {
-                let (name, port, leads_to) = (value()?, value()?, value()?);
+            "--proxy" => {
+                let (name, port, target) = (value()?, value()?, value()?);
                 let port = port.parse().map_err(|_| format!("{flag} {name}: {port} is no port"))?;
-                doors.push(Door { name, port, leads_to: leads_to.trim_end_matches('/').to_owned() });
+                proxies.push(Proxy { name, port, target: target.trim_end_matches('/').to_owned() });
             }
             _ => return Err(format!("{flag} is no flag")),
         }
     }
     let file = file.ok_or("--file is missing")?;
-    if doors.is_empty() { Err("there is no --door".to_owned()) } else { Ok((file, doors)) }
+    if proxies.is_empty() { Err("there is no --proxy".to_owned()) } else { Ok((file, proxies)) }
 }
 
-async fn run(file: &str, doors: Vec<Door>) -> io::Result<()> {
+async fn run(file: &str, proxies: Vec<Proxy>) -> io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let file = OpenOptions::new().create(true).append(true).open(file)?;
@@ -99,9 +99,9 @@ async fn run(file: &str, doors: Vec<Door>) -> io::Result<()> {
         Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).pool_idle_timeout(KEEP_IDLE).build_http();
     let recorder = Arc::new(Recorder { client, file: Mutex::new(file) });
     let mut tasks = JoinSet::new();
-    for door in doors {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, door.port)).await?;
-        tasks.spawn(listen(listener, Arc::new(door), recorder.clone()));
+    for proxy in proxies {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, proxy.port)).await?;
+        tasks.spawn(listen(listener, Arc::new(proxy), recorder.clone()));
     }
     println!("ready");
     tokio::select! {
@@ -112,15 +112,15 @@ async fn run(file: &str, doors: Vec<Door>) -> io::Result<()> {
     Ok(())
 }
 
-async fn listen(listener: TcpListener, door: Arc<Door>, recorder: Arc<Recorder>) -> Infallible {
+async fn listen(listener: TcpListener, proxy: Arc<Proxy>, recorder: Arc<Recorder>) -> Infallible {
     let mut connections = JoinSet::new();
     loop {
         // A connection that could not be accepted is the caller's to retry.
         let Ok((stream, _)) = listener.accept().await else { continue };
         let _always_works_on_tcp = stream.set_nodelay(true);
-        let (door, recorder) = (door.clone(), recorder.clone());
+        let (proxy, recorder) = (proxy.clone(), recorder.clone());
         connections.spawn(async move {
-            let service = service_fn(|request| recorder.forward(&door, request));
+            let service = service_fn(|request| recorder.forward(&proxy, request));
             // An emulator that hangs up on us ends the caller's connection too, as it would without us.
             let _ended = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
         });
@@ -131,17 +131,17 @@ async fn listen(listener: TcpListener, door: Arc<Door>, recorder: Arc<Recorder>)
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 impl Recorder {
-    async fn forward(&self, door: &Door, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Failure> {
+    async fn forward(&self, proxy: &Proxy, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Failure> {
         let (mut parts, body) = request.into_parts();
         let asked = body.collect().await?.to_bytes();
         // What the simulator's control endpoint is asked is nothing of AWS's.
         let is_recorded = !parts.uri.path().starts_with("/_sim/");
         let target = parts.uri.path_and_query().map_or("/", |target| target.as_str()).to_owned();
         let mut exchange = json!({
-            "door": door.name, "method": parts.method.as_str(), "target": target,
+            "proxy": proxy.name, "method": parts.method.as_str(), "target": target,
             "headers": headers(&parts.headers), "body": text_or_hex(&asked),
         });
-        parts.uri = format!("{}{target}", door.leads_to).parse::<Uri>()?;
+        parts.uri = format!("{}{target}", proxy.target).parse::<Uri>()?;
         let mut forwarded = Request::from_parts(parts, Full::new(asked));
         without_connection(forwarded.headers_mut());
         let answered = self.client.request(forwarded).await;
@@ -184,7 +184,7 @@ fn text_or_hex(bytes: &[u8]) -> Value {
 }
 
 fn without_connection(headers: &mut HeaderMap) {
-    for name in OF_THE_CONNECTION {
+    for name in CONNECTION_HEADERS {
         headers.remove(name);
     }
 }

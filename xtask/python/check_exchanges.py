@@ -54,7 +54,7 @@ def check(exchange):
         return service, "?", [f"{request.method} {exchange['target']:.200} is no operation of {service}"], None
     operation, in_path = found
     wrong = service_model.check_request(model(service), operation, in_path, request)
-    if exchange["door"] != "sim" or "status" not in exchange:
+    if exchange["proxy"] != "sim" or "status" not in exchange:
         # Of MiniStack's answers others take care; one that never came is nobody's.
         return service, operation.name, wrong, None
     return service, operation.name, wrong, service_model.check_answer(model(service), operation, Answer(exchange))
@@ -68,7 +68,7 @@ INVALIDATION = "http://cloudfront.amazonaws.com/doc/2020-05-31/"
 def made_up(service, method, target, body="", answer="", status=200, headers=(), answer_headers=()):
     signed = f"AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/{service}/aws4_request, SignedHeaders=host, Signature=0"
     return {
-        "door": "sim", "method": method, "target": target, "headers": [["authorization", signed], *headers], "body": body,
+        "proxy": "sim", "method": method, "target": target, "headers": [["authorization", signed], *headers], "body": body,
         "status": status, "answer_headers": list(answer_headers), "answer": answer,
     }
 
@@ -97,7 +97,7 @@ def listing(content):
 
 def dynamodb(operation, body):
     return made_up("dynamodb", "POST", "/", json.dumps(body), headers=[["x-amz-target", f"DynamoDB_20120810.{operation}"]]) | {
-        "door": "ministack"
+        "proxy": "ministack"
     }
 
 

@@ -2,11 +2,11 @@
 
 use anyhow::Result;
 
-use crate::stack::{S3, Which};
+use crate::stack::{S3, StackLocation};
 use crate::test::{on_a_stack, stack_for_tests};
 
 /// Boots a stack with either S3 and attacks it. All of it is one suite: `tests/it/local_stack/attack.rs`.
-pub fn run(which: &Which) -> Result<()> {
+pub fn run(which: &StackLocation) -> Result<()> {
     // Each attack scripts the whole simulator, so one comes after the other. Policies cost half of the emulator's time
     // and are tried on the other stack.
     let attacks = ["local_stack::attack", "--skip", "local_stack::attack::roles"];

@@ -14,7 +14,7 @@ use clap::Args;
 use jiff::Timestamp;
 
 use crate::python::python_env;
-use crate::stack::{S3, Stack, Which};
+use crate::stack::{S3, Stack, StackLocation};
 use crate::untested::{Emulated, Page, Row, SettledBy};
 use crate::workspace::{on_path, root};
 
@@ -46,7 +46,7 @@ pub struct Options {
     #[arg(long, conflicts_with_all = ["profile", "region", "distribution", "bucket"])]
     local_stack: bool,
     #[command(flatten)]
-    which: Which,
+    which: StackLocation,
 }
 
 /// After Ctrl-C the row that runs cleans up, no other begins, and what was made goes away.
@@ -223,7 +223,7 @@ impl Account {
     }
 
     /// Nothing of it may leave the machine: every endpoint is the stack's.
-    fn on_the_local_stack(&mut self, which: &Which) -> Result<()> {
+    fn on_the_local_stack(&mut self, which: &StackLocation) -> Result<()> {
         let stack = Stack::read(&which.dir())?.filter(Stack::is_up);
         let stack = stack.context("there is no local stack; boot one with `cargo xtask up`")?;
         ensure!(stack.s3 == S3::Sim, "only a stack with --s3 sim knows what the rows are about");
@@ -282,7 +282,7 @@ impl Account {
     fn aws(&self, arguments: &[&str]) -> Result<String> {
         let output = Command::new("aws").args(arguments).envs(self.env.iter().cloned()).output().context("aws")?;
         if !output.status.success() {
-            bail!("aws {}: {}", arguments.join(" "), last_words(&output.stderr));
+            bail!("aws {}: {}", arguments.join(" "), log_tails(&output.stderr));
         }
         Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
     }
@@ -308,7 +308,7 @@ impl Account {
             .env("AWS_MAX_ATTEMPTS", "1");
         match bash.stdin(Stdio::null()).output() {
             Err(error) => Outcome::Failed(error.to_string()),
-            Ok(output) if !output.status.success() => Outcome::Failed(last_words(&output.stderr)),
+            Ok(output) if !output.status.success() => Outcome::Failed(log_tails(&output.stderr)),
             Ok(output) => {
                 let printed = String::from_utf8_lossy(&output.stdout);
                 let found = printed.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -374,13 +374,13 @@ impl Drop for Made<'_> {
     }
 }
 
-fn last_words(output: &[u8]) -> String {
+fn log_tails(output: &[u8]) -> String {
     let text = String::from_utf8_lossy(output);
     text.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("without a word").trim().to_owned()
 }
 
 /// Runs the rows on a local stack that was booted for tests, after it was refused to run them in another account.
-pub fn rehearse(which: &Which) -> Result<()> {
+pub fn rehearse(which: &StackLocation) -> Result<()> {
     let of_account = |account: &str| Options {
         only: Vec::new(),
         account: account.to_owned(),

@@ -15,12 +15,12 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
 
+use crate::archive_bench;
 use crate::node;
 use crate::python::python_env;
 use crate::report::Mode;
-use crate::stack::Which;
+use crate::stack::StackLocation;
 use crate::up;
-use crate::whole_archive;
 use crate::workspace::{cargo, root, run as run_command, target_dir};
 
 /// What `bench` can be told.
@@ -65,7 +65,7 @@ pub fn run(options: &Options) -> Result<()> {
 }
 
 /// Runs every bench in its smallest size, the one on a local stack beside the stack that the tests use.
-pub fn smoke(which: &Which) -> Result<()> {
+pub fn smoke(which: &StackLocation) -> Result<()> {
     if !cfg!(target_os = "linux") {
         println!("the benches measure on Linux only: nothing to show here");
         return Ok(());
@@ -97,7 +97,7 @@ fn run_all(only: &[Bench], mode: Mode, archive_port: u16) -> Result<()> {
             program.args(mode.pick(None, Some(Mode::SMOKE)));
             kept(&mut program, &dir.join(format!("{name}.txt")))?;
         } else {
-            whole_archive::run(mode, archive_port)?;
+            archive_bench::run(mode, archive_port)?;
         }
         println!("({name}: {:.1} s)\n", begun.elapsed().as_secs_f64());
     }

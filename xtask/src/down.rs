@@ -6,10 +6,10 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 
 use crate::process;
-use crate::stack::{ProcessList, Which};
+use crate::stack::{ProcessList, StackLocation};
 
 /// Ends the stack and says so.
-pub fn run(which: &Which) -> Result<()> {
+pub fn run(which: &StackLocation) -> Result<()> {
     let dir = which.dir();
     if !dir.exists() {
         println!("no local stack in {}: nothing to do", dir.display());

@@ -1,6 +1,6 @@
 //! `cargo xtask`: the commands for people who work on thaw. One file per command.
 
-mod archive;
+mod archive_bench;
 mod attack;
 mod aws;
 mod aws_check;
@@ -12,6 +12,7 @@ mod distribution;
 mod down;
 mod fuzz;
 mod http;
+mod lambda_zip;
 mod ministack;
 mod mutants;
 mod node;
@@ -29,7 +30,6 @@ mod teardown;
 mod test;
 mod untested;
 mod up;
-mod whole_archive;
 mod workflow;
 mod workspace;
 mod worlds;
@@ -50,7 +50,7 @@ enum Command {
     ///
     /// A few minutes on a stack of its own. Passes if in the end every object is published, none was restored or
     /// invalidated twice, and every role is denied what lies next to its work; the exit code is the truth.
-    Attack(stack::Which),
+    Attack(stack::StackLocation),
     /// Run thaw in simulated worlds: one, many, or with known bugs put back in
     Worlds(worlds::Options),
     /// Run world after world, for hours
@@ -58,7 +58,7 @@ enum Command {
     /// Boot the local stack and deploy thaw into it
     Up(up::Options),
     /// End the local stack
-    Down(stack::Which),
+    Down(stack::StackLocation),
     /// Build what a deployment to AWS needs
     Package,
     /// Draw what the demo printed: cargo xtask demo | cargo xtask picture > docs/demo.svg

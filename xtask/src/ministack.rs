@@ -15,7 +15,7 @@ use crate::python::PythonEnv;
 const READY_WITHIN: Duration = Duration::from_secs(60);
 
 /// Port 9 discards: whatever honours a proxy variable and looks for another host ends here.
-const NOWHERE: &str = "http://127.0.0.1:9";
+const DISCARD_PROXY: &str = "http://127.0.0.1:9";
 
 /// The Lambdas inherit MiniStack's environment, so what is set here decides whom they talk to.
 pub struct Settings<'a> {
@@ -34,7 +34,7 @@ pub struct Settings<'a> {
 /// Starts MiniStack with exactly this environment and nothing inherited.
 pub fn launch(python: &PythonEnv, settings: &Settings) -> Result<Process> {
     let env = environment(settings);
-    no_way_out(env.iter())?;
+    check_no_egress(env.iter())?;
     for dir in ["home", "tmp"] {
         fs::create_dir_all(settings.dir.join(dir))?;
     }
@@ -85,8 +85,8 @@ fn environment(settings: &Settings) -> BTreeMap<String, String> {
         ("AWS_CONFIG_FILE", "/dev/null".into()),
         ("AWS_SHARED_CREDENTIALS_FILE", "/dev/null".into()),
         ("AWS_EC2_METADATA_DISABLED", "true".into()),
-        ("HTTP_PROXY", NOWHERE.into()),
-        ("HTTPS_PROXY", NOWHERE.into()),
+        ("HTTP_PROXY", DISCARD_PROXY.into()),
+        ("HTTPS_PROXY", DISCARD_PROXY.into()),
         ("NO_PROXY", "127.0.0.1,localhost".into()),
         // Scales Wait states and retry pauses; timeouts of tasks stay real.
         ("SFN_WAIT_SCALE", (1.0 / f64::from(settings.time_scale)).to_string()),
@@ -102,7 +102,7 @@ fn environment(settings: &Settings) -> BTreeMap<String, String> {
 
 /// Whether this environment keeps an AWS SDK on this machine: an endpoint for every service, all of them loopback,
 /// and no file or metadata service from which real credentials or endpoints could come.
-pub fn no_way_out<'a>(env: impl Iterator<Item = (&'a String, &'a String)>) -> Result<()> {
+pub fn check_no_egress<'a>(env: impl Iterator<Item = (&'a String, &'a String)>) -> Result<()> {
     let mut general_endpoint = false;
     let mut files = 0;
     for (name, value) in env {
@@ -138,7 +138,7 @@ pub fn check_lambdas(ministack: &Process) -> Result<Option<usize>> {
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect();
         if let Some(handler) = env.get("_HANDLER") {
-            if let Err(error) = no_way_out(env.iter()) {
+            if let Err(error) = check_no_egress(env.iter()) {
                 bail!("Lambda {handler} (pid {}): {error}", entry.file_name().to_string_lossy());
             }
             seen += 1;
@@ -170,8 +170,8 @@ mod tests {
     }
 
     #[test]
-    fn our_own_environment_has_no_way_out() {
-        no_way_out(environment(&settings(4600)).iter()).unwrap();
+    fn our_own_environment_allows_no_egress() {
+        check_no_egress(environment(&settings(4600)).iter()).unwrap();
     }
 
     #[test]
@@ -180,7 +180,7 @@ mod tests {
         fn refused(change: impl Fn(&mut BTreeMap<String, String>)) {
             let mut env = environment(&settings(4600));
             change(&mut env);
-            assert!(no_way_out(env.iter()).is_err());
+            assert!(check_no_egress(env.iter()).is_err());
         }
         refused(|env| drop(env.remove("AWS_ENDPOINT_URL")));
         refused(|env| drop(env.remove("AWS_CONFIG_FILE")));

@@ -18,7 +18,7 @@ use crate::workspace::{cargo, root, run as run_command, target_dir};
 const VERSION: &str = "27.1.0";
 
 /// So many mutants of a hundred may live.
-const MAY_LIVE: usize = 5;
+const MAX_SURVIVORS: usize = 5;
 
 /// A crate that is broken.
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
@@ -198,7 +198,7 @@ fn judge(dir: &Path, sample: &[&str]) -> Result<()> {
     let list = fs::read_to_string(root().join("tests/mutants.md"))?;
     let unlisted = unlisted(&both.live, &list);
     ensure!(unlisted.is_empty(), "these live, and tests/mutants.md does not say why:\n{}", unlisted.join("\n"));
-    ensure!(both.live.len() * 100 <= both.viable() * MAY_LIVE, "more than {MAY_LIVE} % live");
+    ensure!(both.live.len() * 100 <= both.viable() * MAX_SURVIVORS, "more than {MAX_SURVIVORS} % live");
     Ok(())
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::archive::{ARCHITECTURE, Packing, lambda_zip};
+use crate::lambda_zip::{ARCHITECTURE, Compression, lambda_zip};
 use crate::sign::sha256_hex;
 use crate::workspace::{cargo, root, run as run_command, target_dir};
 
@@ -25,7 +25,7 @@ pub fn run() -> Result<()> {
 
     let folder = target_dir().join("package");
     fs::create_dir_all(&folder)?;
-    let zip = lambda_zip(&program, Packing::Deflate)?;
+    let zip = lambda_zip(&program, Compression::Deflate)?;
     let workflow = fs::read(root().join("statemachine/thaw.asl.json")).context("cannot read the workflow")?;
     let template = fs::read(root().join("infra/template.yaml")).context("cannot read the template")?;
     println!("{} ({ARCHITECTURE}):", folder.display());

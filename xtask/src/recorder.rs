@@ -16,13 +16,13 @@ const EXCHANGES: &str = "exchanges.jsonl";
 
 /// The ports at which AWS's services are asked.
 #[derive(Clone, Copy)]
-pub struct Doors {
+pub struct ServicePorts {
     pub aws: u16,
     pub s3: u16,
     pub cloudfront: u16,
 }
 
-impl Doors {
+impl ServicePorts {
     /// Those of the recorder: above the emulators' four.
     pub fn above(first: u16, emulators: Ports) -> Self {
         Self { aws: first + 4, s3: emulators.s3 + 4, cloudfront: emulators.cloudfront + 4 }
@@ -37,16 +37,16 @@ impl Doors {
 /// Starts the recorder with nothing inherited: before MiniStack, and before the simulator if there is one.
 pub fn launch(python: &PythonEnv, program: &Path, dir: &Path, first: u16, simulator: Option<Ports>) -> Result<Process> {
     let mut args = vec!["--file".to_owned(), dir.join(EXCHANGES).to_string_lossy().into_owned()];
-    let mut door = |name: &str, port: u16, leads_to: u16| {
+    let mut proxy = |name: &str, port: u16, leads_to: u16| {
         let leads_to = format!("http://127.0.0.1:{leads_to}");
-        args.extend(["--door".to_owned(), name.to_owned(), port.to_string(), leads_to]);
+        args.extend(["--proxy".to_owned(), name.to_owned(), port.to_string(), leads_to]);
     };
     let ports = Ports::above(first);
-    let doors = Doors::above(first, ports);
-    door("ministack", doors.aws, first);
+    let asked = ServicePorts::above(first, ports);
+    proxy("ministack", asked.aws, first);
     if let Some(ports) = simulator {
-        door("sim", doors.s3, ports.s3);
-        door("sim", doors.cloudfront, ports.cloudfront);
+        proxy("sim", asked.s3, ports.s3);
+        proxy("sim", asked.cloudfront, ports.cloudfront);
     }
     start(&Start {
         name: "thaw-recorder",

@@ -18,7 +18,7 @@ pub const DEFAULT_PORT: u16 = 4600;
 
 /// Which local stack is meant; several can run side by side.
 #[derive(Args, Clone, Debug)]
-pub struct Which {
+pub struct StackLocation {
     /// First of the stack's four ports: AWS APIs, then S3, CloudFront API and edge of the simulator
     #[arg(long, default_value_t = DEFAULT_PORT)]
     pub port: u16,
@@ -27,7 +27,7 @@ pub struct Which {
     pub dir: Option<PathBuf>,
 }
 
-impl Which {
+impl StackLocation {
     /// The folder of this stack's files.
     pub fn dir(&self) -> PathBuf {
         match &self.dir {
@@ -174,7 +174,7 @@ mod tests {
 
     #[test]
     fn another_port_means_another_folder() {
-        let dir = |port, dir: Option<&str>| Which { port, dir: dir.map(PathBuf::from) }.dir();
+        let dir = |port, dir: Option<&str>| StackLocation { port, dir: dir.map(PathBuf::from) }.dir();
         assert!(dir(DEFAULT_PORT, None).ends_with("local"));
         assert!(dir(4700, None).ends_with("local-4700"));
         assert_eq!(dir(4700, Some("/tmp/here")), Path::new("/tmp/here"));

@@ -11,7 +11,7 @@ use crate::bench;
 use crate::dependencies;
 use crate::python::python_env;
 use crate::recorder;
-use crate::stack::{S3, Which};
+use crate::stack::{S3, StackLocation};
 use crate::up;
 use crate::workflow;
 use crate::workspace::{cargo, on_path, root, run as run_command};
@@ -24,7 +24,7 @@ pub struct Options {
     /// Only these checks [default: all]
     only: Vec<Check>,
     #[command(flatten)]
-    local_stack: Which,
+    local_stack: StackLocation,
 }
 
 /// A check, in the order in which they run.
@@ -117,7 +117,7 @@ fn tests() -> Result<()> {
 }
 
 /// The same as a user would see it, on MiniStack with either S3 and with policies enforced.
-fn local_stack(which: &Which) -> Result<()> {
+fn local_stack(which: &StackLocation) -> Result<()> {
     // They wait more than they work.
     const AT_ONCE: u32 = 4;
     workflow::install_node_programs()?;
@@ -128,7 +128,7 @@ fn local_stack(which: &Which) -> Result<()> {
 }
 
 /// A stack in whose seconds an hour of waiting passes, so that a restore from Deep Archive takes twelve seconds.
-pub fn stack_for_tests(which: &Which, s3: S3, auth: bool) -> up::Options {
+pub fn stack_for_tests(which: &StackLocation, s3: S3, auth: bool) -> up::Options {
     up::Options { which: which.clone(), s3, auth, time_scale: 3600, release: false, record: false }
 }
 

@@ -14,18 +14,18 @@ use serde_json::json;
 
 use crate::process::Process;
 use crate::python::{PythonEnv, python_env};
-use crate::recorder::Doors;
+use crate::recorder::ServicePorts;
 use crate::simulator::Ports;
-use crate::stack::{ProcessList, S3, Stack, Which};
+use crate::stack::{ProcessList, S3, Stack, StackLocation};
 use crate::teardown::Teardown;
 use crate::workspace::{cargo, root, target_dir};
-use crate::{archive, cloudformation, distribution, down, ministack, process, recorder, simulator, workspace};
+use crate::{cloudformation, distribution, down, lambda_zip, ministack, process, recorder, simulator, workspace};
 
 /// What `up` can be told.
 #[derive(Args, Clone, Debug)]
 pub struct Options {
     #[command(flatten)]
-    pub which: Which,
+    pub which: StackLocation,
     /// Who plays S3 and CloudFront
     #[arg(long, value_enum, default_value = "sim")]
     pub s3: S3,
@@ -99,7 +99,7 @@ pub fn up(options: &Options) -> Result<(Stack, Teardown)> {
             println!("up after {:.1} s", begun.elapsed().as_secs_f64());
             Ok((stack, teardown))
         }
-        Err(error) => Err(error.context(last_words(&dir))),
+        Err(error) => Err(error.context(log_tails(&dir))),
     }
 }
 
@@ -137,7 +137,7 @@ fn boot(options: &Options, dir: &Path, programs: &Programs, python: &PythonEnv) 
     let mut processes = ProcessList::read(dir)?;
 
     // Whom thaw asks: the emulators, or the recorder before them.
-    let asked = if options.record { Doors::above(port, ports) } else { Doors::none(port, ports) };
+    let asked = if options.record { ServicePorts::above(port, ports) } else { ServicePorts::none(port, ports) };
     let (s3, cloudfront) = if sim { (asked.s3, asked.cloudfront) } else { (asked.aws, asked.aws) };
     // By service: the tests know this stack's processes by their AWS_ENDPOINT_URL, which stays the emulator's.
     let endpoints = [
@@ -219,7 +219,7 @@ fn boot(options: &Options, dir: &Path, programs: &Programs, python: &PythonEnv) 
     (stack.media_distribution_id, _) = make_archive(&stack, MEDIA_BUCKET, MEDIA_ORIGIN_PATH)?;
     deploy(&mut stack, dir, &programs.bootstrap)?;
     after_deploy(&stack)?;
-    assert_no_way_out(&stack, &emulator)?;
+    assert_no_egress(&stack, &emulator)?;
     stack.write(dir)?;
     Ok(stack)
 }
@@ -245,7 +245,10 @@ fn make_archive(stack: &Stack, bucket: &str, origin_path: &str) -> Result<(Strin
 /// Uploads code and workflow where CloudFormation looks for them, and creates the stack.
 fn deploy(stack: &mut Stack, dir: &Path, bootstrap: &Path) -> Result<()> {
     let aws = stack.aws();
-    let zip = archive::lambda_zip(&archive::stripped(bootstrap, &dir.join("bootstrap"))?, archive::Packing::Store)?;
+    let zip = lambda_zip::lambda_zip(
+        &lambda_zip::stripped(bootstrap, &dir.join("bootstrap"))?,
+        lambda_zip::Compression::Store,
+    )?;
     let workflow = fs::read(root().join("statemachine/thaw.asl.json")).context("cannot read the workflow")?;
     let template = template(stack.auth)?;
     aws.create_bucket(CODE_BUCKET)?;
@@ -261,7 +264,7 @@ fn deploy(stack: &mut Stack, dir: &Path, bootstrap: &Path) -> Result<()> {
         ("ArchiveBuckets", format!("{},{}", stack.archive_bucket, stack.media_bucket)),
         ("DistributionIds", format!("{},{}", stack.distribution_id, stack.media_distribution_id)),
         ("DirectoryIndex", DIRECTORY_INDEX.to_owned()),
-        ("Architecture", archive::ARCHITECTURE.to_owned()),
+        ("Architecture", lambda_zip::ARCHITECTURE.to_owned()),
     ];
     let outputs = cloudformation::deploy(&aws, STACK_NAME, template_url, &parameters)?;
     let output = |name: &str| {
@@ -320,7 +323,7 @@ fn after_deploy(stack: &Stack) -> Result<()> {
 }
 
 /// Makes one Lambda run, by a harmless call through the HTTP API, and looks at what it was given.
-fn assert_no_way_out(stack: &Stack, emulator: &Process) -> Result<()> {
+fn assert_no_egress(stack: &Stack, emulator: &Process) -> Result<()> {
     let answer = stack.api("GET", "/v1/restores", &[], b"")?.ok("the first call through the HTTP API")?;
     ensure!(answer.json()?.is_object(), "the HTTP API answers something else than JSON: {}", answer.text());
     match ministack::check_lambdas(emulator)? {
@@ -356,7 +359,7 @@ fn ports_are_free(options: &Options) -> Result<()> {
 }
 
 /// The ends of the logs: what the processes said before it went wrong.
-fn last_words(dir: &Path) -> String {
+fn log_tails(dir: &Path) -> String {
     let mut words = String::from("the local stack did not come up");
     for name in ["ministack.log", "sim.log", "recorder.log"] {
         let Ok(text) = fs::read_to_string(dir.join(name)) else { continue };
@@ -366,7 +369,7 @@ fn last_words(dir: &Path) -> String {
     words + "\n---"
 }
 
-fn down_command(which: &Which) -> String {
+fn down_command(which: &StackLocation) -> String {
     let mut command = String::from("cargo xtask down");
     if which.port != crate::stack::DEFAULT_PORT {
         command += &format!(" --port {}", which.port);

@@ -1,14 +1,14 @@
 //! How fast S3 is asked for restores: thaw's StartRestores beside other clients that ask for the same.
 //!
 //! S3 is a thread of this process; each client is a process of its own, and all take turns, so that a noisy moment of the
-//! machine strikes all of them. S3 counts the keys: a client that leaves one out fails the bench.
+//! machine disturbs all of them. S3 counts the keys: a client that leaves one out fails the bench.
 //!
 //! `cargo xtask bench restore` installs the other clients and calls this program.
 
 #[path = "../../src/certificates.rs"]
 mod certificates;
 mod client;
-mod contest;
+mod comparison;
 mod process;
 mod quota;
 #[path = "../../src/report.rs"]
@@ -37,10 +37,10 @@ fn main() -> Result<()> {
             let (roots, config) = certificates::make(&PathBuf::from(dir))?;
             let server = Server::start(config)?;
             let tools = Tools { python, aws, others, node, script, dir, roots };
-            let contests = contest::run(&server, &tools, mode, |contest| table::print(contest, mode))?;
+            let comparisons = comparison::run(&server, &tools, mode, |comparison| table::print(comparison, mode))?;
             let quotas = quota::run(&server, &tools, mode)?;
             table::print_quotas(&quotas);
-            ensure!(print_aims(&table::aims(&contests, &quotas), mode), "an aim is missed");
+            ensure!(print_aims(&table::aims(&comparisons, &quotas), mode), "an aim is missed");
             Ok(())
         }
         _ => bail!("started with other arguments than `cargo xtask bench restore` does"),

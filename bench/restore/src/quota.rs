@@ -18,7 +18,7 @@ const KEYS: u32 = 10_000;
 const LATENCY: Duration = Duration::from_millis(20);
 
 /// What came of one way to go about it.
-pub struct Paced {
+pub struct QuotaUse {
     pub name: &'static str,
     /// Of what S3 would have taken while all lanes worked.
     pub share_of_quota: f64,
@@ -34,7 +34,7 @@ const WAYS: [(&str, &str, u32); 2] = [
 ];
 
 /// Runs all ways; the first is thaw's.
-pub fn run(server: &Server, tools: &Tools, mode: Mode) -> Result<Vec<Paced>> {
+pub fn run(server: &Server, tools: &Tools, mode: Mode) -> Result<Vec<QuotaUse>> {
     let mut ways = Vec::new();
     for (client, name, few) in WAYS {
         let keys = mode.pick(KEYS, few);
@@ -51,7 +51,7 @@ pub fn run(server: &Server, tools: &Tools, mode: Mode) -> Result<Vec<Paced>> {
         ensure!(seconds > 0, "{name}: one lane was done before a second was over");
         let accepted: u32 = counted.by_second[..seconds].iter().sum();
         let answers = f64::from(counted.accepted + counted.throttled);
-        ways.push(Paced {
+        ways.push(QuotaUse {
             name,
             share_of_quota: f64::from(accepted) / f64::from(RESTORES_PER_SECOND) / seconds as f64,
             share_throttled: f64::from(counted.throttled) / answers,

@@ -39,12 +39,12 @@ pub struct Server {
 struct State {
     latency: Duration,
     quota: Option<Quota>,
-    counted: Counted,
+    counted: RequestCounts,
 }
 
 /// What was asked for since somebody looked.
 #[derive(Default)]
-pub struct Counted {
+pub struct RequestCounts {
     /// Keys whose restore was accepted.
     pub keys: HashSet<u32>,
     /// Restores that were accepted, and those that were not because of the quota.
@@ -61,7 +61,7 @@ pub struct Counted {
     pub by_second: Vec<u32>,
 }
 
-impl Counted {
+impl RequestCounts {
     /// Seconds from the first restore's arrival to the last one's answer.
     pub fn seconds(&self) -> f64 {
         self.first.zip(self.last).map_or(f64::NAN, |(first, last)| (last - first).as_secs_f64())
@@ -108,11 +108,11 @@ impl Server {
             let per_second = f64::from(per_second);
             Quota { per_second, free: per_second / 20.0, at: Instant::now() }
         });
-        *lock(&self.state) = State { latency, quota, counted: Counted::default() };
+        *lock(&self.state) = State { latency, quota, counted: RequestCounts::default() };
     }
 
     /// What was counted since the last look.
-    pub fn take(&self) -> Counted {
+    pub fn take(&self) -> RequestCounts {
         std::mem::take(&mut lock(&self.state).counted)
     }
 }

@@ -3,8 +3,8 @@
 use thaw_core::{LANES, RESTORES_PER_SECOND};
 
 use crate::client::IN_FLIGHT;
-use crate::contest::{Contest, ROUNDS, Sample};
-use crate::quota::Paced;
+use crate::comparison::{Comparison, ROUNDS, Sample};
+use crate::quota::QuotaUse;
 use crate::report::{Aim, Mode, at_commit};
 use crate::tools::{Client, MOST_TURNS};
 
@@ -22,10 +22,10 @@ const OF_THE_QUOTA: f64 = 0.95;
 const THROTTLED: f64 = 0.02;
 
 /// Prints one set of turns.
-pub fn print(contest: &Contest, mode: Mode) {
+pub fn print(comparison: &Comparison, mode: Mode) {
     let rounds = mode.pick(ROUNDS.0, ROUNDS.1);
     let turns = mode.pick(MOST_TURNS, 1);
-    let Contest { tls, latency_ms, .. } = contest;
+    let Comparison { tls, latency_ms, .. } = comparison;
     let over = if *tls { "TLS" } else { "plain HTTP" };
     println!(
         "RestoreObject over {over}, S3 answers after {latency_ms} ms; medians of {rounds} rounds taken in turns, {turns} turns a round of thaw and of the bare loop; `cargo xtask bench restore`, {}\n",
@@ -33,25 +33,25 @@ pub fn print(contest: &Contest, mode: Mode) {
     );
     println!("| client | at once | keys | keys/s | CPU s per 1,000 keys | MB peak | CPU, times thaw's |");
     println!("|---|---:|---:|---:|---:|---:|---:|");
-    let thaw = cpu(contest, Client::Thaw);
+    let thaw = cpu(comparison, Client::Thaw);
     for client in Client::ALL {
-        let samples = contest.of(client);
+        let samples = comparison.of(client);
         println!(
             "| {} | {:.0} | {} | {} | {} | {} | {} |",
             client.name(),
             middle(samples, |sample| sample.in_flight),
             client.keys(mode),
-            shown(rate(contest, client)),
-            shown(cpu(contest, client)),
+            shown(rate(comparison, client)),
+            shown(cpu(comparison, client)),
             shown(middle(samples, |sample| sample.peak_mb)),
-            shown(cpu(contest, client) / thaw),
+            shown(cpu(comparison, client) / thaw),
         );
     }
     println!();
 }
 
 /// Prints how the quota was used.
-pub fn print_quotas(ways: &[Paced]) {
+pub fn print_quotas(ways: &[QuotaUse]) {
     println!(
         "{LANES} processes, {IN_FLIGHT} requests at once in each, S3 answers after 20 ms and takes {RESTORES_PER_SECOND} a second; {}\n",
         at_commit()
@@ -63,13 +63,13 @@ pub fn print_quotas(ways: &[Paced]) {
 }
 
 /// What the results are held to.
-pub fn aims(contests: &[Contest], ways: &[Paced]) -> Vec<Aim> {
+pub fn aims(comparisons: &[Comparison], ways: &[QuotaUse]) -> Vec<Aim> {
     let mut aims = Vec::new();
-    for contest in contests.iter().filter(|contest| contest.latency_ms > 0) {
-        let over = if contest.tls { "over TLS" } else { "over plain HTTP" };
-        let of_the_loop = rate(contest, Client::Thaw) / rate(contest, Client::Sdk);
-        let loops_cpu = cpu(contest, Client::Thaw) / cpu(contest, Client::Sdk);
-        let boto3 = cpu(contest, Client::Boto3) / cpu(contest, Client::Thaw);
+    for comparison in comparisons.iter().filter(|comparison| comparison.latency_ms > 0) {
+        let over = if comparison.tls { "over TLS" } else { "over plain HTTP" };
+        let of_the_loop = rate(comparison, Client::Thaw) / rate(comparison, Client::Sdk);
+        let loops_cpu = cpu(comparison, Client::Thaw) / cpu(comparison, Client::Sdk);
+        let boto3 = cpu(comparison, Client::Boto3) / cpu(comparison, Client::Thaw);
         aims.extend([
             Aim::new(
                 format!("{over}: keys/s at least {OF_THE_LOOP} times the bare loop's"),
@@ -88,7 +88,7 @@ pub fn aims(contests: &[Contest], ways: &[Paced]) -> Vec<Aim> {
             ),
         ]);
     }
-    if let Some(Paced { share_of_quota, share_throttled, .. }) = ways.first() {
+    if let Some(QuotaUse { share_of_quota, share_throttled, .. }) = ways.first() {
         aims.extend([
             Aim::new(
                 format!("under a quota: more than {:.0} % of it used", 100.0 * OF_THE_QUOTA),
@@ -105,12 +105,12 @@ pub fn aims(contests: &[Contest], ways: &[Paced]) -> Vec<Aim> {
     aims
 }
 
-fn rate(contest: &Contest, client: Client) -> f64 {
-    middle(contest.of(client), |sample| sample.keys_per_second)
+fn rate(comparison: &Comparison, client: Client) -> f64 {
+    middle(comparison.of(client), |sample| sample.keys_per_second)
 }
 
-fn cpu(contest: &Contest, client: Client) -> f64 {
-    middle(contest.of(client), |sample| sample.cpu_seconds_per_1000)
+fn cpu(comparison: &Comparison, client: Client) -> f64 {
+    middle(comparison.of(client), |sample| sample.cpu_seconds_per_1000)
 }
 
 /// The middle one.

@@ -2,7 +2,7 @@
 
 use super::invalidation::Invalidation;
 use super::path::{covers, names_tilde};
-use crate::model::Refusal;
+use crate::model::ApiError;
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 /// What the edge answers a viewer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EdgeAnswer {
+pub struct EdgeResponse {
     /// The HTTP status.
     pub status: u16,
     /// The body.
@@ -61,12 +61,12 @@ pub(super) struct Entry {
     pub(super) tags: Vec<String>,
     pub(super) stored: Timestamp,
     pub(super) fresh_until: Timestamp,
-    pub(super) response: Response,
+    pub(super) response: OriginResponse,
 }
 
 /// What an origin said, or what is shown in its place.
 #[derive(Debug, Clone)]
-pub(super) struct Response {
+pub(super) struct OriginResponse {
     pub(super) status: u16,
     pub(super) body: Bytes,
     pub(super) content_type: String,
@@ -77,9 +77,9 @@ pub(super) struct Response {
     pub(super) is_error: bool,
 }
 
-impl Response {
-    pub(super) fn answer(&self, outcome: CacheOutcome, age: u64) -> EdgeAnswer {
-        EdgeAnswer {
+impl OriginResponse {
+    pub(super) fn answer(&self, outcome: CacheOutcome, age: u64) -> EdgeResponse {
+        EdgeResponse {
             status: self.status,
             body: self.body.clone(),
             content_type: self.content_type.clone(),
@@ -89,14 +89,14 @@ impl Response {
         }
     }
 
-    pub(super) fn from_refusal(refusal: &Refusal) -> Self {
+    pub(super) fn from_api_error(api_error: &ApiError) -> Self {
         let body = format!(
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{}</Code><Message>{}</Message></Error>",
-            refusal.code(),
-            quick_escape(refusal.message()),
+            api_error.code(),
+            quick_escape(api_error.message()),
         );
         Self {
-            status: refusal.status(),
+            status: api_error.status(),
             body: body.into(),
             content_type: "application/xml".to_owned(),
             cache_control: None,

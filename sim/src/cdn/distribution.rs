@@ -2,7 +2,7 @@
 
 use super::cache::Cache;
 use super::invalidation::Invalidation;
-use crate::model::{Refusal, hash, name};
+use crate::model::{ApiError, hash, name};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -216,11 +216,11 @@ impl DistributionConfig {
         self.origins.iter().find(|origin| origin.id == id)
     }
 
-    pub(super) fn check(&self) -> Result<(), Refusal> {
+    pub(super) fn check(&self) -> Result<(), ApiError> {
         for behavior in self.behaviors.iter().chain([&self.default_behavior]) {
             if self.targets(&behavior.target_origin_id).0.is_none() {
                 let message = format!("no origin or origin group is called {}", behavior.target_origin_id);
-                return Err(Refusal::new("NoSuchOrigin", 404, message));
+                return Err(ApiError::new("NoSuchOrigin", 404, message));
             }
         }
         if self.behaviors.iter().any(|behavior| behavior.path_pattern.is_empty()) {
@@ -236,10 +236,10 @@ impl DistributionConfig {
     }
 }
 
-pub(crate) fn invalid(message: impl Into<std::borrow::Cow<'static, str>>) -> Refusal {
-    Refusal::new("InvalidArgument", 400, message)
+pub(crate) fn invalid(message: impl Into<std::borrow::Cow<'static, str>>) -> ApiError {
+    ApiError::new("InvalidArgument", 400, message)
 }
 
-pub(crate) fn no_such_distribution() -> Refusal {
-    Refusal::new("NoSuchDistribution", 404, "The specified distribution does not exist.")
+pub(crate) fn no_such_distribution() -> ApiError {
+    ApiError::new("NoSuchDistribution", 404, "The specified distribution does not exist.")
 }

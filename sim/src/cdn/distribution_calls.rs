@@ -4,12 +4,12 @@ use super::cache::Cache;
 use super::distribution::{
     ContinuousDeploymentPolicy, Distribution, DistributionConfig, invalid, no_such_distribution,
 };
-use crate::model::{Refusal, Sim, name};
+use crate::model::{ApiError, Sim, name};
 use jiff::Timestamp;
 
 impl Sim {
     /// Makes a distribution, or replaces the one with this id; its cache and invalidations stay. Answers its id.
-    pub fn put_distribution(&mut self, config: DistributionConfig, now: Timestamp) -> Result<String, Refusal> {
+    pub fn put_distribution(&mut self, config: DistributionConfig, now: Timestamp) -> Result<String, ApiError> {
         let config = self.complete(config)?;
         let id = match &config.id {
             Some(id) => id.clone(),
@@ -26,8 +26,8 @@ impl Sim {
         Ok(id)
     }
 
-    /// `GetDistribution` and `GetDistributionConfig`; a fault strikes both as `GetDistribution`.
-    pub fn get_distribution(&mut self, id: &str) -> Result<&Distribution, Refusal> {
+    /// `GetDistribution` and `GetDistributionConfig`; a fault of both is one of `GetDistribution`.
+    pub fn get_distribution(&mut self, id: &str) -> Result<&Distribution, ApiError> {
         self.call("GetDistribution", &[id], |sim| sim.distribution(id).map(|_| ()))?;
         self.distribution(id)
     }
@@ -38,21 +38,21 @@ impl Sim {
     }
 
     /// `GetContinuousDeploymentPolicy`.
-    pub fn get_continuous_deployment_policy(&mut self, id: &str) -> Result<ContinuousDeploymentPolicy, Refusal> {
+    pub fn get_continuous_deployment_policy(&mut self, id: &str) -> Result<ContinuousDeploymentPolicy, ApiError> {
         self.call("GetContinuousDeploymentPolicy", &[id], |sim| {
-            let none = || Refusal::new("NoSuchContinuousDeploymentPolicy", 404, "The policy does not exist.");
+            let none = || ApiError::new("NoSuchContinuousDeploymentPolicy", 404, "The policy does not exist.");
             sim.policies.get(id).cloned().ok_or_else(none)
         })
     }
 
     /// `ListDistributions`, by id.
-    pub fn list_distributions(&mut self) -> Result<Vec<&Distribution>, Refusal> {
+    pub fn list_distributions(&mut self) -> Result<Vec<&Distribution>, ApiError> {
         self.call("ListDistributions", &[], |_| Ok(()))?;
         Ok(self.distributions.values().collect())
     }
 
     /// A distribution, without a call being counted.
-    pub fn distribution(&self, id: &str) -> Result<&Distribution, Refusal> {
+    pub fn distribution(&self, id: &str) -> Result<&Distribution, ApiError> {
         self.distributions.get(id).ok_or_else(no_such_distribution)
     }
 
@@ -62,7 +62,7 @@ impl Sim {
     }
 
     /// Fills in what the config leaves to us, and refuses what refers to nothing.
-    fn complete(&self, mut config: DistributionConfig) -> Result<DistributionConfig, Refusal> {
+    fn complete(&self, mut config: DistributionConfig) -> Result<DistributionConfig, ApiError> {
         let region = &self.settings.region;
         for origin in &mut config.origins {
             if origin.holding_page.is_some() {

@@ -1,15 +1,15 @@
 //! The edge: what a viewer sees, fresh from the origin or as it was when somebody last looked.
 
-use super::cache::{CacheOutcome, EdgeAnswer, Entry, Response};
+use super::cache::{CacheOutcome, EdgeResponse, Entry, OriginResponse};
 use super::distribution::{Behavior, Distribution, DistributionConfig, Origin};
-use super::path::{behaves, to_key};
-use crate::model::{ObjectRef, Refusal, Sim};
+use super::path::{matches_pattern, to_key};
+use crate::model::{ApiError, ObjectRef, Sim};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
 
 impl Sim {
     /// What a viewer gets who asks a distribution for a path, encoded as in the request line, query string included.
-    pub fn serve(&mut self, distribution: &str, path: &str, now: Timestamp) -> Result<EdgeAnswer, Refusal> {
+    pub fn serve(&mut self, distribution: &str, path: &str, now: Timestamp) -> Result<EdgeResponse, ApiError> {
         self.apply_invalidations(distribution, now)?;
         let Distribution { config, cache, .. } = self.distribution(distribution)?;
         let request = Request::new(config, path);
@@ -38,7 +38,7 @@ impl Sim {
         Ok(answer)
     }
 
-    fn apply_invalidations(&mut self, id: &str, now: Timestamp) -> Result<(), Refusal> {
+    fn apply_invalidations(&mut self, id: &str, now: Timestamp) -> Result<(), ApiError> {
         self.distribution(id)?;
         if let Some(distribution) = self.distributions.get_mut(id) {
             let due = distribution.invalidations.iter_mut().filter(|one| !one.applied && one.completed <= now);
@@ -51,10 +51,10 @@ impl Sim {
     }
 
     /// Asks the origin, or the second of a group if the first answers one of its failover statuses.
-    fn fetch(&mut self, config: &DistributionConfig, request: &OwnedRequest, now: Timestamp) -> Response {
+    fn fetch(&mut self, config: &DistributionConfig, request: &OwnedRequest, now: Timestamp) -> OriginResponse {
         let (first, second) = config.targets(&request.behavior.target_origin_id);
         let Some(first) = first else {
-            return Response::from_refusal(&Refusal::new("NoSuchOrigin", 502, "no origin serves this path"));
+            return OriginResponse::from_api_error(&ApiError::new("NoSuchOrigin", 502, "no origin serves this path"));
         };
         let response = self.ask(first, &request.origin, now);
         match second {
@@ -64,9 +64,9 @@ impl Sim {
     }
 
     /// One origin's answer. A scripted fault of `OriginGetObject` is an origin that fails.
-    fn ask(&mut self, origin: &Origin, path: &str, now: Timestamp) -> Response {
+    fn ask(&mut self, origin: &Origin, path: &str, now: Timestamp) -> OriginResponse {
         if let Some(page) = &origin.holding_page {
-            return Response {
+            return OriginResponse {
                 status: page.status,
                 body: page.body.clone().into(),
                 content_type: page.content_type.clone(),
@@ -81,13 +81,13 @@ impl Sim {
         let read = self.call("OriginGetObject", &[&key], |sim| {
             if key.is_empty() {
                 // An origin without a root object is asked for the listing of the bucket, which it may not have.
-                return Err(Refusal::new("AccessDenied", 403, "Access Denied"));
+                return Err(ApiError::new("AccessDenied", 403, "Access Denied"));
             }
             sim.read(&ObjectRef::new(&origin.bucket, &key), now)
         });
         match read {
-            Err(refusal) => Response::from_refusal(&refusal),
-            Ok(head) => Response {
+            Err(api_error) => OriginResponse::from_api_error(&api_error),
+            Ok(head) => OriginResponse {
                 status: 200,
                 body: head.content.body,
                 content_type: head.content.content_type.unwrap_or_else(|| "binary/octet-stream".to_owned()),
@@ -100,7 +100,12 @@ impl Sim {
     }
 
     /// Puts the page of a custom error response in the place of an error. Without that page the error stays.
-    fn with_error_page(&mut self, config: &DistributionConfig, response: Response, now: Timestamp) -> Response {
+    fn with_error_page(
+        &mut self,
+        config: &DistributionConfig,
+        response: OriginResponse,
+        now: Timestamp,
+    ) -> OriginResponse {
         let custom = config.custom_error_responses.iter().find(|custom| custom.error_code == response.status);
         let Some((custom, path)) = custom.and_then(|custom| Some((custom, custom.response_page_path.as_deref()?)))
         else {
@@ -110,7 +115,7 @@ impl Sim {
         if page.is_error {
             return response;
         }
-        Response { status: custom.response_code.unwrap_or(response.status), is_error: true, ..page }
+        OriginResponse { status: custom.response_code.unwrap_or(response.status), is_error: true, ..page }
     }
 }
 
@@ -135,7 +140,7 @@ impl<'a> Request<'a> {
             Some(index) if path.ends_with('/') => format!("{path}{index}"),
             Some(_) | None => path.to_owned(),
         };
-        let matching = config.behaviors.iter().find(|behavior| behaves(&behavior.path_pattern, &origin));
+        let matching = config.behaviors.iter().find(|behavior| matches_pattern(&behavior.path_pattern, &origin));
         let behavior = matching.unwrap_or(&config.default_behavior);
         let suffix = if behavior.query_string && !query.is_empty() { format!("?{query}") } else { String::new() };
         Self { viewer: format!("{path}{suffix}"), origin: format!("{origin}{suffix}"), behavior }
@@ -150,7 +155,7 @@ impl<'a> Request<'a> {
 ///
 /// "How CloudFront processes HTTP 3xx status codes" and "4xx and 5xx": 404, 414 and 500-504 always,
 /// other errors only if the origin says so, or as [`DistributionConfig::cache_forbidden_seconds`] explains.
-fn ttl(config: &DistributionConfig, behavior: &Behavior, response: &Response) -> i64 {
+fn ttl(config: &DistributionConfig, behavior: &Behavior, response: &OriginResponse) -> i64 {
     /// `ErrorCachingMinTTL` where nothing is configured.
     const ERROR_TTL: u32 = 10;
     let said = max_age(response.cache_control.as_deref());

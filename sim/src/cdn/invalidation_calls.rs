@@ -2,8 +2,8 @@
 
 use super::distribution::{invalid, no_such_distribution};
 use super::invalidation::{Invalidation, InvalidationPage, InvalidationRequest, InvalidationStatus, wildcards};
-use super::path::acceptable;
-use crate::model::{QuotaAnswer, Refusal, Sim, name};
+use super::path::is_valid_item;
+use crate::model::{ApiError, QuotaAnswer, Sim, name};
 use jiff::{SignedDuration, Timestamp};
 
 impl Sim {
@@ -12,7 +12,7 @@ impl Sim {
         &mut self,
         request: &InvalidationRequest,
         now: Timestamp,
-    ) -> Result<Invalidation, Refusal> {
+    ) -> Result<Invalidation, ApiError> {
         let mut subjects = vec![request.distribution.as_str()];
         subjects.extend(request.items.iter().map(String::as_str));
         self.call("CreateInvalidation", &subjects, |sim| {
@@ -39,10 +39,10 @@ impl Sim {
     }
 
     /// `GetInvalidation`.
-    pub fn get_invalidation(&mut self, distribution: &str, id: &str) -> Result<Invalidation, Refusal> {
+    pub fn get_invalidation(&mut self, distribution: &str, id: &str) -> Result<Invalidation, ApiError> {
         self.call("GetInvalidation", &[distribution, id], |sim| {
             let found = sim.distribution(distribution)?.invalidations.iter().find(|invalidation| invalidation.id == id);
-            let none = || Refusal::new("NoSuchInvalidation", 404, "The specified invalidation does not exist.");
+            let none = || ApiError::new("NoSuchInvalidation", 404, "The specified invalidation does not exist.");
             found.cloned().ok_or_else(none)
         })
     }
@@ -53,7 +53,7 @@ impl Sim {
         distribution: &str,
         marker: Option<&str>,
         max: Option<usize>,
-    ) -> Result<InvalidationPage, Refusal> {
+    ) -> Result<InvalidationPage, ApiError> {
         const PAGE: usize = 100;
         self.call("ListInvalidations", &[distribution], |sim| {
             let all = &sim.distribution(distribution)?.invalidations;
@@ -70,7 +70,7 @@ impl Sim {
     ///
     /// The API reference calls the error `InvalidationBatchAlreadyExists`, the service answers `InvalidArgument`.
     /// Items are compared in order: whether CloudFront sorts them is not documented.
-    fn same_reference(&self, request: &InvalidationRequest) -> Result<Option<Invalidation>, Refusal> {
+    fn same_reference(&self, request: &InvalidationRequest) -> Result<Option<Invalidation>, ApiError> {
         let all = &self.distribution(&request.distribution)?.invalidations;
         let found = all.iter().find(|invalidation| invalidation.caller_reference == request.caller_reference);
         match found {
@@ -83,8 +83,8 @@ impl Sim {
         }
     }
 
-    fn check_quotas(&mut self, request: &InvalidationRequest, now: Timestamp) -> Result<(), Refusal> {
-        let second = self.second();
+    fn check_quotas(&mut self, request: &InvalidationRequest, now: Timestamp) -> Result<(), ApiError> {
+        let second = self.scaled_second();
         let limits = &self.settings.limits;
         let wild = wildcards(&request.items);
         let plain = request.items.len() - wild;
@@ -105,17 +105,17 @@ impl Sim {
             return Ok(());
         }
         // What is refused for its wildcards takes no paths either.
-        let fits = self.wildcard_meter.left(limits.wildcards_per_second, second, now) >= wild as f64
-            && self.path_meter.take(plain, limits.paths_per_second, second, now);
+        let fits = self.wildcard_tokens.left(limits.wildcards_per_second, second, now) >= wild as f64
+            && self.path_tokens.take(plain, limits.paths_per_second, second, now);
         if fits {
-            self.wildcard_meter.take(wild, limits.wildcards_per_second, second, now);
+            self.wildcard_tokens.take(wild, limits.wildcards_per_second, second, now);
             return Ok(());
         }
         Err(self.too_many())
     }
 
     /// The answer to what a quota does not allow.
-    fn too_many(&mut self) -> Refusal {
+    fn too_many(&mut self) -> ApiError {
         let too_many = match self.settings.limits.quota_answer {
             QuotaAnswer::TooManyInvalidations => true,
             QuotaAnswer::Throttling => false,
@@ -124,21 +124,21 @@ impl Sim {
         if too_many {
             let message =
                 "Processing your request will cause you to exceed the maximum number of in-progress invalidations.";
-            return Refusal::new("TooManyInvalidationsInProgress", 400, message);
+            return ApiError::new("TooManyInvalidationsInProgress", 400, message);
         }
-        Refusal::new("Throttling", 400, "Rate exceeded")
+        ApiError::new("Throttling", 400, "Rate exceeded")
     }
 }
 
-fn check(request: &InvalidationRequest) -> Result<(), Refusal> {
+fn check(request: &InvalidationRequest) -> Result<(), ApiError> {
     if request.quantity.is_some_and(|quantity| quantity != request.items.len()) {
         let message = "The value of Quantity and the size of Items don't match.";
-        return Err(Refusal::new("InconsistentQuantities", 400, message));
+        return Err(ApiError::new("InconsistentQuantities", 400, message));
     }
     if request.items.is_empty() || request.caller_reference.is_empty() {
         return Err(invalid("An invalidation needs a caller reference and at least one path."));
     }
-    match request.items.iter().find(|item| !acceptable(item)) {
+    match request.items.iter().find(|item| !is_valid_item(item)) {
         None => Ok(()),
         Some(item) => {
             Err(invalid(format!("Your request contains one or more invalid invalidation paths, e.g. {item}")))

@@ -8,7 +8,7 @@ mod invalidation;
 mod invalidation_calls;
 mod path;
 
-pub use cache::{CacheOutcome, EdgeAnswer};
+pub use cache::{CacheOutcome, EdgeResponse};
 pub use distribution::{
     Behavior, ContinuousDeploymentPolicy, CustomErrorResponse, Distribution, DistributionConfig, HoldingPage, Origin,
     OriginGroup,

@@ -39,7 +39,7 @@ fn digit(hex: u8) -> u8 {
 }
 
 /// Does a behaviour's pattern mean this path? The leading `/` may be left out of a pattern; case matters.
-pub(crate) fn behaves(pattern: &str, path: &str) -> bool {
+pub(crate) fn matches_pattern(pattern: &str, path: &str) -> bool {
     glob(pattern.strip_prefix('/').unwrap_or(pattern), path.strip_prefix('/').unwrap_or(path))
 }
 
@@ -54,7 +54,7 @@ pub(crate) fn covers(item: &str, path: &str) -> bool {
 
 /// Can CloudFront take this item? A path begins with `/`, has at most 4,000 characters, and encodes what RFC 1738
 /// calls unsafe; `#` begins a cache tag. A `~` works neither plain nor encoded: plain it is refused here.
-pub(crate) fn acceptable(item: &str) -> bool {
+pub(crate) fn is_valid_item(item: &str) -> bool {
     const LONGEST: usize = 4_000;
     const UNSAFE: [char; 14] = ['<', '>', '"', '#', '{', '}', '|', '\\', '^', '~', '[', ']', '`', ' '];
     if item.len() > LONGEST {

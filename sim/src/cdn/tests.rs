@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::model::{
-    AccessTier, FaultRule, ObjectRef, PutRequest, QuotaAnswer, QuotaRegime, Refusal, RestoreRequest, RetrievalTier,
+    AccessTier, ApiError, FaultRule, ObjectRef, PutRequest, QuotaAnswer, QuotaRegime, RestoreRequest, RetrievalTier,
     SettingsChange, Sim, StorageClass,
 };
 use jiff::{SignedDuration, Timestamp};
@@ -48,7 +48,7 @@ fn check(sim: &mut Sim, path: &str, now: Timestamp, status: u16, outcome: CacheO
     assert_eq!((answer.status, answer.outcome), (status, outcome), "{path} at {now}");
 }
 
-fn invalidate(sim: &mut Sim, reference: &str, items: &[&str], now: Timestamp) -> Result<Invalidation, Refusal> {
+fn invalidate(sim: &mut Sim, reference: &str, items: &[&str], now: Timestamp) -> Result<Invalidation, ApiError> {
     sim.create_invalidation(&InvalidationRequest::new("E1", reference, items.iter().copied()), now)
 }
 
@@ -172,13 +172,13 @@ fn items_that_cloudfront_cannot_take_are_refused() {
     let long = format!("/{}", "a".repeat(4_000));
     for item in ["no-slash", "", "/a~b", "/a b", "/ä", "/<", "/a#b", "#", "#tag*", &long] {
         let mut sim = sim(bucket_origin());
-        let refusal = invalidate(&mut sim, "r", &[item], start()).expect_err("it is not valid");
-        assert_eq!((refusal.status(), refusal.code()), (400, "InvalidArgument"), "{item}");
+        let api_error = invalidate(&mut sim, "r", &[item], start()).expect_err("it is not valid");
+        assert_eq!((api_error.status(), api_error.code()), (400, "InvalidArgument"), "{item}");
     }
     let mut sim = sim(bucket_origin());
     let request = InvalidationRequest { quantity: Some(2), ..InvalidationRequest::new("E1", "r", ["/a"]) };
-    let refusal = sim.create_invalidation(&request, start()).expect_err("2 is not 1");
-    assert_eq!(refusal.code(), "InconsistentQuantities");
+    let api_error = sim.create_invalidation(&request, start()).expect_err("2 is not 1");
+    assert_eq!(api_error.code(), "InconsistentQuantities");
     let elsewhere = InvalidationRequest::new("E2", "r", ["/a"]);
     assert_eq!(sim.create_invalidation(&elsewhere, start()).expect_err("there is no E2").status(), 404);
 }
@@ -189,9 +189,9 @@ fn a_reference_names_one_batch() {
     let first = invalidate(&mut sim, "r", &["/a", "/b"], start()).expect("it is valid");
     let again = invalidate(&mut sim, "r", &["/a", "/b"], after(3_600)).expect("it is the same");
     assert_eq!(again.id, first.id);
-    let refusal = invalidate(&mut sim, "r", &["/a"], start()).expect_err("it is another");
-    assert_eq!(refusal.code(), "InvalidArgument");
-    assert!(refusal.message().contains("caller reference that was used for a previous invalidation batch"));
+    let api_error = invalidate(&mut sim, "r", &["/a"], start()).expect_err("it is another");
+    assert_eq!(api_error.code(), "InvalidArgument");
+    assert!(api_error.message().contains("caller reference that was used for a previous invalidation batch"));
     assert_eq!(sim.distribution("E1").expect("there is E1").invalidations().len(), 1);
 }
 
@@ -205,8 +205,8 @@ fn so_many_paths_may_be_in_progress() {
     invalidate(&mut sim, "paths", &paths, start()).expect("3,000 fit");
     invalidate(&mut sim, "wild", &wild, start()).expect("15 fit besides");
     for item in ["/more", "/more*"] {
-        let refusal = invalidate(&mut sim, item, &[item], after(19)).expect_err("that is one too many");
-        assert_eq!((refusal.status(), refusal.code()), (400, "TooManyInvalidationsInProgress"));
+        let api_error = invalidate(&mut sim, item, &[item], after(19)).expect_err("that is one too many");
+        assert_eq!((api_error.status(), api_error.code()), (400, "TooManyInvalidationsInProgress"));
         invalidate(&mut sim, item, &[item], after(20)).expect("the others are completed");
     }
 }
@@ -218,8 +218,8 @@ fn so_many_paths_fit_into_a_second() {
     let paths: Vec<String> = (0..150).map(|n| format!("/{n}")).collect();
     let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
     invalidate(&mut sim, "1", &paths, start()).expect("150 fit");
-    let refusal = invalidate(&mut sim, "2", &["/a"], start()).expect_err("that is one too many");
-    assert_eq!((refusal.status(), refusal.code()), (400, "TooManyInvalidationsInProgress"));
+    let api_error = invalidate(&mut sim, "2", &["/a"], start()).expect_err("that is one too many");
+    assert_eq!((api_error.status(), api_error.code()), (400, "TooManyInvalidationsInProgress"));
     invalidate(&mut sim, "3", &["/a", "/w*"], after(1)).expect("a second later they fit");
     let with_wildcard: Vec<&str> = paths[..149].iter().copied().chain(["/v*"]).collect();
     invalidate(&mut sim, "4", &with_wildcard, after(1)).expect_err("one wildcard a second");
@@ -239,7 +239,7 @@ fn either_code_answers_what_a_quota_does_not_allow() {
         });
         invalidate(&mut sim, "first", &["/a"], start()).expect("one fits");
         let refused = (0..20).map(|n| invalidate(&mut sim, &n.to_string(), &["/b"], start()).expect_err("and no more"));
-        refused.map(|refusal| refusal.code().to_owned()).collect::<std::collections::BTreeSet<_>>().len()
+        refused.map(|api_error| api_error.code().to_owned()).collect::<std::collections::BTreeSet<_>>().len()
     };
     for regime in [QuotaRegime::InProgress, QuotaRegime::Rate] {
         let [one, other, either] = [QuotaAnswer::TooManyInvalidations, QuotaAnswer::Throttling, QuotaAnswer::Either]

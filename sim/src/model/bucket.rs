@@ -1,7 +1,7 @@
 //! Buckets, and which version of a key is meant.
 
-use super::object::{Deleted, Head, Object};
-use super::refusal::Refusal;
+use super::api_error::ApiError;
+use super::object::{DeleteOutput, Head, Object};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 
@@ -32,12 +32,12 @@ pub(crate) struct Version {
 pub(crate) const NO_VERSION: &str = "null";
 
 impl Bucket {
-    pub(crate) fn find(&self, key: &str, version: Option<&str>) -> Result<&Version, Refusal> {
+    pub(crate) fn find(&self, key: &str, version: Option<&str>) -> Result<&Version, ApiError> {
         let index = self.index(key, version)?;
         self.keys.get(key).and_then(|versions| versions.get(index)).ok_or_else(|| self.missing(key))
     }
 
-    pub(crate) fn find_mut(&mut self, key: &str, version: Option<&str>) -> Result<&mut Version, Refusal> {
+    pub(crate) fn find_mut(&mut self, key: &str, version: Option<&str>) -> Result<&mut Version, ApiError> {
         let index = self.index(key, version)?;
         let missing = self.missing(key);
         self.keys.get_mut(key).and_then(|versions| versions.get_mut(index)).ok_or(missing)
@@ -45,7 +45,7 @@ impl Bucket {
 
     /// Where the meant version is. A delete marker as current version hides the key; asked for by its own id it is
     /// something on which no method of an object is allowed.
-    fn index(&self, key: &str, version: Option<&str>) -> Result<usize, Refusal> {
+    fn index(&self, key: &str, version: Option<&str>) -> Result<usize, ApiError> {
         let versions = self.keys.get(key).ok_or_else(|| self.missing(key))?;
         match version {
             None => {
@@ -59,29 +59,29 @@ impl Bucket {
         }
     }
 
-    pub(super) fn lay(&mut self, key: String, version: Version) {
+    pub(super) fn put_version(&mut self, key: String, version: Version) {
         let versions = self.keys.entry(key).or_default();
         versions.retain(|old| old.id != version.id);
         versions.push(version);
     }
 
-    pub(super) fn remove(&mut self, key: &str, id: &str) -> Deleted {
+    pub(super) fn remove(&mut self, key: &str, id: &str) -> DeleteOutput {
         let Some(versions) = self.keys.get_mut(key) else {
-            return Deleted { version: Some(id.to_owned()), marker: false };
+            return DeleteOutput { version: Some(id.to_owned()), marker: false };
         };
         let marker = versions.iter().any(|version| version.id == id && version.object.is_none());
         versions.retain(|version| version.id != id);
         if versions.is_empty() {
             self.keys.remove(key);
         }
-        Deleted { version: Some(id.to_owned()), marker }
+        DeleteOutput { version: Some(id.to_owned()), marker }
     }
 
-    fn missing(&self, key: &str) -> Refusal {
+    fn missing(&self, key: &str) -> ApiError {
         if self.hide_missing {
-            Refusal::new("AccessDenied", 403, "Access Denied")
+            ApiError::new("AccessDenied", 403, "Access Denied")
         } else {
-            Refusal::new("NoSuchKey", 404, format!("The specified key does not exist: {key}"))
+            ApiError::new("NoSuchKey", 404, format!("The specified key does not exist: {key}"))
         }
     }
 }
@@ -103,10 +103,10 @@ impl Version {
     }
 }
 
-fn no_such_version(id: &str) -> Refusal {
-    Refusal::new("NoSuchVersion", 404, format!("The specified version does not exist: {id}"))
+fn no_such_version(id: &str) -> ApiError {
+    ApiError::new("NoSuchVersion", 404, format!("The specified version does not exist: {id}"))
 }
 
-fn marker() -> Refusal {
-    Refusal::new("MethodNotAllowed", 405, "The specified method is not allowed against this resource.").of_marker()
+fn marker() -> ApiError {
+    ApiError::new("MethodNotAllowed", 405, "The specified method is not allowed against this resource.").of_marker()
 }

@@ -1,7 +1,7 @@
 //! How buckets are made, changed and removed.
 
 use super::bucket::Bucket;
-use super::{Refusal, Sim};
+use super::{ApiError, Sim};
 
 impl Sim {
     /// Makes a bucket; making it again changes whether it keeps versions.
@@ -10,7 +10,7 @@ impl Sim {
     }
 
     /// Is there such a bucket, and does it keep versions?
-    pub fn bucket_versioning(&self, name: &str) -> Result<bool, Refusal> {
+    pub fn bucket_versioning(&self, name: &str) -> Result<bool, ApiError> {
         self.bucket(name).map(|bucket| bucket.versioned)
     }
 
@@ -20,43 +20,43 @@ impl Sim {
     }
 
     /// Takes the permission to list away from callers: a missing key then answers 403 instead of 404.
-    pub fn hide_missing_keys(&mut self, bucket: &str, hide: bool) -> Result<(), Refusal> {
+    pub fn hide_missing_keys(&mut self, bucket: &str, hide: bool) -> Result<(), ApiError> {
         self.bucket_mut(bucket).map(|bucket| bucket.hide_missing = hide)
     }
 
     /// Removes an empty bucket.
-    pub fn delete_bucket(&mut self, name: &str) -> Result<(), Refusal> {
+    pub fn delete_bucket(&mut self, name: &str) -> Result<(), ApiError> {
         if !self.bucket(name)?.keys.is_empty() {
-            return Err(Refusal::new("BucketNotEmpty", 409, "The bucket you tried to delete is not empty"));
+            return Err(ApiError::new("BucketNotEmpty", 409, "The bucket you tried to delete is not empty"));
         }
         self.buckets.remove(name);
         Ok(())
     }
 
     /// Says in which Region a bucket is: in another one than the endpoint asks for, nothing else is told of it.
-    pub fn put_in_region(&mut self, bucket: &str, region: &str) -> Result<(), Refusal> {
+    pub fn set_bucket_region(&mut self, bucket: &str, region: &str) -> Result<(), ApiError> {
         self.bucket_mut(bucket).map(|bucket| bucket.region = Some(region.to_owned()))
     }
 
-    pub(crate) fn bucket(&self, name: &str) -> Result<&Bucket, Refusal> {
+    pub(crate) fn bucket(&self, name: &str) -> Result<&Bucket, ApiError> {
         let bucket = self.buckets.get(name).ok_or_else(|| no_such_bucket(name))?;
         match &bucket.region {
-            Some(region) if *region != self.settings.region => Err(elsewhere(region)),
+            Some(region) if *region != self.settings.region => Err(permanent_redirect(region)),
             Some(_) | None => Ok(bucket),
         }
     }
 
-    pub(crate) fn bucket_mut(&mut self, name: &str) -> Result<&mut Bucket, Refusal> {
+    pub(crate) fn bucket_mut(&mut self, name: &str) -> Result<&mut Bucket, ApiError> {
         self.buckets.get_mut(name).ok_or_else(|| no_such_bucket(name))
     }
 }
 
 /// API Reference, "Error responses".
-fn elsewhere(region: &str) -> Refusal {
+fn permanent_redirect(region: &str) -> ApiError {
     let message = "The bucket you are attempting to access must be addressed using the specified endpoint. Please send all future requests to this endpoint.";
-    Refusal::new("PermanentRedirect", 301, message).of_region(region)
+    ApiError::new("PermanentRedirect", 301, message).of_region(region)
 }
 
-fn no_such_bucket(name: &str) -> Refusal {
-    Refusal::new("NoSuchBucket", 404, format!("The specified bucket does not exist: {name}"))
+fn no_such_bucket(name: &str) -> ApiError {
+    ApiError::new("NoSuchBucket", 404, format!("The specified bucket does not exist: {name}"))
 }

@@ -1,9 +1,9 @@
 //! The events of restores: when they are due, what they look like, and what may happen to them on the way.
 
 use super::bucket::NO_VERSION;
-use super::chance::{between, hash, hex};
 use super::fault::matches;
 use super::object_ref::ObjectRef;
+use super::random::{between, hash, hex};
 use super::restore::later;
 use super::storage_class::StorageClass;
 use jiff::Timestamp;
@@ -142,7 +142,7 @@ pub struct SentEvent {
 
 /// Events by the time at which they will happen, then by the time at which they arrive, and what became of all.
 #[derive(Debug, Default)]
-pub(crate) struct Outbox {
+pub(crate) struct EventSchedule {
     pub(super) pending: BTreeMap<(Timestamp, u64), Pending>,
     pub(super) on_the_way: BTreeMap<(Timestamp, u64), Event>,
     serial: u64,
@@ -159,7 +159,7 @@ pub(super) struct Pending {
     pub(super) version_id: String,
 }
 
-impl Outbox {
+impl EventSchedule {
     pub(crate) fn schedule(&mut self, kind: RestoreEvent, object: &ObjectRef, version_id: &str, at: Timestamp) {
         self.serial += 1;
         let pending = Pending { kind, object: object.clone(), version_id: version_id.to_owned() };

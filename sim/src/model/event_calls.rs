@@ -1,8 +1,8 @@
 //! How events happen and arrive.
 
 use super::Sim;
-use super::chance::{hash, hex};
 use super::event::{Event, Pending, RestoreEvent, SentEvent};
+use super::random::{hash, hex};
 use super::restore::RestoreState;
 use jiff::Timestamp;
 
@@ -11,24 +11,24 @@ impl Sim {
     /// not among them, a doubled one is there more than once.
     pub fn take_events(&mut self, now: Timestamp) -> Vec<Event> {
         self.run_jobs(now);
-        self.let_events_happen(now);
-        let on_the_way = &mut self.outbox.on_the_way;
+        self.send_due_events(now);
+        let on_the_way = &mut self.event_schedule.on_the_way;
         let later = on_the_way.split_off(&(now, u64::MAX));
         std::mem::replace(on_the_way, later).into_values().collect()
     }
 
     /// Everything that happened so far.
     pub fn sent_events(&self) -> &[SentEvent] {
-        &self.outbox.sent
+        &self.event_schedule.sent
     }
 
     /// Lets happen what is to happen by now. Whatever changes an object does this first, so that an event tells of
     /// the object as it was at its time.
-    pub(crate) fn let_events_happen(&mut self, now: Timestamp) {
-        while let Some(next) = self.outbox.pending.first_entry().filter(|next| next.key().0 <= now) {
+    pub(crate) fn send_due_events(&mut self, now: Timestamp) {
+        while let Some(next) = self.event_schedule.pending.first_entry().filter(|next| next.key().0 <= now) {
             let ((at, serial), pending) = next.remove_entry();
             if let Some(event) = self.event(&pending, at, serial) {
-                self.outbox.send(&event);
+                self.event_schedule.send(&event);
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Scripted faults: which call fails, how, how often, and whether the thing happened all the same.
 
-use super::chance::Dice;
-use super::refusal::Refusal;
+use super::api_error::ApiError;
+use super::random::Rng;
 use serde::{Deserialize, Serialize};
 
 /// One kind of failure.
@@ -33,17 +33,17 @@ pub struct FaultRule {
     pub probability: Option<f64>,
     /// Whether the call had its effect.
     #[serde(default)]
-    pub when: When,
+    pub when: FaultTiming,
 }
 
 fn any() -> String {
     "*".to_owned()
 }
 
-/// When a fault strikes.
+/// Whether a fault comes before the effect of a call or after it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum When {
+pub enum FaultTiming {
     /// Nothing happened.
     #[default]
     Before,
@@ -52,7 +52,7 @@ pub enum When {
 }
 
 impl FaultRule {
-    /// A rule that strikes every call of an operation with a code.
+    /// A rule that fails every call of an operation with a code.
     pub fn new(operation: &str, code: &str) -> Self {
         Self {
             operation: operation.to_owned(),
@@ -63,7 +63,7 @@ impl FaultRule {
             times: None,
             skip: 0,
             probability: None,
-            when: When::Before,
+            when: FaultTiming::Before,
         }
     }
 
@@ -88,7 +88,7 @@ impl FaultRule {
     /// The same, after the effect.
     #[must_use]
     pub fn after(self) -> Self {
-        Self { when: When::After, ..self }
+        Self { when: FaultTiming::After, ..self }
     }
 
     /// The same, with this probability.
@@ -102,10 +102,10 @@ impl FaultRule {
             && self.key.as_deref().is_none_or(|key| subjects.iter().any(|subject| matches(key, subject)))
     }
 
-    fn refusal(&self) -> Refusal {
+    fn api_error(&self) -> ApiError {
         let status = self.status.unwrap_or_else(|| usual_status(&self.code));
         let message = self.message.clone().unwrap_or_else(|| format!("scripted fault: {}", self.code));
-        Refusal::new(self.code.clone(), status, message)
+        ApiError::new(self.code.clone(), status, message)
     }
 }
 
@@ -123,16 +123,16 @@ fn usual_status(code: &str) -> u16 {
     }
 }
 
-/// The rules and how often each may still strike.
+/// The rules and how often each may still fail a call.
 #[derive(Debug)]
 pub(crate) struct Faults {
     rules: Vec<FaultRule>,
-    dice: Dice,
+    rng: Rng,
 }
 
 impl Faults {
     pub(crate) fn new(seed: u64) -> Self {
-        Self { rules: Vec::new(), dice: Dice::new(seed) }
+        Self { rules: Vec::new(), rng: Rng::new(seed) }
     }
 
     pub(crate) fn replace(&mut self, rules: Vec<FaultRule>) {
@@ -143,8 +143,8 @@ impl Faults {
         &self.rules
     }
 
-    /// The first rule that strikes this call, which it thereby uses up by one.
-    pub(crate) fn strike(&mut self, operation: &str, subjects: &[&str]) -> Option<(When, Refusal)> {
+    /// The fault of the first rule that concerns this call, if any. It uses the rule up by one.
+    pub(crate) fn inject(&mut self, operation: &str, subjects: &[&str]) -> Option<(FaultTiming, ApiError)> {
         for rule in self.rules.iter_mut().filter(|rule| rule.concerns(operation, subjects)) {
             if rule.times == Some(0) {
                 continue;
@@ -153,11 +153,11 @@ impl Faults {
                 rule.skip -= 1;
                 continue;
             }
-            if rule.probability.is_some_and(|probability| !self.dice.throw(probability)) {
+            if rule.probability.is_some_and(|probability| !self.rng.chance(probability)) {
                 continue;
             }
             rule.times = rule.times.map(|times| times - 1);
-            return Some((rule.when, rule.refusal()));
+            return Some((rule.when, rule.api_error()));
         }
         None
     }

@@ -3,8 +3,8 @@
 //! A job is prepared, waits for its confirmation if it was created so, asks for one object after the other at a set rate, and
 //! writes its report. That it is complete says that every object was asked for, and nothing about the restores.
 
+use super::api_error::ApiError;
 use super::object_ref::ObjectRef;
-use super::refusal::Refusal;
 use super::restore::{RestoreAnswer, RetrievalTier};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
@@ -82,7 +82,7 @@ pub struct JobTask {
     /// When the copy that there was already would have gone away.
     pub before: Option<Timestamp>,
     /// What S3 said, and when; `None` if it was not asked.
-    pub said: Option<(Timestamp, Result<RestoreAnswer, Refusal>)>,
+    pub said: Option<(Timestamp, Result<RestoreAnswer, ApiError>)>,
 }
 
 /// A job.

@@ -1,19 +1,19 @@
 //! How jobs of S3 Batch Operations are created, confirmed and cancelled, and what they do meanwhile.
 
-use super::chance::{hash, name};
-use super::fault::When;
+use super::fault::FaultTiming;
 use super::job::{Job, JobRequest, JobStatus, JobTask};
 use super::object::PutRequest;
+use super::random::{hash, name};
 use super::restore::{RestoreRequest, RetrievalTier};
 use super::storage_class::StorageClass;
-use super::{ObjectRef, Refusal, Sim};
+use super::{ApiError, ObjectRef, Sim};
 use jiff::Timestamp;
 use serde_json::json;
 use std::fmt::Write;
 
 impl Sim {
     /// `CreateJob`. The same token with the same request answers the same job.
-    pub fn create_job(&mut self, request: JobRequest, now: Timestamp) -> Result<String, Refusal> {
+    pub fn create_job(&mut self, request: JobRequest, now: Timestamp) -> Result<String, ApiError> {
         self.run_jobs(now);
         let list = request.manifest.key.clone();
         self.call("CreateJob", &[&list], |sim| {
@@ -22,7 +22,7 @@ impl Sim {
                 return Err(bad_request("S3 Batch Operations does not support the EXPEDITED retrieval tier"));
             }
             if let Some(job) = sim.jobs.iter().find(|job| job.request.token == request.token) {
-                let other = || Refusal::new("IdempotencyException", 400, "The token belongs to another request");
+                let other = || ApiError::new("IdempotencyException", 400, "The token belongs to another request");
                 return if job.request == request { Ok(job.id.clone()) } else { Err(other()) };
             }
             sim.bucket(&request.manifest.bucket).map_err(|_| bad_request("There is no such bucket for a manifest"))?;
@@ -42,13 +42,13 @@ impl Sim {
     }
 
     /// `DescribeJob`.
-    pub fn describe_job(&mut self, id: &str, now: Timestamp) -> Result<Job, Refusal> {
+    pub fn describe_job(&mut self, id: &str, now: Timestamp) -> Result<Job, ApiError> {
         self.run_jobs(now);
         self.call("DescribeJob", &[id], |sim| sim.jobs.iter().find(|job| job.id == id).cloned().ok_or_else(no_such_job))
     }
 
     /// `UpdateJobStatus`, to `Ready` or `Cancelled`.
-    pub fn update_job_status(&mut self, id: &str, wanted: &str, now: Timestamp) -> Result<(), Refusal> {
+    pub fn update_job_status(&mut self, id: &str, wanted: &str, now: Timestamp) -> Result<(), ApiError> {
         self.run_jobs(now);
         self.call("UpdateJobStatus", &[id], |sim| {
             let index = sim.jobs.iter().position(|job| job.id == id).ok_or_else(no_such_job)?;
@@ -67,7 +67,7 @@ impl Sim {
                 }
                 (_, status) => {
                     let message = format!("A job that is {} cannot become {wanted}", status.as_str());
-                    Err(Refusal::new("JobStatusException", 400, message))
+                    Err(ApiError::new("JobStatusException", 400, message))
                 }
             }
         })
@@ -106,8 +106,8 @@ impl Sim {
     }
 
     fn prepare(&mut self, job: &mut Job, at: Timestamp) {
-        let failure = match self.faults.strike("RunJob", &[&job.request.manifest.key]) {
-            Some((_, refusal)) => Err(refusal),
+        let failure = match self.faults.inject("RunJob", &[&job.request.manifest.key]) {
+            Some((_, api_error)) => Err(api_error),
             None => self.tasks_of(&job.request, at),
         };
         match failure {
@@ -119,15 +119,15 @@ impl Sim {
                     (job.status, job.active_since) = (JobStatus::Active, Some(at));
                 }
             }
-            Err(refusal) => (job.status, job.why) = (JobStatus::Failed, refusal.to_string()),
+            Err(api_error) => (job.status, job.why) = (JobStatus::Failed, api_error.to_string()),
         }
     }
 
     /// The objects of a list.
-    fn tasks_of(&self, request: &JobRequest, at: Timestamp) -> Result<Vec<JobTask>, Refusal> {
+    fn tasks_of(&self, request: &JobRequest, at: Timestamp) -> Result<Vec<JobTask>, ApiError> {
         let head = self.read(&request.manifest, at)?;
         if head.etag != request.etag.trim_matches('"') {
-            return Err(Refusal::new("ManifestReadFailed", 400, "The manifest has another ETag"));
+            return Err(ApiError::new("ManifestReadFailed", 400, "The manifest has another ETag"));
         }
         let text = String::from_utf8_lossy(&head.content.body).into_owned();
         text.lines().map(|line| task_of(line, request.versions)).collect()
@@ -139,20 +139,20 @@ impl Sim {
                 job.status = JobStatus::Complete;
                 return;
             };
-            let fault = self.faults.strike("JobTask", &[&object.key]);
-            if let Some((When::Before, refusal)) = &fault
-                && refusal.code() == "JobFailed"
+            let fault = self.faults.inject("JobTask", &[&object.key]);
+            if let Some((FaultTiming::Before, api_error)) = &fault
+                && api_error.code() == "JobFailed"
             {
-                (job.status, job.why) = (JobStatus::Failed, refusal.to_string());
+                (job.status, job.why) = (JobStatus::Failed, api_error.to_string());
                 return;
             }
             let said = match fault {
-                Some((When::Before, refusal)) => Err(refusal),
+                Some((FaultTiming::Before, api_error)) => Err(api_error),
                 other => {
                     job.tasks[job.asked].before = self.copy_until(&object, at);
                     let restore = RestoreRequest { object, days: job.request.days, tier: Some(job.request.tier) };
                     let said = self.restore_for_job(&restore, at);
-                    other.map_or(said, |(_, refusal)| Err(refusal))
+                    other.map_or(said, |(_, api_error)| Err(api_error))
                 }
             };
             job.tasks[job.asked].said = Some((at, said));
@@ -167,11 +167,11 @@ impl Sim {
         }
         let mut lines = String::new();
         for task in &job.tasks {
-            let Some((_, Err(refusal))) = &task.said else { continue };
+            let Some((_, Err(api_error))) = &task.said else { continue };
             let version = task.object.version.as_deref().unwrap_or_default();
-            let message = refusal.message().replace('"', "\"\"");
+            let message = api_error.message().replace('"', "\"\"");
             let (bucket, key) = (&task.object.bucket, &task.line_key);
-            let (code, status) = (refusal.code(), refusal.status());
+            let (code, status) = (api_error.code(), api_error.status());
             let _ = writeln!(lines, "{bucket},{key},{version},failed,{code},{status},\"{message}\"");
         }
         let folder = format!("{}/job-{}", job.request.report_prefix, job.id);
@@ -194,8 +194,8 @@ impl Sim {
     }
 }
 
-fn task_of(line: &str, versions: bool) -> Result<JobTask, Refusal> {
-    let unreadable = || Refusal::new("InvalidManifest", 400, format!("The manifest has the line {line:?}"));
+fn task_of(line: &str, versions: bool) -> Result<JobTask, ApiError> {
+    let unreadable = || ApiError::new("InvalidManifest", 400, format!("The manifest has the line {line:?}"));
     let mut fields = line.split(',');
     let (bucket, key) = (fields.next().ok_or_else(unreadable)?, fields.next().ok_or_else(unreadable)?);
     let version = if versions { Some(fields.next().ok_or_else(unreadable)?) } else { None };
@@ -221,11 +221,11 @@ fn decoded(text: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-fn bad_request(message: &'static str) -> Refusal {
-    Refusal::new("BadRequestException", 400, message)
+fn bad_request(message: &'static str) -> ApiError {
+    ApiError::new("BadRequestException", 400, message)
 }
 
-fn no_such_job() -> Refusal {
+fn no_such_job() -> ApiError {
     // As the service model names it; it says no status, and a client's error without one is a 400.
-    Refusal::new("NotFoundException", 400, "The specified job does not exist")
+    ApiError::new("NotFoundException", 400, "The specified job does not exist")
 }

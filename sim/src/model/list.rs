@@ -1,7 +1,7 @@
 //! Listings: keys in byte order, a page at a time, with how their restores stand if asked for.
 
 use super::bucket::{Bucket, Version};
-use super::{Head, Refusal, Sim};
+use super::{ApiError, Head, Sim};
 use jiff::Timestamp;
 use std::ops::Bound;
 
@@ -52,12 +52,12 @@ pub struct VersionPage {
     /// Keys in order, the newest version of each first.
     pub versions: Vec<ListedVersion>,
     /// Where the next page begins; `None` after the last.
-    pub next: Option<VersionPlace>,
+    pub next: Option<ListMarker>,
 }
 
 /// A place in a listing of versions: after this version of this key, or after all of its versions if it names none.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct VersionPlace {
+pub struct ListMarker {
     /// The key (`KeyMarker`).
     pub key: String,
     /// The version (`VersionIdMarker`).
@@ -81,16 +81,16 @@ pub struct ListedVersion {
 
 impl Sim {
     /// `ListObjectsV2`.
-    pub fn list_objects(&mut self, request: &ListRequest, now: Timestamp) -> Result<Page, Refusal> {
+    pub fn list_objects(&mut self, request: &ListRequest, now: Timestamp) -> Result<Page, ApiError> {
         let page = self.call("ListObjectsV2", &[&request.prefix], |sim| {
             let bucket = sim.bucket(&request.bucket)?;
             if bucket.hide_missing {
-                return Err(Refusal::new("AccessDenied", 403, "Access Denied"));
+                return Err(ApiError::new("AccessDenied", 403, "Access Denied"));
             }
             bucket.page(request, sim.settings.keys_per_page, now)
         });
         match page {
-            Err(refusal) if refusal.code() == EMPTY_PAGE => {
+            Err(api_error) if api_error.code() == EMPTY_PAGE => {
                 let start = || to_token(request.start_after.as_deref().unwrap_or_default());
                 let next = request.continuation_token.clone().unwrap_or_else(start);
                 Ok(Page { next: Some(next), ..Page::default() })
@@ -104,9 +104,9 @@ impl Sim {
         &mut self,
         bucket: &str,
         prefix: &str,
-        after: Option<&VersionPlace>,
+        after: Option<&ListMarker>,
         now: Timestamp,
-    ) -> Result<VersionPage, Refusal> {
+    ) -> Result<VersionPage, ApiError> {
         let page = self.call("ListObjectVersions", &[prefix], |sim| {
             let most = sim.settings.keys_per_page;
             let listed = |(key, versions): (&String, &Vec<Version>)| {
@@ -132,11 +132,11 @@ impl Sim {
             let more = versions.len() > most;
             versions.truncate(most);
             let last = versions.last().filter(|_| more);
-            let next = last.map(|last| VersionPlace { key: last.key.clone(), version: Some(last.version.clone()) });
+            let next = last.map(|last| ListMarker { key: last.key.clone(), version: Some(last.version.clone()) });
             Ok(VersionPage { versions, next })
         });
         match page {
-            Err(refusal) if refusal.code() == EMPTY_PAGE => {
+            Err(api_error) if api_error.code() == EMPTY_PAGE => {
                 let next = after.cloned().unwrap_or_else(|| before(prefix));
                 Ok(VersionPage { versions: Vec::new(), next: Some(next) })
             }
@@ -146,10 +146,10 @@ impl Sim {
 }
 
 /// A place before all keys that begin so.
-fn before(prefix: &str) -> VersionPlace {
+fn before(prefix: &str) -> ListMarker {
     let mut key = prefix.to_owned();
     key.pop();
-    VersionPlace { key: if key.is_empty() { "\u{1}".to_owned() } else { key }, version: None }
+    ListMarker { key: if key.is_empty() { "\u{1}".to_owned() } else { key }, version: None }
 }
 
 impl Bucket {
@@ -159,7 +159,7 @@ impl Bucket {
         from.take_while(move |(key, _)| key.starts_with(prefix))
     }
 
-    fn page(&self, request: &ListRequest, most: usize, now: Timestamp) -> Result<Page, Refusal> {
+    fn page(&self, request: &ListRequest, most: usize, now: Timestamp) -> Result<Page, ApiError> {
         let limit = request.max_keys.unwrap_or(most).min(most);
         let mut from = request.first()?;
         let mut page = Page::default();
@@ -202,7 +202,7 @@ impl Bucket {
 
 impl ListRequest {
     /// Where the page begins. A token wins over `start-after`, as the client sends both on the second page.
-    fn first(&self) -> Result<Bound<String>, Refusal> {
+    fn first(&self) -> Result<Bound<String>, ApiError> {
         let after = match &self.continuation_token {
             Some(token) => Some(from_token(token)?),
             None => self.start_after.clone(),
@@ -226,8 +226,8 @@ fn to_token(key: &str) -> String {
     key.bytes().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn from_token(token: &str) -> Result<String, Refusal> {
-    let wrong = || Refusal::new("InvalidArgument", 400, "The continuation token provided is incorrect");
+fn from_token(token: &str) -> Result<String, ApiError> {
+    let wrong = || ApiError::new("InvalidArgument", 400, "The continuation token provided is incorrect");
     if !token.is_ascii() {
         return Err(wrong());
     }

@@ -103,7 +103,7 @@ impl Series {
 
 /// What a put answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stored {
+pub struct PutOutput {
     /// The entity tag, without quotes.
     pub etag: String,
     /// The version, in a bucket that keeps them.
@@ -112,7 +112,7 @@ pub struct Stored {
 
 /// What a delete answers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Deleted {
+pub struct DeleteOutput {
     /// The version that was removed, or the marker that was laid.
     pub version: Option<String>,
     /// Is that version a delete marker?

@@ -1,24 +1,24 @@
 //! How objects are put, read, deleted and moved.
 
 use super::bucket::{NO_VERSION, Version};
-use super::chance::{hash, hex, name};
-use super::object::{Deleted, Head, Object, PutRequest, Series, Stored};
+use super::object::{DeleteOutput, Head, Object, PutOutput, PutRequest, Series};
+use super::random::{hash, hex, name};
 use super::restore::RestoreState;
 use super::storage_class::{AccessTier, StorageClass};
-use super::{ObjectRef, Refusal, Sim};
+use super::{ApiError, ObjectRef, Sim};
 use jiff::Timestamp;
 
 impl Sim {
     /// `PutObject`. Without versions it replaces what was there, a restore in progress included.
-    pub fn put_object(&mut self, put: PutRequest, now: Timestamp) -> Result<Stored, Refusal> {
-        self.let_events_happen(now);
+    pub fn put_object(&mut self, put: PutRequest, now: Timestamp) -> Result<PutOutput, ApiError> {
+        self.send_due_events(now);
         let key = put.key.clone();
         self.call("PutObject", &[&key], |sim| sim.store(put, now))
     }
 
-    /// Lays down many small objects that nobody put: nothing is counted, and no fault strikes. Answers how many.
-    pub fn seed(&mut self, bucket: &str, series: &[Series], now: Timestamp) -> Result<u64, Refusal> {
-        self.let_events_happen(now);
+    /// Lays down many small objects that nobody put: nothing is counted, and no fault is injected. Answers how many.
+    pub fn seed(&mut self, bucket: &str, series: &[Series], now: Timestamp) -> Result<u64, ApiError> {
+        self.send_due_events(now);
         let mut laid = 0;
         for series in series {
             for key in series.keys() {
@@ -31,41 +31,41 @@ impl Sim {
         Ok(laid)
     }
 
-    fn store(&mut self, put: PutRequest, now: Timestamp) -> Result<Stored, Refusal> {
+    fn store(&mut self, put: PutRequest, now: Timestamp) -> Result<PutOutput, ApiError> {
         let number = self.next_hash(&put.key);
         let etag = hex(hash(0, &[&String::from_utf8_lossy(&put.content.body)]), 32);
         let bucket = self.bucket_mut(&put.bucket)?;
         let id = if bucket.versioned { name(number, 32) } else { NO_VERSION.to_owned() };
         let tier = if put.class == StorageClass::IntelligentTiering { put.tier } else { AccessTier::Frequent };
         let object = Object { content: put.content, etag: etag.clone(), class: put.class, tier, retrieval: None };
-        bucket.lay(put.key, Version { id: id.clone(), at: now, object: Some(object) });
-        Ok(Stored { etag, version: Some(id).filter(|id| id != NO_VERSION) })
+        bucket.put_version(put.key, Version { id: id.clone(), at: now, object: Some(object) });
+        Ok(PutOutput { etag, version: Some(id).filter(|id| id != NO_VERSION) })
     }
 
     /// `HeadObject`.
-    pub fn head_object(&mut self, object: &ObjectRef, now: Timestamp) -> Result<Head, Refusal> {
-        self.call("HeadObject", &[&object.key], |sim| sim.look(object, now).and_then(without_key))
+    pub fn head_object(&mut self, object: &ObjectRef, now: Timestamp) -> Result<Head, ApiError> {
+        self.call("HeadObject", &[&object.key], |sim| sim.head_uncounted(object, now).and_then(without_key))
     }
 
     /// `GetObject`: 403 `InvalidObjectState` while archived, in progress of a restore or not.
-    pub fn get_object(&mut self, object: &ObjectRef, now: Timestamp) -> Result<Head, Refusal> {
+    pub fn get_object(&mut self, object: &ObjectRef, now: Timestamp) -> Result<Head, ApiError> {
         self.call("GetObject", &[&object.key], |sim| sim.read(object, now))
     }
 
     /// `DeleteObject`: lays a marker in a bucket with versions, unless a version is named.
-    pub fn delete_object(&mut self, object: &ObjectRef, now: Timestamp) -> Result<Deleted, Refusal> {
-        self.let_events_happen(now);
+    pub fn delete_object(&mut self, object: &ObjectRef, now: Timestamp) -> Result<DeleteOutput, ApiError> {
+        self.send_due_events(now);
         self.call("DeleteObject", &[&object.key], |sim| {
             let id = name(sim.next_hash(&object.key), 32);
             let bucket = sim.bucket_mut(&object.bucket)?;
             match &object.version {
                 None if bucket.versioned => {
-                    bucket.lay(object.key.clone(), Version { id: id.clone(), at: now, object: None });
-                    Ok(Deleted { version: Some(id), marker: true })
+                    bucket.put_version(object.key.clone(), Version { id: id.clone(), at: now, object: None });
+                    Ok(DeleteOutput { version: Some(id), marker: true })
                 }
                 None => {
                     bucket.keys.remove(&object.key);
-                    Ok(Deleted::default())
+                    Ok(DeleteOutput::default())
                 }
                 Some(version) => Ok(bucket.remove(&object.key, version)),
             }
@@ -80,8 +80,8 @@ impl Sim {
         class: StorageClass,
         tier: AccessTier,
         now: Timestamp,
-    ) -> Result<(), Refusal> {
-        self.let_events_happen(now);
+    ) -> Result<(), ApiError> {
+        self.send_due_events(now);
         let bucket = self.bucket_mut(&object.bucket)?;
         let version = bucket.find_mut(&object.key, object.version.as_deref())?;
         if let Some(object) = &mut version.object {
@@ -91,34 +91,35 @@ impl Sim {
     }
 
     /// A look that nobody counts.
-    pub fn look(&self, object: &ObjectRef, now: Timestamp) -> Result<Head, Refusal> {
+    pub fn head_uncounted(&self, object: &ObjectRef, now: Timestamp) -> Result<Head, ApiError> {
         let bucket = self.bucket(&object.bucket)?;
         let version = bucket.find(&object.key, object.version.as_deref())?;
-        let head =
-            version.head(now).ok_or_else(|| Refusal::new("MethodNotAllowed", 405, "a delete marker has no content"))?;
+        let head = version
+            .head(now)
+            .ok_or_else(|| ApiError::new("MethodNotAllowed", 405, "a delete marker has no content"))?;
         Ok(Head { version: head.version.filter(|_| bucket.versioned), ..head })
     }
 
     /// When the copy of an object goes away, without being asked; `None` if it has none.
     pub fn copy_until(&self, object: &ObjectRef, now: Timestamp) -> Option<Timestamp> {
-        match self.look(object, now).ok()?.restore {
+        match self.head_uncounted(object, now).ok()?.restore {
             RestoreState::Copy { expires } => Some(expires),
             RestoreState::None | RestoreState::Ongoing { .. } => None,
         }
     }
 
     /// A read that nobody counts.
-    pub(crate) fn read(&self, object: &ObjectRef, now: Timestamp) -> Result<Head, Refusal> {
-        let head = self.look(object, now).and_then(without_key)?;
-        if head.readable { Ok(head) } else { Err(Refusal::archived(head.class, head.archive_status)) }
+    pub(crate) fn read(&self, object: &ObjectRef, now: Timestamp) -> Result<Head, ApiError> {
+        let head = self.head_uncounted(object, now).and_then(without_key)?;
+        if head.readable { Ok(head) } else { Err(ApiError::archived(head.class, head.archive_status)) }
     }
 }
 
 /// What S3 says of an object of which nobody has sent the key. Whether it looks at the class first, for a GET, is not documented.
-fn without_key(head: Head) -> Result<Head, Refusal> {
+fn without_key(head: Head) -> Result<Head, ApiError> {
     if head.content.customer_key {
         let message = "The object was stored using a form of Server Side Encryption. The correct parameters must be provided to retrieve the object.";
-        return Err(Refusal::new("InvalidRequest", 400, message));
+        return Err(ApiError::new("InvalidRequest", 400, message));
     }
     Ok(head)
 }

@@ -1,7 +1,7 @@
 //! Restores: how long a retrieval takes, when its copy is gone, and how it stands in between.
 
+use super::api_error::ApiError;
 use super::object_ref::ObjectRef;
-use super::refusal::Refusal;
 use super::storage_class::ArchiveKind;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -20,9 +20,9 @@ pub enum RetrievalTier {
 }
 
 impl FromStr for RetrievalTier {
-    type Err = Refusal;
+    type Err = ApiError;
 
-    fn from_str(text: &str) -> Result<Self, Refusal> {
+    fn from_str(text: &str) -> Result<Self, ApiError> {
         match text {
             "Bulk" => Ok(Self::Bulk),
             "Standard" => Ok(Self::Standard),
@@ -50,7 +50,7 @@ impl RestoreRequest {
     }
 }
 
-/// What `RestoreObject` answers when it does not refuse.
+/// What `RestoreObject` answers when it accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RestoreAnswer {
     /// 202: the restore has begun, or goes on in a faster tier.
@@ -89,7 +89,7 @@ pub enum RestoreState {
 /// How often an object was asked for, and what came of it: "no request is paid twice" is checked with this.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct RestoreCalls {
-    /// All calls, refused ones and struck ones included.
+    /// All calls, with those that end in an error of their own or of a fault.
     pub calls: u32,
     /// Restores that began.
     pub started: u32,
@@ -160,8 +160,8 @@ pub(crate) fn later(now: Timestamp, seconds: i64) -> Timestamp {
     now.checked_add(SignedDuration::from_secs(seconds)).unwrap_or(Timestamp::MAX)
 }
 
-pub(super) fn malformed() -> Refusal {
-    Refusal::new(
+pub(super) fn malformed() -> ApiError {
+    ApiError::new(
         "MalformedXML",
         400,
         "The XML you provided was not well-formed or did not validate against our published schema",

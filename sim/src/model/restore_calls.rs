@@ -1,14 +1,14 @@
 //! `RestoreObject`: which class and tier allow what, and what a request does to an object.
 
-use super::chance::{between, hash};
 use super::event::RestoreEvent;
 use super::fault::matches;
+use super::random::{between, hash};
 use super::restore::{
     RestoreAnswer, RestoreRequest, RestoreState, Retrieval, RetrievalTier, later, malformed, next_midnight,
     retrieval_window, retrieval_window_by_jobs,
 };
 use super::storage_class::{ArchiveKind, StorageClass};
-use super::{ObjectRef, Refusal, Sim};
+use super::{ApiError, ObjectRef, Sim};
 use jiff::Timestamp;
 
 /// Objects above this size take longer than the window of Expedited: ~300 MB a second.
@@ -17,20 +17,20 @@ const EXPEDITED_BYTES_PER_SECOND: u64 = 300_000_000;
 
 impl Sim {
     /// `RestoreObject`.
-    pub fn restore_object(&mut self, request: &RestoreRequest, now: Timestamp) -> Result<RestoreAnswer, Refusal> {
-        self.let_events_happen(now);
+    pub fn restore_object(&mut self, request: &RestoreRequest, now: Timestamp) -> Result<RestoreAnswer, ApiError> {
+        self.send_due_events(now);
         let counted = self.pinned(&request.object);
         self.restores.entry(counted.clone()).or_default().calls += 1;
         self.call("RestoreObject", &[&request.object.key], |sim| {
-            let second = sim.second();
+            let second = sim.scaled_second();
             if let Some(limit) = sim.settings.limits.restores_per_second
-                && !sim.restore_meter.take(1, limit, second, now)
+                && !sim.restore_tokens.take(1, limit, second, now)
             {
                 let message = "Please reduce your request rate for restore operations.";
-                return Err(Refusal::new("ThrottlingException", 503, message));
+                return Err(ApiError::new("ThrottlingException", 503, message));
             }
-            let step = sim.decide(request, &counted, retrieval_window, now)?;
-            sim.carry_out(step, &counted, now)
+            let effect = sim.effect_of(request, &counted, retrieval_window, now)?;
+            sim.apply_effect(effect, &counted, now)
         })
     }
 
@@ -39,12 +39,12 @@ impl Sim {
         &mut self,
         request: &RestoreRequest,
         now: Timestamp,
-    ) -> Result<RestoreAnswer, Refusal> {
-        self.let_events_happen(now);
+    ) -> Result<RestoreAnswer, ApiError> {
+        self.send_due_events(now);
         let counted = self.pinned(&request.object);
         self.restores.entry(counted.clone()).or_default().calls += 1;
-        let step = self.decide(request, &counted, retrieval_window_by_jobs, now)?;
-        self.carry_out(step, &counted, now)
+        let effect = self.effect_of(request, &counted, retrieval_window_by_jobs, now)?;
+        self.apply_effect(effect, &counted, now)
     }
 
     /// The object with the version it means now, so that the counts of one version stay together. In a bucket without versions
@@ -57,13 +57,13 @@ impl Sim {
     }
 
     /// What the request means for the object as it is now. Decides, changes nothing.
-    fn decide(
+    fn effect_of(
         &self,
         request: &RestoreRequest,
         pinned: &ObjectRef,
         window: fn(ArchiveKind, RetrievalTier) -> Option<(i64, i64)>,
         now: Timestamp,
-    ) -> Result<Step, Refusal> {
+    ) -> Result<RestoreEffect, ApiError> {
         let bucket = self.bucket(&request.object.bucket)?;
         let version = bucket.find(&request.object.key, request.object.version.as_deref())?;
         let Some(object) = &version.object else { return Err(malformed()) };
@@ -75,56 +75,61 @@ impl Sim {
         check_days(kind, request.days)?;
         let Some(window) = window(kind, tier) else {
             let message = "Retrieval option is not supported by this storage class";
-            return Err(Refusal::new("InvalidArgument", 400, message));
+            return Err(ApiError::new("InvalidArgument", 400, message));
         };
         match (object.restore_at(now), object.retrieval) {
-            (RestoreState::Copy { .. }, _) => Ok(Step::Extend { days: request.days.unwrap_or(1) }),
+            (RestoreState::Copy { .. }, _) => Ok(RestoreEffect::Extend { days: request.days.unwrap_or(1) }),
             (RestoreState::Ongoing { ready_at }, Some(running)) => {
                 if running.tier < tier && running.days == request.days {
                     let faster = self.ready_at(pinned, object.size(), tier, window, now);
                     let retrieval = retrieval(tier, request.days, faster.min(ready_at));
-                    Ok(Step::Upgrade(retrieval))
+                    Ok(RestoreEffect::Upgrade(retrieval))
                 } else {
                     let message = "Object restore is already in progress";
-                    Err(Refusal::new("RestoreAlreadyInProgress", 409, message))
+                    Err(ApiError::new("RestoreAlreadyInProgress", 409, message))
                 }
             }
             (RestoreState::None | RestoreState::Ongoing { .. }, _) => {
                 let ready_at = self.ready_at(pinned, object.size(), tier, window, now);
-                Ok(Step::Begin(retrieval(tier, request.days, ready_at)))
+                Ok(RestoreEffect::Begin(retrieval(tier, request.days, ready_at)))
             }
         }
     }
 
-    fn carry_out(&mut self, step: Step, object: &ObjectRef, now: Timestamp) -> Result<RestoreAnswer, Refusal> {
+    fn apply_effect(
+        &mut self,
+        effect: RestoreEffect,
+        object: &ObjectRef,
+        now: Timestamp,
+    ) -> Result<RestoreAnswer, ApiError> {
         let calls = self.restores.entry(object.clone()).or_default();
         let bucket = self.buckets.get_mut(&object.bucket).ok_or_else(malformed)?;
         let version = bucket.find_mut(&object.key, object.version.as_deref())?;
         let id = version.id.clone();
         let Some(stored) = &mut version.object else { return Err(malformed()) };
-        match step {
-            Step::Extend { days } => {
+        match effect {
+            RestoreEffect::Extend { days } => {
                 calls.extended += 1;
                 let expires = next_midnight(now, days);
                 if let Some(retrieval) = &mut stored.retrieval {
                     retrieval.expires = Some(expires);
                 }
                 // Whether S3 announces an extension is not documented; it announces the new end in any case.
-                self.outbox.schedule(RestoreEvent::Expired, object, &id, expires);
+                self.event_schedule.schedule(RestoreEvent::Expired, object, &id, expires);
                 Ok(RestoreAnswer::Extended)
             }
-            Step::Begin(retrieval) | Step::Upgrade(retrieval) => {
-                if matches!(step, Step::Begin(_)) {
+            RestoreEffect::Begin(retrieval) | RestoreEffect::Upgrade(retrieval) => {
+                if matches!(effect, RestoreEffect::Begin(_)) {
                     calls.started += 1;
                 } else {
                     calls.upgraded += 1;
                 }
                 stored.retrieval = Some(retrieval);
                 // An upgrade is accepted like a restore, so it is announced like one; AWS does not say.
-                self.outbox.schedule(RestoreEvent::Initiated, object, &id, now);
-                self.outbox.schedule(RestoreEvent::Completed, object, &id, retrieval.ready_at);
+                self.event_schedule.schedule(RestoreEvent::Initiated, object, &id, now);
+                self.event_schedule.schedule(RestoreEvent::Completed, object, &id, retrieval.ready_at);
                 if let Some(expires) = retrieval.expires {
-                    self.outbox.schedule(RestoreEvent::Expired, object, &id, expires);
+                    self.event_schedule.schedule(RestoreEvent::Expired, object, &id, expires);
                 }
                 Ok(RestoreAnswer::Accepted)
             }
@@ -154,7 +159,7 @@ impl Sim {
 }
 
 /// What a request does to an object.
-enum Step {
+enum RestoreEffect {
     Begin(Retrieval),
     Upgrade(Retrieval),
     Extend { days: u32 },
@@ -164,13 +169,13 @@ fn retrieval(tier: RetrievalTier, days: Option<u32>, ready_at: Timestamp) -> Ret
     Retrieval { tier, days, ready_at, expires: days.map(|days| next_midnight(ready_at, days)) }
 }
 
-fn check_days(kind: ArchiveKind, days: Option<u32>) -> Result<(), Refusal> {
+fn check_days(kind: ArchiveKind, days: Option<u32>) -> Result<(), ApiError> {
     match (kind, days) {
         (ArchiveKind::Flexible | ArchiveKind::Deep, Some(_)) | (ArchiveKind::ItArchive | ArchiveKind::ItDeep, None) => {
             Ok(())
         }
         (ArchiveKind::Flexible | ArchiveKind::Deep, None) => Err(malformed()),
-        (ArchiveKind::ItArchive | ArchiveKind::ItDeep, Some(_)) => Err(Refusal::new(
+        (ArchiveKind::ItArchive | ArchiveKind::ItDeep, Some(_)) => Err(ApiError::new(
             "InvalidArgument",
             400,
             "INTELLIGENT_TIERING objects are not subject to restore expiry. Do not specify Days",
@@ -178,9 +183,9 @@ fn check_days(kind: ArchiveKind, days: Option<u32>) -> Result<(), Refusal> {
     }
 }
 
-fn not_archived(class: StorageClass) -> Refusal {
+fn not_archived(class: StorageClass) -> ApiError {
     match class {
-        StorageClass::IntelligentTiering => Refusal::new(
+        StorageClass::IntelligentTiering => ApiError::new(
             "ObjectAlreadyInActiveTierError",
             403,
             "Restore is not allowed, as the object is already in an active tier",
@@ -190,7 +195,7 @@ fn not_archived(class: StorageClass) -> Refusal {
         | StorageClass::GlacierIr
         | StorageClass::Glacier
         | StorageClass::DeepArchive => {
-            Refusal::new("InvalidObjectState", 403, "Restore is not allowed for the object's current storage class")
+            ApiError::new("InvalidObjectState", 403, "Restore is not allowed for the object's current storage class")
         }
     }
 }

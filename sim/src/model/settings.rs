@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// The settings of one simulated account.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Settings {
-    /// Decides retrieval times, ids, and which calls a fault with a probability strikes.
+    /// Decides retrieval times, ids, and into which calls a fault with a probability is injected.
     pub seed: u64,
     /// The Region of the buckets.
     pub region: String,

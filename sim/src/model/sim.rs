@@ -1,15 +1,15 @@
 //! The struct that holds all of it, and what every call goes through.
 
+use super::api_error::ApiError;
 use super::bucket::Bucket;
-use super::chance::hash;
-use super::event::{EventFaults, Outbox};
-use super::fault::{FaultRule, Faults, When};
+use super::event::{EventFaults, EventSchedule};
+use super::fault::{FaultRule, FaultTiming, Faults};
 use super::job::Job;
-use super::meter::Meter;
 use super::object_ref::ObjectRef;
-use super::refusal::Refusal;
+use super::random::hash;
 use super::restore::{RestoreCalls, RetrievalRule};
 use super::settings::{Settings, SettingsChange};
+use super::token_bucket::TokenBucket;
 use crate::cdn::{ContinuousDeploymentPolicy, Distribution};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -21,14 +21,14 @@ pub struct Sim {
     pub(crate) buckets: BTreeMap<String, Bucket>,
     pub(crate) distributions: BTreeMap<String, Distribution>,
     pub(crate) faults: Faults,
-    pub(crate) outbox: Outbox,
+    pub(crate) event_schedule: EventSchedule,
     pub(crate) calls: BTreeMap<&'static str, u64>,
     pub(crate) restores: BTreeMap<ObjectRef, RestoreCalls>,
     pub(crate) retrieval_rules: Vec<RetrievalRule>,
-    pub(crate) restore_meter: Meter,
+    pub(crate) restore_tokens: TokenBucket,
     pub(crate) policies: BTreeMap<String, ContinuousDeploymentPolicy>,
-    pub(crate) path_meter: Meter,
-    pub(crate) wildcard_meter: Meter,
+    pub(crate) path_tokens: TokenBucket,
+    pub(crate) wildcard_tokens: TokenBucket,
     pub(crate) jobs: Vec<Job>,
     /// Numbers that name things: versions, requests, invalidations.
     serial: u64,
@@ -48,14 +48,14 @@ impl Sim {
             settings,
             buckets: BTreeMap::new(),
             distributions: BTreeMap::new(),
-            outbox: Outbox::default(),
+            event_schedule: EventSchedule::default(),
             calls: BTreeMap::new(),
             restores: BTreeMap::new(),
             retrieval_rules: Vec::new(),
-            restore_meter: Meter::default(),
+            restore_tokens: TokenBucket::default(),
             policies: BTreeMap::new(),
-            path_meter: Meter::default(),
-            wildcard_meter: Meter::default(),
+            path_tokens: TokenBucket::default(),
+            wildcard_tokens: TokenBucket::default(),
             jobs: Vec::new(),
             serial: 0,
         }
@@ -78,7 +78,7 @@ impl Sim {
 
     /// Replaces what happens to events between S3 and whoever listens.
     pub fn set_event_faults(&mut self, faults: EventFaults) {
-        self.outbox.faults = faults;
+        self.event_schedule.faults = faults;
     }
 
     /// Replaces the rules that make some retrievals faster or slower than their class and tier say.
@@ -92,21 +92,21 @@ impl Sim {
         self.calls.get(operation).copied().unwrap_or_default()
     }
 
-    /// Every API call goes through here, so that it is counted and scripted faults can strike it:
+    /// Every API call goes through here, so that it is counted and scripted faults can be injected:
     /// before the effect (nothing happened) or after it (it happened, and the answer is lost).
     pub(crate) fn call<T>(
         &mut self,
         operation: &'static str,
         subjects: &[&str],
-        effect: impl FnOnce(&mut Self) -> Result<T, Refusal>,
-    ) -> Result<T, Refusal> {
+        effect: impl FnOnce(&mut Self) -> Result<T, ApiError>,
+    ) -> Result<T, ApiError> {
         *self.calls.entry(operation).or_default() += 1;
-        match self.faults.strike(operation, subjects) {
+        match self.faults.inject(operation, subjects) {
             None => effect(self),
-            Some((When::Before, refusal)) => Err(refusal),
-            Some((When::After, refusal)) => {
+            Some((FaultTiming::Before, api_error)) => Err(api_error),
+            Some((FaultTiming::After, api_error)) => {
                 let _lost_answer = effect(self);
-                Err(refusal)
+                Err(api_error)
             }
         }
     }
@@ -118,12 +118,12 @@ impl Sim {
     }
 
     /// One second of whoever calls: see [`Settings::pace`].
-    pub(crate) fn second(&self) -> f64 {
+    pub(crate) fn scaled_second(&self) -> f64 {
         self.settings.pace
     }
 
     /// When to ask [`Sim::take_events`] next, if ever: an event happens or arrives then, or a job does something.
     pub fn next_event_at(&self) -> Option<Timestamp> {
-        [self.outbox.next_due(), self.next_job_at()].into_iter().flatten().min()
+        [self.event_schedule.next_due(), self.next_job_at()].into_iter().flatten().min()
     }
 }

@@ -1,7 +1,7 @@
 //! Everything at a glance, as JSON: for a person who wonders and for a test that asserts on outcomes.
 
 use super::restore::RestoreState;
-use super::{ObjectRef, Refusal, RestoreCalls, RestoreEvent, Sim};
+use super::{ApiError, ObjectRef, RestoreCalls, RestoreEvent, Sim};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -34,7 +34,7 @@ impl Sim {
                     "failed": failed, "why": job.why,
                 })
             }).collect::<Vec<_>>(),
-            "events": { "sent": self.outbox.sent, "next_at": self.next_event_at(), "faults": self.outbox.faults },
+            "events": { "sent": self.event_schedule.sent, "next_at": self.next_event_at(), "faults": self.event_schedule.faults },
             "faults": self.faults.rules(),
             "retrievals": self.retrieval_rules,
         })
@@ -42,7 +42,7 @@ impl Sim {
 
     /// The same in numbers, for a bucket with very many objects: of those whose keys begin with a prefix, how their
     /// restores stand and what came of the calls for them; of the rest how often.
-    pub fn summary(&self, bucket: &str, prefix: &str, now: Timestamp) -> Result<Value, Refusal> {
+    pub fn summary(&self, bucket: &str, prefix: &str, now: Timestamp) -> Result<Value, ApiError> {
         let (mut none, mut ongoing, mut copy) = (0, 0, 0);
         for (_, versions) in self.bucket(bucket)?.under(prefix) {
             for object in versions.iter().filter_map(|version| version.object.as_ref()) {
@@ -64,7 +64,7 @@ impl Sim {
             sum.upgraded += calls.upgraded;
             sum.extended += calls.extended;
         }
-        let sent = |kind| self.outbox.sent.iter().filter(|event| event.kind == kind).count();
+        let sent = |kind| self.event_schedule.sent.iter().filter(|event| event.kind == kind).count();
         let distribution = |one: &crate::cdn::Distribution| {
             let items = one.invalidations().iter().flat_map(|one| &one.items);
             json!({

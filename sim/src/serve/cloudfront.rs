@@ -7,7 +7,7 @@ use super::control;
 use super::http::{header, read, reply};
 use super::shared::Shared;
 use crate::cdn::InvalidationRequest;
-use crate::model::Refusal;
+use crate::model::ApiError;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -31,7 +31,7 @@ pub(crate) async fn call(shared: Arc<Shared>, request: Request<Incoming>) -> Res
     });
     let mut response = match answer {
         Ok(response) => response,
-        Err(refusal) => reply(refusal.status(), "text/xml", error(&refusal, &request_id)),
+        Err(api_error) => reply(api_error.status(), "text/xml", error(&api_error, &request_id)),
     };
     header(&mut response, "x-amzn-requestid", &request_id);
     response
@@ -43,7 +43,7 @@ fn answer(
     path: &[&str],
     query: &str,
     body: &Bytes,
-) -> Result<Response<Full<Bytes>>, Refusal> {
+) -> Result<Response<Full<Bytes>>, ApiError> {
     let now = shared.clock.now();
     let mut sim = shared.sim();
     match (method.as_str(), path) {
@@ -101,6 +101,6 @@ fn answer(
     }
 }
 
-fn unknown() -> Refusal {
-    Refusal::new("UnknownOperationException", 404, "the simulator does not know this operation of CloudFront")
+fn unknown() -> ApiError {
+    ApiError::new("UnknownOperationException", 404, "the simulator does not know this operation of CloudFront")
 }

@@ -3,7 +3,7 @@
 use crate::cdn::{
     Behavior, ContinuousDeploymentPolicy, Distribution, DistributionConfig, Invalidation, InvalidationPage, Origin,
 };
-use crate::model::Refusal;
+use crate::model::ApiError;
 use jiff::Timestamp;
 use quick_xml::Reader;
 use quick_xml::escape::escape;
@@ -40,9 +40,9 @@ fn document(name: &str, content: &str) -> String {
 }
 
 /// The body of an error answer.
-pub(super) fn error(refusal: &Refusal, request_id: &str) -> String {
-    let kind = if refusal.status() < 500 { "Sender" } else { "Receiver" };
-    let inner = [text("Type", kind), text("Code", refusal.code()), text("Message", refusal.message())].concat();
+pub(super) fn error(api_error: &ApiError, request_id: &str) -> String {
+    let kind = if api_error.status() < 500 { "Sender" } else { "Receiver" };
+    let inner = [text("Type", kind), text("Code", api_error.code()), text("Message", api_error.message())].concat();
     document("ErrorResponse", &(tag("Error", &inner) + &text("RequestId", request_id)))
 }
 
@@ -280,10 +280,10 @@ pub(super) struct Batch {
     pub(super) quantity: Option<usize>,
 }
 
-pub(super) fn parse_batch(body: &[u8]) -> Result<Batch, Refusal> {
-    let malformed = |_| Refusal::new("MalformedXML", 400, "The XML document that you provided was not well-formed.");
+pub(super) fn parse_batch(body: &[u8]) -> Result<Batch, ApiError> {
+    let malformed = |_| ApiError::new("MalformedXML", 400, "The XML document that you provided was not well-formed.");
     if body.is_empty() {
-        return Err(Refusal::new(
+        return Err(ApiError::new(
             "MissingBody",
             400,
             "This operation requires a body. Ensure that the body is present.",

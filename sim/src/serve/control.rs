@@ -5,7 +5,7 @@ use super::http::reply;
 use super::shared::Shared;
 use crate::cdn::DistributionConfig;
 use crate::model::{
-    AccessTier, EventFaults, FaultRule, ObjectRef, Refusal, RetrievalRule, Series, SettingsChange, StorageClass,
+    AccessTier, ApiError, EventFaults, FaultRule, ObjectRef, RetrievalRule, Series, SettingsChange, StorageClass,
 };
 use bytes::Bytes;
 use http_body_util::Full;
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct NewBucket {
+struct CreateBucket {
     name: String,
     #[serde(default)]
     versioned: bool,
@@ -28,7 +28,7 @@ struct NewBucket {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Moved {
+struct Transition {
     bucket: String,
     key: String,
     #[serde(default)]
@@ -47,7 +47,7 @@ struct Seed {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Summary {
+struct SummaryRequest {
     bucket: String,
     #[serde(default)]
     prefix: String,
@@ -72,9 +72,9 @@ pub(crate) fn call(shared: &Shared, method: &Method, what: &str, body: &Bytes) -
     shared.changed.notify_one();
     match answer {
         Ok(value) => reply(200, "application/json", format!("{value}\n")),
-        Err(refusal) => {
-            let problem = json!({ "code": refusal.code(), "message": refusal.message() });
-            reply(refusal.status(), "application/json", format!("{problem}\n"))
+        Err(api_error) => {
+            let problem = json!({ "code": api_error.code(), "message": api_error.message() });
+            reply(api_error.status(), "application/json", format!("{problem}\n"))
         }
     }
 }
@@ -85,23 +85,23 @@ fn state(shared: &Shared) -> Value {
     state
 }
 
-fn summary(shared: &Shared, body: &Bytes) -> Result<Value, Refusal> {
-    let Summary { bucket, prefix } = parse(body)?;
+fn summary(shared: &Shared, body: &Bytes) -> Result<Value, ApiError> {
+    let SummaryRequest { bucket, prefix } = parse(body)?;
     let mut summary = shared.sim().summary(&bucket, &prefix, shared.clock.now())?;
     summary["events"]["delivery"] = shared.events.snapshot();
     Ok(summary)
 }
 
-fn change(shared: &Shared, what: &str, body: &Bytes) -> Result<Value, Refusal> {
+fn change(shared: &Shared, what: &str, body: &Bytes) -> Result<Value, ApiError> {
     let now = shared.clock.now();
     let mut sim = shared.sim();
     match what {
         "buckets" => {
-            let bucket: NewBucket = parse(body)?;
+            let bucket: CreateBucket = parse(body)?;
             sim.create_bucket(&bucket.name, bucket.versioned);
             sim.hide_missing_keys(&bucket.name, bucket.hide_missing)?;
             if let Some(region) = &bucket.region {
-                sim.put_in_region(&bucket.name, region)?;
+                sim.set_bucket_region(&bucket.name, region)?;
             }
             Ok(json!({ "name": bucket.name, "versioned": bucket.versioned }))
         }
@@ -112,7 +112,7 @@ fn change(shared: &Shared, what: &str, body: &Bytes) -> Result<Value, Refusal> {
             Ok(json!({ "id": id, "domain_name": distribution.domain_name(), "config": distribution.config() }))
         }
         "objects" => {
-            let moved: Moved = parse(body)?;
+            let moved: Transition = parse(body)?;
             let object = ObjectRef::version(&moved.bucket, &moved.key, moved.version.as_deref());
             sim.transition(&object, moved.storage_class, moved.access_tier, now)?;
             Ok(json!({}))
@@ -150,10 +150,10 @@ fn change(shared: &Shared, what: &str, body: &Bytes) -> Result<Value, Refusal> {
     }
 }
 
-fn parse<T: DeserializeOwned>(body: &Bytes) -> Result<T, Refusal> {
-    serde_json::from_slice(body).map_err(|error| Refusal::new("BadRequest", 400, error.to_string()))
+fn parse<T: DeserializeOwned>(body: &Bytes) -> Result<T, ApiError> {
+    serde_json::from_slice(body).map_err(|error| ApiError::new("BadRequest", 400, error.to_string()))
 }
 
-fn unknown(what: &str) -> Refusal {
-    Refusal::new("NotFound", 404, format!("there is no /_sim/{what}"))
+fn unknown(what: &str) -> ApiError {
+    ApiError::new("NotFound", 404, format!("there is no /_sim/{what}"))
 }

@@ -26,7 +26,7 @@ pub(crate) async fn call(shared: Arc<Shared>, request: Request<Incoming>) -> Res
     };
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
     match sim.serve(&id, path, now) {
-        Err(refusal) => reply(refusal.status(), "text/plain", format!("{refusal}\n")),
+        Err(api_error) => reply(api_error.status(), "text/plain", format!("{api_error}\n")),
         Ok(answer) => {
             let mut response = reply(answer.status, &answer.content_type, answer.body);
             header(&mut response, "x-cache", answer.outcome.header());

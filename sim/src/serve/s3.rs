@@ -5,8 +5,8 @@ use super::s3_model_answer::ModelAnswer;
 use super::s3_uploads::Uploads;
 use super::shared::Shared;
 use crate::model::{
-    AccessTier, Content, ListRequest, ObjectRef, PutRequest, Refusal, RestoreRequest, Sim, StorageClass, Stored,
-    VersionPlace,
+    AccessTier, ApiError, Content, ListMarker, ListRequest, ObjectRef, PutOutput, PutRequest, RestoreRequest, Sim,
+    StorageClass,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -34,7 +34,7 @@ impl S3Api {
     }
 
     /// Puts an object, and tells of it.
-    fn store(&self, sim: &mut Sim, put: PutRequest, now: Timestamp) -> Result<Stored, Refusal> {
+    fn store(&self, sim: &mut Sim, put: PutRequest, now: Timestamp) -> Result<PutOutput, ApiError> {
         let (bucket, key, size) = (put.bucket.clone(), put.key.clone(), put.content.body.len());
         let stored = sim.put_object(put, now)?;
         self.shared.events.file_written(&bucket, &key, size, &stored.etag, now);
@@ -44,10 +44,10 @@ impl S3Api {
 }
 
 /// The model's error goes past s3s, in the extensions; s3s only learns that there is one.
-fn s3_result<T, I>(request: &S3Request<I>, result: Result<T, Refusal>) -> S3Result<T> {
-    result.map_err(|refusal| {
+fn s3_result<T, I>(request: &S3Request<I>, result: Result<T, ApiError>) -> S3Result<T> {
+    result.map_err(|api_error| {
         if let Some(model) = request.extensions.get::<ModelAnswer>() {
-            model.refuse(refusal);
+            model.set_error(api_error);
         }
         S3Error::new(S3ErrorCode::InternalError)
     })
@@ -135,9 +135,9 @@ impl S3 for S3Api {
         let must_be_new = matches!(req.input.if_none_match, Some(ETagCondition::Any));
         let now = self.shared.clock.now();
         let mut sim = self.shared.sim();
-        if must_be_new && sim.look(&ObjectRef::new(&put.bucket, &put.key), now).is_ok() {
+        if must_be_new && sim.head_uncounted(&ObjectRef::new(&put.bucket, &put.key), now).is_ok() {
             let message = "At least one of the pre-conditions you specified did not hold";
-            s3_result(&req, Err(Refusal::new("PreconditionFailed", 412, message)))?;
+            s3_result(&req, Err(ApiError::new("PreconditionFailed", 412, message)))?;
         }
         let stored = s3_result(&req, self.store(&mut sim, put, now))?;
         let e_tag = Some(ETag::Strong(stored.etag));
@@ -221,7 +221,7 @@ impl S3 for S3Api {
             None => (whole, None),
             Some(range) => {
                 let length = whole.len() as u64;
-                let unsatisfiable = || Refusal::new("InvalidRange", 416, "The requested range is not satisfiable");
+                let unsatisfiable = || ApiError::new("InvalidRange", 416, "The requested range is not satisfiable");
                 let part = s3_result(&req, range.check(length).map_err(|_| unsatisfiable()))?;
                 let shown = format!("bytes {}-{}/{length}", part.start, part.end.saturating_sub(1));
                 // Both ends are within a body that is in memory, so they fit.
@@ -270,10 +270,10 @@ impl S3 for S3Api {
                     key: Some(one.key.clone()),
                     version_id: one.version_id.clone(),
                 }),
-                Err(refusal) => errors.push(Error {
-                    code: Some(refusal.code().to_owned()),
+                Err(api_error) => errors.push(Error {
+                    code: Some(api_error.code().to_owned()),
                     key: Some(one.key.clone()),
-                    message: Some(refusal.message().to_owned()),
+                    message: Some(api_error.message().to_owned()),
                     version_id: one.version_id.clone(),
                 }),
             }
@@ -344,7 +344,7 @@ impl S3 for S3Api {
         let input = &req.input;
         let prefix = input.prefix.clone().unwrap_or_default();
         let version = input.version_id_marker.clone();
-        let after = input.key_marker.clone().map(|key| VersionPlace { key, version });
+        let after = input.key_marker.clone().map(|key| ListMarker { key, version });
         let page = self.shared.sim().list_versions(&input.bucket, &prefix, after.as_ref(), self.shared.clock.now());
         let page = s3_result(&req, page)?;
         let encode = Encoding::asked(input.encoding_type.as_ref());
@@ -382,7 +382,7 @@ struct Put<'a> {
 }
 
 impl Put<'_> {
-    fn request(&self, body: Bytes) -> Result<PutRequest, Refusal> {
+    fn request(&self, body: Bytes) -> Result<PutRequest, ApiError> {
         let class = self.class.map(|class| class.as_str().parse::<StorageClass>()).transpose()?;
         let metadata = self.metadata.cloned().unwrap_or_default();
         let tier = metadata.get(TIER_METADATA).map(|tier| tier.parse::<AccessTier>()).transpose()?;

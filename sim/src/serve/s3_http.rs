@@ -5,11 +5,11 @@
 //! writes errors and the 202 itself. The model's answer comes back through a [`ModelAnswer`] in the request's extensions.
 
 use super::http::{header, read};
-use super::jobs;
 use super::s3::S3Api;
-use super::s3_model_answer::{ModelAnswer, Parts as ModelParts};
+use super::s3_control;
+use super::s3_model_answer::{Answer, ModelAnswer};
 use super::shared::Shared;
-use crate::model::Refusal;
+use crate::model::ApiError;
 use bytes::{Bytes, BytesMut};
 use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LENGTH, HeaderValue};
@@ -45,9 +45,9 @@ impl S3Http {
     pub(super) async fn call(self, request: Request<Incoming>) -> HttpResponse {
         let is_head = request.method() == Method::HEAD;
         let (mut parts, body) = request.into_parts();
-        let body = unsign(&mut parts.headers, read(body).await);
+        let body = without_signature_headers(&mut parts.headers, read(body).await);
         parts.uri = plus_as_blank(&without_signature(&parts.uri));
-        if jobs::is_meant(parts.uri.path()) {
+        if s3_control::is_jobs_path(parts.uri.path()) {
             return self.job(&parts, &body);
         }
         let model = ModelAnswer::default();
@@ -55,18 +55,20 @@ impl S3Http {
         let answer = self.service.call(Request::from_parts(parts, Body::from(body))).await;
         let request_id = format!("{:016X}", self.requests.fetch_add(1, Ordering::Relaxed));
         let mut response = match (model.take(), answer) {
-            (ModelParts { refusal: Some(refusal), .. }, _) => refused(&refusal, &request_id, is_head),
-            (ModelParts { status, .. }, Ok(mut response)) => {
+            (Answer { api_error: Some(api_error), .. }, _) => error_response(&api_error, &request_id, is_head),
+            (Answer { status, .. }, Ok(mut response)) => {
                 if let Some(status) = status.and_then(|status| StatusCode::from_u16(status).ok()) {
                     *response.status_mut() = status;
                 }
                 response
             }
-            (_, Err(error)) => refused(&Refusal::new("InternalError", 500, format!("{error:?}")), &request_id, is_head),
+            (_, Err(error)) => {
+                error_response(&ApiError::new("InternalError", 500, format!("{error:?}")), &request_id, is_head)
+            }
         };
         header(&mut response, "x-amz-request-id", &request_id);
         header(&mut response, "server", "AmazonS3");
-        as_it_was_put(&mut response);
+        set_raw_content_disposition(&mut response);
         response
     }
 
@@ -74,9 +76,9 @@ impl S3Http {
     fn job(&self, parts: &Parts, body: &Bytes) -> HttpResponse {
         let request_id = format!("{:016X}", self.requests.fetch_add(1, Ordering::Relaxed));
         let query = parts.uri.query().unwrap_or_default();
-        let (status, body) = match jobs::call(&self.shared, &parts.method, parts.uri.path(), query, body) {
+        let (status, body) = match s3_control::call(&self.shared, &parts.method, parts.uri.path(), query, body) {
             Ok(body) => (200, body),
-            Err(refusal) => (refusal.status(), jobs::error(&refusal, &request_id)),
+            Err(api_error) => (api_error.status(), s3_control::error(&api_error, &request_id)),
         };
         let mut response = Response::new(Body::from(body));
         *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -88,7 +90,7 @@ impl S3Http {
 
 /// S3 answers with the bytes that an uploader put into `Content-Disposition`, in whatever encoding. A client of Rust's puts none
 /// but ASCII, so user metadata says which bytes those are, in hexadecimal.
-fn as_it_was_put(response: &mut HttpResponse) {
+fn set_raw_content_disposition(response: &mut HttpResponse) {
     let said = response.headers().get("x-amz-meta-thaw-sim-content-disposition-hex");
     let bytes = said.and_then(|hex| hex.to_str().ok()).and_then(|hex| {
         let byte = |at: usize| u8::from_str_radix(hex.get(at..at + 2)?, 16).ok();
@@ -100,13 +102,13 @@ fn as_it_was_put(response: &mut HttpResponse) {
 }
 
 /// An error answer. That of a `HEAD` has no body, so its code is lost: clients see the bare status, as on AWS.
-fn refused(refusal: &Refusal, request_id: &str, is_head: bool) -> HttpResponse {
+fn error_response(api_error: &ApiError, request_id: &str, is_head: bool) -> HttpResponse {
     let element = |name: &str, text: &str| format!("<{name}>{}</{name}>", escape(text));
-    let class = refusal.storage_class().map(|class| element("StorageClass", class.as_str())).unwrap_or_default();
-    let tier = refusal.access_tier().map(|tier| element("AccessTier", tier.as_str())).unwrap_or_default();
+    let class = api_error.storage_class().map(|class| element("StorageClass", class.as_str())).unwrap_or_default();
+    let tier = api_error.access_tier().map(|tier| element("AccessTier", tier.as_str())).unwrap_or_default();
     let content = [
-        element("Code", refusal.code()),
-        element("Message", refusal.message()),
+        element("Code", api_error.code()),
+        element("Message", api_error.message()),
         class,
         tier,
         element("RequestId", request_id),
@@ -114,19 +116,19 @@ fn refused(refusal: &Refusal, request_id: &str, is_head: bool) -> HttpResponse {
     let body = format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error>{}</Error>", content.concat());
     let body = if is_head { Body::empty() } else { Body::from(body) };
     let mut response = Response::new(body);
-    *response.status_mut() = StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    *response.status_mut() = StatusCode::from_u16(api_error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     header(&mut response, "content-type", "application/xml");
-    if refusal.is_delete_marker() {
+    if api_error.is_delete_marker() {
         header(&mut response, "x-amz-delete-marker", "true");
     }
-    if let Some(region) = refusal.region() {
+    if let Some(region) = api_error.region() {
         header(&mut response, "x-amz-bucket-region", region);
     }
     response
 }
 
 /// Takes the signature off the headers, and the chunks of `aws-chunked` apart.
-fn unsign(headers: &mut HeaderMap, body: Bytes) -> Bytes {
+fn without_signature_headers(headers: &mut HeaderMap, body: Bytes) -> Bytes {
     let value = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
     let chunked =
         value("x-amz-content-sha256").starts_with("STREAMING-") || value("content-encoding").contains("aws-chunked");
@@ -142,7 +144,7 @@ fn unsign(headers: &mut HeaderMap, body: Bytes) -> Bytes {
     if let Some(Ok(encoding)) = encoding.map(|encoding| encoding.parse()) {
         headers.insert(CONTENT_ENCODING, encoding);
     }
-    let body = dechunk(&body);
+    let body = decode_aws_chunked(&body);
     headers.insert(CONTENT_LENGTH, body.len().into());
     body
 }
@@ -154,7 +156,7 @@ fn value_without_chunks(headers: &HeaderMap) -> Option<String> {
 }
 
 /// Chunks are `<size in hex>[;chunk-signature=…]\r\n<bytes>\r\n`; one of size 0 ends them, trailers follow.
-fn dechunk(body: &[u8]) -> Bytes {
+fn decode_aws_chunked(body: &[u8]) -> Bytes {
     let mut content = BytesMut::with_capacity(body.len());
     let mut rest = body;
     while let Some(end) = rest.windows(2).position(|pair| pair == b"\r\n") {
@@ -200,17 +202,17 @@ mod tests {
     fn chunks_are_put_together_and_trailers_left_out() {
         let signed =
             b"5;chunk-signature=abc\r\nhello\r\n6;chunk-signature=def\r\n world\r\n0;chunk-signature=0\r\n\r\n";
-        assert_eq!(dechunk(signed).as_ref(), b"hello world");
+        assert_eq!(decode_aws_chunked(signed).as_ref(), b"hello world");
         let with_trailer = b"3\r\na\r\n\r\n0\r\nx-amz-checksum-crc32:AAAA\r\n\r\n";
-        assert_eq!(dechunk(with_trailer).as_ref(), b"a\r\n");
-        assert_eq!(dechunk(b"0\r\n\r\n").as_ref(), b"");
+        assert_eq!(decode_aws_chunked(with_trailer).as_ref(), b"a\r\n");
+        assert_eq!(decode_aws_chunked(b"0\r\n\r\n").as_ref(), b"");
     }
 
     #[test]
     fn an_encoding_of_the_content_itself_stays() {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_ENCODING, "aws-chunked,gzip".parse().expect("it is a value"));
-        assert_eq!(unsign(&mut headers, Bytes::from_static(b"1\r\na\r\n0\r\n\r\n")).as_ref(), b"a");
+        assert_eq!(without_signature_headers(&mut headers, Bytes::from_static(b"1\r\na\r\n0\r\n\r\n")).as_ref(), b"a");
         assert_eq!(headers[CONTENT_ENCODING], "gzip");
     }
 

@@ -1,6 +1,6 @@
 //! Multipart uploads: the CLI uses them for anything above 8 MB.
 
-use crate::model::{PutRequest, Refusal};
+use crate::model::{ApiError, PutRequest};
 use bytes::{Bytes, BytesMut};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
@@ -32,7 +32,7 @@ impl Uploads {
     }
 
     /// Adds a part, or replaces it; answers its entity tag.
-    pub(super) fn add(&self, id: &str, number: i32, part: Bytes) -> Result<String, Refusal> {
+    pub(super) fn add(&self, id: &str, number: i32, part: Bytes) -> Result<String, ApiError> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let upload = state.running.get_mut(id).ok_or_else(no_such_upload)?;
         upload.parts.insert(number, part);
@@ -40,7 +40,7 @@ impl Uploads {
     }
 
     /// Ends one; what it was to put is put together from all its parts.
-    pub(super) fn end(&self, id: &str) -> Result<PutRequest, Refusal> {
+    pub(super) fn end(&self, id: &str) -> Result<PutRequest, ApiError> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Upload { mut put, parts } = state.running.remove(id).ok_or_else(no_such_upload)?;
         let mut body = BytesMut::new();
@@ -50,6 +50,6 @@ impl Uploads {
     }
 }
 
-fn no_such_upload() -> Refusal {
-    Refusal::new("NoSuchUpload", 404, "The specified multipart upload does not exist.")
+fn no_such_upload() -> ApiError {
+    ApiError::new("NoSuchUpload", 404, "The specified multipart upload does not exist.")
 }

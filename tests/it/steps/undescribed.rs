@@ -200,7 +200,7 @@ fn a_bucket_in_another_region_or_none_is_a_problem_and_nothing_is_tried_again() 
             world.aws.with(|sim, now| {
                 sim.create_bucket(bucket, false);
                 sim.put_object(PutRequest::new(bucket, "a", StorageClass::Glacier, "a".to_owned()), now).unwrap();
-                sim.put_in_region(bucket, "eu-west-1").unwrap();
+                sim.set_bucket_region(bucket, "eu-west-1").unwrap();
             });
         }
         for request in [json!({"bucket": bucket, "keys": ["a"]}), json!({"bucket": bucket, "prefix": "a"})] {

@@ -296,12 +296,12 @@ impl Checker {
                 if !in_any_spelling && !names.iter().any(|name| covers(item, name)) {
                     continue;
                 }
-                let looked = stack.aws.with(|sim, now| sim.look(&ObjectRef::new(BUCKET, &key), now));
+                let looked = stack.aws.with(|sim, now| sim.head_uncounted(&ObjectRef::new(BUCKET, &key), now));
                 let Ok(head) = looked else { continue };
                 let before = later(now, -GLANCE);
                 let was_readable = stack
                     .aws
-                    .with(|sim, _| sim.look(&ObjectRef::new(BUCKET, &key), before))
+                    .with(|sim, _| sim.head_uncounted(&ObjectRef::new(BUCKET, &key), before))
                     .is_ok_and(|head| head.readable);
                 if !head.readable && !was_readable && !self.is_touched_since(&key, before) {
                     self.break_promise(
@@ -603,7 +603,7 @@ impl Checker {
             return;
         }
         let object = ObjectRef::version(BUCKET, &row.object.key, row.object.version.as_deref());
-        let readable = stack.aws.with(|sim, now| sim.look(&object, now)).is_ok_and(|head| head.readable);
+        let readable = stack.aws.with(|sim, now| sim.head_uncounted(&object, now)).is_ok_and(|head| head.readable);
         if !readable {
             let says = format!("{} of {} is said to be readable", row.object, row.restore);
             self.break_promise("a status never says more than is known", says);
@@ -628,7 +628,7 @@ impl Checker {
         };
         let object = ObjectRef::version(BUCKET, &row.object.key, row.object.version.as_deref());
         let readable =
-            stack.aws.with(|sim, now| sim.look(&object, later(now, -GLANCE))).is_ok_and(|head| head.readable);
+            stack.aws.with(|sim, now| sim.head_uncounted(&object, later(now, -GLANCE))).is_ok_and(|head| head.readable);
         if !waited || readable {
             let says = format!("{} of {} was given up, {:?}, readable: {readable}", row.object, row.restore, old);
             self.break_promise("an object that S3 restored is published", says);
@@ -666,7 +666,8 @@ impl Checker {
                 }
             }
             How::NothingStale => {
-                let readable = stack.aws.with(|sim, now| sim.look(&ObjectRef::new(BUCKET, &row.object.key), now));
+                let readable =
+                    stack.aws.with(|sim, now| sim.head_uncounted(&ObjectRef::new(BUCKET, &row.object.key), now));
                 if readable.is_ok_and(|head| head.readable) && stack.view(object) != Some(200) {
                     let says = format!("{} of {}", row.object, row.restore);
                     self.break_promise("nothing stale means that a viewer sees it", says);
@@ -758,7 +759,7 @@ impl Checker {
         let mine: Vec<Row> = mine.map(|row| self.told_by_batch(row)).collect();
         for row in mine.iter().filter(|row| matches!(row.state, State::Published { .. })) {
             let Some(object) = stack.world.object_of(&row.object.key) else { continue };
-            let readable = stack.aws.with(|sim, now| sim.look(&ObjectRef::new(BUCKET, &row.object.key), now));
+            let readable = stack.aws.with(|sim, now| sim.head_uncounted(&ObjectRef::new(BUCKET, &row.object.key), now));
             // What is readable after its copy is gone was brought by somebody else, who may not have been heard.
             let is_gone = row.state.expires().is_some_and(|expires| expires <= stack.runtime.now());
             if is_gone || self.is_touched(&row.object.key) || !readable.is_ok_and(|head| head.readable) {

@@ -386,7 +386,8 @@ impl Stack {
     /// Remembers when the copy that is being made will be there.
     fn note_retrieval(&self, key: &str, version: Option<&str>) {
         let object = ObjectRef::version(BUCKET, key, version);
-        let state = self.aws.with(|sim, now| sim.look(&object, now)).ok().map(|head| (head.version, head.restore));
+        let state =
+            self.aws.with(|sim, now| sim.head_uncounted(&object, now)).ok().map(|head| (head.version, head.restore));
         if let Some((version, RestoreState::Ongoing { ready_at })) = state {
             self.check.borrow_mut().retrieval(key, version.as_deref(), ready_at, self.runtime.now());
         }

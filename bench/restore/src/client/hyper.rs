@@ -29,7 +29,7 @@ use crate::server::key;
 const BODY: &str = "<RestoreRequest xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Days>3</Days><GlacierJobParameters><Tier>Standard</Tier></GlacierJobParameters></RestoreRequest>";
 
 /// One connection for each request that is on its way.
-pub async fn raw(job: Job) -> Result<()> {
+pub async fn restore_all(job: Job) -> Result<()> {
     let (tls, host) = match job.endpoint.split_once("://") {
         Some(("https", host)) => (Some(connector()?), host.to_owned()),
         Some((_, host)) => (None, host.to_owned()),

@@ -10,9 +10,9 @@ use thaw_core::RESTORES_PER_SECOND;
 
 pub use job::IN_FLIGHT;
 
-use hyper::raw;
+use hyper::restore_all;
 use job::Job;
-use sdk::loop_of;
+use sdk::restore_in_a_loop;
 use thaw::start_restores;
 
 /// A quota that is out of reach: the client is the limit.
@@ -30,9 +30,9 @@ pub async fn run(name: &str, bucket: &str, from: &str, keys: &str) -> Result<()>
         "thaw" => start_restores(job, thaw::Rows::Nowhere, ANY).await,
         "thaw-with-ledger" => start_restores(job, thaw::Rows::DynamoDb, ANY).await,
         "thaw-under-a-quota" => start_restores(job, thaw::Rows::Memory, RESTORES_PER_SECOND).await,
-        "sdk" => loop_of(job, sdk::standard()).await,
-        "sdk-adaptive" => loop_of(job, sdk::adaptive()).await,
-        "hyper" => raw(job).await,
+        "sdk" => restore_in_a_loop(job, sdk::standard()).await,
+        "sdk-adaptive" => restore_in_a_loop(job, sdk::adaptive()).await,
+        "hyper" => restore_all(job).await,
         other => bail!("no client is called {other}"),
     }
 }

@@ -47,7 +47,7 @@ fn request() -> Result<RestoreRequest> {
 }
 
 /// The loop.
-pub async fn loop_of(job: Job, retries: RetryConfig) -> Result<()> {
+pub async fn restore_in_a_loop(job: Job, retries: RetryConfig) -> Result<()> {
     let client = client(&job, retries)?;
     let restore = async |number| {
         client.restore_object().bucket(&job.bucket).key(key(number)).restore_request(request()?).send().await?;

@@ -36,16 +36,16 @@ fn a_fault_concerns_an_operation_and_keys() {
 
 #[test]
 fn a_fault_with_a_probability_strikes_about_so_often_and_the_same_calls_each_time() {
-    let struck = || {
+    let failed = || {
         let mut sim = sim();
         sim.set_faults(vec![FaultRule::new("*", "SlowDown").sometimes(0.25)]);
         let look = |_| sim.head_object(&ObjectRef::new("b", "deep"), start()).is_err();
         (0..1_000).map(look).collect::<Vec<_>>()
     };
-    let first = struck();
-    let count = first.iter().filter(|struck| **struck).count();
+    let first = failed();
+    let count = first.iter().filter(|failed| **failed).count();
     assert!((200..300).contains(&count), "{count} of 1,000");
-    assert_eq!(first, struck());
+    assert_eq!(first, failed());
 }
 
 #[test]

@@ -27,7 +27,7 @@ fn status(sim: &mut Sim, id: &str, now: Timestamp) -> JobStatus {
 }
 
 fn text(sim: &Sim, key: &str) -> String {
-    let head = sim.look(&ObjectRef::new("work", key), seconds(999)).expect("the file is there");
+    let head = sim.head_uncounted(&ObjectRef::new("work", key), seconds(999)).expect("the file is there");
     String::from_utf8_lossy(&head.content.body).into_owned()
 }
 
@@ -47,7 +47,7 @@ fn a_job_is_prepared_confirmed_and_asks_one_after_the_other() {
     assert_eq!((running.status, running.progress()), (JobStatus::Active, (1, 0)));
     assert_eq!(status(&mut sim, &id, seconds(903)), JobStatus::Complete);
     // That is not to say that anything is restored.
-    let restore = |key: &str| sim.look(&ObjectRef::new("b", key), seconds(903)).expect("it is there").restore;
+    let restore = |key: &str| sim.head_uncounted(&ObjectRef::new("b", key), seconds(903)).expect("it is there").restore;
     assert!(matches!(
         (restore("flexible"), restore("deep")),
         (RestoreState::Ongoing { .. }, RestoreState::Ongoing { .. })
@@ -121,7 +121,10 @@ fn a_list_that_is_another_or_unreadable_fails_the_job_before_it_asks() {
         let id = sim.create_job(request, start()).expect("it is a job so far");
         let failed = sim.describe_job(&id, seconds(60)).expect("there is such a job");
         assert_eq!((failed.status, failed.tasks.len()), (JobStatus::Failed, 0), "{lines:?}");
-        assert!(sim.look(&ObjectRef::new("work", &format!("reports/job-{id}/manifest.json")), seconds(60)).is_err());
+        assert!(
+            sim.head_uncounted(&ObjectRef::new("work", &format!("reports/job-{id}/manifest.json")), seconds(60))
+                .is_err()
+        );
     }
 }
 

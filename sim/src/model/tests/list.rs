@@ -102,7 +102,7 @@ fn a_page_of_versions_may_end_among_those_of_a_key() {
         page.versions.iter().map(|version| (&version.key, &version.version)).collect();
     assert_eq!(different.len(), 1_502);
     // Without a version: after all of the key's.
-    let after = VersionPlace { version: None, ..next };
+    let after = ListMarker { version: None, ..next };
     let last = sim.list_versions("b", "", Some(&after), start()).expect("the bucket is there");
     assert_eq!(last.versions.iter().map(|version| version.key.as_str()).collect::<Vec<_>>(), ["l"]);
 }

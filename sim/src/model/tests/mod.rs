@@ -48,10 +48,10 @@ pub(super) fn request(key: &str, days: Option<u32>, tier: RetrievalTier) -> Rest
     RestoreRequest::new("b", key, days, Some(tier))
 }
 
-/// The code of a refusal, or the status of an answer.
-pub(super) fn outcome(result: Result<RestoreAnswer, Refusal>) -> String {
+/// The code of an error, or the status of an answer.
+pub(super) fn outcome(result: Result<RestoreAnswer, ApiError>) -> String {
     match result {
         Ok(answer) => answer.status().to_string(),
-        Err(refusal) => format!("{} {}", refusal.status(), refusal.code()),
+        Err(api_error) => format!("{} {}", api_error.status(), api_error.code()),
     }
 }

@@ -1,8 +1,8 @@
 use super::*;
 
-/// The code of a refusal, or nothing.
-fn refused(result: Result<Head, Refusal>) -> String {
-    result.map_or_else(|refusal| format!("{} {}", refusal.status(), refusal.code()), |_| String::new())
+/// The code of an error, or nothing.
+fn error_response(result: Result<Head, ApiError>) -> String {
+    result.map_or_else(|api_error| format!("{} {}", api_error.status(), api_error.code()), |_| String::new())
 }
 
 #[test]
@@ -14,8 +14,8 @@ fn without_its_key_an_object_is_listed_and_restored_and_neither_described_nor_re
     let later = start() + hours(6);
     assert_eq!(outcome(sim.restore_object(&request("sealed", Some(3), RetrievalTier::Standard), start())), "202");
     for now in [start(), later] {
-        assert_eq!(refused(sim.head_object(&sealed, now)), "400 InvalidRequest");
-        assert_eq!(refused(sim.get_object(&sealed, now)), "400 InvalidRequest");
+        assert_eq!(error_response(sim.head_object(&sealed, now)), "400 InvalidRequest");
+        assert_eq!(error_response(sim.get_object(&sealed, now)), "400 InvalidRequest");
     }
     let list = ListRequest { bucket: "b".to_owned(), prefix: "sealed".to_owned(), ..ListRequest::default() };
     let listed = sim.list_objects(&list, later).expect("the bucket is there").objects;
@@ -27,7 +27,7 @@ fn the_null_version_is_named_only_where_there_are_others() {
     let mut sim = sim();
     let named = |sim: &mut Sim, version: Option<&str>| {
         let object = ObjectRef::version("b", "flexible", version);
-        sim.head_object(&object, start()).map(|head| head.version).map_err(|refusal| refusal.code().to_owned())
+        sim.head_object(&object, start()).map(|head| head.version).map_err(|api_error| api_error.code().to_owned())
     };
     assert_eq!((named(&mut sim, None), named(&mut sim, Some("null"))), (Ok(None), Ok(None)));
     sim.create_bucket("b", true);
@@ -55,13 +55,13 @@ fn who_names_the_null_version_restores_it_and_its_events_do_not() {
 #[test]
 fn of_a_bucket_in_another_region_nothing_is_told_but_where_it_is() {
     let mut sim = sim();
-    sim.put_in_region("b", "eu-west-1").expect("the bucket is there");
-    let refusal = sim.head_object(&ObjectRef::new("b", "flexible"), start()).expect_err("it is elsewhere");
-    assert_eq!((refusal.status(), refusal.region()), (301, Some("eu-west-1")));
+    sim.set_bucket_region("b", "eu-west-1").expect("the bucket is there");
+    let api_error = sim.head_object(&ObjectRef::new("b", "flexible"), start()).expect_err("it is elsewhere");
+    assert_eq!((api_error.status(), api_error.region()), (301, Some("eu-west-1")));
     assert_eq!(
         outcome(sim.restore_object(&request("flexible", Some(3), RetrievalTier::Bulk), start())),
         "301 PermanentRedirect"
     );
-    sim.put_in_region("b", "us-east-1").expect("the bucket is there");
+    sim.set_bucket_region("b", "us-east-1").expect("the bucket is there");
     assert!(sim.head_object(&ObjectRef::new("b", "flexible"), start()).is_ok());
 }

@@ -1,7 +1,7 @@
 use super::*;
 use RetrievalTier::{Bulk, Expedited, Standard};
 
-/// Restores a fresh object and says how it ends: the refusal, or the hours from first to last possible completion.
+/// Restores a fresh object and says how it ends: the error, or the hours from first to last possible completion.
 #[track_caller]
 fn check(key: &str, days: Option<u32>, tier: RetrievalTier, expected: &str) {
     let mut sim = sim();
@@ -88,8 +88,8 @@ fn a_copy_is_readable_until_it_ends_and_the_class_stays() {
     let expires = at("2026-03-06T00:00:00Z");
     let restored = sim.get_object(&ObjectRef::new("b", "flexible"), later).expect("a copy is live");
     assert_eq!((restored.class, restored.restore), (StorageClass::Glacier, RestoreState::Copy { expires }));
-    let refusal = sim.get_object(&ObjectRef::new("b", "flexible"), expires).expect_err("the copy is gone");
-    assert_eq!((refusal.code(), refusal.storage_class()), ("InvalidObjectState", Some(StorageClass::Glacier)));
+    let api_error = sim.get_object(&ObjectRef::new("b", "flexible"), expires).expect_err("the copy is gone");
+    assert_eq!((api_error.code(), api_error.storage_class()), ("InvalidObjectState", Some(StorageClass::Glacier)));
     assert_eq!(outcome(sim.restore_object(&request("flexible", Some(1), Standard), expires)), "202");
 }
 
@@ -122,8 +122,8 @@ fn a_live_copy_is_extended_from_now() {
 fn intelligent_tiering_comes_back_for_good() {
     let mut sim = sim();
     assert_eq!(head(&sim, "it_deep", start()).archive_status, Some(AccessTier::DeepArchiveAccess));
-    let refusal = sim.get_object(&ObjectRef::new("b", "it_deep"), start()).expect_err("it is archived");
-    assert_eq!(refusal.access_tier(), Some(AccessTier::DeepArchiveAccess));
+    let api_error = sim.get_object(&ObjectRef::new("b", "it_deep"), start()).expect_err("it is archived");
+    assert_eq!(api_error.access_tier(), Some(AccessTier::DeepArchiveAccess));
     sim.restore_object(&request("it_deep", None, Standard), start()).expect("it is archived");
     let long_after = start() + hours(24 * 60);
     let back = head(&sim, "it_deep", long_after);
@@ -145,13 +145,13 @@ fn versions_are_restored_one_by_one() {
     let restore = RestoreRequest { object: of(&old), days: Some(1), tier: None };
     assert_eq!(outcome(sim.restore_object(&restore, start())), "202");
     let later = start() + hours(6);
-    assert!(sim.look(&of(&old), later).expect("it is there").readable);
-    assert!(!sim.look(&of(&new), later).expect("it is there").readable);
+    assert!(sim.head_uncounted(&of(&old), later).expect("it is there").readable);
+    assert!(!sim.head_uncounted(&of(&new), later).expect("it is there").readable);
 
     let marker = sim.delete_object(&ObjectRef::new("b", "k"), later).expect("the bucket is there");
     let mut code = |object| {
         sim.head_object(&object, later)
-            .map_or_else(|refusal| (refusal.status(), refusal.is_delete_marker()), |_| (200, false))
+            .map_or_else(|api_error| (api_error.status(), api_error.is_delete_marker()), |_| (200, false))
     };
     assert_eq!(code(ObjectRef::new("b", "k")), (404, true));
     assert_eq!(code(of(&marker.version.expect("a marker has an id"))), (405, true));
@@ -191,5 +191,5 @@ fn an_account_begins_so_many_restores_a_second() {
 }
 
 fn head(sim: &Sim, key: &str, now: Timestamp) -> Head {
-    sim.look(&ObjectRef::new("b", key), now).expect("it is there")
+    sim.head_uncounted(&ObjectRef::new("b", key), now).expect("it is there")
 }

@@ -4,11 +4,11 @@ use jiff::Timestamp;
 
 /// A token bucket that holds one second's worth and starts full.
 #[derive(Debug, Default)]
-pub(crate) struct Meter {
+pub(crate) struct TokenBucket {
     last: Option<(Timestamp, f64)>,
 }
 
-impl Meter {
+impl TokenBucket {
     /// Takes `wanted` permits, or none: false means the caller is too fast.
     /// `second` is how long the callers' second lasts in model time.
     pub(crate) fn take(&mut self, wanted: usize, per_second: u32, second: f64, now: Timestamp) -> bool {

@@ -16,7 +16,7 @@ pub const ARCHITECTURE: &str = if cfg!(target_arch = "aarch64") { "arm64" } else
 
 /// Whether time or size matters.
 #[derive(Clone, Copy)]
-pub enum Packing {
+pub enum Compression {
     /// For the local stack: no time lost.
     Store,
     /// For AWS: a smaller upload.
@@ -24,11 +24,11 @@ pub enum Packing {
 }
 
 /// Zips the program as Lambda's `bootstrap`: fixed date, executable by all.
-pub fn lambda_zip(program: &Path, packing: Packing) -> Result<Vec<u8>> {
+pub fn lambda_zip(program: &Path, compression: Compression) -> Result<Vec<u8>> {
     let bytes = fs::read(program).with_context(|| format!("cannot read {}", program.display()))?;
-    let method = match packing {
-        Packing::Store => CompressionMethod::Stored,
-        Packing::Deflate => CompressionMethod::Deflated,
+    let method = match compression {
+        Compression::Store => CompressionMethod::Stored,
+        Compression::Deflate => CompressionMethod::Deflated,
     };
     let options = SimpleFileOptions::default()
         .compression_method(method)
@@ -54,6 +54,9 @@ mod tests {
     #[test]
     fn the_same_program_gives_the_same_bytes() {
         let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
-        assert_eq!(lambda_zip(&program, Packing::Deflate).unwrap(), lambda_zip(&program, Packing::Deflate).unwrap());
+        assert_eq!(
+            lambda_zip(&program, Compression::Deflate).unwrap(),
+            lambda_zip(&program, Compression::Deflate).unwrap()
+        );
     }
 }

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::process::{self, Spent};
 use crate::report::Mode;
-use crate::server::{Counted, Server};
+use crate::server::{RequestCounts, Server};
 use crate::tools::{Client, MOST_TURNS, Tools};
 
 /// What S3 takes to answer, in milliseconds, in full and in a smoke run.
@@ -16,7 +16,7 @@ const LATENCIES: (&[u64], &[u64]) = (&[0, 20], &[20]);
 pub const ROUNDS: (usize, usize) = (3, 1);
 
 /// One set of turns.
-pub struct Contest {
+pub struct Comparison {
     pub tls: bool,
     pub latency_ms: u64,
     /// In the order of [`Client::ALL`], a sample per round.
@@ -32,7 +32,7 @@ pub struct Sample {
     pub in_flight: f64,
 }
 
-impl Contest {
+impl Comparison {
     pub fn of(&self, client: Client) -> &[Sample] {
         let place = Client::ALL.iter().position(|other| *other == client).unwrap_or_default();
         &self.samples[place]
@@ -40,9 +40,9 @@ impl Contest {
 }
 
 /// Runs all sets. Each is handed over as soon as it is done.
-pub fn run(server: &Server, tools: &Tools, mode: Mode, done: impl Fn(&Contest)) -> Result<Vec<Contest>> {
+pub fn run(server: &Server, tools: &Tools, mode: Mode, done: impl Fn(&Comparison)) -> Result<Vec<Comparison>> {
     let rounds = mode.pick(ROUNDS.0, ROUNDS.1);
-    let mut contests = Vec::new();
+    let mut comparisons = Vec::new();
     for tls in [false, true] {
         for &latency_ms in mode.pick(LATENCIES.0, LATENCIES.1) {
             let mut samples = vec![Vec::new(); Client::ALL.len()];
@@ -54,12 +54,12 @@ pub fn run(server: &Server, tools: &Tools, mode: Mode, done: impl Fn(&Contest)) 
                     }
                 }
             }
-            let contest = Contest { tls, latency_ms, samples };
-            done(&contest);
-            contests.push(contest);
+            let comparison = Comparison { tls, latency_ms, samples };
+            done(&comparison);
+            comparisons.push(comparison);
         }
     }
-    Ok(contests)
+    Ok(comparisons)
 }
 
 fn once(server: &Server, tools: &Tools, mode: Mode, client: Client, tls: bool, latency_ms: u64) -> Result<Sample> {
@@ -74,7 +74,7 @@ fn once(server: &Server, tools: &Tools, mode: Mode, client: Client, tls: bool, l
         spent.peak_mb = spent.peak_mb.max(one.peak_mb);
     }
     let counted = server.take();
-    all_came(&counted, client.keys(mode))?;
+    check_all_keys_came(&counted, client.keys(mode))?;
     let keys = f64::from(client.keys(mode));
     // A program per key takes most of its time to start, which S3 does not see.
     let seconds = if programs.len() > 1 { spent.wall_seconds } else { counted.seconds() };
@@ -87,7 +87,7 @@ fn once(server: &Server, tools: &Tools, mode: Mode, client: Client, tls: bool, l
 }
 
 /// Each key once, and nothing else.
-fn all_came(counted: &Counted, keys: u32) -> Result<()> {
+fn check_all_keys_came(counted: &RequestCounts, keys: u32) -> Result<()> {
     let came = u32::try_from(counted.keys.len())?;
     ensure!(came == keys && counted.accepted == keys, "{came} of {keys} keys came, with {} requests", counted.accepted);
     Ok(())

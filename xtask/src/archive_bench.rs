@@ -9,7 +9,7 @@ use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
 use crate::report::{Aim, Mode, at_commit, print_aims};
-use crate::stack::{S3, Stack, Which};
+use crate::stack::{S3, Stack, StackLocation};
 use crate::up::{self, up};
 
 /// How many objects there are of each kind.
@@ -34,7 +34,7 @@ const WITHIN: Duration = Duration::from_secs(15 * 60);
 /// Boots a stack at these ports, restores the archive, and takes the stack down again.
 pub fn run(mode: Mode, port: u16) -> Result<()> {
     let Size { flexible, deep, tiered, standard, time_scale } = mode.pick(FULL, SMOKE);
-    let which = Which { port, dir: None };
+    let which = StackLocation { port, dir: None };
     let release = mode == Mode::Full;
     let (stack, _teardown) = up(&up::Options { which, s3: S3::Sim, auth: false, time_scale, release, record: false })?;
     let control = stack.control();

@@ -1,7 +1,7 @@
 //! The API of S3 Batch Operations (REST-XML, version 2018-08-20), as far as restores need it.
 
 use super::shared::Shared;
-use crate::model::{Job, JobRequest, ObjectRef, Refusal, RetrievalTier};
+use crate::model::{ApiError, Job, JobRequest, ObjectRef, RetrievalTier};
 use hyper::Method;
 use quick_xml::Reader;
 use quick_xml::escape::escape;
@@ -10,12 +10,12 @@ use quick_xml::events::Event;
 const VERSION: &str = "/v20180820/jobs";
 
 /// Whether a request is one to this API, which shares S3's port.
-pub(super) fn is_meant(path: &str) -> bool {
+pub(super) fn is_jobs_path(path: &str) -> bool {
     path.starts_with(VERSION)
 }
 
 /// Answers a request: the XML of the answer.
-pub(super) fn call(shared: &Shared, method: &Method, path: &str, query: &str, body: &[u8]) -> Result<String, Refusal> {
+pub(super) fn call(shared: &Shared, method: &Method, path: &str, query: &str, body: &[u8]) -> Result<String, ApiError> {
     let now = shared.clock.now();
     let path: Vec<&str> = path.trim_start_matches(VERSION).split('/').filter(|part| !part.is_empty()).collect();
     let answer = match (method.as_str(), path.as_slice()) {
@@ -36,15 +36,17 @@ pub(super) fn call(shared: &Shared, method: &Method, path: &str, query: &str, bo
                 escape(wanted)
             ))
         }
-        (_, _) => Err(Refusal::new("NoSuchOperation", 404, "the simulator does not know this operation of S3 Control")),
+        (_, _) => {
+            Err(ApiError::new("NoSuchOperation", 404, "the simulator does not know this operation of S3 Control"))
+        }
     };
     shared.changed.notify_one();
     answer
 }
 
 /// How this API says no: its errors are wrapped once more than S3's.
-pub(super) fn error(refusal: &Refusal, request_id: &str) -> String {
-    let (code, message) = (escape(refusal.code()), escape(refusal.message()));
+pub(super) fn error(api_error: &ApiError, request_id: &str) -> String {
+    let (code, message) = (escape(api_error.code()), escape(api_error.message()));
     format!(
         "<ErrorResponse><Error><Code>{code}</Code><Message>{message}</Message></Error><RequestId>{request_id}</RequestId></ErrorResponse>"
     )
@@ -70,7 +72,7 @@ fn descriptor(job: &Job) -> String {
 }
 
 /// Reads the body of a `CreateJob`.
-fn read(body: &[u8]) -> Result<JobRequest, Refusal> {
+fn read(body: &[u8]) -> Result<JobRequest, ApiError> {
     let elements = elements(body)?;
     let all = |name: &str| {
         let name = name.to_owned();
@@ -113,7 +115,7 @@ fn read(body: &[u8]) -> Result<JobRequest, Refusal> {
 }
 
 /// The elements that hold text, each with the path to it; empty ones too.
-fn elements(body: &[u8]) -> Result<Vec<(String, String)>, Refusal> {
+fn elements(body: &[u8]) -> Result<Vec<(String, String)>, ApiError> {
     let malformed = |_: quick_xml::Error| bad("the body is no XML".to_owned());
     let mut reader = Reader::from_reader(body);
     let (mut path, mut content, mut found) = (Vec::new(), String::new(), Vec::new());
@@ -144,6 +146,6 @@ fn elements(body: &[u8]) -> Result<Vec<(String, String)>, Refusal> {
     }
 }
 
-fn bad(message: String) -> Refusal {
-    Refusal::new("BadRequestException", 400, message)
+fn bad(message: String) -> ApiError {
+    ApiError::new("BadRequestException", 400, message)
 }

@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 /// An error answer: the code a program matches on, the HTTP status, and the message for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
+pub struct ApiError {
     code: Cow<'static, str>,
     status: u16,
     message: Cow<'static, str>,
@@ -16,7 +16,7 @@ pub struct Refusal {
     region: Option<String>,
 }
 
-impl Refusal {
+impl ApiError {
     /// Any code, status and message: scripted faults use codes that the model itself never answers.
     pub fn new(code: impl Into<Cow<'static, str>>, status: u16, message: impl Into<Cow<'static, str>>) -> Self {
         Self { code: code.into(), status, message: message.into(), archived: None, deleted: false, region: None }
@@ -75,18 +75,18 @@ impl Refusal {
     }
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for ApiError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({}): {}", self.code, self.status, self.message)
     }
 }
 
-impl std::error::Error for Refusal {}
+impl std::error::Error for ApiError {}
 
 impl FromStr for StorageClass {
-    type Err = Refusal;
+    type Err = ApiError;
 
-    fn from_str(text: &str) -> Result<Self, Refusal> {
+    fn from_str(text: &str) -> Result<Self, ApiError> {
         const ALL: [StorageClass; 6] = [
             StorageClass::Standard,
             StorageClass::StandardIa,
@@ -97,17 +97,17 @@ impl FromStr for StorageClass {
         ];
         let known = ALL.into_iter().find(|class| class.as_str() == text);
         known.ok_or_else(|| {
-            Refusal::new("InvalidStorageClass", 400, format!("The storage class you specified is not valid: {text}"))
+            ApiError::new("InvalidStorageClass", 400, format!("The storage class you specified is not valid: {text}"))
         })
     }
 }
 
 impl FromStr for AccessTier {
-    type Err = Refusal;
+    type Err = ApiError;
 
-    fn from_str(text: &str) -> Result<Self, Refusal> {
+    fn from_str(text: &str) -> Result<Self, ApiError> {
         const ALL: [AccessTier; 3] = [AccessTier::Frequent, AccessTier::ArchiveAccess, AccessTier::DeepArchiveAccess];
         let known = ALL.into_iter().find(|tier| tier.as_str() == text);
-        known.ok_or_else(|| Refusal::new("InvalidArgument", 400, format!("there is no access tier {text}")))
+        known.ok_or_else(|| ApiError::new("InvalidArgument", 400, format!("there is no access tier {text}")))
     }
 }

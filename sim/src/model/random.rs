@@ -50,15 +50,15 @@ pub(crate) fn hex(hash: u64, length: usize) -> String {
 
 /// Throws one after another, for faults with a probability.
 #[derive(Debug)]
-pub(crate) struct Dice(u64);
+pub(crate) struct Rng(u64);
 
-impl Dice {
+impl Rng {
     pub(crate) fn new(seed: u64) -> Self {
         Self(seed)
     }
 
     /// True with this probability.
-    pub(crate) fn throw(&mut self, probability: f64) -> bool {
+    pub(crate) fn chance(&mut self, probability: f64) -> bool {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         // 53 bits are what an f64 can hold exactly.
         ((mix(self.0) >> 11) as f64) / ((1_u64 << 53) as f64) < probability
