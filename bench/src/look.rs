@@ -17,17 +17,20 @@ use anyhow::{Context, Result, bail, ensure};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use thaw_core::{
-    ArchiveKind, Batch, BatchId, Book, Call, Candidate, Cost, Counts, Decision, Facts, Missing, News, ObjectId, Place,
-    Request, RestoreId, Row, S3Uri, State,
+    ArchiveKind, Batch, BatchId, Call, Candidate, ChunkPosition, Cost, Counts, Decision, Facts, Missing, ObjectId,
+    PriceList, Readiness, Request, RestoreId, Row, S3Uri, State,
 };
-use thaw_steps::chunks::{Accepted, ChunkEntry, ChunkRecord};
-use thaw_steps::memory::MemoryEvents;
+use thaw_steps::Settings;
+use thaw_steps::ledger::chunks::{Accepted, ChunkEntry, ChunkRecord};
+use thaw_steps::ledger::readiness::ReadinessRecord;
+use thaw_steps::ledger::restores::{Planned, RestoreRecord};
 use thaw_steps::ports::{
     CreateInvalidations, Distributions, Invalidation, InvalidationStatus, Item, ItemKey, Ledger, ListFrom, Listed,
     ListedRestore, Page, Piece, PortError, Put, ReadArchive, ReadDistributions, ReadInvalidations, VersionMarker,
     VersionPage, WorkFiles,
 };
-use thaw_steps::{NewsRecord, Planned, RestoreRecord, Settings, check_invalidations, check_restores, invalidate};
+use thaw_steps::testing::memory::MemoryEvents;
+use thaw_steps::workflow::{check_invalidations, check_restores, invalidate};
 
 use crate::distribution::distribution;
 use crate::memory::memory;
@@ -105,8 +108,8 @@ fn measure_all(mode: Mode, size: Size) -> Result<()> {
         let does = megabytes + RUNTIME_MB <= of;
         fits &= does;
         let with_the_rest = megabytes + RUNTIME_MB;
-        let verdict = mode.verdict(does);
-        println!("| {state} | {says} | {megabytes:.0} | {with_the_rest:.0} of {of:.0} MB | {verdict} |");
+        let action = mode.action(does);
+        println!("| {state} | {says} | {megabytes:.0} | {with_the_rest:.0} of {of:.0} MB | {action} |");
     }
     ensure!(fits || mode == Mode::Smoke, "a function has too little memory");
     Ok(())
@@ -162,7 +165,7 @@ fn prepare(dir: &Path, Size { objects, .. }: Size, situation: Situation) -> Resu
         counts,
         by_kind: Vec::new(),
         ready_between: None,
-        cost: Cost::of(Vec::new(), Book::US_EAST_1),
+        cost: Cost::of(Vec::new(), PriceList::US_EAST_1),
         alternatives: Vec::new(),
         jobs: Vec::new(),
         paths: 0,
@@ -252,10 +255,10 @@ impl FakeAws {
         serde_json::from_value(item).expect("an item")
     }
 
-    fn news<T: Item>(&self, entries: impl Iterator<Item = u32>) -> T {
-        let news = News { at: now(), expires: Some(expires()) };
+    fn readiness<T: Item>(&self, entries: impl Iterator<Item = u32>) -> T {
+        let readiness = Readiness { at: now(), expires: Some(expires()) };
         let (restore, entries) = (self.record.id.clone(), entries.collect());
-        let record = NewsRecord { restore, made_at: begun(), chunk: 0, news, entries };
+        let record = ReadinessRecord { restore, made_at: begun(), chunk: 0, readiness, entries };
         serde_json::from_value(json_of(&record)).expect("an item")
     }
 
@@ -276,7 +279,7 @@ impl FakeAws {
             publish: self.record.request.publish,
             current: true,
             planned_at: begun(),
-            place: Some(Place { chunk: 0, entry: number(key) }),
+            place: Some(ChunkPosition { chunk: 0, entry: number(key) }),
             state,
             revision: 1,
         }
@@ -305,7 +308,7 @@ fn batch_of(Size { objects, batches }: Size, number: u32) -> Batch {
         object: object(key.clone()),
         restores: RestoreId::try_from("look".to_owned()).into_iter().collect(),
         revisions: 1,
-        news: None,
+        readiness: None,
         paths: [("E1".to_owned(), [path(key)].into())].into(),
         covers: BTreeSet::new(),
     };
@@ -337,7 +340,7 @@ impl Ledger for FakeAws {
         Ok(keys.iter().map(|key| self.item(key)).collect())
     }
 
-    async fn peek_many<T: Item>(&self, keys: &[ItemKey]) -> Result<Vec<T>, PortError> {
+    async fn get_many_eventually<T: Item>(&self, keys: &[ItemKey]) -> Result<Vec<T>, PortError> {
         self.get_many(keys).await
     }
 
@@ -354,17 +357,17 @@ impl Ledger for FakeAws {
             return Ok(vec![self.item(begin)]);
         }
         let Size { objects, batches } = self.size;
-        let news =
-            |records: u32| (0..records).map(move |number| self.news((number..objects).step_by(records as usize)));
+        let readiness =
+            |records: u32| (0..records).map(move |number| self.readiness((number..objects).step_by(records as usize)));
         Ok(match self.situation {
             Situation::Fetched | Situation::Readable | Situation::Claimed | Situation::Confirmed => Vec::new(),
-            Situation::Told => news(batches).collect(),
+            Situation::Told => readiness(batches).collect(),
             // A look found them all.
-            Situation::Taken => news(objects / 1_000).collect(),
+            Situation::Taken => readiness(objects / 1_000).collect(),
         })
     }
 
-    async fn peek_query<T: Item>(&self, begin: &ItemKey) -> Result<Vec<T>, PortError> {
+    async fn query_eventually<T: Item>(&self, begin: &ItemKey) -> Result<Vec<T>, PortError> {
         self.query(begin).await
     }
 }

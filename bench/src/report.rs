@@ -34,7 +34,7 @@ impl Mode {
     }
 
     /// The word in a table's last column.
-    pub fn verdict(self, met: bool) -> &'static str {
+    pub fn action(self, met: bool) -> &'static str {
         match (self, met) {
             (Self::Smoke, _) => "not held: smoke",
             (Self::Full, true) => "PASS",
@@ -65,7 +65,7 @@ impl Aim {
 pub fn print_aims(aims: &[Aim], mode: Mode) -> bool {
     println!("\nAims, {}\n\n| aim | measured | |\n|---|---:|---|", at_commit());
     for Aim { says, measured, met } in aims {
-        println!("| {says} | {measured} | {} |", mode.verdict(*met));
+        println!("| {says} | {measured} | {} |", mode.action(*met));
     }
     mode == Mode::Smoke || aims.iter().all(|aim| aim.met)
 }

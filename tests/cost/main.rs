@@ -15,7 +15,7 @@ mod template;
 
 use std::process::ExitCode;
 
-use thaw_core::{Book, Overhead};
+use thaw_core::{Overhead, PriceList};
 use thaw_sim::model::StorageClass;
 
 use crate::report::{Aim, Mode, at_commit, print_aims};
@@ -56,7 +56,7 @@ fn main() -> ExitCode {
 /// Prints what restores of one kind of bucket cost. Answers whether the aims are met.
 fn report(kind: &str, versioned: bool, mode: Mode) -> bool {
     let size = mode.pick(SIZES.0, SIZES.1);
-    let book = Book::US_EAST_1;
+    let book = PriceList::US_EAST_1;
     let (mut singles, mut looks) = (Overhead::default(), 0);
     for number in 0..size.singles {
         let used = restore(keys(number..number + 1), "each", versioned);
@@ -173,7 +173,7 @@ struct Column<'a> {
 
 impl Column<'_> {
     fn usd(&self) -> f64 {
-        Book::US_EAST_1.overhead(self.used).as_f64() / self.of
+        PriceList::US_EAST_1.overhead(self.used).as_f64() / self.of
     }
 
     /// Only one line of it.

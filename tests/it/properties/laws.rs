@@ -11,13 +11,16 @@ use thaw_sim::Sim;
 use thaw_sim::cdn::{Behavior, DistributionConfig, HoldingPage, InvalidationRequest, Origin, OriginGroup, to_key};
 use thaw_sim::model::{ObjectRef, PutRequest, StorageClass};
 use thaw_sim::ports::Aws;
-use thaw_steps::http::{self, Response};
-use thaw_steps::memory::{MemoryDeadLetters, MemoryEvents, MemoryExecutions, MemoryFiles, MemoryJobs, MemoryLedger};
+use thaw_steps::api::http;
+use thaw_steps::api::http::Response;
+use thaw_steps::api::{cancel_restore, create_restore, get_restores};
+use thaw_steps::events::queue::{QueueBatch, QueueResponse};
+use thaw_steps::events::{on_inbox_file, on_restore_completed, on_restore_initiated};
 use thaw_steps::ports::{ReadDistributions, WorkFiles};
-use thaw_steps::{
-    Newest, QueueBatch, QueueResponse, Settings, cancel_restore, create_restore, get_restores, on_inbox_file,
-    on_restore_completed, on_restore_initiated,
+use thaw_steps::testing::memory::{
+    MemoryDeadLetters, MemoryEvents, MemoryExecutions, MemoryFiles, MemoryJobs, MemoryLedger,
 };
+use thaw_steps::{CurrentVersions, Settings};
 
 /// The bucket of all laws.
 pub const BUCKET: &str = "archive";
@@ -326,7 +329,7 @@ pub fn queues(messages: &[&str]) {
     let unreadable = messages.iter().filter(|body| thaw_core::read_s3_events(body).is_err()).count();
 
     let letters = MemoryDeadLetters::default();
-    let (newest, ledger) = (&mut Newest::default(), &stack.ledger);
+    let (newest, ledger) = (&mut CurrentVersions::default(), &stack.ledger);
     let complete = on_restore_completed::run(batch.clone(), newest, &aws, &aws, ledger, &letters, &settings, now());
     assert_eq!(run(complete).unwrap(), QueueResponse::default(), "{messages:?}");
     assert_eq!(letters.letters().len(), unreadable, "{messages:?}");
@@ -337,7 +340,7 @@ pub fn queues(messages: &[&str]) {
             on_restore_initiated::run(batch, &aws, ledger, files, executions, events, &letters, &settings, now());
         assert_eq!(run(join).unwrap(), QueueResponse::default(), "{messages:?}");
     };
-    let in_the_inbox = messages.iter().filter(|body| thaw_core::read_dropped(body).is_err()).count();
+    let in_the_inbox = messages.iter().filter(|body| thaw_core::read_inbox_file(body).is_err()).count();
     let before = letters.letters().len();
     stack.drop(&aws, &batch, &letters);
     assert_eq!(letters.letters().len() - before, in_the_inbox, "{messages:?}");
