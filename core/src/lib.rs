@@ -38,6 +38,7 @@ mod answer;
 mod archive;
 mod batch;
 mod bytes;
+mod cache_key;
 mod decision;
 mod distribution;
 mod execution;
@@ -70,6 +71,7 @@ pub use answer::{HeadError, RestoreAnswer, Trouble, head_error, is_about_a_key, 
 pub use archive::{ArchiveKind, Head, Reach, Tier, UnreadableHead, copy_expiry};
 pub use batch::{Batch, Call, Candidate, News, batches, billed, caller_reference, folded, of_the_same_copy};
 pub use bytes::Bytes;
+pub use cache_key::QueryStrings;
 pub use decision::{Decision, Facts, Missing, Verdict, decide, decide_reach};
 pub use distribution::{Behaviour, Covered, Distribution, ErrorRule, Folder, Origin, OriginGroup, Paths};
 pub use execution::{Execution, ExecutionStatus, why, why_it_ended};

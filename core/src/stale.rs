@@ -61,7 +61,7 @@ mod tests {
     }
 
     fn distribution() -> Distribution {
-        let behaviour = Behaviour { pattern: "*".to_owned(), target: "s3".to_owned(), has_origin_function: false };
+        let behaviour = Behaviour { pattern: "*".to_owned(), target: "s3".to_owned(), ..Behaviour::default() };
         let domain = "archive.s3.amazonaws.com".to_owned();
         let origin = Origin { id: "s3".to_owned(), domain, path: "/public".to_owned() };
         Distribution { origins: vec![origin], behaviours: vec![behaviour], ..Distribution::default() }
@@ -103,7 +103,12 @@ mod tests {
 
     #[test]
     fn the_behaviour_is_that_of_the_path_and_not_of_the_key() {
-        let edge = Behaviour { pattern: "films/*".to_owned(), has_origin_function: true, target: "s3".to_owned() };
+        let edge = Behaviour {
+            pattern: "films/*".to_owned(),
+            has_origin_function: true,
+            target: "s3".to_owned(),
+            ..Behaviour::default()
+        };
         let behaviours = [vec![edge], distribution().behaviours].concat();
         let distribution = Distribution { behaviours, ..distribution() };
         let later = at(1_000_000);

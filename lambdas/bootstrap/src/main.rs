@@ -92,8 +92,8 @@ async fn run() -> Result<(), Error> {
             serve(async |input| check_invalidations::run(input, cdn, ledger, files, now()).await).await
         }
         Step::Report => {
-            let (ledger, bus) = (&ledger()?, &clients.bus());
-            serve(async |input| report::run(input, ledger, bus, now()).await).await
+            let (ledger, executions, bus) = (&ledger()?, &executions()?, &clients.bus());
+            serve(async |input| report::run(input, ledger, executions, bus, now()).await).await
         }
         Step::ReportFailure => {
             let (ledger, files, bus, jobs) = (&ledger()?, &files()?, &clients.bus(), &jobs()?);

@@ -281,7 +281,7 @@ mod tests {
         news::note(&[(&waits, News { at: now(), expires: Some(later) })], &stack.ledger).await.unwrap();
         for _ in 0..2 {
             let input = report::Input { restore: id.to_string() };
-            report::run(input, &stack.ledger, &events, now()).await.unwrap();
+            report::run(input, &stack.ledger, &stack.executions, &events, now()).await.unwrap();
         }
         let announce = async |now| run(Value::Null, &stack.ledger, &stack.files, &events, now).await.unwrap().announced;
         let told = || {

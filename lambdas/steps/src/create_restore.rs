@@ -233,17 +233,37 @@ pub(crate) async fn claim(
     }
 }
 
-/// Starts a restore's execution and writes the restore down, as often as it is called: what has been planned or has
-/// ended is not started again, and what exists is left alone. Answers whether it was not written down yet.
-///
-/// The execution comes first. Whoever dies in between leaves a restore that runs and that its plan writes down; the
-/// other way round it would leave one that is said to run and never will.
+/// Starts a restore's execution and writes the restore down, as often as it is called. A long request goes into a file.
 pub(crate) async fn start(
     id: &RestoreId,
     asked: &Request,
     requested_at: Timestamp,
     ledger: &impl Ledger,
     files: &impl WorkFiles,
+    executions: &impl StartExecutions,
+) -> Result<bool, StepError> {
+    let body = serde_json::to_vec(asked)?;
+    let input = if body.len() > INPUT_BYTES {
+        let name = request_name(id);
+        files.put(&name, body).await?;
+        json!({"request_in": name})
+    } else {
+        serde_json::to_value(asked)?
+    };
+    begin(id, asked, &input, requested_at, ledger, executions).await
+}
+
+/// Starts a restore's execution with this input and writes the restore down, as often as it is called: what has been planned or
+/// has ended is not started again, and what exists is left alone. Answers whether it was not written down yet.
+///
+/// The execution comes first. Whoever dies in between leaves a restore that runs and that its plan writes down; the
+/// other way round it would leave one that is said to run and never will.
+pub(crate) async fn begin(
+    id: &RestoreId,
+    asked: &Request,
+    input: &Value,
+    requested_at: Timestamp,
+    ledger: &impl Ledger,
     executions: &impl StartExecutions,
 ) -> Result<bool, StepError> {
     let fresh = RestoreRecord::new(id.clone(), asked, requested_at);
@@ -257,15 +277,7 @@ pub(crate) async fn start(
             return Ok(false);
         }
     }
-    let body = serde_json::to_vec(asked)?;
-    let input = if body.len() > INPUT_BYTES {
-        let name = request_name(id);
-        files.put(&name, body).await?;
-        json!({"request_in": name})
-    } else {
-        serde_json::to_value(asked)?
-    };
-    executions.start(id, &input).await?;
+    executions.start(id, input).await?;
     // Whoever is told of the restore finds it.
     Ok(match ledger.insert(&fresh).await? {
         Put::Done => true,

@@ -72,6 +72,7 @@ impl Stack {
             jobs: Vec::new(),
             paths: 0,
             billed_paths: 0,
+            copied_bytes: 0,
             warnings: vec!["mind the gap".to_owned()],
         };
         let record = self.record(&id).await;

@@ -524,7 +524,7 @@ mod tests {
     }
 
     fn distribution() -> Distribution {
-        let behaviour = Behaviour { pattern: "*".to_owned(), target: "s3".to_owned(), has_origin_function: false };
+        let behaviour = Behaviour { pattern: "*".to_owned(), target: "s3".to_owned(), ..Behaviour::default() };
         let domain = "archive.s3.amazonaws.com".to_owned();
         Distribution {
             id: "E1".to_owned(),

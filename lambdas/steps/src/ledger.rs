@@ -71,6 +71,9 @@ pub struct Planned {
     /// How many are expected to be billed for them.
     #[serde(default)]
     pub billed_paths: u64,
+    /// Bytes whose temporary copies the price includes.
+    #[serde(default)]
+    pub copied_bytes: u64,
     /// What the requester should know.
     pub warnings: Vec<String>,
 }

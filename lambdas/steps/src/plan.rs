@@ -301,6 +301,7 @@ impl Planned {
             batch_operations: _,
             paths,
             billed_paths,
+            copied_bytes,
             warnings,
             hash,
             failures: _,
@@ -318,6 +319,7 @@ impl Planned {
             alternatives,
             paths,
             billed_paths,
+            copied_bytes,
             warnings,
         }
     }

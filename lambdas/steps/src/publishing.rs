@@ -451,7 +451,7 @@ mod tests {
     /// A distribution that shows the keys under a prefix, and keeps errors for so many seconds.
     fn showing(prefix: &str, error_ttl: u64) -> Distribution {
         let domain = "archive.s3.amazonaws.com".to_owned();
-        let behaviour = Behaviour { pattern: "*".to_owned(), target: "s3".to_owned(), has_origin_function: false };
+        let behaviour = Behaviour { pattern: "*".to_owned(), target: "s3".to_owned(), ..Behaviour::default() };
         Distribution {
             origins: vec![Origin { id: "s3".to_owned(), domain, path: prefix.to_owned() }],
             behaviours: vec![behaviour],

@@ -3,11 +3,12 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use thaw_core::{Counts, Failure, Outcome, Status, copy_expiry};
+use thaw_core::{Counts, Failure, ObjectsOf, Outcome, Request, RestoreId, Source, Standing, Status, copy_expiry, hash};
 use tracing::info;
 
 use crate::check_restores::total;
-use crate::ports::{Ledger, PutEvents};
+use crate::create_restore::begin;
+use crate::ports::{Ledger, PutEvents, StartExecutions};
 use crate::{RestoreRecord, StepError, announce_expiries, plan};
 use crate::{chunks, ledger};
 
@@ -31,10 +32,12 @@ pub struct Output {
     pub counts: Counts,
 }
 
-/// Ends a restore whose objects are all settled.
+/// Ends a restore whose objects are all settled. Where others had asked S3 for fewer days than this restore, another restore
+/// begins that keeps the copies for as long as was asked.
 pub async fn run(
     input: Input,
     ledger: &impl Ledger,
+    executions: &impl StartExecutions,
     events: &impl PutEvents,
     now: Timestamp,
 ) -> Result<Output, StepError> {
@@ -52,7 +55,13 @@ pub async fn run(
         Outcome { status: Status::Succeeded, says }
     } else {
         let Outcome { status, says } = Outcome::of(counts, &failures);
-        Outcome { status, says: says + &copies_that_end_early(&record, earliest) }
+        let early = earliest.filter(|earliest| ends_early(&record, *earliest));
+        let extension = early.and_then(|_| extension(&record));
+        if let Some((id, request)) = &extension {
+            begin(id, request, &serde_json::to_value(request)?, now, ledger, executions).await?;
+        }
+        let says = says + &early.map_or_else(String::new, |early| says_early(&record, early, extension.as_ref()));
+        Outcome { status, says }
     };
     let record = ledger::change(ledger, record, |record| {
         record.status = outcome.status;
@@ -74,28 +83,57 @@ pub async fn run(
     Ok(Output { status: record.status, succeeded: record.status == Status::Succeeded, says, counts })
 }
 
-/// That some copies end before the days are over that were asked for, in words; nothing if none does.
+/// Whether a copy that ends then ends before the days are over that were asked for.
 ///
 /// S3 keeps the days of whoever asked first: of a restore that was running already, and of another's that won the race for it. A
 /// restore that only joins asks for no days.
-fn copies_that_end_early(record: &RestoreRecord, earliest: Option<Timestamp>) -> String {
-    let Some(plan) = record.plan.as_ref().filter(|_| !record.request.join_only) else { return String::new() };
-    let days = record.request.copy_days();
+fn ends_early(record: &RestoreRecord, earliest: Timestamp) -> bool {
     // A copy that this restore has asked for was ready after the plan was made.
-    match earliest.filter(|earliest| *earliest < copy_expiry(plan.made_at, days)) {
-        None => String::new(),
-        Some(earliest) => format!(
-            " Some copies end on {earliest:.0}, before the {days} days are over that were asked for: others had asked S3 for them, for fewer days. POST /v1/restores/{}/extend keeps them longer.",
-            record.id
-        ),
+    let plan = record.plan.as_ref().filter(|_| !record.request.join_only);
+    plan.is_some_and(|plan| earliest < copy_expiry(plan.made_at, record.request.copy_days()))
+}
+
+/// The restore that keeps this one's copies for the days that were asked for.
+///
+/// Only for a restore whose price includes copies, and for no more than that price: what others fetched first was not paid for.
+/// A restore that keeps the copies of another makes no further one.
+fn extension(record: &RestoreRecord) -> Option<(RestoreId, Request)> {
+    let asked = &record.request;
+    let keeps_copies =
+        matches!(&asked.source, Source::Restore { objects_of } if objects_of.standing == Standing::Published);
+    let plan = record.plan.as_ref().filter(|plan| plan.copied_bytes > 0 && !keeps_copies)?;
+    if record.status == Status::Cancelled {
+        return None;
     }
+    let objects_of = ObjectsOf { restore: record.id.clone(), standing: Standing::Published };
+    let request = Request {
+        source: Source::Restore { objects_of },
+        max_cost_usd: Some(plan.cost.total_usd),
+        batch_operations: None,
+        confirm: None,
+        ..asked.clone()
+    };
+    let id = RestoreId::new(plan.made_at, &request, &hash(&[record.id.as_str(), "extension"]));
+    Some((id, request))
+}
+
+/// That some copies end early, and what is done about it, in words.
+fn says_early(record: &RestoreRecord, earliest: Timestamp, extension: Option<&(RestoreId, Request)>) -> String {
+    let days = record.request.copy_days();
+    let then = match extension {
+        Some((id, _)) => format!("Restore {id} keeps them for {days} days from now."),
+        None => format!("POST /v1/restores/{}/extend keeps them longer.", record.id),
+    };
+    format!(
+        " Some copies end on {earliest:.0}, before the {days} days are over that were asked for: others had asked S3 for them, for fewer days. {then}"
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::door::{Stack, now, restored};
-    use crate::memory::MemoryEvents;
+    use crate::memory::{MemoryEvents, MemoryExecutions};
     use thaw_core::{FailureCode, State};
 
     #[tokio::test]
@@ -113,7 +151,7 @@ mod tests {
                 stack.change(&id, |record| record.status = Status::Cancelled).await;
             }
             let input = Input { restore: id.to_string() };
-            let output = run(input, &stack.ledger, &events, now()).await.unwrap();
+            let output = run(input, &stack.ledger, &MemoryExecutions::default(), &events, now()).await.unwrap();
             assert_eq!((output.status, output.succeeded), (status, status == Status::Succeeded));
             assert_eq!(stack.record(&id).await.status, status);
             let events = events.events();

@@ -51,6 +51,8 @@ pub struct Survey {
     pub paths: u64,
     /// How many would be billed for them: fewer where wildcards are expected to stand for several.
     pub billed_paths: u64,
+    /// Bytes whose temporary copies the price includes.
+    pub copied_bytes: u64,
     /// What the requester should know.
     pub warnings: Vec<String>,
     /// The first 20 that cannot be restored, and why.
@@ -420,6 +422,7 @@ impl<'a> Surveyor<'a> {
             batch_operations,
             paths: self.totals.paths,
             billed_paths: self.billed_paths(),
+            copied_bytes: self.totals.by_kind.values().map(|tally| tally.copied).sum(),
             warnings,
             failures: self.totals.failures,
         })
@@ -569,7 +572,7 @@ mod tests {
     use crate::ports::{ListFrom, Page, Piece, PortError, VersionMarker, VersionPage};
     use serde_json::{Value, json};
     use thaw_core::S3Uri;
-    use thaw_core::{Behaviour, ErrorRule, Head, Missing, Origin};
+    use thaw_core::{Behaviour, ErrorRule, Head, Missing, Origin, QueryStrings};
 
     /// A bucket where the first folder of a key says what the object is. Each has a GiB, and the versions v1 and v2.
     struct Archive;
@@ -632,11 +635,7 @@ mod tests {
         Distribution {
             id: "E1".to_owned(),
             origins: vec![Origin { id: "s3".to_owned(), domain, path: prefix.to_owned() }],
-            behaviours: vec![Behaviour {
-                pattern: "*".to_owned(),
-                target: "s3".to_owned(),
-                has_origin_function: false,
-            }],
+            behaviours: vec![Behaviour { pattern: "*".to_owned(), target: "s3".to_owned(), ..Behaviour::default() }],
             errors: vec![ErrorRule { code: 403, min_ttl: error_ttl }],
             ..Distribution::default()
         }
@@ -794,7 +793,8 @@ mod tests {
         impl ReadDistributions for Mixed {
             async fn distributions(&self, _: &str, _: &[String]) -> Result<Distributions, PortError> {
                 let viewer_functions = BTreeMap::from([("*".to_owned(), "rewrite".to_owned())]);
-                let shown = vec![Distribution { viewer_functions, ..showing("", A_MONTH) }];
+                let mut shown = vec![Distribution { viewer_functions, ..showing("", A_MONTH) }];
+                shown[0].behaviours[0].query_strings = QueryStrings::All;
                 // The access point's is no news while another one shows all.
                 let left_out = [
                     ("E2", LeftOut::Gone),
@@ -816,11 +816,17 @@ mod tests {
             survey.await.unwrap().warnings
         };
         let told = warnings(json!({}), settings()).await;
-        let begins = ["there is no distribution E2", "E3 is a multi-tenant", "E4 is a staging", "the function rewrite"];
+        let begins = [
+            "there is no distribution E2",
+            "E3 is a multi-tenant",
+            "E4 is a staging",
+            "the function rewrite",
+            "E1 caches by query string (*)",
+        ];
         assert_eq!(told.len(), begins.len(), "{told:?}");
         assert!(told.iter().zip(begins).all(|(told, begins)| told.starts_with(begins)), "{told:?}");
         let known = Settings { directory_index: "index.html".to_owned(), ..settings() };
-        assert_eq!(warnings(json!({}), known).await.len(), 3, "who sets DirectoryIndex says what the function does");
+        assert_eq!(warnings(json!({}), known).await.len(), 4, "who sets DirectoryIndex says what the function does");
         assert_eq!(warnings(json!({"publish": {"when": "never"}}), settings()).await, [""; 0]);
     }
 

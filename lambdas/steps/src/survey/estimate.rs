@@ -170,6 +170,23 @@ impl Surveyor<'_> {
         functions.map(says).collect()
     }
 
+    /// Behaviours that cache a path apart for each query string, of which thaw invalidates the path alone.
+    fn says_of_query_strings(&self) -> Vec<String> {
+        let says = |distribution: &Distribution| {
+            let goes_to_bucket = distribution.behaviours_to(&self.request.bucket);
+            let apart = goes_to_bucket.filter(|behaviour| behaviour.query_strings.make_variants());
+            let patterns: Vec<&str> = apart.map(|behaviour| behaviour.pattern.as_str()).collect();
+            (!patterns.is_empty()).then(|| {
+                let id = &distribution.id;
+                format!(
+                    "{id} caches by query string ({}): a path is invalidated without a query string. What viewers have asked for with one, such as /a.jpg?v=2, stays until it expires.",
+                    patterns.join(", ")
+                )
+            })
+        };
+        self.distributions.iter().filter_map(says).collect()
+    }
+
     pub(super) fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         let (request, totals) = (self.request, &self.totals);
@@ -180,6 +197,7 @@ impl Surveyor<'_> {
                 |why: LeftOut| why != LeftOut::AccessPoint || self.distributions.is_empty() || totals.without_path > 0;
             warnings.extend(self.left_out.iter().filter(|(_, why)| is_news(*why)).map(|(id, why)| why.says(id)));
             warnings.extend(self.says_of_functions());
+            warnings.extend(self.says_of_query_strings());
             if self.distributions.is_empty() {
                 warnings.push(format!(
                     "no distribution has the bucket {} as an origin: {}",
