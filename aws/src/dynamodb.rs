@@ -22,7 +22,7 @@ use aws_smithy_async::rt::sleep::{AsyncSleep, TokioSleep};
 use jiff::{Timestamp, ToSpan};
 use serde_dynamo::aws_sdk_dynamodb_1::{from_item, to_item};
 use thaw_core::{RestoreId, Status, Trouble};
-use thaw_steps::RestoreRecord;
+use thaw_steps::ledger::restores::RestoreRecord;
 use thaw_steps::ports::{Cursor, Item, ItemKey, Ledger, ListRestores, PortError, Put};
 
 use crate::error::{port_error, unexpected};
@@ -345,13 +345,15 @@ fn number(value: impl ToString) -> AttributeValue {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use serde_json::json;
     use thaw_core::{
         ArchiveKind, Batch, BatchId, Call, Candidate, Decision, FailureCode, How, News, ObjectId, Place, Publish,
         Request, Row, State, Tier,
     };
-    use thaw_steps::{KeyRecord, NewsRecord};
+    use thaw_steps::ledger::idempotency_keys::KeyRecord;
+    use thaw_steps::ledger::readiness::NewsRecord;
+
+    use super::*;
 
     fn at() -> Timestamp {
         "2026-11-22T10:00:00Z".parse().unwrap()

@@ -19,14 +19,17 @@ use thaw_core::{
     ArchiveKind, Batch, BatchId, Book, Call, Candidate, Cost, Counts, Decision, Facts, Missing, News, ObjectId, Place,
     Request, RestoreId, Row, S3Uri, State,
 };
-use thaw_steps::chunks::{Accepted, ChunkEntry, ChunkRecord};
-use thaw_steps::memory::MemoryEvents;
+use thaw_steps::Settings;
+use thaw_steps::ledger::chunks::{Accepted, ChunkEntry, ChunkRecord};
+use thaw_steps::ledger::readiness::NewsRecord;
+use thaw_steps::ledger::restores::{Planned, RestoreRecord};
 use thaw_steps::ports::{
     CreateInvalidations, Distributions, Invalidation, InvalidationStatus, Item, ItemKey, Ledger, ListFrom, Listed,
     ListedRestore, Page, Piece, PortError, Put, ReadArchive, ReadDistributions, ReadInvalidations, VersionMarker,
     VersionPage, WorkFiles,
 };
-use thaw_steps::{NewsRecord, Planned, RestoreRecord, Settings, check_invalidations, check_restores, invalidate};
+use thaw_steps::testing::memory::MemoryEvents;
+use thaw_steps::workflow::{check_invalidations, check_restores, invalidate};
 
 use crate::distribution::distribution;
 use crate::memory::memory;

@@ -18,12 +18,13 @@ use jiff::Timestamp;
 use nix::time::ClockId;
 use serde_json::json;
 use thaw_core::{Facts, Missing, ObjectId, S3Uri};
-use thaw_steps::memory::{MemoryEvents, MemoryLedger};
+use thaw_steps::Settings;
 use thaw_steps::ports::{
     Distributions, ListFrom, Listed, Page, Piece, PortError, ReadArchive, ReadDistributions, VersionMarker,
     VersionPage, WorkFiles,
 };
-use thaw_steps::{Settings, plan};
+use thaw_steps::testing::memory::{MemoryEvents, MemoryLedger};
+use thaw_steps::workflow::plan;
 
 use crate::distribution::distribution;
 use crate::memory::memory;

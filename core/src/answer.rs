@@ -5,7 +5,9 @@
 //! Reference, "Error responses"). The errors of `HeadObject` have no body and so no code; [`head_error`] says which of them
 //! leave it open, and [`Missing::told_by_get`] what the same question with a body in its answer says then.
 
-use crate::Missing;
+use jiff::Timestamp;
+
+use crate::{Event, FailureCode, Missing, Tier, copy_expiry};
 
 /// What S3 answered to a `RestoreObject`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,6 +125,35 @@ impl RestoreAnswer {
             },
         }
     }
+
+    /// What it means for the object that was asked for, for so many days (`None` if it gets no copy) and at this tier.
+    pub fn event(self, days: Option<u32>, tier: Tier, now: Timestamp) -> Event {
+        let fail = |code, message: String| Event::Failed { at: now, code, message };
+        match self {
+            Self::Accepted => Event::Requested { at: now, tier },
+            Self::InProgress => Event::Joined { at: now, tier },
+            // The answer does not carry the new expiry, but its rule is known: the days count from now.
+            Self::AlreadyLive => Event::Readable { at: now, expires: days.map(|days| copy_expiry(now, days)) },
+            // It was archived when it was planned, so it came back since: an answer of S3 got lost, or somebody else asked.
+            Self::NotArchived => Event::Readable { at: now, expires: None },
+            Self::NoExpeditedCapacity => fail(
+                FailureCode::ExpeditedNotAvailable,
+                "S3 has no Expedited capacity now, and the request said to fail then".to_owned(),
+            ),
+            Self::Refused { code, message } => {
+                let failure = match code.as_str() {
+                    "NoSuchKey" => FailureCode::NoSuchKey,
+                    "NoSuchVersion" => FailureCode::NoSuchVersion,
+                    "MethodNotAllowed" => FailureCode::DeleteMarker,
+                    "AccessDenied" => FailureCode::AccessDenied,
+                    _ if message.contains("not supported by this storage class") => FailureCode::TierNotOffered,
+                    _ => FailureCode::RefusedByS3,
+                };
+                let code = if code.is_empty() { "an error without a name" } else { &code };
+                fail(failure, format!("S3 refused the restore with {code}: {message}"))
+            }
+        }
+    }
 }
 
 /// The trouble that everybody's next question would meet as well; `None` if the error is about what was asked for.
@@ -190,6 +221,31 @@ impl Missing {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_answer_of_s3_has_a_meaning_for_the_object() {
+        let now = || "2026-11-22T10:00:00Z".parse::<Timestamp>().unwrap();
+        let refused =
+            |code: &str, message: &str| RestoreAnswer::Refused { code: code.to_owned(), message: message.to_owned() };
+        let event = |answer: RestoreAnswer| answer.event(Some(3), Tier::Bulk, now());
+        assert_eq!(event(RestoreAnswer::Accepted), Event::Requested { at: now(), tier: Tier::Bulk });
+        assert_eq!(event(RestoreAnswer::InProgress), Event::Joined { at: now(), tier: Tier::Bulk });
+        let expires = Some("2026-11-26T00:00:00Z".parse().unwrap());
+        assert_eq!(event(RestoreAnswer::AlreadyLive), Event::Readable { at: now(), expires });
+        assert_eq!(event(RestoreAnswer::NotArchived), Event::Readable { at: now(), expires: None });
+        for (answer, failure) in [
+            (RestoreAnswer::NoExpeditedCapacity, FailureCode::ExpeditedNotAvailable),
+            (refused("NoSuchKey", ""), FailureCode::NoSuchKey),
+            (refused("NoSuchVersion", ""), FailureCode::NoSuchVersion),
+            (refused("MethodNotAllowed", ""), FailureCode::DeleteMarker),
+            (refused("AccessDenied", ""), FailureCode::AccessDenied),
+            (refused("InvalidRequest", "Tier is not supported by this storage class"), FailureCode::TierNotOffered),
+            (refused("", "odd"), FailureCode::RefusedByS3),
+        ] {
+            let Event::Failed { code, .. } = event(answer.clone()) else { panic!("{answer:?}") };
+            assert_eq!(code, failure, "{answer:?}");
+        }
+    }
 
     #[test]
     fn every_answer_of_restore_object_has_a_meaning() {

@@ -53,6 +53,7 @@ mod life;
 mod manifest;
 mod pace;
 mod path;
+mod plan;
 mod price;
 mod problem;
 mod request;
@@ -89,6 +90,7 @@ pub use life::{Event, FailureCode, How, IllegalEvent, Place, Row, State, advance
 pub use manifest::{MAX_MANIFEST_BYTES, ManifestPlace, ManifestReader, first_bucket};
 pub use pace::{LANES, OUR_PATHS_PER_SECOND, PATHS_PER_SECOND, Pace, RESTORES_PER_SECOND, paths_counted};
 pub use path::{Endpoint, encode_path};
+pub use plan::{Alternative, KindTotal};
 pub use price::{Book, Cost, Line, Overhead, Usd};
 pub use problem::Problem;
 pub use request::{

@@ -9,12 +9,12 @@ use serde_json::Value;
 use thaw_core::{Facts, ObjectId, Overhead, Pace, RestoreAnswer, RestoreId, S3Uri, Tier, Trouble, paths_counted};
 use thaw_sim::cdn::InvalidationRequest;
 use thaw_sim::ports::Aws;
-use thaw_steps::memory::{MemoryEvents, MemoryExecutions, MemoryFiles, MemoryLedger, item_size};
 use thaw_steps::ports::{
     CreateInvalidations, Distributions, Invalidation, InvalidationStatus, Item, ItemKey, Ledger, ListFrom, Page, Piece,
     PortError, Put, PutEvents, ReadArchive, ReadDistributions, ReadInvalidations, RequestRestores, StartExecutions,
     VersionMarker, VersionPage, WorkFiles,
 };
+use thaw_steps::testing::memory::{MemoryEvents, MemoryExecutions, MemoryFiles, MemoryLedger, item_size};
 
 /// What a call of S3, DynamoDB, EventBridge or Step Functions takes. DynamoDB takes less; nothing here is published.
 const CALL: Duration = Duration::from_millis(20);

@@ -9,11 +9,11 @@ use thaw_sim::Sim;
 use thaw_sim::cdn::{Behavior, DistributionConfig, HoldingPage, Origin};
 use thaw_sim::model::{PutRequest, QuotaRegime, RestoreEvent, SettingsChange, StorageClass};
 use thaw_sim::ports::Aws;
-use thaw_steps::memory::{MemoryDeadLetters, MemoryEvents, MemoryExecutions, MemoryFiles, MemoryLedger};
-use thaw_steps::{
-    Newest, Settings, StepError, check_invalidations, check_restores, create_restore, http, invalidate,
-    on_restore_completed, on_restore_initiated, plan, report, start_restores,
-};
+use thaw_steps::api::{create_restore, http};
+use thaw_steps::events::{on_restore_completed, on_restore_initiated};
+use thaw_steps::testing::memory::{MemoryDeadLetters, MemoryEvents, MemoryExecutions, MemoryFiles, MemoryLedger};
+use thaw_steps::workflow::{check_invalidations, check_restores, invalidate, plan, report, start_restores};
+use thaw_steps::{Newest, Settings, StepError};
 use tokio::time::Instant;
 
 use crate::counted::{Counted, Meter, Stranger};

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::Value;
-use thaw_steps::openapi::document;
+use thaw_steps::api::openapi::document;
 
 #[test]
 fn the_checked_in_description_is_what_the_code_says() {

@@ -13,11 +13,15 @@ use std::time::Duration;
 
 use lambda_runtime::Error;
 use thaw_aws::Clients;
-use thaw_steps::{
-    Newest, Settings, Step, adopt, announce_expiries, cancel_restore, check_executions, check_invalidations,
-    check_jobs, check_restores, create_jobs, create_plan, create_restore, get_restores, invalidate, on_inbox_file,
-    on_restore_completed, on_restore_initiated, plan, report, report_failure, start_restores,
+use thaw_steps::api::{adopt, cancel_restore, create_plan, create_restore, get_restores};
+use thaw_steps::events::{
+    announce_expiries, check_executions, on_inbox_file, on_restore_completed, on_restore_initiated,
 };
+use thaw_steps::workflow::{
+    check_invalidations, check_jobs, check_restores, create_jobs, invalidate, plan, report, report_failure,
+    start_restores,
+};
+use thaw_steps::{Newest, Settings, Step};
 
 use crate::clock::Clock;
 use crate::serve::{Deadline, serve, serve_door, serve_door_in_time, serve_until};

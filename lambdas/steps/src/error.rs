@@ -98,8 +98,9 @@ impl From<serde_json::Error> for StepError {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use thaw_core::{Event, State, advance};
+
+    use super::*;
 
     #[test]
     fn trouble_keeps_its_name_for_the_machine_and_its_words_for_a_person() {

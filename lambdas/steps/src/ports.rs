@@ -1,14 +1,19 @@
 //! What the steps need of the world, in their own words. `thaw-aws` implements it on AWS, `thaw-sim` in process.
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thaw_core::{
     ArchiveKind, Distribution, Execution, Facts, Job, JobGroup, LeftOut, ObjectId, Reach, RestoreAnswer, RestoreId,
     S3Uri, Status, Tier, Trouble,
 };
 
-use crate::RestoreRecord;
+use crate::ledger::restores::RestoreRecord;
+
+/// Objects a step asks a service about at a time. With 64 in flight, the SDK on one thread sends some 2,600 requests a
+/// second at 20 ms each, more than S3's 1,000 restores a second per account.
+pub(crate) const IN_FLIGHT: usize = 64;
 
 /// A service did not do what it was asked.
 #[derive(Debug, Clone, thiserror::Error)]

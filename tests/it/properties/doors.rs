@@ -72,7 +72,7 @@ proptest! {
     #[test]
     fn a_body_in_base64_is_the_body(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
         let event = json!({"body": base64(&bytes), "isBase64Encoded": true});
-        let request: thaw_steps::http::Request = serde_json::from_value(event).unwrap();
+        let request: thaw_steps::api::http::Request = serde_json::from_value(event).unwrap();
         prop_assert_eq!(request.body_bytes().ok(), String::from_utf8(bytes).ok().map(String::into_bytes));
     }
 }

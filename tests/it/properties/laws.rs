@@ -11,13 +11,15 @@ use thaw_sim::Sim;
 use thaw_sim::cdn::{Behavior, DistributionConfig, HoldingPage, InvalidationRequest, Origin, OriginGroup, to_key};
 use thaw_sim::model::{ObjectRef, PutRequest, StorageClass};
 use thaw_sim::ports::Aws;
-use thaw_steps::http::{self, Response};
-use thaw_steps::memory::{MemoryDeadLetters, MemoryEvents, MemoryExecutions, MemoryFiles, MemoryJobs, MemoryLedger};
+use thaw_steps::api::http::{self, Response};
+use thaw_steps::api::{cancel_restore, create_restore, get_restores};
+use thaw_steps::events::queue::{QueueBatch, QueueResponse};
+use thaw_steps::events::{on_inbox_file, on_restore_completed, on_restore_initiated};
 use thaw_steps::ports::{ReadDistributions, WorkFiles};
-use thaw_steps::{
-    Newest, QueueBatch, QueueResponse, Settings, cancel_restore, create_restore, get_restores, on_inbox_file,
-    on_restore_completed, on_restore_initiated,
+use thaw_steps::testing::memory::{
+    MemoryDeadLetters, MemoryEvents, MemoryExecutions, MemoryFiles, MemoryJobs, MemoryLedger,
 };
+use thaw_steps::{Newest, Settings};
 
 /// The bucket of all laws.
 pub const BUCKET: &str = "archive";

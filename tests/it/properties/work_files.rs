@@ -5,8 +5,9 @@ use proptest::sample::Index;
 use serde_json::json;
 use thaw_core::RestoreId;
 use thaw_sim::model::StorageClass;
+use thaw_steps::StepError;
+use thaw_steps::ledger::chunks::chunk_name;
 use thaw_steps::ports::WorkFiles;
-use thaw_steps::{StepError, chunk_name};
 
 use crate::steps::world::{World, ask};
 

@@ -7,8 +7,8 @@ use thaw_core::{Event, State, Status};
 use thaw_sim::Sim;
 use thaw_sim::model::{AccessTier, FaultRule, ObjectRef, RestoreRequest, RetrievalTier, StorageClass};
 use thaw_sim::ports::WorkBucket;
-use thaw_steps::memory::{MemoryExecutions, MemoryLedger};
 use thaw_steps::ports::Ledger;
+use thaw_steps::testing::memory::{MemoryExecutions, MemoryLedger};
 
 use super::world::{BUCKET, World, ask, ask_with};
 

@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 use thaw_core::{State, Status};
 use thaw_sim::Sim;
 use thaw_sim::model::{AccessTier, ObjectRef, PutRequest, StorageClass};
+use thaw_steps::StepError;
+use thaw_steps::api::{create_restore, http};
 use thaw_steps::ports::Ledger;
-use thaw_steps::{StepError, create_restore, http};
 
 use super::world::{BUCKET, World, ask, ask_with};
 

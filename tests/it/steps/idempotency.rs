@@ -18,18 +18,23 @@ use thaw_core::{
 };
 use thaw_sim::Sim;
 use thaw_sim::model::{AccessTier, FaultRule, ObjectRef, RestoreRequest, RetrievalTier, SettingsChange, StorageClass};
+use thaw_steps::api::{adopt, cancel_restore, create_plan, create_restore, get_restores, http};
+use thaw_steps::events::queue::QueueBatch;
+use thaw_steps::events::{
+    announce_expiries, check_executions, on_inbox_file, on_restore_completed, on_restore_initiated,
+};
+use thaw_steps::ledger::restores::RestoreRecord;
 use thaw_steps::ports::{
     CreateInvalidations, CreateJobs, CreatedJob, Cursor, DeadLetters, Distributions, Invalidation, InvalidationStatus,
     Item, ItemKey, Ledger, ListFrom, ListRestores, LongFiles, NewJob, Page, Piece, PortError, Put, PutEvents,
     ReadArchive, ReadDistributions, ReadExecutions, ReadInvalidations, ReadJobs, RequestRestores, StartExecutions,
     StopExecutions, UpdateJobs, VersionMarker, VersionPage, WorkFiles,
 };
-use thaw_steps::{
-    Newest, QueueBatch, RestoreRecord, Step, adopt, announce_expiries, cancel_restore, check_executions,
-    check_invalidations, check_jobs, check_restores, create_jobs, create_plan, create_restore, get_restores, http,
-    invalidate, on_inbox_file, on_restore_completed, on_restore_initiated, plan, report, report_failure,
+use thaw_steps::workflow::{
+    check_invalidations, check_jobs, check_restores, create_jobs, invalidate, plan, report, report_failure,
     start_restores,
 };
+use thaw_steps::{Newest, Step};
 
 use super::world::{BUCKET, DISTRIBUTION, World, ask_with};
 

@@ -3,8 +3,9 @@
 use serde_json::{Value, json};
 use thaw_core::{MAX_BODY_BYTES, Usd};
 use thaw_sim::model::{FaultRule, ObjectRef, StorageClass};
+use thaw_steps::StepError;
+use thaw_steps::events::queue::QueueResponse;
 use thaw_steps::ports::WorkFiles;
-use thaw_steps::{QueueResponse, StepError};
 
 use super::world::{BUCKET, WORK, World, ask};
 

@@ -3,8 +3,9 @@
 use serde_json::json;
 use thaw_core::{Request, RestoreId, State, Status};
 use thaw_sim::model::{FaultRule, PutRequest, SettingsChange, StorageClass};
+use thaw_steps::StepError;
+use thaw_steps::ledger::restores::RestoreRecord;
 use thaw_steps::ports::Ledger;
-use thaw_steps::{RestoreRecord, StepError};
 
 use super::world::{BUCKET, World, ask, ask_with};
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use thaw_sim::Sim;
 use thaw_sim::model::{RestoreRequest, RetrievalTier, StorageClass};
-use thaw_steps::QueueResponse;
+use thaw_steps::events::queue::QueueResponse;
 
 use super::world::{BUCKET, World, ask};
 

@@ -9,14 +9,18 @@ use thaw_sim::Sim;
 use thaw_sim::cdn::{CustomErrorResponse, DistributionConfig, Origin};
 use thaw_sim::model::{AccessTier, ObjectRef, PutRequest, RestoreCalls, StorageClass};
 use thaw_sim::ports::{Aws, WorkBucket};
-use thaw_steps::http::Response;
-use thaw_steps::memory::{MemoryDeadLetters, MemoryEvents, MemoryExecutions, MemoryLedger};
+use thaw_steps::api::http::Response;
+use thaw_steps::api::{adopt, cancel_restore};
+use thaw_steps::events::queue::{QueueBatch, QueueResponse};
+use thaw_steps::events::{on_inbox_file, on_restore_completed, on_restore_initiated};
+use thaw_steps::ledger::chunks;
+use thaw_steps::ledger::restores::RestoreRecord;
 use thaw_steps::ports::Ledger;
-use thaw_steps::{
-    Newest, QueueBatch, QueueResponse, RestoreRecord, Settings, StepError, adopt, cancel_restore, check_invalidations,
-    check_jobs, check_restores, chunks, create_jobs, invalidate, on_inbox_file, on_restore_completed,
-    on_restore_initiated, plan, report, start_restores,
+use thaw_steps::testing::memory::{MemoryDeadLetters, MemoryEvents, MemoryExecutions, MemoryLedger};
+use thaw_steps::workflow::{
+    check_invalidations, check_jobs, check_restores, create_jobs, invalidate, plan, report, start_restores,
 };
+use thaw_steps::{Newest, Settings, StepError};
 
 pub const BUCKET: &str = "archive";
 pub const WORK: &str = "work";
@@ -336,7 +340,7 @@ impl World {
     pub fn rows(&self) -> Vec<Row> {
         let items = self.ledger.items().into_iter();
         let rows = items.filter(|(key, _)| key.pk.contains('/')).map(|(_, item)| serde_json::from_value(item).unwrap());
-        self.run(thaw_steps::as_they_stand(rows.collect(), &self.ledger)).unwrap()
+        self.run(thaw_steps::ledger::rows::as_they_stand(rows.collect(), &self.ledger)).unwrap()
     }
 
     /// An object of a restore, as it stands: with what its plan, its chunk and its batch know.

@@ -12,8 +12,12 @@ use thaw_core::{
     Source, State, Status, Tier, Usd, encode_path,
 };
 use thaw_sim::model::ObjectRef;
+use thaw_steps::Step;
+use thaw_steps::api::get_restores;
+use thaw_steps::ledger::chunks::{ChunkEntry, ChunkRecord, chunk_name};
+use thaw_steps::ledger::readiness::NewsRecord;
+use thaw_steps::ledger::restores::RestoreRecord;
 use thaw_steps::ports::{Ledger, WorkFiles};
-use thaw_steps::{ChunkEntry, ChunkRecord, NewsRecord, RestoreRecord, Step, chunk_name, get_restores};
 
 use crate::runtime::{at_once, later};
 use crate::stack::{Asked, BUCKET, DISTRIBUTION, Finished, Stack};

@@ -20,14 +20,20 @@ use thaw_sim::model::{
     StorageClass,
 };
 use thaw_sim::ports::{Aws, WorkBucket};
-use thaw_steps::memory::{MemoryEvents, MemoryLedger};
-use thaw_steps::ports::{CreateInvalidations, Invalidation, Item, ItemKey, Ledger, PortError, Put, RequestRestores};
-use thaw_steps::{
-    ChunkRecord, Newest, NewsRecord, QueueBatch, Settings, Step, StepError, adopt, announce_expiries, cancel_restore,
-    check_executions, check_invalidations, check_jobs, check_restores, create_jobs, create_plan, create_restore,
-    get_restores, http, invalidate, on_inbox_file, on_restore_completed, on_restore_initiated, plan, report,
-    report_failure, start_restores,
+use thaw_steps::api::{adopt, cancel_restore, create_plan, create_restore, get_restores, http};
+use thaw_steps::events::queue::QueueBatch;
+use thaw_steps::events::{
+    announce_expiries, check_executions, on_inbox_file, on_restore_completed, on_restore_initiated,
 };
+use thaw_steps::ledger::chunks::ChunkRecord;
+use thaw_steps::ledger::readiness::NewsRecord;
+use thaw_steps::ports::{CreateInvalidations, Invalidation, Item, ItemKey, Ledger, PortError, Put, RequestRestores};
+use thaw_steps::testing::memory::{MemoryEvents, MemoryLedger};
+use thaw_steps::workflow::{
+    check_invalidations, check_jobs, check_restores, create_jobs, invalidate, plan, report, report_failure,
+    start_restores,
+};
+use thaw_steps::{Newest, Settings, Step, StepError};
 
 use crate::bug::Bug;
 use crate::check::Checker;

@@ -6,13 +6,14 @@ use std::rc::Rc;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use thaw_core::{Execution, Facts, Job, ObjectId, RestoreAnswer, RestoreId, S3Uri, Status, Tier, Trouble};
+use thaw_steps::Step;
+use thaw_steps::ledger::restores::RestoreRecord;
 use thaw_steps::ports::{
     CreateInvalidations, CreateJobs, CreatedJob, Cursor, DeadLetters, Distributions, Invalidation, InvalidationStatus,
     Item, ItemKey, Ledger, ListFrom, ListRestores, LongFiles, NewJob, Page, Piece, PortError, Put, PutEvents,
     ReadArchive, ReadDistributions, ReadExecutions, ReadInvalidations, ReadJobs, RequestRestores, StartExecutions,
     StopExecutions, UpdateJobs, VersionMarker, VersionPage, WorkFiles,
 };
-use thaw_steps::{RestoreRecord, Step};
 
 use crate::bug::Bug;
 use crate::runtime::Flag;

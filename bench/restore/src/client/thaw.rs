@@ -8,9 +8,12 @@ use jiff::Timestamp;
 use serde_json::json;
 use thaw_aws::{Clients, LedgerTable};
 use thaw_core::{ArchiveKind, Book, Cost, Counts, Decision, Request, RestoreId, State};
-use thaw_steps::memory::{MemoryFiles, MemoryLedger};
+use thaw_steps::StepError;
+use thaw_steps::ledger::chunks::{ChunkEntry, ChunkRecord, chunk_name};
+use thaw_steps::ledger::restores::{Planned, RestoreRecord};
 use thaw_steps::ports::{Item, ItemKey, Ledger, PortError, Put, WorkFiles};
-use thaw_steps::{ChunkEntry, ChunkRecord, Planned, RestoreRecord, StepError, chunk_name, start_restores};
+use thaw_steps::testing::memory::{MemoryFiles, MemoryLedger};
+use thaw_steps::workflow::start_restores;
 
 use super::Job;
 use crate::server::key;
