@@ -532,11 +532,12 @@ fn has_origin_function(functions: Option<&LambdaFunctionAssociations>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use aws_sdk_cloudfront::types::{
         CacheBehavior, CustomErrorResponse, DefaultCacheBehavior, FunctionAssociation, LambdaFunctionAssociation,
         OriginGroupFailoverCriteria, OriginGroupMember, ViewerProtocolPolicy,
     };
+
+    use super::*;
 
     fn origin(id: &str, domain: &str, path: &str) -> aws_sdk_cloudfront::types::Origin {
         aws_sdk_cloudfront::types::Origin::builder().id(id).domain_name(domain).origin_path(path).build().unwrap()

@@ -110,10 +110,11 @@ pub(crate) fn causes(error: &(dyn std::error::Error + 'static)) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use aws_sdk_s3::error::{ConnectorError, ErrorMetadata};
     use aws_sdk_s3::operation::head_object::HeadObjectError;
     use aws_sdk_s3::primitives::SdkBody;
+
+    use super::*;
 
     fn error(status: u16, code: Option<&str>, body: &str) -> SdkError<HeadObjectError, HttpResponse> {
         let mut meta = ErrorMetadata::builder();

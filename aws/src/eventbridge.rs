@@ -45,8 +45,9 @@ fn taken(what: &str, entry: &PutEventsResultEntry) -> Result<(), PortError> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use thaw_core::Trouble;
+
+    use super::*;
 
     #[test]
     fn an_entry_that_was_not_taken_is_an_error() {

@@ -11,8 +11,7 @@ use aws_sdk_s3::config::interceptors::{
 use aws_sdk_s3::config::retry::{ClassifyRetry, RetryAction};
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{Builder, Config, ConfigBag, Intercept, RuntimeComponents};
-use aws_sdk_s3::error::BoxError;
-use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::error::{BoxError, ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
 use aws_sdk_s3::operation::restore_object::RestoreObjectError;
@@ -529,11 +528,12 @@ impl LongFiles for WorkBucket {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use aws_sdk_s3::error::ErrorMetadata;
     use aws_sdk_s3::types::{ObjectStorageClass, ObjectVersionStorageClass, StorageClass};
     use aws_smithy_runtime_api::client::interceptors::context::{Error, Input};
     use aws_smithy_runtime_api::client::orchestrator::OrchestratorError;
+
+    use super::*;
 
     #[test]
     fn a_head_is_passed_on_as_s3_sent_it() {

@@ -175,8 +175,9 @@ fn not_offered(kind: ArchiveKind, tier: Tier) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use serde_json::json;
+
+    use super::*;
 
     #[test]
     fn a_decision_has_one_word() {

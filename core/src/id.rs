@@ -1,9 +1,8 @@
 //! Names of restores, objects and batches.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-
-use jiff::Timestamp;
 
 use crate::Request;
 

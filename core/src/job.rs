@@ -346,8 +346,9 @@ fn code_in(message: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use serde_json::json;
+
+    use super::*;
 
     fn object(key: &str, version: Option<&str>) -> ObjectId {
         ObjectId { bucket: "b".to_owned(), key: key.to_owned(), version: version.map(str::to_owned) }

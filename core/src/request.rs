@@ -647,8 +647,9 @@ fn notify(body: &Map<String, Value>) -> Result<Vec<String>, Problem> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use serde_json::json;
+
+    use super::*;
 
     fn body(more: Value) -> Value {
         let mut body = json!({"bucket": "archive", "keys": ["a"]});

@@ -138,8 +138,9 @@ impl Request {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use serde_json::Map;
+
+    use super::*;
 
     /// A body with one field set, however deep.
     fn with(path: &[&str], value: Value) -> Value {

@@ -273,8 +273,9 @@ fn object(bucket: String, key: String, version: Option<String>) -> Result<Object
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use serde_json::{Value, json};
+
+    use super::*;
 
     fn bridge(detail_type: &str, key: &str) -> Value {
         json!({

@@ -54,9 +54,10 @@ fn same_copy(row: &Row, other: &Row) -> bool {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use jiff::Timestamp;
+
     use super::*;
     use crate::{How, ObjectId, RestoreId};
-    use jiff::Timestamp;
 
     fn now() -> Timestamp {
         "2026-11-22T10:00:00Z".parse().unwrap()

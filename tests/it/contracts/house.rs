@@ -53,6 +53,9 @@ fn rows_are_read_as_they_stand() {
             left.extend(fs::read_dir(file).unwrap().map(|inner| inner.unwrap().path()));
             continue;
         }
+        if file.ends_with("tests.rs") || file.components().any(|part| part.as_os_str() == "testing") {
+            continue;
+        }
         let source = fs::read_to_string(&file).unwrap();
         let deployed = source.split("#[cfg(test)]\nmod ").next().unwrap().split("#[cfg(test)]\npub(crate) mod ").next();
         let reads = raw.map(|raw| deployed.unwrap().matches(raw).count()).iter().sum();

@@ -129,7 +129,7 @@ impl Newest {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::archive::restore_status::tests::Bucket;
+    use crate::testing::archive::Bucket;
     use crate::testing::stack::now;
 
     /// The newest version of each key is `v2`; a page tells of so many keys.

@@ -232,7 +232,7 @@ mod tests {
     use thaw_core::FailureCode;
 
     use super::*;
-    use crate::publishing::batches::tests::Edge;
+    use crate::testing::cdn::Edge;
     use crate::testing::stack::{Stack, done, now, restored, row};
 
     #[tokio::test]

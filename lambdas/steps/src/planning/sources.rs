@@ -359,7 +359,7 @@ mod tests {
     use super::*;
     use crate::planning::accepting::join_only;
     use crate::ports::{ListFrom, Page, VersionMarker, VersionPage};
-    use crate::publishing::path_safety::tests::nobody_near;
+    use crate::testing::archive::nobody_near;
     use crate::testing::memory::{MemoryFiles, MemoryLedger};
     use crate::testing::stack::{Stack, done, now, restored, restoring};
 

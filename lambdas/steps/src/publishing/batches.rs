@@ -306,17 +306,16 @@ pub fn was_invalidated(row: &Row) -> bool {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use std::cell::RefCell;
+mod tests {
     use std::time::Duration;
 
-    use thaw_core::{Candidate, Distribution, RestoreId, batches};
+    use thaw_core::{Candidate, RestoreId, batches};
 
     use super::*;
     use crate::ledger::rows::batch_key;
-    use crate::ports::{Distributions, PortError, ReadDistributions};
-    use crate::publishing::path_safety::tests::{near, nobody_near};
-    use crate::testing::stack::{Stack, now, restored, row};
+    use crate::testing::archive::{near, nobody_near};
+    use crate::testing::cdn::Edge;
+    use crate::testing::stack::{Stack, batch_of, id, now, restored, row};
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -419,61 +418,6 @@ pub(crate) mod tests {
         assert_eq!(stack.rows_of(&row.object).await[0].state, restored(Some("ours")), "it may be sealed yet");
         release(&of(Some(Vec::new())), &objects, &stack.ledger).await.unwrap();
         assert_eq!(stack.rows_of(&row.object).await[0].state, restored(None));
-    }
-
-    /// A distribution that shows every key, and takes every path but those that say `bad`.
-    #[derive(Default)]
-    pub(crate) struct Edge {
-        pub(crate) shows: Vec<Distribution>,
-        pub(crate) asked: RefCell<Vec<Vec<String>>>,
-    }
-
-    impl ReadDistributions for Edge {
-        async fn distributions(&self, _: &str, _: &[String]) -> Result<Distributions, PortError> {
-            Ok(Distributions { shown: self.shows.clone(), ..Distributions::default() })
-        }
-    }
-
-    impl CreateInvalidations for Edge {
-        async fn invalidate(&self, _: &str, items: &[String], _: &str) -> Result<Invalidation, PortError> {
-            self.asked.borrow_mut().push(items.to_vec());
-            assert!(self.asked.borrow().len() < 10, "CloudFront is asked for ever: {items:?}");
-            if items.iter().any(|item| item.contains("bad")) {
-                return Ok(Invalidation::Refused { says: "bad path".to_owned() });
-            }
-            Ok(Invalidation::Accepted { id: items.join(" "), completed: false })
-        }
-    }
-
-    impl ReadInvalidations for Edge {
-        async fn invalidation(&self, _: &str, _: &str) -> Result<InvalidationStatus, PortError> {
-            Ok(InvalidationStatus::InProgress)
-        }
-    }
-
-    pub(crate) fn id(restore: &str) -> RestoreId {
-        RestoreId::try_from(restore.to_owned()).unwrap()
-    }
-
-    /// A sealed batch of one path for each key, and its rows in the ledger.
-    pub(crate) async fn batch_of(keys: &[&str], stack: &Stack) -> Batch {
-        let object = |key: &str| row(&id("r"), key, State::Planned).object;
-        let candidate = |key: &&str| Candidate {
-            object: object(key),
-            restores: vec![id("r")],
-            revisions: 0,
-            news: None,
-            paths: [("E1".to_owned(), [format!("/{key}")].into())].into(),
-            covers: BTreeSet::new(),
-        };
-        let batch = batches(keys.iter().map(candidate).collect(), now()).remove(0);
-        let sealed = batch.sealed(&keys.iter().map(|key| object(key)).collect());
-        stack.insert(&batch).await;
-        assert_eq!(stack.ledger.replace(&sealed).await.unwrap(), Put::Done);
-        for key in keys {
-            stack.insert(&row(&id("r"), key, restored(Some(batch.id.as_str())))).await;
-        }
-        sealed
     }
 
     #[tokio::test]

@@ -450,7 +450,7 @@ mod tests {
 
     use super::*;
     use crate::ports::{ListedRestore, Page, Piece, PortError, VersionMarker, VersionPage};
-    use crate::publishing::path_safety::tests::Sparse;
+    use crate::testing::archive::Sparse;
     use crate::testing::stack::now;
 
     /// A bucket that lists so many keys a page. What says `cold` in its key is archived.

@@ -168,14 +168,14 @@ pub async fn is_archived(
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use std::cell::RefCell;
+mod tests {
     use std::time::Duration;
 
-    use thaw_core::{Head, RestoreId, S3Uri, State};
+    use thaw_core::{Head, RestoreId, State};
 
     use super::*;
-    use crate::ports::{ListedRestore, Page, Piece, PortError, VersionMarker, VersionPage};
+    use crate::ports::ListedRestore;
+    use crate::testing::archive::{Neighbours, Sparse, near, nobody_near};
     use crate::testing::stack::{now, row};
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -214,100 +214,6 @@ pub(crate) mod tests {
             assert_eq!(says(&object, &facts), unversioned, "{facts:?}");
             assert_eq!(says(&version, &facts), versioned, "{facts:?}");
         }
-    }
-
-    /// What else lies under a prefix, listed two a page. A HEAD says that it is archived where the key says so, and that it
-    /// is not there; a version always is.
-    pub(crate) struct Neighbours {
-        listed: Vec<Listed>,
-        pub(crate) asked: RefCell<Vec<String>>,
-    }
-
-    /// The same bucket, which answers each page only after one without a key.
-    pub(crate) struct Sparse<'a, A>(pub(crate) &'a A);
-
-    impl<A: ReadArchive> ReadArchive for Sparse<'_, A> {
-        async fn head(&self, object: &ObjectId) -> Result<Facts, PortError> {
-            self.0.head(object).await
-        }
-
-        async fn list(&self, bucket: &str, prefix: &str, from: &ListFrom) -> Result<Page, PortError> {
-            match from {
-                ListFrom::After(key) => Ok(Page::new(Vec::new(), Some(key.clone()))),
-                ListFrom::Token(key) => self.0.list(bucket, prefix, &ListFrom::after(key)).await,
-            }
-        }
-
-        async fn folders(&self, bucket: &str, prefix: &str, after: &str) -> Result<Vec<String>, PortError> {
-            self.0.folders(bucket, prefix, after).await
-        }
-
-        async fn list_versions(
-            &self,
-            bucket: &str,
-            prefix: &str,
-            after: Option<&VersionMarker>,
-        ) -> Result<VersionPage, PortError> {
-            self.0.list_versions(bucket, prefix, after).await
-        }
-
-        async fn has_versions(&self, bucket: &str) -> Result<bool, PortError> {
-            self.0.has_versions(bucket).await
-        }
-
-        async fn read(&self, manifest: &S3Uri, from: u64, etag: Option<&str>) -> Result<Option<Piece>, PortError> {
-            self.0.read(manifest, from, etag).await
-        }
-    }
-
-    impl ReadArchive for Neighbours {
-        async fn head(&self, object: &ObjectId) -> Result<Facts, PortError> {
-            self.asked.borrow_mut().push(object.key.clone());
-            if object.key.contains("gone") && object.version.is_none() {
-                return Ok(Facts::Missing(Missing::Key));
-            }
-            if object.key.contains("sealed") {
-                return Ok(Facts::Missing(Missing::Refused { says: "HTTP 400".to_owned() }));
-            }
-            let class = if object.key.contains("cold") { "GLACIER" } else { "STANDARD" };
-            let version = object.version.clone();
-            Ok(Facts::Found(Head { storage_class: Some(class.to_owned()), version, ..Head::default() }))
-        }
-
-        async fn list(&self, _: &str, _: &str, from: &ListFrom) -> Result<Page, PortError> {
-            let after = from.key().unwrap_or_default();
-            let rest: Vec<_> = self.listed.iter().filter(|listed| listed.key.as_str() > after).cloned().collect();
-            let token = (rest.len() > 2).then(String::new);
-            Ok(Page::new(rest.into_iter().take(2).collect(), token))
-        }
-
-        async fn folders(&self, _: &str, _: &str, _: &str) -> Result<Vec<String>, PortError> {
-            Ok(Vec::new())
-        }
-
-        async fn list_versions(&self, _: &str, _: &str, _: Option<&VersionMarker>) -> Result<VersionPage, PortError> {
-            Ok(VersionPage::default())
-        }
-
-        async fn has_versions(&self, _: &str) -> Result<bool, PortError> {
-            Ok(false)
-        }
-
-        async fn read(&self, _: &S3Uri, _: u64, _: Option<&str>) -> Result<Option<Piece>, PortError> {
-            Ok(None)
-        }
-    }
-
-    pub(crate) fn near(listed: &[(&str, &str, Option<ListedRestore>)]) -> Neighbours {
-        let listed = listed.iter().map(|(key, class, restore)| Listed {
-            key: (*key).to_owned(),
-            version: None,
-            storage_class: (*class).to_owned(),
-            size: 1,
-            modified: now(),
-            restore: *restore,
-        });
-        Neighbours { listed: listed.collect(), asked: RefCell::default() }
     }
 
     /// The archived neighbour that is found, and which neighbours S3 was asked about.
@@ -365,10 +271,6 @@ pub(crate) mod tests {
         assert_eq!(of([warm(5), vec!["cold".to_owned()]].concat()).await, Some("cold".to_owned()));
         assert_eq!(of(warm(20)).await, None);
         assert!(of(warm(21)).await.unwrap().contains("too many"));
-    }
-
-    pub(crate) fn nobody_near() -> Neighbours {
-        near(&[])
     }
 
     #[tokio::test]

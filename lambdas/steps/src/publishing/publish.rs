@@ -432,11 +432,10 @@ mod tests {
     use thaw_core::{Behaviour, ErrorRule, Origin};
 
     use super::*;
-    use crate::archive::restore_status::tests::Bucket;
     use crate::ledger::rows::rows_of;
-    use crate::publishing::batches::tests::{Edge, batch_of, id};
-    use crate::publishing::path_safety::tests::nobody_near;
-    use crate::testing::stack::{Stack, now, restored, row};
+    use crate::testing::archive::{Bucket, nobody_near};
+    use crate::testing::cdn::Edge;
+    use crate::testing::stack::{Stack, batch_of, id, now, restored, row};
 
     const SECOND: Duration = Duration::from_secs(1);
 

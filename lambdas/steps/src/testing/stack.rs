@@ -12,11 +12,12 @@ use thaw_core::{
 use crate::Settings;
 use crate::api::http::{Request, Response};
 use crate::api::{cancel_restore, create_restore, get_restores};
-use crate::ledger::chunks::{ChunkEntry, ChunkRecord, Known, Written, chunk_name};
+use crate::ledger::chunks::{self, ChunkEntry, ChunkRecord, Known, Written, chunk_name};
 use crate::ledger::restores::{Planned, RestoreRecord, record};
 use crate::ledger::rows::rows_key;
 use crate::ports::{Item, Ledger, Put, WorkFiles};
 use crate::testing::memory::{MemoryExecutions, MemoryFiles, MemoryJobs, MemoryLedger};
+use crate::workflow::OBJECTS_PER_CALL;
 
 /// When the stories of the tests begin.
 pub fn now() -> Timestamp {
@@ -224,4 +225,46 @@ pub fn restoring() -> State {
 
 pub fn restored(claim: Option<&str>) -> State {
     State::Restored { at: now(), expires: Some(now()), claim: claim.map(|id| id.to_owned().into()) }
+}
+
+/// A restore of this id.
+pub(crate) fn id(restore: &str) -> RestoreId {
+    RestoreId::try_from(restore.to_owned()).unwrap()
+}
+
+/// A sealed batch of one path for each key, and its rows in the ledger.
+pub(crate) async fn batch_of(keys: &[&str], stack: &Stack) -> Batch {
+    let object = |key: &str| row(&id("r"), key, State::Planned).object;
+    let candidate = |key: &&str| Candidate {
+        object: object(key),
+        restores: vec![id("r")],
+        revisions: 0,
+        news: None,
+        paths: [("E1".to_owned(), [format!("/{key}")].into())].into(),
+        covers: BTreeSet::new(),
+    };
+    let batch = thaw_core::batches(keys.iter().map(candidate).collect(), now()).remove(0);
+    let sealed = batch.sealed(&keys.iter().map(|key| object(key)).collect());
+    stack.insert(&batch).await;
+    assert_eq!(stack.ledger.replace(&sealed).await.unwrap(), Put::Done);
+    for key in keys {
+        stack.insert(&row(&id("r"), key, restored(Some(batch.id.as_str())))).await;
+    }
+    sealed
+}
+
+/// Four objects, each in a chunk of its own and published, as their batches know. It looks as if the second chunk had as
+/// many as a call takes.
+pub(crate) async fn four_chunks(stack: &Stack) -> RestoreId {
+    for name in ["0", "1", "2", "3"] {
+        stack.insert(&done(name, &[name])).await;
+    }
+    let id = stack.planned(&["0", "1", "2", "3"].map(|name| (name, restored(Some(name)))), 1).await;
+    let known = chunks::record(&stack.ledger, &stack.record(&id).await, 1).await.unwrap();
+    let many = |mut known: ChunkRecord| {
+        known.counts.total = OBJECTS_PER_CALL;
+        known
+    };
+    chunks::change(&stack.ledger, known, many).await.unwrap();
+    id
 }

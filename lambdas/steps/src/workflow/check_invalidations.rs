@@ -143,31 +143,15 @@ fn seconds_until_next_word<'a>(
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use thaw_core::{Publish, PublishWhen, RestoreId};
 
     use super::*;
-    use crate::publishing::batches::tests::Edge;
-    use crate::testing::stack::{Stack, done, now, restored, restoring, row};
+    use crate::testing::cdn::Edge;
+    use crate::testing::stack::{Stack, four_chunks, now, restored, restoring, row};
 
     fn of(state: State) -> Row {
         row(&RestoreId::try_from("r".to_owned()).unwrap(), "a", state)
-    }
-
-    /// Four objects, each in a chunk of its own and published, as their batches know. It looks as if the second chunk had as
-    /// many as a call takes.
-    pub(crate) async fn four_chunks(stack: &Stack) -> RestoreId {
-        for name in ["0", "1", "2", "3"] {
-            stack.insert(&done(name, &[name])).await;
-        }
-        let id = stack.planned(&["0", "1", "2", "3"].map(|name| (name, restored(Some(name)))), 1).await;
-        let known = chunks::record(&stack.ledger, &stack.record(&id).await, 1).await.unwrap();
-        let many = |mut known: ChunkRecord| {
-            known.counts.total = OBJECTS_PER_CALL;
-            known
-        };
-        chunks::change(&stack.ledger, known, many).await.unwrap();
-        id
     }
 
     #[tokio::test]

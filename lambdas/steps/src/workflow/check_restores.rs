@@ -253,12 +253,10 @@ mod tests {
 
     use super::*;
     use crate::archive::BELIEVED;
-    use crate::archive::restore_status::tests::Bucket;
     use crate::ports::ListedRestore;
-    use crate::publishing::path_safety::tests::nobody_near;
+    use crate::testing::archive::{Bucket, nobody_near};
     use crate::testing::memory::{MemoryEvents, MemoryLedger};
-    use crate::testing::stack::{Stack, now, restored, restoring, row};
-    use crate::workflow::check_invalidations::tests::four_chunks;
+    use crate::testing::stack::{Stack, four_chunks, now, restored, restoring, row};
 
     fn of(state: State) -> Row {
         row(&RestoreId::try_from("r".to_owned()).unwrap(), "a", state)

@@ -137,8 +137,8 @@ mod tests {
     use thaw_core::Counts;
 
     use super::*;
-    use crate::publishing::batches::tests::Edge;
-    use crate::publishing::path_safety::tests::nobody_near;
+    use crate::testing::archive::nobody_near;
+    use crate::testing::cdn::Edge;
     use crate::testing::stack::{Stack, now, restored};
     use crate::workflow::check_invalidations;
 

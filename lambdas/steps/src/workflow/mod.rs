@@ -17,7 +17,7 @@ pub mod report_failure;
 pub mod start_restores;
 
 /// Objects that one call looks at before it hands the rest to the next one: some minutes of the fifteen that it has.
-const OBJECTS_PER_CALL: u64 = 1_000_000;
+pub(crate) const OBJECTS_PER_CALL: u64 = 1_000_000;
 
 /// Seconds until the first look after a failure: a function that was asking S3 when another failed may go on for as long as
 /// Lambda lets it (the template's longest `Timeout`).
