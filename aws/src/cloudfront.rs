@@ -20,7 +20,7 @@ use aws_smithy_runtime_api::client::interceptors::context::InterceptorContext;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use thaw_core::{
-    Behaviour, Distribution, ErrorRule, LeftOut, Origin, OriginGroup, Pace, QueryStrings, Serving, Trouble,
+    Behaviour, CallError, Distribution, ErrorRule, LeftOut, Origin, OriginGroup, QueryStrings, RateLimiter, Serving,
     paths_counted, trouble,
 };
 use thaw_steps::ports::{
@@ -46,7 +46,7 @@ pub struct Cdn {
     client: Client,
     patience: Duration,
     /// How fast paths are sent. Kept as long as the function is: the next call begins where this one ended.
-    pace: Arc<Mutex<Pace>>,
+    pace: Arc<Mutex<RateLimiter>>,
     known: Arc<Mutex<Known>>,
 }
 
@@ -56,7 +56,7 @@ impl Cdn {
         Self {
             client: Client::from_conf(config.retry_classifier(TooManyIsAnAnswer).build()),
             patience: PATIENCE,
-            pace: Arc::new(Mutex::new(Pace::of_invalidations(Timestamp::now()))),
+            pace: Arc::new(Mutex::new(RateLimiter::of_invalidations(Timestamp::now()))),
             known: Arc::new(Mutex::new(Known { keep, ..Known::default() })),
         }
     }
@@ -67,7 +67,7 @@ impl Cdn {
         Self { patience, ..self }
     }
 
-    fn pace<T>(&self, of: impl FnOnce(&mut Pace, Timestamp) -> T) -> T {
+    fn pace<T>(&self, of: impl FnOnce(&mut RateLimiter, Timestamp) -> T) -> T {
         // It is a few numbers, which are right also after a panic.
         of(&mut self.pace.lock().unwrap_or_else(PoisonError::into_inner), Timestamp::now())
     }
@@ -276,7 +276,7 @@ impl CreateInvalidations for Cdn {
                             "CloudFront takes so few paths now that it would be sent in {} s",
                             wait.as_secs()
                         ),
-                        trouble: Some(Trouble::Throttled),
+                        trouble: Some(CallError::Throttled),
                     });
                 }
             };
@@ -285,10 +285,9 @@ impl CreateInvalidations for Cdn {
             }
             let answer = self.invalidate_once(distribution, items, caller_reference).await;
             let is_throttled = |error: &PortError| match error.trouble {
-                Some(Trouble::Throttled | Trouble::TooManyInvalidations) => true,
-                Some(Trouble::Unavailable | Trouble::Denied | Trouble::KeyDenied | Trouble::WrongBucket) | None => {
-                    false
-                }
+                Some(CallError::Throttled | CallError::TooManyInvalidations) => true,
+                Some(CallError::Unavailable | CallError::Denied | CallError::KeyDenied | CallError::WrongBucket)
+                | None => false,
             };
             let throttled = answer.as_ref().is_err_and(is_throttled);
             self.pace(|pace, now| pace.answered_many(slots, now, throttled));
@@ -366,8 +365,8 @@ impl ClassifyRetry for TooManyIsAnAnswer {
         let body = context.response().and_then(|response| std::str::from_utf8(response.body().bytes()?).ok());
         let code = error.code().or_else(|| element(body?, "Code"));
         match code.and_then(|code| trouble(0, code)) {
-            Some(Trouble::Throttled | Trouble::TooManyInvalidations) => RetryAction::RetryForbidden,
-            Some(Trouble::Unavailable | Trouble::Denied | Trouble::KeyDenied | Trouble::WrongBucket) | None => {
+            Some(CallError::Throttled | CallError::TooManyInvalidations) => RetryAction::RetryForbidden,
+            Some(CallError::Unavailable | CallError::Denied | CallError::KeyDenied | CallError::WrongBucket) | None => {
                 RetryAction::NoActionIndicated
             }
         }

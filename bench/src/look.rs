@@ -16,12 +16,12 @@ use anyhow::{Context, Result, bail, ensure};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use thaw_core::{
-    ArchiveKind, Batch, BatchId, Book, Call, Candidate, Cost, Counts, Decision, Facts, Missing, News, ObjectId, Place,
-    Request, RestoreId, Row, S3Uri, State,
+    ArchiveKind, Batch, BatchId, Call, Candidate, ChunkPosition, Cost, Counts, Decision, Facts, Missing, ObjectId,
+    PriceList, Readiness, Request, RestoreId, Row, S3Uri, State,
 };
 use thaw_steps::Settings;
 use thaw_steps::ledger::chunks::{Accepted, ChunkEntry, ChunkRecord};
-use thaw_steps::ledger::readiness::NewsRecord;
+use thaw_steps::ledger::readiness::ReadinessRecord;
 use thaw_steps::ledger::restores::{Planned, RestoreRecord};
 use thaw_steps::ports::{
     CreateInvalidations, Distributions, Invalidation, InvalidationStatus, Item, ItemKey, Ledger, ListFrom, Listed,
@@ -139,7 +139,7 @@ fn prepare(dir: &Path, scene: Scene) -> Result<()> {
         counts,
         by_kind: Vec::new(),
         ready_between: None,
-        cost: Cost::of(Vec::new(), Book::US_EAST_1),
+        cost: Cost::of(Vec::new(), PriceList::US_EAST_1),
         alternatives: Vec::new(),
         jobs: Vec::new(),
         paths: 0,
@@ -229,10 +229,10 @@ impl MadeUp {
         serde_json::from_value(item).expect("an item")
     }
 
-    fn news<T: Item>(&self, entries: impl Iterator<Item = u32>) -> T {
-        let news = News { at: now(), expires: Some(expires()) };
+    fn readiness<T: Item>(&self, entries: impl Iterator<Item = u32>) -> T {
+        let readiness = Readiness { at: now(), expires: Some(expires()) };
         let (restore, entries) = (self.record.id.clone(), entries.collect());
-        let record = NewsRecord { restore, made_at: begun(), chunk: 0, news, entries };
+        let record = ReadinessRecord { restore, made_at: begun(), chunk: 0, readiness, entries };
         serde_json::from_value(json_of(&record)).expect("an item")
     }
 
@@ -253,7 +253,7 @@ impl MadeUp {
             publish: self.record.request.publish,
             current: true,
             planned_at: begun(),
-            place: Some(Place { chunk: 0, entry: number(key) }),
+            place: Some(ChunkPosition { chunk: 0, entry: number(key) }),
             state,
             revision: 1,
         }
@@ -282,7 +282,7 @@ fn batch_of(number: u32) -> Batch {
         object: object(key.clone()),
         restores: RestoreId::try_from("look".to_owned()).into_iter().collect(),
         revisions: 1,
-        news: None,
+        readiness: None,
         paths: [("E1".to_owned(), [path(key)].into())].into(),
         covers: BTreeSet::new(),
     };
@@ -314,7 +314,7 @@ impl Ledger for MadeUp {
         Ok(keys.iter().map(|key| self.item(key)).collect())
     }
 
-    async fn peek_many<T: Item>(&self, keys: &[ItemKey]) -> Result<Vec<T>, PortError> {
+    async fn get_many_eventually<T: Item>(&self, keys: &[ItemKey]) -> Result<Vec<T>, PortError> {
         self.get_many(keys).await
     }
 
@@ -330,17 +330,17 @@ impl Ledger for MadeUp {
         if !begin.sk.starts_with("news") {
             return Ok(vec![self.item(begin)]);
         }
-        let news =
-            |records: u32| (0..records).map(move |number| self.news((number..OBJECTS).step_by(records as usize)));
+        let readiness =
+            |records: u32| (0..records).map(move |number| self.readiness((number..OBJECTS).step_by(records as usize)));
         Ok(match self.scene {
             Scene::Fetched | Scene::Readable | Scene::Claimed | Scene::Confirmed => Vec::new(),
-            Scene::Told => news(BATCHES).collect(),
+            Scene::Told => readiness(BATCHES).collect(),
             // A look found them all.
-            Scene::Taken => news(OBJECTS / 1_000).collect(),
+            Scene::Taken => readiness(OBJECTS / 1_000).collect(),
         })
     }
 
-    async fn peek_query<T: Item>(&self, begin: &ItemKey) -> Result<Vec<T>, PortError> {
+    async fn query_eventually<T: Item>(&self, begin: &ItemKey) -> Result<Vec<T>, PortError> {
         self.query(begin).await
     }
 }

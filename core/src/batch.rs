@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::wildcard::{Wildcard, covers};
-use crate::{BatchId, Covered, Event, FailureCode, How, ObjectId, RestoreId};
+use crate::{BatchId, Covered, Event, FailureCode, ObjectId, PublishedReason, RestoreId};
 
 pub use copies::of_the_same_copy;
 pub use grouping::{batches, billed, folded};
@@ -34,8 +34,8 @@ pub struct Candidate {
     /// The revisions of their rows when they were read, added up.
     pub revisions: u64,
     /// What S3 said of it, where rows do not say so yet: it is written down with the claim.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub news: Option<News>,
+    #[serde(rename = "news", default, skip_serializing_if = "Option::is_none")]
+    pub readiness: Option<Readiness>,
     /// Its paths by distribution id.
     pub paths: BTreeMap<String, BTreeSet<String>>,
     /// What the wildcards among them cover, which stand for paths with a `~`. Batches of earlier versions do not say.
@@ -45,15 +45,15 @@ pub struct Candidate {
 
 /// That S3 said that an object can be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct News {
+pub struct Readiness {
     /// When thaw learned it.
     pub at: Timestamp,
     /// When the copy goes away, where known.
     pub expires: Option<Timestamp>,
 }
 
-impl From<News> for Event {
-    fn from(News { at, expires }: News) -> Self {
+impl From<Readiness> for Event {
+    fn from(Readiness { at, expires }: Readiness) -> Self {
         Self::Readable { at, expires }
     }
 }
@@ -295,7 +295,7 @@ impl Batch {
         let candidate = candidate.filter(|_| self.is_completed())?;
         let at = self.completed_at.unwrap_or(self.created_at);
         Some(match self.refusal(candidate) {
-            None => Event::Published { at, how: How::Invalidated { batch: self.id.clone() } },
+            None => Event::Published { at, how: PublishedReason::Invalidated { batch: self.id.clone() } },
             Some(says) => {
                 let message = format!("CloudFront refused to invalidate its path: {says}");
                 Event::Failed { at, code: FailureCode::RefusedByCloudFront, message }

@@ -6,8 +6,8 @@ use std::rc::Rc;
 
 use jiff::Timestamp;
 use thaw_core::{
-    Distribution, Facts, Head, HeadError, Job, JobStatus, LeftOut, Missing, ObjectId, QueryStrings, RestoreAnswer,
-    S3Uri, Serving, Tier, Trouble, head_error, is_about_a_key, trouble,
+    CallError, Distribution, Facts, Head, HeadError, Job, JobStatus, LeftOut, Missing, ObjectId, QueryStrings,
+    RestoreAnswer, S3Uri, Serving, Tier, head_error, is_about_a_key, trouble,
 };
 use thaw_steps::ports::{
     CreateInvalidations, CreateJobs, CreatedJob, Distributions, Invalidation, ListFrom, Listed, ListedRestore,
@@ -55,7 +55,7 @@ impl Aws {
         let told = match self.with(|sim, now| sim.get_object(&object_ref(object), now)) {
             Ok(_) => Ok(missing),
             Err(refusal) => missing
-                .told_by_get(refusal.status(), refusal.code(), refusal.message())
+                .confirmed_by_get(refusal.status(), refusal.code(), refusal.message())
                 .map_err(|trouble| PortError { trouble: Some(trouble), ..port_error("GetObject", &refusal) }),
         };
         told.map(Facts::Missing)
@@ -87,7 +87,7 @@ impl ReadArchive for Aws {
             Err(refusal) => match head_error(refusal.status(), refusal.is_delete_marker(), object.version.is_some()) {
                 HeadError::Says(missing) => Ok(Facts::Missing(missing)),
                 HeadError::InDoubt(missing) => self.without_doubt(object, missing),
-                HeadError::Trouble(trouble) => Err(PortError {
+                HeadError::CallError(trouble) => Err(PortError {
                     trouble: thaw_core::trouble(refusal.status(), refusal.code()).or(Some(trouble)),
                     ..port_error("HeadObject", &refusal)
                 }),
@@ -153,14 +153,14 @@ impl ReadArchive for Aws {
         let head = match self.with(|sim, now| sim.get_object(&object, now)) {
             Ok(head) => head,
             Err(refusal) if is_about_a_key(refusal.code(), refusal.message()) => {
-                return Err(PortError { trouble: Some(Trouble::KeyDenied), ..port_error("GetObject", &refusal) });
+                return Err(PortError { trouble: Some(CallError::KeyDenied), ..port_error("GetObject", &refusal) });
             }
             Err(refusal) if matches!(refusal.status(), 403 | 404) => return Ok(None),
             Err(refusal) => return Err(port_error("GetObject", &refusal)),
         };
         if etag.is_some_and(|etag| etag != head.etag) {
             let says = "the file was changed while it was read".to_owned();
-            return Err(PortError { what: "GetObject".to_owned(), says, trouble: Some(Trouble::Unavailable) });
+            return Err(PortError { what: "GetObject".to_owned(), says, trouble: Some(CallError::Unavailable) });
         }
         let all = head.content.body;
         let from = usize::try_from(from).unwrap_or(usize::MAX).min(all.len());

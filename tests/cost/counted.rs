@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
-use thaw_core::{Facts, ObjectId, Overhead, Pace, RestoreAnswer, RestoreId, S3Uri, Tier, Trouble, paths_counted};
+use thaw_core::{
+    CallError, Facts, ObjectId, Overhead, RateLimiter, RestoreAnswer, RestoreId, S3Uri, Tier, paths_counted,
+};
 use thaw_sim::cdn::InvalidationRequest;
 use thaw_sim::ports::Aws;
 use thaw_steps::ports::{
@@ -46,7 +48,7 @@ pub struct Meter {
     /// The size of an item by its key and revision: a batch is packed, and read very often.
     sizes: RefCell<HashMap<(ItemKey, u64), u64>>,
     /// How fast paths are sent.
-    pace: RefCell<Option<Pace>>,
+    pace: RefCell<Option<RateLimiter>>,
     /// Who else invalidates meanwhile.
     pub stranger: RefCell<Option<Stranger>>,
 }
@@ -115,9 +117,9 @@ impl Meter {
         aws.clock().advance(end.duration_since(aws.clock().now()));
     }
 
-    fn pace<T>(&self, aws: &Aws, of: impl FnOnce(&mut Pace, Timestamp) -> T) -> T {
+    fn pace<T>(&self, aws: &Aws, of: impl FnOnce(&mut RateLimiter, Timestamp) -> T) -> T {
         let now = aws.clock().now();
-        of(self.pace.borrow_mut().get_or_insert_with(|| Pace::of_invalidations(now)), now)
+        of(self.pace.borrow_mut().get_or_insert_with(|| RateLimiter::of_invalidations(now)), now)
     }
 
     fn size<T: Item>(&self, item: &T) -> u64 {
@@ -201,7 +203,7 @@ impl CreateInvalidations for Counted<'_, Aws> {
                 return Err(PortError {
                     what: "CreateInvalidation".to_owned(),
                     says,
-                    trouble: Some(Trouble::Throttled),
+                    trouble: Some(CallError::Throttled),
                 });
             };
             tokio::time::sleep(wait).await;
@@ -209,8 +211,9 @@ impl CreateInvalidations for Counted<'_, Aws> {
             let passed = SignedDuration::try_from(wait + CLOUDFRONT_CALL).expect("seconds");
             meter.pass(aws, to, passed);
             let answer = aws.invalidate(to, items, reference).await;
-            let is_throttled =
-                |error: &PortError| matches!(error.trouble, Some(Trouble::Throttled | Trouble::TooManyInvalidations));
+            let is_throttled = |error: &PortError| {
+                matches!(error.trouble, Some(CallError::Throttled | CallError::TooManyInvalidations))
+            };
             let throttled = answer.as_ref().is_err_and(is_throttled);
             meter.pace(aws, |pace, now| pace.answered_many(slots, now, throttled));
             if !throttled {
@@ -266,8 +269,8 @@ impl Ledger for Counted<'_, MemoryLedger> {
         Ok(found)
     }
 
-    async fn peek_many<T: Item>(&self, keys: &[ItemKey]) -> Result<Vec<T>, PortError> {
-        let found = self.port.peek_many::<T>(keys).await?;
+    async fn get_many_eventually<T: Item>(&self, keys: &[ItemKey]) -> Result<Vec<T>, PortError> {
+        let found = self.port.get_many_eventually::<T>(keys).await?;
         self.meter.read_many(keys, &found, 1).await;
         Ok(found)
     }
@@ -288,8 +291,8 @@ impl Ledger for Counted<'_, MemoryLedger> {
         Ok(items)
     }
 
-    async fn peek_query<T: Item>(&self, begin: &ItemKey) -> Result<Vec<T>, PortError> {
-        let items = self.port.peek_query(begin).await?;
+    async fn query_eventually<T: Item>(&self, begin: &ItemKey) -> Result<Vec<T>, PortError> {
+        let items = self.port.query_eventually(begin).await?;
         self.meter.read_page(&items, 1).await;
         Ok(items)
     }

@@ -13,7 +13,7 @@ mod template;
 
 use std::process::ExitCode;
 
-use thaw_core::{Book, Overhead};
+use thaw_core::{Overhead, PriceList};
 use thaw_sim::model::StorageClass;
 
 use crate::stack::{Archive, Stack};
@@ -44,7 +44,7 @@ fn main() -> ExitCode {
 
 /// Prints what restores of one kind of bucket cost. Answers whether the aims are met.
 fn report(kind: &str, versioned: bool) -> bool {
-    let book = Book::US_EAST_1;
+    let book = PriceList::US_EAST_1;
     let (mut singles, mut looks) = (Overhead::default(), 0);
     for number in 0..SINGLES {
         let used = restore(keys(number..number + 1), "each", versioned);
@@ -152,7 +152,7 @@ struct Column {
 
 impl Column {
     fn usd(&self) -> f64 {
-        Book::US_EAST_1.overhead(self.used).as_f64() / self.of
+        PriceList::US_EAST_1.overhead(self.used).as_f64() / self.of
     }
 
     /// Only one line of it.

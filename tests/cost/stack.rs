@@ -13,7 +13,7 @@ use thaw_steps::api::{create_restore, http};
 use thaw_steps::events::{on_restore_completed, on_restore_initiated};
 use thaw_steps::testing::memory::{MemoryDeadLetters, MemoryEvents, MemoryExecutions, MemoryFiles, MemoryLedger};
 use thaw_steps::workflow::{check_invalidations, check_restores, invalidate, plan, report, start_restores};
-use thaw_steps::{Newest, Settings, StepError};
+use thaw_steps::{CurrentVersions, Settings, StepError};
 use tokio::time::Instant;
 
 use crate::counted::{Counted, Meter, Stranger};
@@ -79,7 +79,7 @@ pub struct Stack {
     pub retries: u32,
     queues: Vec<Queue>,
     /// What the function that hears of completed restores remembers.
-    newest: RefCell<Newest>,
+    newest: RefCell<CurrentVersions>,
     keys: Vec<String>,
     archive: Archive,
 }

@@ -95,7 +95,7 @@ const STAGES: [Stage; 6] = [
             "fold::tests::where_there_is_no_room",
             "manifest::tests::a_bucket_is_looked_for",
             "manifest::tests::a_zip_bomb",
-            "pace::",
+            "rate_limiter::",
         ],
     },
     Stage { says: "core, by its own tests", of: Some(Broken::Core), args: CORES_OWN, without: &[] },

@@ -11,7 +11,7 @@ fn candidate(key: &str, restore: &str, paths: &[&str]) -> Candidate {
         object: ObjectId { bucket: "archive".to_owned(), key: key.to_owned(), version: None },
         restores: vec![RestoreId::try_from(restore.to_owned()).unwrap()],
         revisions: 0,
-        news: None,
+        readiness: None,
         paths: [("E1".to_owned(), paths.iter().map(|path| (*path).to_owned()).collect())].into(),
         covers: BTreeSet::new(),
     }
@@ -382,10 +382,10 @@ fn a_claimed_row_stands_where_its_batch_says_once_cloudfront_is_done() {
     let row = |number: usize, state| Row { object: many(2)[number].object.clone(), ..row(Decision::Restore, state) };
     let claimed = |by: &BatchId| State::Restored { at: now(), expires: Some(later), claim: Some(by.clone()) };
     let mine = |number| row(number, claimed(&done.id));
-    let how = How::Invalidated { batch: done.id.clone() };
+    let how = PublishedReason::Invalidated { batch: done.id.clone() };
     let published = State::Published { at: later, readable: now(), expires: Some(later), how };
-    assert_eq!(mine(0).as_told_by(&done), row(0, published), "and its revision is the ledger's");
-    let refused = mine(1).as_told_by(&done).state;
+    assert_eq!(mine(0).with_batch(&done), row(0, published), "and its revision is the ledger's");
+    let refused = mine(1).with_batch(&done).state;
     let State::Failed { at, code: FailureCode::RefusedByCloudFront, message } = refused else { panic!("{refused:?}") };
     assert!(at == later && message.ends_with(": no"), "{message}");
     // Nothing is known yet, or it is not the batch's to say.
@@ -397,7 +397,7 @@ fn a_claimed_row_stands_where_its_batch_says_once_cloudfront_is_done() {
         (row(0, restored(TEN, ELEVEN)), &done),
         (row(0, State::Cancelled { at: later }), &done),
     ] {
-        assert_eq!(row.clone().as_told_by(batch), row);
+        assert_eq!(row.clone().with_batch(batch), row);
     }
 }
 

@@ -21,7 +21,7 @@ use thaw_steps::workflow::{
     check_invalidations, check_jobs, check_restores, create_jobs, invalidate, plan, report, report_failure,
     start_restores,
 };
-use thaw_steps::{Newest, Settings, Step};
+use thaw_steps::{CurrentVersions, Settings, Step};
 
 use crate::clock::Clock;
 use crate::serve::{Deadline, serve, serve_door, serve_door_in_time, serve_until};
@@ -130,7 +130,7 @@ async fn run() -> Result<(), Error> {
         Step::OnRestoreCompleted => {
             let (cdn, archive, ledger) = (&clients.cdn(), &clients.archive(), &ledger()?);
             let dead_letters = &clients.dead_letters(need("RESTORE_COMPLETED_DEAD_LETTERS")?);
-            let kept = &RefCell::new(Newest::default());
+            let kept = &RefCell::new(CurrentVersions::default());
             let run = async |batch| {
                 let mut newest = kept.take();
                 let run =

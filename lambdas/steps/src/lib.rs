@@ -33,7 +33,7 @@ mod planning;
 mod publishing;
 mod settings;
 
-pub use archive::current_versions::Newest;
+pub use archive::current_versions::CurrentVersions;
 pub use error::StepError;
 pub use planning::survey::{MOST_OBJECTS, Survey};
 pub use settings::Settings;

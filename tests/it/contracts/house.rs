@@ -43,7 +43,8 @@ fn neither_core_nor_steps_can_wait_or_touch_the_world() {
 /// cancels what is published.
 #[test]
 fn rows_are_read_as_they_stand() {
-    let raw = [".query::<Row>", ".peek_query::<Row>", "ledger.peek_many(", "get::<Row>", "get_many::<Row>"];
+    let raw =
+        [".query::<Row>", ".query_eventually::<Row>", "ledger.get_many_eventually(", "get::<Row>", "get_many::<Row>"];
     // Who got a row first, how long its copy lives, and which restores have one does not depend on its batch.
     let by_right = [("rows.rs", 6), ("batches.rs", 1), ("announce_expiries.rs", 1)];
     let mut found: Vec<(String, usize)> = Vec::new();

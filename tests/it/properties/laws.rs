@@ -19,7 +19,7 @@ use thaw_steps::ports::{ReadDistributions, WorkFiles};
 use thaw_steps::testing::memory::{
     MemoryDeadLetters, MemoryEvents, MemoryExecutions, MemoryFiles, MemoryJobs, MemoryLedger,
 };
-use thaw_steps::{Newest, Settings};
+use thaw_steps::{CurrentVersions, Settings};
 
 /// The bucket of all laws.
 pub const BUCKET: &str = "archive";
@@ -328,7 +328,7 @@ pub fn queues(messages: &[&str]) {
     let unreadable = messages.iter().filter(|body| thaw_core::read_s3_events(body).is_err()).count();
 
     let letters = MemoryDeadLetters::default();
-    let (newest, ledger) = (&mut Newest::default(), &stack.ledger);
+    let (newest, ledger) = (&mut CurrentVersions::default(), &stack.ledger);
     let complete = on_restore_completed::run(batch.clone(), newest, &aws, &aws, ledger, &letters, &settings, now());
     assert_eq!(run(complete).unwrap(), QueueResponse::default(), "{messages:?}");
     assert_eq!(letters.letters().len(), unreadable, "{messages:?}");
@@ -339,7 +339,7 @@ pub fn queues(messages: &[&str]) {
             on_restore_initiated::run(batch, &aws, ledger, files, executions, events, &letters, &settings, now());
         assert_eq!(run(join).unwrap(), QueueResponse::default(), "{messages:?}");
     };
-    let in_the_inbox = messages.iter().filter(|body| thaw_core::read_dropped(body).is_err()).count();
+    let in_the_inbox = messages.iter().filter(|body| thaw_core::read_inbox_file(body).is_err()).count();
     let before = letters.letters().len();
     stack.drop(&aws, &batch, &letters);
     assert_eq!(letters.letters().len() - before, in_the_inbox, "{messages:?}");

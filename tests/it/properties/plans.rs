@@ -205,7 +205,9 @@ impl Case {
         let objects: Vec<Value> = world
             .objects("r")
             .into_iter()
-            .map(|row| json!([row.object, row.place, row.kind, row.decision, row.current, row.size, row.state.word()]))
+            .map(|row| {
+                json!([row.object, row.place, row.kind, row.decision, row.current, row.size, row.state.as_str()])
+            })
             .collect();
         (json!([plan, objects, output.chunks, output.counts, output.hash, output.cost, output.warnings]), calls)
     }

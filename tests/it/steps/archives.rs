@@ -196,7 +196,7 @@ fn a_plan_names_cheaper_and_faster_ways() {
     let planned = world.plan("r", ask(&["a"])).unwrap();
     let record = world.record("r");
     let others = &record.plan.as_ref().unwrap().alternatives;
-    let tiers: Vec<_> = others.iter().map(|other| other.tier.word()).collect();
+    let tiers: Vec<_> = others.iter().map(|other| other.tier.as_str()).collect();
     assert_eq!(tiers, ["Bulk", "Expedited", "Standard"]);
     assert!(others[0].total_usd < planned.cost.total_usd && planned.cost.total_usd < others[1].total_usd);
     // Its first object is there sooner if a job asks for it.

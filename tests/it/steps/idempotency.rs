@@ -34,7 +34,7 @@ use thaw_steps::workflow::{
     check_invalidations, check_jobs, check_restores, create_jobs, invalidate, plan, report, report_failure,
     start_restores,
 };
-use thaw_steps::{Newest, Step};
+use thaw_steps::{CurrentVersions, Step};
 
 use super::world::{BUCKET, DISTRIBUTION, World, ask_with};
 
@@ -607,8 +607,8 @@ impl Ledger for Mortal<'_> {
         self.world.ledger.get_many(keys).await
     }
 
-    async fn peek_many<T: Item>(&self, keys: &[ItemKey]) -> Result<Vec<T>, PortError> {
-        self.world.ledger.peek_many(keys).await
+    async fn get_many_eventually<T: Item>(&self, keys: &[ItemKey]) -> Result<Vec<T>, PortError> {
+        self.world.ledger.get_many_eventually(keys).await
     }
 
     async fn insert<T: Item>(&self, item: &T) -> Result<Put<T>, PortError> {
@@ -623,8 +623,8 @@ impl Ledger for Mortal<'_> {
         self.world.ledger.query(begin).await
     }
 
-    async fn peek_query<T: Item>(&self, begin: &ItemKey) -> Result<Vec<T>, PortError> {
-        self.world.ledger.peek_query(begin).await
+    async fn query_eventually<T: Item>(&self, begin: &ItemKey) -> Result<Vec<T>, PortError> {
+        self.world.ledger.query_eventually(begin).await
     }
 }
 
@@ -704,7 +704,7 @@ async fn work(step: Step, payload: &Value, wire: &Mortal<'_>, now: Timestamp) ->
         Step::Adopt => body(&adopt::run(&read(payload), wire, wire, wire, wire, settings, now).await),
         Step::OnRestoreCompleted => {
             let batch: QueueBatch = read(payload);
-            let newest = &mut Newest::default();
+            let newest = &mut CurrentVersions::default();
             json_of(&on_restore_completed::run(batch, newest, wire, wire, wire, wire, settings, now).await.unwrap())
         }
         Step::OnRestoreInitiated => {

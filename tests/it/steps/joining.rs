@@ -1,7 +1,7 @@
 //! Restores that other tools began.
 
 use serde_json::{Value, json};
-use thaw_core::{How, State, Status};
+use thaw_core::{PublishedReason, State, Status};
 use thaw_sim::model::{FaultRule, ObjectRef, RestoreRequest, RetrievalTier, StorageClass};
 
 use super::world::{BUCKET, World, ask, ask_with};
@@ -51,7 +51,8 @@ fn the_same_messages_again_start_nothing_more() {
 
 /// What one object costs that others restored: its path and thaw's part.
 fn price_of_one() -> thaw_core::Usd {
-    thaw_core::Book::US_EAST_1.invalidation(1) + thaw_core::Book::US_EAST_1.overhead(thaw_core::Overhead::expected(1))
+    thaw_core::PriceList::US_EAST_1.invalidation(1)
+        + thaw_core::PriceList::US_EAST_1.overhead(thaw_core::Overhead::expected(1))
 }
 
 #[test]
@@ -258,5 +259,5 @@ fn joining_what_is_not_being_restored_costs_nothing_and_says_so() {
     let (report, _) = world.restore("r", ask_with(&["a"], json!({"join_only": true})));
     assert_eq!(report.status, Status::Failed);
     assert_eq!(world.calls("a").calls, 0);
-    assert!(!matches!(world.row("a", "r").state, State::Published { how: How::NoPath, .. }));
+    assert!(!matches!(world.row("a", "r").state, State::Published { how: PublishedReason::NoPath, .. }));
 }

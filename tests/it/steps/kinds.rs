@@ -1,7 +1,7 @@
 //! Objects of every kind, at every tier.
 
 use serde_json::json;
-use thaw_core::{ArchiveKind, FailureCode, How, State, Status, Tier};
+use thaw_core::{ArchiveKind, FailureCode, PublishedReason, State, Status, Tier};
 use thaw_sim::model::{AccessTier, StorageClass};
 
 use super::world::{World, ask, ask_with};
@@ -39,7 +39,7 @@ fn each_object_takes_as_long_as_its_kind_and_tier_and_not_much_longer() {
             let world = World::new();
             everything(&world);
             let begun = world.now();
-            let (report, walk) = world.restore("r", ask_with(&[kind.word()], json!({"tier": tier})));
+            let (report, walk) = world.restore("r", ask_with(&[kind.as_str()], json!({"tier": tier})));
             assert_eq!(report.status, Status::Succeeded, "{kind:?} {tier:?}");
             let took = u64::try_from((world.now() - begun).get_seconds()).unwrap();
             // A look after a third of the elapsed time, and the edges.
@@ -135,7 +135,7 @@ fn an_old_version_is_restored_but_the_path_of_the_current_one_left_alone() {
     let (report, _) = world.restore("r", json!({"bucket": "versioned", "keys": [{"key": "a", "version_id": version}]}));
     assert_eq!(report.status, Status::Succeeded);
     assert!(world.invalidated().is_empty());
-    assert!(matches!(&world.rows()[0].state, State::Published { how: How::NotCurrent, .. }));
+    assert!(matches!(&world.rows()[0].state, State::Published { how: PublishedReason::NotCurrent, .. }));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::json;
-use thaw_core::{FailureCode, How, State, Status, Tier};
+use thaw_core::{FailureCode, PublishedReason, State, Status, Tier};
 use thaw_sim::cdn::{Behavior, DistributionConfig, Origin};
 use thaw_sim::model::{FaultRule, ObjectRef, PutRequest, RetrievalRule, SettingsChange, StorageClass};
 use thaw_steps::ports::Ledger;
@@ -82,7 +82,7 @@ fn the_same_with_an_origin_path() {
     let (report, _) = world.restore("r", ask(&keys));
     assert_eq!(report.status, Status::Succeeded);
     assert_eq!(sorted(world.invalidated()), expected());
-    assert!(matches!(world.row("private", "r").state, State::Published { how: How::NoPath, .. }));
+    assert!(matches!(world.row("private", "r").state, State::Published { how: PublishedReason::NoPath, .. }));
 }
 
 #[test]
@@ -204,7 +204,7 @@ fn that_an_object_can_be_read_is_written_down_with_the_claim_and_then_its_row_is
     assert_eq!(row.revision, before + 1);
     world.finish("r", wait.saturating_sub(5 * 3600));
     let row = world.row("a", "r");
-    assert!(matches!(row.state, State::Published { how: How::Invalidated { .. }, .. }), "{row:?}");
+    assert!(matches!(row.state, State::Published { how: PublishedReason::Invalidated { .. }, .. }), "{row:?}");
     assert_eq!(row.revision, before + 1, "its batch says it");
 }
 
@@ -268,7 +268,7 @@ fn restores_of_the_same_object_pay_its_path_once_and_advance_together() {
     let (report, _) = world.restore("three", ask(&["a"]));
     assert_eq!(report.status, Status::Succeeded);
     assert_eq!(world.invalidated(), ["/a"]);
-    assert!(matches!(world.row("a", "three").state, State::Published { how: How::AlreadyPublished, .. }));
+    assert!(matches!(world.row("a", "three").state, State::Published { how: PublishedReason::AlreadyPublished, .. }));
 }
 
 #[test]
@@ -306,9 +306,9 @@ fn together_waits_for_the_last_object() {
 
 /// By event or by look: what the rows in the ledger say, where the objects stand, and how many items have their news.
 fn written(world: &World) -> (Vec<&'static str>, Vec<&'static str>, usize) {
-    let rows = world.rows().iter().map(|row| row.state.word()).collect();
-    let news = world.ledger.items().iter().filter(|(key, _)| key.sk.starts_with("news#")).count();
-    (rows, world.objects("r").iter().map(|row| row.state.word()).collect(), news)
+    let rows = world.rows().iter().map(|row| row.state.as_str()).collect();
+    let readiness = world.ledger.items().iter().filter(|(key, _)| key.sk.starts_with("news#")).count();
+    (rows, world.objects("r").iter().map(|row| row.state.as_str()).collect(), readiness)
 }
 
 #[test]
@@ -377,7 +377,7 @@ fn two_restores_that_find_out_at_once_pay_an_objects_path_once() {
     for restore in ["one", "two"] {
         world.check_restores(restore).unwrap();
     }
-    let words = |restore| world.objects(restore).iter().map(|row| row.state.word()).collect::<Vec<_>>();
+    let words = |restore| world.objects(restore).iter().map(|row| row.state.as_str()).collect::<Vec<_>>();
     world.invalidate("two").unwrap();
     let ledger = world.rows();
     let claims = ledger.iter().filter_map(|row| Some((row.restore.as_str(), row.state.claim()?)));
@@ -469,7 +469,7 @@ fn only_if_stale_pays_nothing_where_nothing_can_be_stale() {
     let (report, _) = world.restore("r", ask_with(&["a"], json!({"publish": {"only_if_stale": true}})));
     assert_eq!(report.status, Status::Succeeded);
     assert!(world.invalidated().is_empty());
-    assert!(matches!(world.row("a", "r").state, State::Published { how: How::NothingStale, .. }));
+    assert!(matches!(world.row("a", "r").state, State::Published { how: PublishedReason::NothingStale, .. }));
 }
 
 #[test]

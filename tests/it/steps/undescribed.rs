@@ -1,7 +1,7 @@
 //! Objects of which S3 tells nothing, beside good ones; and answers that look the same and are about all of them.
 
 use serde_json::{Value, json};
-use thaw_core::{FailureCode, How, State, Status};
+use thaw_core::{FailureCode, PublishedReason, State, Status};
 use thaw_sim::model::{AccessTier, FaultRule, ObjectRef, PutRequest, RestoreRequest, RetrievalTier, StorageClass};
 use thaw_steps::StepError;
 
@@ -235,7 +235,7 @@ fn the_null_version_of_a_bucket_without_versions_is_the_object() {
         assert_eq!(paths, ["/a", "/b"], "{how}: the event meets the row");
         let (report, _) = world.finish("r", wait);
         assert_eq!((report.status, report.counts.published, report.counts.total), (Status::Succeeded, 2, 2), "{how}");
-        assert!(matches!(world.row("a", "r").state, State::Published { how: How::Invalidated { .. }, .. }));
+        assert!(matches!(world.row("a", "r").state, State::Published { how: PublishedReason::Invalidated { .. }, .. }));
         assert_eq!((world.view("/a"), world.calls("a").started), (200, 1), "{how}");
     }
 }
@@ -261,7 +261,7 @@ fn the_null_version_beside_others_is_told_from_the_newest() {
         State::Published { how, .. } => how,
         other => panic!("{other:?}"),
     };
-    assert_eq!((how("hidden"), how("newest")), (How::NotCurrent, How::NoPath));
+    assert_eq!((how("hidden"), how("newest")), (PublishedReason::NotCurrent, PublishedReason::NoPath));
     let asked = |version: Option<&str>| {
         world.aws.with(|sim, _| sim.restore_calls(&ObjectRef::version("suspended", "hidden", version)))
     };

@@ -20,7 +20,7 @@ use thaw_steps::testing::memory::{MemoryDeadLetters, MemoryEvents, MemoryExecuti
 use thaw_steps::workflow::{
     check_invalidations, check_jobs, check_restores, create_jobs, invalidate, plan, report, start_restores,
 };
-use thaw_steps::{Newest, Settings, StepError};
+use thaw_steps::{CurrentVersions, Settings, StepError};
 
 pub const BUCKET: &str = "archive";
 pub const WORK: &str = "work";
@@ -289,7 +289,7 @@ impl World {
     pub fn completed(&self, batch: Value) -> QueueResponse {
         let batch: QueueBatch = serde_json::from_value(batch).unwrap();
         let Self { aws, ledger, dead_letters, settings, .. } = self;
-        let newest = &mut Newest::default();
+        let newest = &mut CurrentVersions::default();
         self.run(on_restore_completed::run(batch, newest, aws, aws, ledger, dead_letters, settings, self.now()))
             .unwrap()
     }
@@ -340,7 +340,7 @@ impl World {
     pub fn rows(&self) -> Vec<Row> {
         let items = self.ledger.items().into_iter();
         let rows = items.filter(|(key, _)| key.pk.contains('/')).map(|(_, item)| serde_json::from_value(item).unwrap());
-        self.run(thaw_steps::ledger::rows::as_they_stand(rows.collect(), &self.ledger)).unwrap()
+        self.run(thaw_steps::ledger::rows::with_batches(rows.collect(), &self.ledger)).unwrap()
     }
 
     /// An object of a restore, as it stands: with what its plan, its chunk and its batch know.

@@ -8,14 +8,14 @@ use jiff::{SignedDuration, Timestamp};
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 use thaw_core::{
-    Batch, Call, Candidate, Counts, Decision, FailureCode, How, News, ObjectId, Place, RestoreAnswer, RestoreId, Row,
-    Source, State, Status, Tier, Usd, encode_path,
+    Batch, Call, Candidate, ChunkPosition, Counts, Decision, FailureCode, ObjectId, PublishedReason, Readiness,
+    RestoreAnswer, RestoreId, Row, Source, State, Status, Tier, Usd, encode_path,
 };
 use thaw_sim::model::ObjectRef;
 use thaw_steps::Step;
 use thaw_steps::api::get_restores;
 use thaw_steps::ledger::chunks::{ChunkEntry, ChunkRecord, chunk_name};
-use thaw_steps::ledger::readiness::NewsRecord;
+use thaw_steps::ledger::readiness::ReadinessRecord;
 use thaw_steps::ledger::restores::RestoreRecord;
 use thaw_steps::ports::{Ledger, WorkFiles};
 
@@ -54,7 +54,7 @@ pub struct Checker {
     /// What was noted as accepted by S3 together with others: since when, and at which tier.
     accepted: BTreeMap<(String, String, Option<String>), State>,
     /// What S3 said of them that was noted together with others: while a row says no more than `planned`, this is true.
-    news: BTreeMap<(String, String, Option<String>), News>,
+    readiness: BTreeMap<(String, String, Option<String>), Readiness>,
     /// The batches, and when each was completed: from then on it says where the objects stand whose rows it has claimed.
     batches: BTreeMap<String, (Batch, Option<Timestamp>)>,
     /// What S3 answered to a restore for an object.
@@ -90,15 +90,15 @@ impl Checker {
         }
     }
 
-    pub(crate) fn reach(&mut self, what: String) {
+    pub(crate) fn readability(&mut self, what: String) {
         *self.reached.entry(what).or_default() += 1;
     }
 
     // ---- what happens
 
     pub(crate) fn struck(&mut self, step: Step, fate: Fate) {
-        self.reach(format!("fault {fate:?}"));
-        self.reach(format!("fault in {step:?}"));
+        self.readability(format!("fault {fate:?}"));
+        self.readability(format!("fault in {step:?}"));
     }
 
     /// A state of a restore fails for good.
@@ -120,7 +120,7 @@ impl Checker {
     }
 
     pub(crate) fn missed(&mut self, miss: Missed) {
-        self.reach(format!("invocation {miss:?}"));
+        self.readability(format!("invocation {miss:?}"));
     }
 
     pub(crate) fn event_sent(&mut self, stray: Option<StrayFate>) {
@@ -133,14 +133,14 @@ impl Checker {
             Some(StrayFate::Late(_)) => "late",
             Some(StrayFate::Twice(_)) => "twice",
         };
-        self.reach(format!("event {fate}"));
+        self.readability(format!("event {fate}"));
     }
 
     pub(crate) fn entered(&mut self, state: &str, what: &Entered<'_>) {
         match what.how {
-            workflow::How::First => self.reach(format!("state {state}")),
-            workflow::How::Retry { error, .. } => self.reach(format!("retry {error}")),
-            workflow::How::Catch { error, .. } => self.reach(format!("catch {error}")),
+            workflow::PublishedReason::First => self.readability(format!("state {state}")),
+            workflow::PublishedReason::Retry { error, .. } => self.readability(format!("retry {error}")),
+            workflow::PublishedReason::Catch { error, .. } => self.readability(format!("catch {error}")),
         }
     }
 
@@ -189,7 +189,7 @@ impl Checker {
         answer: Option<&RestoreAnswer>,
     ) {
         let Some(answer) = answer.cloned() else { return };
-        self.reach(format!("S3 {}", answer_word(&answer)));
+        self.readability(format!("S3 {}", answer_word(&answer)));
         let restore = lambda.restore.clone().unwrap_or_default();
         let place = (restore.clone(), object.key.clone(), object.version.clone());
         if self.asked_at.get(&place).is_some_and(|settled| *settled < lambda.begun) {
@@ -211,7 +211,7 @@ impl Checker {
         answer: Option<&RestoreAnswer>,
     ) {
         let word = answer.map_or_else(|| "is busy".to_owned(), answer_word);
-        self.reach(format!("S3, to a job, {word}"));
+        self.readability(format!("S3, to a job, {word}"));
         let Some(answer) = answer.cloned() else { return };
         self.asked(stack, restore, stack.runtime.now(), object, tier, answer);
     }
@@ -284,10 +284,10 @@ impl Checker {
     pub(crate) fn invalidated(&mut self, stack: &Stack, items: &[String]) {
         let now = stack.runtime.now();
         for item in items {
-            self.reach(format!("invalidated {}", if item.ends_with('*') { "wildcard" } else { "path" }));
+            self.readability(format!("invalidated {}", if item.ends_with('*') { "wildcard" } else { "path" }));
             let asking = asking_for(stack, item);
             if asking.iter().any(|batch| batch.is_folded(DISTRIBUTION, item)) {
-                self.reach("invalidated many paths by a wildcard".to_owned());
+                self.readability("invalidated many paths by a wildcard".to_owned());
             }
             for object in &stack.world.objects {
                 let Some(key) = stack.world.full_key(object.id) else { continue };
@@ -374,7 +374,7 @@ impl Checker {
 
     /// A row was written. Without a function it was inserted.
     pub(crate) fn row(&mut self, stack: &Stack, replaced: Option<&Lambda>, row: Row) {
-        self.reach(format!("row {}", row.state.word()));
+        self.readability(format!("row {}", row.state.as_str()));
         let place = (row.restore.to_string(), row.object.key.clone(), row.object.version.clone());
         let now = stack.runtime.now();
         let old = self.rows.get(&place).cloned().map(|row| self.told_by_batch(row));
@@ -394,7 +394,7 @@ impl Checker {
         if !matches!(row.state, State::Planned) {
             self.asked_at.entry(place.clone()).or_insert(now);
         }
-        let old = old.map(|row| self.as_heard(row));
+        let old = old.map(|row| self.with_readiness(row));
         let was_readable = old.as_ref().is_some_and(|old| matches!(old.state, State::Restored { .. }));
         match &row.state {
             State::Cancelled { .. } => self.forgets_how_long(&row.object.key, old.as_ref()),
@@ -424,7 +424,7 @@ impl Checker {
     fn stands(&mut self, stack: &Stack, old: Option<&Row>, row: &Row) {
         match &row.state {
             State::Published { how, .. } => {
-                self.reach(format!("published {}", how_word(how)));
+                self.readability(format!("published {}", how_word(how)));
                 let readable_since = match old.map(|old| &old.state) {
                     Some(State::Restored { at, .. }) => *at,
                     _ => stack.runtime.now(),
@@ -432,7 +432,7 @@ impl Checker {
                 self.check_visible(stack, row, how, readable_since);
             }
             State::Failed { code, .. } => {
-                self.reach(format!("failed {code:?}"));
+                self.readability(format!("failed {code:?}"));
                 if *code == FailureCode::RetrievalTimedOut && !self.is_touched(&row.object.key) {
                     self.check_gave_up(stack, old, row);
                 }
@@ -465,7 +465,7 @@ impl Checker {
         for row in rows {
             let now = self.told_by_batch(row.clone());
             if now.state != row.state {
-                self.reach(format!("row {}", now.state.word()));
+                self.readability(format!("row {}", now.state.as_str()));
                 self.stands(stack, Some(&row), &now);
             }
         }
@@ -486,17 +486,17 @@ impl Checker {
             let code = FailureCode::RefusedByCloudFront;
             State::Failed { at: *at, code, message: "CloudFront refused it".to_owned() }
         } else {
-            let how = How::Invalidated { batch: claim.clone() };
+            let how = PublishedReason::Invalidated { batch: claim.clone() };
             State::Published { at: *at, readable: *readable, expires: *expires, how }
         };
         Row { state, ..row }
     }
 
     /// A row as it stands given the news of its object: written down here once more, on purpose.
-    fn as_heard(&self, row: Row) -> Row {
+    fn with_readiness(&self, row: Row) -> Row {
         let place = (row.restore.to_string(), row.object.key.clone(), row.object.version.clone());
-        match (&row.state, self.news.get(&place)) {
-            (State::Planned, Some(News { at, expires })) => {
+        match (&row.state, self.readiness.get(&place)) {
+            (State::Planned, Some(Readiness { at, expires })) => {
                 Row { state: State::Restored { at: *at, expires: *expires, claim: None }, ..row }
             }
             _ => row,
@@ -504,18 +504,18 @@ impl Checker {
     }
 
     /// News of a chunk's entries were written.
-    pub(crate) fn news(&mut self, stack: &Stack, said: &NewsRecord) {
+    pub(crate) fn readiness(&mut self, stack: &Stack, said: &ReadinessRecord) {
         let Some(record) = record(stack, said.restore.as_str()) else { return };
-        self.reach(if said.entries.len() > 1 { "news of many" } else { "news of one" }.to_owned());
+        self.readability(if said.entries.len() > 1 { "news of many" } else { "news of one" }.to_owned());
         let Some(plan) = &record.plan else { return };
         for (index, row) in (0..).zip(planned_rows(stack, &record, plan.written_at(said.chunk), said.chunk)) {
             if !said.entries.contains(&index) {
                 continue;
             }
             let place = (row.restore.to_string(), row.object.key.clone(), row.object.version.clone());
-            let last = self.news.entry(place).or_insert(said.news);
-            if last.at <= said.news.at {
-                *last = said.news;
+            let last = self.readiness.entry(place).or_insert(said.readiness);
+            if last.at <= said.readiness.at {
+                *last = said.readiness;
             }
             self.check_readable(stack, &row);
         }
@@ -525,7 +525,7 @@ impl Checker {
     pub(crate) fn chunk(&mut self, stack: &Stack, chunk: &ChunkRecord) {
         let Some(record) = record(stack, chunk.restore.as_str()) else { return };
         if chunk.chunk > 0 {
-            self.reach("second chunk".to_owned());
+            self.readability("second chunk".to_owned());
         }
         for (index, row) in (0..).zip(planned_rows(stack, &record, chunk.written_at(), chunk.chunk)) {
             let place = (row.restore.to_string(), row.object.key.clone(), row.object.version.clone());
@@ -533,7 +533,7 @@ impl Checker {
                 self.check_readable(stack, &row);
             }
             if let Some(at) = chunk.accepted_at(index) {
-                self.reach("accepted with others".to_owned());
+                self.readability("accepted with others".to_owned());
                 self.asked_at.entry(place.clone()).or_insert(stack.runtime.now());
                 let Row { kind, decision, .. } = row;
                 let joined = decision == Decision::Watch;
@@ -589,7 +589,7 @@ impl Checker {
                 None => planned,
             };
             match (&row.state, self.accepted.get(&place)) {
-                (State::Planned, _) if self.news.contains_key(&place) => self.as_heard(row),
+                (State::Planned, _) if self.readiness.contains_key(&place) => self.with_readiness(row),
                 (State::Planned, Some(accepted)) => Row { state: accepted.clone(), ..row },
                 _ => self.told_by_batch(row),
             }
@@ -641,18 +641,20 @@ impl Checker {
 
     /// What is said to be visible is: CloudFront has forgotten what it knew of it before it was readable. It may be about an
     /// earlier copy, of a restore that was cancelled before CloudFront had confirmed it.
-    fn check_visible(&mut self, stack: &Stack, row: &Row, how: &How, readable_since: Timestamp) {
+    fn check_visible(&mut self, stack: &Stack, row: &Row, how: &PublishedReason, readable_since: Timestamp) {
         let now = stack.runtime.now();
         let Some(object) = stack.world.object_of(&row.object.key) else { return };
         if self.is_touched(&row.object.key) {
             return;
         }
         match how {
-            How::Invalidated { .. } | How::AlreadyPublished => {
+            PublishedReason::Invalidated { .. } | PublishedReason::AlreadyPublished => {
                 let copy = self.copy(&row.object.key, row.object.version.as_deref(), readable_since);
                 let Some(copy) = copy else { return };
                 let mut cut = self.cut_short.get(&row.object.key).into_iter().flatten();
-                if *how == How::AlreadyPublished && cut.any(|(is, was)| *is <= copy && row.planned_at < *was) {
+                if *how == PublishedReason::AlreadyPublished
+                    && cut.any(|(is, was)| *is <= copy && row.planned_at < *was)
+                {
                     return;
                 }
                 let names = stack.world.names(object);
@@ -669,14 +671,14 @@ impl Checker {
                     self.break_promise("published means that CloudFront has completed it", says);
                 }
             }
-            How::NothingStale => {
+            PublishedReason::NothingStale => {
                 let readable = stack.aws.with(|sim, now| sim.look(&ObjectRef::new(BUCKET, &row.object.key), now));
                 if readable.is_ok_and(|head| head.readable) && stack.view(object) != Some(200) {
                     let says = format!("{} of {}", row.object, row.restore);
                     self.break_promise("nothing stale means that a viewer sees it", says);
                 }
             }
-            How::NoPath | How::NotCurrent => {
+            PublishedReason::NoPath | PublishedReason::NotCurrent => {
                 let says = format!("{} of {} is {how:?}", row.object, row.restore);
                 self.break_promise("what a distribution shows is published", says);
             }
@@ -686,7 +688,7 @@ impl Checker {
     // ---- what people are told
 
     pub(crate) fn answered(&mut self, stack: &Stack, ask: &Ask, status: u16, said: &Value) {
-        self.reach(format!("POST answers {status}"));
+        self.readability(format!("POST answers {status}"));
         let right = if ask.is_wrong() { status == 400 } else { status == 202 || status == 200 };
         if !right {
             let says = format!("ask {} is answered with {status}: {said}", ask.id);
@@ -701,7 +703,7 @@ impl Checker {
     }
 
     pub(crate) fn answered_again(&mut self, _: &Stack, ask: &Ask, before: &Asked, same: bool, said: &(u16, String)) {
-        self.reach(format!("POST again answers {}", said.0));
+        self.readability(format!("POST again answers {}", said.0));
         let right = if same { said.0 == 200 && before.body.as_deref() == Some(said.1.as_str()) } else { said.0 == 422 };
         if !right {
             let says = format!("ask {} ({}) is answered with {said:?}, was {before:?}", ask.id, same);
@@ -715,13 +717,13 @@ impl Checker {
         }
         let status = record(stack, id).map(|record| record.status);
         match how {
-            Finished::Stopped => self.reach("execution stopped".to_owned()),
+            Finished::Stopped => self.readability("execution stopped".to_owned()),
             Finished::Died(how) => {
-                self.reach(format!("execution died {how:?}"));
+                self.readability(format!("execution died {how:?}"));
                 self.died.insert(id.to_owned());
             }
             Finished::Succeeded => {
-                self.reach("execution succeeded".to_owned());
+                self.readability("execution succeeded".to_owned());
                 if status != Some(Status::Succeeded) {
                     let says = format!("{id} ended green, and its status is {status:?}");
                     self.break_promise("a status never says more than is known", says);
@@ -729,7 +731,7 @@ impl Checker {
                 self.check_shown(stack, id);
             }
             Finished::Failed { error, cause } => {
-                self.reach(format!("execution failed {error}"));
+                self.readability(format!("execution failed {error}"));
                 let was_refused = self.refused.contains_key(id);
                 if !matches!(error.as_str(), "ObjectsFailed" | "InvalidRequest") && !was_refused {
                     let says = format!("{id} gave up with {error}: {cause}");
@@ -814,7 +816,7 @@ impl Checker {
             .filter_map(|(_, item)| serde_json::from_value(item).ok())
             .collect();
         for record in &records {
-            self.reach(format!("restore {}", record.status.word()));
+            self.readability(format!("restore {}", record.status.as_str()));
             if record.status == Status::Running {
                 let says = format!("{} is said to run, and does not", record.id);
                 self.break_promise("a status never says more than is known", says);
@@ -851,7 +853,7 @@ impl Checker {
     fn check_joined(&mut self, stack: &Stack, records: &[RestoreRecord]) {
         let left_alone = stack.events.events().iter().filter(|(name, _)| name == "Restores Not Joined").count();
         if left_alone > 0 {
-            self.reach("restores of others left alone".to_owned());
+            self.readability("restores of others left alone".to_owned());
         }
         let Some(limit) = stack.world.joined_max_cost_usd.and_then(Usd::from_f64) else { return };
         let mut days: BTreeMap<String, Usd> = BTreeMap::new();
@@ -954,7 +956,7 @@ impl Checker {
 fn planned_rows(stack: &Stack, record: &RestoreRecord, written_at: Timestamp, chunk: u32) -> Vec<Row> {
     let file = at_once(stack.files.get(&chunk_name(&record.id, written_at, chunk))).ok().flatten().unwrap_or_default();
     let entries: Vec<ChunkEntry> = serde_json::from_slice(&file).unwrap_or_default();
-    let row = |(entry, planned): (u32, &ChunkEntry)| planned.row(record, written_at, Place { chunk, entry });
+    let row = |(entry, planned): (u32, &ChunkEntry)| planned.row(record, written_at, ChunkPosition { chunk, entry });
     (0..).zip(&entries).map(row).collect()
 }
 
@@ -985,8 +987,8 @@ fn is_legal(old: &State, new: &State) -> bool {
             State::Planned | State::Restoring { .. } | State::Failed { code: FailureCode::RetrievalTimedOut, .. },
             State::Published { how, .. },
         ) => match how {
-            How::Invalidated { .. } => false,
-            How::NothingStale | How::NoPath | How::NotCurrent | How::AlreadyPublished => true,
+            PublishedReason::Invalidated { .. } => false,
+            PublishedReason::NothingStale | PublishedReason::NoPath | PublishedReason::NotCurrent | PublishedReason::AlreadyPublished => true,
         },
         (State::Failed { code: FailureCode::RetrievalTimedOut, .. }, State::Failed { .. }) => true,
         (State::Restored { claim: None, expires, .. }, State::Restored { claim: Some(_), expires: kept, .. }) => {
@@ -1002,10 +1004,10 @@ fn is_legal(old: &State, new: &State) -> bool {
         }
         // That CloudFront is done with its paths, its batch says, and nobody writes it into the row.
         (State::Restored { claim, .. }, State::Published { how, .. }) => match how {
-            How::Invalidated { .. } => false,
+            PublishedReason::Invalidated { .. } => false,
             // It went away while CloudFront would not listen, and its batch went on without it.
-            How::NotCurrent => true,
-            How::NothingStale | How::NoPath | How::AlreadyPublished => claim.is_none(),
+            PublishedReason::NotCurrent => true,
+            PublishedReason::NothingStale | PublishedReason::NoPath | PublishedReason::AlreadyPublished => claim.is_none(),
         },
         _ => false,
     }
@@ -1033,13 +1035,13 @@ fn answer_word(answer: &RestoreAnswer) -> String {
     }
 }
 
-fn how_word(how: &How) -> &'static str {
+fn how_word(how: &PublishedReason) -> &'static str {
     match how {
-        How::Invalidated { .. } => "invalidated",
-        How::NothingStale => "nothing stale",
-        How::NoPath => "no path",
-        How::NotCurrent => "not current",
-        How::AlreadyPublished => "already published",
+        PublishedReason::Invalidated { .. } => "invalidated",
+        PublishedReason::NothingStale => "nothing stale",
+        PublishedReason::NoPath => "no path",
+        PublishedReason::NotCurrent => "not current",
+        PublishedReason::AlreadyPublished => "already published",
     }
 }
 

@@ -26,14 +26,14 @@ use thaw_steps::events::{
     announce_expiries, check_executions, on_inbox_file, on_restore_completed, on_restore_initiated,
 };
 use thaw_steps::ledger::chunks::ChunkRecord;
-use thaw_steps::ledger::readiness::NewsRecord;
+use thaw_steps::ledger::readiness::ReadinessRecord;
 use thaw_steps::ports::{CreateInvalidations, Invalidation, Item, ItemKey, Ledger, PortError, Put, RequestRestores};
 use thaw_steps::testing::memory::{MemoryEvents, MemoryLedger};
 use thaw_steps::workflow::{
     check_invalidations, check_jobs, check_restores, create_jobs, invalidate, plan, report, report_failure,
     start_restores,
 };
-use thaw_steps::{Newest, Settings, Step, StepError};
+use thaw_steps::{CurrentVersions, Settings, Step, StepError};
 
 use crate::bug::Bug;
 use crate::check::Checker;
@@ -77,7 +77,7 @@ pub struct Stack {
     pub(crate) runtime: Runtime,
     pub(crate) aws: Aws,
     pub(crate) ledger: MemoryLedger,
-    written: RefCell<BTreeMap<ItemKey, Written>>,
+    written: RefCell<BTreeMap<ItemKey, RowPresence>>,
     pub(crate) files: WorkBucket,
     pub(crate) events: MemoryEvents,
     pub(crate) executions: RefCell<BTreeMap<String, Execution>>,
@@ -86,7 +86,7 @@ pub struct Stack {
     workflow: Rc<Workflow>,
     settings: Settings,
     /// What functions of OnRestoreCompleted that are warm and idle remember.
-    newest: RefCell<Vec<Newest>>,
+    newest: RefCell<Vec<CurrentVersions>>,
     queues: [Queue; 2],
     calls: RefCell<BTreeMap<(Step, Call), u32>>,
     invocations: RefCell<BTreeMap<Step, u32>>,
@@ -99,7 +99,7 @@ pub struct Stack {
 }
 
 /// The last write of a row. A peek may still show what it was before.
-struct Written {
+struct RowPresence {
     at: Timestamp,
     row: Row,
     before: Option<Row>,
@@ -424,7 +424,7 @@ impl Stack {
         let put = self.ledger.insert(item).await?;
         if matches!(put, Put::Done) && item.key().pk.contains('/') {
             let row = as_row(item);
-            self.tell(|| format!("    {} {}: {}", row.restore, row.object.key, row.state.word()));
+            self.tell(|| format!("    {} {}: {}", row.restore, row.object.key, row.state.as_str()));
             self.wrote(item.key(), &row);
             self.check.borrow_mut().row(self, None, row);
         }
@@ -447,13 +447,13 @@ impl Stack {
     fn wrote(&self, key: ItemKey, row: &Row) {
         let mut written = self.written.borrow_mut();
         let before = written.remove(&key).map(|written| written.row);
-        written.insert(key, Written { at: self.runtime.now(), row: row.clone(), before });
+        written.insert(key, RowPresence { at: self.runtime.now(), row: row.clone(), before });
     }
 
     /// What a peek shows of a row: now and then what it was a moment ago, which may be nothing.
     pub(crate) fn peeked<T: Item>(&self, item: T) -> Option<T> {
         let written = self.written.borrow();
-        let Some(Written { at, before, .. }) = written.get(&item.key()) else { return Some(item) };
+        let Some(RowPresence { at, before, .. }) = written.get(&item.key()) else { return Some(item) };
         if *at < later(self.runtime.now(), -LAG) || !self.number().is_multiple_of(4) {
             return Some(item);
         }
@@ -485,11 +485,15 @@ impl Stack {
             self.check.borrow_mut().restore(self, &record);
         }
         if item.key().sk.starts_with("news#") {
-            let news: NewsRecord = serde_json::from_value(json()).unwrap_or_else(|error| panic!("no news: {error}"));
+            let readiness: ReadinessRecord =
+                serde_json::from_value(json()).unwrap_or_else(|error| panic!("no news: {error}"));
             self.tell(|| {
-                format!("    {} news of {:?} of chunk {}: {:?}", news.restore, news.entries, news.chunk, news.news)
+                format!(
+                    "    {} news of {:?} of chunk {}: {:?}",
+                    readiness.restore, readiness.entries, readiness.chunk, readiness.readiness
+                )
             });
-            self.check.borrow_mut().news(self, &news);
+            self.check.borrow_mut().readiness(self, &readiness);
         }
     }
 
@@ -907,7 +911,7 @@ impl workflow::World for Services {
     fn entered(&self, execution: &str, state: &str, what: Entered<'_>) {
         self.stack.tell(|| format!("{execution} {state}{}", entered(&what)));
         self.stack.check.borrow_mut().entered(state, &what);
-        if what.how == workflow::How::First {
+        if what.how == workflow::PublishedReason::First {
             self.stack.kill_at(execution);
         }
     }
@@ -925,7 +929,7 @@ async fn work(step: Step, payload: Value, wire: &Wire, now: Timestamp) -> Result
             };
             let planned = plan::run(input(payload), wire, wire, wire, wire, wire, settings, now, is_time_left).await;
             if planned.as_ref().is_ok_and(|planned| !planned.cursor.is_empty()) {
-                wire.stack.check.borrow_mut().reach("plan goes on".to_owned());
+                wire.stack.check.borrow_mut().readability("plan goes on".to_owned());
             }
             json_of(planned)
         }
@@ -971,7 +975,7 @@ async fn work(step: Step, payload: Value, wire: &Wire, now: Timestamp) -> Result
             let is_new = wire.lambda.serial.is_multiple_of(2);
             let kept = if is_new { None } else { wire.stack.newest.borrow_mut().pop() };
             let patience = usize::try_from(wire.lambda.serial % 3).unwrap_or(0);
-            let mut newest = kept.unwrap_or_else(|| Newest::patient(patience));
+            let mut newest = kept.unwrap_or_else(|| CurrentVersions::patient(patience));
             let done = on_restore_completed::run(batch, &mut newest, wire, wire, wire, wire, settings, now).await;
             wire.stack.newest.borrow_mut().push(newest);
             json_of(done)
@@ -1024,9 +1028,9 @@ pub(crate) fn as_row<T: Item>(item: &T) -> Row {
 fn entered(what: &Entered<'_>) -> String {
     let place = what.iteration.map_or_else(String::new, |iteration| format!(" #{iteration}"));
     match what.how {
-        workflow::How::First => place,
-        workflow::How::Retry { error, seconds } => format!("{place}: {error}, again in {seconds} s"),
-        workflow::How::Catch { error, next } => format!("{place}: {error}, so {next}"),
+        workflow::PublishedReason::First => place,
+        workflow::PublishedReason::Retry { error, seconds } => format!("{place}: {error}, again in {seconds} s"),
+        workflow::PublishedReason::Catch { error, next } => format!("{place}: {error}, so {next}"),
     }
 }
 
@@ -1037,7 +1041,7 @@ fn words(row: &Row) -> String {
         thaw_core::State::Restored { claim, expires, .. } => {
             format!("restored until {expires:?}, claimed by {claim:?}")
         }
-        other => other.word().to_owned(),
+        other => other.as_str().to_owned(),
     }
 }
 

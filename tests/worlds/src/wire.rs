@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
-use thaw_core::{Execution, Facts, Job, ObjectId, RestoreAnswer, RestoreId, S3Uri, Status, Tier, Trouble};
+use thaw_core::{CallError, Execution, Facts, Job, ObjectId, RestoreAnswer, RestoreId, S3Uri, Status, Tier};
 use thaw_steps::Step;
 use thaw_steps::ledger::restores::RestoreRecord;
 use thaw_steps::ports::{
@@ -44,7 +44,7 @@ pub struct Wire {
     pub memory: RefCell<Vec<String>>,
 }
 
-fn trouble(call: Call, trouble: Trouble) -> PortError {
+fn trouble(call: Call, trouble: CallError) -> PortError {
     PortError { what: format!("{call:?}"), says: "as the world wants it".to_owned(), trouble: Some(trouble) }
 }
 
@@ -86,12 +86,12 @@ impl Wire {
                 let _lost = effect().await;
                 return never().await;
             }
-            Some(Fate::Throttled) => return Err(trouble(call, Trouble::Throttled)),
-            Some(Fate::Refused) => return Err(PortError { trouble: None, ..trouble(call, Trouble::Unavailable) }),
-            Some(Fate::Unavailable) => return Err(trouble(call, Trouble::Unavailable)),
+            Some(Fate::Throttled) => return Err(trouble(call, CallError::Throttled)),
+            Some(Fate::Refused) => return Err(PortError { trouble: None, ..trouble(call, CallError::Unavailable) }),
+            Some(Fate::Unavailable) => return Err(trouble(call, CallError::Unavailable)),
             Some(Fate::LostAnswer) => {
                 let _lost = effect().await;
-                return Err(trouble(call, Trouble::Unavailable));
+                return Err(trouble(call, CallError::Unavailable));
             }
             Some(Fate::Repeated) => {
                 let _lost = effect().await;
@@ -120,7 +120,7 @@ impl ReadArchive for Wire {
     async fn list(&self, bucket: &str, prefix: &str, from: &ListFrom) -> Result<Page, PortError> {
         let page = self.call(Call::ListObjects, prefix, || self.stack.aws.list(bucket, prefix, from)).await?;
         if page.objects.is_empty() && page.next.is_some() {
-            self.stack.check.borrow_mut().reach("page without a key".to_owned());
+            self.stack.check.borrow_mut().readability("page without a key".to_owned());
         }
         Ok(crate::bug::list(self.stack.world.bug, self.lambda.step, page))
     }
@@ -136,7 +136,7 @@ impl ReadArchive for Wire {
         after: Option<&VersionMarker>,
     ) -> Result<VersionPage, PortError> {
         if self.lambda.step == Step::OnRestoreCompleted {
-            self.stack.check.borrow_mut().reach("event makes a page be listed".to_owned());
+            self.stack.check.borrow_mut().readability("event makes a page be listed".to_owned());
         }
         let page = self.call(Call::ListObjects, prefix, || self.stack.aws.list_versions(bucket, prefix, after)).await?;
         Ok(crate::bug::list_versions(self.stack.world.bug, page))
@@ -258,7 +258,7 @@ impl Ledger for Wire {
         self.call(Call::GetItems, "", || self.stack.ledger.get_many(keys)).await
     }
 
-    async fn peek_many<T: Item>(&self, keys: &[ItemKey]) -> Result<Vec<T>, PortError> {
+    async fn get_many_eventually<T: Item>(&self, keys: &[ItemKey]) -> Result<Vec<T>, PortError> {
         let found: Vec<T> = self.get_many(keys).await?;
         Ok(found.into_iter().filter_map(|item| self.stack.peeked(item)).collect())
     }
@@ -278,7 +278,7 @@ impl Ledger for Wire {
         Ok(crate::bug::queried(self.stack.world.bug, self.lambda.step, items))
     }
 
-    async fn peek_query<T: Item>(&self, begin: &ItemKey) -> Result<Vec<T>, PortError> {
+    async fn query_eventually<T: Item>(&self, begin: &ItemKey) -> Result<Vec<T>, PortError> {
         let items: Vec<T> = self.query(begin).await?;
         Ok(items.into_iter().filter_map(|item| self.stack.peeked(item)).collect())
     }

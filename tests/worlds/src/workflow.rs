@@ -39,12 +39,12 @@ pub struct Entered<'a> {
     /// The Map's iteration that the state belongs to, if it is inside a Map.
     pub iteration: Option<usize>,
     /// What happens.
-    pub how: How<'a>,
+    pub how: PublishedReason<'a>,
 }
 
 /// How a state is entered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum How<'a> {
+pub enum PublishedReason<'a> {
     /// From the state before.
     First,
     /// Again after an error.

@@ -21,7 +21,7 @@ pub struct Timeline<'a> {
     /// When the restore was asked for, in real time.
     started: Timestamp,
     /// What was found and not told yet.
-    news: Vec<News>,
+    readiness: Vec<Readiness>,
     /// Events of the history that were read.
     seen_events: u64,
     looks: u32,
@@ -37,7 +37,7 @@ pub struct Timeline<'a> {
 }
 
 /// One line.
-struct News {
+struct Readiness {
     /// Virtual time since the restore was asked for.
     at: SignedDuration,
     who: &'static str,
@@ -50,7 +50,7 @@ impl<'a> Timeline<'a> {
             stack,
             id,
             started,
-            news: Vec::new(),
+            readiness: Vec::new(),
             seen_events: 0,
             looks: 0,
             entered: Vec::new(),
@@ -89,15 +89,15 @@ impl<'a> Timeline<'a> {
     }
 
     fn tell_until(&mut self, horizon: SignedDuration) {
-        self.news.sort_by_key(|news| news.at);
-        let late = self.news.iter().position(|news| news.at > horizon).unwrap_or(self.news.len());
-        for News { at, who, what } in self.news.drain(..late) {
+        self.readiness.sort_by_key(|readiness| readiness.at);
+        let late = self.readiness.iter().position(|readiness| readiness.at > horizon).unwrap_or(self.readiness.len());
+        for Readiness { at, who, what } in self.readiness.drain(..late) {
             println!("{}  {who:<10}  {what}", clock(at));
         }
     }
 
     fn add(&mut self, at: SignedDuration, who: &'static str, what: String) {
-        self.news.push(News { at, who, what });
+        self.readiness.push(Readiness { at, who, what });
     }
 
     fn read_execution(&mut self) -> Result<()> {

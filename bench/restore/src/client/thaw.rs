@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use jiff::Timestamp;
 use serde_json::json;
 use thaw_aws::{Clients, LedgerTable};
-use thaw_core::{ArchiveKind, Book, Cost, Counts, Decision, Request, RestoreId, State};
+use thaw_core::{ArchiveKind, Cost, Counts, Decision, PriceList, Request, RestoreId, State};
 use thaw_steps::StepError;
 use thaw_steps::ledger::chunks::{ChunkEntry, ChunkRecord, chunk_name};
 use thaw_steps::ledger::restores::{Planned, RestoreRecord};
@@ -63,7 +63,7 @@ async fn planned(job: &Job, ledger: &impl Ledger, files: &impl WorkFiles) -> Res
         counts: Counts::default(),
         by_kind: Vec::new(),
         ready_between: None,
-        cost: Cost::of(Vec::new(), Book::US_EAST_1),
+        cost: Cost::of(Vec::new(), PriceList::US_EAST_1),
         alternatives: Vec::new(),
         jobs: Vec::new(),
         paths: 0,
@@ -104,8 +104,8 @@ impl Ledger for BenchLedger {
         self.memory.get_many(keys).await
     }
 
-    async fn peek_many<T: Item>(&self, keys: &[ItemKey]) -> Result<Vec<T>, PortError> {
-        self.memory.peek_many(keys).await
+    async fn get_many_eventually<T: Item>(&self, keys: &[ItemKey]) -> Result<Vec<T>, PortError> {
+        self.memory.get_many_eventually(keys).await
     }
 
     async fn insert<T: Item>(&self, item: &T) -> Result<Put<T>, PortError> {
@@ -126,7 +126,7 @@ impl Ledger for BenchLedger {
         self.memory.query(begin).await
     }
 
-    async fn peek_query<T: Item>(&self, begin: &ItemKey) -> Result<Vec<T>, PortError> {
-        self.memory.peek_query(begin).await
+    async fn query_eventually<T: Item>(&self, begin: &ItemKey) -> Result<Vec<T>, PortError> {
+        self.memory.query_eventually(begin).await
     }
 }

@@ -6,7 +6,9 @@
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use serde::Serialize;
-use thaw_core::{Adoption, Facts, MAX_KEYS, Missing, ObjectId, Problem, Reach, RestoreId, Row, State, Status, hash};
+use thaw_core::{
+    Adoption, Facts, MAX_KEYS, Missing, ObjectId, Problem, Readability, RestoreId, Row, State, Status, hash,
+};
 use tracing::info;
 
 use crate::api::http::{self, Response};
@@ -188,10 +190,10 @@ async fn look_at(
             let restore = match archive.head(&object).await? {
                 Facts::Found(head) => {
                     object.version.clone_from(&head.version);
-                    match head.reach(now) {
-                        Ok(Reach::Restoring(_)) => Some(ListedRestore::Ongoing),
-                        Ok(Reach::Copy { expires, .. }) => Some(ListedRestore::Copy(expires)),
-                        Ok(Reach::Readable | Reach::Archived(_)) => None,
+                    match head.readability(now) {
+                        Ok(Readability::Restoring(_)) => Some(ListedRestore::Ongoing),
+                        Ok(Readability::Copy { expires, .. }) => Some(ListedRestore::Copy(expires)),
+                        Ok(Readability::Readable | Readability::Archived(_)) => None,
                         // Its restore will say, for people, what is the matter.
                         Err(_) => listed.restore,
                     }
@@ -273,7 +275,7 @@ async fn take_on(
 
 #[cfg(test)]
 mod tests {
-    use thaw_core::{FailureCode, How, Publish, PublishWhen};
+    use thaw_core::{FailureCode, Publish, PublishWhen, PublishedReason};
 
     use super::*;
     use crate::testing::stack::{Stack, done, now, restored, restoring, row};
@@ -309,7 +311,8 @@ mod tests {
     #[test]
     fn a_row_takes_care_of_what_it_waits_for_and_of_the_copy_it_has_dealt_with() {
         let (ongoing, copy, other) = (ListedRestore::Ongoing, ListedRestore::Copy(now()), ListedRestore::Copy(later()));
-        let published = |expires| State::Published { at: now(), readable: now(), expires, how: How::NoPath };
+        let published =
+            |expires| State::Published { at: now(), readable: now(), expires, how: PublishedReason::NoPath };
         let failed =
             State::Failed { at: now(), code: FailureCode::RetrievalTimedOut, message: "S3 was slow".to_owned() };
         // The state; while its restore runs, and after it has ended: ongoing, the row's copy, another copy.

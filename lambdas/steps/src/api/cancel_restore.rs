@@ -8,9 +8,9 @@ use tracing::info;
 use crate::StepError;
 use crate::api::http::{self, Response};
 use crate::api::named_restore;
-use crate::ledger::chunks::{self, Known, Written};
+use crate::ledger::chunks::{self, ChunkObject, RowPresence};
 use crate::ledger::jobs::{self, JobRecord};
-use crate::ledger::progress::Standing;
+use crate::ledger::progress::RestoreProgress;
 use crate::ledger::restores::{self, RestoreRecord};
 use crate::ledger::rows;
 use crate::ports::{IN_FLIGHT, Ledger, StopExecutions, UpdateJobs, WorkFiles};
@@ -40,7 +40,7 @@ async fn cancel(
     let record = named_restore(request, ledger).await?;
     let is_asking = |job: &JobRecord| job.is_open() && job.confirmed;
     let by_jobs = jobs::all(ledger, &record).await?.iter().any(is_asking);
-    let says = says(&record, &Standing::of(&record, ledger, files).await?, by_jobs);
+    let says = says(&record, &RestoreProgress::of(&record, ledger, files).await?, by_jobs);
 
     // The flag goes up first: steps that run at this moment see it and ask for nothing more.
     let record = restores::change(ledger, record, |record| {
@@ -52,7 +52,7 @@ async fn cancel(
     match record.status {
         Status::Cancelled => {}
         Status::Running | Status::Succeeded | Status::PartlyFailed | Status::Failed => {
-            return Err(Problem::already_ended(record.id.as_str(), record.status.word()).into());
+            return Err(Problem::already_ended(record.id.as_str(), record.status.as_str()).into());
         }
     }
     let says = record.says.as_deref().unwrap_or("The restore was cancelled.");
@@ -62,7 +62,7 @@ async fn cancel(
     // Of more objects than a door can wait for, the events find that their restore was cancelled.
     let objects = chunks::all_objects(ledger, files, &record, &known).await?.unwrap_or_default();
     let event = Event::Cancelled { at: record.completed_at.unwrap_or(now) };
-    let is_open = |known: &&Known| known.written != Written::Nothing && known.row.ends_with_a_cancel();
+    let is_open = |known: &&ChunkObject| known.written != RowPresence::Nothing && known.row.ends_with_a_cancel();
     stream::iter(objects.iter().filter(is_open))
         .map(|known| rows::apply(ledger, &known.row, &event))
         .buffer_unordered(IN_FLIGHT)
@@ -76,12 +76,12 @@ async fn cancel(
 }
 
 /// What was stopped, what cannot be, and what that means for the bill.
-fn says(record: &RestoreRecord, standing: &Standing, by_jobs: bool) -> String {
+fn says(record: &RestoreRecord, progress: &RestoreProgress, by_jobs: bool) -> String {
     if record.plan.is_none() {
         return "Cancelled before anything was asked of S3: nothing is being restored, and nothing was spent."
             .to_owned();
     }
-    let open = &standing.counts;
+    let open = &progress.counts;
     let readable = if record.request.publish.never() { 0 } else { open.restored };
     let mut says = String::from("Cancelled: thaw has stopped waiting and publishes nothing more.");
     if open.planned > 0 && by_jobs {
@@ -99,8 +99,8 @@ fn says(record: &RestoreRecord, standing: &Standing, by_jobs: bool) -> String {
             objects(begun),
         ));
     }
-    if standing.claimed > 0 {
-        says.push_str(&format!(" The invalidation for {} may take effect still.", objects(standing.claimed)));
+    if progress.claimed > 0 {
+        says.push_str(&format!(" The invalidation for {} may take effect still.", objects(progress.claimed)));
     }
     if begun == 0 && !(by_jobs && open.planned > 0) {
         says.push_str(" S3 is restoring nothing for it, so there is nothing more to pay.");

@@ -36,7 +36,7 @@ async fn accept(
     settings: &Settings,
     now: Timestamp,
 ) -> Result<Response, StepError> {
-    let asked = match Again::of(request) {
+    let asked = match FollowUp::of(request) {
         None => read_request(&request.body_bytes()?, settings)?,
         Some(again) => again.read(request, ledger).await?,
     };
@@ -79,7 +79,7 @@ pub const ROUTES: [&str; 4] = [
 /// Something that is asked about the objects of another restore. It makes a new restore of some of them, so that it is
 /// planned, priced, limited and watched like any other; what both wait for is published once, for both.
 #[derive(Debug, Clone, Copy)]
-enum Again {
+enum FollowUp {
     /// Ask once more for what failed.
     Retry,
     /// Ask for a faster tier of what S3 still fetches.
@@ -88,7 +88,7 @@ enum Again {
     Extend,
 }
 
-impl Again {
+impl FollowUp {
     fn of(request: &http::Request) -> Option<Self> {
         let [_, retry, expedite, extend] = ROUTES;
         match request.route_key.as_str() {
@@ -134,7 +134,7 @@ impl Again {
             let why = format!("is not a field of this call. Fields here: {}.", self.fields().join(", "));
             return Err(Problem::field(name.as_str(), value, why).into());
         }
-        let standing = match self {
+        let selector = match self {
             Self::Retry => "failed",
             Self::Expedite => "restoring",
             Self::Extend => "published",
@@ -154,7 +154,7 @@ impl Again {
             return Err(StepError::Unexpected("a request is no JSON object".to_owned()));
         };
         asked.remove("keys");
-        asked.insert("objects_of".to_owned(), json!({"restore": record.id, "in": standing}));
+        asked.insert("objects_of".to_owned(), json!({"restore": record.id, "in": selector}));
         match self {
             Self::Retry => {}
             Self::Expedite => {
@@ -169,7 +169,7 @@ impl Again {
         asked.extend(changes);
         let asked = Request::parse(&Value::Object(asked))?;
         if matches!(self, Self::Expedite) && asked.tier <= record.request.tier {
-            let why = format!("must be faster than that of the restore, {}.", record.request.tier.word());
+            let why = format!("must be faster than that of the restore, {}.", record.request.tier.as_str());
             return Err(Problem::field("tier", &json!(asked.tier), why).into());
         }
         Ok(asked)

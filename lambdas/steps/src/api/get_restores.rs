@@ -37,7 +37,7 @@ pub async fn run(request: &http::Request, ledger: &(impl Ledger + ListRestores),
 
 async fn get_restores(request: &http::Request, ledger: &impl ListRestores) -> Result<Response, StepError> {
     request.expect_queries(&["status", "cursor"])?;
-    let status = word(request, "status", &Status::ALL.map(|status| (status.word(), status)))?;
+    let status = word(request, "status", &Status::ALL.map(|status| (status.as_str(), status)))?;
     let after = request.query("cursor").map(read_cursor).transpose()?;
     let (records, end) = ledger.restores(status, after.as_ref(), PAGE).await?;
     let page = RestorePage {
@@ -67,7 +67,7 @@ async fn get_objects(
     files: &impl WorkFiles,
 ) -> Result<Response, StepError> {
     request.expect_queries(&["state", "cursor"])?;
-    let state = word(request, "state", &ObjectState::ALL.map(|state| (state.word(), state)))?;
+    let state = word(request, "state", &ObjectState::ALL.map(|state| (state.as_str(), state)))?;
     let record = named_restore(request, ledger).await?;
     let Some(plan) = &record.plan else {
         // There are no objects to show until they are planned.

@@ -78,7 +78,7 @@ struct Api;
 
 /// What any call may meet.
 #[derive(IntoResponses)]
-enum Trouble {
+enum CallError {
     #[response(
         status = 500,
         description = "A permission is missing, or thaw has a bug.",
@@ -112,7 +112,7 @@ enum Trouble {
         (status = 403, description = "The bucket is not one of the stack's archive buckets.", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "The body is too large.", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "The key was used before with another body.", body = Problem, content_type = "application/problem+json"),
-        Trouble,
+        CallError,
     ),
 )]
 fn create_restore() {}
@@ -137,7 +137,7 @@ fn create_restore() {}
         (status = 404, description = "There is no restore with this id.", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "The body is too large.", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "The key was used before with another body.", body = Problem, content_type = "application/problem+json"),
-        Trouble,
+        CallError,
     ),
 )]
 fn retry_restore() {}
@@ -162,7 +162,7 @@ fn retry_restore() {}
         (status = 404, description = "There is no restore with this id.", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "The body is too large.", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "The key was used before with another body.", body = Problem, content_type = "application/problem+json"),
-        Trouble,
+        CallError,
     ),
 )]
 fn expedite_restore() {}
@@ -187,7 +187,7 @@ fn expedite_restore() {}
         (status = 404, description = "There is no restore with this id.", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "The body is too large.", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "The key was used before with another body.", body = Problem, content_type = "application/problem+json"),
-        Trouble,
+        CallError,
     ),
 )]
 fn extend_restore() {}
@@ -203,7 +203,7 @@ fn extend_restore() {}
         (status = 400, description = "The body is wrong.", body = Problem, content_type = "application/problem+json"),
         (status = 403, description = "The bucket is not one of the stack's archive buckets.", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "The body is too large.", body = Problem, content_type = "application/problem+json"),
-        Trouble,
+        CallError,
     ),
 )]
 fn create_plan() {}
@@ -218,7 +218,7 @@ fn create_plan() {}
     responses(
         (status = 200, description = "A page of at most 50 restores.", body = RestorePage),
         (status = 400, description = "A query parameter is wrong.", body = Problem, content_type = "application/problem+json"),
-        Trouble,
+        CallError,
     ),
 )]
 fn get_restores() {}
@@ -232,7 +232,7 @@ fn get_restores() {}
          headers(("Retry-After" = Option<u32>, description = "While it runs: seconds after which it is worth asking again."))),
         (status = 400, description = "There is a query parameter, and none is known here.", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "There is no such restore.", body = Problem, content_type = "application/problem+json"),
-        Trouble,
+        CallError,
     ),
 )]
 fn get_restore() {}
@@ -251,7 +251,7 @@ fn get_restore() {}
         (status = 200, description = "A page of objects.", body = ObjectPage),
         (status = 400, description = "A query parameter is wrong.", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "There is no such restore.", body = Problem, content_type = "application/problem+json"),
-        Trouble,
+        CallError,
     ),
 )]
 fn get_objects() {}
@@ -268,7 +268,7 @@ fn get_objects() {}
         (status = 400, description = "There is a query parameter, and none is known here.", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "There is no such restore.", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "The restore has already ended in another way.", body = Problem, content_type = "application/problem+json"),
-        Trouble,
+        CallError,
     ),
 )]
 fn cancel_restore() {}
@@ -287,7 +287,7 @@ fn cancel_restore() {}
         (status = 400, description = "The body is wrong.", body = Problem, content_type = "application/problem+json"),
         (status = 403, description = "The bucket is not one of the stack's archive buckets.", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "The body is too large.", body = Problem, content_type = "application/problem+json"),
-        Trouble,
+        CallError,
     ),
 )]
 fn adopt() {}

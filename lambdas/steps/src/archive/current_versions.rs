@@ -2,7 +2,7 @@
 //! asked for a page of them at once.
 //!
 //! Of a large restore each call hears of a few objects, here and there among all of its keys. A page is too dear for them, but
-//! what it tells is believed for some minutes ([`BELIEVED`]), and in that time it answers for many. So a function keeps it from
+//! what it tells is believed for some minutes ([`FACTS_VALID_FOR`]), and in that time it answers for many. So a function keeps it from
 //! call to call. Nothing is lost with a function that dies: S3 is asked again.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -12,8 +12,8 @@ use jiff::Timestamp;
 use thaw_core::ObjectId;
 
 use crate::StepError;
-use crate::archive::BELIEVED;
-use crate::archive::listing::{Pages, Place};
+use crate::archive::FACTS_VALID_FOR;
+use crate::archive::listing::{PageStart, Pages};
 use crate::archive::listing_lookup::OBJECTS_PER_PAGE_THAT_PAY;
 use crate::ports::ReadArchive;
 
@@ -22,7 +22,7 @@ const MOST_PATIENT: usize = 64 * OBJECTS_PER_PAGE_THAT_PAY;
 
 /// What a function remembers of S3's listings of versions.
 #[derive(Debug)]
-pub struct Newest {
+pub struct CurrentVersions {
     /// By the bucket and the key after which they begin.
     pages: BTreeMap<(String, String), Page>,
     /// Objects that no page told of since the last page was listed: they are asked about one by one.
@@ -45,13 +45,13 @@ struct Page {
     answered: usize,
 }
 
-impl Default for Newest {
+impl Default for CurrentVersions {
     fn default() -> Self {
         Self::patient(OBJECTS_PER_PAGE_THAT_PAY)
     }
 }
 
-impl Newest {
+impl CurrentVersions {
     /// Nothing is remembered yet. The first page is listed after so many objects have been asked about one by one.
     pub fn patient(patience: usize) -> Self {
         Self { pages: BTreeMap::new(), alone: 0, patience, hasher: RandomState::new() }
@@ -88,7 +88,7 @@ impl Newest {
     fn forget(&mut self, now: Timestamp) {
         let patience = &mut self.patience;
         self.pages.retain(|_, page| {
-            let is_believed = now < page.at + BELIEVED;
+            let is_believed = now < page.at + FACTS_VALID_FOR;
             if !is_believed {
                 let has_paid = page.answered >= OBJECTS_PER_PAGE_THAT_PAY;
                 let next = if has_paid { *patience / 2 } else { 2 * *patience };
@@ -112,10 +112,10 @@ impl Newest {
         let mut before = object.key.clone();
         before.pop();
         let pages = Pages { bucket: object.bucket.clone(), versions: true };
-        let page = pages.after("", &Place::after(&before), archive).await?;
+        let page = pages.after("", &PageStart::after(&before), archive).await?;
         let listed = page.objects.iter().map(|listed| self.hash(&listed.key, listed.version.as_deref()));
         // The current version of a key comes first, so it is here wherever among the versions the page ends.
-        let last = page.next.as_ref().and_then(Place::key).map(str::to_owned);
+        let last = page.next.as_ref().and_then(PageStart::key).map(str::to_owned);
         let page = Page { at: now, last, newest: listed.collect(), answered: 0 };
         self.pages.insert((object.bucket.clone(), before), page);
         Ok(())
@@ -141,27 +141,32 @@ mod tests {
         ObjectId { bucket: "archive".to_owned(), key: format!("{key:03}"), version: Some(version.to_owned()) }
     }
 
-    async fn told(newest: &mut Newest, keys: impl Iterator<Item = usize>, bucket: &Bucket, at: Timestamp) -> usize {
+    async fn told(
+        newest: &mut CurrentVersions,
+        keys: impl Iterator<Item = usize>,
+        bucket: &Bucket,
+        at: Timestamp,
+    ) -> usize {
         let versions: Vec<ObjectId> = keys.map(|key| object(key, "v2")).collect();
         newest.of(versions.iter(), bucket, at).await.unwrap().len()
     }
 
     #[tokio::test]
     async fn a_page_is_listed_once_as_many_were_asked_about_as_it_costs_and_answers_for_ten_minutes() {
-        let (bucket, mut newest) = (bucket(500), Newest::default());
+        let (bucket, mut newest) = (bucket(500), CurrentVersions::default());
         assert_eq!(told(&mut newest, 0..13, &bucket, now()).await, 0);
         assert!(bucket.lists.borrow().is_empty());
         // From the fourteenth on a page answers, also those that come later and lie before.
         assert_eq!(told(&mut newest, 300..303, &bucket, now()).await, 3);
-        let last = now() + BELIEVED - std::time::Duration::from_secs(1);
+        let last = now() + FACTS_VALID_FOR - std::time::Duration::from_secs(1);
         assert_eq!(told(&mut newest, [301, 799].into_iter(), &bucket, last).await, 2);
-        assert_eq!(told(&mut newest, 299..302, &bucket, now() + BELIEVED).await, 0);
+        assert_eq!(told(&mut newest, 299..302, &bucket, now() + FACTS_VALID_FOR).await, 0);
         assert_eq!(*bucket.lists.borrow(), [(String::new(), "30".to_owned())]);
     }
 
     #[tokio::test]
     async fn only_the_newest_version_in_its_bucket_is_told_and_no_page_is_listed_where_there_is_one() {
-        let (bucket, mut newest) = (bucket(100), Newest::patient(0));
+        let (bucket, mut newest) = (bucket(100), CurrentVersions::patient(0));
         let elsewhere = ObjectId { bucket: "archive2".to_owned(), ..object(500, "v2") };
         let versions = [object(500, "v2"), object(500, "v1"), object(5_000, "v2"), elsewhere];
         assert_eq!(newest.of(versions[..2].iter(), &bucket, now()).await.unwrap(), [versions[0].clone()].into());
@@ -178,11 +183,11 @@ mod tests {
     #[tokio::test]
     async fn where_pages_do_not_pay_fewer_are_listed() {
         let bucket = bucket(10);
-        let mut newest = Newest::default();
+        let mut newest = CurrentVersions::default();
         // Each call is of another ten minutes, and a page tells of ten keys: ten answers do not pay.
         let mut at = now();
-        let mut listed = async |newest: &mut Newest, keys: &mut dyn Iterator<Item = usize>| {
-            at += BELIEVED;
+        let mut listed = async |newest: &mut CurrentVersions, keys: &mut dyn Iterator<Item = usize>| {
+            at += FACTS_VALID_FOR;
             let before = bucket.lists.borrow().len();
             told(newest, keys, &bucket, at).await;
             bucket.lists.borrow().len() - before
@@ -195,7 +200,7 @@ mod tests {
         );
         assert_eq!(newest.patience, MOST_PATIENT);
         // One page that pays, and it is worth trying.
-        let mut newest = Newest { alone: MOST_PATIENT, ..newest };
+        let mut newest = CurrentVersions { alone: MOST_PATIENT, ..newest };
         let keys = std::iter::repeat_n(500, 13);
         assert_eq!(
             (listed(&mut newest, &mut keys.clone()).await, listed(&mut newest, &mut [0; 0].into_iter()).await),

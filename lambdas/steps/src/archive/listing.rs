@@ -38,17 +38,22 @@ pub struct Pages {
 
 impl Pages {
     /// The page from a place on, and where the next one begins.
-    pub async fn after(&self, prefix: &str, place: &Place, archive: &impl ReadArchive) -> Result<Told, StepError> {
+    pub async fn after(
+        &self,
+        prefix: &str,
+        place: &PageStart,
+        archive: &impl ReadArchive,
+    ) -> Result<ListingPage, StepError> {
         match (self.versions, place) {
-            (false, Place::Keys(from)) => {
+            (false, PageStart::Keys(from)) => {
                 let Page { objects, next } = archive.list(&self.bucket, prefix, from).await?;
-                Ok(Told { objects, next: next.map(Place::Keys) })
+                Ok(ListingPage { objects, next: next.map(PageStart::Keys) })
             }
-            (true, Place::Keys(ListFrom::After(key))) => {
+            (true, PageStart::Keys(ListFrom::After(key))) => {
                 self.versions_after(prefix, &VersionMarker { key: key.clone(), version: None }, archive).await
             }
-            (true, Place::Versions(marker)) => self.versions_after(prefix, marker, archive).await,
-            (true, Place::Keys(ListFrom::Token(_))) | (false, Place::Versions(_)) => {
+            (true, PageStart::Versions(marker)) => self.versions_after(prefix, marker, archive).await,
+            (true, PageStart::Keys(ListFrom::Token(_))) | (false, PageStart::Versions(_)) => {
                 Err(StepError::Unexpected(format!("{place:?} is a place in another kind of listing")))
             }
         }
@@ -59,32 +64,32 @@ impl Pages {
         prefix: &str,
         marker: &VersionMarker,
         archive: &impl ReadArchive,
-    ) -> Result<Told, StepError> {
+    ) -> Result<ListingPage, StepError> {
         let after = Some(marker).filter(|marker| !marker.key.is_empty());
         let VersionPage { objects, next } = archive.list_versions(&self.bucket, prefix, after).await?;
-        Ok(Told { objects, next: next.map(Place::Versions) })
+        Ok(ListingPage { objects, next: next.map(PageStart::Versions) })
     }
 }
 
 /// What a page of either kind tells.
 #[derive(Debug)]
-pub struct Told {
+pub struct ListingPage {
     /// In order of keys. It may hold none although more follow.
     pub objects: Vec<Listed>,
     /// Where the next page begins; `None` after the last.
-    pub next: Option<Place>,
+    pub next: Option<PageStart>,
 }
 
 /// A place in a listing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Place {
+pub enum PageStart {
     /// In one of keys; after a key, it is one in a listing of versions, too: after all versions of the key.
     Keys(ListFrom),
     /// In one of versions.
     Versions(VersionMarker),
 }
 
-impl Place {
+impl PageStart {
     /// After a key and all of its versions. The empty key is the beginning.
     pub fn after(key: &str) -> Self {
         Self::Keys(ListFrom::after(key))
@@ -105,7 +110,7 @@ pub struct Listing<'a> {
     pages: Pages,
     prefix: &'a str,
     /// Where it goes on after the page that was handed out last; `None` after the last page.
-    place: Option<Place>,
+    place: Option<PageStart>,
     /// What is left of the prefix, in order. The last one has no end.
     ranges: VecDeque<Range>,
     /// The keys of the last pages of the last range: they tell how many folders a page has.
@@ -119,35 +124,35 @@ pub struct Listing<'a> {
 #[derive(Debug)]
 struct Range {
     /// Where its next page begins; `None` after the last.
-    next: Option<Place>,
+    next: Option<PageStart>,
     /// The last key that it may have; `None` if nothing is listed after it.
     end: Option<String>,
     /// Pages that wait for their turn.
-    pages: VecDeque<Told>,
+    pages: VecDeque<ListingPage>,
 }
 
 impl Range {
-    fn new(from: Place, end: Option<&String>) -> Self {
+    fn new(from: PageStart, end: Option<&String>) -> Self {
         Self { next: Some(from), end: end.cloned(), pages: VecDeque::new() }
     }
 
-    fn take(&mut self, Told { mut objects, next }: Told) {
+    fn take(&mut self, ListingPage { mut objects, next }: ListingPage) {
         let is_past = |key: &str| self.end.as_ref().is_some_and(|end| key > end.as_str());
         objects.retain(|listed| !is_past(&listed.key));
         let next = next.filter(|next| !next.key().is_some_and(is_past));
         self.next.clone_from(&next);
-        self.pages.push_back(Told { objects, next });
+        self.pages.push_back(ListingPage { objects, next });
     }
 
     /// The place where it ends and the next range begins.
-    fn end(&self) -> Option<Place> {
-        self.end.as_deref().map(Place::after)
+    fn end(&self) -> Option<PageStart> {
+        self.end.as_deref().map(PageStart::after)
     }
 }
 
 impl<'a> Listing<'a> {
     /// From a place on, which is that of a listing of the same pages; `None` if that has ended.
-    pub fn from(place: Option<Place>, pages: Pages, prefix: &'a str) -> Self {
+    pub fn from(place: Option<PageStart>, pages: Pages, prefix: &'a str) -> Self {
         let ranges = place.iter().map(|place| Range::new(place.clone(), None)).collect();
         Self { pages, prefix, place, ranges, sample: VecDeque::new(), alone: PAGES_ALONE, patience: PAGES_ALONE }
     }
@@ -159,7 +164,7 @@ impl<'a> Listing<'a> {
 
     /// Where it goes on after the page that was handed out last; `None` after the last. What was listed ahead of it is
     /// listed once more by whoever goes on from there.
-    pub fn place(&self) -> Option<&Place> {
+    pub fn place(&self) -> Option<&PageStart> {
         self.place.as_ref()
     }
 
@@ -167,7 +172,7 @@ impl<'a> Listing<'a> {
     pub async fn next(&mut self, archive: &impl ReadArchive) -> Result<Option<Vec<Listed>>, StepError> {
         loop {
             let Some(first) = self.ranges.front_mut() else { return Ok(None) };
-            if let Some(Told { objects, next }) = first.pages.pop_front() {
+            if let Some(ListingPage { objects, next }) = first.pages.pop_front() {
                 self.place = next.or_else(|| first.end());
                 return Ok(Some(objects));
             }
@@ -207,7 +212,7 @@ impl<'a> Listing<'a> {
     }
 
     /// Parts what is left where folders begin, if it is long and has some.
-    async fn look_ahead(&mut self, place: &Place, archive: &impl ReadArchive) -> Result<(), StepError> {
+    async fn look_ahead(&mut self, place: &PageStart, archive: &impl ReadArchive) -> Result<(), StepError> {
         if self.alone > 0 {
             self.alone -= 1;
             return Ok(());
@@ -233,7 +238,7 @@ impl<'a> Listing<'a> {
         }
         // What is called exactly like a folder is the last key before it.
         let ends = cuts.iter().skip(1).map(|end| Some(*end)).chain([None]);
-        self.ranges.extend(cuts.iter().zip(ends).map(|(begin, end)| Range::new(Place::after(begin), end)));
+        self.ranges.extend(cuts.iter().zip(ends).map(|(begin, end)| Range::new(PageStart::after(begin), end)));
         Ok(())
     }
 
@@ -272,7 +277,7 @@ mod tests {
 
     use super::*;
     use crate::ports::{Piece, PortError};
-    use crate::testing::memory::others_first;
+    use crate::testing::memory::yield_now;
     use crate::testing::stack::now;
 
     /// Keys of a page.
@@ -301,7 +306,7 @@ mod tests {
                 self.rounds.set(self.rounds.get() + 1);
             }
             self.being_answered.set(self.being_answered.get() + 1);
-            others_first().await;
+            yield_now().await;
             self.being_answered.set(self.being_answered.get() - 1);
         }
 
@@ -312,7 +317,7 @@ mod tests {
         /// All keys under a prefix as a listing tells them, in how many rounds, and how many calls.
         async fn listed(&self, prefix: &str) -> (Vec<String>, usize, usize) {
             let pages = Pages { bucket: "archive".to_owned(), versions: self.versions > 1 };
-            let mut listing = Listing::from(Some(Place::after("")), pages, prefix);
+            let mut listing = Listing::from(Some(PageStart::after("")), pages, prefix);
             let mut keys = Vec::new();
             while let Some(page) = listing.next(self).await.unwrap() {
                 keys.extend(page.into_iter().map(|listed| listed.key));
@@ -456,7 +461,7 @@ mod tests {
             let keys = folders(20, 7).chain(numbered("a/000003/x/", 3 * PAGE)).chain(numbered("a/z", 3 * PAGE));
             let bucket = Bucket { versions, empty, ..Bucket::of(keys) };
             for pages_a_call in [1, 2, 9] {
-                let (mut place, mut keys, mut calls) = (Some(Place::after("")), Vec::new(), 0);
+                let (mut place, mut keys, mut calls) = (Some(PageStart::after("")), Vec::new(), 0);
                 while place.is_some() {
                     let pages = Pages { bucket: "archive".to_owned(), versions: versions > 1 };
                     let mut listing = Listing::from(place, pages, "a/");

@@ -5,18 +5,18 @@ use std::collections::BTreeMap;
 use thaw_core::ObjectId;
 
 use crate::StepError;
-use crate::archive::listing::{Pages, Place, Told};
+use crate::archive::listing::{ListingPage, PageStart, Pages};
 use crate::ports::{Listed, ReadArchive};
 
 /// A listing costs as much as 12.5 `HeadObject` calls ($0.005 against $0.0004 per 1,000), so a page pays off when it
 /// answers for more objects than that.
 pub const OBJECTS_PER_PAGE_THAT_PAY: usize = 13;
 
-/// Lists where keys are dense. Answers what the listing told, and the items that it did not tell enough about.
+/// Lists where keys are dense. Answers what the listing told, and the items that it did not look_up enough about.
 ///
 /// `said` is what it means for an item how its object is listed; `None` is not enough. Of a version a listing tells only if
 /// it is the newest.
-pub async fn tell<T, A>(
+pub async fn look_up<T, A>(
     items: Vec<T>,
     object: impl Fn(&T) -> &ObjectId,
     said: impl Fn(&T, &Listed) -> Option<A>,
@@ -53,15 +53,15 @@ async fn list<T, A>(
     let prefix = common_prefix(&first.key, &last.key).to_owned();
     let (mut told, mut unknown) = (Vec::new(), Vec::new());
     let mut items = items.into_iter().peekable();
-    let mut from = Place::after("");
+    let mut from = PageStart::after("");
     while let Some(first) = items.peek() {
         // S3 lists keys after a key; the key before ours is ours without its last character, or something smaller.
         let mut before = object(first).key.clone();
         before.pop();
         if from.key().is_some_and(|after| before.as_str() > after) {
-            from = Place::after(&before);
+            from = PageStart::after(&before);
         }
-        let Told { objects, next } = pages.after(&prefix, &from, archive).await?;
+        let ListingPage { objects, next } = pages.after(&prefix, &from, archive).await?;
         let listed: BTreeMap<&str, &Listed> = objects.iter().map(|listed| (listed.key.as_str(), listed)).collect();
         let answer = |item: &T| {
             let ObjectId { key, version, .. } = object(item);

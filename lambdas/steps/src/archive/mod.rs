@@ -9,4 +9,4 @@ pub mod restore_status;
 
 /// What S3 said of an object is believed for so long when its paths are invalidated. Somebody may archive it in between,
 /// so it is little; a look, and the call that follows from it, are seconds apart.
-pub const BELIEVED: Duration = Duration::from_secs(10 * 60);
+pub const FACTS_VALID_FOR: Duration = Duration::from_secs(10 * 60);

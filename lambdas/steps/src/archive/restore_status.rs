@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use thaw_core::{
-    ArchiveKind, Event, Facts, FailureCode, Look, Missing, ObjectId, PublishWhen, Reach, Row, State, look,
+    ArchiveKind, Event, Facts, FailureCode, Look, Missing, ObjectId, PublishWhen, Readability, Row, State, look,
 };
 
 use crate::StepError;
-use crate::archive::listing_lookup::tell;
+use crate::archive::listing_lookup::look_up;
 use crate::ports::{IN_FLIGHT, Listed, ListedRestore, ReadArchive};
 
 /// When the next look at these rows makes sense, in seconds; 0 if one of them can be published now.
@@ -35,7 +35,7 @@ pub fn seconds_until_next_look<'a>(
         | State::Cancelled { .. } => None,
     };
     let seconds = rows.clone().filter_map(wait).min();
-    // An event may tell of a copy at any time, and it must not expire while it waits for the others.
+    // An event may look_up of a copy at any time, and it must not expire while it waits for the others.
     let together = rows.into_iter().any(|row| row.publish.when == PublishWhen::Together && !row.is_settled());
     if together { seconds.unwrap_or(TOGETHER).min(TOGETHER) } else { seconds.unwrap_or(0) }
 }
@@ -54,7 +54,7 @@ pub fn after(now: Timestamp, seconds: u64) -> Timestamp {
 }
 
 /// What a look learned: the row and what happened to it.
-pub struct Seen {
+pub struct Polled {
     /// The row as it was.
     pub row: Row,
     /// What S3 said; `None` if it is still fetching.
@@ -62,18 +62,18 @@ pub struct Seen {
 }
 
 /// What listings told of objects; of some, nothing.
-pub type Told = BTreeMap<ObjectId, Option<ListedRestore>>;
+pub type ListedStatuses = BTreeMap<ObjectId, Option<ListedRestore>>;
 
-/// What listings tell of these rows' objects, where they lie close together.
-pub async fn listed(rows: impl Iterator<Item = &Row>, archive: &impl ReadArchive) -> Result<Told, StepError> {
+/// What listings look_up of these rows' objects, where they lie close together.
+pub async fn listed(rows: impl Iterator<Item = &Row>, archive: &impl ReadArchive) -> Result<ListedStatuses, StepError> {
     let objects = rows.filter(|row| is_listable(row)).map(|row| row.object.clone()).collect();
-    let (told, unknown) = tell(objects, |object| object, |_, listed| listed.restore, archive).await?;
+    let (told, unknown) = look_up(objects, |object| object, |_, listed| listed.restore, archive).await?;
     let told = told.into_iter().map(|(object, restore)| (object, Some(restore)));
     Ok(told.chain(unknown.into_iter().map(|object| (object, None))).collect())
 }
 
 /// Whether S3 still fetches a row's object, as it was told, and nothing else is to be said of it.
-pub fn is_still_fetched(row: &Row, told: &Told, now: Timestamp) -> bool {
+pub fn is_still_fetched(row: &Row, told: &ListedStatuses, now: Timestamp) -> bool {
     let told = told.get(&row.object).copied().flatten();
     told.is_some_and(|restore| said(row, restore, now) == Some(None))
 }
@@ -82,32 +82,32 @@ pub fn is_still_fetched(row: &Row, told: &Told, now: Timestamp) -> bool {
 /// `told` of some just now is not asked again.
 pub async fn look_at(
     rows: Vec<Row>,
-    told: &Told,
+    told: &ListedStatuses,
     others_on_their_way: bool,
     archive: &impl ReadArchive,
     now: Timestamp,
-) -> Result<Vec<Seen>, StepError> {
+) -> Result<Vec<Polled>, StepError> {
     let (mut seen, mut listable, mut rest) = (Vec::new(), Vec::new(), Vec::new());
     for row in rows {
         let is_of_interest = is_due(&row, now) || row.is_held_back(others_on_their_way, now);
         let is_waited_for = is_of_interest || matches!(row.state, State::Restoring { .. });
         match told.get(&row.object).map(|told| told.and_then(|restore| said(&row, restore, now))) {
             // Also of what is not due: it is known now.
-            Some(Some(event)) if is_waited_for => seen.push(Seen { row, event }),
+            Some(Some(event)) if is_waited_for => seen.push(Polled { row, event }),
             None if is_of_interest && is_listable(&row) => listable.push(row),
             Some(_) | None if is_of_interest => rest.push(row),
             Some(_) | None => {}
         }
     }
     let what = |row: &Row, listed: &Listed| said(row, listed.restore?, now);
-    let (listed, unknown) = tell(listable, |row| &row.object, what, archive).await?;
-    seen.extend(listed.into_iter().map(|(row, event)| Seen { row, event }));
+    let (listed, unknown) = look_up(listable, |row| &row.object, what, archive).await?;
+    seen.extend(listed.into_iter().map(|(row, event)| Polled { row, event }));
     rest.extend(unknown);
-    let headed: Vec<Seen> = stream::iter(rest)
+    let headed: Vec<Polled> = stream::iter(rest)
         .map(|row| async {
             let facts = archive.head(&row.object).await?;
-            let event = news(&row, &facts, now);
-            Ok::<_, StepError>(Seen { row, event })
+            let event = readiness(&row, &facts, now);
+            Ok::<_, StepError>(Polled { row, event })
         })
         .buffer_unordered(IN_FLIGHT)
         .try_collect()
@@ -145,11 +145,11 @@ fn said(row: &Row, restore: ListedRestore, now: Timestamp) -> Option<Option<Even
 pub fn meaning(row: &Row, facts: &Facts, now: Timestamp) -> Option<Event> {
     let fail = |code, message: &str| Some(Event::Failed { at: now, code, message: message.to_owned() });
     match facts {
-        Facts::Found(head) => match head.reach(now) {
-            Ok(Reach::Readable) => Some(Event::Readable { at: now, expires: None }),
-            Ok(Reach::Copy { expires, .. }) => Some(Event::Readable { at: now, expires: Some(expires) }),
-            Ok(Reach::Restoring(_)) => still_fetching(row, now),
-            Ok(Reach::Archived(_)) => fail(
+        Facts::Found(head) => match head.readability(now) {
+            Ok(Readability::Readable) => Some(Event::Readable { at: now, expires: None }),
+            Ok(Readability::Copy { expires, .. }) => Some(Event::Readable { at: now, expires: Some(expires) }),
+            Ok(Readability::Restoring(_)) => still_fetching(row, now),
+            Ok(Readability::Archived(_)) => fail(
                 FailureCode::NotBeingRestored,
                 "S3 no longer restores it: it was overwritten or archived again, or its copy expired before it was published",
             ),
@@ -163,7 +163,7 @@ pub fn meaning(row: &Row, facts: &Facts, now: Timestamp) -> Option<Event> {
                 fail(FailureCode::AccessDenied, "S3 answers 403: thaw may no longer read it, or it is gone")
             }
             Missing::Refused { .. } | Missing::Unreadable { .. } => {
-                missing.no_look().map(|(code, message)| Event::Failed { at: now, code, message })
+                missing.undescribed().map(|(code, message)| Event::Failed { at: now, code, message })
             }
         },
     }
@@ -184,7 +184,7 @@ fn still_fetching(row: &Row, now: Timestamp) -> Option<Event> {
 
 /// What S3's description means for a row that is looked at. Why one that waits for others can no longer be read is found
 /// out when it is published.
-fn news(row: &Row, facts: &Facts, now: Timestamp) -> Option<Event> {
+fn readiness(row: &Row, facts: &Facts, now: Timestamp) -> Option<Event> {
     let was_readable = matches!(row.state, State::Restored { .. });
     meaning(row, facts, now).filter(|event| !was_readable || matches!(event, Event::Readable { .. }))
 }

@@ -141,7 +141,7 @@ async fn expiring(
                 .buffer_unordered(IN_FLIGHT)
                 .try_collect()
                 .await?;
-            readiness::hear(all.iter_mut().flatten(), ledger).await?;
+            readiness::apply(all.iter_mut().flatten(), ledger).await?;
             let goes = |rows: &&Vec<Row>| rows.iter().all(|row| row.state.expires() <= Some(midnight));
             expiring += all.iter().filter(goes).count() as u64;
         }
@@ -160,7 +160,7 @@ fn next_midnight(now: Timestamp) -> Timestamp {
 mod tests {
     use std::collections::BTreeMap;
 
-    use thaw_core::{How, News, Place, State};
+    use thaw_core::{ChunkPosition, PublishedReason, Readiness, State};
 
     use super::*;
     use crate::ledger::expiries;
@@ -169,7 +169,7 @@ mod tests {
     use crate::workflow::report;
 
     fn published(expires: Option<Timestamp>) -> State {
-        State::Published { at: now(), readable: now(), expires, how: How::NoPath }
+        State::Published { at: now(), readable: now(), expires, how: PublishedReason::NoPath }
     }
 
     fn at(time: &str) -> Timestamp {
@@ -212,9 +212,9 @@ mod tests {
         // Other restores keep two of them for longer; one of those waits yet for its other objects.
         let other = RestoreId::try_from("other".to_owned()).unwrap();
         stack.insert(&row(&other, "b", published(Some(later)))).await;
-        let waits = Row { place: Some(Place { chunk: 0, entry: 0 }), ..row(&other, "e", State::Planned) };
+        let waits = Row { place: Some(ChunkPosition { chunk: 0, entry: 0 }), ..row(&other, "e", State::Planned) };
         stack.insert(&waits).await;
-        readiness::note(&[(&waits, News { at: now(), expires: Some(later) })], &stack.ledger).await.unwrap();
+        readiness::record(&[(&waits, Readiness { at: now(), expires: Some(later) })], &stack.ledger).await.unwrap();
         for _ in 0..2 {
             let input = report::Input { restore: id.to_string() };
             report::run(input, &stack.ledger, &stack.executions, &events, now()).await.unwrap();

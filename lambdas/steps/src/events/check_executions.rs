@@ -12,8 +12,8 @@ use thaw_core::{RestoreId, Status, why_it_ended};
 use tracing::{info, warn};
 
 use crate::StepError;
-use crate::ledger::failing::{failed, says, tell};
-use crate::ledger::progress::Standing;
+use crate::ledger::failing::{announce, failed, says};
+use crate::ledger::progress::RestoreProgress;
 use crate::ledger::restores::{self, RestoreRecord};
 use crate::ledger::{chunks, jobs};
 use crate::ports::{Ledger, ListRestores, PutEvents, ReadExecutions, UpdateJobs, WorkFiles};
@@ -50,9 +50,9 @@ pub async fn run(
     s3: &impl UpdateJobs,
     now: Timestamp,
 ) -> Result<Output, StepError> {
-    let ended = match told(&event) {
-        Told::Ended(name) => usize::from(check_told(name, executions, ledger, files, events, s3, now).await?),
-        Told::Clock => check_all(executions, ledger, files, events, s3, now).await?,
+    let ended = match trigger(&event) {
+        Trigger::Ended(name) => usize::from(check_ended(name, executions, ledger, files, events, s3, now).await?),
+        Trigger::Clock => check_all(executions, ledger, files, events, s3, now).await?,
     };
     let says = format!("{ended} restores were said to run whose executions had ended.");
     info!(ended, "{says}");
@@ -60,22 +60,22 @@ pub async fn run(
 }
 
 /// What an event says.
-enum Told<'a> {
+enum Trigger<'a> {
     /// An execution of this name has ended.
     Ended(&'a str),
     /// It is time to look.
     Clock,
 }
 
-fn told(event: &Value) -> Told<'_> {
+fn trigger(event: &Value) -> Trigger<'_> {
     match event["detail"]["name"].as_str().filter(|_| event["source"] == "aws.states") {
-        Some(name) => Told::Ended(name),
-        None => Told::Clock,
+        Some(name) => Trigger::Ended(name),
+        None => Trigger::Clock,
     }
 }
 
 /// Fails with `Unavailable` while Step Functions does not know of the end that it told: the event comes again.
-async fn check_told(
+async fn check_ended(
     name: &str,
     executions: &impl ReadExecutions,
     ledger: &impl Ledger,
@@ -157,7 +157,7 @@ async fn end(
     s3: &impl UpdateJobs,
     now: Timestamp,
 ) -> Result<bool, StepError> {
-    let counts = Standing::of(&record, ledger, files).await?.counts;
+    let counts = RestoreProgress::of(&record, ledger, files).await?.counts;
     let mut words = says(why, counts);
     if chunks::records(ledger, &record).await?.iter().any(|known| !known.settled) {
         words.push_str(&format!(
@@ -166,7 +166,7 @@ async fn end(
         ));
     }
     jobs::cancel(ledger, &record, s3).await?;
-    tell(&record, Status::Failed, counts, &words, events).await?;
+    announce(&record, Status::Failed, counts, &words, events).await?;
     let record = restores::change(ledger, record, |record| failed(record, &words, now)).await?;
     warn!(restore = %record.id, "its execution had ended: {words}");
     Ok(record.says.as_ref() == Some(&words))
@@ -231,8 +231,8 @@ mod tests {
                 let stack = Stack::default();
                 let id = begun(&stack).await;
                 stack.executions.end(&id, execution.clone());
-                let told = || if by_clock { clock() } else { event(id.as_str()) };
-                let (ended, events) = check(&stack, told(), later()).await;
+                let trigger = || if by_clock { clock() } else { event(id.as_str()) };
+                let (ended, events) = check(&stack, trigger(), later()).await;
                 let record = stack.record(&id).await;
                 assert_eq!((ended.unwrap(), record.status, record.completed_at), (1, Status::Failed, Some(later())));
                 let says = record.says.unwrap();
@@ -244,7 +244,7 @@ mod tests {
                     (events[0].0.as_str(), &events[0].1["says"], events.len()),
                     ("Restore Failed", &json!(says), 1)
                 );
-                let (ended, events) = check(&stack, told(), later()).await;
+                let (ended, events) = check(&stack, trigger(), later()).await;
                 assert_eq!((ended.unwrap(), events.len()), (0, 0), "again");
             }
         }
@@ -312,7 +312,7 @@ mod tests {
 
     impl ReadExecutions for Silent<'_> {
         async fn execution(&self, id: &RestoreId) -> Result<Option<Execution>, PortError> {
-            let trouble = Some(thaw_core::Trouble::Throttled);
+            let trouble = Some(thaw_core::CallError::Throttled);
             let error = PortError { what: "DescribeExecution".to_owned(), says: "slower".to_owned(), trouble };
             if id == self.0 { Err(error) } else { Ok(None) }
         }

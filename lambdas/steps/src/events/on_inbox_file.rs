@@ -2,7 +2,7 @@
 //! `POST /v1/restores` accepts one, and the answer is written beside it. The file stays.
 
 use jiff::Timestamp;
-use thaw_core::{Dropped, MAX_BODY_BYTES, Order, Problem, Trouble};
+use thaw_core::{CallError, InboxFile, MAX_BODY_BYTES, Order, Problem};
 use tracing::{info, warn};
 
 use crate::events::queue::{QueueBatch, QueueResponse};
@@ -69,7 +69,7 @@ pub async fn run(
 /// Starts what the file asks for; `None` if there is nothing to answer.
 #[expect(clippy::too_many_arguments, reason = "each port is a permission; the rest is what is ordered")]
 async fn accept(
-    file: &Dropped,
+    file: &InboxFile,
     order: Order,
     inbox: &impl ReadArchive,
     ledger: &impl Ledger,
@@ -120,7 +120,7 @@ enum Content {
     Gone,
 }
 
-async fn read(file: &Dropped, order: Order, inbox: &impl ReadArchive) -> Result<Content, StepError> {
+async fn read(file: &InboxFile, order: Order, inbox: &impl ReadArchive) -> Result<Content, StepError> {
     let enough = match order {
         Order::Request => MAX_BODY_BYTES,
         Order::Manifest => BEGINNING,
@@ -130,7 +130,7 @@ async fn read(file: &Dropped, order: Order, inbox: &impl ReadArchive) -> Result<
         let piece = match inbox.read(&file.at, bytes.len() as u64, etag.as_deref()).await {
             Ok(Some(piece)) => piece,
             // That thaw may not use a file's KMS key stays so.
-            Ok(None) | Err(PortError { trouble: Some(Trouble::KeyDenied), .. }) => return Ok(Content::Gone),
+            Ok(None) | Err(PortError { trouble: Some(CallError::KeyDenied), .. }) => return Ok(Content::Gone),
             Err(error) => return Err(error.into()),
         };
         if piece.etag.trim_matches('"') != file.etag {
@@ -143,7 +143,7 @@ async fn read(file: &Dropped, order: Order, inbox: &impl ReadArchive) -> Result<
 }
 
 /// Whether a restore was started for this very writing of the file.
-async fn was_started(file: &Dropped, ledger: &impl Ledger) -> Result<bool, StepError> {
+async fn was_started(file: &InboxFile, ledger: &impl Ledger) -> Result<bool, StepError> {
     let Some(claim) = ledger.get::<KeyRecord>(&KeyRecord::key_of(&file.key_hash())).await? else { return Ok(false) };
     Ok(ledger.get::<RestoreRecord>(&RestoreRecord::key_of(&claim.id)).await?.is_some())
 }

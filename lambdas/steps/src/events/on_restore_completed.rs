@@ -4,21 +4,21 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
-use thaw_core::{Batch, Event, News, ObjectId, PublishWhen, RestoreId, Row, S3Event, S3EventKind, State, Status};
+use thaw_core::{Batch, Event, ObjectId, PublishWhen, Readiness, RestoreId, Row, S3Event, S3EventKind, State, Status};
 use tracing::{info, warn};
 
-use crate::archive::BELIEVED;
-use crate::archive::current_versions::Newest;
+use crate::archive::FACTS_VALID_FOR;
+use crate::archive::current_versions::CurrentVersions;
 use crate::archive::restore_status::meaning;
 use crate::events::queue::{QueueBatch, QueueResponse};
 use crate::ledger::readiness;
 use crate::ledger::restores::statuses;
-use crate::ledger::rows::{self, apply, batch_key, peek_rows_of, row_key};
+use crate::ledger::rows::{self, apply, batch_key, row_key, rows_of_eventually};
 use crate::ports::{
     CreateInvalidations, DeadLetters, IN_FLIGHT, Ledger, ReadArchive, ReadDistributions, ReadInvalidations,
 };
 use crate::publishing::batches::confirmed;
-use crate::publishing::publish::{By, Heard, Readable, Wanted, publish};
+use crate::publishing::publish::{PublishRequest, Readable, RowWithReadiness, Trigger, publish};
 use crate::{Settings, StepError};
 
 /// Publishes the objects of a batch of messages. Messages whose objects met trouble come again, and at last go to the
@@ -29,7 +29,7 @@ use crate::{Settings, StepError};
 #[expect(clippy::too_many_arguments, reason = "each port is a permission; the rest is what is known")]
 pub async fn run(
     batch: QueueBatch,
-    newest: &mut Newest,
+    newest: &mut CurrentVersions,
     cdn: &(impl ReadDistributions + CreateInvalidations + ReadInvalidations),
     archive: &impl ReadArchive,
     ledger: &impl Ledger,
@@ -70,7 +70,7 @@ pub async fn run(
 struct Told {
     object: ObjectId,
     /// All its rows.
-    rows: Vec<Heard>,
+    rows: Vec<RowWithReadiness>,
     /// Those of them that are to be published, as they are now that the object can be read.
     readable: Vec<Row>,
 }
@@ -88,7 +88,7 @@ impl Told {
         for heard in self.rows.iter_mut().filter(|heard| is_left(&heard.row)) {
             let row = apply(ledger, &heard.row, &Event::Cancelled { at: now }).await?;
             self.readable.retain(|one| one.restore != row.restore);
-            *heard = Heard { row, news: None };
+            *heard = RowWithReadiness { row, readiness: None };
         }
         Ok(())
     }
@@ -96,11 +96,12 @@ impl Told {
 
 /// Writes down that these objects can be read.
 async fn note(told: impl Iterator<Item = &Told>, ledger: &impl Ledger) -> Result<(), StepError> {
-    let heard = told.flat_map(|one| &one.rows).filter_map(|heard| Some((heard, heard.news?)));
+    let heard = told.flat_map(|one| &one.rows).filter_map(|heard| Some((heard, heard.readiness?)));
     let (together, alone): (Vec<_>, Vec<_>) =
-        heard.partition(|(heard, _)| heard.row.state == State::Planned && readiness::are_kept(&heard.row));
-    let together: Vec<(&Row, News)> = together.into_iter().map(|(heard, news)| (&heard.row, news)).collect();
-    readiness::note(&together, ledger).await?;
+        heard.partition(|(heard, _)| heard.row.state == State::Planned && readiness::is_recorded_for(&heard.row));
+    let together: Vec<(&Row, Readiness)> =
+        together.into_iter().map(|(heard, readiness)| (&heard.row, readiness)).collect();
+    readiness::record(&together, ledger).await?;
     for (heard, _) in alone {
         heard.note(ledger, None).await?;
     }
@@ -111,7 +112,7 @@ async fn note(told: impl Iterator<Item = &Told>, ledger: &impl Ledger) -> Result
 /// again, because a restore that has ended waits for CloudFront.
 async fn show<'a>(
     told: &mut [(&'a str, Told)],
-    newest: &mut Newest,
+    newest: &mut CurrentVersions,
     cdn: &(impl ReadDistributions + CreateInvalidations + ReadInvalidations),
     archive: &impl ReadArchive,
     ledger: &impl Ledger,
@@ -133,9 +134,15 @@ async fn show<'a>(
     let wanted = told.iter().map(|(_, one)| one).filter(|one| is_wanted(one));
     let objects: Readable = wanted.map(|one| (one.object.clone(), one.rows.clone())).collect();
     let count = objects.len();
-    let published =
-        publish(Wanted { objects, by: By::Events(newest), ..Wanted::default() }, cdn, archive, ledger, settings, now)
-            .await?;
+    let published = publish(
+        PublishRequest { objects, trigger: Trigger::Events(newest), ..PublishRequest::default() },
+        cdn,
+        archive,
+        ledger,
+        settings,
+        now,
+    )
+    .await?;
     info!(
         objects = count,
         paths = published.paths,
@@ -177,10 +184,10 @@ async fn hear(
     now: Timestamp,
 ) -> Result<Told, StepError> {
     let (mut rows, mut readable_rows) = (Vec::new(), Vec::new());
-    for row in peek_rows_of(&event.object, ledger).await? {
-        let mut heard = Heard { row, news: None };
-        if heard.row.is_told_by(event.at) {
-            heard.news = match &heard.row.state {
+    for row in rows_of_eventually(&event.object, ledger).await? {
+        let mut heard = RowWithReadiness { row, readiness: None };
+        if heard.row.is_concerned_by(event.at) {
+            heard.readiness = match &heard.row.state {
                 State::Planned | State::Restoring { .. } | State::Failed { .. } => {
                     readable(&event, &heard.row, archive, now).await?
                 }
@@ -190,7 +197,7 @@ async fn hear(
             if matches!(row.state, State::Restored { .. }) {
                 if row.publish.never() {
                     // Nothing more will come of it.
-                    heard = Heard { row: heard.note(ledger, None).await?, news: None };
+                    heard = RowWithReadiness { row: heard.note(ledger, None).await?, readiness: None };
                 } else {
                     readable_rows.push(row);
                 }
@@ -211,18 +218,18 @@ async fn readable(
     row: &Row,
     archive: &impl ReadArchive,
     now: Timestamp,
-) -> Result<Option<News>, StepError> {
+) -> Result<Option<Readiness>, StepError> {
     let has_copy = row.kind.is_some_and(thaw_core::ArchiveKind::has_copy);
-    let is_news = now < event.at + BELIEVED;
+    let is_news = now < event.at + FACTS_VALID_FOR;
     match event.expires {
         // The copy that this late event is about is gone.
         Some(expires) if expires <= now => Ok(None),
-        Some(expires) if is_news => Ok(Some(News { at: now, expires: Some(expires) })),
-        None if is_news && !has_copy => Ok(Some(News { at: now, expires: None })),
+        Some(expires) if is_news => Ok(Some(Readiness { at: now, expires: Some(expires) })),
+        None if is_news && !has_copy => Ok(Some(Readiness { at: now, expires: None })),
         Some(_) | None => {
             let event = meaning(row, &archive.head(&row.object).await?, now);
             let Some(Event::Readable { at, expires }) = event else { return Ok(None) };
-            Ok(Some(News { at, expires }))
+            Ok(Some(Readiness { at, expires }))
         }
     }
 }

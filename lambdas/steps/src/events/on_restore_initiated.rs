@@ -6,12 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 use serde_json::json;
-use thaw_core::{Book, MAX_KEYS, ObjectId, Overhead, RestoreId, Row, S3Event, S3EventKind, State, Usd, hash};
+use thaw_core::{MAX_KEYS, ObjectId, Overhead, PriceList, RestoreId, Row, S3Event, S3EventKind, State, Usd, hash};
 use tracing::{info, warn};
 
 use crate::events::queue::{QueueBatch, QueueResponse};
-use crate::ledger::budget::{self, Purse, Reserved};
-use crate::ledger::rows::{peek_rows_of, rows_of};
+use crate::ledger::budget::{self, BudgetKind, Reserved};
+use crate::ledger::rows::{rows_of, rows_of_eventually};
 use crate::planning::accepting::{join_only, start};
 use crate::ports::{DeadLetters, IN_FLIGHT, Ledger, PutEvents, ReadDistributions, StartExecutions, WorkFiles};
 use crate::publishing::distributions;
@@ -84,7 +84,7 @@ struct Foreign<'a> {
 /// thaw writes its row before it asks S3, so its own restores are always known.
 async fn is_known(event: &S3Event, ledger: &impl Ledger) -> Result<bool, StepError> {
     let is_known = |rows: &[Row]| rows.iter().any(|row| is_of(event, row));
-    Ok(is_known(&peek_rows_of(&event.object, ledger).await?) || is_known(&rows_of(&event.object, ledger).await?))
+    Ok(is_known(&rows_of_eventually(&event.object, ledger).await?) || is_known(&rows_of(&event.object, ledger).await?))
 }
 
 fn is_of(event: &S3Event, row: &Row) -> bool {
@@ -119,7 +119,7 @@ async fn join(
             request.max_cost_usd = Some(price);
             let seed = hash(&[&request.hash(), &begun.to_string()]);
             let id = RestoreId::new(begun, &request, &seed);
-            match budget::reserve(Purse::Joined, &id, price, limit, ledger, begun).await? {
+            match budget::reserve(BudgetKind::Joined, &id, price, limit, ledger, begun).await? {
                 Reserved::Yes => {}
                 Reserved::No { told: true, .. } => {
                     info!(objects = objects.len(), "left restores of {} objects in {bucket} alone", objects.len());
@@ -128,7 +128,7 @@ async fn join(
                 Reserved::No { told: false, spent } => {
                     let left = LeftAlone { bucket, objects: objects.len(), price, spent, limit };
                     left.tell(events).await?;
-                    budget::note_told(Purse::Joined, ledger, begun).await?;
+                    budget::note_told(BudgetKind::Joined, ledger, begun).await?;
                     continue;
                 }
             }
@@ -155,7 +155,7 @@ async fn price(
         paths.sum::<usize>() as u64
     };
     let paths = objects.iter().map(paths_of).sum();
-    let book = Book::US_EAST_1;
+    let book = PriceList::US_EAST_1;
     Ok(book.invalidation(paths) + book.overhead(Overhead::expected(objects.len() as u64)))
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use futures_util::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
-use thaw_core::{Dropped, S3Event, S3EventKind, UnreadableEvent, read_dropped, read_s3_events};
+use thaw_core::{InboxFile, S3Event, S3EventKind, UnreadableEvent, read_inbox_file, read_s3_events};
 use tracing::warn;
 
 use crate::Settings;
@@ -35,8 +35,8 @@ impl QueueBatch {
     }
 
     /// The same for files that were written, whatever their bucket.
-    pub(crate) async fn dropped(&self, dead_letters: &impl DeadLetters) -> (Vec<(&str, Dropped)>, BTreeSet<&str>) {
-        self.read_with(|body| Ok(read_dropped(body)?.into_iter().collect()), dead_letters).await
+    pub(crate) async fn dropped(&self, dead_letters: &impl DeadLetters) -> (Vec<(&str, InboxFile)>, BTreeSet<&str>) {
+        self.read_with(|body| Ok(read_inbox_file(body)?.into_iter().collect()), dead_letters).await
     }
 
     async fn read_with<T>(
@@ -116,7 +116,7 @@ impl QueueResponse {
 
 #[cfg(test)]
 mod tests {
-    use thaw_core::Trouble;
+    use thaw_core::CallError;
 
     use super::*;
     use crate::ports::PortError;
@@ -125,7 +125,7 @@ mod tests {
 
     impl DeadLetters for Down {
         async fn put_aside(&self, _: &str, _: &str) -> Result<(), PortError> {
-            let trouble = Some(Trouble::Unavailable);
+            let trouble = Some(CallError::Unavailable);
             Err(PortError { what: "SendMessage".to_owned(), says: "no answer".to_owned(), trouble })
         }
     }

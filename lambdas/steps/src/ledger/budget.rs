@@ -24,15 +24,15 @@ const MOVED_AT_ONCE: usize = 25;
 /// What a budget is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Purse {
+pub enum BudgetKind {
     /// All restores of the stack (`DailyBudgetUsd`).
     Restores,
     /// Those that others began (`JoinedMaxCostUsd`).
     Joined,
 }
 
-impl Purse {
-    fn word(self) -> &'static str {
+impl BudgetKind {
+    fn as_str(self) -> &'static str {
         match self {
             // As earlier versions called it.
             Self::Restores => "budget",
@@ -62,7 +62,7 @@ struct Day {
     day: String,
     /// What for.
     #[serde(default = "restores")]
-    purse: Purse,
+    purse: BudgetKind,
     /// Reservations that have no item of their own yet.
     planned: BTreeMap<RestoreId, Usd>,
     /// The sum of the others.
@@ -76,12 +76,12 @@ struct Day {
 }
 
 /// Earlier versions had no other.
-fn restores() -> Purse {
-    Purse::Restores
+fn restores() -> BudgetKind {
+    BudgetKind::Restores
 }
 
 impl Day {
-    fn new(purse: Purse, at: Timestamp) -> Self {
+    fn new(purse: BudgetKind, at: Timestamp) -> Self {
         let day = at.strftime("%Y-%m-%d").to_string();
         Self { day, purse, planned: BTreeMap::new(), moved: Usd::default(), told: false, revision: 0 }
     }
@@ -97,7 +97,7 @@ impl Day {
 
 impl Item for Day {
     fn key(&self) -> ItemKey {
-        ItemKey { pk: format!("B#{}", self.day), sk: self.purse.word().to_owned() }
+        ItemKey { pk: format!("B#{}", self.day), sk: self.purse.as_str().to_owned() }
     }
 
     fn revision(&self) -> u64 {
@@ -109,7 +109,7 @@ impl Item for Day {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Reservation {
     day: String,
-    purse: Purse,
+    purse: BudgetKind,
     restore: RestoreId,
     usd: Usd,
     revision: u64,
@@ -117,7 +117,7 @@ struct Reservation {
 
 impl Item for Reservation {
     fn key(&self) -> ItemKey {
-        ItemKey { pk: format!("B#{}", self.day), sk: format!("{}#{}", self.purse.word(), self.restore) }
+        ItemKey { pk: format!("B#{}", self.day), sk: format!("{}#{}", self.purse.as_str(), self.restore) }
     }
 
     fn revision(&self) -> u64 {
@@ -128,7 +128,7 @@ impl Item for Reservation {
 /// Sets the price of a restore aside in the budget of the day of `at`, once, however often it is planned: that of its dearest
 /// plan.
 pub async fn reserve(
-    purse: Purse,
+    purse: BudgetKind,
     id: &RestoreId,
     price: Usd,
     budget: Usd,
@@ -195,7 +195,7 @@ async fn move_some(day: &mut Day, ledger: &impl Ledger) -> Result<(), StepError>
 }
 
 /// Notes that somebody was told that the budget of that day did not allow something.
-pub async fn note_told(purse: Purse, ledger: &impl Ledger, at: Timestamp) -> Result<(), StepError> {
+pub async fn note_told(purse: BudgetKind, ledger: &impl Ledger, at: Timestamp) -> Result<(), StepError> {
     let new = Day { told: true, ..Day::new(purse, at) };
     if let Put::Lost(known) = ledger.insert(&new).await? {
         let next = |day: &Day| (!day.told).then(|| Day { told: true, revision: day.revision + 1, ..day.clone() });
@@ -221,12 +221,12 @@ mod tests {
     }
 
     async fn ask(ledger: &MemoryLedger, name: &str, price: i64, budget: i64, at: Timestamp) -> bool {
-        let reserved = reserve(Purse::Restores, &id(name), usd(price), usd(budget), ledger, at).await.unwrap();
+        let reserved = reserve(BudgetKind::Restores, &id(name), usd(price), usd(budget), ledger, at).await.unwrap();
         reserved == Reserved::Yes
     }
 
     async fn sum(ledger: &MemoryLedger) -> Day {
-        ledger.get::<Day>(&Day::new(Purse::Restores, now()).key()).await.unwrap().unwrap()
+        ledger.get::<Day>(&Day::new(BudgetKind::Restores, now()).key()).await.unwrap().unwrap()
     }
 
     #[tokio::test]
@@ -246,12 +246,12 @@ mod tests {
     #[tokio::test]
     async fn budgets_know_nothing_of_each_other() {
         let ledger = MemoryLedger::default();
-        for purse in [Purse::Restores, Purse::Joined] {
+        for purse in [BudgetKind::Restores, BudgetKind::Joined] {
             let asked = reserve(purse, &id("a"), usd(6), usd(10), &ledger, now()).await.unwrap();
             assert_eq!(asked, Reserved::Yes);
         }
-        note_told(Purse::Joined, &ledger, now()).await.unwrap();
-        for (purse, told) in [(Purse::Restores, false), (Purse::Joined, true)] {
+        note_told(BudgetKind::Joined, &ledger, now()).await.unwrap();
+        for (purse, told) in [(BudgetKind::Restores, false), (BudgetKind::Joined, true)] {
             let asked = reserve(purse, &id("b"), usd(6), usd(10), &ledger, now()).await.unwrap();
             assert_eq!(asked, Reserved::No { spent: usd(6), told });
         }

@@ -10,12 +10,12 @@ use std::collections::{BTreeSet, HashMap};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use thaw_core::{
-    ArchiveKind, Batch, Counts, Decision, Failure, FailureCode, ObjectId, Place, RestoreId, Row, State, Status, Tier,
-    hash_bytes,
+    ArchiveKind, Batch, ChunkPosition, Counts, Decision, Failure, FailureCode, ObjectId, RestoreId, Row, State, Status,
+    Tier, hash_bytes,
 };
 
 use crate::StepError;
-use crate::ledger::entry_set::{Entries, Over};
+use crate::ledger::entry_set::{EntrySet, Finished};
 use crate::ledger::readiness;
 use crate::ledger::restores::{Planned, RestoreRecord};
 use crate::ledger::rows::{self, row_key};
@@ -63,7 +63,7 @@ impl ChunkEntry {
     }
 
     /// The object's row before anything happened.
-    pub fn row(&self, record: &RestoreRecord, made_at: Timestamp, place: Place) -> Row {
+    pub fn row(&self, record: &RestoreRecord, made_at: Timestamp, place: ChunkPosition) -> Row {
         // A plan of several calls may have seen a live copy later than the first object of its chunk. The row waits for that
         // copy since then, and for no earlier one.
         let planned_at = match &self.state {
@@ -123,14 +123,14 @@ pub struct ChunkRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub look_at: Option<Timestamp>,
     /// Those of its entries that S3 was still fetching, and of which their rows say no more than their stretches do.
-    #[serde(default, skip_serializing_if = "Entries::is_empty")]
-    pub fetching: Entries,
+    #[serde(default, skip_serializing_if = "EntrySet::is_empty")]
+    pub fetching: EntrySet,
     /// Those of its entries that are readable, and not with CloudFront yet.
-    #[serde(default, skip_serializing_if = "Entries::is_empty")]
-    pub readable: Entries,
+    #[serde(default, skip_serializing_if = "EntrySet::is_empty")]
+    pub readable: EntrySet,
     /// Those of its entries that nothing can change any more.
-    #[serde(default, skip_serializing_if = "Over::is_empty")]
-    pub over: Over,
+    #[serde(rename = "over", default, skip_serializing_if = "Finished::is_empty")]
+    pub finished: Finished,
     /// Whether nothing is left to do for any of them.
     pub settled: bool,
     /// Whether some were given up that S3 may still deliver: then an event makes them readable, and the chunk is not
@@ -173,9 +173,9 @@ impl ChunkRecord {
             to_invalidate: 0,
             waiting: 0,
             look_at: None,
-            fetching: Entries::default(),
-            readable: Entries::default(),
-            over: Over::default(),
+            fetching: EntrySet::default(),
+            readable: EntrySet::default(),
+            finished: Finished::default(),
             settled: true,
             may_revive: false,
             expire: BTreeSet::new(),
@@ -184,11 +184,11 @@ impl ChunkRecord {
         };
         // Rows are many times as large as entries, and a plan has a million: a thousand at a time stay in the CPU's caches.
         let known = |(entry, planned): (u32, &ChunkEntry)| {
-            let row = planned.row(record, made_at, Place { chunk, entry });
-            Known { entry, row, written: Written::Nothing }
+            let row = planned.row(record, made_at, ChunkPosition { chunk, entry });
+            ChunkObject { entry, row, written: RowPresence::Nothing }
         };
         let part = |(from, entries): (u32, &[ChunkEntry])| {
-            let objects: Vec<Known> = (from..).zip(entries).map(known).collect();
+            let objects: Vec<ChunkObject> = (from..).zip(entries).map(known).collect();
             new.clone().counted(&objects, &BTreeSet::new(), None, made_at)
         };
         let parts = (0..).step_by(1_000).zip(entries.chunks(1_000));
@@ -205,7 +205,7 @@ impl ChunkRecord {
             to_invalidate: self.to_invalidate + other.to_invalidate,
             waiting: self.waiting + other.waiting,
             readable: self.readable.and(&other.readable),
-            over: self.over.and(other.over),
+            finished: self.finished.and(other.finished),
             settled: self.settled && other.settled,
             may_revive: self.may_revive || other.may_revive,
             ..self
@@ -216,15 +216,15 @@ impl ChunkRecord {
     /// those whose batches are with CloudFront.
     pub fn counted(
         self,
-        objects: &[Known],
+        objects: &[ChunkObject],
         called: &BTreeSet<ObjectId>,
         look_at: Option<Timestamp>,
         now: Timestamp,
     ) -> Self {
-        let (mut over, mut failures) = (self.over.clone(), self.failures.clone());
-        let open = objects.iter().filter(|known| !over.has(known.entry));
-        let (ended, open): (Vec<&Known>, Vec<&Known>) = open.partition(|known| known.row.is_final());
-        over.take(ended.iter().map(|known| (known.entry, &known.row)));
+        let (mut finished, mut failures) = (self.finished.clone(), self.failures.clone());
+        let open = objects.iter().filter(|known| !finished.has(known.entry));
+        let (ended, open): (Vec<&ChunkObject>, Vec<&ChunkObject>) = open.partition(|known| known.row.is_final());
+        finished.take(ended.iter().map(|known| (known.entry, &known.row)));
         let rows: Vec<&Row> = open.iter().map(|known| &known.row).collect();
         let is_readable = |row: &Row| matches!(row.state, State::Restored { .. }) && !row.is_settled();
         let is_called = |row: &Row| row.state.claim().is_some() && called.contains(&row.object);
@@ -233,8 +233,8 @@ impl ChunkRecord {
         let waiting = readable().filter(|known| waits(&known.row)).count() as u64;
         let to_invalidate = readable().count() as u64 - waiting;
         let readable = readable().map(|known| known.entry).collect();
-        let is_fetched = |known: &Known| {
-            known.written == Written::AsItsStretch && matches!(known.row.state, State::Restoring { .. })
+        let is_fetched = |known: &ChunkObject| {
+            known.written == RowPresence::AsAccepted && matches!(known.row.state, State::Restoring { .. })
         };
         let fetching = open.iter().filter(|known| is_fetched(known)).map(|known| known.entry).collect();
         // Of those that are over nobody knows more than what was kept.
@@ -247,7 +247,7 @@ impl ChunkRecord {
                 .take(FAILURES_KEPT),
         );
         failures.truncate(FAILURES_KEPT);
-        let mut counts = over.counts;
+        let mut counts = finished.counts;
         counts += Counts::of(rows.iter().copied());
         Self {
             counts,
@@ -259,10 +259,10 @@ impl ChunkRecord {
             may_revive: rows
                 .iter()
                 .any(|row| matches!(row.state, State::Failed { code: FailureCode::RetrievalTimedOut, .. })),
-            expire: over.expire.iter().copied().chain(rows.iter().filter_map(|row| row.state.expires())).collect(),
+            expire: finished.expire.iter().copied().chain(rows.iter().filter_map(|row| row.state.expires())).collect(),
             fetching,
             readable,
-            over,
+            finished,
             failures,
             ..self
         }
@@ -305,22 +305,22 @@ pub fn chunk_name(id: &RestoreId, written_at: Timestamp, chunk: u32) -> String {
 
 /// An object of a chunk, as it stands now.
 #[derive(Debug, Clone)]
-pub struct Known {
+pub struct ChunkObject {
     /// The number of its entry in the chunk.
     pub entry: u32,
     /// Its row, with what is known of its chunk as a whole.
     pub row: Row,
     /// What the ledger has of the row.
-    pub written: Written,
+    pub written: RowPresence,
 }
 
 /// What the ledger has of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Written {
+pub enum RowPresence {
     /// Nothing: it was never to be asked for, or was not asked for yet.
     Nothing,
     /// A row that still says `planned`: its chunk knows that S3 has accepted it, and its chunk's news whether it can be read.
-    AsItsStretch,
+    AsAccepted,
     /// A row that says where it stands.
     Row,
 }
@@ -393,18 +393,18 @@ pub async fn objects(
     files: &impl WorkFiles,
     record: &RestoreRecord,
     known: &ChunkRecord,
-) -> Result<Vec<Known>, StepError> {
+) -> Result<Vec<ChunkObject>, StepError> {
     let entries = entries(files, record, known).await?;
     let all = entries.iter().zip(0..);
     objects_of(ledger, record, known, all).await
 }
 
 /// Those that S3 was still fetching when the chunk was counted, as they stood then. No row is read.
-pub fn fetching(record: &RestoreRecord, known: &ChunkRecord, entries: &[ChunkEntry]) -> Vec<Known> {
+pub fn fetching(record: &RestoreRecord, known: &ChunkRecord, entries: &[ChunkEntry]) -> Vec<ChunkObject> {
     let fetching = planned(record, known, entries.iter().zip(0..).filter(|(_, entry)| known.fetching.has(*entry)));
     let as_their_stretch = |(entry, row)| {
         let accepted = known.accepted_at(entry)?;
-        Some(Known { entry, row: as_accepted(row, Some(accepted), record), written: Written::AsItsStretch })
+        Some(ChunkObject { entry, row: as_accepted(row, Some(accepted), record), written: RowPresence::AsAccepted })
     };
     fetching.into_iter().filter_map(as_their_stretch).collect()
 }
@@ -416,13 +416,13 @@ pub async fn open_objects(
     record: &RestoreRecord,
     known: &ChunkRecord,
     entries: &[ChunkEntry],
-    still: &[Known],
+    still: &[ChunkObject],
     look: impl AsyncFn(Batch) -> Result<Batch, StepError>,
-) -> Result<(Vec<Known>, BTreeSet<ObjectId>), StepError> {
-    let unread: Entries = still.iter().map(|known| known.entry).collect();
-    let is_open = |entry: u32| !known.over.has(entry) && !unread.has(entry);
+) -> Result<(Vec<ChunkObject>, BTreeSet<ObjectId>), StepError> {
+    let unread: EntrySet = still.iter().map(|known| known.entry).collect();
+    let is_open = |entry: u32| !known.finished.has(entry) && !unread.has(entry);
     let open = planned(record, known, entries.iter().zip(0..).filter(|(_, entry)| is_open(*entry)));
-    let (written, called) = rows::peek_rows(&keys_of(&open), ledger, look).await?;
+    let (written, called) = rows::with_keys_eventually(&keys_of(&open), ledger, look).await?;
     Ok((together(ledger, record, known, open, written).await?, called))
 }
 
@@ -445,7 +445,7 @@ pub async fn objects_of(
     record: &RestoreRecord,
     known: &ChunkRecord,
     entries: impl Iterator<Item = (&ChunkEntry, u32)>,
-) -> Result<Vec<Known>, StepError> {
+) -> Result<Vec<ChunkObject>, StepError> {
     let planned = planned(record, known, entries);
     let written = rows::with_keys(&keys_of(&planned), ledger).await?;
     together(ledger, record, known, planned, written).await
@@ -458,7 +458,7 @@ fn planned<'a>(
     entries: impl Iterator<Item = (&'a ChunkEntry, u32)>,
 ) -> Vec<(u32, Row)> {
     let (made_at, chunk) = (known.made_at, known.chunk);
-    entries.map(|(planned, entry)| (entry, planned.row(record, made_at, Place { chunk, entry }))).collect()
+    entries.map(|(planned, entry)| (entry, planned.row(record, made_at, ChunkPosition { chunk, entry }))).collect()
 }
 
 /// The keys of those that have a row in the ledger once they were asked for.
@@ -474,8 +474,8 @@ async fn together(
     known: &ChunkRecord,
     planned: Vec<(u32, Row)>,
     written: Vec<Row>,
-) -> Result<Vec<Known>, StepError> {
-    let news = match written.iter().any(|row| row.state == State::Planned) {
+) -> Result<Vec<ChunkObject>, StepError> {
+    let readiness = match written.iter().any(|row| row.state == State::Planned) {
         true => readiness::of_chunk(known, ledger).await?,
         false => HashMap::new(),
     };
@@ -488,13 +488,13 @@ async fn together(
         objects.push(match written.remove(&row.key()) {
             Some(row) => {
                 let written = match (&row.state, accepted) {
-                    (State::Planned, Some(_)) => Written::AsItsStretch,
-                    _ => Written::Row,
+                    (State::Planned, Some(_)) => RowPresence::AsAccepted,
+                    _ => RowPresence::Row,
                 };
-                let news = news.get(&entry).filter(|_| row.state == State::Planned);
+                let readiness = readiness.get(&entry).filter(|_| row.state == State::Planned);
                 let row = as_accepted(row, accepted, record);
-                let row = if let Some(news) = news { row.as_heard(*news) } else { row };
-                Known { entry, row, written }
+                let row = if let Some(readiness) = readiness { row.with_readiness(*readiness) } else { row };
+                ChunkObject { entry, row, written }
             }
             None => {
                 // Rows are written before S3 is asked. One that is gone would make the restore look done.
@@ -511,7 +511,7 @@ async fn together(
                     }
                 };
                 let row = Row { state, ..row };
-                Known { entry, row, written: Written::Nothing }
+                ChunkObject { entry, row, written: RowPresence::Nothing }
             }
         });
     }
@@ -557,7 +557,7 @@ pub async fn all_objects(
     files: &impl WorkFiles,
     record: &RestoreRecord,
     chunks: &[ChunkRecord],
-) -> Result<Option<Vec<Known>>, StepError> {
+) -> Result<Option<Vec<ChunkObject>>, StepError> {
     if chunks.iter().map(|known| known.counts.total).sum::<u64>() > COUNTED_LIVE {
         return Ok(None);
     }
@@ -596,7 +596,7 @@ pub fn wait_seconds(all: &[ChunkRecord], record: &RestoreRecord, now: Timestamp)
 
 #[cfg(test)]
 mod tests {
-    use thaw_core::{How, PublishWhen, copy_expiry};
+    use thaw_core::{PublishWhen, PublishedReason, copy_expiry};
 
     use super::*;
     use crate::ports::Put;
@@ -624,7 +624,7 @@ mod tests {
         ] {
             let record = RestoreRecord { status, ..record.clone() };
             let objects = objects_of(&no_rows, &record, &known, entries.iter().zip(0..)).await.unwrap();
-            assert_eq!(objects.iter().map(|known| known.row.state.word()).collect::<Vec<_>>(), words);
+            assert_eq!(objects.iter().map(|known| known.row.state.as_str()).collect::<Vec<_>>(), words);
         }
     }
 
@@ -673,7 +673,7 @@ mod tests {
             let Counts { total, planned, restored, failed, .. } = chunk.counts;
             assert_eq!((total, planned, restored, failed), (3_600, 1_200, 1_200, 1_200));
             assert_eq!((0..3_600).filter(|entry| chunk.readable.has(*entry)).count(), 1_200);
-            assert_eq!((0..3_600).filter(|entry| chunk.over.has(*entry)).count(), 1_200);
+            assert_eq!((0..3_600).filter(|entry| chunk.finished.has(*entry)).count(), 1_200);
             assert_eq!(chunk.failures.len(), FAILURES_KEPT);
             assert!(chunk.is_publishing());
         }
@@ -688,7 +688,8 @@ mod tests {
         let failed = |code| State::Failed { at: now(), code, message: String::new() };
         let expires = copy_expiry(now(), 3);
         let restored = State::Restored { at: now(), expires: Some(expires), claim: None };
-        let published = State::Published { at: now(), readable: now(), expires: Some(expires), how: How::NothingStale };
+        let published =
+            State::Published { at: now(), readable: now(), expires: Some(expires), how: PublishedReason::NothingStale };
         let objects = [
             ("a", published),
             ("b", restoring()),
@@ -706,8 +707,10 @@ mod tests {
         let (open, _) = open_objects(&stack.ledger, &record, &before, &entries, &[], as_it_is).await.unwrap();
         assert_eq!(open.iter().map(|known| known.entry).collect::<Vec<_>>(), [1, 2]);
         let all = self::objects(&stack.ledger, &stack.files, &record, &before).await.unwrap();
-        let now_restored =
-            |known: &Known| Known { row: Row { state: restored.clone(), ..known.row.clone() }, ..known.clone() };
+        let now_restored = |known: &ChunkObject| ChunkObject {
+            row: Row { state: restored.clone(), ..known.row.clone() },
+            ..known.clone()
+        };
         let (open, all): (Vec<_>, Vec<_>) =
             (open.iter().map(now_restored).collect(), all.iter().map(now_restored).collect());
         // Who read all of them, before they were over, counts none twice.
@@ -739,7 +742,8 @@ mod tests {
         assert_eq!(states, [(0, restoring()), (2, restoring())]);
         let no_rows = MemoryLedger::default();
         let lost = async |still: &[u32]| {
-            let still: Vec<Known> = fetched.iter().filter(|known| still.contains(&known.entry)).cloned().collect();
+            let still: Vec<ChunkObject> =
+                fetched.iter().filter(|known| still.contains(&known.entry)).cloned().collect();
             let open = open_objects(&no_rows, &record, &known, &entries, &still, async |batch| Ok(batch)).await;
             open.map_err(|error| error.to_string().split(" of ").next().unwrap().to_owned()).map(|(open, _)| open.len())
         };
@@ -750,7 +754,7 @@ mod tests {
         assert_eq!(lost(&[0, 2]).await, Ok(2));
         // Once something happens to it alone, its row is read.
         let with = |state: State| {
-            let one = Known { row: Row { state, ..all[0].row.clone() }, ..all[0].clone() };
+            let one = ChunkObject { row: Row { state, ..all[0].row.clone() }, ..all[0].clone() };
             known.clone().counted(&[one], &BTreeSet::new(), None, now())
         };
         assert!(with(restoring()).fetching.has(0));

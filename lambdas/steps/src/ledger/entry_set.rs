@@ -8,9 +8,9 @@ use thaw_core::{Bytes, Counts, Row};
 
 /// Some entries of a chunk: a bit for each, the first one the lowest of the first byte.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entries(Bytes);
+pub struct EntrySet(Bytes);
 
-impl Entries {
+impl EntrySet {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.0.is_empty()
@@ -41,7 +41,7 @@ impl Entries {
     }
 }
 
-impl FromIterator<u32> for Entries {
+impl FromIterator<u32> for EntrySet {
     fn from_iter<I: IntoIterator<Item = u32>>(entries: I) -> Self {
         let mut some = Self::default();
         entries.into_iter().for_each(|entry| some.insert(entry));
@@ -53,10 +53,10 @@ fn place(entry: u32) -> (usize, u8) {
     (usize::try_from(entry / 8).unwrap_or(usize::MAX), 1 << (entry % 8))
 }
 
-/// Entries that are over: their rows are final ([`Row::is_final`]), and this is what they add up to. None is ever taken out.
+/// EntrySet that are finished: their rows are final ([`Row::is_final`]), and this is what they add up to. None is ever taken out.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Over {
-    entries: Entries,
+pub struct Finished {
+    entries: EntrySet,
     /// Where their objects stand.
     pub counts: Counts,
     /// When their copies go away.
@@ -64,7 +64,7 @@ pub struct Over {
     pub expire: BTreeSet<Timestamp>,
 }
 
-impl Over {
+impl Finished {
     /// Whether it has none.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
@@ -99,20 +99,20 @@ mod tests {
     use super::*;
     use crate::testing::stack::{now, row};
 
-    fn of(entries: &[u32]) -> Over {
+    fn of(entries: &[u32]) -> Finished {
         let row = row(&RestoreId::try_from("r".to_owned()).unwrap(), "a", State::Cancelled { at: now() });
-        let mut over = Over::default();
+        let mut over = Finished::default();
         over.take(entries.iter().map(|entry| (*entry, &row)));
         over
     }
 
-    fn has(over: &Over) -> Vec<u32> {
+    fn has(over: &Finished) -> Vec<u32> {
         (0..100).filter(|entry| over.has(*entry)).collect()
     }
 
     #[test]
     fn it_has_what_it_took_and_no_other() {
-        assert!(Over::default().is_empty() && has(&Over::default()).is_empty());
+        assert!(Finished::default().is_empty() && has(&Finished::default()).is_empty());
         let over = of(&[17, 0, 7, 8]);
         assert_eq!((has(&over), over.counts.cancelled, over.is_empty()), (vec![0, 7, 8, 17], 4, false));
         for (a, b) in [(&[1, 30][..], &[2][..]), (&[2], &[1, 30])] {
@@ -125,6 +125,6 @@ mod tests {
     fn it_is_read_as_it_was_written() {
         let over = of(&[3, 50]);
         let text = serde_json::to_string(&over).unwrap();
-        assert_eq!(serde_json::from_str::<Over>(&text).unwrap(), over);
+        assert_eq!(serde_json::from_str::<Finished>(&text).unwrap(), over);
     }
 }

@@ -21,7 +21,7 @@ pub fn failed(record: &mut RestoreRecord, says: &str, now: Timestamp) {
 }
 
 /// Tells whoever listens how a restore ended.
-pub async fn tell(
+pub async fn announce(
     record: &RestoreRecord,
     status: Status,
     counts: Counts,

@@ -44,7 +44,7 @@ pub struct JobRecord {
 impl JobRecord {
     /// Where the job of a group of a part is kept.
     fn key_of(restore: &RestoreId, made_at: Timestamp, first_chunk: u32, group: JobGroup) -> ItemKey {
-        let sk = format!("job#{}#{first_chunk:05}-{}", made_at.as_millisecond(), group.word());
+        let sk = format!("job#{}#{first_chunk:05}-{}", made_at.as_millisecond(), group.as_str());
         ItemKey { pk: format!("R#{restore}"), sk }
     }
 
@@ -55,13 +55,13 @@ impl JobRecord {
 
     /// The file that lists the objects of a group of a part.
     pub fn list_name(restore: &RestoreId, made_at: Timestamp, first_chunk: u32, group: JobGroup) -> String {
-        format!("{}/{first_chunk:05}-{}.csv", Self::folder(restore, made_at), group.word())
+        format!("{}/{first_chunk:05}-{}.csv", Self::folder(restore, made_at), group.as_str())
     }
 
     /// Names the job to S3, whoever creates it.
     pub fn token(&self) -> String {
         let made_at = self.made_at.as_millisecond().to_string();
-        hash(&[self.restore.as_str(), &made_at, &self.first_chunk.to_string(), self.group.word()])
+        hash(&[self.restore.as_str(), &made_at, &self.first_chunk.to_string(), self.group.as_str()])
     }
 
     /// Whether it may still be asking.

@@ -3,16 +3,16 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use thaw_core::{BatchId, Counts, Failure, How, Row, State, Status};
+use thaw_core::{BatchId, Counts, Failure, PublishedReason, Row, State, Status};
 
 use crate::StepError;
-use crate::ledger::chunks::{self, ChunkRecord, Known};
+use crate::ledger::chunks::{self, ChunkObject, ChunkRecord};
 use crate::ledger::restores::RestoreRecord;
 use crate::ports::{Ledger, WorkFiles};
 
 /// Where a restore's objects stand.
 #[derive(Debug, Clone, Default)]
-pub struct Standing {
+pub struct RestoreProgress {
     /// How many are where.
     pub counts: Counts,
     /// The first failures.
@@ -25,7 +25,7 @@ pub struct Standing {
     pub counted_at: Option<Timestamp>,
 }
 
-impl Standing {
+impl RestoreProgress {
     /// Counts a restore's objects now if they are few enough, else says how the last look counted them.
     pub async fn of(record: &RestoreRecord, ledger: &impl Ledger, files: &impl WorkFiles) -> Result<Self, StepError> {
         let known = chunks::records(ledger, record).await?;
@@ -35,7 +35,7 @@ impl Standing {
         })
     }
 
-    fn now(record: &RestoreRecord, objects: Vec<Known>) -> Self {
+    fn now(record: &RestoreRecord, objects: Vec<ChunkObject>) -> Self {
         let mut rows: Vec<Row> = objects.into_iter().map(|known| shown(record, known.row)).collect();
         rows.sort_by(|one, other| one.object.cmp(&other.object));
         Self {
@@ -48,18 +48,18 @@ impl Standing {
     }
 
     fn as_counted(record: &RestoreRecord, known: Vec<ChunkRecord>) -> Self {
-        let mut standing =
+        let mut progress =
             Self { counted_at: known.iter().filter_map(|known| known.counted_at).min(), ..Self::default() };
         for known in known {
-            standing.counts += known.counts;
-            standing.failures.extend(known.failures);
+            progress.counts += known.counts;
+            progress.failures.extend(known.failures);
         }
         if record.status == Status::Cancelled {
-            let counts = &mut standing.counts;
+            let counts = &mut progress.counts;
             counts.cancelled += counts.planned + counts.restoring;
             (counts.planned, counts.restoring) = (0, 0);
         }
-        standing
+        progress
     }
 }
 
@@ -81,8 +81,15 @@ pub fn claims(rows: &[Row]) -> BTreeSet<BatchId> {
 pub fn claim(row: &Row) -> Option<&BatchId> {
     match &row.state {
         State::Restored { claim, .. } => claim.as_ref(),
-        State::Published { how: How::Invalidated { batch }, .. } => Some(batch),
-        State::Published { how: How::NothingStale | How::NoPath | How::NotCurrent | How::AlreadyPublished, .. }
+        State::Published { how: PublishedReason::Invalidated { batch }, .. } => Some(batch),
+        State::Published {
+            how:
+                PublishedReason::NothingStale
+                | PublishedReason::NoPath
+                | PublishedReason::NotCurrent
+                | PublishedReason::AlreadyPublished,
+            ..
+        }
         | State::Planned
         | State::Available
         | State::Restoring { .. }

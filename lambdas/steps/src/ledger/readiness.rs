@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use thaw_core::{News, Place, RestoreId, Row, State, hash};
+use thaw_core::{ChunkPosition, Readiness, RestoreId, Row, State, hash};
 
 use crate::StepError;
 use crate::ledger::chunks::ChunkRecord;
@@ -18,7 +18,7 @@ const ENTRIES: usize = 1_000;
 
 /// What S3 said of some entries of a chunk.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NewsRecord {
+pub struct ReadinessRecord {
     /// The restore.
     pub restore: RestoreId,
     /// When its plan was made.
@@ -26,22 +26,23 @@ pub struct NewsRecord {
     /// The chunk's number.
     pub chunk: u32,
     /// What S3 said.
-    pub news: News,
+    #[serde(rename = "news")]
+    pub readiness: Readiness,
     /// Of which entries, by their numbers in the chunk.
     pub entries: Vec<u32>,
 }
 
-impl NewsRecord {
+impl ReadinessRecord {
     /// What the keys of a chunk's news begin with.
     fn key_of(restore: &RestoreId, made_at: Timestamp, chunk: u32) -> ItemKey {
         ItemKey { pk: format!("R#{restore}"), sk: format!("news#{}#{chunk:05}#", made_at.as_millisecond()) }
     }
 }
 
-impl Item for NewsRecord {
+impl Item for ReadinessRecord {
     fn key(&self) -> ItemKey {
         let ItemKey { pk, sk } = Self::key_of(&self.restore, self.made_at, self.chunk);
-        let News { at, expires } = self.news;
+        let Readiness { at, expires } = self.readiness;
         let said = format!("{at} {expires:?} {:?}", self.entries);
         ItemKey { pk, sk: format!("{sk}{}", &hash(&[&said])[..16]) }
     }
@@ -54,23 +55,23 @@ impl Item for NewsRecord {
 /// Whether news of a row are kept here, while it says that S3 is to be asked for it, and no more. Not those of one that is
 /// never published, of which nothing comes but that it can be read: others would take it for one that waits. A row of an
 /// earlier version of thaw does not say where its restore has it.
-pub fn are_kept(row: &Row) -> bool {
+pub fn is_recorded_for(row: &Row) -> bool {
     row.place.is_some() && !row.publish.never()
 }
 
 /// Writes down news of these rows. Doing it twice is fine.
-pub async fn note(news: &[(&Row, News)], ledger: &impl Ledger) -> Result<(), StepError> {
+pub async fn record(readiness: &[(&Row, Readiness)], ledger: &impl Ledger) -> Result<(), StepError> {
     let mut together: BTreeMap<_, Vec<u32>> = BTreeMap::new();
-    for (row, News { at, expires }) in news {
-        let Some(Place { chunk, entry }) = row.place else { continue };
+    for (row, Readiness { at, expires }) in readiness {
+        let Some(ChunkPosition { chunk, entry }) = row.place else { continue };
         together.entry((&row.restore, row.planned_at, chunk, *at, *expires)).or_default().push(entry);
     }
     let mut records = Vec::new();
     for ((restore, made_at, chunk, at, expires), mut entries) in together {
         entries.sort_unstable();
         for entries in entries.chunks(ENTRIES).map(<[u32]>::to_vec) {
-            let news = News { at, expires };
-            records.push(NewsRecord { restore: restore.clone(), made_at, chunk, news, entries });
+            let readiness = Readiness { at, expires };
+            records.push(ReadinessRecord { restore: restore.clone(), made_at, chunk, readiness, entries });
         }
     }
     // One that is there already has been told twice.
@@ -82,39 +83,39 @@ pub async fn note(news: &[(&Row, News)], ledger: &impl Ledger) -> Result<(), Ste
 }
 
 /// The news of a chunk's entries: what S3 said last of each.
-pub async fn of_chunk(known: &ChunkRecord, ledger: &impl Ledger) -> Result<HashMap<u32, News>, StepError> {
-    read(&NewsRecord::key_of(&known.restore, known.made_at, known.chunk), ledger).await
+pub async fn of_chunk(known: &ChunkRecord, ledger: &impl Ledger) -> Result<HashMap<u32, Readiness>, StepError> {
+    read(&ReadinessRecord::key_of(&known.restore, known.made_at, known.chunk), ledger).await
 }
 
 /// Gives rows, as the ledger has them, their news.
-pub async fn hear(rows: impl Iterator<Item = &mut Row>, ledger: &impl Ledger) -> Result<(), StepError> {
+pub async fn apply(rows: impl Iterator<Item = &mut Row>, ledger: &impl Ledger) -> Result<(), StepError> {
     let mut chunks: BTreeMap<ItemKey, Vec<(u32, &mut Row)>> = BTreeMap::new();
     for row in rows.filter(|row| row.state == State::Planned) {
-        let Some(Place { chunk, entry }) = row.place else { continue };
-        chunks.entry(NewsRecord::key_of(&row.restore, row.planned_at, chunk)).or_default().push((entry, row));
+        let Some(ChunkPosition { chunk, entry }) = row.place else { continue };
+        chunks.entry(ReadinessRecord::key_of(&row.restore, row.planned_at, chunk)).or_default().push((entry, row));
     }
     for (begin, rows) in chunks {
-        let news = read(&begin, ledger).await?;
+        let readiness = read(&begin, ledger).await?;
         for (entry, row) in rows {
-            if let Some(news) = news.get(&entry) {
-                *row = row.clone().as_heard(*news);
+            if let Some(readiness) = readiness.get(&entry) {
+                *row = row.clone().with_readiness(*readiness);
             }
         }
     }
     Ok(())
 }
 
-async fn read(begin: &ItemKey, ledger: &impl Ledger) -> Result<HashMap<u32, News>, StepError> {
-    let mut news: HashMap<u32, News> = HashMap::new();
-    for record in ledger.query::<NewsRecord>(begin).await? {
+async fn read(begin: &ItemKey, ledger: &impl Ledger) -> Result<HashMap<u32, Readiness>, StepError> {
+    let mut readiness: HashMap<u32, Readiness> = HashMap::new();
+    for record in ledger.query::<ReadinessRecord>(begin).await? {
         for entry in record.entries {
-            let last = news.entry(entry).or_insert(record.news);
-            if (last.at, last.expires) < (record.news.at, record.news.expires) {
-                *last = record.news;
+            let last = readiness.entry(entry).or_insert(record.readiness);
+            if (last.at, last.expires) < (record.readiness.at, record.readiness.expires) {
+                *last = record.readiness;
             }
         }
     }
-    Ok(news)
+    Ok(readiness)
 }
 
 #[cfg(test)]
@@ -128,15 +129,15 @@ mod tests {
 
     fn at(chunk: u32, entry: u32) -> Row {
         let id = RestoreId::try_from("r".to_owned()).unwrap();
-        Row { place: Some(Place { chunk, entry }), ..row(&id, &format!("{chunk}/{entry}"), State::Planned) }
+        Row { place: Some(ChunkPosition { chunk, entry }), ..row(&id, &format!("{chunk}/{entry}"), State::Planned) }
     }
 
-    fn said(seconds: u32, lives: u32) -> News {
-        News { at: now() + seconds * SECOND, expires: Some(now() + lives * SECOND) }
+    fn said(seconds: u32, lives: u32) -> Readiness {
+        Readiness { at: now() + seconds * SECOND, expires: Some(now() + lives * SECOND) }
     }
 
     async fn heard(mut rows: Vec<Row>, stack: &Stack) -> Vec<Row> {
-        hear(rows.iter_mut(), &stack.ledger).await.unwrap();
+        apply(rows.iter_mut(), &stack.ledger).await.unwrap();
         rows
     }
 
@@ -148,15 +149,18 @@ mod tests {
     async fn what_is_told_together_is_one_item_and_telling_it_twice_is_telling_it_once() {
         let stack = Stack::default();
         let rows = [at(0, 7), at(0, 300), at(1, 7), at(0, 2)];
-        let told: Vec<(&Row, News)> = rows.iter().zip([said(0, 9), said(0, 9), said(0, 9), said(0, 8)]).collect();
+        let told: Vec<(&Row, Readiness)> = rows.iter().zip([said(0, 9), said(0, 9), said(0, 9), said(0, 8)]).collect();
         for _ in 0..2 {
-            note(&told, &stack.ledger).await.unwrap();
+            record(&told, &stack.ledger).await.unwrap();
             assert_eq!(items(&stack).await, 3, "two of a chunk that S3 keeps equally long, and two others");
         }
         let heard = heard(rows.to_vec(), &stack).await;
         let expires = |row: &Row| row.state.expires().unwrap();
         let known: Vec<_> = heard.iter().map(|row| (expires(row), row.revision)).collect();
-        assert_eq!(known, told.iter().map(|(row, news)| (news.expires.unwrap(), row.revision)).collect::<Vec<_>>());
+        assert_eq!(
+            known,
+            told.iter().map(|(row, readiness)| (readiness.expires.unwrap(), row.revision)).collect::<Vec<_>>()
+        );
     }
 
     #[tokio::test]
@@ -164,8 +168,8 @@ mod tests {
         for (rows, expected) in [(ENTRIES, 1), (ENTRIES + 1, 2)] {
             let stack = Stack::default();
             let rows: Vec<Row> = (0..u32::try_from(rows).unwrap()).map(|entry| at(0, entry)).collect();
-            let told: Vec<(&Row, News)> = rows.iter().map(|row| (row, said(0, 9))).collect();
-            note(&told, &stack.ledger).await.unwrap();
+            let told: Vec<(&Row, Readiness)> = rows.iter().map(|row| (row, said(0, 9))).collect();
+            record(&told, &stack.ledger).await.unwrap();
             assert_eq!(items(&stack).await, expected);
             let heard = heard(rows, &stack).await;
             assert!(heard.iter().all(|row| matches!(row.state, State::Restored { .. })));
@@ -177,10 +181,10 @@ mod tests {
         for order in [[0, 1], [1, 0]] {
             let (stack, row) = (Stack::default(), at(0, 0));
             for which in order {
-                note(&[(&row, [said(1, 50), said(2, 40)][which])], &stack.ledger).await.unwrap();
+                record(&[(&row, [said(1, 50), said(2, 40)][which])], &stack.ledger).await.unwrap();
             }
             let heard = heard(vec![row], &stack).await;
-            let News { at, expires } = said(2, 40);
+            let Readiness { at, expires } = said(2, 40);
             assert_eq!(heard[0].state, State::Restored { at, expires, claim: None });
         }
     }
@@ -189,7 +193,7 @@ mod tests {
     async fn a_row_that_says_more_speaks_for_itself() {
         let stack = Stack::default();
         let (planned, restoring) = (at(0, 0), Row { state: restoring(), ..at(0, 1) });
-        note(&[(&planned, said(0, 9)), (&restoring, said(0, 9))], &stack.ledger).await.unwrap();
+        record(&[(&planned, said(0, 9)), (&restoring, said(0, 9))], &stack.ledger).await.unwrap();
         let heard = heard(vec![restoring.clone(), at(1, 0), at(0, 3)], &stack).await;
         assert_eq!(heard, [restoring, at(1, 0), at(0, 3)], "nor do another chunk's news tell of it");
     }
@@ -199,6 +203,6 @@ mod tests {
         let mut never = at(0, 0);
         never.publish.when = thaw_core::PublishWhen::Never;
         let of_before = Row { place: None, ..at(0, 0) };
-        assert_eq!([at(0, 0), never, of_before].map(|row| are_kept(&row)), [true, false, false]);
+        assert_eq!([at(0, 0), never, of_before].map(|row| is_recorded_for(&row)), [true, false, false]);
     }
 }

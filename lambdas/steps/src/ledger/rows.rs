@@ -49,7 +49,7 @@ pub async fn is_restored_by(
     restores: &BTreeSet<RestoreId>,
     ledger: &impl Ledger,
 ) -> Result<bool, StepError> {
-    let rows = ledger.peek_query::<Row>(&ItemKey { pk: format!("{bucket}/{key}"), sk: String::new() }).await?;
+    let rows = ledger.query_eventually::<Row>(&ItemKey { pk: format!("{bucket}/{key}"), sk: String::new() }).await?;
     Ok(rows.iter().any(|row| restores.contains(&row.restore)))
 }
 
@@ -87,7 +87,7 @@ pub async fn batches_of(
 /// all of its objects. A row and its batch together say where an object stands, and only this puts them together.
 ///
 /// Each batch is read once. The ledger keeps it for longer than the rows that it speaks for.
-pub async fn as_they_stand(rows: Vec<Row>, ledger: &impl Ledger) -> Result<Vec<Row>, StepError> {
+pub async fn with_batches(rows: Vec<Row>, ledger: &impl Ledger) -> Result<Vec<Row>, StepError> {
     Ok(told(rows, ledger, async |batch| Ok(batch)).await?.0)
 }
 
@@ -111,7 +111,7 @@ async fn told(
         let mut looked = std::pin::pin!(batches.map(|batch| look(batch)).buffer_unordered(LOOKS_AT_ONCE));
         while let Some(batch) = looked.try_next().await? {
             for place in claimed.get(&batch.id).into_iter().flatten() {
-                let row = rows[*place].clone().as_told_by(&batch);
+                let row = rows[*place].clone().with_batch(&batch);
                 if batch.is_with_cloudfront(&row.object) {
                     with_cloudfront.insert(row.object.clone());
                 }
@@ -124,37 +124,37 @@ async fn told(
 
 /// The rows of an object in all restores, as they stand.
 pub async fn rows_of(object: &ObjectId, ledger: &impl Ledger) -> Result<Vec<Row>, StepError> {
-    as_they_stand(ledger.query::<Row>(&rows_key(object)).await?, ledger).await
+    with_batches(ledger.query::<Row>(&rows_key(object)).await?, ledger).await
 }
 
 /// The same from a peek: enough for whoever only wants to know what to do next, since what is done about a row is written
 /// over that very row, or not at all. None found is looked for once more: rows are written before S3 is asked, and S3 may
 /// be quick.
-pub async fn peek_rows_of(object: &ObjectId, ledger: &impl Ledger) -> Result<Vec<Row>, StepError> {
-    let rows = ledger.peek_query::<Row>(&rows_key(object)).await?;
-    if rows.is_empty() { rows_of(object, ledger).await } else { as_they_stand(rows, ledger).await }
+pub async fn rows_of_eventually(object: &ObjectId, ledger: &impl Ledger) -> Result<Vec<Row>, StepError> {
+    let rows = ledger.query_eventually::<Row>(&rows_key(object)).await?;
+    if rows.is_empty() { rows_of(object, ledger).await } else { with_batches(rows, ledger).await }
 }
 
 /// The same of many objects, in their order, which all have rows: a batch that has claimed many of them is read once.
-pub async fn peek_rows_of_each(objects: &[ObjectId], ledger: &impl Ledger) -> Result<Vec<Vec<Row>>, StepError> {
+pub async fn rows_of_each_eventually(objects: &[ObjectId], ledger: &impl Ledger) -> Result<Vec<Vec<Row>>, StepError> {
     let rows: Vec<Vec<Row>> = stream::iter(objects)
-        .map(async |object| ledger.peek_query::<Row>(&rows_key(object)).await)
+        .map(async |object| ledger.query_eventually::<Row>(&rows_key(object)).await)
         .buffered(IN_FLIGHT)
         .try_collect()
         .await?;
     let counts: Vec<usize> = rows.iter().map(Vec::len).collect();
-    let mut all = as_they_stand(rows.into_iter().flatten().collect(), ledger).await?.into_iter();
+    let mut all = with_batches(rows.into_iter().flatten().collect(), ledger).await?.into_iter();
     Ok(counts.into_iter().map(|count| all.by_ref().take(count).collect()).collect())
 }
 
 /// The rows with these keys from a peek, as they stand, and those of their objects whose batches are with CloudFront. Those
 /// that a peek does not show are read. What `look` makes of a batch is what it says.
-pub async fn peek_rows(
+pub async fn with_keys_eventually(
     keys: &[ItemKey],
     ledger: &impl Ledger,
     look: impl AsyncFn(Batch) -> Result<Batch, StepError>,
 ) -> Result<(Vec<Row>, BTreeSet<ObjectId>), StepError> {
-    let mut rows: Vec<Row> = ledger.peek_many(keys).await?;
+    let mut rows: Vec<Row> = ledger.get_many_eventually(keys).await?;
     if rows.len() < keys.len() {
         let seen: BTreeSet<ItemKey> = rows.iter().map(Item::key).collect();
         let missing: Vec<ItemKey> = keys.iter().filter(|key| !seen.contains(key)).cloned().collect();
@@ -165,7 +165,7 @@ pub async fn peek_rows(
 
 /// The rows with these keys, as they stand; those that do not exist are left out.
 pub async fn with_keys(keys: &[ItemKey], ledger: &impl Ledger) -> Result<Vec<Row>, StepError> {
-    as_they_stand(ledger.get_many(keys).await?, ledger).await
+    with_batches(ledger.get_many(keys).await?, ledger).await
 }
 
 /// Folds an event into a row and writes it. Whoever loses the race folds into what the winner wrote, and tries again.
@@ -184,7 +184,7 @@ pub async fn apply_all(ledger: &impl Ledger, row: &Row, events: &[Event]) -> Res
         current = match ledger.replace(&next).await? {
             Put::Done => return Ok(next),
             // A batch may have published it since.
-            Put::Lost(other) => as_they_stand(vec![other], ledger).await?.remove(0),
+            Put::Lost(other) => with_batches(vec![other], ledger).await?.remove(0),
         };
     }
     Err(StepError::Unavailable(format!("{}: lost sixteen races for its row", row.object)))

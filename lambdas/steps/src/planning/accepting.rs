@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use thaw_core::{
-    Asked, ExpeditedFallback, INBOX, ObjectId, Problem, Publish, Request, RestoreId, S3Uri, Source, Status, Tier,
+    ExpeditedFallback, INBOX, ObjectId, Problem, Publish, Request, RequestedObject, RestoreId, S3Uri, Source, Status,
+    Tier,
 };
 
 use crate::ledger::idempotency_keys::KeyRecord;
@@ -114,7 +115,7 @@ pub async fn begin(
 
 /// A request that follows running restores and publishes what they bring, and never asks S3 for one.
 pub fn join_only<'a>(bucket: &str, objects: impl IntoIterator<Item = &'a ObjectId>) -> Request {
-    let asked = |object: &ObjectId| Asked { key: object.key.clone(), version_id: object.version.clone() };
+    let asked = |object: &ObjectId| RequestedObject { key: object.key.clone(), version_id: object.version.clone() };
     Request {
         bucket: bucket.to_owned(),
         source: Source::Keys { keys: objects.into_iter().map(asked).collect() },

@@ -16,7 +16,7 @@ use crate::StepError;
 use crate::ledger::chunks::ChunkEntry;
 use crate::ledger::restores::WrittenBy;
 use crate::planning::sources::SourcePlace;
-use crate::planning::survey::SurveySoFar;
+use crate::planning::survey::SurveyState;
 use crate::ports::WorkFiles;
 
 /// Bytes of what is remembered of an object that was seen.
@@ -31,7 +31,7 @@ pub struct Draft {
     /// Where the next objects come from.
     pub place: SourcePlace,
     /// What the objects looked at come to.
-    pub survey: SurveySoFar,
+    pub survey: SurveyState,
     /// Files that name the objects that were seen; none of a listing.
     pub seen: Vec<SeenFile>,
     /// Objects that were looked at, and do not fill a chunk yet.
@@ -57,7 +57,7 @@ impl Draft {
         Self {
             calls: 0,
             place: SourcePlace::Beginning,
-            survey: SurveySoFar::default(),
+            survey: SurveyState::default(),
             seen: Vec::new(),
             waiting: Vec::new(),
             waiting_since: None,

@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 use thaw_core::{
-    Asked, Filter, Inventory, MAX_INVENTORY_BYTES, ManifestPlace, ManifestReader, ObjectsOf, Problem, Request, S3Uri,
-    Source, Standing, Trouble,
+    CallError, Filter, Inventory, MAX_INVENTORY_BYTES, ManifestPlace, ManifestReader, ObjectSelector, ObjectsOf,
+    Problem, Request, RequestedObject, S3Uri, Source,
 };
 
 use crate::StepError;
@@ -21,9 +21,9 @@ const PAGE: usize = 1_000;
 
 /// An object that is meant, with what is known of it before it is looked at; or one beside it.
 #[derive(Debug, Clone)]
-pub enum Found {
+pub enum SourceItem {
     /// Named in the request.
-    Asked(Asked),
+    Asked(RequestedObject),
     /// Seen in a listing.
     Listed(Listed),
     /// The key of one that is not meant, seen in the same listing.
@@ -34,13 +34,13 @@ pub enum Found {
 #[derive(Debug)]
 pub struct Objects<'a> {
     bucket: &'a str,
-    rest: Rest<'a>,
+    rest: Remaining<'a>,
 }
 
 #[derive(Debug)]
-enum Rest<'a> {
+enum Remaining<'a> {
     Keys {
-        keys: &'a [Asked],
+        keys: &'a [RequestedObject],
         /// How many of them were handed out.
         given: usize,
     },
@@ -54,7 +54,7 @@ enum Rest<'a> {
     Restore {
         record: Box<RestoreRecord>,
         chunks: std::vec::IntoIter<ChunkRecord>,
-        standing: Standing,
+        selector: ObjectSelector,
     },
 }
 
@@ -70,7 +70,7 @@ pub enum SourcePlace {
         /// Whether it is one of versions.
         versions: bool,
         /// Where it goes on.
-        place: Option<listing::Place>,
+        place: Option<listing::PageStart>,
     },
     /// In the files that list the objects of a manifest.
     Manifest {
@@ -93,21 +93,21 @@ impl<'a> Objects<'a> {
     /// Fails if they are those of a restore that there is not, or of another bucket; or if the place is in another source.
     pub async fn from(place: SourcePlace, request: &'a Request, ledger: &impl Ledger) -> Result<Self, StepError> {
         let rest = match (&request.source, place) {
-            (Source::Keys { keys }, SourcePlace::Beginning) => Rest::Keys { keys, given: 0 },
-            (Source::Keys { keys }, SourcePlace::Keys(given)) => Rest::Keys { keys, given },
+            (Source::Keys { keys }, SourcePlace::Beginning) => Remaining::Keys { keys, given: 0 },
+            (Source::Keys { keys }, SourcePlace::Keys(given)) => Remaining::Keys { keys, given },
             (Source::Prefix { prefix, filter }, SourcePlace::Beginning) => {
-                Rest::Listing { prefix, filter, listing: None }
+                Remaining::Listing { prefix, filter, listing: None }
             }
             (Source::Prefix { prefix, filter }, SourcePlace::Listing { versions, place }) => {
                 let pages = Pages { bucket: request.bucket.clone(), versions };
-                Rest::Listing { prefix, filter, listing: Some(Listing::from(place, pages, prefix)) }
+                Remaining::Listing { prefix, filter, listing: Some(Listing::from(place, pages, prefix)) }
             }
             (Source::Manifest { manifest, manifest_etag }, SourcePlace::Beginning) => {
-                Rest::Manifest(Box::new(Manifest::new(manifest, manifest_etag.clone(), &request.bucket)))
+                Remaining::Manifest(Box::new(Manifest::new(manifest, manifest_etag.clone(), &request.bucket)))
             }
             (Source::Manifest { manifest, manifest_etag }, SourcePlace::Manifest { inventory, file, etag, place }) => {
                 let manifest = Manifest::new(manifest, inventory.or_else(|| manifest_etag.clone()), &request.bucket);
-                Rest::Manifest(Box::new(manifest.from(file, etag, place)))
+                Remaining::Manifest(Box::new(manifest.from(file, etag, place)))
             }
             (Source::Restore { objects_of }, SourcePlace::Beginning) => {
                 Self::of_restore(objects_of, 0, request, ledger).await?
@@ -127,11 +127,11 @@ impl<'a> Objects<'a> {
     }
 
     async fn of_restore(
-        ObjectsOf { restore, standing }: &ObjectsOf,
+        ObjectsOf { restore, selector }: &ObjectsOf,
         from_chunk: u32,
         request: &Request,
         ledger: &impl Ledger,
-    ) -> Result<Rest<'a>, StepError> {
+    ) -> Result<Remaining<'a>, StepError> {
         let found = ledger.get::<RestoreRecord>(&RestoreRecord::key_of(restore)).await?;
         let record = found.ok_or_else(|| Problem::no_such_restore(restore.as_str()))?;
         if record.request.bucket != request.bucket {
@@ -140,19 +140,19 @@ impl<'a> Objects<'a> {
         }
         let mut chunks = chunks::records(ledger, &record).await?;
         chunks.retain(|known| known.chunk >= from_chunk);
-        Ok(Rest::Restore { record: Box::new(record), chunks: chunks.into_iter(), standing: *standing })
+        Ok(Remaining::Restore { record: Box::new(record), chunks: chunks.into_iter(), selector: *selector })
     }
 
     /// The place after the page that was handed out last.
     pub fn place(&self) -> SourcePlace {
         match &self.rest {
-            Rest::Keys { given, .. } => SourcePlace::Keys(*given),
-            Rest::Listing { listing: None, .. } => SourcePlace::Beginning,
-            Rest::Listing { listing: Some(listing), .. } => {
+            Remaining::Keys { given, .. } => SourcePlace::Keys(*given),
+            Remaining::Listing { listing: None, .. } => SourcePlace::Beginning,
+            Remaining::Listing { listing: Some(listing), .. } => {
                 SourcePlace::Listing { versions: listing.pages().versions, place: listing.place().cloned() }
             }
-            Rest::Manifest(manifest) => manifest.place(),
-            Rest::Restore { chunks, .. } => {
+            Remaining::Manifest(manifest) => manifest.place(),
+            Remaining::Restore { chunks, .. } => {
                 SourcePlace::Restore(chunks.as_slice().first().map_or(u32::MAX, |known| known.chunk))
             }
         }
@@ -164,41 +164,41 @@ impl<'a> Objects<'a> {
         archive: &impl ReadArchive,
         ledger: &impl Ledger,
         files: &impl WorkFiles,
-    ) -> Result<Option<Vec<Found>>, StepError> {
+    ) -> Result<Option<Vec<SourceItem>>, StepError> {
         match &mut self.rest {
-            Rest::Keys { keys, given } => {
+            Remaining::Keys { keys, given } => {
                 let page = &keys[(*given).min(keys.len())..keys.len().min(*given + PAGE)];
                 *given += page.len();
                 Ok(Some(page)
                     .filter(|page| !page.is_empty())
-                    .map(|page| page.iter().cloned().map(Found::Asked).collect()))
+                    .map(|page| page.iter().cloned().map(SourceItem::Asked).collect()))
             }
-            Rest::Listing { prefix, filter, listing } => {
+            Remaining::Listing { prefix, filter, listing } => {
                 let listing = match listing {
                     Some(listing) => listing,
                     None => {
                         let versions = archive.has_versions(self.bucket).await?;
                         let pages = Pages { bucket: self.bucket.to_owned(), versions };
-                        listing.insert(Listing::from(Some(listing::Place::after("")), pages, prefix))
+                        listing.insert(Listing::from(Some(listing::PageStart::after("")), pages, prefix))
                     }
                 };
                 let found = |listed: Listed| {
                     let is_meant = filter.matches(&listed.key, listed.size, listed.modified);
-                    if is_meant { Found::Listed(listed) } else { Found::Beside(listed.key) }
+                    if is_meant { SourceItem::Listed(listed) } else { SourceItem::Beside(listed.key) }
                 };
                 Ok(listing.next(archive).await?.map(|page| page.into_iter().map(found).collect()))
             }
-            Rest::Manifest(manifest) => {
+            Remaining::Manifest(manifest) => {
                 let page = manifest.next(archive).await?;
-                Ok(page.map(|page| page.into_iter().map(Found::Asked).collect()))
+                Ok(page.map(|page| page.into_iter().map(SourceItem::Asked).collect()))
             }
-            Rest::Restore { record, chunks, standing } => {
+            Remaining::Restore { record, chunks, selector } => {
                 let Some(known) = chunks.next() else { return Ok(None) };
                 let rows = chunks::objects(ledger, files, record, &known).await?.into_iter();
                 let rows = rows.map(|known| shown(record, known.row));
-                let asked = rows.filter(|row| standing.means(record.status, &row.state, row.kind));
-                let asked = asked.map(|row| Asked { key: row.object.key, version_id: row.object.version });
-                Ok(Some(asked.map(Found::Asked).collect()))
+                let asked = rows.filter(|row| selector.means(record.status, &row.state, row.kind));
+                let asked = asked.map(|row| RequestedObject { key: row.object.key, version_id: row.object.version });
+                Ok(Some(asked.map(SourceItem::Asked).collect()))
             }
         }
     }
@@ -245,7 +245,7 @@ impl File {
     async fn piece(&mut self, archive: &impl ReadArchive) -> Result<Piece, StepError> {
         let piece = match archive.read(&self.at, self.from, self.etag.as_deref()).await {
             Ok(piece) => piece,
-            Err(PortError { says, trouble: Some(Trouble::KeyDenied), .. }) => {
+            Err(PortError { says, trouble: Some(CallError::KeyDenied), .. }) => {
                 let why = format!(
                     "it is encrypted with a KMS key that thaw may not use ({says}). Add the key's ARN to the stack's ArchiveKmsKeys parameter, and let the key's policy allow it."
                 );
@@ -308,7 +308,7 @@ impl<'a> Manifest<'a> {
     }
 
     /// The objects of the next piece; `None` after the last.
-    async fn next(&mut self, archive: &impl ReadArchive) -> Result<Option<Vec<Asked>>, StepError> {
+    async fn next(&mut self, archive: &impl ReadArchive) -> Result<Option<Vec<RequestedObject>>, StepError> {
         if let Some(file) = self.unopened.take() {
             self.open_inventory(file, archive).await?;
             self.find_place();
@@ -425,25 +425,25 @@ mod tests {
         let mut pages = Vec::new();
         while let Some(page) = objects.next(&Versions, &ledger, &files).await.unwrap() {
             let said = page.into_iter().map(|found| match found {
-                Found::Listed(listed) => format!("{}{}", listed.key, listed.version.unwrap()),
-                Found::Beside(key) => format!("beside {key}"),
-                Found::Asked(asked) => panic!("{asked:?}"),
+                SourceItem::Listed(listed) => format!("{}{}", listed.key, listed.version.unwrap()),
+                SourceItem::Beside(key) => format!("beside {key}"),
+                SourceItem::Asked(asked) => panic!("{asked:?}"),
             });
             pages.push(said.collect::<Vec<_>>());
         }
         assert_eq!(pages, [vec!["a1", "b5"], vec![], vec![], vec!["beside c"]]);
     }
 
-    async fn keys(of: &RestoreId, standing: Standing, stack: &Stack) -> Vec<String> {
-        let source = Source::Restore { objects_of: ObjectsOf { restore: of.clone(), standing } };
+    async fn keys(of: &RestoreId, selector: ObjectSelector, stack: &Stack) -> Vec<String> {
+        let source = Source::Restore { objects_of: ObjectsOf { restore: of.clone(), selector } };
         let request = Request { source, ..join_only("archive", []) };
         let mut objects = Objects::from(SourcePlace::Beginning, &request, &stack.ledger).await.unwrap();
         let mut keys = Vec::new();
         while let Some(page) = objects.next(&nobody_near(), &stack.ledger, &stack.files).await.unwrap() {
             keys.extend(page.into_iter().map(|found| match found {
-                Found::Asked(asked) => asked.key,
-                Found::Listed(listed) => listed.key,
-                Found::Beside(key) => panic!("{key} was not asked for"),
+                SourceItem::Asked(asked) => asked.key,
+                SourceItem::Listed(listed) => listed.key,
+                SourceItem::Beside(key) => panic!("{key} was not asked for"),
             }));
         }
         keys
@@ -456,7 +456,7 @@ mod tests {
         let id = stack.planned(&states, 3).await;
         for (status, meant) in [(Status::Running, &[][..]), (Status::Cancelled, &[]), (Status::Failed, &["b", "c"])] {
             stack.change(&id, |record| record.status = status).await;
-            assert_eq!(keys(&id, Standing::Failed, &stack).await, meant, "{status:?}");
+            assert_eq!(keys(&id, ObjectSelector::Failed, &stack).await, meant, "{status:?}");
         }
     }
 
@@ -465,7 +465,7 @@ mod tests {
         let stack = Stack::default();
         let id = stack.planned(&["a", "bad"].map(|key| (key, restored(Some("b")))), 2).await;
         stack.insert(&done("b", &["a", "bad"])).await;
-        assert_eq!(keys(&id, Standing::Failed, &stack).await, ["bad"]);
-        assert_eq!(keys(&id, Standing::Published, &stack).await, ["a"]);
+        assert_eq!(keys(&id, ObjectSelector::Failed, &stack).await, ["bad"]);
+        assert_eq!(keys(&id, ObjectSelector::Published, &stack).await, ["a"]);
     }
 }

@@ -10,15 +10,15 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use thaw_core::{
     Alternative, ArchiveKind, Cost, Counts, Decision, Distribution, Event, Facts, Failure, FailureCode, KindTotal,
-    LeftOut, NULL_VERSION, ObjectId, Problem, PublishWhen, Request, Source, Staleness, State, Verdict, advance, decide,
-    decide_reach, staleness,
+    LeftOut, NULL_VERSION, ObjectId, PlannedAction, Problem, PublishWhen, Request, Source, Staleness, State, advance,
+    decide, decide_readability, staleness,
 };
 
 use crate::ledger::chunks::ChunkEntry;
 use crate::ledger::rows::rows_key;
-use crate::planning::sources::{Found, Objects, SourcePlace};
+use crate::planning::sources::{Objects, SourceItem, SourcePlace};
 use crate::ports::{Distributions, IN_FLIGHT, ItemKey, Ledger, Listed, ReadArchive, ReadDistributions, WorkFiles};
-use crate::publishing::folding::{Forecast, ForecastSoFar};
+use crate::publishing::folding::{Forecast, ForecastState};
 use crate::{Settings, StepError};
 
 /// Failures that a plan tells in words. The list of a restore's objects has them all.
@@ -71,7 +71,7 @@ pub struct Surveyed {
     /// Whether it is the current version.
     pub current: bool,
     /// What to do.
-    pub verdict: Verdict,
+    pub action: PlannedAction,
 }
 
 impl Survey {
@@ -130,10 +130,10 @@ pub struct Surveyor<'a> {
 
 /// What a survey knows when it is handed over to another call, without the objects that it has seen.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct SurveySoFar {
+pub struct SurveyState {
     digest: u128,
     totals: Totals,
-    forecast: Option<ForecastSoFar>,
+    forecast: Option<ForecastState>,
 }
 
 /// What was seen, added up.
@@ -216,8 +216,8 @@ impl<'a> Surveyor<'a> {
 
     /// Goes on where another call stopped, which has seen these objects.
     #[must_use]
-    pub fn from(self, so_far: SurveySoFar, seen: HashSet<u128>) -> Self {
-        let SurveySoFar { digest, totals, forecast: foretold } = so_far;
+    pub fn from(self, so_far: SurveyState, seen: HashSet<u128>) -> Self {
+        let SurveyState { digest, totals, forecast: foretold } = so_far;
         let (distributions, directory_index) = (&self.distributions, self.directory_index);
         let bucket = &self.request.bucket;
         let paths_of = |key: &str| paths_of(distributions, bucket, key, directory_index);
@@ -230,11 +230,11 @@ impl<'a> Surveyor<'a> {
     }
 
     /// What another call goes on with.
-    pub fn so_far(&self) -> SurveySoFar {
-        SurveySoFar {
+    pub fn state(&self) -> SurveyState {
+        SurveyState {
             digest: self.digest,
             totals: self.totals.clone(),
-            forecast: self.forecast.as_ref().map(Forecast::so_far),
+            forecast: self.forecast.as_ref().map(Forecast::state),
         }
     }
 
@@ -249,7 +249,11 @@ impl<'a> Surveyor<'a> {
     }
 
     /// Looks at a page of objects and decides. Answers those that were not seen before, in order.
-    pub async fn look_at(&mut self, page: Vec<Found>, archive: &impl ReadArchive) -> Result<Vec<Surveyed>, StepError> {
+    pub async fn look_at(
+        &mut self,
+        page: Vec<SourceItem>,
+        archive: &impl ReadArchive,
+    ) -> Result<Vec<Surveyed>, StepError> {
         let (request, now) = (self.request, self.now);
         let looked: Vec<Looked> = stream::iter(page)
             .map(|found| look_at(found, request, archive, now))
@@ -286,7 +290,7 @@ impl<'a> Surveyor<'a> {
     fn add(&mut self, surveyed: &Surveyed) -> Result<(), StepError> {
         let (request, now) = (self.request, self.now);
         let totals = &mut self.totals;
-        let decision = surveyed.verdict.decision;
+        let decision = surveyed.action.decision;
         let most = match request.source {
             Source::Prefix { .. } => MOST_OBJECTS,
             Source::Keys { .. } | Source::Manifest { .. } | Source::Restore { .. } => MOST_REMEMBERED,
@@ -297,7 +301,7 @@ impl<'a> Surveyor<'a> {
         self.digest = self.digest.wrapping_add(fingerprint(&surveyed.object, Some(decision)));
         totals.counts.total += 1;
         *surveyed.counted_as(&mut totals.counts) += 1;
-        if let Some(kind) = surveyed.verdict.kind {
+        if let Some(kind) = surveyed.action.kind {
             let tally = totals.by_kind.entry(kind).or_default();
             tally.objects += 1;
             tally.bytes += surveyed.size;
@@ -313,13 +317,13 @@ impl<'a> Surveyor<'a> {
             if decision == Decision::Restore && !kind.has_copy() {
                 tally.moved += surveyed.size;
             }
-            tally.watched += u64::from(decision == Decision::Watch && surveyed.verdict.known.is_none());
+            tally.watched += u64::from(decision == Decision::Watch && surveyed.action.known.is_none());
         }
         totals.joined += u64::from(decision == Decision::Join);
         let is_wanted = surveyed.is_archived_and_wanted();
         totals.old_versions += u64::from(is_wanted && !surveyed.current);
         let until = now + Duration::from_secs(86_400 * u64::from(request.copy_days()));
-        match &surveyed.verdict.known {
+        match &surveyed.action.known {
             Some(Event::Readable { expires: Some(expires), .. }) if decision == Decision::Watch => {
                 totals.expire_sooner += u64::from(*expires < until);
             }
@@ -441,28 +445,30 @@ enum Looked {
 
 /// Looks at one object.
 async fn look_at(
-    found: Found,
+    found: SourceItem,
     request: &Request,
     archive: &impl ReadArchive,
     now: Timestamp,
 ) -> Result<Looked, StepError> {
     let bucket = request.bucket.clone();
     let (object, listed_size) = match found {
-        Found::Beside(key) => return Ok(Looked::Beside(key)),
-        Found::Asked(asked) => (ObjectId { bucket, key: asked.key, version: asked.version_id }, 0),
-        Found::Listed(listed) => match listed.reach(now) {
-            Some(reach) => return Ok(Looked::At(of_listing(bucket, listed, decide_reach(reach, request, now)), 1)),
+        SourceItem::Beside(key) => return Ok(Looked::Beside(key)),
+        SourceItem::Asked(asked) => (ObjectId { bucket, key: asked.key, version: asked.version_id }, 0),
+        SourceItem::Listed(listed) => match listed.readability(now) {
+            Some(reach) => {
+                return Ok(Looked::At(of_listing(bucket, listed, decide_readability(reach, request, now)), 1));
+            }
             None => (ObjectId { bucket, key: listed.key, version: None }, listed.size),
         },
     };
     let facts = archive.head(&object).await?;
-    let verdict = decide(&facts, request, now);
+    let action = decide(&facts, request, now);
     let Facts::Found(head) = facts else {
-        return Ok(Looked::At(Surveyed { object, size: listed_size, current: true, verdict }, 10));
+        return Ok(Looked::At(Surveyed { object, size: listed_size, current: true, action }, 10));
     };
     let Some(named) = object.version.as_deref() else {
         let object = ObjectId { version: head.version, ..object };
-        return Ok(Looked::At(Surveyed { object, size: head.size, current: true, verdict }, 10));
+        return Ok(Looked::At(Surveyed { object, size: head.size, current: true, action }, 10));
     };
     // A version that was named may not be the one that viewers get.
     let newest = match archive.head(&ObjectId { version: None, ..object.clone() }).await? {
@@ -473,18 +479,18 @@ async fn look_at(
     // In a bucket without versions S3 describes the null version, which is all there is, and names none.
     let is_unversioned = named == NULL_VERSION && newest == Some(None);
     let version = object.version.clone().filter(|_| !is_unversioned);
-    Ok(Looked::At(Surveyed { object: ObjectId { version, ..object }, size: head.size, current, verdict }, 10))
+    Ok(Looked::At(Surveyed { object: ObjectId { version, ..object }, size: head.size, current, action }, 10))
 }
 
-fn of_listing(bucket: String, listed: Listed, verdict: Verdict) -> Surveyed {
+fn of_listing(bucket: String, listed: Listed, action: PlannedAction) -> Surveyed {
     let object = ObjectId { bucket, key: listed.key, version: listed.version };
-    Surveyed { object, size: listed.size, current: true, verdict }
+    Surveyed { object, size: listed.size, current: true, action }
 }
 
 /// 128 bits of a hash over an object, and what is done with it: that two of a billion share them is as likely as losing
 /// all of them.
 fn fingerprint(object: &ObjectId, decision: Option<Decision>) -> u128 {
-    let done = decision.map_or("", Decision::word);
+    let done = decision.map_or("", Decision::as_str);
     let ItemKey { pk, sk } = rows_key(object);
     let hash = thaw_core::hash(&[&pk, &sk, done]);
     u128::from_str_radix(&hash[..32], 16).unwrap_or_default()
@@ -492,14 +498,14 @@ fn fingerprint(object: &ObjectId, decision: Option<Decision>) -> u128 {
 
 impl Surveyed {
     fn is_archived_and_wanted(&self) -> bool {
-        match self.verdict.decision {
+        match self.action.decision {
             Decision::Restore | Decision::Extend | Decision::Join | Decision::Watch => true,
             Decision::Nothing => false,
         }
     }
 
     fn counted_as<'a>(&self, counts: &'a mut Counts) -> &'a mut u64 {
-        match &self.verdict.known {
+        match &self.action.known {
             None => &mut counts.planned,
             Some(Event::NotArchived) => &mut counts.available,
             Some(Event::Readable { .. }) => &mut counts.restored,
@@ -518,7 +524,7 @@ impl Surveyed {
     /// The object as its chunk file keeps it.
     pub fn entry(self) -> Result<ChunkEntry, StepError> {
         let planned = State::Planned;
-        let state = match &self.verdict.known {
+        let state = match &self.action.known {
             None => planned,
             Some(event) => advance(&planned, event)?.unwrap_or(planned),
         };
@@ -526,8 +532,8 @@ impl Surveyed {
             key: self.object.key,
             version: self.object.version,
             size: self.size,
-            kind: self.verdict.kind,
-            decision: self.verdict.decision,
+            kind: self.action.kind,
+            decision: self.action.decision,
             old: !self.current,
             state,
         })

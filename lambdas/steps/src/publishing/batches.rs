@@ -14,17 +14,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
-use thaw_core::{Batch, BatchId, Call, Candidate, Covered, Event, How, News, ObjectId, Row, State, Wildcard};
+use thaw_core::{
+    Batch, BatchId, Call, Candidate, Covered, Event, ObjectId, PublishedReason, Readiness, Row, State, Wildcard,
+};
 use tracing::info;
 
 use crate::StepError;
-use crate::archive::BELIEVED;
+use crate::archive::FACTS_VALID_FOR;
 use crate::ledger::rows::{apply, row_key, rows_of};
 use crate::ledger::update::update;
 use crate::ports::{
     CreateInvalidations, IN_FLIGHT, Invalidation, InvalidationStatus, Ledger, Put, ReadArchive, ReadInvalidations,
 };
-use crate::publishing::path_safety::{beneath, cannot_be_invalidated, under, why_not_shown};
+use crate::publishing::path_safety::{cannot_be_invalidated, cover_of_prefix, why_not_shown, wildcard_cover};
 
 /// The rows of objects that wait, as the ledger had them a moment ago.
 pub type Rows = BTreeMap<ObjectId, Vec<Row>>;
@@ -41,7 +43,7 @@ pub async fn carry_out(
     now: Timestamp,
 ) -> Result<Batch, StepError> {
     let batch = if batch.calls.is_some() { batch } else { seal(batch, rows, ledger, now).await? };
-    let mut batch = if batch.is_open() && batch.created_at + BELIEVED <= now {
+    let mut batch = if batch.is_open() && batch.created_at + FACTS_VALID_FOR <= now {
         without_what_is_gone(batch, archive, ledger, now).await?
     } else {
         batch
@@ -116,8 +118,8 @@ async fn without_what_is_gone(
     for wildcard in &batch.wildcards {
         let Wildcard { bucket, prefix, covers, .. } = wildcard;
         let covered = match covers.is_empty() {
-            true => under(bucket, prefix, archive, now).await?,
-            false => beneath(covers, bucket, |_| true, archive, now).await?,
+            true => cover_of_prefix(bucket, prefix, archive, now).await?,
+            false => wildcard_cover(covers, bucket, |_| true, archive, now).await?,
         };
         if covered.archived().is_some() {
             unfolded.insert(wildcard.clone());
@@ -156,13 +158,13 @@ async fn why_not_covered(
         }
         Some(_) | None => candidate.covers.clone(),
     };
-    let covered = beneath(&covers, bucket, |_| true, archive, now).await?;
+    let covered = wildcard_cover(&covers, bucket, |_| true, archive, now).await?;
     Ok(covered.archived().map(|what| cannot_be_invalidated(&what, now)))
 }
 
 /// Claims the batch's objects, and settles which it got. What it claimed of the others it gives back.
 async fn seal(batch: Batch, rows: &Rows, ledger: &impl Ledger, now: Timestamp) -> Result<Batch, StepError> {
-    let claims: Vec<(ObjectId, Got)> = stream::iter(&batch.candidates)
+    let claims: Vec<(ObjectId, ClaimOutcome)> = stream::iter(&batch.candidates)
         .map(|candidate| async {
             let (mut got, mut is_gone) = (false, false);
             for restore in &candidate.restores {
@@ -176,25 +178,26 @@ async fn seal(batch: Batch, rows: &Rows, ledger: &impl Ledger, now: Timestamp) -
                         None => continue,
                     },
                 };
-                match claim(&row, candidate.news, &batch.id, ledger).await? {
+                match claim(&row, candidate.readiness, &batch.id, ledger).await? {
                     Claim::Held => got = true,
                     Claim::Settled => {}
                     Claim::Failed => is_gone = true,
-                    Claim::Taken => return Ok((candidate.object.clone(), Got::Nothing)),
+                    Claim::Taken => return Ok((candidate.object.clone(), ClaimOutcome::Nothing)),
                 }
             }
             let got = match (got, is_gone) {
-                (true, _) => Got::It,
-                (false, true) => Got::Gone,
-                (false, false) => Got::Nothing,
+                (true, _) => ClaimOutcome::It,
+                (false, true) => ClaimOutcome::Gone,
+                (false, false) => ClaimOutcome::Nothing,
             };
             Ok::<_, StepError>((candidate.object.clone(), got))
         })
         .buffer_unordered(IN_FLIGHT)
         .try_collect()
         .await?;
-    let those = |what: Got| claims.iter().filter(move |(_, got)| *got == what).map(|(object, _)| object.clone());
-    let next = batch.not_over(&those(Got::Gone).collect()).sealed(&those(Got::It).collect());
+    let those =
+        |what: ClaimOutcome| claims.iter().filter(move |(_, got)| *got == what).map(|(object, _)| object.clone());
+    let next = batch.not_over(&those(ClaimOutcome::Gone).collect()).sealed(&those(ClaimOutcome::It).collect());
     let sealed = write(next, ledger, now).await?;
     let wanted = batch.candidates.into_iter().map(|candidate| candidate.object).collect();
     release(&sealed, &wanted, ledger).await?;
@@ -213,7 +216,7 @@ pub async fn release(batch: &Batch, objects: &BTreeSet<ObjectId>, ledger: &impl 
 
 /// What a batch got of an object.
 #[derive(PartialEq, Eq)]
-enum Got {
+enum ClaimOutcome {
     /// The object.
     It,
     /// Nothing: it is another's, or nobody wants it any more. It can be read all the same.
@@ -235,17 +238,22 @@ pub enum Claim {
 }
 
 /// Claims a row for a batch, if it waits: that it can be read is written down in the same change.
-pub async fn claim(row: &Row, news: Option<News>, batch: &BatchId, ledger: &impl Ledger) -> Result<Claim, StepError> {
+pub async fn claim(
+    row: &Row,
+    readiness: Option<Readiness>,
+    batch: &BatchId,
+    ledger: &impl Ledger,
+) -> Result<Claim, StepError> {
     let mut row = row.clone();
     let claimed = Event::Claimed { batch: batch.clone() };
     // Each loss means that somebody else moved the row on, and a life has few steps.
     for _ in 0..16 {
-        let next = match (&row.state, news) {
+        let next = match (&row.state, readiness) {
             (State::Restored { claim: Some(held), .. }, _) if held == batch => return Ok(Claim::Held),
             (State::Restored { claim: Some(_), .. }, _) => return Ok(Claim::Taken),
             (State::Restored { claim: None, .. }, _) => row.after(&claimed)?,
-            (State::Planned | State::Restoring { .. } | State::Failed { .. }, Some(news)) => {
-                row.after_all(&[news.into(), claimed.clone()])?
+            (State::Planned | State::Restoring { .. } | State::Failed { .. }, Some(readiness)) => {
+                row.after_all(&[readiness.into(), claimed.clone()])?
             }
             (State::Published { .. }, _) if was_invalidated(&row) => return Ok(Claim::Taken),
             (State::Planned | State::Restoring { .. } | State::Failed { .. }, None)
@@ -293,8 +301,8 @@ pub async fn confirmed(
 pub fn was_invalidated(row: &Row) -> bool {
     match &row.state {
         State::Published { how, .. } => match how {
-            How::Invalidated { .. } | How::AlreadyPublished => true,
-            How::NothingStale | How::NoPath | How::NotCurrent => false,
+            PublishedReason::Invalidated { .. } | PublishedReason::AlreadyPublished => true,
+            PublishedReason::NothingStale | PublishedReason::NoPath | PublishedReason::NotCurrent => false,
         },
         State::Planned
         | State::Available
@@ -331,7 +339,7 @@ mod tests {
             object: object.clone(),
             restores: ids.to_vec(),
             revisions: 0,
-            news: None,
+            readiness: None,
             paths: BTreeMap::new(),
             covers: BTreeSet::new(),
         };
@@ -356,11 +364,11 @@ mod tests {
         assert_eq!(sealed(restored(None), theirs()).await, (false, claims([None, Some("theirs")])));
         assert_eq!(sealed(ours(), theirs()).await, (false, claims([None, Some("theirs")])));
         let published = |how| State::Published { at: now(), readable: now(), expires: None, how };
-        let by_them = published(How::Invalidated { batch: BatchId::from("theirs".to_owned()) });
+        let by_them = published(PublishedReason::Invalidated { batch: BatchId::from("theirs".to_owned()) });
         assert_eq!(sealed(restored(None), by_them).await, (false, claims([None, None])));
         // Nobody pays for these.
         let cancelled = || State::Cancelled { at: now() };
-        for settled in [cancelled(), published(How::NothingStale)] {
+        for settled in [cancelled(), published(PublishedReason::NothingStale)] {
             assert_eq!(sealed(settled.clone(), restored(None)).await, (true, claims([None, Some("ours")])));
             assert_eq!(sealed(restored(None), settled).await, (true, claims([Some("ours"), None])));
         }
@@ -373,22 +381,22 @@ mod tests {
         let stack = Stack::default();
         let row = row(&id, "a", State::Planned);
         stack.insert(&row).await;
-        let candidate = |news| Candidate {
+        let candidate = |readiness| Candidate {
             object: row.object.clone(),
             restores: vec![id.clone()],
             revisions: 0,
-            news,
+            readiness,
             paths: BTreeMap::new(),
             covers: BTreeSet::new(),
         };
-        let batch = |news| batches(vec![candidate(news)], now()).remove(0);
+        let batch = |readiness| batches(vec![candidate(readiness)], now()).remove(0);
         let later = now() + SECOND;
-        let sealed = async |news| {
-            let batch = batch(news);
+        let sealed = async |readiness| {
+            let batch = batch(readiness);
             stack.ledger.insert(&batch).await.unwrap();
             seal(batch, &Rows::new(), &stack.ledger, now()).await.unwrap().candidates.len()
         };
-        assert_eq!(sealed(Some(News { at: now(), expires: Some(later) })).await, 1);
+        assert_eq!(sealed(Some(Readiness { at: now(), expires: Some(later) })).await, 1);
         let claimed = stack.rows_of(&row.object).await.remove(0);
         let claim = Some(batch(None).id);
         assert_eq!(
@@ -484,7 +492,7 @@ mod tests {
                 object: row(&id("r"), "t/~x", State::Planned).object,
                 restores: vec![id("r")],
                 revisions: 0,
-                news: None,
+                readiness: None,
                 paths: [("E1".to_owned(), [path.to_owned()].into())].into(),
                 covers,
             };

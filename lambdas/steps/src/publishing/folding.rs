@@ -11,11 +11,11 @@ use std::ops::Range;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use thaw_core::{Candidate, Distribution, Folder, Neighbours, ObjectId, Reach, Wildcard, billed, fold};
+use thaw_core::{Candidate, Distribution, Folder, Neighbours, ObjectId, Readability, Wildcard, billed, fold};
 use tracing::info;
 
 use crate::StepError;
-use crate::archive::BELIEVED;
+use crate::archive::FACTS_VALID_FOR;
 use crate::ports::{IN_FLIGHT, ListFrom, Listed, Page, ReadArchive};
 use crate::publishing::OBJECTS_PER_CALL;
 use crate::publishing::path_safety::can_be_read;
@@ -40,7 +40,7 @@ const HEADS: usize = 100;
 const WILDCARDS: usize = 250;
 
 /// A folder's place in its bucket.
-type Place = (String, String);
+type FolderPlace = (String, String);
 
 /// Wildcards that stand for paths of the candidates: the fewest billed paths, as [`fold()`] has it.
 ///
@@ -66,7 +66,12 @@ pub async fn wildcards(
 }
 
 /// The wildcards that save most, given what lies beside the candidates.
-fn chosen(candidates: &[Candidate], shown: &Shown, known: &Known, max_over: u32) -> Result<Vec<Wildcard>, StepError> {
+fn chosen(
+    candidates: &[Candidate],
+    shown: &Shown,
+    known: &KnownNeighbours,
+    max_over: u32,
+) -> Result<Vec<Wildcard>, StepError> {
     if candidates.len() < 2 {
         return Ok(Vec::new());
     }
@@ -174,21 +179,21 @@ impl Forecast {
 
     fn candidate(&self, key: &str, paths: BTreeMap<String, BTreeSet<String>>) -> Candidate {
         let object = ObjectId { bucket: self.bucket.clone(), key: key.to_owned(), version: None };
-        Candidate { object, restores: Vec::new(), revisions: 0, news: None, paths, covers: BTreeSet::new() }
+        Candidate { object, restores: Vec::new(), revisions: 0, readiness: None, paths, covers: BTreeSet::new() }
     }
 
     /// Goes on where another call stopped. What the distributions show of a key is looked up anew.
     #[must_use]
-    pub fn from(self, so_far: ForecastSoFar, paths_of: impl Fn(&str) -> BTreeMap<String, BTreeSet<String>>) -> Self {
-        let ForecastSoFar { candidates, beside, behind, billed } = so_far;
+    pub fn from(self, so_far: ForecastState, paths_of: impl Fn(&str) -> BTreeMap<String, BTreeSet<String>>) -> Self {
+        let ForecastState { candidates, beside, behind, billed } = so_far;
         let candidates = candidates.iter().map(|key| self.candidate(key, paths_of(key))).collect();
         let beside = beside.into_iter().map(|key| (key, false)).collect();
         Self { candidates, beside, behind, billed, ..self }
     }
 
     /// What another call goes on with.
-    pub fn so_far(&self) -> ForecastSoFar {
-        ForecastSoFar {
+    pub fn state(&self) -> ForecastState {
+        ForecastState {
             candidates: self.candidates.iter().map(|candidate| candidate.object.key.clone()).collect(),
             beside: self.beside.iter().map(|(key, _)| key.clone()).collect(),
             behind: self.behind,
@@ -210,7 +215,7 @@ impl Forecast {
         let beside = std::mem::take(&mut self.beside);
         self.behind = 0;
         let shown = shown(&candidates, &self.distributions);
-        let known = Known::from([((self.bucket.clone(), self.prefix.clone()), beside)]);
+        let known = KnownNeighbours::from([((self.bucket.clone(), self.prefix.clone()), beside)]);
         let wildcards = chosen(&candidates, &shown, &known, 0)?;
         self.billed += billed(candidates, wildcards);
         Ok(())
@@ -226,7 +231,7 @@ impl Forecast {
 /// What a forecast knows when it is handed over to another call: the keys of what one call of Invalidate publishes, and of
 /// what lies beside them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ForecastSoFar {
+pub struct ForecastState {
     candidates: Vec<String>,
     beside: Vec<String>,
     behind: usize,
@@ -257,42 +262,46 @@ fn parent(key: &str) -> &str {
 }
 
 /// What was found in the folders that could be listed as far as it matters.
-type Found = BTreeMap<Place, Beside>;
+type Neighbourhoods = BTreeMap<FolderPlace, Neighbourhood>;
 
 /// What lies beside the candidates in a folder.
 #[derive(Debug, Default)]
-struct Beside {
+struct Neighbourhood {
     /// What is not published, in order.
     listed: Vec<Listed>,
     /// Where it was not looked further: what lies there is not known, so no wildcard may cover these.
     edges: Vec<String>,
 }
 
-async fn listed(candidates: &[Candidate], shown: &Shown, archive: &impl ReadArchive) -> Result<Found, StepError> {
+async fn listed(
+    candidates: &[Candidate],
+    shown: &Shown,
+    archive: &impl ReadArchive,
+) -> Result<Neighbourhoods, StepError> {
     let ours: HashSet<(&str, &str)> =
         candidates.iter().map(|candidate| (candidate.object.bucket.as_str(), candidate.object.key.as_str())).collect();
     let mut keys: Vec<(&str, &str)> = ours.iter().copied().collect();
     keys.sort_unstable();
-    let held = |(bucket, prefix): &Place| -> Range<usize> {
+    let held = |(bucket, prefix): &FolderPlace| -> Range<usize> {
         let start = keys.partition_point(|key| *key < (bucket, prefix));
         let of_bucket = |(of, key): &(&str, &str)| *of == bucket.as_str() && key.starts_with(prefix.as_str());
         start..start + keys[start..].partition_point(of_bucket)
     };
     // By depth: inner folders are listed where the outer one was too large.
-    let mut depths: BTreeMap<usize, BTreeSet<Place>> = BTreeMap::new();
+    let mut depths: BTreeMap<usize, BTreeSet<FolderPlace>> = BTreeMap::new();
     for (bucket, folder) in shown.values().flatten() {
         let depth = folder.prefix.matches('/').count();
         depths.entry(depth).or_default().insert((bucket.clone(), folder.prefix.clone()));
     }
     let pages_left = Cell::new(PAGES);
-    let mut complete = Found::new();
+    let mut complete = Neighbourhoods::new();
     for places in depths.into_values() {
-        let is_known = |place: &Place| {
+        let is_known = |place: &FolderPlace| {
             let mut outer = complete.keys().filter(|(bucket, _)| *bucket == place.0);
             outer.any(|(_, prefix)| place.1.starts_with(prefix.as_str()))
         };
         let wanted = places.into_iter().filter(|place| held(place).len() > 1 && !is_known(place)).collect::<Vec<_>>();
-        let found: Vec<(Place, Beside)> = stream::iter(wanted)
+        let found: Vec<(FolderPlace, Neighbourhood)> = stream::iter(wanted)
             .map(|place| async {
                 let found = everything(&place, &keys[held(&place)], &pages_left, &ours, archive).await?;
                 Ok::<_, StepError>(found.map(|found| (place, found)))
@@ -309,17 +318,17 @@ async fn listed(candidates: &[Candidate], shown: &Shown, archive: &impl ReadArch
 /// What lies in a folder beside those of ours that it holds: everything, or in a large one what lies between the first of
 /// ours and the last. `None` if it is too much.
 async fn everything(
-    (bucket, prefix): &Place,
+    (bucket, prefix): &FolderPlace,
     held: &[(&str, &str)],
     pages_left: &Cell<usize>,
     ours: &HashSet<(&str, &str)>,
     archive: &impl ReadArchive,
-) -> Result<Option<Beside>, StepError> {
+) -> Result<Option<Neighbourhood>, StepError> {
     let (Some((_, first)), Some((_, last))) = (held.first(), held.last()) else { return Ok(None) };
     let pages = (PAGES_AT_LEAST + held.len() / OBJECTS_PER_PAGE).min(pages_left.get() / 2);
     // Where the first of ours is far from the folder's beginning: from that of its own folder, then from itself.
     let mut nearer = vec![just_before(first), just_before(parent(first))];
-    let (mut found, mut from, mut without_ours) = (Beside::default(), ListFrom::after(""), 0);
+    let (mut found, mut from, mut without_ours) = (Neighbourhood::default(), ListFrom::after(""), 0);
     for page in 1..=pages {
         let Some(left) = pages_left.get().checked_sub(1) else { return Ok(None) };
         pages_left.set(left);
@@ -361,15 +370,15 @@ fn just_before(key: &str) -> String {
 }
 
 /// Which keys of the folders can be read, and stay so until CloudFront is called. In order.
-type Known = BTreeMap<Place, Vec<(String, bool)>>;
+type KnownNeighbours = BTreeMap<FolderPlace, Vec<(String, bool)>>;
 
 /// Without `max_over` no neighbour may be covered, whatever it is, so nobody is asked.
 async fn classified(
-    complete: &Found,
+    complete: &Neighbourhoods,
     max_over: u32,
     archive: &impl ReadArchive,
     now: Timestamp,
-) -> Result<Known, StepError> {
+) -> Result<KnownNeighbours, StepError> {
     let mut readable: HashMap<(&str, &str), bool> = HashMap::new();
     let mut doubtful: Vec<(&str, &str)> = Vec::new();
     if max_over > 0 {
@@ -394,7 +403,7 @@ async fn classified(
         .try_collect()
         .await?;
     readable.extend(asked);
-    let of = |((bucket, prefix), beside): (&Place, &Beside)| {
+    let of = |((bucket, prefix), beside): (&FolderPlace, &Neighbourhood)| {
         let is_readable = |key: &str| readable.get(&(bucket.as_str(), key)).copied().unwrap_or(false);
         let listed = beside.listed.iter().map(|one| (one.key.clone(), is_readable(&one.key)));
         let mut keys: Vec<(String, bool)> =
@@ -408,14 +417,14 @@ async fn classified(
 /// Whether a listing says that an object can be read, for as long as a batch may wait before its neighbours are looked at
 /// again; `None` if it does not say.
 fn is_readable(listed: &Listed, now: Timestamp) -> Option<bool> {
-    listed.reach(now + BELIEVED).map(|reach| match reach {
-        Reach::Readable | Reach::Copy { .. } => true,
-        Reach::Archived(_) | Reach::Restoring(_) => false,
+    listed.readability(now + FACTS_VALID_FOR).map(|reach| match reach {
+        Readability::Readable | Readability::Copy { .. } => true,
+        Readability::Archived(_) | Readability::Restoring(_) => false,
     })
 }
 
 /// Those of a distribution's folders that were listed completely, without those that lie in another.
-fn outermost<'a>(folders: &'a BTreeSet<(String, Folder)>, known: &Known) -> Vec<(&'a str, &'a Folder)> {
+fn outermost<'a>(folders: &'a BTreeSet<(String, Folder)>, known: &KnownNeighbours) -> Vec<(&'a str, &'a Folder)> {
     let is_known = |bucket: &str, folder: &Folder| {
         known.keys().any(|(of, prefix)| of == bucket && folder.prefix.starts_with(prefix.as_str()))
     };
@@ -432,7 +441,7 @@ fn outermost<'a>(folders: &'a BTreeSet<(String, Folder)>, known: &Known) -> Vec<
 }
 
 /// What is known of the keys in a folder.
-fn under<'a>(known: &'a Known, bucket: &str, prefix: &str) -> Vec<(&'a str, bool)> {
+fn under<'a>(known: &'a KnownNeighbours, bucket: &str, prefix: &str) -> Vec<(&'a str, bool)> {
     let outer = known.iter().filter(|((of, outer), _)| of == bucket && prefix.starts_with(outer.as_str()));
     let inside = |keys: &'a Vec<(String, bool)>| {
         let start = keys.partition_point(|(key, _)| key.as_str() < prefix);
@@ -516,7 +525,7 @@ mod tests {
             object: ObjectId { bucket: "archive".to_owned(), key: (*key).to_owned(), version: None },
             restores: Vec::new(),
             revisions: 0,
-            news: None,
+            readiness: None,
             paths: paths_of(key),
             covers: BTreeSet::new(),
         };
@@ -695,7 +704,7 @@ mod tests {
                 object: ObjectId { bucket: "archive".to_owned(), key: (*key).to_owned(), version: None },
                 restores: Vec::new(),
                 revisions: 0,
-                news: None,
+                readiness: None,
                 paths: paths_of(key),
                 covers: BTreeSet::new(),
             };

@@ -5,10 +5,10 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use thaw_core::{Covered, Event, Facts, FailureCode, How, Missing, ObjectId, Reach};
+use thaw_core::{Covered, Event, Facts, FailureCode, Missing, ObjectId, PublishedReason, Readability};
 
 use crate::StepError;
-use crate::archive::listing_lookup::tell;
+use crate::archive::listing_lookup::look_up;
 use crate::ports::{ListFrom, Listed, ReadArchive};
 
 /// Pages of neighbours that are read before a wildcard for a `~` is dared. Past them nobody knows what it would cover.
@@ -17,12 +17,12 @@ const PAGES_OF_NEIGHBOURS: usize = 10;
 /// Why what S3 now has under the key of an object that was readable must not be invalidated on its behalf.
 pub fn why_not_shown(object: &ObjectId, newest: &Facts, now: Timestamp) -> Option<Event> {
     let fail = |code, message: &str| Some(Event::Failed { at: now, code, message: message.to_owned() });
-    let hidden = Some(Event::Published { at: now, how: How::NotCurrent });
+    let hidden = Some(Event::Published { at: now, how: PublishedReason::NotCurrent });
     match newest {
         Facts::Found(head) if object.version.is_some() && !object.is_version(head.version.as_deref()) => hidden,
-        Facts::Found(head) => match head.reach(now) {
-            Ok(Reach::Readable | Reach::Copy { .. }) => None,
-            Ok(Reach::Archived(_) | Reach::Restoring(_)) => fail(
+        Facts::Found(head) => match head.readability(now) {
+            Ok(Readability::Readable | Readability::Copy { .. }) => None,
+            Ok(Readability::Archived(_) | Readability::Restoring(_)) => fail(
                 FailureCode::NotBeingRestored,
                 "its copy expired before it was published, or it was archived again",
             ),
@@ -38,7 +38,7 @@ pub fn why_not_shown(object: &ObjectId, newest: &Facts, now: Timestamp) -> Optio
                 fail(FailureCode::AccessDenied, "S3 answers 403: thaw may no longer read it, or it is gone")
             }
             Missing::Refused { .. } | Missing::Unreadable { .. } => {
-                missing.no_look().map(|(code, message)| Event::Failed { at: now, code, message })
+                missing.undescribed().map(|(code, message)| Event::Failed { at: now, code, message })
             }
         },
     }
@@ -51,9 +51,10 @@ pub async fn shown(
     archive: &impl ReadArchive,
     now: Timestamp,
 ) -> Result<BTreeSet<ObjectId>, StepError> {
-    let is_readable = |listed: &Listed| matches!(listed.reach(now), Some(Reach::Readable | Reach::Copy { .. }));
+    let is_readable =
+        |listed: &Listed| matches!(listed.readability(now), Some(Readability::Readable | Readability::Copy { .. }));
     let said = |_: &ObjectId, listed: &Listed| is_readable(listed).then_some(());
-    let (shown, _) = tell(objects.cloned().collect(), |object| object, said, archive).await?;
+    let (shown, _) = look_up(objects.cloned().collect(), |object| object, said, archive).await?;
     Ok(shown.into_iter().map(|(object, ())| object).collect())
 }
 
@@ -67,7 +68,7 @@ pub fn cannot_be_invalidated(what: &str, now: Timestamp) -> Event {
 
 /// What a wildcard would cover.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Beneath {
+pub enum WildcardCover {
     /// Something that is archived and not readable, or might be, in words. Never invalidating that is a promise, so what
     /// cannot be known counts as archived.
     Archived(String),
@@ -75,7 +76,7 @@ pub enum Beneath {
     Readable(BTreeSet<(String, String)>),
 }
 
-impl Beneath {
+impl WildcardCover {
     /// What is archived, in words.
     pub fn archived(self) -> Option<String> {
         match self {
@@ -86,60 +87,60 @@ impl Beneath {
 }
 
 /// What a wildcard for an object of this bucket covers. Into which other buckets thaw may look, `may_look` says.
-pub async fn beneath(
+pub async fn wildcard_cover(
     covers: &BTreeSet<Covered>,
     bucket: &str,
     may_look: impl Fn(&str) -> bool,
     archive: &impl ReadArchive,
     now: Timestamp,
-) -> Result<Beneath, StepError> {
+) -> Result<WildcardCover, StepError> {
     let mut readable = BTreeSet::new();
     for covered in covers {
         let Some(other) = covered.bucket().filter(|other| *other == bucket || may_look(other)) else {
             let domain = &covered.domain;
-            return Ok(Beneath::Archived(format!(
+            return Ok(WildcardCover::Archived(format!(
                 "what {domain} shows: some of that may be archived, and thaw looks only into the buckets of ArchiveBuckets"
             )));
         };
-        match under(other, &covered.prefix, archive, now).await? {
-            Beneath::Archived(neighbour) => {
+        match cover_of_prefix(other, &covered.prefix, archive, now).await? {
+            WildcardCover::Archived(neighbour) => {
                 let place = if other == bucket { String::new() } else { format!(" in {other}") };
                 let what = format!("archived objects such as {neighbour}{place}, which would then answer 403");
-                return Ok(Beneath::Archived(what));
+                return Ok(WildcardCover::Archived(what));
             }
-            Beneath::Readable(more) => readable.extend(more),
+            WildcardCover::Readable(more) => readable.extend(more),
         }
     }
-    Ok(Beneath::Readable(readable))
+    Ok(WildcardCover::Readable(readable))
 }
 
 /// What lies under a prefix. What is archived is named.
-pub async fn under(
+pub async fn cover_of_prefix(
     bucket: &str,
     prefix: &str,
     archive: &impl ReadArchive,
     now: Timestamp,
-) -> Result<Beneath, StepError> {
+) -> Result<WildcardCover, StepError> {
     let (mut from, mut readable) = (ListFrom::after(""), BTreeSet::new());
     for _ in 0..PAGES_OF_NEIGHBOURS {
         let page = archive.list(bucket, prefix, &from).await?;
         for listed in &page.objects {
-            let doubtful = match listed.reach(now) {
-                Some(Reach::Readable | Reach::Copy { .. }) => false,
+            let doubtful = match listed.readability(now) {
+                Some(Readability::Readable | Readability::Copy { .. }) => false,
                 // A listing may leave a restore's status out.
-                Some(Reach::Archived(_) | Reach::Restoring(_)) | None => true,
+                Some(Readability::Archived(_) | Readability::Restoring(_)) | None => true,
             };
             if doubtful && is_archived(bucket, &listed.key, archive, now).await? {
-                return Ok(Beneath::Archived(listed.key.clone()));
+                return Ok(WildcardCover::Archived(listed.key.clone()));
             }
             readable.insert((bucket.to_owned(), listed.key.clone()));
         }
         match page.next {
             Some(next) => from = next,
-            None => return Ok(Beneath::Readable(readable)),
+            None => return Ok(WildcardCover::Readable(readable)),
         }
     }
-    Ok(Beneath::Archived(format!("those under {prefix:?}, of which there are too many to look at")))
+    Ok(WildcardCover::Archived(format!("those under {prefix:?}, of which there are too many to look at")))
 }
 
 /// Whether an object can be read now; `None` if S3 shows none. What S3 would not describe counts as archived.
@@ -149,7 +150,9 @@ pub async fn can_be_read(
     now: Timestamp,
 ) -> Result<Option<bool>, StepError> {
     Ok(match archive.head(object).await? {
-        Facts::Found(head) => Some(matches!(head.reach(now), Ok(Reach::Readable | Reach::Copy { .. }))),
+        Facts::Found(head) => {
+            Some(matches!(head.readability(now), Ok(Readability::Readable | Readability::Copy { .. })))
+        }
         Facts::Missing(Missing::Key | Missing::Version | Missing::DeleteMarker) => None,
         // Something is there.
         Facts::Missing(Missing::Denied | Missing::Refused { .. } | Missing::Unreadable { .. }) => Some(false),
@@ -219,7 +222,7 @@ mod tests {
     /// The archived neighbour that is found, and which neighbours S3 was asked about.
     async fn found(listed: &[(&str, &str, Option<ListedRestore>)]) -> (Option<String>, Vec<String>) {
         let neighbours = near(listed);
-        let found = under("archive", "", &neighbours, now()).await.unwrap();
+        let found = cover_of_prefix("archive", "", &neighbours, now()).await.unwrap();
         (found.archived(), neighbours.asked.into_inner())
     }
 
@@ -256,8 +259,8 @@ mod tests {
             restore: None,
         };
         let neighbours = Neighbours { listed: vec![listed("x-cold")], ..nobody_near() };
-        let found = under("archive", "x", &Sparse(&neighbours), now()).await.unwrap();
-        assert!(matches!(found, Beneath::Archived(key) if key == "x-cold"));
+        let found = cover_of_prefix("archive", "x", &Sparse(&neighbours), now()).await.unwrap();
+        assert!(matches!(found, WildcardCover::Archived(key) if key == "x-cold"));
     }
 
     #[tokio::test]
@@ -277,7 +280,7 @@ mod tests {
     async fn what_thaw_may_not_look_at_counts_as_archived() {
         let among = async |domain: &str, archive: &Neighbours| {
             let covers = [Covered { domain: domain.to_owned(), prefix: String::new() }].into();
-            beneath(&covers, "archive", |bucket| bucket == "ours", archive, now()).await.unwrap().archived()
+            wildcard_cover(&covers, "archive", |bucket| bucket == "ours", archive, now()).await.unwrap().archived()
         };
         let cold = near(&[("cold", "GLACIER", None)]);
         for (domain, says) in [

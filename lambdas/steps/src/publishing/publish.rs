@@ -8,17 +8,19 @@ use std::time::Duration;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use thaw_core::{
-    Batch, BatchId, Candidate, Covered, Distribution, Event, How, News, ObjectId, RestoreId, Row, Staleness, State,
-    folded, of_the_same_copy, staleness,
+    Batch, BatchId, Candidate, Covered, Distribution, Event, ObjectId, PublishedReason, Readiness, RestoreId, Row,
+    Staleness, State, folded, of_the_same_copy, staleness,
 };
 
-use crate::archive::BELIEVED;
-use crate::archive::current_versions::Newest;
+use crate::archive::FACTS_VALID_FOR;
+use crate::archive::current_versions::CurrentVersions;
 use crate::ledger::rows::{apply_all, batch_key, is_restored_by};
 use crate::ports::{CreateInvalidations, IN_FLIGHT, Ledger, Put, ReadArchive, ReadDistributions};
 use crate::publishing::batches::{Rows, carry_out, claim, release, was_invalidated};
 use crate::publishing::folding;
-use crate::publishing::path_safety::{Beneath, beneath, cannot_be_invalidated, is_archived, shown, why_not_shown};
+use crate::publishing::path_safety::{
+    WildcardCover, cannot_be_invalidated, is_archived, shown, why_not_shown, wildcard_cover,
+};
 use crate::{Settings, StepError};
 
 /// An error that CloudFront forgets this soon is waited out rather than paid for, when `only_if_stale` is asked.
@@ -38,73 +40,75 @@ type Begun = BTreeMap<BatchId, BTreeSet<ObjectId>>;
 
 /// What is to be published.
 #[derive(Debug, Default)]
-pub struct Wanted<'a> {
+pub struct PublishRequest<'a> {
     /// Objects that can be read.
     pub objects: Readable,
     /// What batches have claimed already.
     pub begun: Begun,
     /// Who found out.
-    pub by: By<'a>,
+    pub trigger: Trigger<'a>,
 }
 
 /// The two ways to find out that objects can be read.
 #[derive(Debug, Default)]
-pub enum By<'a> {
+pub enum Trigger<'a> {
     /// An execution looked.
     #[default]
     Look,
     /// S3's events told, and the function that hears them remembers this.
-    Events(&'a mut Newest),
+    Events(&'a mut CurrentVersions),
 }
 
 /// A row, and what S3 said of its object that the ledger does not know yet. It is written down with what comes of it, so
 /// that an object that is published at once costs one write less.
 #[derive(Debug, Clone)]
-pub struct Heard {
+pub struct RowWithReadiness {
     /// The row as the ledger had it a moment ago: who writes over it finds out if it changed.
     pub row: Row,
     /// That it can be read, if the row does not say so.
-    pub news: Option<News>,
+    pub readiness: Option<Readiness>,
 }
 
-impl Heard {
+impl RowWithReadiness {
     /// The row with the news.
     pub fn now(&self) -> Result<Row, StepError> {
-        let Some(news) = self.news else { return Ok(self.row.clone()) };
-        Ok(self.row.after(&news.into())?.unwrap_or_else(|| self.row.clone()))
+        let Some(readiness) = self.readiness else { return Ok(self.row.clone()) };
+        Ok(self.row.after(&readiness.into())?.unwrap_or_else(|| self.row.clone()))
     }
 
     /// Writes the news down, if there are any, and what came of them.
     pub async fn note(&self, ledger: &impl Ledger, event: Option<&Event>) -> Result<Row, StepError> {
-        let events: Vec<Event> = self.news.map(Event::from).into_iter().chain(event.cloned()).collect();
+        let events: Vec<Event> = self.readiness.map(Event::from).into_iter().chain(event.cloned()).collect();
         apply_all(ledger, &self.row, &events).await
     }
 }
 
 /// Objects that can be read, with all their rows in whichever restores.
-pub type Readable = BTreeMap<ObjectId, Vec<Heard>>;
+pub type Readable = BTreeMap<ObjectId, Vec<RowWithReadiness>>;
 
 /// Publishes objects that can be read, for every restore that waits for them, and finishes batches that were begun.
 ///
 /// Doing it twice is fine. Fails with the first trouble that time can mend, after the ledger has kept what was done; what
 /// was only heard may not be in it then.
 pub async fn publish(
-    wanted: Wanted<'_>,
+    wanted: PublishRequest<'_>,
     cdn: &(impl ReadDistributions + CreateInvalidations),
     archive: &impl ReadArchive,
     ledger: &impl Ledger,
     settings: &Settings,
     now: Timestamp,
 ) -> Result<Published, StepError> {
-    let Wanted { objects, mut begun, by } = wanted;
+    let PublishRequest { objects, mut begun, trigger } = wanted;
     let distributions = distributions(&objects, cdn, settings).await?;
-    let (is_look, said) = match by {
+    let (is_look, said) = match trigger {
         // A look may publish thousands that became readable hours ago; what lies close together costs little to look at again.
-        By::Look => (true, Said { shown: shown(objects.keys(), archive, now).await?, ..Said::default() }),
-        By::Events(newest) => {
+        Trigger::Look => {
+            (true, RecentFacts { shown: shown(objects.keys(), archive, now).await?, ..RecentFacts::default() })
+        }
+        Trigger::Events(newest) => {
             let versions = objects.iter().filter(|(object, rows)| may_have_a_newer_version(object, rows, now));
             let newest = newest.of(versions.map(|(object, _)| object), archive, now).await?;
-            (false, Said { newest, ..Said::default() })
+            (false, RecentFacts { newest, ..RecentFacts::default() })
         }
     };
     let prepared: Vec<Prepared> = stream::iter(objects)
@@ -180,7 +184,7 @@ async fn distributions(
 
 /// What S3 said just now of many objects at once.
 #[derive(Default)]
-struct Said {
+struct RecentFacts {
     /// Those that viewers get.
     shown: BTreeSet<ObjectId>,
     /// Those that are the newest versions of their keys.
@@ -188,9 +192,10 @@ struct Said {
 }
 
 /// Whether a version waits that S3 called the newest too long ago.
-fn may_have_a_newer_version(object: &ObjectId, rows: &[Heard], now: Timestamp) -> bool {
-    let is_old =
-        |row: &Row| row.current && !row.is_final() && row.state.claim().is_none() && row.planned_at + BELIEVED <= now;
+fn may_have_a_newer_version(object: &ObjectId, rows: &[RowWithReadiness], now: Timestamp) -> bool {
+    let is_old = |row: &Row| {
+        row.current && !row.is_final() && row.state.claim().is_none() && row.planned_at + FACTS_VALID_FOR <= now
+    };
     object.version.is_some() && rows.iter().any(|heard| is_old(&heard.row))
 }
 
@@ -207,19 +212,19 @@ struct Prepared {
 #[expect(clippy::too_many_arguments, reason = "each port is a permission; the rest is what is known already")]
 async fn prepare(
     object: ObjectId,
-    heard: Vec<Heard>,
-    said: &Said,
+    heard: Vec<RowWithReadiness>,
+    said: &RecentFacts,
     distributions: &BTreeMap<String, Vec<Distribution>>,
     archive: &impl ReadArchive,
     ledger: &impl Ledger,
     settings: &Settings,
     now: Timestamp,
 ) -> Result<Prepared, StepError> {
-    let rows = heard.iter().map(Heard::now).collect::<Result<Vec<Row>, _>>()?;
+    let rows = heard.iter().map(RowWithReadiness::now).collect::<Result<Vec<Row>, _>>()?;
     let empty = Vec::new();
     let distributions = distributions.get(&object.bucket).unwrap_or(&empty);
     let mut prepared = Prepared::default();
-    let mut waiting: Vec<(&Row, &Heard)> = Vec::new();
+    let mut waiting: Vec<(&Row, &RowWithReadiness)> = Vec::new();
     let mut begin = |batch: &BatchId| prepared.begun.entry(batch.clone()).or_default().insert(object.clone());
     for (row, heard) in rows.iter().zip(&heard).filter(|(row, _)| !row.publish.never()) {
         let State::Restored { at, claim: held, .. } = &row.state else { continue };
@@ -230,18 +235,18 @@ async fn prepare(
         let published = |how| Some(Event::Published { at: now, how });
         let others = || of_the_same_copy(row, &rows).into_iter();
         if others().any(was_invalidated) {
-            heard.note(ledger, published(How::AlreadyPublished).as_ref()).await?;
+            heard.note(ledger, published(PublishedReason::AlreadyPublished).as_ref()).await?;
         } else if let Some(batch) = others().find_map(|other| other.state.claim()) {
             // Another restore's batch has this copy already: this row rides along. If yet another was faster, the next look
             // finds out which.
-            claim(&heard.row, heard.news, batch, ledger).await?;
+            claim(&heard.row, heard.readiness, batch, ledger).await?;
             begin(batch);
         } else if !row.current {
-            heard.note(ledger, published(How::NotCurrent).as_ref()).await?;
+            heard.note(ledger, published(PublishedReason::NotCurrent).as_ref()).await?;
         } else if row.publish.only_if_stale {
             match stale(&object, *at, distributions, settings, now) {
                 Staleness::Impossible => {
-                    heard.note(ledger, published(How::NothingStale).as_ref()).await?;
+                    heard.note(ledger, published(PublishedReason::NothingStale).as_ref()).await?;
                 }
                 Staleness::Until(gone) if gone <= now + WORTH_WAITING => {
                     heard.note(ledger, None).await?;
@@ -262,7 +267,7 @@ async fn prepare(
     let event = match hidden {
         Some(event) => event,
         None => match paths(&object, &waiting, distributions, archive, ledger, settings, now).await? {
-            Shown::Nowhere => Event::Published { at: now, how: How::NoPath },
+            Shown::Nowhere => Event::Published { at: now, how: PublishedReason::NoPath },
             Shown::OverOthers(what) => cannot_be_invalidated(&what, now),
             Shown::At { paths, covers } => {
                 let rows: Vec<Row> = waiting.iter().map(|(_, heard)| heard.row.clone()).collect();
@@ -270,7 +275,7 @@ async fn prepare(
                     object,
                     restores: rows.iter().map(|row| row.restore.clone()).collect(),
                     revisions: rows.iter().map(|row| row.revision).sum(),
-                    news: waiting.iter().find_map(|(_, heard)| heard.news),
+                    readiness: waiting.iter().find_map(|(_, heard)| heard.readiness),
                     paths,
                     covers,
                 };
@@ -292,15 +297,15 @@ async fn prepare(
 /// is the newest, it said when the restore was planned, and `is_newest` if it has said so since.
 async fn no_longer_shown(
     object: &ObjectId,
-    waiting: &[(&Row, &Heard)],
+    waiting: &[(&Row, &RowWithReadiness)],
     is_newest: bool,
     archive: &impl ReadArchive,
     now: Timestamp,
 ) -> Result<Option<Event>, StepError> {
-    let is_fresh = |(row, _): &(&Row, &Heard)| match &row.state {
+    let is_fresh = |(row, _): &(&Row, &RowWithReadiness)| match &row.state {
         State::Restored { at, expires, .. } => {
             let since = if object.version.is_some() && !is_newest { row.planned_at } else { *at };
-            now < since + BELIEVED && expires.is_none_or(|expires| now < expires)
+            now < since + FACTS_VALID_FOR && expires.is_none_or(|expires| now < expires)
         }
         State::Planned
         | State::Available
@@ -353,7 +358,7 @@ const NEIGHBOURS_ASKED: usize = 1_000;
 
 async fn paths(
     object: &ObjectId,
-    waiting: &[(&Row, &Heard)],
+    waiting: &[(&Row, &RowWithReadiness)],
     distributions: &[Distribution],
     archive: &impl ReadArchive,
     ledger: &impl Ledger,
@@ -383,9 +388,9 @@ async fn paths(
         Some(_) | None => {}
     }
     let may_look = |bucket: &str| settings.archive_buckets.iter().any(|ours| ours == bucket);
-    let neighbours = match beneath(&covers, &object.bucket, may_look, archive, now).await? {
-        Beneath::Archived(what) => return Ok(Shown::OverOthers(what)),
-        Beneath::Readable(neighbours) => neighbours,
+    let neighbours = match wildcard_cover(&covers, &object.bucket, may_look, archive, now).await? {
+        WildcardCover::Archived(what) => return Ok(Shown::OverOthers(what)),
+        WildcardCover::Readable(neighbours) => neighbours,
     };
     if paths.is_empty() {
         return Ok(Shown::Nowhere);
@@ -407,7 +412,7 @@ async fn paths(
 async fn others_among(
     neighbours: BTreeSet<(String, String)>,
     object: &ObjectId,
-    waiting: &[(&Row, &Heard)],
+    waiting: &[(&Row, &RowWithReadiness)],
     max_over: u32,
     ledger: &impl Ledger,
 ) -> Result<usize, StepError> {
@@ -444,7 +449,10 @@ mod tests {
         let mut readable = Readable::new();
         for object in objects {
             let rows = rows_of(object, &stack.ledger).await.unwrap();
-            readable.insert(object.clone(), rows.into_iter().map(|row| Heard { row, news: None }).collect());
+            readable.insert(
+                object.clone(),
+                rows.into_iter().map(|row| RowWithReadiness { row, readiness: None }).collect(),
+            );
         }
         readable
     }
@@ -482,7 +490,7 @@ mod tests {
         let is_asked = async |row: &Row, is_newest: bool, seconds: u32| {
             let at = now() + seconds * SECOND;
             let archive = nobody_near();
-            let heard = Heard { row: row.clone(), news: None };
+            let heard = RowWithReadiness { row: row.clone(), readiness: None };
             let event = no_longer_shown(&row.object, &[(row, &heard)], is_newest, &archive, at).await.unwrap();
             // Whenever S3 is asked, it has nothing under this key.
             assert_eq!(event.is_some(), !archive.asked.borrow().is_empty());
@@ -524,8 +532,8 @@ mod tests {
         for (row, lists, heads) in [
             (waits("1", Some("v2"), hour), 1, 0),
             (waits("2", Some("v1"), hour), 1, 1),
-            (waits("1", Some("v2"), BELIEVED), 1, 0),
-            (waits("1", Some("v2"), BELIEVED - SECOND), 0, 0),
+            (waits("1", Some("v2"), FACTS_VALID_FOR), 1, 0),
+            (waits("1", Some("v2"), FACTS_VALID_FOR - SECOND), 0, 0),
             (waits("1", None, hour), 0, 0),
             (over, 0, 0),
             (taken, 0, 0),
@@ -535,12 +543,12 @@ mod tests {
             stack.insert(&row).await;
             let archive = Bucket::of((0..9).map(|n| n.to_string()), None, 1_000);
             let edge = Edge { shows: vec![showing("", 10)], ..Edge::default() };
-            let heard = Heard { row: row.clone(), news: None };
-            let mut newest = Newest::patient(0);
-            let wanted = Wanted {
+            let heard = RowWithReadiness { row: row.clone(), readiness: None };
+            let mut newest = CurrentVersions::patient(0);
+            let wanted = PublishRequest {
                 objects: [(row.object.clone(), vec![heard])].into(),
-                by: By::Events(&mut newest),
-                ..Wanted::default()
+                trigger: Trigger::Events(&mut newest),
+                ..PublishRequest::default()
             };
             publish(wanted, &edge, &archive, &stack.ledger, &Settings::default(), now() + hour).await.unwrap();
             let calls = (archive.lists.borrow().len(), archive.heads.borrow().len());
@@ -560,7 +568,7 @@ mod tests {
         let objects = begun.candidates.iter().map(|candidate| candidate.object.clone()).chain([fresh.object.clone()]);
         let objects: Vec<ObjectId> = objects.collect();
         let again = async || {
-            let wanted = Wanted { objects: in_ledger(&objects, &stack).await, ..Wanted::default() };
+            let wanted = PublishRequest { objects: in_ledger(&objects, &stack).await, ..PublishRequest::default() };
             publish(wanted, &edge, &nobody_near(), &stack.ledger, &Settings::default(), now()).await.unwrap()
         };
         for _ in 0..2 {
@@ -579,7 +587,7 @@ mod tests {
             row.publish.only_if_stale = true;
             stack.insert(&row).await;
             let objects = in_ledger(slice::from_ref(&row.object), &stack).await;
-            let wanted = Wanted { objects, ..Wanted::default() };
+            let wanted = PublishRequest { objects, ..PublishRequest::default() };
             let at = now() + seconds * SECOND;
             publish(wanted, &edge, &nobody_near(), &stack.ledger, &Settings::default(), at).await.unwrap();
             let published = matches!(stack.rows_of(&row.object).await[0].state, State::Published { .. });

@@ -78,21 +78,21 @@ impl MemoryLedger {
 
 impl Ledger for MemoryLedger {
     async fn get<T: Item>(&self, key: &ItemKey) -> Result<Option<T>, PortError> {
-        others_first().await;
+        yield_now().await;
         self.read(key)
     }
 
     async fn get_many<T: Item>(&self, keys: &[ItemKey]) -> Result<Vec<T>, PortError> {
-        others_first().await;
+        yield_now().await;
         keys.iter().filter_map(|key| self.read(key).transpose()).collect()
     }
 
-    async fn peek_many<T: Item>(&self, keys: &[ItemKey]) -> Result<Vec<T>, PortError> {
+    async fn get_many_eventually<T: Item>(&self, keys: &[ItemKey]) -> Result<Vec<T>, PortError> {
         self.get_many(keys).await
     }
 
     async fn insert<T: Item>(&self, item: &T) -> Result<Put<T>, PortError> {
-        others_first().await;
+        yield_now().await;
         match self.read(&item.key())? {
             Some(there) => Ok(Put::Lost(there)),
             None => self.write(item),
@@ -100,7 +100,7 @@ impl Ledger for MemoryLedger {
     }
 
     async fn replace<T: Item>(&self, item: &T) -> Result<Put<T>, PortError> {
-        others_first().await;
+        yield_now().await;
         match self.read::<T>(&item.key())? {
             Some(there) if there.revision() + 1 == item.revision() => self.write(item),
             Some(there) => Ok(Put::Lost(there)),
@@ -109,7 +109,7 @@ impl Ledger for MemoryLedger {
     }
 
     async fn query<T: Item>(&self, begin: &ItemKey) -> Result<Vec<T>, PortError> {
-        others_first().await;
+        yield_now().await;
         let items = self.items.borrow();
         items
             .range(begin.clone()..)
@@ -118,7 +118,7 @@ impl Ledger for MemoryLedger {
             .collect()
     }
 
-    async fn peek_query<T: Item>(&self, begin: &ItemKey) -> Result<Vec<T>, PortError> {
+    async fn query_eventually<T: Item>(&self, begin: &ItemKey) -> Result<Vec<T>, PortError> {
         self.query(begin).await
     }
 }
@@ -130,7 +130,7 @@ impl ListRestores for MemoryLedger {
         after: Option<&Cursor>,
         limit: usize,
     ) -> Result<(Vec<RestoreRecord>, Option<Cursor>), PortError> {
-        others_first().await;
+        yield_now().await;
         let place = |record: &RestoreRecord| Reverse((record.requested_at, record.id.clone()));
         let after = after.map(|cursor| Reverse((cursor.requested_at, cursor.id.clone())));
         let items = self.items.borrow();
@@ -176,25 +176,25 @@ impl MemoryFiles {
 
 impl WorkFiles for MemoryFiles {
     async fn put(&self, name: &str, bytes: Vec<u8>) -> Result<(), PortError> {
-        others_first().await;
+        yield_now().await;
         self.files.borrow_mut().insert(name.to_owned(), bytes);
         Ok(())
     }
 
     async fn get(&self, name: &str) -> Result<Option<Vec<u8>>, PortError> {
-        others_first().await;
+        yield_now().await;
         Ok(self.files.borrow().get(name).cloned())
     }
 }
 
 impl LongFiles for MemoryFiles {
     async fn begin(&self, name: &str) -> Result<String, PortError> {
-        others_first().await;
+        yield_now().await;
         Ok(format!("upload {} of {name}", self.parts.borrow().len()))
     }
 
     async fn add(&self, _: &str, upload: &str, number: u32, part: Vec<u8>) -> Result<String, PortError> {
-        others_first().await;
+        yield_now().await;
         assert!((1..=10_000).contains(&number), "S3 numbers parts from 1 to 10,000");
         let etag = hash_bytes(&part);
         self.parts.borrow_mut().insert((upload.to_owned(), number), part);
@@ -249,7 +249,7 @@ impl MemoryJobs {
 
 impl CreateJobs for MemoryJobs {
     async fn create_job(&self, job: &NewJob<'_>) -> Result<CreatedJob, PortError> {
-        others_first().await;
+        yield_now().await;
         let id = format!("job-{}", &job.token[..8]);
         let new = Job { status: JobStatus::Suspended, succeeded: 0, failed: 0, why: String::new() };
         self.jobs.borrow_mut().entry(id.clone()).or_insert((job.manifest.to_owned(), new));
@@ -259,20 +259,20 @@ impl CreateJobs for MemoryJobs {
 
 impl ReadJobs for MemoryJobs {
     async fn job(&self, id: &str) -> Result<Option<Job>, PortError> {
-        others_first().await;
+        yield_now().await;
         Ok(self.jobs.borrow().get(id).map(|(_, job)| job.clone()))
     }
 }
 
 impl UpdateJobs for MemoryJobs {
     async fn confirm_job(&self, id: &str) -> Result<(), PortError> {
-        others_first().await;
+        yield_now().await;
         self.change(id, JobStatus::Underway);
         Ok(())
     }
 
     async fn cancel_job(&self, id: &str) -> Result<(), PortError> {
-        others_first().await;
+        yield_now().await;
         self.change(id, JobStatus::Cancelled);
         Ok(())
     }
@@ -310,7 +310,7 @@ impl MemoryExecutions {
 
 impl StartExecutions for MemoryExecutions {
     async fn start(&self, id: &RestoreId, input: &Value) -> Result<(), PortError> {
-        others_first().await;
+        yield_now().await;
         self.started.borrow_mut().entry(id.clone()).or_insert_with(|| input.clone());
         Ok(())
     }
@@ -318,7 +318,7 @@ impl StartExecutions for MemoryExecutions {
 
 impl StopExecutions for MemoryExecutions {
     async fn stop(&self, id: &RestoreId, cause: &str) -> Result<(), PortError> {
-        others_first().await;
+        yield_now().await;
         if self.started.borrow().contains_key(id) {
             self.stopped.borrow_mut().entry(id.clone()).or_insert_with(|| cause.to_owned());
         }
@@ -328,7 +328,7 @@ impl StopExecutions for MemoryExecutions {
 
 impl ReadExecutions for MemoryExecutions {
     async fn execution(&self, id: &RestoreId) -> Result<Option<Execution>, PortError> {
-        others_first().await;
+        yield_now().await;
         if let Some(ended) = self.ended.borrow().get(id) {
             return Ok(ended.clone());
         }
@@ -354,7 +354,7 @@ impl MemoryEvents {
 
 impl PutEvents for MemoryEvents {
     async fn put_event(&self, detail_type: &str, detail: &Value) -> Result<(), PortError> {
-        others_first().await;
+        yield_now().await;
         self.events.borrow_mut().push((detail_type.to_owned(), detail.clone()));
         Ok(())
     }
@@ -375,14 +375,14 @@ impl MemoryDeadLetters {
 
 impl DeadLetters for MemoryDeadLetters {
     async fn put_aside(&self, message: &str, reason: &str) -> Result<(), PortError> {
-        others_first().await;
+        yield_now().await;
         self.letters.borrow_mut().push((message.to_owned(), reason.to_owned()));
         Ok(())
     }
 }
 
 /// Gives every other future a turn, as a call over a network does.
-pub(crate) async fn others_first() {
+pub(crate) async fn yield_now() {
     let mut waited = false;
     std::future::poll_fn(|context| {
         if waited {

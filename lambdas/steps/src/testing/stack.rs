@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use thaw_core::{
-    ArchiveKind, Batch, Book, Call, Candidate, Cost, Counts, Decision, Line, ObjectId, Publish, RestoreId, Row, State,
-    Tier, Usd,
+    ArchiveKind, Batch, Call, Candidate, Cost, Counts, Decision, Line, ObjectId, PriceList, Publish, RestoreId, Row,
+    State, Tier, Usd,
 };
 
 use crate::Settings;
 use crate::api::http::{Request, Response};
 use crate::api::{cancel_restore, create_restore, get_restores};
-use crate::ledger::chunks::{self, ChunkEntry, ChunkRecord, Known, Written, chunk_name};
+use crate::ledger::chunks::{self, ChunkEntry, ChunkObject, ChunkRecord, RowPresence, chunk_name};
 use crate::ledger::restores::{Planned, RestoreRecord, record};
 use crate::ledger::rows::rows_key;
 use crate::ports::{Item, Ledger, Put, WorkFiles};
@@ -70,7 +70,7 @@ impl Stack {
             counts: Counts::of(&rows),
             by_kind: Vec::new(),
             ready_between: Some([now(), now()]),
-            cost: Cost::of(vec![line], Book::US_EAST_1),
+            cost: Cost::of(vec![line], PriceList::US_EAST_1),
             alternatives: Vec::new(),
             jobs: Vec::new(),
             paths: 0,
@@ -84,8 +84,10 @@ impl Stack {
             let file = serde_json::to_vec(&entries).unwrap();
             let known = ChunkRecord::new(&record, now(), chunk, &entries, &file);
             self.files.put(&chunk_name(&id, now(), chunk), file).await.unwrap();
-            let objects: Vec<Known> =
-                (0..).zip(rows).map(|(entry, row)| Known { entry, row: row.clone(), written: Written::Row }).collect();
+            let objects: Vec<ChunkObject> = (0..)
+                .zip(rows)
+                .map(|(entry, row)| ChunkObject { entry, row: row.clone(), written: RowPresence::Row })
+                .collect();
             self.insert(&known.counted(&objects, &BTreeSet::new(), None, now())).await;
         }
         for row in &rows {
@@ -196,7 +198,7 @@ pub fn done(batch: &str, keys: &[&str]) -> Batch {
         object: row(&id, key, State::Planned).object,
         restores: vec![id.clone()],
         revisions: 0,
-        news: None,
+        readiness: None,
         paths: [("E1".to_owned(), path(key))].into(),
         covers: BTreeSet::new(),
     };
@@ -239,7 +241,7 @@ pub(crate) async fn batch_of(keys: &[&str], stack: &Stack) -> Batch {
         object: object(key),
         restores: vec![id("r")],
         revisions: 0,
-        news: None,
+        readiness: None,
         paths: [("E1".to_owned(), [format!("/{key}")].into())].into(),
         covers: BTreeSet::new(),
     };

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use serde::Serialize;
-use thaw_core::{ArchiveKind, Batch, FailureCode, How, Row, State, Tier};
+use thaw_core::{ArchiveKind, Batch, FailureCode, PublishedReason, Row, State, Tier};
 
 use crate::ledger::progress::claim;
 
@@ -124,7 +124,7 @@ impl ObjectState {
     }
 
     /// The word used in the API.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Planned => "planned",
             Self::Available => "available",
@@ -138,13 +138,13 @@ impl ObjectState {
 }
 
 impl PublishedHow {
-    fn of(how: &How) -> Self {
+    fn of(how: &PublishedReason) -> Self {
         match how {
-            How::Invalidated { .. } => Self::Invalidated,
-            How::NothingStale => Self::NothingStale,
-            How::NoPath => Self::NoPath,
-            How::NotCurrent => Self::NotCurrent,
-            How::AlreadyPublished => Self::AlreadyPublished,
+            PublishedReason::Invalidated { .. } => Self::Invalidated,
+            PublishedReason::NothingStale => Self::NothingStale,
+            PublishedReason::NoPath => Self::NoPath,
+            PublishedReason::NotCurrent => Self::NotCurrent,
+            PublishedReason::AlreadyPublished => Self::AlreadyPublished,
         }
     }
 }
@@ -213,25 +213,25 @@ mod tests {
             (State::Available, now(), None),
             (State::Restoring { since: at, tier: Tier::Bulk, joined: true }, at, None),
             (State::Restored { at, expires, claim: None }, at, expires),
-            (State::Published { at, readable: at, expires, how: How::NoPath }, at, expires),
+            (State::Published { at, readable: at, expires, how: PublishedReason::NoPath }, at, expires),
             (failed, at, None),
             (State::Cancelled { at }, at, None),
         ] {
             let view = ObjectView::of(&row(&RestoreId::try_from("r".to_owned()).unwrap(), "a", state.clone()), &[]);
             assert_eq!((view.since, view.copy_expires), (since, copy_expires), "{state:?}");
-            assert_eq!((view.state.word(), view.joined), (state.word(), matches!(state, State::Restoring { .. })));
+            assert_eq!((view.state.as_str(), view.joined), (state.as_str(), matches!(state, State::Restoring { .. })));
         }
     }
 
     #[test]
     fn every_way_of_being_published_is_shown() {
-        let by_batch = How::Invalidated { batch: BatchId::from("b".to_owned()) };
+        let by_batch = PublishedReason::Invalidated { batch: BatchId::from("b".to_owned()) };
         for (how, shown) in [
             (by_batch, PublishedHow::Invalidated),
-            (How::NothingStale, PublishedHow::NothingStale),
-            (How::NoPath, PublishedHow::NoPath),
-            (How::NotCurrent, PublishedHow::NotCurrent),
-            (How::AlreadyPublished, PublishedHow::AlreadyPublished),
+            (PublishedReason::NothingStale, PublishedHow::NothingStale),
+            (PublishedReason::NoPath, PublishedHow::NoPath),
+            (PublishedReason::NotCurrent, PublishedHow::NotCurrent),
+            (PublishedReason::AlreadyPublished, PublishedHow::AlreadyPublished),
         ] {
             assert_eq!(PublishedHow::of(&how), shown);
         }

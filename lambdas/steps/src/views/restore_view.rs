@@ -5,7 +5,7 @@ use serde::Serialize;
 use thaw_core::{Alternative, Batch, Call, Cost, Counts, Failure, KindTotal, Request, RestoreId, Stage, Status, Tier};
 
 use crate::StepError;
-use crate::ledger::progress::Standing;
+use crate::ledger::progress::RestoreProgress;
 use crate::ledger::restores::RestoreRecord;
 use crate::ledger::rows::batches_of;
 use crate::ports::{Ledger, WorkFiles};
@@ -103,20 +103,20 @@ impl Links {
 impl RestoreView {
     /// The restore as it stands now, counted from its rows.
     pub async fn read(record: &RestoreRecord, ledger: &impl Ledger, files: &impl WorkFiles) -> Result<Self, StepError> {
-        let mut standing = Standing::of(record, ledger, files).await?;
-        let batches = batches_of(std::mem::take(&mut standing.claims), &[], ledger).await?;
-        Ok(Self::of(record, standing, &batches))
+        let mut progress = RestoreProgress::of(record, ledger, files).await?;
+        let batches = batches_of(std::mem::take(&mut progress.claims), &[], ledger).await?;
+        Ok(Self::of(record, progress, &batches))
     }
 
     /// A restore at the moment it was asked for.
     pub(crate) fn accepted(id: &RestoreId, asked: &Request, requested_at: Timestamp) -> Self {
-        Self::of(&RestoreRecord::new(id.clone(), asked, requested_at), Standing::default(), &[])
+        Self::of(&RestoreRecord::new(id.clone(), asked, requested_at), RestoreProgress::default(), &[])
     }
 
     /// A restore from where its objects stand and from the batches that claimed them.
-    pub(crate) fn of(record: &RestoreRecord, standing: Standing, batches: &[Batch]) -> Self {
+    pub(crate) fn of(record: &RestoreRecord, progress: RestoreProgress, batches: &[Batch]) -> Self {
         let plan = record.plan.as_ref();
-        let Standing { counts, failures, counted_at, claims: _, claimed: _ } = standing;
+        let RestoreProgress { counts, failures, counted_at, claims: _, claimed: _ } = progress;
         let (counts, stage) = match plan {
             Some(_) => (counts, counts.stage(record.status)),
             None => {

@@ -269,7 +269,7 @@ async fn note(
     let keys: Vec<ItemKey> = answers.keys().cloned().collect();
     let mut noted = 0;
     let mut rows = rows::with_keys(&keys, ledger).await?;
-    readiness::hear(rows.iter_mut(), ledger).await?;
+    readiness::apply(rows.iter_mut(), ledger).await?;
     for row in rows {
         let Some(Ok(answer)) = answers.remove(&row_key(&row.object, &row.restore)) else { continue };
         if may_be_the_jobs_own(&answer) {
@@ -298,7 +298,7 @@ mod tests {
     use std::time::Duration;
 
     use serde_json::json;
-    use thaw_core::{Job, JobStatus, News, Place, Request, RestoreId, Row};
+    use thaw_core::{ChunkPosition, Job, JobStatus, Readiness, Request, RestoreId, Row};
 
     use super::*;
     use crate::testing::stack::{Stack, now, row, settings};
@@ -350,19 +350,19 @@ mod tests {
     async fn what_a_job_was_refused_and_others_have_brought_meanwhile_has_not_failed() {
         let (stack, id) = (Stack::default(), RestoreId::try_from("r".to_owned()).unwrap());
         let rows = [0, 1].map(|entry| {
-            let place = Some(Place { chunk: 0, entry });
+            let place = Some(ChunkPosition { chunk: 0, entry });
             Row { place, ..row(&id, &entry.to_string(), State::Planned) }
         });
         for row in &rows {
             stack.insert(row).await;
         }
-        readiness::note(&[(&rows[0], News { at: now(), expires: None })], &stack.ledger).await.unwrap();
+        readiness::record(&[(&rows[0], Readiness { at: now(), expires: None })], &stack.ledger).await.unwrap();
         let refused = || Ok(RestoreAnswer::Refused { code: "NoSuchKey".to_owned(), message: String::new() });
         let tasks = rows.iter().map(|row| FailedTask { object: row.object.clone(), answer: refused() }).collect();
         let body = json!({"bucket": "archive", "keys": ["0", "1"]});
         let record = RestoreRecord::new(id, &Request::parse(&body).unwrap(), now());
         assert_eq!(note(&record, tasks, &stack.ledger, now()).await.unwrap(), 2);
-        let words = async |row: &Row| stack.rows_of(&row.object).await[0].state.word();
+        let words = async |row: &Row| stack.rows_of(&row.object).await[0].state.as_str();
         assert_eq!([words(&rows[0]).await, words(&rows[1]).await], ["planned", "failed"]);
     }
 

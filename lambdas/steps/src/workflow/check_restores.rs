@@ -6,17 +6,17 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use thaw_core::{Counts, Event, Facts, News, ObjectId, Reach, Row, State, Status, sentence};
+use thaw_core::{Counts, Event, Facts, ObjectId, Readability, Readiness, Row, State, Status, sentence};
 use tracing::info;
 
 use crate::StepError;
 use crate::archive::restore_status::{after, is_still_fetched, listed, look_at, seconds_until_next_look};
-use crate::ledger::chunks::{self, ChunkRecord, Known, Written, is_done, total, wait_seconds};
+use crate::ledger::chunks::{self, ChunkObject, ChunkRecord, RowPresence, is_done, total, wait_seconds};
 use crate::ledger::readiness;
 use crate::ledger::restores::{self, RestoreRecord};
 use crate::ledger::rows::apply;
 use crate::ports::{IN_FLIGHT, Ledger, PutEvents, ReadArchive, WorkFiles};
-use crate::workflow::{OBJECTS_PER_CALL, OTHERS_TAKE, restore_id};
+use crate::workflow::{LONGEST_FUNCTION_SECONDS, OBJECTS_PER_CALL, restore_id};
 
 /// What the state hands over.
 #[derive(Debug, Clone, Deserialize)]
@@ -115,8 +115,10 @@ fn is_due(known: &ChunkRecord, record: &RestoreRecord, due: Timestamp) -> bool {
 /// Whether S3 may have been asked for objects of a chunk by a function, or a job, that the failure of its restore kept from
 /// noting it: nobody has looked since the last of them ended.
 fn may_be_asked_for_unnoted(known: &ChunkRecord, record: &RestoreRecord) -> bool {
-    let ended =
-        record.completed_at.filter(|_| record.status == Status::Failed).map(|failed| after(failed, OTHERS_TAKE));
+    let ended = record
+        .completed_at
+        .filter(|_| record.status == Status::Failed)
+        .map(|failed| after(failed, LONGEST_FUNCTION_SECONDS));
     known.counts.planned > 0 && ended.is_some_and(|ended| known.counted_at.is_none_or(|counted| counted < ended))
 }
 
@@ -130,12 +132,13 @@ async fn look(
     ledger: &impl Ledger,
     files: &impl WorkFiles,
     now: Timestamp,
-) -> Result<(Vec<Known>, BTreeSet<ObjectId>), StepError> {
+) -> Result<(Vec<ChunkObject>, BTreeSet<ObjectId>), StepError> {
     let as_it_is = async |batch| Ok(batch);
     let entries = chunks::entries(files, record, known).await?;
     if record.status == Status::Cancelled {
         let (objects, called) = chunks::open_objects(ledger, record, known, &entries, &[], as_it_is).await?;
-        let open = objects.iter().filter(|known| known.written != Written::Nothing && known.row.ends_with_a_cancel());
+        let open =
+            objects.iter().filter(|known| known.written != RowPresence::Nothing && known.row.ends_with_a_cancel());
         let cancelled = open.map(|known| (known.row.clone(), Event::Cancelled { at: now })).collect();
         return Ok((updated(ledger, objects, cancelled).await?, called));
     }
@@ -158,24 +161,24 @@ async fn look(
 /// What S3 says of objects that a restore was about to ask for when it failed: whether it did, only S3 knows. What S3 neither
 /// fetches nor has is left as it is.
 async fn asked_after_all(
-    objects: &[Known],
+    objects: &[ChunkObject],
     record: &RestoreRecord,
     archive: &impl ReadArchive,
     now: Timestamp,
 ) -> Result<Vec<(Row, Event)>, StepError> {
-    let unknown = |known: &&Known| known.written == Written::Row && known.row.state == State::Planned;
+    let unknown = |known: &&ChunkObject| known.written == RowPresence::Row && known.row.state == State::Planned;
     let told: Vec<(Row, Option<Event>)> = stream::iter(objects.iter().filter(unknown))
         .map(async |known| {
             let event = match archive.head(&known.row.object).await? {
-                Facts::Found(head) => match head.reach(now) {
-                    Ok(Reach::Restoring(_)) => {
+                Facts::Found(head) => match head.readability(now) {
+                    Ok(Readability::Restoring(_)) => {
                         // Others may fetch it, at a tier that was not asked for.
                         let (tier, _) = chunks::accepted_as(&known.row, record.request.tier);
                         Some(Event::Joined { at: now, tier })
                     }
-                    Ok(Reach::Copy { expires, .. }) => Some(Event::Readable { at: now, expires: Some(expires) }),
-                    Ok(Reach::Readable) => Some(Event::Readable { at: now, expires: None }),
-                    Ok(Reach::Archived(_)) | Err(_) => None,
+                    Ok(Readability::Copy { expires, .. }) => Some(Event::Readable { at: now, expires: Some(expires) }),
+                    Ok(Readability::Readable) => Some(Event::Readable { at: now, expires: None }),
+                    Ok(Readability::Archived(_)) | Err(_) => None,
                 },
                 Facts::Missing(_) => None,
             };
@@ -190,26 +193,28 @@ async fn asked_after_all(
 /// The objects after these events. That one can be read is news, unless its row speaks for itself.
 async fn updated(
     ledger: &impl Ledger,
-    mut objects: Vec<Known>,
+    mut objects: Vec<ChunkObject>,
     events: Vec<(Row, Event)>,
-) -> Result<Vec<Known>, StepError> {
+) -> Result<Vec<ChunkObject>, StepError> {
     let mut events: HashMap<ObjectId, Event> = events.into_iter().map(|(row, event)| (row.object, event)).collect();
     let (mut told, mut changes) = (Vec::new(), Vec::new());
     for known in &mut objects {
         match (events.remove(&known.row.object), known.written) {
             (None, _) => {}
-            (Some(Event::Readable { at, expires }), Written::AsItsStretch) if readiness::are_kept(&known.row) => {
-                let news = News { at, expires };
-                let row = known.row.clone().as_heard(news);
+            (Some(Event::Readable { at, expires }), RowPresence::AsAccepted)
+                if readiness::is_recorded_for(&known.row) =>
+            {
+                let readiness = Readiness { at, expires };
+                let row = known.row.clone().with_readiness(readiness);
                 if row != known.row {
                     known.row = row;
-                    told.push((&known.row, news));
+                    told.push((&known.row, readiness));
                 }
             }
             (Some(event), _) => changes.push((&mut known.row, event)),
         }
     }
-    readiness::note(&told, ledger).await?;
+    readiness::record(&told, ledger).await?;
     stream::iter(changes)
         .map(async |(row, event)| {
             *row = apply(ledger, row, &event).await?;
@@ -252,7 +257,7 @@ mod tests {
     use thaw_core::RestoreId;
 
     use super::*;
-    use crate::archive::BELIEVED;
+    use crate::archive::FACTS_VALID_FOR;
     use crate::ports::ListedRestore;
     use crate::testing::archive::{Bucket, nobody_near};
     use crate::testing::memory::{MemoryEvents, MemoryLedger};
@@ -289,7 +294,9 @@ mod tests {
         ledger.insert(&record).await.unwrap();
         ledger.insert(&known.counted(&objects, &BTreeSet::new(), None, now())).await.unwrap();
         let at = now() + Duration::from_secs(4 * 3_600);
-        for (restore, restoring) in [(ListedRestore::Ongoing, Some(20)), (ListedRestore::Copy(at + BELIEVED), None)] {
+        for (restore, restoring) in
+            [(ListedRestore::Ongoing, Some(20)), (ListedRestore::Copy(at + FACTS_VALID_FOR), None)]
+        {
             let archive = Bucket::of(keys.clone(), Some(restore), 1_000);
             let input = Input { restore: id.to_string(), from_chunk: 0 };
             let looked = run(input, &archive, &ledger, &stack.files, &MemoryEvents::default(), at).await;
@@ -312,9 +319,9 @@ mod tests {
             settled: false,
             ..known.clone()
         };
-        let due = after(now(), OTHERS_TAKE);
-        assert!(is_due(&counted(OTHERS_TAKE - 1), &record, due));
-        assert!(!is_due(&counted(OTHERS_TAKE), &record, due), "it was looked at");
+        let due = after(now(), LONGEST_FUNCTION_SECONDS);
+        assert!(is_due(&counted(LONGEST_FUNCTION_SECONDS - 1), &record, due));
+        assert!(!is_due(&counted(LONGEST_FUNCTION_SECONDS), &record, due), "it was looked at");
         let running = RestoreRecord { status: Status::Running, completed_at: None, ..record.clone() };
         assert!(!is_due(&counted(0), &running, due));
         let all_asked = ChunkRecord { counts: Counts { planned: 0, ..known.counts }, ..counted(0) };

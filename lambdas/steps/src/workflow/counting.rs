@@ -7,7 +7,7 @@ use thaw_core::{Counts, Event, Row, Status};
 
 use crate::StepError;
 use crate::archive::restore_status::{after, seconds_until_next_look};
-use crate::ledger::chunks::{self, ChunkRecord, Known, Written};
+use crate::ledger::chunks::{self, ChunkObject, ChunkRecord, RowPresence};
 use crate::ledger::restores::RestoreRecord;
 use crate::ledger::rows::{self, apply};
 use crate::ports::{Ledger, WorkFiles};
@@ -20,9 +20,9 @@ pub async fn settled(
     ledger: &impl Ledger,
     files: &impl WorkFiles,
     now: Timestamp,
-) -> Result<Vec<Known>, StepError> {
+) -> Result<Vec<ChunkObject>, StepError> {
     let mut objects = chunks::objects(ledger, files, record, known).await?;
-    let is_left = |known: &&mut Known| known.written != Written::Nothing && known.row.ends_with_a_cancel();
+    let is_left = |known: &&mut ChunkObject| known.written != RowPresence::Nothing && known.row.ends_with_a_cancel();
     for known in objects.iter_mut().filter(|known| record.status == Status::Cancelled && is_left(known)) {
         known.row = apply(ledger, &known.row, &Event::Cancelled { at: now }).await?;
     }
@@ -32,13 +32,13 @@ pub async fn settled(
 /// Notes where a chunk's objects stand now that S3 was asked for them, and when to look; in seconds, too.
 pub async fn counted(
     known: ChunkRecord,
-    mut objects: Vec<Known>,
+    mut objects: Vec<ChunkObject>,
     ledger: &impl Ledger,
     now: Timestamp,
 ) -> Result<(ChunkRecord, u64), StepError> {
     let rows: Vec<Row> = objects.iter().map(|known| known.row.clone()).collect();
     // A batch may have published what an earlier try asked for.
-    let rows = rows::as_they_stand(rows, ledger).await?;
+    let rows = rows::with_batches(rows, ledger).await?;
     for (known, row) in objects.iter_mut().zip(&rows) {
         known.row.clone_from(row);
     }

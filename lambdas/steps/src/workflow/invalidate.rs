@@ -4,16 +4,16 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use thaw_core::{News, Row, State, Status};
+use thaw_core::{Readiness, Row, State, Status};
 use tracing::info;
 
 use crate::ledger::chunks::{self, ChunkEntry, total};
 use crate::ledger::readiness;
 use crate::ledger::restores::{self, RestoreRecord, statuses};
-use crate::ledger::rows::peek_rows_of_each;
+use crate::ledger::rows::rows_of_each_eventually;
 use crate::ports::{CreateInvalidations, Ledger, ReadArchive, ReadDistributions, WorkFiles};
 use crate::publishing::OBJECTS_PER_CALL;
-use crate::publishing::publish::{Heard, Wanted, publish};
+use crate::publishing::publish::{PublishRequest, RowWithReadiness, publish};
 use crate::workflow::restore_id;
 use crate::{Settings, StepError};
 
@@ -57,7 +57,7 @@ pub async fn run(
     let record = restores::record(ledger, &restore_id(input.restore)?).await?;
     let all = chunks::records(ledger, &record).await?;
     let on_their_way = total(&all).awaited(record.status) > 0;
-    let mut wanted = Wanted::default();
+    let mut wanted = PublishRequest::default();
     // The chunk after the last of which something was taken; and as an answer, if more is left.
     let (mut taken, mut after_last, mut until_chunk) = (0, 0, 0);
     'chunks: for known in &all {
@@ -65,14 +65,14 @@ pub async fn run(
         if readable.is_empty() {
             continue;
         }
-        let news = readiness::of_chunk(known, ledger).await?;
+        let readiness = readiness::of_chunk(known, ledger).await?;
         for some in readable.chunks(READ_AT_ONCE) {
             if taken >= OBJECTS_PER_CALL {
                 until_chunk = after_last;
                 break 'chunks;
             }
             after_last = known.chunk + 1;
-            for rows in heard(&record, some, &news, ledger).await? {
+            for rows in heard(&record, some, &readiness, ledger).await? {
                 let Some(own) = rows.iter().find(|heard| heard.row.restore == record.id) else { continue };
                 let row = own.now()?;
                 match row.state.claim() {
@@ -99,20 +99,20 @@ pub async fn run(
 async fn heard(
     record: &RestoreRecord,
     entries: &[(ChunkEntry, u32)],
-    news: &HashMap<u32, News>,
+    readiness: &HashMap<u32, Readiness>,
     ledger: &impl Ledger,
-) -> Result<Vec<Vec<Heard>>, StepError> {
+) -> Result<Vec<Vec<RowWithReadiness>>, StepError> {
     let objects: Vec<_> = entries.iter().map(|(entry, _)| entry.object(record)).collect();
-    let rows = peek_rows_of_each(&objects, ledger).await?;
+    let rows = rows_of_each_eventually(&objects, ledger).await?;
     let waits = |row: &Row| matches!(row.state, State::Planned | State::Restoring { .. }) && !row.publish.never();
     let others = rows.iter().flatten().filter(|row| waits(row) && row.restore != record.id);
     let statuses = statuses(others.map(|row| &row.restore), ledger).await?;
     let runs = |row: &Row| statuses.get(&row.restore) == Some(&Status::Running);
     let heard = |((_, number), rows): (&(ChunkEntry, u32), Vec<Row>)| {
         let own = rows.iter().find(|row| row.restore == record.id);
-        let said = own.and_then(|row| match (&row.state, news.get(number)) {
-            (State::Planned, news) => news.copied(),
-            (State::Restored { at, expires, .. }, _) => Some(News { at: *at, expires: *expires }),
+        let said = own.and_then(|row| match (&row.state, readiness.get(number)) {
+            (State::Planned, readiness) => readiness.copied(),
+            (State::Restored { at, expires, .. }, _) => Some(Readiness { at: *at, expires: *expires }),
             (
                 State::Available
                 | State::Restoring { .. }
@@ -124,10 +124,11 @@ async fn heard(
         });
         // What can be read for one restore can be read for all that wait for it: two that find out at once each see the other's
         // row, and only one of them pays.
-        let is_told =
-            |row: &Row, news: &News| waits(row) && (row.restore == record.id || runs(row) && row.is_told_by(news.at));
-        let news_of = |row: &Row| said.filter(|news| is_told(row, news));
-        rows.into_iter().map(|row| Heard { news: news_of(&row), row }).collect()
+        let is_told = |row: &Row, readiness: &Readiness| {
+            waits(row) && (row.restore == record.id || runs(row) && row.is_concerned_by(readiness.at))
+        };
+        let readiness_of = |row: &Row| said.filter(|readiness| is_told(row, readiness));
+        rows.into_iter().map(|row| RowWithReadiness { readiness: readiness_of(&row), row }).collect()
     };
     Ok(entries.iter().zip(rows).map(heard).collect())
 }

@@ -21,7 +21,7 @@ pub(crate) const OBJECTS_PER_CALL: u64 = 1_000_000;
 
 /// Seconds until the first look after a failure: a function that was asking S3 when another failed may go on for as long as
 /// Lambda lets it (the template's longest `Timeout`).
-const OTHERS_TAKE: u64 = 900;
+const LONGEST_FUNCTION_SECONDS: u64 = 900;
 
 /// The restore's id, which is the execution's name. Executions that are started by hand may have any.
 fn restore_id(name: String) -> Result<RestoreId, StepError> {

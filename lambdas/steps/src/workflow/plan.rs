@@ -6,10 +6,10 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use thaw_core::{Book, Cost, Counts, Problem, Request, RestoreId, Status};
+use thaw_core::{Cost, Counts, PriceList, Problem, Request, RestoreId, Status};
 use tracing::{info, warn};
 
-use crate::ledger::budget::{self, Purse, Reserved};
+use crate::ledger::budget::{self, BudgetKind, Reserved};
 use crate::ledger::chunks::{self, ChunkRecord, chunk_name};
 use crate::ledger::restores::{self, Planned, RestoreRecord, WrittenBy};
 use crate::planning::accepting::refuse_foreign;
@@ -75,7 +75,7 @@ impl Output {
             chunks: Vec::new(),
             counts: Counts::default(),
             hash: String::new(),
-            cost: Cost::of(Vec::new(), Book::US_EAST_1),
+            cost: Cost::of(Vec::new(), PriceList::US_EAST_1),
             ready_between: None,
             warnings: Vec::new(),
         }
@@ -213,7 +213,7 @@ async fn make(
             break;
         }
     }
-    draft.survey = surveyor.so_far();
+    draft.survey = surveyor.state();
     let cursor = draft.write(surveyor.newly_seen(), &record.id, now, files).await?;
     Ok(Made::Draft(cursor, surveyor.counts()))
 }
@@ -277,7 +277,7 @@ async fn accept(
         && !request.dry_run
     {
         let price = survey.cost.total_usd;
-        match budget::reserve(Purse::Restores, &record.id, price, budget, ledger, now).await? {
+        match budget::reserve(BudgetKind::Restores, &record.id, price, budget, ledger, now).await? {
             Reserved::Yes => {}
             Reserved::No { spent, .. } => return Err(Problem::over_budget(price, spent, budget).into()),
         }
@@ -375,9 +375,9 @@ fn says(plan: &Planned, request: &Request) -> String {
         counts.total,
         counts.planned + counts.restored,
         if plan.jobs.is_empty() {
-            request.tier.word().to_owned()
+            request.tier.as_str().to_owned()
         } else {
-            format!("{} by S3 Batch Operations", request.tier.word())
+            format!("{} by S3 Batch Operations", request.tier.as_str())
         },
         counts.available,
         counts.failed,

@@ -3,7 +3,9 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use thaw_core::{Counts, Failure, ObjectsOf, Outcome, Request, RestoreId, Source, Standing, Status, copy_expiry, hash};
+use thaw_core::{
+    Counts, Failure, ObjectSelector, ObjectsOf, Outcome, Request, RestoreId, Source, Status, copy_expiry, hash,
+};
 use tracing::info;
 
 use crate::StepError;
@@ -80,7 +82,7 @@ pub async fn run(
         let name = if record.status == Status::Succeeded { "Restore Completed" } else { "Restore Failed" };
         events.put_event(name, &detail).await?;
     }
-    info!(restore = %record.id, status = record.status.word(), "{}", outcome.says);
+    info!(restore = %record.id, status = record.status.as_str(), "{}", outcome.says);
     let says = record.says.unwrap_or(outcome.says);
     Ok(Output { status: record.status, succeeded: record.status == Status::Succeeded, says, counts })
 }
@@ -102,12 +104,12 @@ fn ends_early(record: &RestoreRecord, earliest: Timestamp) -> bool {
 fn extension(record: &RestoreRecord) -> Option<(RestoreId, Request)> {
     let asked = &record.request;
     let keeps_copies =
-        matches!(&asked.source, Source::Restore { objects_of } if objects_of.standing == Standing::Published);
+        matches!(&asked.source, Source::Restore { objects_of } if objects_of.selector == ObjectSelector::Published);
     let plan = record.plan.as_ref().filter(|plan| plan.copied_bytes > 0 && !keeps_copies)?;
     if record.status == Status::Cancelled {
         return None;
     }
-    let objects_of = ObjectsOf { restore: record.id.clone(), standing: Standing::Published };
+    let objects_of = ObjectsOf { restore: record.id.clone(), selector: ObjectSelector::Published };
     let request = Request {
         source: Source::Restore { objects_of },
         max_cost_usd: Some(plan.cost.total_usd),

@@ -6,12 +6,12 @@ use thaw_core::{RestoreId, Status, why};
 use tracing::warn;
 
 use crate::StepError;
-use crate::ledger::failing::{failed, says, tell};
-use crate::ledger::progress::Standing;
+use crate::ledger::failing::{announce, failed, says};
+use crate::ledger::progress::RestoreProgress;
 use crate::ledger::restores::{self, RestoreRecord};
 use crate::ledger::{chunks, jobs};
 use crate::ports::{Ledger, PutEvents, UpdateJobs, WorkFiles};
-use crate::workflow::OTHERS_TAKE;
+use crate::workflow::LONGEST_FUNCTION_SECONDS;
 
 /// What the state hands over.
 #[derive(Debug, Clone, Deserialize)]
@@ -60,7 +60,7 @@ pub async fn run(
     warn!(restore = %input.restore, error = %input.error, "{says}");
     // A Fail state takes no empty error.
     let error = if input.error.is_empty() { "Unknown".to_owned() } else { input.error };
-    Ok(Output { error, says, anything_left, wait_seconds: OTHERS_TAKE })
+    Ok(Output { error, says, anything_left, wait_seconds: LONGEST_FUNCTION_SECONDS })
 }
 
 /// Ends it. Answers what is said, and whether anything is left that can be published.
@@ -73,16 +73,16 @@ async fn end(
     s3: &impl UpdateJobs,
     now: Timestamp,
 ) -> Result<(String, bool), StepError> {
-    let counts = Standing::of(&record, ledger, files).await?.counts;
+    let counts = RestoreProgress::of(&record, ledger, files).await?.counts;
     let says = says(why, counts);
     // The note that it has failed comes last: whoever dies before leaves a restore that is said to run, and CheckExecutions
     // finds it.
     jobs::cancel(ledger, &record, s3).await?;
     match record.status {
-        Status::Running => tell(&record, Status::Failed, counts, &says, events).await?,
+        Status::Running => announce(&record, Status::Failed, counts, &says, events).await?,
         // It had ended when its report failed: then that is what is told.
         Status::Succeeded | Status::PartlyFailed | Status::Failed => {
-            tell(&record, record.status, counts, record.says.as_deref().unwrap_or(&says), events).await?;
+            announce(&record, record.status, counts, record.says.as_deref().unwrap_or(&says), events).await?;
         }
         // It was reported by the door that cancelled it.
         Status::Cancelled => {}

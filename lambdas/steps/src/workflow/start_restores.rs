@@ -8,13 +8,15 @@ use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use thaw_core::{
-    ArchiveKind, Counts, Decision, Event, ExpeditedFallback, Facts, JobGroup, Place, Reach, RestoreAnswer, Row, State,
-    Status, Tier,
+    ArchiveKind, ChunkPosition, Counts, Decision, Event, ExpeditedFallback, Facts, JobGroup, Readability,
+    RestoreAnswer, Row, State, Status, Tier,
 };
 use tracing::{info, warn};
 
 use crate::StepError;
-use crate::ledger::chunks::{self, Accepted, ChunkEntry, ChunkRecord, Known, Written, accepted_as, accepted_state};
+use crate::ledger::chunks::{
+    self, Accepted, ChunkEntry, ChunkObject, ChunkRecord, RowPresence, accepted_as, accepted_state,
+};
 use crate::ledger::jobs;
 use crate::ledger::restores::{self, RestoreRecord};
 use crate::ledger::rows::{self, apply};
@@ -24,7 +26,7 @@ use crate::workflow::restore_id;
 
 /// Entries that are noted as accepted at once. A function that dies loses the answers of so many, and of those that are on
 /// their way; the next try looks at those before it asks.
-const STRETCH: usize = 250;
+const RANGE: usize = 250;
 
 /// What the state hands over.
 #[derive(Debug, Clone, Deserialize)]
@@ -52,7 +54,7 @@ pub struct Output {
 ///
 /// What S3 Batch Operations is to ask for gets its row and nothing else; unless its job has ended without doing so.
 ///
-/// Each object's row is written before S3 is asked for it. What S3 accepts is noted stretch by stretch, so a second run
+/// Each object's row is written before S3 is asked for it. What S3 accepts is noted range by range, so a second run
 /// goes on where the first one died; S3 is looked at before it is asked again for what may have been asked for. One bad
 /// object stops no other; where S3 or the ledger wants to be asked more slowly than the ports can bear, nothing new is
 /// begun. Fails with `Throttled` or `Unavailable` if some objects are still planned at the end.
@@ -71,55 +73,55 @@ pub async fn run(
     let mut trouble = None;
     let by_jobs = jobs::ask_for(ledger, &record, input.chunk).await?;
     let asking = Asking { record: &record, chunk: input.chunk, made_at: known.made_at, by_jobs, archive, ledger, now };
-    let to_ask = stretches(&known, &entries);
-    let mut open: BTreeMap<u32, Stretch> =
-        to_ask.iter().map(|(from, entries)| (*from, Stretch::new(entries.len()))).collect();
+    let to_ask = ranges(&known, &entries);
+    let mut open: BTreeMap<u32, EntryRange> =
+        to_ask.iter().map(|(from, entries)| (*from, EntryRange::new(entries.len()))).collect();
     let slow_down = Cell::new(false);
-    // Not stretch by stretch: nobody waits for the slowest of 250.
+    // Not range by range: nobody waits for the slowest of 250.
     let to_ask = to_ask.into_iter().flat_map(|(from, entries)| (from..).zip(entries).map(move |one| (from, one)));
     let mut answers = stream::iter(to_ask)
         .take_while(|_| future::ready(!slow_down.get()))
         .map(async |(from, (number, entry))| (from, asking.ask(number, entry).await))
         .buffer_unordered(IN_FLIGHT);
     while let Some((from, answer)) = answers.next().await {
-        let Some(stretch) = open.get_mut(&from) else { continue };
+        let Some(range) = open.get_mut(&from) else { continue };
         match answer {
-            Ok((known, Answered::Alike)) => stretch.accepted.push(known),
-            Ok((known, Answered::Noted)) => stretch.settled.push(known),
-            Ok((known, Answered::ByJob)) => stretch.by_job.push(known),
+            Ok((known, AnswerNoted::Alike)) => range.accepted.push(known),
+            Ok((known, AnswerNoted::Noted)) => range.settled.push(known),
+            Ok((known, AnswerNoted::ByJob)) => range.by_job.push(known),
             Err(error) => {
                 slow_down.set(slow_down.get() || matches!(error, StepError::Throttled(_)));
                 trouble.get_or_insert(error);
             }
         }
-        if stretch.is_answered()
-            && stretch.by_job.is_empty()
-            && let Some(stretch) = open.remove(&from)
+        if range.is_answered()
+            && range.by_job.is_empty()
+            && let Some(range) = open.remove(&from)
         {
-            if !stretch.accepted.is_empty() {
-                let to = from + stretch.entries;
+            if !range.accepted.is_empty() {
+                let to = from + range.entries;
                 known = chunks::change(ledger, known, |known| known.accepting(from, to, now)).await?;
             }
             let tier = record.request.tier;
-            let accepted = stretch.accepted.into_iter();
+            let accepted = range.accepted.into_iter();
             objects.extend(accepted.map(|known| {
                 let state = accepted_state(&known.row, tier, now);
-                Known { row: Row { state, ..known.row }, written: Written::AsItsStretch, ..known }
+                ChunkObject { row: Row { state, ..known.row }, written: RowPresence::AsAccepted, ..known }
             }));
-            objects.extend(stretch.settled);
+            objects.extend(range.settled);
         }
     }
     drop(answers);
-    // A stretch that cannot be noted as a whole: what S3 accepted of it is noted one by one.
-    let left = open.values().map(Stretch::left).sum::<u32>();
+    // A range that cannot be noted as a whole: what S3 accepted of it is noted one by one.
+    let left = open.values().map(EntryRange::left).sum::<u32>();
     let mut for_a_job = false;
-    for stretch in open.into_values() {
-        for known in stretch.accepted {
+    for range in open.into_values() {
+        for known in range.accepted {
             let row = apply(ledger, &known.row, &accepted_event(&known.row, &record, now)).await?;
-            objects.push(Known { row, ..known });
+            objects.push(ChunkObject { row, ..known });
         }
-        for_a_job |= !stretch.by_job.is_empty();
-        objects.extend(stretch.settled.into_iter().chain(stretch.by_job));
+        for_a_job |= !range.by_job.is_empty();
+        objects.extend(range.settled.into_iter().chain(range.by_job));
     }
     if let Some(trouble) = trouble {
         let of = entries.len();
@@ -138,9 +140,9 @@ pub async fn run(
     Ok(Output { says, counts: known.counts, wait_seconds, for_a_job })
 }
 
-/// The stretches of a chunk that S3 has not accepted as a whole yet, each with the number of its first entry.
-fn stretches<'a>(known: &ChunkRecord, entries: &'a [ChunkEntry]) -> Vec<(u32, &'a [ChunkEntry])> {
-    let numbered = (0..).step_by(STRETCH).zip(entries.chunks(STRETCH));
+/// The ranges of a chunk that S3 has not accepted as a whole yet, each with the number of its first entry.
+fn ranges<'a>(known: &ChunkRecord, entries: &'a [ChunkEntry]) -> Vec<(u32, &'a [ChunkEntry])> {
+    let numbered = (0..).step_by(RANGE).zip(entries.chunks(RANGE));
     numbered.filter(|(from, _)| known.accepted_at(*from).is_none()).collect()
 }
 
@@ -168,19 +170,19 @@ impl ChunkRecord {
     }
 }
 
-/// A stretch that is being asked for.
-struct Stretch {
+/// A range that is being asked for.
+struct EntryRange {
     /// How many it has.
     entries: u32,
     /// What S3 accepted, or what others have S3 fetch: still `planned` in the ledger.
-    accepted: Vec<Known>,
+    accepted: Vec<ChunkObject>,
     /// What needs nothing of S3, or was answered in a way of its own, which the ledger has.
-    settled: Vec<Known>,
+    settled: Vec<ChunkObject>,
     /// What a job is to ask for.
-    by_job: Vec<Known>,
+    by_job: Vec<ChunkObject>,
 }
 
-impl Stretch {
+impl EntryRange {
     fn new(entries: usize) -> Self {
         let entries = u32::try_from(entries).unwrap_or(u32::MAX);
         Self { entries, accepted: Vec::new(), settled: Vec::new(), by_job: Vec::new() }
@@ -211,18 +213,18 @@ struct Asking<'a, A, L> {
 }
 
 impl<A: RequestRestores + ReadArchive, L: Ledger> Asking<'_, A, L> {
-    async fn ask(&self, number: u32, entry: &ChunkEntry) -> Result<(Known, Answered), StepError> {
-        let place = Place { chunk: self.chunk, entry: number };
+    async fn ask(&self, number: u32, entry: &ChunkEntry) -> Result<(ChunkObject, AnswerNoted), StepError> {
+        let place = ChunkPosition { chunk: self.chunk, entry: number };
         let row = entry.row(self.record, self.made_at, place);
         let cancelled = self.record.status != Status::Running;
         if row.is_settled() || cancelled {
-            return Ok((Known { entry: number, row, written: Written::Nothing }, Answered::Noted));
+            return Ok((ChunkObject { entry: number, row, written: RowPresence::Nothing }, AnswerNoted::Noted));
         }
         let (row, answered) = self.ask_for(row).await?;
-        Ok((Known { entry: number, row, written: Written::Row }, answered))
+        Ok((ChunkObject { entry: number, row, written: RowPresence::Row }, answered))
     }
 
-    async fn ask_for(&self, row: Row) -> Result<(Row, Answered), StepError> {
+    async fn ask_for(&self, row: Row) -> Result<(Row, AnswerNoted), StepError> {
         let (row, is_new) = match self.ledger.insert(&row).await? {
             Put::Done => (row, true),
             // An earlier try wrote it; and whatever has happened since, it has happened.
@@ -235,10 +237,10 @@ impl<A: RequestRestores + ReadArchive, L: Ledger> Asking<'_, A, L> {
             | State::Restored { .. }
             | State::Published { .. }
             | State::Failed { .. }
-            | State::Cancelled { .. } => return Ok((row, Answered::Noted)),
+            | State::Cancelled { .. } => return Ok((row, AnswerNoted::Noted)),
         }
         if self.by_jobs && JobGroup::of(row.decision, row.kind, row.object.version.as_deref()).is_some() {
-            return Ok((row, Answered::ByJob));
+            return Ok((row, AnswerNoted::ByJob));
         }
         let may_be_asked_for = match row.decision {
             // An earlier try wrote the row, and died.
@@ -249,19 +251,19 @@ impl<A: RequestRestores + ReadArchive, L: Ledger> Asking<'_, A, L> {
         };
         if may_be_asked_for && let Some(event) = self.asked_already(&row).await? {
             return match event {
-                None => Ok((row, Answered::Alike)),
-                Some(event) => Ok((apply(self.ledger, &row, &event).await?, Answered::Noted)),
+                None => Ok((row, AnswerNoted::Alike)),
+                Some(event) => Ok((apply(self.ledger, &row, &event).await?, AnswerNoted::Noted)),
             };
         }
         let tier = self.record.request.tier;
         let event = match row.decision {
-            Decision::Watch | Decision::Nothing => return Ok((row, Answered::Alike)),
+            Decision::Watch | Decision::Nothing => return Ok((row, AnswerNoted::Alike)),
             Decision::Restore | Decision::Extend | Decision::Join => {
                 let days = self.days(&row).await?;
                 let answer = self.archive.restore(&row.object, days, tier).await?;
                 let answer = if row.decision == Decision::Join { while_it_is_fetched(answer) } else { answer };
                 match (&answer, self.record.request.on_expedited_unavailable) {
-                    (RestoreAnswer::Accepted, _) => return Ok((row, Answered::Alike)),
+                    (RestoreAnswer::Accepted, _) => return Ok((row, AnswerNoted::Alike)),
                     (RestoreAnswer::NoExpeditedCapacity, ExpeditedFallback::Standard) => {
                         info!(restore = %self.record.id, object.key = %row.object.key, "no Expedited capacity for {}: asking at Standard", row.object.key);
                         let answer = self.archive.restore(&row.object, days, Tier::Standard).await?;
@@ -272,7 +274,7 @@ impl<A: RequestRestores + ReadArchive, L: Ledger> Asking<'_, A, L> {
                 }
             }
         };
-        Ok((apply(self.ledger, &row, &event).await?, Answered::Noted))
+        Ok((apply(self.ledger, &row, &event).await?, AnswerNoted::Noted))
     }
 
     /// For how many days a copy is asked for; `None` for what makes none: S3 refuses days for Intelligent-Tiering.
@@ -312,11 +314,11 @@ impl<A: RequestRestores + ReadArchive, L: Ledger> Asking<'_, A, L> {
     async fn asked_already(&self, row: &Row) -> Result<Option<Option<Event>>, StepError> {
         let readable = |expires| Some(Some(Event::Readable { at: self.now, expires }));
         Ok(match self.archive.head(&row.object).await? {
-            Facts::Found(head) => match head.reach(self.now) {
-                Ok(Reach::Restoring(_)) => Some(None),
-                Ok(Reach::Copy { expires, .. }) => readable(Some(expires)),
-                Ok(Reach::Readable) => readable(None),
-                Ok(Reach::Archived(_)) | Err(_) => None,
+            Facts::Found(head) => match head.readability(self.now) {
+                Ok(Readability::Restoring(_)) => Some(None),
+                Ok(Readability::Copy { expires, .. }) => readable(Some(expires)),
+                Ok(Readability::Readable) => readable(None),
+                Ok(Readability::Archived(_)) | Err(_) => None,
             },
             // S3 will say what is the matter.
             Facts::Missing(_) => None,
@@ -342,8 +344,8 @@ fn while_it_is_fetched(answer: RestoreAnswer) -> RestoreAnswer {
 }
 
 /// Where the answer to an object is noted.
-enum Answered {
-    /// Like that of most: with its stretch.
+enum AnswerNoted {
+    /// Like that of most: with its range.
     Alike,
     /// In its row, or it needs no note.
     Noted,
@@ -370,10 +372,10 @@ mod tests {
         let id = stack.planned(&[("a", State::Planned)], 1).await;
         let fresh = chunks::record(&stack.ledger, &stack.record(&id).await, 0).await.unwrap();
         let later = now() + std::time::Duration::from_secs(1);
-        let all = |stretches: &[(u32, u32, Timestamp)]| {
+        let all = |ranges: &[(u32, u32, Timestamp)]| {
             let accepting =
                 |known: ChunkRecord, (from, to, at): &(u32, u32, Timestamp)| known.accepting(*from, *to, *at);
-            let known = stretches.iter().fold(fresh.clone(), accepting);
+            let known = ranges.iter().fold(fresh.clone(), accepting);
             known.accepted.iter().map(|one| (one.from, one.to, one.at)).collect::<Vec<_>>()
         };
         assert_eq!(all(&[(0, 10, now()), (10, 20, now())]), [(0, 20, now())]);

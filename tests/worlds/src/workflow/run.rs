@@ -24,7 +24,7 @@ use serde_json::Value;
 
 use super::definition::{Catcher, Choice, Fail, Level, Map, State, Task, Wait};
 use super::expression::{Template, plain};
-use super::{Ended, Entered, How, Outcome, TaskError, Workflow, World};
+use super::{Ended, Entered, Outcome, PublishedReason, TaskError, Workflow, World};
 
 /// Step Functions' limits (Developer Guide, "Quotas"): events of a history, and bytes of anything that goes into or comes
 /// out of a state or a task.
@@ -87,7 +87,7 @@ impl<W: World> Run<'_, W> {
     async fn level(&self, level: &Level, mut input: JValue, mut scope: Scope) -> Result<JValue, TaskError> {
         let mut name = level.start_at.as_str();
         loop {
-            self.tell(name, &scope, How::First);
+            self.tell(name, &scope, PublishedReason::First);
             self.record(1)?;
             let (next, output) = match &level.states[name] {
                 State::Succeed(_) => (None, input),
@@ -134,7 +134,7 @@ impl<W: World> Run<'_, W> {
             }
             let seconds = retrier.delay(made[at], self.world.jitter());
             made[at] += 1;
-            self.tell(name, scope, How::Retry { error: &error.error, seconds });
+            self.tell(name, scope, PublishedReason::Retry { error: &error.error, seconds });
             self.world.wait(seconds).await;
         }
     }
@@ -242,7 +242,7 @@ impl<W: World> Run<'_, W> {
         let Some(catcher) = catchers.iter().find(|catcher| catcher.error_equals.matches(&error.error)) else {
             return Err(error);
         };
-        self.tell(name, scope, How::Catch { error: &error.error, next: &catcher.next });
+        self.tell(name, scope, PublishedReason::Catch { error: &error.error, next: &catcher.next });
         // `Cause` is optional, as in the history's events.
         let cause = (!error.cause.is_empty()).then(|| ("Cause", error.cause.into()));
         let told = object([("Error", error.error.into())].into_iter().chain(cause));
@@ -296,7 +296,7 @@ impl<W: World> Run<'_, W> {
         Ok(())
     }
 
-    fn tell(&self, state: &str, scope: &Scope, how: How<'_>) {
+    fn tell(&self, state: &str, scope: &Scope, how: PublishedReason<'_>) {
         self.world.entered(self.execution, state, Entered { iteration: scope.iteration(), how });
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use super::{Ended, Entered, How, Outcome, TaskError, Workflow, World};
+use super::{Ended, Entered, Outcome, PublishedReason, TaskError, Workflow, World};
 
 const THAW: &str = include_str!("../../../../statemachine/thaw.asl.json");
 
@@ -99,9 +99,9 @@ impl World for Script {
     fn entered(&self, _: &str, state: &str, what: Entered<'_>) {
         let inside = what.iteration.map(|index| format!("[{index}]")).unwrap_or_default();
         self.note(match what.how {
-            How::First => format!("enter {state}{inside}"),
-            How::Retry { error, seconds } => format!("retry {state}{inside} after {error} in {seconds}"),
-            How::Catch { error, next } => format!("catch {error} of {state}{inside} by {next}"),
+            PublishedReason::First => format!("enter {state}{inside}"),
+            PublishedReason::Retry { error, seconds } => format!("retry {state}{inside} after {error} in {seconds}"),
+            PublishedReason::Catch { error, next } => format!("catch {error} of {state}{inside} by {next}"),
         });
     }
 }

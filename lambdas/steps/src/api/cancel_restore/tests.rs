@@ -1,11 +1,11 @@
 use serde_json::{Value, json};
-use thaw_core::{FailureCode, How, RestoreId, State};
+use thaw_core::{FailureCode, PublishedReason, RestoreId, State};
 
 use super::*;
 use crate::testing::stack::{Stack, body, done, is_problem, now, restored, restoring, row};
 
 fn published() -> State {
-    State::Published { at: now(), readable: now(), expires: None, how: How::NoPath }
+    State::Published { at: now(), readable: now(), expires: None, how: PublishedReason::NoPath }
 }
 
 fn failed() -> State {
@@ -21,7 +21,9 @@ async fn cancelled(stack: &Stack, id: &RestoreId) -> Value {
     assert_eq!(stack.executions.stopped()[id], answer["says"].as_str().unwrap());
     let record = stack.record(id).await;
     let known = chunks::records(&stack.ledger, &record).await.unwrap();
-    for Known { row, .. } in chunks::all_objects(&stack.ledger, &stack.files, &record, &known).await.unwrap().unwrap() {
+    for ChunkObject { row, .. } in
+        chunks::all_objects(&stack.ledger, &stack.files, &record, &known).await.unwrap().unwrap()
+    {
         assert!(row.is_settled() || row.state.claim().is_some(), "{row:?}");
     }
     answer
@@ -49,7 +51,7 @@ async fn what_was_stopped_and_what_cannot_be_is_said_and_nothing_else() {
         at: now(),
         readable: now(),
         expires: None,
-        how: How::Invalidated { batch: "b".to_owned().into() },
+        how: PublishedReason::Invalidated { batch: "b".to_owned().into() },
     };
     for (objects, says_more) in [
         (
@@ -85,7 +87,7 @@ async fn what_a_batch_has_claimed_keeps_its_claim() {
     cancelled(&stack, &id).await;
     for (key, state) in [("claimed", "restored"), ("free", "cancelled")] {
         let rows = stack.rows_of(&row(&id, key, State::Planned).object).await;
-        assert_eq!(rows[0].state.word(), state, "{key}");
+        assert_eq!(rows[0].state.as_str(), state, "{key}");
     }
 }
 

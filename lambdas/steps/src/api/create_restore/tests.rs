@@ -138,7 +138,7 @@ async fn a_restore_that_could_not_be_started_does_not_look_as_if_it_ran() {
     struct Down;
     impl StartExecutions for Down {
         async fn start(&self, _: &RestoreId, _: &Value) -> Result<(), PortError> {
-            let trouble = Some(thaw_core::Trouble::Unavailable);
+            let trouble = Some(thaw_core::CallError::Unavailable);
             Err(PortError { what: "StartExecution".to_owned(), says: "no answer".to_owned(), trouble })
         }
     }

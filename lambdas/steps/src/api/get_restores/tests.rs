@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
-use thaw_core::{Batch, BatchId, Call, Candidate, FailureCode, How, State};
+use thaw_core::{Batch, BatchId, Call, Candidate, FailureCode, PublishedReason, State};
 
 use super::*;
 use crate::testing::stack::{Stack, body, done, is_problem, now, restored, restoring, row};
@@ -10,12 +10,12 @@ fn failed() -> State {
     State::Failed { at: now(), code: FailureCode::NoSuchKey, message: "there is no such key".to_owned() }
 }
 
-fn published(how: How) -> State {
+fn published(how: PublishedReason) -> State {
     State::Published { at: now(), readable: now(), expires: Some(now()), how }
 }
 
-fn by_batch() -> How {
-    How::Invalidated { batch: BatchId::from("batch".to_owned()) }
+fn by_batch() -> PublishedReason {
+    PublishedReason::Invalidated { batch: BatchId::from("batch".to_owned()) }
 }
 
 /// A batch of one object with a call in every state.
@@ -35,7 +35,7 @@ fn batch(id: &RestoreId, key: &str) -> Batch {
             object: row(id, key, State::Planned).object,
             restores: vec![id.clone()],
             revisions: 0,
-            news: None,
+            readiness: None,
             paths: BTreeMap::from([("E1".to_owned(), paths(&["/b", "/a"])), ("E2".to_owned(), paths(&["/a"]))]),
             covers: BTreeSet::new(),
         }],
@@ -68,7 +68,7 @@ async fn before_it_is_planned_only_the_total_is_known() {
 async fn a_restore_is_counted_from_its_rows() {
     let stack = Stack::default();
     let objects = [("a", State::Planned), ("b", restoring()), ("c", restored(None)), ("d", failed())];
-    let more = [("e", published(How::NoPath)), ("f", State::Available)];
+    let more = [("e", published(PublishedReason::NoPath)), ("f", State::Available)];
     let id = stack.planned(&[objects.as_slice(), &more].concat(), 4).await;
     let answer = body(&stack.restore(&id).await);
     let counts = json!({
@@ -204,7 +204,8 @@ async fn objects_come_chunk_by_chunk_and_by_state() {
 #[tokio::test]
 async fn what_a_cancelled_restore_left_undone_looks_cancelled_at_once() {
     let stack = Stack::default();
-    let objects = [("a", restoring()), ("b", published(How::NoPath)), ("c", failed()), ("d", restored(None))];
+    let objects =
+        [("a", restoring()), ("b", published(PublishedReason::NoPath)), ("c", failed()), ("d", restored(None))];
     let id = stack.planned(&objects, 9).await;
     stack.change(&id, |record| record.status = Status::Cancelled).await;
     let answer = body(&stack.restore(&id).await);

@@ -21,7 +21,7 @@ fn waiting(key: &str) -> Row {
 /// How many lists and how many heads it takes to look at these rows; none may stay unseen.
 async fn calls(bucket: &Bucket, rows: Vec<Row>) -> (usize, usize) {
     let mut keys: Vec<_> = rows.iter().map(|row| row.object.key.clone()).collect();
-    let seen = look_at(rows.clone(), &Told::new(), true, bucket, later()).await.unwrap();
+    let seen = look_at(rows.clone(), &ListedStatuses::new(), true, bucket, later()).await.unwrap();
     let mut seen: Vec<_> = seen.into_iter().map(|seen| seen.row.object.key).collect();
     keys.sort();
     seen.sort();
@@ -96,7 +96,7 @@ async fn what_was_told_already_is_not_asked_again() {
         told.insert(rows[0].object.clone(), restore);
         assert_eq!([fresh, later()].map(|at| is_still_fetched(&rows[0], &told, at)), still, "{restore:?}");
     }
-    assert!(!is_still_fetched(&rows[0], &Told::new(), later()));
+    assert!(!is_still_fetched(&rows[0], &ListedStatuses::new(), later()));
     assert!(!is_still_fetched(&rows[1], &told, now() + Duration::from_secs(39 * HOUR)), "it is given up");
     told.insert(rows[1].object.clone(), readable);
     // Of the first and the last a listing told nothing; only when a look is due S3 is asked.
@@ -139,7 +139,7 @@ async fn versions_are_listed_and_of_another_version_a_listing_tells_nothing() {
 async fn a_live_copy_in_a_listing_can_be_read() {
     let expires = later() + Duration::from_secs(1);
     let bucket = Bucket::of(keys(0..13), Some(ListedRestore::Copy(expires)), 1_000);
-    let seen = look_at(rows(0..13), &Told::new(), true, &bucket, later()).await.unwrap();
+    let seen = look_at(rows(0..13), &ListedStatuses::new(), true, &bucket, later()).await.unwrap();
     let readable = Event::Readable { at: later(), expires: Some(expires) };
     assert_eq!(seen.iter().filter(|seen| seen.event.as_ref() == Some(&readable)).count(), 13);
 }
@@ -150,7 +150,12 @@ async fn nobody_is_asked_about_what_is_not_due() {
     let fresh = Row { state: State::Restoring { since: later(), tier: Tier::Standard, joined: false }, ..waiting("a") };
     let planned = Row { state: State::Planned, ..waiting("b") };
     let readable = Row { state: restored(None), ..waiting("c") };
-    assert!(look_at(vec![fresh, planned, readable], &Told::new(), true, &bucket, later()).await.unwrap().is_empty());
+    assert!(
+        look_at(vec![fresh, planned, readable], &ListedStatuses::new(), true, &bucket, later())
+            .await
+            .unwrap()
+            .is_empty()
+    );
     assert!(bucket.heads.borrow().is_empty() && bucket.lists.borrow().is_empty());
 }
 
@@ -163,11 +168,11 @@ async fn a_copy_that_waits_for_others_is_looked_at_again() {
     let slow = Row { kind: Some(ArchiveKind::Deep), publish: together, ..waiting("slow") };
     let rows: Vec<Row> = keys(0..13).iter().map(|key| held_back(key)).chain([slow]).collect();
     let bucket = Bucket::of(keys(0..13), until(30).map(ListedRestore::Copy), 1_000);
-    let seen = look_at(rows.clone(), &Told::new(), true, &bucket, later()).await.unwrap();
+    let seen = look_at(rows.clone(), &ListedStatuses::new(), true, &bucket, later()).await.unwrap();
     let shorter = Some(Event::Readable { at: later(), expires: until(30) });
     assert_eq!(seen.iter().map(|seen| seen.event.clone()).collect::<Vec<_>>(), vec![shorter; 13]);
     // What became of one that is gone is said when it is published.
-    assert_eq!(news(&held_back("a"), &Facts::Missing(Missing::Key), later()), None);
+    assert_eq!(readiness(&held_back("a"), &Facts::Missing(Missing::Key), later()), None);
 }
 
 #[test]

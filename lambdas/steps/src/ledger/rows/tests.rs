@@ -48,8 +48,8 @@ async fn rows_stand_where_their_batches_say() {
     stack.insert(&done("b", &["a", "bad"])).await;
     let claimed = [("a", "b"), ("bad", "b"), ("another", "b"), ("a", "theirs")];
     let rows: Vec<Row> = claimed.map(|(key, batch)| row(&id(), key, restored(Some(batch)))).into();
-    let stand = as_they_stand(rows, &stack.ledger).await.unwrap();
-    let words: Vec<_> = stand.iter().map(|row| row.state.word()).collect();
+    let stand = with_batches(rows, &stack.ledger).await.unwrap();
+    let words: Vec<_> = stand.iter().map(|row| row.state.as_str()).collect();
     assert_eq!(words, ["published", "failed", "restored", "restored"]);
 }
 
@@ -60,7 +60,7 @@ async fn an_object_is_with_cloudfront_once_each_call_of_its_batch_was_answered()
         object: object.clone(),
         restores: vec![id()],
         revisions: 0,
-        news: None,
+        readiness: None,
         paths: ["E1", "E2"].map(|id| (id.to_owned(), ["/a".to_owned()].into())).into(),
         covers: BTreeSet::new(),
     };
@@ -98,12 +98,12 @@ async fn what_a_look_makes_of_batches_is_what_they_say_however_many_there_are() 
         stack.insert(&Batch { completed_at: None, ..batch.with_call(0, |call| call.completed = false) }).await;
     }
     let rows: Vec<Row> = names.iter().map(|name| row(&id(), name, restored(Some(name)))).collect();
-    let as_it_is = as_they_stand(rows.clone(), &stack.ledger).await.unwrap();
-    assert!(as_it_is.iter().all(|row| row.state.word() == "restored"));
+    let as_it_is = with_batches(rows.clone(), &stack.ledger).await.unwrap();
+    assert!(as_it_is.iter().all(|row| row.state.as_str() == "restored"));
     let look = async |batch: Batch| Ok(batch.with_call(0, |call| call.completed = true).noted(now()));
     let (stand, there) = told(rows, &stack.ledger, look).await.unwrap();
     assert_eq!(there.len(), names.len());
-    assert!(stand.iter().all(|row| row.state.word() == "published"), "{stand:?}");
+    assert!(stand.iter().all(|row| row.state.as_str() == "published"), "{stand:?}");
 }
 
 /// A cancel, or a look, that read the row before a batch took it.
@@ -117,7 +117,7 @@ async fn whoever_loses_a_race_to_a_batch_changes_nothing_of_what_it_published() 
     let failed = Event::Failed { at: now(), code: FailureCode::NoSuchKey, message: String::new() };
     for event in [Event::Cancelled { at: now() }, failed] {
         let stands = apply(&stack.ledger, &seen, &event).await.unwrap();
-        assert_eq!((stands.state.word(), stands.revision), ("published", 1), "{event:?}");
+        assert_eq!((stands.state.as_str(), stands.revision), ("published", 1), "{event:?}");
         assert_eq!(stack.rows_of(&seen.object).await, slice::from_ref(&claimed));
     }
 }
@@ -137,7 +137,7 @@ impl Ledger for Behind {
         self.now.get_many(keys).await
     }
 
-    async fn peek_many<T: Item>(&self, keys: &[ItemKey]) -> Result<Vec<T>, PortError> {
+    async fn get_many_eventually<T: Item>(&self, keys: &[ItemKey]) -> Result<Vec<T>, PortError> {
         let then = keys.contains(&self.then.key()).then(|| serde_json::to_value(&self.then).unwrap());
         Ok(then.into_iter().map(|row| serde_json::from_value(row).unwrap()).collect())
     }
@@ -154,7 +154,7 @@ impl Ledger for Behind {
         self.now.query(begin).await
     }
 
-    async fn peek_query<T: Item>(&self, begin: &ItemKey) -> Result<Vec<T>, PortError> {
+    async fn query_eventually<T: Item>(&self, begin: &ItemKey) -> Result<Vec<T>, PortError> {
         let then = (*begin == rows_key(&self.then.object)).then(|| serde_json::to_value(&self.then).unwrap());
         Ok(then.into_iter().map(|row| serde_json::from_value(row).unwrap()).collect())
     }
@@ -170,12 +170,15 @@ async fn what_a_peek_does_not_show_is_read_and_what_it_shows_is_believed_until_s
     let readable = Event::Readable { at: now(), expires: None };
     let a = apply(&ledger, &then, &readable).await.unwrap();
     let keys = [a.key(), b.key(), row(&id(), "c", State::Planned).key()];
-    assert_eq!(peek_rows(&keys, &ledger, async |batch| Ok(batch)).await.unwrap().0, [then.clone(), b.clone()]);
-    assert_eq!(peek_rows_of(&a.object, &ledger).await.unwrap(), slice::from_ref(&then));
-    assert_eq!(peek_rows_of(&b.object, &ledger).await.unwrap(), slice::from_ref(&b));
+    assert_eq!(
+        with_keys_eventually(&keys, &ledger, async |batch| Ok(batch)).await.unwrap().0,
+        [then.clone(), b.clone()]
+    );
+    assert_eq!(rows_of_eventually(&a.object, &ledger).await.unwrap(), slice::from_ref(&then));
+    assert_eq!(rows_of_eventually(&b.object, &ledger).await.unwrap(), slice::from_ref(&b));
     // What is done about it is done about what it is.
     let cancelled = apply(&ledger, &then, &Event::Cancelled { at: now() }).await.unwrap();
-    assert_eq!((cancelled.revision, cancelled.state.word()), (2, "cancelled"));
+    assert_eq!((cancelled.revision, cancelled.state.as_str()), (2, "cancelled"));
 }
 
 /// A ledger in which somebody else always writes first.
@@ -190,8 +193,8 @@ impl Ledger for Contested {
         self.0.get_many(keys).await
     }
 
-    async fn peek_many<T: Item>(&self, keys: &[ItemKey]) -> Result<Vec<T>, PortError> {
-        self.0.peek_many(keys).await
+    async fn get_many_eventually<T: Item>(&self, keys: &[ItemKey]) -> Result<Vec<T>, PortError> {
+        self.0.get_many_eventually(keys).await
     }
 
     async fn insert<T: Item>(&self, item: &T) -> Result<Put<T>, PortError> {
@@ -206,8 +209,8 @@ impl Ledger for Contested {
         self.0.query(begin).await
     }
 
-    async fn peek_query<T: Item>(&self, begin: &ItemKey) -> Result<Vec<T>, PortError> {
-        self.0.peek_query(begin).await
+    async fn query_eventually<T: Item>(&self, begin: &ItemKey) -> Result<Vec<T>, PortError> {
+        self.0.query_eventually(begin).await
     }
 }
 

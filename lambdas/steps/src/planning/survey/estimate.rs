@@ -2,7 +2,8 @@
 
 use jiff::Timestamp;
 use thaw_core::{
-    Alternative, Book, Cost, Distribution, LeftOut, Line, Overhead, PublishWhen, Tier, Usd, Window, is_asked_by_jobs,
+    Alternative, Cost, Distribution, LeftOut, Line, Overhead, PriceList, PublishWhen, Tier, Usd, Window,
+    is_asked_by_jobs,
 };
 
 use super::{Surveyor, Totals};
@@ -28,7 +29,7 @@ impl Surveyor<'_> {
     }
 
     pub(super) fn price(&self, tier: Tier, by_jobs: bool) -> Cost {
-        let book = Book::US_EAST_1;
+        let book = PriceList::US_EAST_1;
         let (mut requests, mut retrieval, mut copies) = (Usd::default(), Usd::default(), Usd::default());
         let (mut retrieved, mut retrieved_bytes, mut copied) = (0, 0, 0);
         for (kind, tally) in &self.totals.by_kind {
@@ -46,7 +47,7 @@ impl Surveyor<'_> {
         let folded = if billed < paths { format!("{billed} billed ones for ") } else { String::new() };
         let line = |what: &str, amount: String, usd| Line { what: what.to_owned(), amount, usd };
         let mut lines = vec![
-            line("retrieval requests", format!("{retrieved} at {}", tier.word()), requests),
+            line("retrieval requests", format!("{retrieved} at {}", tier.as_str()), requests),
             line("retrieval", gib(retrieved_bytes), retrieval),
             line("temporary copies", format!("{} for {} days", gib(copied), self.request.copy_days()), copies),
             line(
@@ -71,7 +72,7 @@ impl Surveyor<'_> {
     /// What moves back in Intelligent-Tiering: bytes, and what they cost in the months after.
     fn tiering(&self) -> (u64, Usd) {
         let kinds = self.totals.by_kind.iter();
-        let priced = kinds.map(|(kind, tally)| (tally.moved, Book::US_EAST_1.tiering(*kind, tally.moved)));
+        let priced = kinds.map(|(kind, tally)| (tally.moved, PriceList::US_EAST_1.tiering(*kind, tally.moved)));
         priced.fold((0, Usd::default()), |(bytes, usd), (more, price)| (bytes + more, usd + price))
     }
 
@@ -114,7 +115,7 @@ impl Surveyor<'_> {
             let how = if batch_operations { " by S3 Batch Operations" } else { "" };
             let says = format!(
                 "{}{how}: ${usd} instead of ${total_usd}, typically ready {} to {} from now.",
-                tier.word(),
+                tier.as_str(),
                 hours[0],
                 hours[1]
             );
@@ -141,7 +142,7 @@ impl Surveyor<'_> {
     fn says_of_folding(&self) -> Option<String> {
         let Totals { paths, folded, .. } = self.totals;
         let folded = folded?;
-        let saved = Book::US_EAST_1.invalidation(paths.saturating_sub(folded));
+        let saved = PriceList::US_EAST_1.invalidation(paths.saturating_sub(folded));
         if saved < WORTH_TELLING {
             return None;
         }
@@ -221,7 +222,7 @@ impl Surveyor<'_> {
                 warnings.push(format!("{} objects have several blanks in their names (or several + behind a website endpoint): a path is invalidated with all of them as %20, and with all of them as +. One that mixes the two, such as /a+b%20c, is not", totals.mixed_spellings));
             }
             if totals.only_errors > 0 && !request.publish.only_if_stale {
-                let saved = Book::US_EAST_1.invalidation(totals.only_errors);
+                let saved = PriceList::US_EAST_1.invalidation(totals.only_errors);
                 warnings.push(format!("for {} objects at most a cached error can be stale, and that briefly: publish.only_if_stale would save up to ${saved}", totals.only_errors));
             }
             warnings.extend(self.says_of_folding());

@@ -66,9 +66,9 @@ const SLOWEST: f64 = 1.0;
 ///
 /// ```
 /// use std::time::Duration;
-/// use thaw_core::Pace;
+/// use thaw_core::RateLimiter;
 /// let now = "2026-11-23T00:00:00Z".parse().unwrap();
-/// let mut pace = Pace::new(50, 1_000, now);
+/// let mut pace = RateLimiter::new(50, 1_000, now);
 /// // The first call starts at once, the second a 50th of a second later.
 /// assert_eq!(pace.admit(now, Duration::MAX), Ok(Duration::ZERO));
 /// assert_eq!(pace.admit(now, Duration::MAX), Ok(Duration::from_millis(20)));
@@ -76,7 +76,7 @@ const SLOWEST: f64 = 1.0;
 /// assert_eq!(pace.admit(now, Duration::ZERO), Err(Duration::from_millis(40)));
 /// ```
 #[derive(Debug, Clone, PartialEq)]
-pub struct Pace {
+pub struct RateLimiter {
     /// Calls per second.
     rate: f64,
     /// The rate is never above it.
@@ -92,7 +92,7 @@ pub struct Pace {
     second: (Timestamp, f64),
 }
 
-impl Pace {
+impl RateLimiter {
     /// A pace that begins with `start` calls per second and never has more than `ceiling`; both at least one.
     ///
     /// Begin with the lane's share of the quota (1,000 by the number of lanes), and let the quota be the ceiling:
@@ -166,7 +166,7 @@ impl Pace {
     }
 }
 
-/// The slots of a `CreateInvalidation` in [`Pace::of_invalidations`]: its paths, or a second of the quota for each wildcard,
+/// The slots of a `CreateInvalidation` in [`RateLimiter::of_invalidations`]: its paths, or a second of the quota for each wildcard,
 /// whichever is more. CloudFront counts paths and wildcards apart.
 ///
 /// ```

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{ArchiveKind, Batch, BatchId, Decision, News, ObjectId, Publish, PublishWhen, RestoreId, Tier};
+use crate::{ArchiveKind, Batch, BatchId, Decision, ObjectId, Publish, PublishWhen, Readiness, RestoreId, Tier};
 
 /// Where an object stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,7 +43,7 @@ pub enum State {
         /// When the copy goes away.
         expires: Option<Timestamp>,
         /// Why it is known to be visible.
-        how: How,
+        how: PublishedReason,
     },
     /// It will not be restored or published by this restore.
     Failed {
@@ -64,7 +64,7 @@ pub enum State {
 /// Why a published object is known to be visible.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "by", rename_all = "snake_case")]
-pub enum How {
+pub enum PublishedReason {
     /// CloudFront completed the invalidation of this batch.
     Invalidated {
         /// The batch.
@@ -155,7 +155,7 @@ pub enum Event {
         /// When thaw learned it.
         at: Timestamp,
         /// Why it is known.
-        how: How,
+        how: PublishedReason,
     },
     /// It cannot be restored or published.
     Failed {
@@ -206,7 +206,7 @@ pub struct Row {
     pub planned_at: Timestamp,
     /// Where its restore's plan has it; `None` in rows of earlier versions of thaw.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub place: Option<Place>,
+    pub place: Option<ChunkPosition>,
     /// Where it stands.
     #[serde(flatten)]
     pub state: State,
@@ -216,7 +216,7 @@ pub struct Row {
 
 /// An object's place in the plan of its restore.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Place {
+pub struct ChunkPosition {
     /// The chunk's number.
     pub chunk: u32,
     /// The number of its entry in the chunk.
@@ -228,7 +228,7 @@ pub struct Place {
 /// Events come twice, late and in any order, so most late ones change nothing. An error is an order that our own code
 /// must never produce.
 pub fn advance(state: &State, event: &Event) -> Result<Option<State>, IllegalEvent> {
-    let illegal = || Err(IllegalEvent { state: state.word(), event: event.clone() });
+    let illegal = || Err(IllegalEvent { state: state.as_str(), event: event.clone() });
     let failed = |at: &Timestamp, code: &FailureCode, message: &String| State::Failed {
         at: *at,
         code: *code,
@@ -277,8 +277,12 @@ pub fn advance(state: &State, event: &Event) -> Result<Option<State>, IllegalEve
             Ok(is_held.then_some(State::Restored { at: *at, expires: *expires, claim: None }))
         }
         (State::Restored { at: readable, expires, claim }, Event::Published { at, how }) => match how {
-            How::Invalidated { batch } if claim.as_ref() != Some(batch) => illegal(),
-            How::Invalidated { .. } | How::NothingStale | How::NoPath | How::NotCurrent | How::AlreadyPublished => {
+            PublishedReason::Invalidated { batch } if claim.as_ref() != Some(batch) => illegal(),
+            PublishedReason::Invalidated { .. }
+            | PublishedReason::NothingStale
+            | PublishedReason::NoPath
+            | PublishedReason::NotCurrent
+            | PublishedReason::AlreadyPublished => {
                 Ok(Some(State::Published { at: *at, readable: *readable, expires: *expires, how: how.clone() }))
             }
         },
@@ -315,7 +319,7 @@ pub fn advance(state: &State, event: &Event) -> Result<Option<State>, IllegalEve
 
 impl State {
     /// The word used in the API and the ledger.
-    pub fn word(&self) -> &'static str {
+    pub fn as_str(&self) -> &'static str {
         match self {
             Self::Planned => "planned",
             Self::Available => "available",
@@ -375,7 +379,7 @@ impl Row {
     ///
     /// S3 tells whole seconds. What it was fetching already when the row was planned may come in that very second; what it
     /// was asked for afterwards takes longer.
-    pub fn is_told_by(&self, event: Timestamp) -> bool {
+    pub fn is_concerned_by(&self, event: Timestamp) -> bool {
         let in_that_second = match self.decision {
             Decision::Watch | Decision::Join => event.as_second() == self.planned_at.as_second(),
             Decision::Restore | Decision::Extend | Decision::Nothing => false,
@@ -425,7 +429,7 @@ impl Row {
 
     /// The row as it stands, given the batch that has claimed it: what CloudFront did is noted in the batch alone. Its
     /// revision stays that of the ledger, and nothing is ever written over it, since it is settled then.
-    pub fn as_told_by(self, batch: &Batch) -> Self {
+    pub fn with_batch(self, batch: &Batch) -> Self {
         let claimed = (self.state.claim() == Some(&batch.id)).then(|| batch.outcome(&self.object)).flatten();
         match claimed.and_then(|event| advance(&self.state, &event).ok()).flatten() {
             Some(state) => Self { state, ..self },
@@ -434,8 +438,8 @@ impl Row {
     }
 
     /// The row as it stands, given news of its object that are kept elsewhere. Its revision stays that of the ledger.
-    pub fn as_heard(self, news: News) -> Self {
-        match advance(&self.state, &news.into()) {
+    pub fn with_readiness(self, readiness: Readiness) -> Self {
+        match advance(&self.state, &readiness.into()) {
             Ok(Some(state)) => Self { state, ..self },
             Ok(None) | Err(_) => self,
         }
@@ -487,7 +491,7 @@ mod tests {
             State::Restoring { since: at(), tier: Tier::Standard, joined: false },
             restored(None),
             restored(Some("a")),
-            State::Published { at: at(), readable: at(), expires: None, how: How::NoPath },
+            State::Published { at: at(), readable: at(), expires: None, how: PublishedReason::NoPath },
             failed(FailureCode::NoSuchKey),
             failed(FailureCode::RetrievalTimedOut),
             State::Cancelled { at: at() },
@@ -503,8 +507,8 @@ mod tests {
             Event::Claimed { batch: batch("a") },
             Event::Claimed { batch: batch("b") },
             Event::Released { batch: batch("a") },
-            Event::Published { at: at(), how: How::NoPath },
-            Event::Published { at: at(), how: How::Invalidated { batch: batch("a") } },
+            Event::Published { at: at(), how: PublishedReason::NoPath },
+            Event::Published { at: at(), how: PublishedReason::Invalidated { batch: batch("a") } },
             Event::Failed { at: at(), code: FailureCode::NoSuchKey, message: String::new() },
             Event::Cancelled { at: at() },
         ]
@@ -545,7 +549,7 @@ mod tests {
     #[test]
     fn one_batch_only_claims_an_object() {
         assert!(advance(&restored(Some("a")), &Event::Claimed { batch: batch("b") }).is_err());
-        let by_b = Event::Published { at: at(), how: How::Invalidated { batch: batch("b") } };
+        let by_b = Event::Published { at: at(), how: PublishedReason::Invalidated { batch: batch("b") } };
         assert!(advance(&restored(Some("a")), &by_b).is_err());
         assert!(advance(&restored(None), &by_b).is_err());
     }
@@ -605,7 +609,7 @@ mod tests {
 
     #[test]
     fn the_batch_that_holds_a_claim_publishes() {
-        let how = How::Invalidated { batch: batch("a") };
+        let how = PublishedReason::Invalidated { batch: batch("a") };
         let published = State::Published { at: at(), readable: at(), expires: None, how: how.clone() };
         assert_eq!(advance(&restored(Some("a")), &Event::Published { at: at(), how }), Ok(Some(published)));
         assert_eq!(restored(Some("a")).claim(), Some(&batch("a")));
@@ -616,7 +620,7 @@ mod tests {
         let planned: Timestamp = "2026-11-22T10:00:00.777Z".parse().unwrap();
         let told = |decision, time: &str| {
             let row = Row { decision, planned_at: planned, ..row(State::Planned, PublishWhen::Each) };
-            row.is_told_by(time.parse().unwrap())
+            row.is_concerned_by(time.parse().unwrap())
         };
         for (decision, in_that_second) in [
             (Decision::Watch, true),
@@ -650,7 +654,7 @@ mod tests {
     #[test]
     fn a_state_is_kept_under_its_word() {
         for state in states() {
-            assert_eq!(serde_json::to_value(&state).unwrap()["state"], state.word());
+            assert_eq!(serde_json::to_value(&state).unwrap()["state"], state.as_str());
         }
     }
 
@@ -727,7 +731,7 @@ mod tests {
     #[test]
     fn nothing_is_published_before_it_is_readable() {
         for state in [State::Planned, states()[2].clone()] {
-            for how in [How::NoPath, How::NothingStale, How::AlreadyPublished] {
+            for how in [PublishedReason::NoPath, PublishedReason::NothingStale, PublishedReason::AlreadyPublished] {
                 assert!(advance(&state, &Event::Published { at: at(), how }).is_err());
             }
         }

@@ -47,7 +47,7 @@ enum Step {
 
 /// One lane: 64 callers, each asks again as soon as it has its answer.
 struct Lane {
-    pace: Pace,
+    pace: RateLimiter,
     /// Seconds in which it works.
     works: std::ops::Range<u64>,
     accepted: u32,
@@ -69,7 +69,7 @@ impl Run {
     /// Lanes that begin with `start` calls per second each.
     fn new(counts: Counts, quota: f64, latency_ms: u64, start: u32, works: &[std::ops::Range<u64>]) -> Self {
         let lane = |works: &std::ops::Range<u64>| Lane {
-            pace: Pace::new(start, 1_000, at(works.start * 1_000_000)),
+            pace: RateLimiter::new(start, 1_000, at(works.start * 1_000_000)),
             works: works.clone(),
             accepted: 0,
             throttled: 0,
@@ -190,7 +190,7 @@ fn who_comes_later_gets_a_fair_part() {
 
 #[test]
 fn who_asks_for_less_does_not_learn_that_more_is_free() {
-    let mut pace = Pace::new(100, 1_000, at(0));
+    let mut pace = RateLimiter::new(100, 1_000, at(0));
     for call in 1..1_000 {
         let now = at(call * 20_000);
         assert_eq!(pace.admit(now, Duration::MAX), Ok(Duration::ZERO));
@@ -201,7 +201,7 @@ fn who_asks_for_less_does_not_learn_that_more_is_free() {
 
 #[test]
 fn answers_that_were_on_their_way_take_half_at_most() {
-    let mut pace = Pace::new(1_000, 1_000, at(0));
+    let mut pace = RateLimiter::new(1_000, 1_000, at(0));
     for answer in 0..500 {
         pace.answered(at(1_000_000 + answer * 1_000), true);
     }
@@ -213,7 +213,7 @@ fn answers_that_were_on_their_way_take_half_at_most() {
 
 #[test]
 fn a_pace_never_stands_still() {
-    let mut pace = Pace::new(0, 0, at(0));
+    let mut pace = RateLimiter::new(0, 0, at(0));
     for second in 1..100 {
         pace.answered(at(second * 1_000_000), true);
     }
@@ -227,7 +227,7 @@ fn a_second_of_answers_adds_up_to_the_gain_and_to_more_the_longer_nothing_was_th
     for (rate, quiet_seconds, gain) in
         [(800, 0, 3.0), (800, 3, 6.0), (800, 6, 15.0), (20, 0, 0.0625), (20, 3, 0.125), (20, 6, 0.3125)]
     {
-        let mut pace = Pace { limits: true, ..Pace::new(rate, 1_000, at(0)) };
+        let mut pace = RateLimiter { limits: true, ..RateLimiter::new(rate, 1_000, at(0)) };
         (0..rate).for_each(|_| pace.answered(at(quiet_seconds * 1_000_000), false));
         let gained = pace.rate() - f64::from(rate);
         assert!((gained - gain).abs() < 0.02 * gain, "{gained} a second at {rate}, {quiet_seconds} s after a throttle");
@@ -236,7 +236,7 @@ fn a_second_of_answers_adds_up_to_the_gain_and_to_more_the_longer_nothing_was_th
 
 #[test]
 fn a_clock_that_was_set_back_gives_nothing_away() {
-    let mut pace = Pace::new(10, 10, at(0));
+    let mut pace = RateLimiter::new(10, 10, at(0));
     assert_eq!(pace.admit(at(9_000_000), Duration::MAX), Ok(Duration::ZERO));
     pace.answered(at(9_000_000), true);
     assert!(pace.admit(at(1_000_000), Duration::ZERO).is_err());
@@ -274,7 +274,7 @@ impl CloudFront {
 fn beside_a_stranger(counts: Counts, functions: usize, seconds: u64) -> CloudFront {
     let quota = f64::from(PATHS_PER_SECOND);
     let mut cdn = CloudFront { counts: S3 { counts, quota, free: quota, at: 1 }, refused: [0; 2], taken: [0.0; 2] };
-    let mut paces = vec![Pace::of_invalidations(at(1)); functions];
+    let mut paces = vec![RateLimiter::of_invalidations(at(1)); functions];
     let mut steps: BinaryHeap<Reverse<(u64, usize)>> =
         (0..=functions).map(|who| Reverse((1 + who as u64 * 77_777, who))).collect();
     while let Some(Reverse((now, who))) = steps.pop().filter(|Reverse((now, _))| *now < seconds * 1_000_000) {
