@@ -2,9 +2,9 @@
 
 pub mod budget;
 pub mod chunks;
+pub mod ending;
 pub mod entry_set;
 pub mod expiries;
-pub mod failing;
 pub mod idempotency_keys;
 pub mod jobs;
 pub mod progress;

@@ -2,7 +2,6 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use thaw_core::{
     Counts, Failure, ObjectSelector, ObjectsOf, Outcome, Request, RestoreId, Source, Status, copy_expiry, hash,
 };
@@ -10,6 +9,7 @@ use tracing::info;
 
 use crate::StepError;
 use crate::ledger::chunks::{self, total};
+use crate::ledger::ending::announce;
 use crate::ledger::expiries;
 use crate::ledger::restores::{self, RestoreRecord};
 use crate::planning::accepting::begin;
@@ -75,12 +75,7 @@ pub async fn run(
     .await?;
     // A cancelled restore was reported by the door that cancelled it.
     if record.status != Status::Cancelled && !record.request.dry_run {
-        let detail = json!({
-            "schema_version": 1, "id": record.id, "bucket": record.request.bucket, "tier": record.request.tier,
-            "status": record.status, "counts": counts, "says": outcome.says, "notify": record.request.notify,
-        });
-        let name = if record.status == Status::Succeeded { "Restore Completed" } else { "Restore Failed" };
-        events.put_event(name, &detail).await?;
+        announce(&record, record.status, counts, &outcome.says, events).await?;
     }
     info!(restore = %record.id, status = record.status.as_str(), "{}", outcome.says);
     let says = record.says.unwrap_or(outcome.says);

@@ -6,10 +6,10 @@ use thaw_core::{RestoreId, Status, why};
 use tracing::warn;
 
 use crate::StepError;
-use crate::ledger::failing::{announce, failed, says};
+use crate::ledger::chunks;
+use crate::ledger::ending::{fail, says};
 use crate::ledger::progress::RestoreProgress;
-use crate::ledger::restores::{self, RestoreRecord};
-use crate::ledger::{chunks, jobs};
+use crate::ledger::restores::RestoreRecord;
 use crate::ports::{Ledger, PutEvents, UpdateJobs, WorkFiles};
 use crate::workflow::LONGEST_FUNCTION_SECONDS;
 
@@ -75,19 +75,7 @@ async fn end(
 ) -> Result<(String, bool), StepError> {
     let counts = RestoreProgress::of(&record, ledger, files).await?.counts;
     let says = says(why, counts);
-    // The note that it has failed comes last: whoever dies before leaves a restore that is said to run, and CheckExecutions
-    // finds it.
-    jobs::cancel(ledger, &record, s3).await?;
-    match record.status {
-        Status::Running => announce(&record, Status::Failed, counts, &says, events).await?,
-        // It had ended when its report failed: then that is what is told.
-        Status::Succeeded | Status::PartlyFailed | Status::Failed => {
-            announce(&record, record.status, counts, record.says.as_deref().unwrap_or(&says), events).await?;
-        }
-        // It was reported by the door that cancelled it.
-        Status::Cancelled => {}
-    }
-    let record = restores::change(ledger, record, |record| failed(record, &says, now)).await?;
+    let record = fail(record, counts, &says, ledger, events, s3, now).await?;
     let is_watched = record.status != Status::Cancelled && !record.request.dry_run;
     let anything_left = is_watched && chunks::records(ledger, &record).await?.iter().any(|known| !known.settled);
     Ok((says, anything_left))
