@@ -10,7 +10,8 @@ use aws_sdk_s3::config::{
     BehaviorVersion, Region, RequestChecksumCalculation, ResponseChecksumValidation, StalledStreamProtectionConfig,
 };
 use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_smithy_http_client::tls::Provider;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_types::SdkConfig;
 use thaw_core::RESTORES_PER_SECOND;
 
@@ -70,7 +71,7 @@ impl Service {
         Self::Sqs,
     ];
 
-    fn word(self) -> &'static str {
+    fn as_str(self) -> &'static str {
         match self {
             Self::S3 => "S3",
             Self::S3Control => "S3_CONTROL",
@@ -98,7 +99,7 @@ impl Clients {
         let need = |name: &'static str| variable(name).ok_or(StartError::Missing(name));
         let general = variable("AWS_ENDPOINT_URL");
         let endpoints = Service::ALL
-            .map(|service| variable(&format!("AWS_ENDPOINT_URL_{}", service.word())).or_else(|| general.clone()));
+            .map(|service| variable(&format!("AWS_ENDPOINT_URL_{}", service.as_str())).or_else(|| general.clone()));
         if variable("THAW_LOCAL").is_some() {
             stays_on_this_machine(&endpoints)?;
         }
@@ -225,7 +226,7 @@ fn stays_on_this_machine(endpoints: &[Option<String>]) -> Result<(), StartError>
     for (service, endpoint) in Service::ALL.into_iter().zip(endpoints) {
         let endpoint = endpoint.as_deref().unwrap_or("AWS itself");
         if !is_loopback(endpoint) {
-            return Err(StartError::LeavesTheMachine { service: service.word(), endpoint: endpoint.to_owned() });
+            return Err(StartError::LeavesTheMachine { service: service.as_str(), endpoint: endpoint.to_owned() });
         }
     }
     Ok(())

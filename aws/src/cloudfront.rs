@@ -10,15 +10,18 @@ use aws_sdk_cloudfront::config::retry::{ClassifyRetry, RetryAction};
 use aws_sdk_cloudfront::error::ProvideErrorMetadata;
 use aws_sdk_cloudfront::operation::create_invalidation::CreateInvalidationError;
 use aws_sdk_cloudfront::types::{
-    CacheBehaviors, ConnectionMode, CustomErrorResponses, DistributionConfig, EventType, FunctionAssociations,
-    InvalidationBatch, LambdaFunctionAssociations, OriginGroupMembers, OriginGroups, Origins, Paths, StatusCodes,
+    CacheBehaviors, CachePolicy, CachePolicyQueryStringBehavior, CachePolicyQueryStringsConfig, ConnectionMode,
+    CustomErrorResponses, DistributionConfig, EventType, ForwardedValues, FunctionAssociations, InvalidationBatch,
+    LambdaFunctionAssociations, OriginGroupMembers, OriginGroups, Origins, Paths, QueryStringCacheKeys,
+    QueryStringNames, StatusCodes,
 };
 use aws_smithy_async::rt::sleep::{AsyncSleep, TokioSleep};
 use aws_smithy_runtime_api::client::interceptors::context::InterceptorContext;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use thaw_core::{
-    Behaviour, Distribution, ErrorRule, LeftOut, Origin, OriginGroup, Pace, Serving, Trouble, paths_counted, trouble,
+    Behaviour, CallError, Distribution, ErrorRule, LeftOut, Origin, OriginGroup, QueryStrings, RateLimiter, Serving,
+    paths_counted, trouble,
 };
 use thaw_steps::ports::{
     CreateInvalidations, Distributions, Invalidation, InvalidationStatus, PortError, ReadDistributions,
@@ -43,7 +46,7 @@ pub struct Cdn {
     client: Client,
     patience: Duration,
     /// How fast paths are sent. Kept as long as the function is: the next call begins where this one ended.
-    pace: Arc<Mutex<Pace>>,
+    pace: Arc<Mutex<RateLimiter>>,
     known: Arc<Mutex<Known>>,
 }
 
@@ -53,7 +56,7 @@ impl Cdn {
         Self {
             client: Client::from_conf(config.retry_classifier(TooManyIsAnAnswer).build()),
             patience: PATIENCE,
-            pace: Arc::new(Mutex::new(Pace::of_invalidations(Timestamp::now()))),
+            pace: Arc::new(Mutex::new(RateLimiter::of_invalidations(Timestamp::now()))),
             known: Arc::new(Mutex::new(Known { keep, ..Known::default() })),
         }
     }
@@ -64,9 +67,28 @@ impl Cdn {
         Self { patience, ..self }
     }
 
-    fn pace<T>(&self, of: impl FnOnce(&mut Pace, Timestamp) -> T) -> T {
+    fn pace<T>(&self, of: impl FnOnce(&mut RateLimiter, Timestamp) -> T) -> T {
         // It is a few numbers, which are right also after a panic.
         of(&mut self.pace.lock().unwrap_or_else(PoisonError::into_inner), Timestamp::now())
+    }
+
+    /// What of the query string the cache policies put into the cache key, by their ids.
+    async fn cache_policies(&self, ids: BTreeSet<String>) -> Result<BTreeMap<String, QueryStrings>, PortError> {
+        let read = async |id: String| {
+            let output = match self.client.get_cache_policy().id(&id).send().await {
+                Ok(output) => output,
+                // A stack of an earlier version may not read policies, and a policy may be gone by now.
+                Err(error) if answer(&error).is_some_and(|answer| matches!(answer.status, 403 | 404)) => {
+                    return Ok((id, QueryStrings::Unknown));
+                }
+                Err(error) => return Err(port_error(format!("GetCachePolicy of {id}"), &error)),
+            };
+            let config = output.cache_policy().and_then(CachePolicy::cache_policy_config);
+            let key = config.and_then(|config| config.parameters_in_cache_key_and_forwarded_to_origin());
+            let query = key.and_then(|key| key.query_strings_config()).map(of_cache_policy);
+            Ok((id, query.unwrap_or(QueryStrings::Unknown)))
+        };
+        stream::iter(ids).map(read).buffered(AT_ONCE).try_collect().await
     }
 
     /// `None` if there is none.
@@ -82,6 +104,7 @@ impl Cdn {
         let policy = config.continuous_deployment_policy_id().filter(|id| !id.is_empty());
         Ok(Some(Whole {
             distribution: read_config(id, config),
+            cache_policies: cache_policies(config),
             serving: Serving {
                 enabled: config.enabled(),
                 staging: config.staging() == Some(true),
@@ -108,11 +131,22 @@ impl Cdn {
     /// The distributions with these ids, or those with the bucket as an origin, as CloudFront knows them now.
     async fn read(&self, bucket: &str, ids: &[String]) -> Result<Distributions, PortError> {
         let found = if ids.is_empty() { self.with_origin(bucket).await? } else { ids.to_vec() };
-        let all: Vec<(String, Option<Whole>)> = stream::iter(found)
+        let mut all: Vec<(String, Option<Whole>)> = stream::iter(found)
             .map(async |id| self.distribution(&id).await.map(|whole| (id, whole)))
             .buffered(AT_ONCE)
             .try_collect()
             .await?;
+        let wholes = || all.iter().filter_map(|(_, whole)| whole.as_ref());
+        let cache_policies = wholes().flat_map(|whole| whole.cache_policies.values().cloned()).collect();
+        let cache_policies = self.cache_policies(cache_policies).await?;
+        for whole in all.iter_mut().filter_map(|(_, whole)| whole.as_mut()) {
+            for behaviour in &mut whole.distribution.behaviours {
+                let policy = whole.cache_policies.get(&behaviour.pattern);
+                if let Some(query_strings) = policy.and_then(|policy| cache_policies.get(policy)) {
+                    behaviour.query_strings.clone_from(query_strings);
+                }
+            }
+        }
         let policies: BTreeSet<&String> = all.iter().filter_map(|(_, whole)| whole.as_ref()?.policy.as_ref()).collect();
         let mut with_viewers = BTreeSet::new();
         for policy in policies {
@@ -161,6 +195,8 @@ impl ReadDistributions for Cdn {
 struct Whole {
     distribution: Distribution,
     serving: Serving,
+    /// The cache policies of its behaviours, by pattern.
+    cache_policies: BTreeMap<String, String>,
     /// Its continuous deployment policy.
     policy: Option<String>,
 }
@@ -240,7 +276,7 @@ impl CreateInvalidations for Cdn {
                             "CloudFront takes so few paths now that it would be sent in {} s",
                             wait.as_secs()
                         ),
-                        trouble: Some(Trouble::Throttled),
+                        trouble: Some(CallError::Throttled),
                     });
                 }
             };
@@ -249,10 +285,9 @@ impl CreateInvalidations for Cdn {
             }
             let answer = self.invalidate_once(distribution, items, caller_reference).await;
             let is_throttled = |error: &PortError| match error.trouble {
-                Some(Trouble::Throttled | Trouble::TooManyInvalidations) => true,
-                Some(Trouble::Unavailable | Trouble::Denied | Trouble::KeyDenied | Trouble::WrongBucket) | None => {
-                    false
-                }
+                Some(CallError::Throttled | CallError::TooManyInvalidations) => true,
+                Some(CallError::Unavailable | CallError::Denied | CallError::KeyDenied | CallError::WrongBucket)
+                | None => false,
             };
             let throttled = answer.as_ref().is_err_and(is_throttled);
             self.pace(|pace, now| pace.answered_many(slots, now, throttled));
@@ -330,8 +365,8 @@ impl ClassifyRetry for TooManyIsAnAnswer {
         let body = context.response().and_then(|response| std::str::from_utf8(response.body().bytes()?).ok());
         let code = error.code().or_else(|| element(body?, "Code"));
         match code.and_then(|code| trouble(0, code)) {
-            Some(Trouble::Throttled | Trouble::TooManyInvalidations) => RetryAction::RetryForbidden,
-            Some(Trouble::Unavailable | Trouble::Denied | Trouble::KeyDenied | Trouble::WrongBucket) | None => {
+            Some(CallError::Throttled | CallError::TooManyInvalidations) => RetryAction::RetryForbidden,
+            Some(CallError::Unavailable | CallError::Denied | CallError::KeyDenied | CallError::WrongBucket) | None => {
                 RetryAction::NoActionIndicated
             }
         }
@@ -378,6 +413,10 @@ fn is_completed(status: &str) -> bool {
 const DEFAULT_ERROR_TTL: i64 = 10;
 
 /// The part of a config that decides paths and staleness.
+#[expect(
+    deprecated,
+    reason = "behaviours without a cache policy are not deprecated, and say it with `ForwardedValues`"
+)]
 fn read_config(id: &str, config: &DistributionConfig) -> Distribution {
     let groups = config.origin_groups().map(OriginGroups::items).unwrap_or_default();
     let behaviours = config.cache_behaviors().map(CacheBehaviors::items).unwrap_or_default();
@@ -385,11 +424,13 @@ fn read_config(id: &str, config: &DistributionConfig) -> Distribution {
         pattern: behaviour.path_pattern().to_owned(),
         target: behaviour.target_origin_id().to_owned(),
         has_origin_function: has_origin_function(behaviour.lambda_function_associations()),
+        query_strings: of_forwarded_values(behaviour.forwarded_values()),
     });
     let default = config.default_cache_behavior().map(|behaviour| Behaviour {
         pattern: "*".to_owned(),
         target: behaviour.target_origin_id().to_owned(),
         has_origin_function: has_origin_function(behaviour.lambda_function_associations()),
+        query_strings: of_forwarded_values(behaviour.forwarded_values()),
     });
     let of_default = config.default_cache_behavior().and_then(|behaviour| {
         let function = viewer_function(behaviour.lambda_function_associations(), behaviour.function_associations());
@@ -453,6 +494,33 @@ fn viewer_function(
     arn.rsplit_once("function").map(|(_, name)| name.trim_start_matches(['/', ':']).to_owned())
 }
 
+/// The cache policies of a config's behaviours, by pattern.
+fn cache_policies(config: &DistributionConfig) -> BTreeMap<String, String> {
+    let named = config.cache_behaviors().map(CacheBehaviors::items).unwrap_or_default();
+    let named = named.iter().map(|behaviour| (behaviour.path_pattern(), behaviour.cache_policy_id()));
+    let default = config.default_cache_behavior().map(|behaviour| ("*", behaviour.cache_policy_id()));
+    let all = named.chain(default).filter_map(|(pattern, id)| Some((pattern, id.filter(|id| !id.is_empty())?)));
+    all.map(|(pattern, id)| (pattern.to_owned(), id.to_owned())).collect()
+}
+
+/// What a behaviour without a cache policy puts into the cache key (API Reference, "ForwardedValues").
+fn of_forwarded_values(values: Option<&ForwardedValues>) -> QueryStrings {
+    let Some(values) = values.filter(|values| values.query_string()) else { return QueryStrings::None };
+    let names = values.query_string_cache_keys().map(QueryStringCacheKeys::items).unwrap_or_default();
+    if names.is_empty() { QueryStrings::All } else { QueryStrings::Whitelist(names.iter().cloned().collect()) }
+}
+
+fn of_cache_policy(config: &CachePolicyQueryStringsConfig) -> QueryStrings {
+    let names = config.query_strings().map(QueryStringNames::items).unwrap_or_default().iter().cloned().collect();
+    match config.query_string_behavior() {
+        CachePolicyQueryStringBehavior::None => QueryStrings::None,
+        CachePolicyQueryStringBehavior::Whitelist => QueryStrings::Whitelist(names),
+        CachePolicyQueryStringBehavior::AllExcept => QueryStrings::AllExcept(names),
+        CachePolicyQueryStringBehavior::All => QueryStrings::All,
+        _ => QueryStrings::Unknown,
+    }
+}
+
 /// Whether a function on the origin's side may change what is cached.
 fn has_origin_function(functions: Option<&LambdaFunctionAssociations>) -> bool {
     let functions = functions.map(LambdaFunctionAssociations::items).unwrap_or_default();
@@ -463,11 +531,12 @@ fn has_origin_function(functions: Option<&LambdaFunctionAssociations>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use aws_sdk_cloudfront::types::{
         CacheBehavior, CustomErrorResponse, DefaultCacheBehavior, FunctionAssociation, LambdaFunctionAssociation,
         OriginGroupFailoverCriteria, OriginGroupMember, ViewerProtocolPolicy,
     };
+
+    use super::*;
 
     fn origin(id: &str, domain: &str, path: &str) -> aws_sdk_cloudfront::types::Origin {
         aws_sdk_cloudfront::types::Origin::builder().id(id).domain_name(domain).origin_path(path).build().unwrap()
@@ -540,6 +609,7 @@ mod tests {
             pattern: pattern.to_owned(),
             target: target.to_owned(),
             has_origin_function,
+            query_strings: QueryStrings::None,
         };
         let expected = Distribution {
             id: "E1".to_owned(),
@@ -565,6 +635,33 @@ mod tests {
         };
         assert_eq!(read, expected);
         assert!(read.has_origin("archive"));
+    }
+
+    #[test]
+    fn what_of_a_query_string_is_in_the_cache_key_is_read_in_both_ways_of_saying_it() {
+        let names = || ["v".to_owned()].into();
+        let forwarded = |query_string, keys: &[&str]| {
+            let keys = QueryStringCacheKeys::builder()
+                .quantity(1)
+                .set_items(Some(keys.iter().map(|key| (*key).to_owned()).collect()));
+            let values = ForwardedValues::builder().query_string(query_string);
+            of_forwarded_values(Some(&values.query_string_cache_keys(keys.build().unwrap()).build().unwrap()))
+        };
+        assert_eq!(of_forwarded_values(None), QueryStrings::None);
+        assert_eq!(forwarded(false, &[]), QueryStrings::None);
+        assert_eq!(forwarded(true, &[]), QueryStrings::All);
+        assert_eq!(forwarded(true, &["v"]), QueryStrings::Whitelist(names()));
+        for (behaviour, expected) in [
+            ("none", QueryStrings::None),
+            ("whitelist", QueryStrings::Whitelist(names())),
+            ("allExcept", QueryStrings::AllExcept(names())),
+            ("all", QueryStrings::All),
+            ("some", QueryStrings::Unknown),
+        ] {
+            let listed = QueryStringNames::builder().quantity(1).items("v").build().unwrap();
+            let config = CachePolicyQueryStringsConfig::builder().query_string_behavior(behaviour.into());
+            assert_eq!(of_cache_policy(&config.query_strings(listed).build().unwrap()), expected, "{behaviour}");
+        }
     }
 
     #[test]
@@ -607,7 +704,7 @@ mod tests {
             let serving =
                 Serving { enabled: true, staging, domain: format!("{id}.cloudfront.net"), ..Serving::default() };
             let distribution = Distribution { id: id.to_owned(), ..Distribution::default() };
-            (id.to_owned(), Some(Whole { distribution, serving, policy: None }))
+            (id.to_owned(), Some(Whole { distribution, serving, cache_policies: BTreeMap::new(), policy: None }))
         };
         let all = || vec![whole("E1", false), ("E2".to_owned(), None), whole("E3", true), whole("E4", true)];
         let viewers: BTreeSet<String> = ["E4.cloudfront.net", "E5.cloudfront.net"].map(str::to_owned).into();

@@ -21,8 +21,8 @@ use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, ReturnValuesOnC
 use aws_smithy_async::rt::sleep::{AsyncSleep, TokioSleep};
 use jiff::{Timestamp, ToSpan};
 use serde_dynamo::aws_sdk_dynamodb_1::{from_item, to_item};
-use thaw_core::{RestoreId, Status, Trouble};
-use thaw_steps::RestoreRecord;
+use thaw_core::{CallError, RestoreId, Status};
+use thaw_steps::ledger::restores::RestoreRecord;
 use thaw_steps::ports::{Cursor, Item, ItemKey, Ledger, ListRestores, PortError, Put};
 
 use crate::error::{port_error, unexpected};
@@ -129,7 +129,7 @@ impl LedgerTable {
             if found.is_empty() && !later.is_empty() {
                 empty += 1;
                 if empty == EMPTY_ANSWERS {
-                    let trouble = Some(Trouble::Throttled);
+                    let trouble = Some(CallError::Throttled);
                     return Err(PortError { trouble, ..unexpected("BatchGetItem of the ledger", "it reads no keys") });
                 }
                 TokioSleep::new().sleep(Duration::from_millis(50 << empty)).await;
@@ -183,7 +183,7 @@ impl Ledger for LedgerTable {
         self.read_many(keys, true).await
     }
 
-    async fn peek_many<T: Item>(&self, keys: &[ItemKey]) -> Result<Vec<T>, PortError> {
+    async fn get_many_eventually<T: Item>(&self, keys: &[ItemKey]) -> Result<Vec<T>, PortError> {
         self.read_many(keys, false).await
     }
 
@@ -202,7 +202,7 @@ impl Ledger for LedgerTable {
         self.query_items(begin, true).await
     }
 
-    async fn peek_query<T: Item>(&self, begin: &ItemKey) -> Result<Vec<T>, PortError> {
+    async fn query_eventually<T: Item>(&self, begin: &ItemKey) -> Result<Vec<T>, PortError> {
         self.query_items(begin, false).await
     }
 }
@@ -232,7 +232,7 @@ impl ListRestores for LedgerTable {
                 Some(status) => call
                     .filter_expression("#status = :status")
                     .expression_attribute_names("#status", "status")
-                    .expression_attribute_values(":status", text(status.word())),
+                    .expression_attribute_values(":status", text(status.as_str())),
                 None => call.limit(i32::try_from(limit - records.len()).unwrap_or(i32::MAX)),
             };
             let output = call.set_exclusive_start_key(from).send().await;
@@ -345,13 +345,15 @@ fn number(value: impl ToString) -> AttributeValue {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use serde_json::json;
     use thaw_core::{
-        ArchiveKind, Batch, BatchId, Call, Candidate, Decision, FailureCode, How, News, ObjectId, Place, Publish,
-        Request, Row, State, Tier,
+        ArchiveKind, Batch, BatchId, Call, Candidate, ChunkPosition, Decision, FailureCode, ObjectId, Publish,
+        PublishedReason, Readiness, Request, Row, State, Tier,
     };
-    use thaw_steps::{KeyRecord, NewsRecord};
+    use thaw_steps::ledger::idempotency_keys::KeyRecord;
+    use thaw_steps::ledger::readiness::ReadinessRecord;
+
+    use super::*;
 
     fn at() -> Timestamp {
         "2026-11-22T10:00:00Z".parse().unwrap()
@@ -375,7 +377,7 @@ mod tests {
             publish: Publish::default(),
             current: true,
             planned_at: at(),
-            place: Some(Place { chunk: 96, entry: 49_999 }),
+            place: Some(ChunkPosition { chunk: 96, entry: 49_999 }),
             state,
             revision: 3,
         }
@@ -390,8 +392,8 @@ mod tests {
             State::Restoring { since: at(), tier: Tier::Bulk, joined: true },
             State::Restored { at: at(), expires: None, claim: None },
             State::Restored { at: at(), expires, claim: Some(batch.clone()) },
-            State::Published { at: at(), readable: at(), expires, how: How::Invalidated { batch } },
-            State::Published { at: at(), readable: at(), expires: None, how: How::NoPath },
+            State::Published { at: at(), readable: at(), expires, how: PublishedReason::Invalidated { batch } },
+            State::Published { at: at(), readable: at(), expires: None, how: PublishedReason::NoPath },
             State::Failed { at: at(), code: FailureCode::RefusedByS3, message: String::new() },
             State::Cancelled { at: "2026-11-22T10:00:00.000000001Z".parse().unwrap() },
         ]
@@ -439,13 +441,13 @@ mod tests {
             "warnings": ["slow"],
         });
         round_trip(&record(&body).with(|record| record.plan = serde_json::from_value(planned.clone()).unwrap()));
-        let (made_at, news) = (at(), News { at: at(), expires: Some(at()) });
-        round_trip(&NewsRecord { restore: id(), made_at, chunk: 7, news, entries: vec![0, 49_999] });
-        round_trip(&NewsRecord {
+        let (made_at, readiness) = (at(), Readiness { at: at(), expires: Some(at()) });
+        round_trip(&ReadinessRecord { restore: id(), made_at, chunk: 7, readiness, entries: vec![0, 49_999] });
+        round_trip(&ReadinessRecord {
             restore: id(),
             made_at,
             chunk: 7,
-            news: News { expires: None, ..news },
+            readiness: Readiness { expires: None, ..readiness },
             entries: vec![],
         });
         round_trip(&KeyRecord { key_hash: "ab".to_owned(), id: id(), body_hash: "cd".to_owned(), requested_at: at() });
@@ -465,7 +467,7 @@ mod tests {
             object: row(Some("v1"), State::Planned).object,
             restores: vec![id()],
             revisions: 0,
-            news: Some(News { at: at(), expires: Some(at()) }),
+            readiness: Some(Readiness { at: at(), expires: Some(at()) }),
             paths: [("E1".to_owned(), ["/a%20b".to_owned()].into())].into(),
             covers: BTreeSet::new(),
         };
@@ -498,7 +500,7 @@ mod tests {
         let item = round_trip(&record(&json!({"bucket": "photos", "keys": ["a"]})));
         assert_eq!(item["listing"], text("restore"));
         assert_eq!(item["requested_at"], text("2026-11-22T10:00:00.500000000Z"));
-        assert_eq!(item["status"], text(Status::Running.word()));
+        assert_eq!(item["status"], text(Status::Running.as_str()));
         let whole: Timestamp = "2026-11-22T10:00:00Z".parse().unwrap();
         let later: Timestamp = "2026-11-22T10:00:00.000001Z".parse().unwrap();
         assert!(sortable(whole) < sortable(later));

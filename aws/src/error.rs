@@ -2,7 +2,7 @@
 
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
-use thaw_core::Trouble;
+use thaw_core::CallError;
 use thaw_steps::ports::PortError;
 
 /// A service's answer that is an error, as far as it was understood.
@@ -46,7 +46,7 @@ where
     match answer(error) {
         // An answer that says yes but cannot be read broke off on its way. A redirect is an answer: the SDK follows none.
         Some(answer) if answer.status < 300 => {
-            PortError { what, says: causes(error), trouble: Some(Trouble::Unavailable) }
+            PortError { what, says: causes(error), trouble: Some(CallError::Unavailable) }
         }
         Some(answer) => PortError { what, says: answer.to_string(), trouble: answer.trouble() },
         None => {
@@ -54,7 +54,7 @@ where
                 // A request that cannot be built is a bug of ours; that credentials are missing is no better.
                 SdkError::ConstructionFailure(_) => None,
                 // Timeouts, connections that fail or break off.
-                _ => Some(Trouble::Unavailable),
+                _ => Some(CallError::Unavailable),
             };
             PortError { what, says: causes(error), trouble }
         }
@@ -68,9 +68,9 @@ pub(crate) fn unexpected(what: impl Into<String>, says: impl std::fmt::Display) 
 
 impl Answer<'_> {
     /// Whether it is trouble of any service.
-    pub(crate) fn trouble(&self) -> Option<Trouble> {
+    pub(crate) fn trouble(&self) -> Option<CallError> {
         thaw_core::trouble(self.status, self.code).or(match (self.status, self.code) {
-            (401 | 403, "") => Some(Trouble::Denied),
+            (401 | 403, "") => Some(CallError::Denied),
             _ => None,
         })
     }
@@ -110,10 +110,11 @@ pub(crate) fn causes(error: &(dyn std::error::Error + 'static)) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use aws_sdk_s3::error::{ConnectorError, ErrorMetadata};
     use aws_sdk_s3::operation::head_object::HeadObjectError;
     use aws_sdk_s3::primitives::SdkBody;
+
+    use super::*;
 
     fn error(status: u16, code: Option<&str>, body: &str) -> SdkError<HeadObjectError, HttpResponse> {
         let mut meta = ErrorMetadata::builder();
@@ -125,25 +126,25 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(status: u16, code: Option<&str>, body: &str, trouble: Option<Trouble>, says: &str) {
+    fn check(status: u16, code: Option<&str>, body: &str, trouble: Option<CallError>, says: &str) {
         let error = port_error("a call", &error(status, code, body));
         assert_eq!((error.trouble, error.says.as_str()), (trouble, says));
     }
 
     #[test]
     fn the_code_decides_and_then_the_status() {
-        check(503, Some("SlowDown"), "", Some(Trouble::Throttled), "SlowDown: words (HTTP 503)");
-        check(400, Some("Throttling"), "", Some(Trouble::Throttled), "Throttling: words (HTTP 400)");
-        check(403, Some("AccessDenied"), "", Some(Trouble::Denied), "AccessDenied: words (HTTP 403)");
-        check(403, None, "", Some(Trouble::Denied), "HTTP 403");
-        check(502, None, "<html>", Some(Trouble::Unavailable), "HTTP 502");
+        check(503, Some("SlowDown"), "", Some(CallError::Throttled), "SlowDown: words (HTTP 503)");
+        check(400, Some("Throttling"), "", Some(CallError::Throttled), "Throttling: words (HTTP 400)");
+        check(403, Some("AccessDenied"), "", Some(CallError::Denied), "AccessDenied: words (HTTP 403)");
+        check(403, None, "", Some(CallError::Denied), "HTTP 403");
+        check(502, None, "<html>", Some(CallError::Unavailable), "HTTP 502");
         check(404, Some("NoSuchKey"), "", None, "NoSuchKey: words (HTTP 404)");
-        check(404, Some("NoSuchBucket"), "", Some(Trouble::WrongBucket), "NoSuchBucket: words (HTTP 404)");
+        check(404, Some("NoSuchBucket"), "", Some(CallError::WrongBucket), "NoSuchBucket: words (HTTP 404)");
     }
 
     #[test]
     fn a_bucket_in_another_region_is_no_broken_connection_and_its_region_is_told() {
-        let elsewhere = Some(Trouble::WrongBucket);
+        let elsewhere = Some(CallError::WrongBucket);
         let says = "PermanentRedirect: words (HTTP 301); the bucket is in eu-west-1";
         let body = "<Error><Code>PermanentRedirect</Code><Region>eu-west-1</Region></Error>";
         check(301, Some("PermanentRedirect"), body, elsewhere, says);
@@ -162,21 +163,21 @@ mod tests {
     fn an_error_the_sdk_did_not_understand_is_read_from_its_body() {
         let body = "<Other><Error><Code>TooManyInvalidationsInProgress</Code><Message>wait</Message></Error></Other>";
         let says = "TooManyInvalidationsInProgress: wait (HTTP 400)";
-        check(400, None, body, Some(Trouble::TooManyInvalidations), says);
+        check(400, None, body, Some(CallError::TooManyInvalidations), says);
     }
 
     #[test]
     fn what_never_arrived_may_work_next_time() {
         let timeout = SdkError::<HeadObjectError, HttpResponse>::timeout_error("slow");
-        assert_eq!(port_error("a call", &timeout).trouble, Some(Trouble::Unavailable));
+        assert_eq!(port_error("a call", &timeout).trouble, Some(CallError::Unavailable));
         let refused = ConnectorError::io("connection refused".into());
         let dispatch = SdkError::<HeadObjectError, HttpResponse>::dispatch_failure(refused);
         let error = port_error("a call", &dispatch);
-        assert_eq!(error.trouble, Some(Trouble::Unavailable));
+        assert_eq!(error.trouble, Some(CallError::Unavailable));
         assert!(error.says.contains("connection refused"), "{}", error.says);
         let half = HttpResponse::new(200.try_into().unwrap(), SdkBody::from("<Li"));
         let half = SdkError::<HeadObjectError, HttpResponse>::response_error("unexpected end", half);
-        assert_eq!(port_error("a call", &half).trouble, Some(Trouble::Unavailable));
+        assert_eq!(port_error("a call", &half).trouble, Some(CallError::Unavailable));
         let bug = SdkError::<HeadObjectError, HttpResponse>::construction_failure("no bucket");
         assert_eq!(port_error("a call", &bug).trouble, None);
     }

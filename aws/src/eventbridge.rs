@@ -36,7 +36,7 @@ fn taken(what: &str, entry: &PutEventsResultEntry) -> Result<(), PortError> {
     let Some(code) = entry.error_code() else { return Ok(()) };
     // Like any service's error that has a code; `InternalFailure` is EventBridge's own word here.
     let trouble = match code {
-        "InternalFailure" | "InternalException" => Some(thaw_core::Trouble::Unavailable),
+        "InternalFailure" | "InternalException" => Some(thaw_core::CallError::Unavailable),
         _ => thaw_core::trouble(200, code),
     };
     let says = format!("{code}: {}", entry.error_message().unwrap_or_default());
@@ -45,16 +45,17 @@ fn taken(what: &str, entry: &PutEventsResultEntry) -> Result<(), PortError> {
 
 #[cfg(test)]
 mod tests {
+    use thaw_core::CallError;
+
     use super::*;
-    use thaw_core::Trouble;
 
     #[test]
     fn an_entry_that_was_not_taken_is_an_error() {
         let entry = |code: &str| PutEventsResultEntry::builder().error_code(code).error_message("no").build();
         assert!(taken("x", &PutEventsResultEntry::builder().event_id("1").build()).is_ok());
         for (code, trouble) in [
-            ("ThrottlingException", Some(Trouble::Throttled)),
-            ("InternalFailure", Some(Trouble::Unavailable)),
+            ("ThrottlingException", Some(CallError::Throttled)),
+            ("InternalFailure", Some(CallError::Unavailable)),
             ("MalformedDetail", None),
         ] {
             assert_eq!(taken("x", &entry(code)).unwrap_err().trouble, trouble, "{code}");

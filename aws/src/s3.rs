@@ -11,8 +11,7 @@ use aws_sdk_s3::config::interceptors::{
 use aws_sdk_s3::config::retry::{ClassifyRetry, RetryAction};
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{Builder, Config, ConfigBag, Intercept, RuntimeComponents};
-use aws_sdk_s3::error::BoxError;
-use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::error::{BoxError, ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
 use aws_sdk_s3::operation::restore_object::RestoreObjectError;
@@ -27,7 +26,7 @@ use aws_smithy_runtime_api::http::NonUtf8HeaderHandling;
 use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
 use thaw_core::{
-    Facts, Head, HeadError, LANES, Missing, ObjectId, Pace, RestoreAnswer, S3Uri, Tier, Trouble, head_error,
+    CallError, Facts, Head, HeadError, LANES, Missing, ObjectId, RateLimiter, RestoreAnswer, S3Uri, Tier, head_error,
     is_about_a_key,
 };
 use thaw_steps::ports::{
@@ -49,20 +48,20 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Archive {
     client: Client,
     /// How fast restores are asked for. Kept as long as the function is: the next chunk begins where this one ended.
-    pace: Arc<Mutex<Pace>>,
+    pace: Arc<Mutex<RateLimiter>>,
 }
 
 impl Archive {
     /// `restores_per_second`: what S3 takes from the account, which the lanes of a restore share.
     pub(crate) fn new(config: Builder, restores_per_second: u32) -> Self {
-        let pace = Pace::new(restores_per_second / LANES, restores_per_second, Timestamp::now());
+        let pace = RateLimiter::new(restores_per_second / LANES, restores_per_second, Timestamp::now());
         Self {
             client: Client::from_conf(config.retry_classifier(SlowDownIsAnAnswer).interceptor(SkipUnreadable).build()),
             pace: Arc::new(Mutex::new(pace)),
         }
     }
 
-    fn pace<T>(&self, of: impl FnOnce(&mut Pace, Timestamp) -> T) -> T {
+    fn pace<T>(&self, of: impl FnOnce(&mut RateLimiter, Timestamp) -> T) -> T {
         // It is a few numbers, which are right also after a panic.
         of(&mut self.pace.lock().unwrap_or_else(PoisonError::into_inner), Timestamp::now())
     }
@@ -84,7 +83,7 @@ impl ReadArchive for Archive {
                 match head_error(raw.status().as_u16(), marker, object.version.is_some()) {
                     HeadError::Says(missing) => Ok(Facts::Missing(missing)),
                     HeadError::InDoubt(missing) => self.without_doubt(object, missing).await.map(Facts::Missing),
-                    HeadError::Trouble(trouble) => {
+                    HeadError::CallError(trouble) => {
                         Err(PortError { trouble: Some(trouble), ..port_error(what(), &error) })
                     }
                 }
@@ -194,13 +193,13 @@ impl RequestRestores for Archive {
             let wait = self.pace(|pace, now| pace.admit(now, patience)).map_err(|wait| PortError {
                 what: format!("RestoreObject of {object}"),
                 says: format!("S3 takes so few restores now that it would be sent in {} seconds", wait.as_secs()),
-                trouble: Some(Trouble::Throttled),
+                trouble: Some(CallError::Throttled),
             })?;
             if !wait.is_zero() {
                 TokioSleep::new().sleep(wait).await;
             }
             let answer = self.restore_once(object, days, tier).await;
-            let throttled = answer.as_ref().is_err_and(|error| error.trouble == Some(Trouble::Throttled));
+            let throttled = answer.as_ref().is_err_and(|error| error.trouble == Some(CallError::Throttled));
             self.pace(|pace, now| pace.answered(now, throttled));
             if !throttled {
                 return answer;
@@ -220,7 +219,7 @@ impl Archive {
             // It can be had, whatever else its headers say.
             Some(answer) if answer.status < 300 => Ok(missing),
             Some(answer) => missing
-                .told_by_get(answer.status, answer.code, answer.message)
+                .confirmed_by_get(answer.status, answer.code, answer.message)
                 .map_err(|trouble| PortError { trouble: Some(trouble), ..failed() }),
         }
     }
@@ -273,14 +272,14 @@ async fn read_piece(
             let Some(answer) = answer(&error) else { return Err(failed) };
             return match (answer.status, failed.trouble) {
                 _ if is_about_a_key(answer.code, answer.message) => {
-                    Err(PortError { trouble: Some(Trouble::KeyDenied), ..failed })
+                    Err(PortError { trouble: Some(CallError::KeyDenied), ..failed })
                 }
                 // The credentials and the clock answer 403 too.
-                (403 | 404, None | Some(Trouble::Denied | Trouble::WrongBucket)) => Ok(None),
+                (403 | 404, None | Some(CallError::Denied | CallError::WrongBucket)) => Ok(None),
                 // An empty file has no first byte. Its reader says what is the matter.
                 (416, _) => Ok(Some(Piece { bytes: Vec::new(), etag: String::new(), more: false })),
                 // It was changed: the plan begins again.
-                (412, _) => Err(PortError { trouble: Some(Trouble::Unavailable), ..failed }),
+                (412, _) => Err(PortError { trouble: Some(CallError::Unavailable), ..failed }),
                 _ => Err(failed),
             };
         }
@@ -291,7 +290,7 @@ async fn read_piece(
     let bytes = match output.body.collect().await {
         Ok(body) => body.to_vec(),
         // The answer broke off.
-        Err(error) => return Err(PortError { trouble: Some(Trouble::Unavailable), ..unexpected(what(), error) }),
+        Err(error) => return Err(PortError { trouble: Some(CallError::Unavailable), ..unexpected(what(), error) }),
     };
     let more = size.is_some_and(|size| from + (bytes.len() as u64) < size) && !bytes.is_empty();
     Ok(Some(Piece { bytes, etag, more }))
@@ -445,7 +444,7 @@ impl ClassifyRetry for SlowDownIsAnAnswer {
         let error = error.and_then(|error| error.downcast_ref::<RestoreObjectError>());
         match error.and_then(ProvideErrorMetadata::code) {
             Some("GlacierExpeditedRetrievalNotAvailable") => RetryAction::RetryForbidden,
-            Some(code) if thaw_core::trouble(0, code) == Some(Trouble::Throttled) => RetryAction::RetryForbidden,
+            Some(code) if thaw_core::trouble(0, code) == Some(CallError::Throttled) => RetryAction::RetryForbidden,
             _ => RetryAction::NoActionIndicated,
         }
     }
@@ -479,7 +478,7 @@ impl WorkFiles for WorkBucket {
             Ok(output) => match output.body.collect().await {
                 Ok(body) => Ok(Some(body.to_vec())),
                 // The answer broke off.
-                Err(error) => Err(PortError { trouble: Some(Trouble::Unavailable), ..unexpected(what(), error) }),
+                Err(error) => Err(PortError { trouble: Some(CallError::Unavailable), ..unexpected(what(), error) }),
             },
             Err(SdkError::ServiceError(error)) if error.err().is_no_such_key() => Ok(None),
             Err(error) => Err(port_error(what(), &error)),
@@ -514,7 +513,7 @@ impl LongFiles for WorkBucket {
                 let is_gone = answer(&error).is_some_and(|answer| answer.code == "NoSuchUpload");
                 let error = port_error(what(), &error);
                 // It was finished by a call whose answer got lost, or is too old: whoever begins anew writes the same.
-                return Err(if is_gone { PortError { trouble: Some(Trouble::Unavailable), ..error } } else { error });
+                return Err(if is_gone { PortError { trouble: Some(CallError::Unavailable), ..error } } else { error });
             }
         };
         let etag = output.e_tag.ok_or_else(|| unexpected(what(), "the answer has no ETag"))?;
@@ -529,11 +528,12 @@ impl LongFiles for WorkBucket {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use aws_sdk_s3::error::ErrorMetadata;
     use aws_sdk_s3::types::{ObjectStorageClass, ObjectVersionStorageClass, StorageClass};
     use aws_smithy_runtime_api::client::interceptors::context::{Error, Input};
     use aws_smithy_runtime_api::client::orchestrator::OrchestratorError;
+
+    use super::*;
 
     #[test]
     fn a_head_is_passed_on_as_s3_sent_it() {

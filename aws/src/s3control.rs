@@ -179,9 +179,10 @@ impl ResolveEndpoint for AsItIs {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use aws_sdk_s3control::types::{JobDescriptor, JobFailure, JobStatus as Status};
     use thaw_core::{JobGroup, RestoreId};
+
+    use super::*;
 
     #[test]
     fn a_job_that_is_gone_is_known_by_its_code_whatever_the_status() {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use thaw_aws::{Cdn, Clients};
-use thaw_core::Trouble;
+use thaw_core::CallError;
 use thaw_steps::ports::{CreateInvalidations, Invalidation};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -65,7 +65,7 @@ async fn either_refusal_of_the_quota_is_asked_again_at_the_pace() {
 #[tokio::test]
 async fn who_has_no_patience_is_told_what_cloudfront_said_and_the_sdk_asks_no_more() {
     for (code, trouble) in
-        [("TooManyInvalidationsInProgress", Trouble::TooManyInvalidations), ("Throttling", Trouble::Throttled)]
+        [("TooManyInvalidationsInProgress", CallError::TooManyInvalidations), ("Throttling", CallError::Throttled)]
     {
         let (cdn, calls) = refusing(vec![code; 9]).await;
         let error = cdn.patient(Duration::ZERO).invalidate("E1", &["/a".to_owned()], "r").await.unwrap_err();

@@ -1,7 +1,7 @@
 //! What the client of S3 makes of answers, from their bytes on.
 
 use thaw_aws::{Archive, Clients};
-use thaw_core::{Facts, Missing, ObjectId, RestoreAnswer, S3Uri, Tier, Trouble};
+use thaw_core::{CallError, Facts, Missing, ObjectId, RestoreAnswer, S3Uri, Tier};
 use thaw_steps::ports::{ListFrom, Page, PortError, ReadArchive, RequestRestores};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -97,9 +97,9 @@ async fn a_get_tells_what_a_head_without_a_body_is_about() {
     let facts = head(bare("404 Not Found"), error("404 Not Found", "NoSuchKey", "no"), None).await.unwrap();
     assert_eq!(facts, Facts::Missing(Missing::Key));
     for (status, code, trouble) in [
-        ("400 Bad Request", "ExpiredToken", Trouble::Unavailable),
-        ("403 Forbidden", "RequestTimeTooSkewed", Trouble::Unavailable),
-        ("404 Not Found", "NoSuchBucket", Trouble::WrongBucket),
+        ("400 Bad Request", "ExpiredToken", CallError::Unavailable),
+        ("403 Forbidden", "RequestTimeTooSkewed", CallError::Unavailable),
+        ("404 Not Found", "NoSuchBucket", CallError::WrongBucket),
     ] {
         let failed = head(bare(status), error(status, code, "no"), Some("v1")).await.unwrap_err();
         assert_eq!(failed.trouble, Some(trouble), "{failed}");
@@ -111,11 +111,11 @@ async fn a_get_tells_what_a_head_without_a_body_is_about() {
 async fn a_bucket_in_another_region_is_named_with_its_region() {
     let elsewhere = http("301 Moved Permanently", b"x-amz-bucket-region: eu-west-1\r\n", "");
     let failed = head(elsewhere.clone(), Vec::new(), None).await.unwrap_err();
-    assert_eq!(failed.trouble, Some(Trouble::WrongBucket), "{failed}");
+    assert_eq!(failed.trouble, Some(CallError::WrongBucket), "{failed}");
     assert!(failed.to_string().ends_with("the bucket is in eu-west-1"), "{failed}");
     let failed =
         answering(vec![("GET /archive", elsewhere)]).await.list("archive", "", &ListFrom::after("")).await.unwrap_err();
-    assert!(failed.trouble == Some(Trouble::WrongBucket) && failed.to_string().contains("eu-west-1"), "{failed}");
+    assert!(failed.trouble == Some(CallError::WrongBucket) && failed.to_string().contains("eu-west-1"), "{failed}");
 }
 
 #[tokio::test]
@@ -142,10 +142,10 @@ async fn a_file_that_may_not_be_read_is_told_from_one_whose_key_may_not_be_used(
         ("403 Forbidden", "AccessDenied", "Access Denied", Ok(false)),
         ("404 Not Found", "NoSuchKey", "", Ok(false)),
         ("404 Not Found", "NoSuchBucket", "", Ok(false)),
-        ("403 Forbidden", "AccessDenied", denied, Err(Some(Trouble::KeyDenied))),
-        ("400 Bad Request", "KMS.DisabledException", "", Err(Some(Trouble::KeyDenied))),
-        ("403 Forbidden", "RequestTimeTooSkewed", "", Err(Some(Trouble::Unavailable))),
-        ("400 Bad Request", "ExpiredToken", "", Err(Some(Trouble::Unavailable))),
+        ("403 Forbidden", "AccessDenied", denied, Err(Some(CallError::KeyDenied))),
+        ("400 Bad Request", "KMS.DisabledException", "", Err(Some(CallError::KeyDenied))),
+        ("403 Forbidden", "RequestTimeTooSkewed", "", Err(Some(CallError::Unavailable))),
+        ("400 Bad Request", "ExpiredToken", "", Err(Some(CallError::Unavailable))),
     ] {
         assert_eq!(read(error(status, code, message)).await, expected, "{code} {message}");
     }

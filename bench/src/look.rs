@@ -170,6 +170,7 @@ fn prepare(dir: &Path, Size { objects, .. }: Size, situation: Situation) -> Resu
         jobs: Vec::new(),
         paths: 0,
         billed_paths: 0,
+        copied_bytes: 0,
         warnings: Vec::new(),
     };
     let record = RestoreRecord { plan: Some(plan), ..RestoreRecord::new(id, &request, begun()) };

@@ -65,8 +65,9 @@ fn text(body: &Map<String, Value>, field: &str) -> Result<Option<String>, Proble
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use serde_json::json;
+
+    use super::*;
 
     fn read(body: Value) -> Result<Adoption, Problem> {
         Adoption::read(body.to_string().as_bytes())

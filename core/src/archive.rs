@@ -34,7 +34,7 @@ impl ArchiveKind {
     }
 
     /// The word used in documents, the API and the ledger.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Flexible => "flexible",
             Self::Deep => "deep",
@@ -72,7 +72,7 @@ impl Tier {
     pub const ALL: [Self; 3] = [Self::Bulk, Self::Standard, Self::Expedited];
 
     /// AWS's word for it.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Bulk => "Bulk",
             Self::Standard => "Standard",
@@ -98,7 +98,7 @@ pub struct Head {
 
 /// Whether an object can be read now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reach {
+pub enum Readability {
     /// Never archived, or (Intelligent-Tiering) moved back: a GET answers with its bytes.
     Readable,
     /// Cold, and nobody asked for it.
@@ -129,17 +129,17 @@ impl Head {
     ///
     /// The storage class stays `GLACIER` while a copy is live, so readability comes from `x-amz-restore` alone; a copy
     /// whose expiry has passed is no copy.
-    pub fn reach(&self, now: Timestamp) -> Result<Reach, UnreadableHead> {
+    pub fn readability(&self, now: Timestamp) -> Result<Readability, UnreadableHead> {
         Ok(match (self.kind()?, self.restore_header()?) {
-            (None, None | Some(Restore::Done { .. })) => Reach::Readable,
+            (None, None | Some(Restore::Done { .. })) => Readability::Readable,
             // Being fetched from where? S3 names no archive, and does not call it readable either.
             (None, Some(Restore::Ongoing)) => return Err(self.unreadable_restore()),
-            (Some(kind), None) => Reach::Archived(kind),
-            (Some(kind), Some(Restore::Ongoing)) => Reach::Restoring(kind),
+            (Some(kind), None) => Readability::Archived(kind),
+            (Some(kind), Some(Restore::Ongoing)) => Readability::Restoring(kind),
             (Some(kind), Some(Restore::Done { expires: Some(expires) })) if expires > now => {
-                Reach::Copy { kind, expires }
+                Readability::Copy { kind, expires }
             }
-            (Some(kind), Some(Restore::Done { .. })) => Reach::Archived(kind),
+            (Some(kind), Some(Restore::Done { .. })) => Readability::Archived(kind),
         })
     }
 
@@ -227,18 +227,18 @@ mod tests {
     const NOW: &str = "2012-12-20T12:00:00Z";
 
     #[track_caller]
-    fn check(class: Option<&str>, status: Option<&str>, restore: Option<&str>, expect: Option<Reach>) {
+    fn check(class: Option<&str>, status: Option<&str>, restore: Option<&str>, expect: Option<Readability>) {
         let head = Head {
             storage_class: class.map(str::to_owned),
             archive_status: status.map(str::to_owned),
             restore: restore.map(str::to_owned),
             ..Head::default()
         };
-        assert_eq!(head.reach(NOW.parse().unwrap()).ok(), expect);
+        assert_eq!(head.readability(NOW.parse().unwrap()).ok(), expect);
     }
 
-    fn copy(kind: ArchiveKind) -> Option<Reach> {
-        Some(Reach::Copy { kind, expires: "2012-12-21T00:00:00Z".parse().unwrap() })
+    fn copy(kind: ArchiveKind) -> Option<Readability> {
+        Some(Readability::Copy { kind, expires: "2012-12-21T00:00:00Z".parse().unwrap() })
     }
 
     const DONE: &str = r#"ongoing-request="false", expiry-date="Fri, 21 Dec 2012 00:00:00 GMT""#;
@@ -247,17 +247,17 @@ mod tests {
     #[test]
     fn classes_without_archive_are_readable() {
         for class in [None, Some("STANDARD"), Some("STANDARD_IA"), Some("GLACIER_IR"), Some("INTELLIGENT_TIERING")] {
-            check(class, None, None, Some(Reach::Readable));
+            check(class, None, None, Some(Readability::Readable));
         }
     }
 
     #[test]
     fn archived_kinds_are_told_by_class_or_access_tier() {
-        check(Some("GLACIER"), None, None, Some(Reach::Archived(ArchiveKind::Flexible)));
-        check(Some("DEEP_ARCHIVE"), None, None, Some(Reach::Archived(ArchiveKind::Deep)));
+        check(Some("GLACIER"), None, None, Some(Readability::Archived(ArchiveKind::Flexible)));
+        check(Some("DEEP_ARCHIVE"), None, None, Some(Readability::Archived(ArchiveKind::Deep)));
         let it = Some("INTELLIGENT_TIERING");
-        check(it, Some("ARCHIVE_ACCESS"), None, Some(Reach::Archived(ArchiveKind::ItArchive)));
-        check(it, Some("'DEEP_ARCHIVE_ACCESS'"), None, Some(Reach::Archived(ArchiveKind::ItDeep)));
+        check(it, Some("ARCHIVE_ACCESS"), None, Some(Readability::Archived(ArchiveKind::ItArchive)));
+        check(it, Some("'DEEP_ARCHIVE_ACCESS'"), None, Some(Readability::Archived(ArchiveKind::ItDeep)));
     }
 
     #[test]
@@ -266,23 +266,23 @@ mod tests {
         let quoted = format!("'{DONE}'");
         check(Some("GLACIER"), None, Some(&quoted), copy(ArchiveKind::Flexible));
         let expired = r#"ongoing-request="false", expiry-date="Wed, 19 Dec 2012 00:00:00 GMT""#;
-        check(Some("GLACIER"), None, Some(expired), Some(Reach::Archived(ArchiveKind::Flexible)));
+        check(Some("GLACIER"), None, Some(expired), Some(Readability::Archived(ArchiveKind::Flexible)));
     }
 
     #[test]
     fn ongoing_wins_over_a_date_beside_it() {
-        check(Some("GLACIER"), None, Some(ONGOING), Some(Reach::Restoring(ArchiveKind::Flexible)));
+        check(Some("GLACIER"), None, Some(ONGOING), Some(Readability::Restoring(ArchiveKind::Flexible)));
         let both = r#"ongoing-request="true", expiry-date="Fri, 21 Dec 2012 00:00:00 GMT""#;
-        check(Some("DEEP_ARCHIVE"), None, Some(both), Some(Reach::Restoring(ArchiveKind::Deep)));
+        check(Some("DEEP_ARCHIVE"), None, Some(both), Some(Readability::Restoring(ArchiveKind::Deep)));
         let more = r#"ongoing-request="true", x-amz-restore-request-date="Fri, 13 Nov 2020 00:20:00 GMT""#;
-        check(Some("DEEP_ARCHIVE"), None, Some(more), Some(Reach::Restoring(ArchiveKind::Deep)));
+        check(Some("DEEP_ARCHIVE"), None, Some(more), Some(Readability::Restoring(ArchiveKind::Deep)));
     }
 
     #[test]
     fn blanks_round_parameters_mean_nothing() {
         for header in [format!(" {DONE}\t"), DONE.replace(", expiry", "\t ,expiry"), format!("' {DONE} '")] {
             let head = Head { storage_class: Some("GLACIER".to_owned()), restore: Some(header), ..Head::default() };
-            assert!(matches!(head.reach(NOW.parse().unwrap()), Ok(Reach::Copy { .. })), "{head:?}");
+            assert!(matches!(head.readability(NOW.parse().unwrap()), Ok(Readability::Copy { .. })), "{head:?}");
         }
     }
 
@@ -291,15 +291,15 @@ mod tests {
         let reach = |now: &str| {
             let head =
                 Head { storage_class: Some("GLACIER".to_owned()), restore: Some(DONE.to_owned()), ..Head::default() };
-            Some(head.reach(now.parse().unwrap()).unwrap())
+            Some(head.readability(now.parse().unwrap()).unwrap())
         };
         assert_eq!(reach("2012-12-20T23:59:59Z"), copy(ArchiveKind::Flexible));
-        assert_eq!(reach("2012-12-21T00:00:00Z"), Some(Reach::Archived(ArchiveKind::Flexible)));
+        assert_eq!(reach("2012-12-21T00:00:00Z"), Some(Readability::Archived(ArchiveKind::Flexible)));
     }
 
     #[test]
     fn what_moves_back_for_good_has_no_copy() {
-        let have = ArchiveKind::ALL.map(|kind| (kind.word(), kind.has_copy()));
+        let have = ArchiveKind::ALL.map(|kind| (kind.as_str(), kind.has_copy()));
         assert_eq!(have, [("flexible", true), ("deep", true), ("it_archive", false), ("it_deep", false)]);
     }
 
@@ -307,7 +307,7 @@ mod tests {
     fn what_is_being_fetched_is_not_readable_whatever_its_class() {
         check(None, None, Some(ONGOING), None);
         check(Some("INTELLIGENT_TIERING"), None, Some(ONGOING), None);
-        check(Some("INTELLIGENT_TIERING"), None, Some(r#"ongoing-request="false""#), Some(Reach::Readable));
+        check(Some("INTELLIGENT_TIERING"), None, Some(r#"ongoing-request="false""#), Some(Readability::Readable));
     }
 
     #[test]
@@ -337,7 +337,7 @@ mod tests {
             format!("{DONE}\u{a0}"),
         ] {
             let reach = Head { storage_class: Some("GLACIER".to_owned()), restore: Some(header), ..Head::default() };
-            assert!(!matches!(reach.reach(NOW.parse().unwrap()), Ok(Reach::Copy { .. })), "{reach:?}");
+            assert!(!matches!(reach.readability(NOW.parse().unwrap()), Ok(Readability::Copy { .. })), "{reach:?}");
         }
         check(Some("INTELLIGENT_TIERING"), Some("ICE_ACCESS"), None, None);
     }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{ArchiveKind, Event, FailureCode, Head, Reach, Request, Tier, copy_expiry};
+use crate::{ArchiveKind, Event, FailureCode, Head, Readability, Request, Tier, copy_expiry};
 
 /// What the plan decided for an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,7 +23,7 @@ pub enum Decision {
 
 impl Decision {
     /// The word that JSON has for it.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Restore => "restore",
             Self::Extend => "extend",
@@ -68,7 +68,7 @@ pub enum Facts {
 
 /// A decision, with what it rests on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verdict {
+pub struct PlannedAction {
     /// What to do.
     pub decision: Decision,
     /// Where the object lies; `None` if it is not archived or S3 did not say.
@@ -78,15 +78,15 @@ pub struct Verdict {
 }
 
 /// Decides what to do with one object.
-pub fn decide(facts: &Facts, request: &Request, now: Timestamp) -> Verdict {
-    let fail = |code, message| Verdict {
+pub fn decide(facts: &Facts, request: &Request, now: Timestamp) -> PlannedAction {
+    let fail = |code, message| PlannedAction {
         decision: Decision::Nothing,
         kind: None,
         known: Some(Event::Failed { at: now, code, message }),
     };
     match facts {
-        Facts::Found(head) => match head.reach(now) {
-            Ok(reach) => decide_reach(reach, request, now),
+        Facts::Found(head) => match head.readability(now) {
+            Ok(reach) => decide_readability(reach, request, now),
             Err(unreadable) => fail(FailureCode::Unreadable, unreadable.to_string()),
         },
         Facts::Missing(missing) => {
@@ -97,32 +97,37 @@ pub fn decide(facts: &Facts, request: &Request, now: Timestamp) -> Verdict {
 }
 
 /// Decides what to do with one object that S3 has described.
-pub fn decide_reach(reach: Reach, request: &Request, now: Timestamp) -> Verdict {
-    let nothing = |kind, known| Verdict { decision: Decision::Nothing, kind, known: Some(known) };
+pub fn decide_readability(reach: Readability, request: &Request, now: Timestamp) -> PlannedAction {
+    let nothing = |kind, known| PlannedAction { decision: Decision::Nothing, kind, known: Some(known) };
     let fail = |kind, code, message: String| nothing(kind, Event::Failed { at: now, code, message });
-    let act = |decision, kind| Verdict { decision, kind: Some(kind), known: None };
+    let act = |decision, kind| PlannedAction { decision, kind: Some(kind), known: None };
     match reach {
-        Reach::Readable => nothing(None, Event::NotArchived),
-        Reach::Archived(kind) if request.join_only => {
+        Readability::Readable => nothing(None, Event::NotArchived),
+        Readability::Archived(kind) if request.join_only => {
             let message =
                 "S3 is not restoring this object, and the request was to join running restores only".to_owned();
             fail(Some(kind), FailureCode::NotBeingRestored, message)
         }
-        Reach::Archived(kind) => match kind.window(request.tier) {
+        Readability::Archived(kind) => match kind.window(request.tier) {
             Some(_) => act(Decision::Restore, kind),
             None => fail(Some(kind), FailureCode::TierNotOffered, not_offered(kind, request.tier)),
         },
         // Joining needs no tier from S3; but only Standard and Expedited can make a running restore faster, and only
         // where the tier is offered.
-        Reach::Restoring(kind) => {
+        Readability::Restoring(kind) => {
             let faster = !request.join_only && request.tier > Tier::Bulk && kind.window(request.tier).is_some();
             act(if faster { Decision::Join } else { Decision::Watch }, kind)
         }
         // S3 counts the days anew, from now: asking for a copy that lives long enough would take from who asked for more.
-        Reach::Copy { kind, expires } if request.join_only || copy_expiry(now, request.copy_days()) <= expires => {
-            Verdict { known: Some(Event::Readable { at: now, expires: Some(expires) }), ..act(Decision::Watch, kind) }
+        Readability::Copy { kind, expires }
+            if request.join_only || copy_expiry(now, request.copy_days()) <= expires =>
+        {
+            PlannedAction {
+                known: Some(Event::Readable { at: now, expires: Some(expires) }),
+                ..act(Decision::Watch, kind)
+            }
         }
-        Reach::Copy { kind, .. } => act(Decision::Extend, kind),
+        Readability::Copy { kind, .. } => act(Decision::Extend, kind),
     }
 }
 
@@ -149,7 +154,7 @@ impl Missing {
 
     /// Why an object that was being restored, or waited to be published, cannot be looked at; `None` if it is gone, or denied
     /// by now.
-    pub fn no_look(&self) -> Option<(FailureCode, String)> {
+    pub fn undescribed(&self) -> Option<(FailureCode, String)> {
         match self {
             Self::Key | Self::Version | Self::DeleteMarker | Self::Denied => None,
             Self::Refused { .. } | Self::Unreadable { .. } => Some(self.explain()),
@@ -169,19 +174,20 @@ fn head_refused(says: &str) -> String {
 }
 
 fn not_offered(kind: ArchiveKind, tier: Tier) -> String {
-    let offered: Vec<_> = Tier::ALL.into_iter().filter(|tier| kind.window(*tier).is_some()).map(Tier::word).collect();
-    format!("S3 does not offer {} for {} objects; it offers {}", tier.word(), kind.word(), offered.join(" and "))
+    let offered: Vec<_> = Tier::ALL.into_iter().filter(|tier| kind.window(*tier).is_some()).map(Tier::as_str).collect();
+    format!("S3 does not offer {} for {} objects; it offers {}", tier.as_str(), kind.as_str(), offered.join(" and "))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use serde_json::json;
+
+    use super::*;
 
     #[test]
     fn a_decision_has_one_word() {
         for decision in [Decision::Restore, Decision::Extend, Decision::Join, Decision::Watch, Decision::Nothing] {
-            assert_eq!(json!(decision), decision.word());
+            assert_eq!(json!(decision), decision.as_str());
         }
     }
 
@@ -204,9 +210,9 @@ mod tests {
 
     #[track_caller]
     fn check(facts: &Facts, tier: &str, decision: Decision, failure: Option<FailureCode>) {
-        let verdict = decide(facts, &ask(tier, false), now());
-        assert_eq!(verdict.decision, decision);
-        let code = match verdict.known {
+        let action = decide(facts, &ask(tier, false), now());
+        assert_eq!(action.decision, decision);
+        let code = match action.known {
             Some(Event::Failed { code, .. }) => Some(code),
             _ => None,
         };
@@ -236,16 +242,16 @@ mod tests {
 
     #[test]
     fn a_tier_that_is_not_offered_is_answered_with_those_that_are() {
-        let verdict = decide(&head("DEEP_ARCHIVE", None, None), &ask("Expedited", false), now());
-        let Some(Event::Failed { message, .. }) = verdict.known else { panic!("{verdict:?}") };
+        let action = decide(&head("DEEP_ARCHIVE", None, None), &ask("Expedited", false), now());
+        let Some(Event::Failed { message, .. }) = action.known else { panic!("{action:?}") };
         assert_eq!(message, "S3 does not offer Expedited for deep objects; it offers Bulk and Standard");
     }
 
     #[test]
     fn what_was_never_archived_is_available() {
         for class in ["STANDARD", "GLACIER_IR", "INTELLIGENT_TIERING"] {
-            let verdict = decide(&head(class, None, None), &ask("Standard", false), now());
-            assert_eq!((verdict.decision, verdict.known), (Decision::Nothing, Some(Event::NotArchived)));
+            let action = decide(&head(class, None, None), &ask("Standard", false), now());
+            assert_eq!((action.decision, action.known), (Decision::Nothing, Some(Event::NotArchived)));
         }
     }
 
@@ -266,8 +272,8 @@ mod tests {
         let live = Event::Readable { at: now(), expires: Some("2026-11-27T00:00:00Z".parse().unwrap()) };
         // It lives for four and a half days, and one of four days would end at that midnight too.
         for days in [1, 3, 4] {
-            let verdict = ask(days);
-            assert_eq!((verdict.decision, verdict.known), (Decision::Watch, Some(live.clone())), "{days}");
+            let action = ask(days);
+            assert_eq!((action.decision, action.known), (Decision::Watch, Some(live.clone())), "{days}");
         }
         assert_eq!((ask(5).decision, ask(5).known), (Decision::Extend, None));
     }
@@ -299,12 +305,12 @@ mod tests {
 
     #[test]
     fn what_cannot_be_looked_at_says_so_in_s3s_words() {
-        let said = |says: &str| Missing::Refused { says: says.to_owned() }.no_look().unwrap().1;
+        let said = |says: &str| Missing::Refused { says: says.to_owned() }.undescribed().unwrap().1;
         let sse_c = said("HTTP 400");
         assert!(sse_c.contains("(HTTP 400)") && sse_c.contains("SSE-C"), "{sse_c}");
         assert!(!said("HTTP 412").contains("SSE-C"));
         for missing in [Missing::Key, Missing::Version, Missing::DeleteMarker, Missing::Denied] {
-            assert_eq!(missing.no_look(), None);
+            assert_eq!(missing.undescribed(), None);
         }
     }
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 
+use crate::QueryStrings;
 use crate::path::{Endpoint, Spelling, without_dot_segments};
 
 /// The part of a distribution's config that decides paths and staleness.
@@ -58,6 +59,8 @@ pub struct Behaviour {
     pub target: String,
     /// Whether a function may change what is cached (Lambda@Edge on the origin's side).
     pub has_origin_function: bool,
+    /// What of the query string is in the cache key.
+    pub query_strings: QueryStrings,
 }
 
 /// How long CloudFront keeps an error.
@@ -128,6 +131,12 @@ impl Folder {
 }
 
 impl Distribution {
+    /// The behaviours that may show what is in the bucket.
+    pub fn behaviours_to(&self, bucket: &str) -> impl Iterator<Item = &Behaviour> {
+        let origins: Vec<&Origin> = self.origins.iter().filter(|origin| origin.is_bucket(bucket)).collect();
+        self.behaviours.iter().filter(move |behaviour| origins.iter().any(|origin| self.goes_to(behaviour, origin)))
+    }
+
     /// Whether an origin of this distribution is the bucket.
     pub fn has_origin(&self, bucket: &str) -> bool {
         self.origins.iter().any(|origin| origin.is_bucket(bucket))
@@ -490,7 +499,7 @@ mod tests {
     }
 
     fn behaviour(pattern: &str, target: &str) -> Behaviour {
-        Behaviour { pattern: pattern.to_owned(), target: target.to_owned(), has_origin_function: false }
+        Behaviour { pattern: pattern.to_owned(), target: target.to_owned(), ..Behaviour::default() }
     }
 
     fn plain(origin_path: &str) -> Distribution {

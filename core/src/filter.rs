@@ -114,8 +114,9 @@ fn bytes(body: &Map<String, Value>, field: &str) -> Result<Option<u64>, Problem>
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use serde_json::json;
+
+    use super::*;
 
     fn parse(body: Value) -> Result<Filter, Problem> {
         let Value::Object(body) = body else { panic!("a body is an object") };

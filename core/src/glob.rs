@@ -79,14 +79,14 @@ impl Glob {
         // takes a time that grows with the power of the stars.
         let mut now = Places::none(&self.parts);
         let mut next = Places::none(&self.parts);
-        now.reach(0, &self.parts);
+        now.readability(0, &self.parts);
         for char in text.chars() {
             for &place in &now.reached {
                 match self.parts.get(place) {
                     None | Some(Part::PerhapsFolders) => {}
-                    Some(Part::Across) => next.reach(place, &self.parts),
-                    Some(Part::InSegment) if char != '/' => next.reach(place, &self.parts),
-                    Some(part) if part.takes(char) => next.reach(place + 1, &self.parts),
+                    Some(Part::Across) => next.readability(place, &self.parts),
+                    Some(Part::InSegment) if char != '/' => next.readability(place, &self.parts),
+                    Some(part) if part.takes(char) => next.readability(place + 1, &self.parts),
                     Some(Part::InSegment | Part::Char(_) | Part::AnyChar | Part::Class { .. }) => {}
                 }
             }
@@ -130,16 +130,16 @@ impl Places {
     }
 
     /// A place, and those beyond it that are reached without a character.
-    fn reach(&mut self, place: usize, parts: &[Part]) {
+    fn readability(&mut self, place: usize, parts: &[Part]) {
         if std::mem::replace(&mut self.is[place], true) {
             return;
         }
         self.reached.push(place);
         match parts.get(place) {
-            Some(Part::InSegment | Part::Across) => self.reach(place + 1, parts),
+            Some(Part::InSegment | Part::Across) => self.readability(place + 1, parts),
             Some(Part::PerhapsFolders) => {
-                self.reach(place + 1, parts);
-                self.reach(place + 3, parts);
+                self.readability(place + 1, parts);
+                self.readability(place + 3, parts);
             }
             None | Some(Part::Char(_) | Part::AnyChar | Part::Class { .. }) => {}
         }

@@ -1,9 +1,8 @@
 //! Names of restores, objects and batches.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-
-use jiff::Timestamp;
 
 use crate::Request;
 
@@ -29,7 +28,7 @@ impl RestoreId {
         let date = now.strftime("%Y-%m-%d");
         let bucket = words(&request.bucket, 24);
         let key = words(request.source.label(), 20);
-        let tier = request.tier.word().to_ascii_lowercase();
+        let tier = request.tier.as_str().to_ascii_lowercase();
         let short = &hash(&[seed])[..12];
         let name = [date.to_string().as_str(), &bucket, &key, &tier, short]
             .into_iter()

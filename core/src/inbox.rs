@@ -13,7 +13,7 @@ pub(crate) const ANSWER: &str = ".answer.json";
 
 /// A file that was written, as S3 tells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Dropped {
+pub struct InboxFile {
     /// Where it is.
     pub at: S3Uri,
     /// Its bytes.
@@ -33,7 +33,7 @@ pub enum Order {
     Manifest,
 }
 
-impl Dropped {
+impl InboxFile {
     /// What it is, if it lies in the inbox of this bucket. Folders and answers are no orders.
     pub fn order(&self, work_bucket: &str) -> Option<Order> {
         let S3Uri { bucket, key } = &self.at;
@@ -129,9 +129,9 @@ mod tests {
     use super::*;
     use crate::Source;
 
-    fn file(key: &str) -> Dropped {
+    fn file(key: &str) -> InboxFile {
         let at = S3Uri { bucket: "work".to_owned(), key: key.to_owned() };
-        Dropped { at, size: 7, etag: "e".to_owned(), sequencer: "1".to_owned() }
+        InboxFile { at, size: 7, etag: "e".to_owned(), sequencer: "1".to_owned() }
     }
 
     #[test]
@@ -160,17 +160,17 @@ mod tests {
     #[test]
     fn each_writing_of_a_file_is_an_order_of_its_own() {
         let first = file("inbox/a.csv");
-        let again = Dropped { sequencer: "2".to_owned(), ..first.clone() };
-        let changed = Dropped { etag: "f".to_owned(), ..first.clone() };
+        let again = InboxFile { sequencer: "2".to_owned(), ..first.clone() };
+        let changed = InboxFile { etag: "f".to_owned(), ..first.clone() };
         let other = file("inbox/b.csv");
-        let hashes = [&first, &again, &changed, &other].map(Dropped::key_hash);
+        let hashes = [&first, &again, &changed, &other].map(InboxFile::key_hash);
         assert_eq!(hashes.iter().collect::<std::collections::BTreeSet<_>>().len(), 4);
         assert_eq!(first.key_hash(), first.clone().key_hash());
     }
 
     #[test]
     fn an_empty_file_and_a_request_that_is_too_large_need_no_reading() {
-        let of = |size| Dropped { size, ..file("inbox/a") };
+        let of = |size| InboxFile { size, ..file("inbox/a") };
         assert_eq!(of(0).refuse_by_size(Order::Manifest).unwrap_err().status, 422);
         assert_eq!(of(0).refuse_by_size(Order::Request).unwrap_err().status, 422);
         assert_eq!(of(MAX_BODY_BYTES as u64).refuse_by_size(Order::Request), Ok(()));

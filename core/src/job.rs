@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 
-use crate::{ArchiveKind, Decision, ObjectId, RestoreAnswer, Tier, Trouble};
+use crate::{ArchiveKind, CallError, Decision, ObjectId, RestoreAnswer, Tier};
 
 /// Archived objects of a restore above which S3 Batch Operations asks for them, unless a parameter or the request says
 /// otherwise. By itself thaw asks for so many in an hour and a half.
@@ -75,7 +75,7 @@ impl JobGroup {
     }
 
     /// Names it in files and in the ledger.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self { copies: true, versions: false } => "copies",
             Self { copies: true, versions: true } => "copies-of-versions",
@@ -260,7 +260,7 @@ pub struct FailedTask {
     /// The object.
     pub object: ObjectId,
     /// What S3 answered; trouble is an answer that asking again may mend.
-    pub answer: Result<RestoreAnswer, Trouble>,
+    pub answer: Result<RestoreAnswer, CallError>,
 }
 
 /// Reads a report's file of failed tasks, piece by piece.
@@ -346,8 +346,9 @@ fn code_in(message: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use serde_json::json;
+
+    use super::*;
 
     fn object(key: &str, version: Option<&str>) -> ObjectId {
         ObjectId { bucket: "b".to_owned(), key: key.to_owned(), version: version.map(str::to_owned) }
@@ -375,7 +376,7 @@ mod tests {
 
     #[test]
     fn a_job_asks_for_what_is_archived_and_groups_are_named_apart() {
-        let of = |decision, kind, version| JobGroup::of(decision, kind, version).map(JobGroup::word);
+        let of = |decision, kind, version| JobGroup::of(decision, kind, version).map(JobGroup::as_str);
         let flexible = Some(ArchiveKind::Flexible);
         for (kind, version, word) in [
             (flexible, None, "copies"),
@@ -490,7 +491,7 @@ mod tests {
         let expected = [
             FailedTask { object: object("a b", Some("v1")), answer: Ok(RestoreAnswer::InProgress) },
             FailedTask { object: object("c d", None), answer: refused("NoSuchKey", "He said \"no\",\nthen left") },
-            FailedTask { object: object("e", None), answer: Err(Trouble::Throttled) },
+            FailedTask { object: object("e", None), answer: Err(CallError::Throttled) },
         ];
         for piece in [1, 7, 1_000] {
             assert_eq!(read(report, piece).unwrap(), expected, "{piece}");

@@ -16,7 +16,7 @@
 //! | job | one of S3 Batch Operations: asks S3 for many objects at a time ([`JobGroup`]) |
 //! | look | one check of objects that are still being restored |
 //! | execution | one run of the state machine, as Step Functions knows it ([`Execution`]) |
-//! | inbox | where a file that is dropped is an order ([`Dropped`]) |
+//! | inbox | where a file that is dropped is an order ([`InboxFile`]) |
 //!
 //! ```
 //! use thaw_core::{ArchiveKind, Tier};
@@ -38,6 +38,7 @@ mod answer;
 mod archive;
 mod batch;
 mod bytes;
+mod cache_key;
 mod decision;
 mod distribution;
 mod execution;
@@ -48,12 +49,13 @@ mod id;
 mod inbox;
 mod inventory;
 mod job;
-mod life;
 mod manifest;
-mod pace;
+mod object_state;
 mod path;
+mod plan;
 mod price;
 mod problem;
+mod rate_limiter;
 mod request;
 #[cfg(feature = "openapi")]
 mod request_schema;
@@ -61,41 +63,46 @@ mod retrieval;
 mod s3_event;
 mod s3_uri;
 mod serving;
-mod stale;
+mod staleness;
 mod status;
 mod wildcard;
 
 pub use adoption::Adoption;
-pub use answer::{HeadError, RestoreAnswer, Trouble, head_error, is_about_a_key, trouble};
-pub use archive::{ArchiveKind, Head, Reach, Tier, UnreadableHead, copy_expiry};
-pub use batch::{Batch, Call, Candidate, News, batches, billed, caller_reference, folded, of_the_same_copy};
+pub use answer::{CallError, HeadError, RestoreAnswer, head_error, is_about_a_key, trouble};
+pub use archive::{ArchiveKind, Head, Readability, Tier, UnreadableHead, copy_expiry};
+pub use batch::{Batch, Call, Candidate, Readiness, batches, billed, caller_reference, folded, of_the_same_copy};
 pub use bytes::Bytes;
-pub use decision::{Decision, Facts, Missing, Verdict, decide, decide_reach};
+pub use cache_key::QueryStrings;
+pub use decision::{Decision, Facts, Missing, PlannedAction, decide, decide_readability};
 pub use distribution::{Behaviour, Covered, Distribution, ErrorRule, Folder, Origin, OriginGroup, Paths};
 pub use execution::{Execution, ExecutionStatus, why, why_it_ended};
 pub use filter::Filter;
 pub use fold::{Fold, Item, Neighbours, Unsorted, fold};
 pub use glob::{Glob, InvalidGlob};
 pub use id::{BatchId, InvalidId, NULL_VERSION, ObjectId, RestoreId, hash, hash_bytes};
-pub use inbox::{Dropped, INBOX, Order};
+pub use inbox::{INBOX, InboxFile, Order};
 pub use inventory::{DataFile, Inventory, MAX_INVENTORY_BYTES};
 pub use job::{
     BATCH_OPERATIONS_OVER, FailedTask, Job, JobEnd, JobGroup, JobMove, JobStatus, OBJECTS_PER_JOB, ReportReader,
     UnreadableReport, failed_reports, is_asked_by_jobs, next_move, parts, seconds_until_next_check,
 };
-pub use life::{Event, FailureCode, How, IllegalEvent, Place, Row, State, advance};
 pub use manifest::{MAX_MANIFEST_BYTES, ManifestPlace, ManifestReader, first_bucket};
-pub use pace::{LANES, OUR_PATHS_PER_SECOND, PATHS_PER_SECOND, Pace, RESTORES_PER_SECOND, paths_counted};
+pub use object_state::{ChunkPosition, Event, FailureCode, IllegalEvent, PublishedReason, Row, State, advance};
 pub use path::{Endpoint, encode_path};
-pub use price::{Book, Cost, Line, Overhead, Usd};
+pub use plan::{Alternative, KindTotal};
+pub use price::{Cost, Line, Overhead, PriceList, Usd};
 pub use problem::Problem;
+pub use rate_limiter::{
+    LANES, OUR_PATHS_PER_SECOND, PATHS_PER_SECOND, RESTORES_PER_SECOND, RateLimiter, paths_counted,
+};
 pub use request::{
-    Asked, ExpeditedFallback, MAX_BODY_BYTES, MAX_KEYS, ObjectsOf, Publish, PublishWhen, Request, Source, Standing,
+    ExpeditedFallback, MAX_BODY_BYTES, MAX_KEYS, ObjectSelector, ObjectsOf, Publish, PublishWhen, Request,
+    RequestedObject, Source,
 };
 pub use retrieval::{Look, Window, look};
-pub use s3_event::{S3Event, S3EventKind, UnreadableEvent, read_dropped, read_s3_events};
+pub use s3_event::{S3Event, S3EventKind, UnreadableEvent, read_inbox_file, read_s3_events};
 pub use s3_uri::S3Uri;
 pub use serving::{LeftOut, Serving};
-pub use stale::{Staleness, staleness};
+pub use staleness::{Staleness, staleness};
 pub use status::{Counts, Failure, Outcome, Stage, Status, sentence};
 pub use wildcard::Wildcard;

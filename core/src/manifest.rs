@@ -3,7 +3,7 @@
 mod lines;
 mod rows;
 
-use crate::{Asked, Problem, S3Uri};
+use crate::{Problem, RequestedObject, S3Uri};
 
 use serde::{Deserialize, Serialize};
 
@@ -126,7 +126,7 @@ impl ManifestReader {
 
     /// Reads the next piece of the file, however long. The objects come out as they are asked for: go on to the end or to
     /// a problem, or the rest of the piece is lost.
-    pub fn push<'a>(&'a mut self, mut bytes: &'a [u8]) -> impl Iterator<Item = Result<Asked, Problem>> + 'a {
+    pub fn push<'a>(&'a mut self, mut bytes: &'a [u8]) -> impl Iterator<Item = Result<RequestedObject, Problem>> + 'a {
         std::iter::from_fn(move || {
             // A problem takes the place of the rest of its piece, and of every piece that follows.
             if self.problem.is_some() && bytes.is_empty() {
@@ -141,7 +141,7 @@ impl ManifestReader {
     }
 
     /// Ends the file: the object of a last line that has no line break.
-    pub fn finish(mut self) -> Result<Option<Asked>, Problem> {
+    pub fn finish(mut self) -> Result<Option<RequestedObject>, Problem> {
         if let Some(problem) = self.problem {
             return Err(problem);
         }
@@ -159,7 +159,7 @@ impl ManifestReader {
         Ok(last)
     }
 
-    fn next(&mut self, bytes: &mut &[u8]) -> Result<Option<Asked>, Problem> {
+    fn next(&mut self, bytes: &mut &[u8]) -> Result<Option<RequestedObject>, Problem> {
         if let Some(problem) = &self.problem {
             return Err(problem.clone());
         }
@@ -257,13 +257,13 @@ mod tests {
         ManifestReader::new(S3Uri::parse("s3://lists/2019.csv").unwrap(), "archive")
     }
 
-    fn read_by(mut reader: ManifestReader, bytes: &[u8]) -> Result<Vec<Asked>, Problem> {
+    fn read_by(mut reader: ManifestReader, bytes: &[u8]) -> Result<Vec<RequestedObject>, Problem> {
         let mut all = reader.push(bytes).collect::<Result<Vec<_>, _>>()?;
         all.extend(reader.finish()?);
         Ok(all)
     }
 
-    fn read(bytes: impl AsRef<[u8]>) -> Result<Vec<Asked>, Problem> {
+    fn read(bytes: impl AsRef<[u8]>) -> Result<Vec<RequestedObject>, Problem> {
         read_by(reader(), bytes.as_ref())
     }
 
@@ -280,7 +280,7 @@ mod tests {
     /// The objects as `key` or `key@version`.
     #[track_caller]
     fn check(bytes: impl AsRef<[u8]>, expect: &[&str]) {
-        let shown = |asked: Asked| match asked.version_id {
+        let shown = |asked: RequestedObject| match asked.version_id {
             None => asked.key,
             Some(version) => format!("{}@{version}", asked.key),
         };

@@ -88,7 +88,7 @@ impl<'de> Deserialize<'de> for Usd {
 /// CloudFront, Step Functions, Lambda, DynamoDB, SQS and EventBridge; the Deep Archive and Intelligent-Tiering Expedited
 /// lines come from second-hand tables and are marked in the README.
 #[derive(Debug, Clone, Copy)]
-pub struct Book {
+pub struct PriceList {
     /// The region it is for.
     pub region: &'static str,
     /// When it was read.
@@ -98,7 +98,7 @@ pub struct Book {
 /// A GiB, AWS's "GB".
 const GIB: u128 = 1 << 30;
 
-impl Book {
+impl PriceList {
     /// The only book there is: prices elsewhere differ by some per cent.
     pub const US_EAST_1: Self = Self { region: "us-east-1", read: "2026-11" };
 
@@ -253,7 +253,7 @@ pub struct Cost {
 
 impl Cost {
     /// Adds the lines up.
-    pub fn of(lines: Vec<Line>, book: Book) -> Self {
+    pub fn of(lines: Vec<Line>, book: PriceList) -> Self {
         Self {
             total_usd: lines.iter().map(|line| line.usd).sum(),
             lines,
@@ -267,35 +267,35 @@ impl Cost {
 mod tests {
     use super::*;
 
-    const BOOK: Book = Book::US_EAST_1;
+    const PRICES: PriceList = PriceList::US_EAST_1;
 
     #[test]
     fn the_published_example_comes_out() {
         // 15 million objects and 100 TB of Flexible Retrieval at Standard: $1,774 (AWS re:Post, managing retrievals).
         let bytes = 100 * 1024 * u64::try_from(GIB).unwrap();
-        let (_, retrieval) = BOOK.retrieve(ArchiveKind::Flexible, Tier::Standard, 1, bytes);
-        let (request, _) = BOOK.retrieve(ArchiveKind::Flexible, Tier::Standard, 1, 0);
+        let (_, retrieval) = PRICES.retrieve(ArchiveKind::Flexible, Tier::Standard, 1, bytes);
+        let (request, _) = PRICES.retrieve(ArchiveKind::Flexible, Tier::Standard, 1, 0);
         let total = retrieval + request.times(15_000_000, 1);
         assert_eq!(total, Usd::from_f64(1_774.0).unwrap());
     }
 
     #[test]
     fn bulk_from_flexible_is_free() {
-        assert_eq!(BOOK.retrieve(ArchiveKind::Flexible, Tier::Bulk, 1, u64::MAX), (Usd::nanos(0), Usd::nanos(0)));
+        assert_eq!(PRICES.retrieve(ArchiveKind::Flexible, Tier::Bulk, 1, u64::MAX), (Usd::nanos(0), Usd::nanos(0)));
     }
 
     #[test]
     fn a_gib_kept_a_month_is_the_price_of_standard_storage() {
-        assert_eq!(BOOK.copy(1 << 30, 30), Usd::from_f64(0.023).unwrap());
+        assert_eq!(PRICES.copy(1 << 30, 30), Usd::from_f64(0.023).unwrap());
     }
 
     #[test]
     fn what_comes_back_in_intelligent_tiering_costs_what_its_months_cost() {
         // 100 TiB from Archive Access: 0.023 + 2 x 0.0125 - 3 x 0.0036 = 0.0372 a GiB.
-        assert_eq!(BOOK.tiering(ArchiveKind::ItArchive, 100 << 40), Usd::from_f64(0.0372 * 102_400.0).unwrap());
-        assert_eq!(BOOK.tiering(ArchiveKind::ItDeep, 1 << 30), Usd::from_f64(0.079_56).unwrap());
+        assert_eq!(PRICES.tiering(ArchiveKind::ItArchive, 100 << 40), Usd::from_f64(0.0372 * 102_400.0).unwrap());
+        assert_eq!(PRICES.tiering(ArchiveKind::ItDeep, 1 << 30), Usd::from_f64(0.079_56).unwrap());
         for kind in [ArchiveKind::Flexible, ArchiveKind::Deep] {
-            assert_eq!(BOOK.tiering(kind, u64::MAX), Usd::default());
+            assert_eq!(PRICES.tiering(kind, u64::MAX), Usd::default());
         }
     }
 
@@ -311,7 +311,7 @@ mod tests {
             (ArchiveKind::ItArchive, Tier::Standard, 0.0, 0.0),
             (ArchiveKind::ItDeep, Tier::Bulk, 0.0, 0.0),
         ] {
-            let (request, gib) = BOOK.retrieve(kind, tier, 1, 1 << 30);
+            let (request, gib) = PRICES.retrieve(kind, tier, 1, 1 << 30);
             let thousand: Usd = std::iter::repeat_n(request, 1_000).sum();
             assert_eq!((thousand.as_f64(), gib.as_f64()), (per_thousand, per_gib), "{kind:?} {tier:?}");
         }
@@ -331,19 +331,19 @@ mod tests {
             (Overhead { s3_puts: 1_000, ..Overhead::default() }, 0.005),
             (Overhead { api_calls: MILLION, bus_events: MILLION, ..Overhead::default() }, 2.0),
         ] {
-            assert_eq!(BOOK.overhead(used), Usd::from_f64(usd).unwrap(), "{used:?}");
+            assert_eq!(PRICES.overhead(used), Usd::from_f64(usd).unwrap(), "{used:?}");
         }
     }
 
     #[test]
     fn a_thousand_paths_cost_five_dollars() {
-        assert_eq!(BOOK.invalidation(1_000), Usd::from_f64(5.0).unwrap());
+        assert_eq!(PRICES.invalidation(1_000), Usd::from_f64(5.0).unwrap());
     }
 
     #[test]
     fn a_job_costs_a_quarter_and_a_million_objects_a_dollar() {
         for (jobs, objects, usd) in [(1, 0, 0.25), (1, 1_000_000, 1.25), (2, 15_000_000, 15.5), (0, 0, 0.0)] {
-            assert_eq!(BOOK.jobs(jobs, objects), Usd::from_f64(usd).unwrap(), "{jobs} jobs of {objects} objects");
+            assert_eq!(PRICES.jobs(jobs, objects), Usd::from_f64(usd).unwrap(), "{jobs} jobs of {objects} objects");
         }
     }
 
@@ -367,7 +367,7 @@ mod tests {
     #[test]
     fn a_price_is_the_sum_of_its_lines() {
         let line = |usd| Line { what: String::new(), amount: String::new(), usd: Usd::from_f64(usd).unwrap() };
-        let cost = Cost::of(vec![line(0.5), line(2.25)], BOOK);
+        let cost = Cost::of(vec![line(0.5), line(2.25)], PRICES);
         assert_eq!(serde_json::to_value(&cost).unwrap()["total_usd"], 2.75);
         assert_eq!(serde_json::from_value::<Cost>(serde_json::to_value(&cost).unwrap()).unwrap(), cost);
     }

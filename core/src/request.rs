@@ -80,7 +80,7 @@ pub enum Source {
     /// These, in the order of the request, without duplicates.
     Keys {
         /// The objects.
-        keys: Vec<Asked>,
+        keys: Vec<RequestedObject>,
     },
     /// The current versions of what lies under a prefix when the restore is planned.
     Prefix {
@@ -112,13 +112,13 @@ pub struct ObjectsOf {
     pub restore: RestoreId,
     /// Where they stand.
     #[serde(rename = "in")]
-    pub standing: Standing,
+    pub selector: ObjectSelector,
 }
 
 /// Where the objects of another restore stand that are meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Standing {
+pub enum ObjectSelector {
     /// They failed: asked for once more.
     Failed,
     /// S3 is fetching them: asked for at a faster tier.
@@ -127,7 +127,7 @@ pub enum Standing {
     Published,
 }
 
-impl Standing {
+impl ObjectSelector {
     /// Every one, with its word.
     pub(crate) const WORDS: [(&str, Self); 3] =
         [("failed", Self::Failed), ("restoring", Self::Restoring), ("published", Self::Published)];
@@ -178,10 +178,10 @@ impl Source {
             Self::Keys { keys } => keys.first().map_or("", |asked| asked.key.as_str()),
             Self::Prefix { prefix, .. } => prefix,
             Self::Manifest { manifest, .. } => &manifest.key,
-            Self::Restore { objects_of } => match objects_of.standing {
-                Standing::Failed => "retry",
-                Standing::Restoring => "expedite",
-                Standing::Published => "extend",
+            Self::Restore { objects_of } => match objects_of.selector {
+                ObjectSelector::Failed => "retry",
+                ObjectSelector::Restoring => "expedite",
+                ObjectSelector::Published => "extend",
             },
         }
     }
@@ -189,7 +189,7 @@ impl Source {
 
 /// One object asked for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Asked {
+pub struct RequestedObject {
     /// The key.
     pub key: String,
     /// The version; `None` is the current one, pinned when planned.
@@ -259,7 +259,7 @@ impl Request {
             return Err(not_an_object(body));
         };
         refuse_unknown(body, "", &KNOWN_FIELDS)?;
-        let tier = word(body, "tier", Tier::Standard, &Tier::ALL.map(|tier| (tier.word(), tier)))?;
+        let tier = word(body, "tier", Tier::Standard, &Tier::ALL.map(|tier| (tier.as_str(), tier)))?;
         Ok(Self {
             bucket: bucket(body)?,
             source: source(body)?,
@@ -459,8 +459,8 @@ fn objects_of(value: &Value) -> Result<ObjectsOf, Problem> {
     if !object.contains_key("in") {
         return Err(Problem::missing("objects_of.in", "Say which of its objects: failed, restoring or published."));
     }
-    let standing = word_at(object, "in", "objects_of.in", Standing::Failed, &Standing::WORDS)?;
-    Ok(ObjectsOf { restore, standing })
+    let selector = word_at(object, "in", "objects_of.in", ObjectSelector::Failed, &ObjectSelector::WORDS)?;
+    Ok(ObjectsOf { restore, selector })
 }
 
 /// An ETag as S3 says it, with quotation marks or without.
@@ -487,7 +487,7 @@ fn confirm(body: &Map<String, Value>) -> Result<Option<String>, Problem> {
 /// Digits of a plan's hash.
 pub(crate) const PLAN_HASH: usize = 16;
 
-fn keys(list: &Value) -> Result<Vec<Asked>, Problem> {
+fn keys(list: &Value) -> Result<Vec<RequestedObject>, Problem> {
     let keys = match list {
         Value::Array(keys) if (1..=MAX_KEYS).contains(&keys.len()) => keys,
         Value::Array(keys) => {
@@ -515,14 +515,14 @@ fn keys(list: &Value) -> Result<Vec<Asked>, Problem> {
     Ok(out)
 }
 
-fn key(value: &Value, field: &str) -> Result<Asked, Problem> {
+fn key(value: &Value, field: &str) -> Result<RequestedObject, Problem> {
     let text = |value: &Value, field: &str, limit: usize| {
         let text = value.as_str().filter(|text| (1..=limit).contains(&text.len()));
         let refused = || Problem::field(field, value, format!("must be a text of 1 to {limit} bytes in UTF-8."));
         text.map(str::to_owned).ok_or_else(refused)
     };
     match value {
-        Value::String(_) => Ok(Asked { key: text(value, field, MAX_KEY_BYTES)?, version_id: None }),
+        Value::String(_) => Ok(RequestedObject { key: text(value, field, MAX_KEY_BYTES)?, version_id: None }),
         Value::Object(object) => {
             refuse_unknown(object, &format!("{field}."), &["key", "version_id"])?;
             let Some(key) = object.get("key") else {
@@ -532,7 +532,7 @@ fn key(value: &Value, field: &str) -> Result<Asked, Problem> {
                 None | Some(Value::Null) => None,
                 Some(version) => Some(text(version, &format!("{field}.version_id"), MAX_VERSION_BYTES)?),
             };
-            Ok(Asked { key: text(key, &format!("{field}.key"), MAX_KEY_BYTES)?, version_id })
+            Ok(RequestedObject { key: text(key, &format!("{field}.key"), MAX_KEY_BYTES)?, version_id })
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => {
             Err(Problem::field(field, value, "must be a key, or {\"key\": …, \"version_id\": …}."))
@@ -647,8 +647,9 @@ fn notify(body: &Map<String, Value>) -> Result<Vec<String>, Problem> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use serde_json::json;
+
+    use super::*;
 
     fn body(more: Value) -> Value {
         let mut body = json!({"bucket": "archive", "keys": ["a"]});
@@ -706,7 +707,7 @@ mod tests {
             (State::Available, None, [false; 3]),
             (State::Cancelled { at }, flexible, [false; 3]),
         ] {
-            let meant = Standing::WORDS.map(|(_, standing)| standing.means(Status::Running, &state, kind));
+            let meant = ObjectSelector::WORDS.map(|(_, selector)| selector.means(Status::Running, &state, kind));
             assert_eq!(meant, expected, "{state:?}");
         }
     }
@@ -728,7 +729,7 @@ mod tests {
         });
         let request = Request::parse(&body(more)).unwrap();
         let Source::Keys { keys } = &request.source else { panic!("{request:?}") };
-        assert_eq!(keys[1], Asked { key: "a".to_owned(), version_id: Some("v1".to_owned()) });
+        assert_eq!(keys[1], RequestedObject { key: "a".to_owned(), version_id: Some("v1".to_owned()) });
         assert_eq!(request.max_cost_usd, Usd::from_f64(1.5));
         let again: Request = serde_json::from_str(&serde_json::to_string(&request).unwrap()).unwrap();
         assert_eq!(again, request);

@@ -8,7 +8,7 @@ use crate::request::{
     DEFAULT_DAYS, MAX_DAYS, MAX_ETAG, MAX_KEY_BYTES, MAX_NOTIFY, MAX_NOTIFY_BYTES, MAX_OVER, MAX_VERSION_BYTES,
     PLAN_HASH,
 };
-use crate::{MAX_KEYS, Request, Standing, Tier};
+use crate::{MAX_KEYS, ObjectSelector, Request, Tier};
 
 impl Request {
     /// The JSON Schema of a body that [`Request::read`] takes. Two rules it cannot say: a key's limit is in bytes of UTF-8,
@@ -85,7 +85,7 @@ impl Request {
                     "type": "object", "additionalProperties": false, "required": ["restore", "in"],
                     "properties": {
                         "restore": {"type": "string", "pattern": "^[0-9A-Za-z_-]{1,80}$", "description": "The restore's id."},
-                        "in": {"type": "string", "enum": Standing::WORDS.map(|(word, _)| word), "description": "Where its objects stand that are meant."},
+                        "in": {"type": "string", "enum": ObjectSelector::WORDS.map(|(word, _)| word), "description": "Where its objects stand that are meant."},
                     },
                     "description": "Instead of keys: objects of another restore of the same bucket.",
                 },
@@ -94,7 +94,7 @@ impl Request {
                     "description": "The hash of a plan: go on only if the plan is still that one.",
                 },
                 "tier": {
-                    "type": "string", "enum": Tier::ALL.map(Tier::word), "default": Tier::Standard.word(),
+                    "type": "string", "enum": Tier::ALL.map(Tier::as_str), "default": Tier::Standard.as_str(),
                     "description": "How fast.",
                 },
                 "days": {
@@ -138,8 +138,9 @@ impl Request {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use serde_json::Map;
+
+    use super::*;
 
     /// A body with one field set, however deep.
     fn with(path: &[&str], value: Value) -> Value {

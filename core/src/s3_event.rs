@@ -7,7 +7,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 
 use crate::inbox::ANSWER;
 use crate::request::{MAX_KEY_BYTES, MAX_VERSION_BYTES};
-use crate::{Dropped, ObjectId, S3Uri};
+use crate::{InboxFile, ObjectId, S3Uri};
 
 /// What S3 says happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,7 +77,7 @@ pub fn read_s3_events(message: &str) -> Result<Vec<S3Event>, UnreadableEvent> {
 ///
 /// Another thing that S3 tells and [`read_s3_events`] reads is no file. What neither can read, and a key that leaves no
 /// room for that of an answer, is an error.
-pub fn read_dropped(message: &str) -> Result<Option<Dropped>, UnreadableEvent> {
+pub fn read_inbox_file(message: &str) -> Result<Option<InboxFile>, UnreadableEvent> {
     let is_object = message.trim_start().starts_with('{');
     match parse::<Told>(message) {
         Ok(told) if is_object && told.detail_type == "Object Created" => parse::<Created>(message)?.read().map(Some),
@@ -180,7 +180,7 @@ struct CreatedObject {
 }
 
 impl Created {
-    fn read(self) -> Result<Dropped, UnreadableEvent> {
+    fn read(self) -> Result<InboxFile, UnreadableEvent> {
         if self.source != "aws.s3" {
             return Err(UnreadableEvent::because(format!("its source is {:?}", self.source)));
         }
@@ -189,7 +189,7 @@ impl Created {
         if key.len() + ANSWER.len() > MAX_KEY_BYTES {
             return Err(UnreadableEvent::because("its key leaves no room for that of its answer"));
         }
-        Ok(Dropped { at: S3Uri { bucket, key }, size, etag: etag.trim_matches('"').to_owned(), sequencer })
+        Ok(InboxFile { at: S3Uri { bucket, key }, size, etag: etag.trim_matches('"').to_owned(), sequencer })
     }
 }
 
@@ -273,8 +273,9 @@ fn object(bucket: String, key: String, version: Option<String>) -> Result<Object
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use serde_json::{Value, json};
+
+    use super::*;
 
     fn bridge(detail_type: &str, key: &str) -> Value {
         json!({
@@ -382,7 +383,7 @@ mod tests {
 
     #[test]
     fn a_file_that_was_written_is_read_and_its_key_is_raw() {
-        let file = read_dropped(&created("inbox/a+b %2B.csv").to_string()).unwrap().unwrap();
+        let file = read_inbox_file(&created("inbox/a+b %2B.csv").to_string()).unwrap().unwrap();
         assert_eq!(file.at.to_string(), "s3://work/inbox/a+b %2B.csv");
         assert_eq!(
             (file.size, &*file.etag, &*file.sequencer),
@@ -395,7 +396,7 @@ mod tests {
         let restored = bridge("Object Restore Completed", "a").to_string();
         let test = r#"{"Service":"Amazon S3","Event":"s3:TestEvent"}"#;
         for message in [&restored, test] {
-            assert_eq!(read_dropped(message), Ok(None));
+            assert_eq!(read_inbox_file(message), Ok(None));
         }
     }
 
@@ -403,7 +404,7 @@ mod tests {
     fn what_can_never_be_a_file_is_refused_with_the_reason() {
         #[track_caller]
         fn refused(message: &str, why: &str) {
-            let says = read_dropped(message).unwrap_err().to_string();
+            let says = read_inbox_file(message).unwrap_err().to_string();
             assert!(says.contains(why), "{says}");
         }
         let with = |pointer: &str, value: Value| {
@@ -421,7 +422,7 @@ mod tests {
         refused(&with("/detail/object/key", json!("")), "empty");
         refused(&with("/detail/object/key", json!("k".repeat(1_025))), "longer than any of S3's");
         refused(&with("/detail/object/key", json!("k".repeat(1_013))), "no room for that of its answer");
-        assert!(read_dropped(&with("/detail/object/key", json!("k".repeat(1_012)))).is_ok());
+        assert!(read_inbox_file(&with("/detail/object/key", json!("k".repeat(1_012)))).is_ok());
     }
 
     #[test]

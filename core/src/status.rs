@@ -105,7 +105,7 @@ pub enum Status {
 
 impl Status {
     /// The word used in the API.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Running => "running",
             Self::Succeeded => "succeeded",
@@ -296,7 +296,8 @@ mod tests {
     fn every_object_is_counted_once_by_its_state() {
         let restoring = State::Restoring { since: now(), tier: crate::Tier::Bulk, joined: false };
         let restored = State::Restored { at: now(), expires: None, claim: None };
-        let published = State::Published { at: now(), readable: now(), expires: None, how: crate::How::NoPath };
+        let published =
+            State::Published { at: now(), readable: now(), expires: None, how: crate::PublishedReason::NoPath };
         let states = [State::Planned, State::Available, restoring, restored, published, State::Cancelled { at: now() }];
         let rows: Vec<_> = states.into_iter().map(|state| row("a", state)).chain([missing("b")]).collect();
         let once = Counts {
@@ -333,7 +334,7 @@ mod tests {
     #[test]
     fn a_status_is_kept_under_its_word() {
         for status in Status::ALL {
-            assert_eq!(serde_json::to_value(status).unwrap(), status.word());
+            assert_eq!(serde_json::to_value(status).unwrap(), status.as_str());
         }
     }
 

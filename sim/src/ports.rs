@@ -6,8 +6,8 @@ use std::rc::Rc;
 
 use jiff::Timestamp;
 use thaw_core::{
-    CallError, Distribution, Facts, Head, HeadError, Job, JobStatus, LeftOut, Missing, ObjectId, RestoreAnswer, S3Uri,
-    Serving, Tier, head_error, is_about_a_key, trouble,
+    CallError, Distribution, Facts, Head, HeadError, Job, JobStatus, LeftOut, Missing, ObjectId, QueryStrings,
+    RestoreAnswer, S3Uri, Serving, Tier, head_error, is_about_a_key, trouble,
 };
 use thaw_steps::ports::{
     CreateInvalidations, CreateJobs, CreatedJob, Distributions, Invalidation, ListFrom, Listed, ListedRestore,
@@ -261,6 +261,7 @@ fn config(config: &crate::cdn::DistributionConfig) -> Distribution {
             behavior.target_origin_id.clone()
         },
         has_origin_function: false,
+        query_strings: if behavior.query_string { QueryStrings::All } else { QueryStrings::None },
     };
     let behaviours = config.behaviors.iter().map(|behavior| behaviour(behavior, &behavior.path_pattern));
     let patterns = config.behaviors.iter().map(|behavior| behavior.path_pattern.clone()).chain(["*".to_owned()]);

@@ -292,7 +292,7 @@ impl Stack {
             "CheckRestores" => run!(check_restores, aws, ledger, files, events, now),
             "Invalidate" => run!(invalidate, aws, aws, ledger, files, settings, now),
             "CheckInvalidations" => run!(check_invalidations, aws, ledger, files, now),
-            "Report" => run!(report, ledger, events, now),
+            "Report" => run!(report, ledger, &self.executions, events, now),
             other => panic!("the workflow has a state that this bench does not know: {other}"),
         }
     }

@@ -54,9 +54,10 @@ fn same_copy(row: &Row, other: &Row) -> bool {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::*;
-    use crate::{How, ObjectId, RestoreId};
     use jiff::Timestamp;
+
+    use super::*;
+    use crate::{ObjectId, PublishedReason, RestoreId};
 
     fn now() -> Timestamp {
         "2026-11-22T10:00:00Z".parse().unwrap()
@@ -93,7 +94,8 @@ pub(super) mod tests {
         let waiting = row(Decision::Restore, State::Planned);
         let [nine, ten, eleven] = [NINE, TEN, ELEVEN].map(|at| at.parse().unwrap());
         // Its restore was cancelled before CloudFront had confirmed it: that was heard of much later.
-        let published = |readable| State::Published { at: eleven, readable, expires: None, how: How::NoPath };
+        let published =
+            |readable| State::Published { at: eleven, readable, expires: None, how: PublishedReason::NoPath };
         for (other, same) in [
             (published(nine), false),
             (published(ten), true),

@@ -11,7 +11,7 @@ use std::cell::OnceCell;
 use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 
-use crate::Asked;
+use crate::RequestedObject;
 use crate::id::NULL_VERSION;
 use crate::problem::cut;
 use crate::request::{MAX_KEY_BYTES, MAX_VERSION_BYTES};
@@ -88,7 +88,7 @@ impl Rows {
     }
 
     /// The object of a line; `None` if the line is about none.
-    pub(super) fn read(&mut self, line: &[u8]) -> Result<Option<Asked>, String> {
+    pub(super) fn read(&mut self, line: &[u8]) -> Result<Option<RequestedObject>, String> {
         let line = std::str::from_utf8(line).map_err(|_| "the line is not UTF-8. Save the manifest as UTF-8.")?;
         let line = line.strip_suffix('\r').unwrap_or(line);
         let first = !std::mem::replace(&mut self.begun, true);
@@ -118,7 +118,7 @@ impl Rows {
         }
     }
 
-    fn read_json(&self, line: &str) -> Result<Asked, String> {
+    fn read_json(&self, line: &str) -> Result<RequestedObject, String> {
         let object = match line.trim_start().as_bytes() {
             [b'"', ..] => serde_json::from_str(line).map(|key| Object { bucket: None, key, version_id: None }),
             // A list could be read as a struct, field by field.
@@ -140,7 +140,7 @@ impl Rows {
         asked(key, version_id)
     }
 
-    fn read_csv(&self, line: &str, columns: &Columns) -> Result<Option<Asked>, String> {
+    fn read_csv(&self, line: &str, columns: &Columns) -> Result<Option<RequestedObject>, String> {
         let (mut bucket, mut key, mut version, mut marker) = (Cow::default(), Cow::default(), Cow::default(), false);
         let mut count = 0;
         for field in Fields::of(line) {
@@ -224,14 +224,14 @@ fn looks_like_json(line: &str) -> bool {
     }
 }
 
-fn asked(key: String, version_id: Option<String>) -> Result<Asked, String> {
+fn asked(key: String, version_id: Option<String>) -> Result<RequestedObject, String> {
     if !(1..=MAX_KEY_BYTES).contains(&key.len()) {
         return Err(format!("the key {} must have 1 to {MAX_KEY_BYTES} bytes in UTF-8.", quoted(&key)));
     }
     if let Some(version) = version_id.as_deref().filter(|version| version.len() > MAX_VERSION_BYTES) {
         return Err(format!("the version {} must have at most {MAX_VERSION_BYTES} bytes.", quoted(version)));
     }
-    Ok(Asked { key, version_id })
+    Ok(RequestedObject { key, version_id })
 }
 
 fn decode(key: &str) -> Result<String, String> {

@@ -3,7 +3,7 @@
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
-use thaw_core::{Asked, FailedTask, JobGroup, ObjectId, ReportReader, RestoreAnswer, failed_reports};
+use thaw_core::{FailedTask, JobGroup, ObjectId, ReportReader, RequestedObject, RestoreAnswer, failed_reports};
 
 use crate::source_laws;
 
@@ -40,7 +40,7 @@ proptest! {
     fn a_line_of_a_list_means_its_object(object in object()) {
         let line = group(&object).line(&object);
         prop_assert_eq!(line.matches('\n').count(), 1);
-        let asked = Asked { key: object.key, version_id: object.version };
+        let asked = RequestedObject { key: object.key, version_id: object.version };
         prop_assert_eq!(source_laws::manifest(line.as_bytes(), 7), (vec![asked], None));
     }
 

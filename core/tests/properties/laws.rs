@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use serde_json::Value;
-use thaw_core::{Head, MAX_BODY_BYTES, MAX_KEYS, Reach, Request, RestoreId, S3Event, Source, read_s3_events};
+use thaw_core::{Head, MAX_BODY_BYTES, MAX_KEYS, Readability, Request, RestoreId, S3Event, Source, read_s3_events};
 
 /// Bytes of an answer to a request that is refused, or of a line in the log about a message that is: whatever came in,
 /// not all of it goes out again.
@@ -47,7 +47,7 @@ pub fn request(body: &[u8]) {
         assert!(FIELDS.contains(&name.as_str()), "{name} was overlooked");
     }
     let tier = said.get("tier").map_or(Some("Standard"), Value::as_str);
-    assert_eq!(tier, Some(request.tier.word()), "tiers are S3's words");
+    assert_eq!(tier, Some(request.tier.as_str()), "tiers are S3's words");
 
     // In the ledger, in an execution's input, in the work bucket: it is read back as what it was.
     let kept = serde_json::to_string(&request).unwrap();
@@ -141,21 +141,21 @@ pub fn s3_events(message: &str) -> Vec<S3Event> {
 /// header    = parameter *( "," parameter )        ; the documents show it in single quotes too
 /// parameter = name "=" DQUOTE value DQUOTE        ; ongoing-request, expiry-date, and others that may come
 /// ```
-pub fn reach(head: &Head, now: Timestamp) {
-    let reach = head.reach(now);
+pub fn readability(head: &Head, now: Timestamp) {
+    let reach = head.readability(now);
     let header = head.restore.as_deref();
     let said = |name: &str| header.map(|header| values(header, name)).unwrap_or_default();
     match reach {
-        Ok(Reach::Readable) => assert!(header.is_none() || said("ongoing-request") == ["false"], "{head:?}"),
-        Ok(Reach::Copy { expires, .. }) => {
+        Ok(Readability::Readable) => assert!(header.is_none() || said("ongoing-request") == ["false"], "{head:?}"),
+        Ok(Readability::Copy { expires, .. }) => {
             assert!(expires > now, "{head:?}");
             assert_eq!(said("ongoing-request"), ["false"], "{head:?}");
             let dates = said("expiry-date");
             let [date] = dates[..] else { panic!("{} dates: {head:?}", dates.len()) };
             assert_eq!(jiff::fmt::rfc2822::parse(date).unwrap().timestamp(), expires, "{head:?}");
         }
-        Ok(Reach::Restoring(_)) => assert_eq!(said("ongoing-request"), ["true"], "{head:?}"),
-        Ok(Reach::Archived(_)) => assert!(!said("ongoing-request").contains(&"true"), "{head:?}"),
+        Ok(Readability::Restoring(_)) => assert_eq!(said("ongoing-request"), ["true"], "{head:?}"),
+        Ok(Readability::Archived(_)) => assert!(!said("ongoing-request").contains(&"true"), "{head:?}"),
         Err(unreadable) => assert!(unreadable.to_string().len() <= ANSWER_BYTES),
     }
 }

@@ -5,7 +5,7 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use serde_json::{Value, json};
-use thaw_core::Asked;
+use thaw_core::RequestedObject;
 
 use crate::source_laws::{self, gzip};
 
@@ -20,16 +20,18 @@ fn encoded(key: &str) -> String {
         .collect()
 }
 
-fn asked() -> impl Strategy<Value = Asked> {
+fn asked() -> impl Strategy<Value = RequestedObject> {
     let key = prop_oneof![6 => any::<String>(), 3 => "[ +%,\"a/é\n]{1,8}", 1 => "ü{510,512}"]
         .prop_filter("S3 has no such key", |key| (1..=1_024).contains(&key.len()));
     let version = option::of(prop_oneof!["[A-Za-z0-9._]{1,32}", "v{898,900}"]);
-    (key, version).prop_map(|(key, version_id)| Asked { key, version_id })
+    (key, version).prop_map(|(key, version_id)| RequestedObject { key, version_id })
 }
 
 /// The forms of a manifest, each as lines.
-fn forms(all: &[Asked], line_break: &str) -> [String; 3] {
-    let lines = |line: &dyn Fn(&Asked) -> String| all.iter().map(|asked| line(asked) + line_break).collect::<String>();
+fn forms(all: &[RequestedObject], line_break: &str) -> [String; 3] {
+    let lines = |line: &dyn Fn(&RequestedObject) -> String| {
+        all.iter().map(|asked| line(asked) + line_break).collect::<String>()
+    };
     [
         lines(&|asked| {
             let version = asked.version_id.as_ref().map_or_else(String::new, |version| format!(",{version}"));

@@ -5,7 +5,7 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
-use thaw_core::{ArchiveKind, Head, Reach};
+use thaw_core::{ArchiveKind, Head, Readability};
 
 use crate::laws;
 
@@ -74,7 +74,7 @@ proptest! {
 
     #[test]
     fn nothing_is_readable_unless_s3_says_so(head in head()) {
-        laws::reach(&head, now());
+        laws::readability(&head, now());
     }
 
     /// The other side: what the documents promise is understood, at any time, with parameters yet unknown.
@@ -89,10 +89,10 @@ proptest! {
             ..Head::default()
         };
         let expect = if expires > now() {
-            Reach::Copy { kind: ArchiveKind::Flexible, expires }
+            Readability::Copy { kind: ArchiveKind::Flexible, expires }
         } else {
-            Reach::Archived(ArchiveKind::Flexible)
+            Readability::Archived(ArchiveKind::Flexible)
         };
-        prop_assert_eq!(head.reach(now()), Ok(expect));
+        prop_assert_eq!(head.readability(now()), Ok(expect));
     }
 }

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use serde_json::json;
-use thaw_core::{Asked, Glob, Inventory, ManifestReader, Problem, Request, S3Uri, first_bucket};
+use thaw_core::{Glob, Inventory, ManifestReader, Problem, Request, RequestedObject, S3Uri, first_bucket};
 
 /// Bytes of an answer: whatever came in, not all of it goes out again.
 const ANSWER_BYTES: usize = 2_048;
@@ -58,7 +58,7 @@ fn holds(pattern: &[char], text: &[char], fresh: bool) -> bool {
 
 /// A manifest names objects that a request could name, to the end or to a problem in few words; and where the pieces end
 /// in which it comes changes nothing.
-pub fn manifest(bytes: &[u8], pieces_of: usize) -> (Vec<Asked>, Option<Problem>) {
+pub fn manifest(bytes: &[u8], pieces_of: usize) -> (Vec<RequestedObject>, Option<Problem>) {
     let read = read(&mut [bytes].into_iter());
     assert_eq!(read, self::read(&mut bytes.chunks(pieces_of.max(1))), "pieces of {pieces_of} bytes");
     assert_eq!(read, self::read(&mut bytes.chunks(1)), "bytes one by one");
@@ -93,10 +93,10 @@ fn in_few_words(problem: &Problem) {
 }
 
 /// All that comes before a problem, and the problem, which stays the same.
-fn read(pieces: &mut dyn Iterator<Item = &[u8]>) -> (Vec<Asked>, Option<Problem>) {
+fn read(pieces: &mut dyn Iterator<Item = &[u8]>) -> (Vec<RequestedObject>, Option<Problem>) {
     let mut reader = ManifestReader::new(S3Uri::parse("s3://lists/2019.csv").unwrap(), "archive");
     let (mut all, mut first) = (Vec::new(), None);
-    let mut take = |next: Result<Asked, Problem>| match next {
+    let mut take = |next: Result<RequestedObject, Problem>| match next {
         Ok(asked) => {
             assert_eq!(first, None, "{asked:?} comes after a problem");
             all.push(asked);
@@ -113,7 +113,7 @@ fn read(pieces: &mut dyn Iterator<Item = &[u8]>) -> (Vec<Asked>, Option<Problem>
 }
 
 /// The same by readers of which each reads no further than the next line, and hands over its place.
-fn read_by_many(bytes: &[u8], pieces_of: usize) -> (Vec<Asked>, Option<Problem>) {
+fn read_by_many(bytes: &[u8], pieces_of: usize) -> (Vec<RequestedObject>, Option<Problem>) {
     let reader = || ManifestReader::new(S3Uri::parse("s3://lists/2019.csv").unwrap(), "archive");
     let mut place = reader().place();
     let mut all = Vec::new();

@@ -128,9 +128,10 @@ impl Visit for Fields {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use serde_json::json;
     use tracing::subscriber::with_default;
+
+    use super::*;
 
     thread_local! {
         static LINES: RefCell<Vec<Value>> = const { RefCell::new(Vec::new()) };
@@ -168,7 +169,7 @@ mod tests {
             tracing::warn!(target: "lambda_runtime::runtime", "no news");
             tracing::error!(target: "lambda_runtime::layers::panic", "said already");
             tracing::error!(target: "lambda_runtime::layers::api_client", "no answer");
-            tracing::info!(target: "thaw_steps::plan", "planned");
+            tracing::info!(target: "thaw_steps::workflow::plan", "planned");
             let _span = tracing::info_span!(target: "thaw_steps", "a span").entered();
         });
         let said: Vec<_> = lines.iter().map(|line| line["message"].as_str().unwrap()).collect();

@@ -13,11 +13,15 @@ use std::time::Duration;
 
 use lambda_runtime::Error;
 use thaw_aws::Clients;
-use thaw_steps::{
-    Newest, Settings, Step, adopt, announce_expiries, cancel_restore, check_executions, check_invalidations,
-    check_jobs, check_restores, create_jobs, create_plan, create_restore, get_restores, invalidate, on_inbox_file,
-    on_restore_completed, on_restore_initiated, plan, report, report_failure, start_restores,
+use thaw_steps::api::{adopt, cancel_restore, create_plan, create_restore, get_restores};
+use thaw_steps::events::{
+    announce_expiries, check_executions, on_inbox_file, on_restore_completed, on_restore_initiated,
 };
+use thaw_steps::workflow::{
+    check_invalidations, check_jobs, check_restores, create_jobs, invalidate, plan, report, report_failure,
+    start_restores,
+};
+use thaw_steps::{CurrentVersions, Settings, Step};
 
 use crate::clock::Clock;
 use crate::serve::{Deadline, serve, serve_door, serve_door_in_time, serve_until};
@@ -92,8 +96,8 @@ async fn run() -> Result<(), Error> {
             serve(async |input| check_invalidations::run(input, cdn, ledger, files, now()).await).await
         }
         Step::Report => {
-            let (ledger, bus) = (&ledger()?, &clients.bus());
-            serve(async |input| report::run(input, ledger, bus, now()).await).await
+            let (ledger, executions, bus) = (&ledger()?, &executions()?, &clients.bus());
+            serve(async |input| report::run(input, ledger, executions, bus, now()).await).await
         }
         Step::ReportFailure => {
             let (ledger, files, bus, jobs) = (&ledger()?, &files()?, &clients.bus(), &jobs()?);
@@ -126,7 +130,7 @@ async fn run() -> Result<(), Error> {
         Step::OnRestoreCompleted => {
             let (cdn, archive, ledger) = (&clients.cdn(), &clients.archive(), &ledger()?);
             let dead_letters = &clients.dead_letters(need("RESTORE_COMPLETED_DEAD_LETTERS")?);
-            let kept = &RefCell::new(Newest::default());
+            let kept = &RefCell::new(CurrentVersions::default());
             let run = async |batch| {
                 let mut newest = kept.take();
                 let run =

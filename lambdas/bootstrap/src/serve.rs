@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use thaw_core::Problem;
 use thaw_steps::StepError;
-use thaw_steps::http::{Request, Response};
+use thaw_steps::api::http::{Request, Response};
 
 use crate::log;
 
@@ -127,8 +127,9 @@ impl Debug for Reported {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use serde_json::json;
+
+    use super::*;
 
     /// What Lambda is told when a step that takes a number and fails like this gets this payload.
     fn check(step: impl AsyncFn(u8) -> Result<u8, StepError>, payload: Value) -> Result<u8, (String, String)> {

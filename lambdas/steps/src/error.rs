@@ -1,6 +1,6 @@
 //! What a step can fail with. The machine acts on the name, a person on the message.
 
-use thaw_core::{IllegalEvent, Problem, Trouble};
+use thaw_core::{CallError, IllegalEvent, Problem};
 
 use crate::ports::PortError;
 
@@ -74,11 +74,11 @@ impl From<PortError> for StepError {
     fn from(error: PortError) -> Self {
         let says = error.to_string();
         match error.trouble {
-            Some(Trouble::Throttled) => Self::Throttled(says),
-            Some(Trouble::TooManyInvalidations) => Self::TooManyInvalidationsInProgress(says),
-            Some(Trouble::Unavailable) => Self::Unavailable(says),
-            Some(Trouble::Denied | Trouble::KeyDenied) => Self::Denied(says),
-            Some(Trouble::WrongBucket) => Problem::wrong_bucket(says).into(),
+            Some(CallError::Throttled) => Self::Throttled(says),
+            Some(CallError::TooManyInvalidations) => Self::TooManyInvalidationsInProgress(says),
+            Some(CallError::Unavailable) => Self::Unavailable(says),
+            Some(CallError::Denied | CallError::KeyDenied) => Self::Denied(says),
+            Some(CallError::WrongBucket) => Problem::wrong_bucket(says).into(),
             None => Self::Unexpected(says),
         }
     }
@@ -98,18 +98,19 @@ impl From<serde_json::Error> for StepError {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use thaw_core::{Event, State, advance};
+
+    use super::*;
 
     #[test]
     fn trouble_keeps_its_name_for_the_machine_and_its_words_for_a_person() {
         for (trouble, name, status) in [
-            (Some(Trouble::Throttled), "Throttled", 503),
-            (Some(Trouble::TooManyInvalidations), "TooManyInvalidationsInProgress", 503),
-            (Some(Trouble::Unavailable), "Unavailable", 503),
-            (Some(Trouble::Denied), "Denied", 500),
-            (Some(Trouble::KeyDenied), "Denied", 500),
-            (Some(Trouble::WrongBucket), "InvalidRequest", 422),
+            (Some(CallError::Throttled), "Throttled", 503),
+            (Some(CallError::TooManyInvalidations), "TooManyInvalidationsInProgress", 503),
+            (Some(CallError::Unavailable), "Unavailable", 503),
+            (Some(CallError::Denied), "Denied", 500),
+            (Some(CallError::KeyDenied), "Denied", 500),
+            (Some(CallError::WrongBucket), "InvalidRequest", 422),
             (None, "Unexpected", 500),
         ] {
             let error = StepError::from(PortError { what: "Get".to_owned(), says: "no".to_owned(), trouble });

@@ -19,72 +19,24 @@
 // Every enum is matched whole: a new variant makes the compiler list the places to think about.
 #![cfg_attr(not(test), warn(clippy::wildcard_enum_match_arm))]
 
-pub mod adopt;
-pub mod announce_expiries;
-pub mod cancel_restore;
-pub mod check_executions;
-pub mod check_invalidations;
-pub mod check_jobs;
-pub mod check_restores;
-pub mod chunks;
-pub mod create_jobs;
-pub mod create_plan;
-pub mod create_restore;
-pub mod get_restores;
-pub mod http;
-pub mod invalidate;
-pub mod on_inbox_file;
-pub mod on_restore_completed;
-pub mod on_restore_initiated;
-pub mod plan;
-pub mod report;
-pub mod report_failure;
-pub mod start_restores;
-
-pub mod memory;
-#[cfg(feature = "openapi")]
-pub mod openapi;
+pub mod api;
+pub mod events;
+pub mod ledger;
 pub mod ports;
+pub mod testing;
+pub mod views;
+pub mod workflow;
 
-mod batches;
-mod budget;
-mod distributions;
-#[cfg(test)]
-mod door;
+mod archive;
 mod error;
-mod folding;
-mod jobs;
-mod joining;
-mod ledger;
-mod listing;
-mod looking;
-mod newest;
-mod news;
-mod object_view;
-mod over;
+mod planning;
 mod publishing;
-mod queue;
-mod restore_view;
 mod settings;
-mod sources;
-mod survey;
-mod telling;
-mod visible;
 
-pub use chunks::{ChunkEntry, ChunkRecord, chunk_name};
+pub use archive::current_versions::CurrentVersions;
 pub use error::StepError;
-pub use ledger::{KeyRecord, Planned, RestoreRecord, as_they_stand, request_name};
-pub use newest::Newest;
-pub use news::NewsRecord;
-pub use object_view::{ObjectPage, ObjectState, ObjectView, PublishedHow};
-pub use queue::{BatchItemFailure, QueueBatch, QueueMessage, QueueResponse};
-pub use restore_view::{InvalidationStatus, InvalidationView, Links, RestorePage, RestoreSummary, RestoreView};
+pub use planning::survey::{MOST_OBJECTS, Survey};
 pub use settings::Settings;
-pub use survey::{Alternative, KindTotal, MOST_OBJECTS, Survey};
-
-/// Objects a step asks a service about at a time. With 64 in flight, the SDK on one thread sends some 2,600 requests a
-/// second at 20 ms each, more than S3's 1,000 restores a second per account.
-pub(crate) const IN_FLIGHT: usize = 64;
 
 /// Every function thaw has. State name = handler = module = resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

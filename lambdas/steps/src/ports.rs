@@ -1,14 +1,19 @@
 //! What the steps need of the world, in their own words. `thaw-aws` implements it on AWS, `thaw-sim` in process.
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thaw_core::{
-    ArchiveKind, Distribution, Execution, Facts, Job, JobGroup, LeftOut, ObjectId, Reach, RestoreAnswer, RestoreId,
-    S3Uri, Status, Tier, Trouble,
+    ArchiveKind, CallError, Distribution, Execution, Facts, Job, JobGroup, LeftOut, ObjectId, Readability,
+    RestoreAnswer, RestoreId, S3Uri, Status, Tier,
 };
 
-use crate::RestoreRecord;
+use crate::ledger::restores::RestoreRecord;
+
+/// Objects a step asks a service about at a time. With 64 in flight, the SDK on one thread sends some 2,600 requests a
+/// second at 20 ms each, more than S3's 1,000 restores a second per account.
+pub(crate) const IN_FLIGHT: usize = 64;
 
 /// A service did not do what it was asked.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -19,7 +24,7 @@ pub struct PortError {
     /// What the service said.
     pub says: String,
     /// What kind of trouble it is; `None` is an answer nobody foresaw.
-    pub trouble: Option<Trouble>,
+    pub trouble: Option<CallError>,
 }
 
 /// Asks S3 about objects.
@@ -162,17 +167,17 @@ pub enum ListedRestore {
 impl Listed {
     /// Whether the object can be read, as far as a listing tells: it does not tell the access tiers of
     /// Intelligent-Tiering.
-    pub fn reach(&self, now: Timestamp) -> Option<Reach> {
+    pub fn readability(&self, now: Timestamp) -> Option<Readability> {
         let kind = match self.storage_class.as_str() {
             "GLACIER" => ArchiveKind::Flexible,
             "DEEP_ARCHIVE" => ArchiveKind::Deep,
             "INTELLIGENT_TIERING" => return None,
-            _ => return Some(Reach::Readable),
+            _ => return Some(Readability::Readable),
         };
         Some(match self.restore {
-            Some(ListedRestore::Ongoing) => Reach::Restoring(kind),
-            Some(ListedRestore::Copy(expires)) if expires > now => Reach::Copy { kind, expires },
-            Some(ListedRestore::Copy(_)) | None => Reach::Archived(kind),
+            Some(ListedRestore::Ongoing) => Readability::Restoring(kind),
+            Some(ListedRestore::Copy(expires)) if expires > now => Readability::Copy { kind, expires },
+            Some(ListedRestore::Copy(_)) | None => Readability::Archived(kind),
         })
     }
 }
@@ -344,7 +349,7 @@ pub trait Ledger {
     async fn get_many<T: Item>(&self, keys: &[ItemKey]) -> Result<Vec<T>, PortError>;
 
     /// A peek at the items with these keys.
-    async fn peek_many<T: Item>(&self, keys: &[ItemKey]) -> Result<Vec<T>, PortError>;
+    async fn get_many_eventually<T: Item>(&self, keys: &[ItemKey]) -> Result<Vec<T>, PortError>;
 
     /// Writes an item if there is none with its key.
     async fn insert<T: Item>(&self, item: &T) -> Result<Put<T>, PortError>;
@@ -356,7 +361,7 @@ pub trait Ledger {
     async fn query<T: Item>(&self, begin: &ItemKey) -> Result<Vec<T>, PortError>;
 
     /// A peek at the same.
-    async fn peek_query<T: Item>(&self, begin: &ItemKey) -> Result<Vec<T>, PortError>;
+    async fn query_eventually<T: Item>(&self, begin: &ItemKey) -> Result<Vec<T>, PortError>;
 }
 
 /// The index over restores.

@@ -11,6 +11,7 @@ const OBJECTS: &str = "arn:aws:s3:::one/* arn:aws:s3:::two/*";
 const BUCKETS: &str = "arn:aws:s3:::one arn:aws:s3:::two";
 const NAMED: &str = "arn:aws:cloudfront::*:distribution/E1 arn:aws:cloudfront::*:distribution/E2";
 const POLICIES: &str = "arn:aws:cloudfront::111122223333:continuous-deployment-policy/*";
+const CACHE_POLICIES: &str = "arn:aws:cloudfront::*:cache-policy/*";
 const LEDGER: &str = "{Ledger.Arn}";
 const WORK: &str = "{WorkBucket.Arn}/restores/*";
 const INBOX: &str = "{WorkBucket.Arn}/inbox/*";
@@ -27,8 +28,11 @@ const READ_ARCHIVE: &[Allowed] = &[
     ("s3:GetObject s3:GetObjectVersion", OBJECTS),
     ("s3:ListBucket s3:GetBucketVersioning s3:ListBucketVersions", BUCKETS),
 ];
-const READ_DISTRIBUTIONS: &[Allowed] =
-    &[("cloudfront:GetDistribution", NAMED), ("cloudfront:GetContinuousDeploymentPolicy", POLICIES)];
+const READ_DISTRIBUTIONS: &[Allowed] = &[
+    ("cloudfront:GetDistribution", NAMED),
+    ("cloudfront:GetContinuousDeploymentPolicy", POLICIES),
+    ("cloudfront:GetCachePolicy", CACHE_POLICIES),
+];
 const CREATE_INVALIDATIONS: &[Allowed] = &[("cloudfront:CreateInvalidation", NAMED)];
 const READ_WORK: &[Allowed] = &[("s3:GetObject", WORK), ("s3:ListBucket", "{WorkBucket.Arn}")];
 const PUT_EVENTS: &[Allowed] = &[("events:PutEvents", "arn:aws:events:us-east-1:111122223333:event-bus/default")];
@@ -73,7 +77,14 @@ const FUNCTIONS: [(Step, &[&[Allowed]]); 19] = [
     (Step::CheckRestores, &[READ_ARCHIVE, USE_LEDGER, READ_WORK, PUT_EVENTS]),
     (Step::Invalidate, &[READ_ARCHIVE, READ_DISTRIBUTIONS, CREATE_INVALIDATIONS, USE_LEDGER, READ_WORK]),
     (Step::CheckInvalidations, &[USE_LEDGER, READ_WORK, &[("cloudfront:GetInvalidation", NAMED)]]),
-    (Step::Report, &[USE_LEDGER, PUT_EVENTS]),
+    (
+        Step::Report,
+        &[
+            USE_LEDGER,
+            PUT_EVENTS,
+            &[("states:StartExecution", "arn:aws:states:us-east-1:111122223333:stateMachine:thaw")],
+        ],
+    ),
     (Step::ReportFailure, &[USE_LEDGER, READ_WORK, PUT_EVENTS, &[("s3:UpdateJobStatus", JOBS)]]),
     (Step::CreateRestore, &[START_EXECUTIONS]),
     (
@@ -239,6 +250,7 @@ fn without_named_distributions_any_may_be_found_and_invalidated() {
     let found: BTreeSet<_> = found.iter().filter(|(action, _)| action.starts_with("cloudfront:")).collect();
     let expected = [
         ("cloudfront:CreateInvalidation", any),
+        ("cloudfront:GetCachePolicy", CACHE_POLICIES),
         ("cloudfront:GetContinuousDeploymentPolicy", POLICIES),
         ("cloudfront:GetDistribution", any),
         ("cloudfront:ListDistributions", "*"),

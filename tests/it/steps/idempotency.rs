@@ -270,12 +270,23 @@ fn stories(step: Step) -> Vec<fn() -> (World, Value)> {
             world.pass(HOUR);
             (world, json!({"restore": "r"}))
         }],
-        Step::Report => vec![|| {
-            let world = restored();
-            world.pass(48 * HOUR);
-            world.check_restores("r").unwrap();
-            (world, json!({"restore": "r"}))
-        }],
+        Step::Report => vec![
+            || {
+                let world = restored();
+                world.pass(48 * HOUR);
+                world.check_restores("r").unwrap();
+                (world, json!({"restore": "r"}))
+            },
+            // Another restore is to keep the copies longer.
+            || {
+                let world = everything();
+                world.plan("r", ask_with(&["cold"], json!({"days": 30}))).unwrap();
+                elsewhere(&world, "cold", 1);
+                let wait = world.start_restores("r", 0).unwrap().wait_seconds;
+                world.settle("r", wait);
+                (world, json!({"restore": "r"}))
+            },
+        ],
         Step::ReportFailure => {
             vec![|| (restored(), json!({"restore": "r", "error": "Denied", "cause": "S3 says no."})), || {
                 (asking_by_jobs(), json!({"restore": "r", "error": "Denied", "cause": "S3 says no."}))
@@ -684,7 +695,7 @@ async fn work(step: Step, payload: &Value, wire: &Mortal<'_>, now: Timestamp) ->
         Step::CheckInvalidations => {
             json_of(&check_invalidations::run(read(payload), wire, wire, wire, now).await.unwrap())
         }
-        Step::Report => json_of(&report::run(read(payload), wire, wire, now).await.unwrap()),
+        Step::Report => json_of(&report::run(read(payload), wire, wire, wire, now).await.unwrap()),
         Step::ReportFailure => json_of(&report_failure::run(read(payload), wire, wire, wire, wire, now).await.unwrap()),
         Step::CreateRestore => body(&create_restore::run(&read(payload), wire, wire, wire, settings, now).await),
         Step::CreatePlan => body(&create_plan::run(&read(payload), wire, wire, wire, wire, settings, now).await),

@@ -161,8 +161,8 @@ fn who_hurries_up_a_restore_of_thaws_repeats_its_days_and_says_that_the_copy_end
 }
 
 #[test]
-fn that_anothers_request_won_and_its_copy_ends_early_is_said() {
-    for (theirs, says) in [(1, true), (9, false)] {
+fn a_copy_of_anothers_request_that_won_is_kept_for_the_days_that_were_asked_for() {
+    for (theirs, ends_early) in [(1, true), (9, false)] {
         let world = World::new();
         world.put("a", StorageClass::Glacier);
         world.plan("r", ask_with(&["a"], json!({"days": 9}))).unwrap();
@@ -170,8 +170,33 @@ fn that_anothers_request_won_and_its_copy_ends_early_is_said() {
         let asked = world.start_restores("r", 0).unwrap();
         let (report, _) = world.finish("r", asked.wait_seconds);
         assert_eq!(report.status, Status::Succeeded);
-        assert_eq!(report.says.contains("before the 9 days are over"), says, "{}", report.says);
+        assert_eq!(report.says.contains("before the 9 days are over"), ends_early, "{}", report.says);
+        assert_eq!(world.executions.started().is_empty(), !ends_early);
+        if !ends_early {
+            continue;
+        }
+        let (id, input) = the_one_execution(&world);
+        assert!(report.says.contains(&format!("Restore {id} keeps them for 9 days from now")), "{}", report.says);
+        let now = world.now();
+        let (report, _) = world.restore(&id, input);
+        assert_eq!((report.status, world.calls("a").extended), (Status::Succeeded, 1), "{}", report.says);
+        assert_eq!((world.executions.started().len(), world.invalidated().len()), (1, 1), "one is enough");
+        let State::Published { expires: Some(expires), .. } = world.row("a", &id).state else { panic!() };
+        assert!(expires.duration_since(now).as_hours() >= 9 * 24, "{expires}");
     }
+}
+
+#[test]
+fn keeping_copies_of_anothers_request_costs_no_more_than_was_planned() {
+    let world = World::new();
+    world.put("a", StorageClass::Glacier);
+    world.plan("r", ask_with(&["a"], json!({"days": 9}))).unwrap();
+    by_hand(&world, "a", 1, RetrievalTier::Standard);
+    let asked = world.start_restores("r", 0).unwrap();
+    world.finish("r", asked.wait_seconds);
+    let (_, input) = the_one_execution(&world);
+    let planned = world.record("r").plan.unwrap().cost.total_usd;
+    assert_eq!(input["max_cost_usd"], json!(planned));
 }
 
 #[test]

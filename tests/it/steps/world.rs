@@ -166,7 +166,7 @@ impl World {
 
     pub fn report(&self, restore: &str) -> Result<report::Output, StepError> {
         let input = report::Input { restore: restore.to_owned() };
-        self.run(report::run(input, &self.ledger, &self.events, self.now()))
+        self.run(report::run(input, &self.ledger, &self.executions, &self.events, self.now()))
     }
 
     /// Runs a step as the state machine does: again, after a while, when time may mend the error.
@@ -232,8 +232,14 @@ impl World {
         serde_json::from_str(&response.body).unwrap()
     }
 
-    /// The loop of looks, to the report.
+    /// The loop of looks, and the report.
     pub fn finish(&self, restore: &str, first_wait: u64) -> (report::Output, Walk) {
+        let walk = self.settle(restore, first_wait);
+        (self.retried(|| self.report(restore)), walk)
+    }
+
+    /// The loop of looks, to the report.
+    pub fn settle(&self, restore: &str, first_wait: u64) -> Walk {
         let mut walk = Walk { looks: 0 };
         let mut wait = first_wait;
         loop {
@@ -252,7 +258,7 @@ impl World {
                 (look.all_published, look.wait_seconds)
             };
             if done {
-                return (self.retried(|| self.report(restore)), walk);
+                return walk;
             }
             wait = next;
         }

@@ -946,7 +946,7 @@ async fn work(step: Step, payload: Value, wire: &Wire, now: Timestamp) -> Result
         Step::CheckInvalidations => {
             done(input(payload), |input| check_invalidations::run(input, wire, wire, wire, now)).await
         }
-        Step::Report => done(input(payload), |input| report::run(input, wire, wire, now)).await,
+        Step::Report => done(input(payload), |input| report::run(input, wire, wire, wire, now)).await,
         Step::ReportFailure => {
             done(input(payload), |input| report_failure::run(input, wire, wire, wire, wire, now)).await
         }

@@ -711,7 +711,7 @@ fn calls_of(step: Step) -> &'static [Call] {
             ListObjects,
         ],
         Step::CheckInvalidations => &[GetItem, GetItems, GetInvalidation, Replace, Replace, Query],
-        Step::Report => &[GetItem, GetFile, GetItems, Replace, PutEvents],
+        Step::Report => &[GetItem, GetFile, GetItems, StartExecution, Insert, Replace, PutEvents],
         Step::ReportFailure => &[GetItem, GetFile, GetItems, Replace, UpdateJobStatus, PutEvents],
         Step::CreateRestore => &[Insert, StartExecution],
         Step::CreatePlan => &[HeadObject, ReadDistributions],

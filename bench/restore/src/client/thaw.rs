@@ -68,6 +68,7 @@ async fn planned(job: &Job, ledger: &impl Ledger, files: &impl WorkFiles) -> Res
         jobs: Vec::new(),
         paths: 0,
         billed_paths: 0,
+        copied_bytes: 0,
         warnings: Vec::new(),
     };
     let record = RestoreRecord { plan: Some(plan), ..RestoreRecord::new(id.clone(), &request, now) };

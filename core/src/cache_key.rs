@@ -1,0 +1,55 @@
+//! What of a request is in CloudFront's cache key, beside the path.
+
+use std::collections::BTreeSet;
+
+/// Which parameters of a query string are in the cache key of a behaviour (`QueryStringBehavior` of a cache policy, or
+/// `ForwardedValues` of a behaviour without one). Requests that differ in one of them are cached apart.
+///
+/// Headers and cookies may be in the cache key as well. An invalidation of a path clears what is cached under it whatever its
+/// headers and cookies were; it does not clear what is cached under the path with a query string (Developer Guide,
+/// "What you need to know when invalidating files").
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum QueryStrings {
+    /// `none`.
+    #[default]
+    None,
+    /// `whitelist`: these.
+    Whitelist(BTreeSet<String>),
+    /// `allExcept`: all but these.
+    AllExcept(BTreeSet<String>),
+    /// `all`.
+    All,
+    /// CloudFront does not say: the policy is gone, or thaw may not read it.
+    Unknown,
+}
+
+impl QueryStrings {
+    /// Whether a path may be cached several times, each with another query string.
+    pub fn make_variants(&self) -> bool {
+        match self {
+            Self::None => false,
+            Self::Whitelist(names) => !names.is_empty(),
+            Self::AllExcept(_) | Self::All | Self::Unknown => true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_has_variants_where_a_parameter_may_be_in_the_cache_key() {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
+        for (query_strings, variants) in [
+            (QueryStrings::None, false),
+            (QueryStrings::Whitelist(names(&[])), false),
+            (QueryStrings::Whitelist(names(&["v"])), true),
+            (QueryStrings::AllExcept(names(&["utm_source"])), true),
+            (QueryStrings::All, true),
+            (QueryStrings::Unknown, true),
+        ] {
+            assert_eq!(query_strings.make_variants(), variants, "{query_strings:?}");
+        }
+    }
+}

@@ -1,0 +1,739 @@
+//! The life of one object in one restore: one pure function over (state, event). Nothing else changes a state.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{ArchiveKind, Batch, BatchId, Decision, ObjectId, Publish, PublishWhen, Readiness, RestoreId, Tier};
+
+/// Where an object stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum State {
+    /// Written down before S3 is asked, so that no event can come too early.
+    Planned,
+    /// Never archived: nothing to do, nothing invalidated.
+    Available,
+    /// S3 is fetching it.
+    Restoring {
+        /// When S3 accepted the request, or when thaw joined a restore that already ran.
+        since: Timestamp,
+        /// The tier that the waiting is based on.
+        tier: Tier,
+        /// Whether somebody else's request is fetching it.
+        joined: bool,
+    },
+    /// Readable.
+    Restored {
+        /// When thaw learned it.
+        at: Timestamp,
+        /// When the copy goes away; `None` for Intelligent-Tiering, which has no copy, and while it is not known.
+        expires: Option<Timestamp>,
+        /// The batch that publishes it. Set before CloudFront is called; given back only by a batch that lost the object.
+        /// In the ledger it stays so: that CloudFront is done, the batch knows for all of its objects.
+        claim: Option<BatchId>,
+    },
+    /// Visible on the CDN.
+    Published {
+        /// When thaw learned it.
+        at: Timestamp,
+        /// When thaw had learned that it can be read. That may be much earlier, and about an earlier copy than the one of now.
+        readable: Timestamp,
+        /// When the copy goes away.
+        expires: Option<Timestamp>,
+        /// Why it is known to be visible.
+        how: PublishedReason,
+    },
+    /// It will not be restored or published by this restore.
+    Failed {
+        /// When thaw gave up.
+        at: Timestamp,
+        /// Why, for programs.
+        code: FailureCode,
+        /// Why, for people.
+        message: String,
+    },
+    /// The restore was cancelled before this object was published.
+    Cancelled {
+        /// When.
+        at: Timestamp,
+    },
+}
+
+/// Why a published object is known to be visible.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "by", rename_all = "snake_case")]
+pub enum PublishedReason {
+    /// CloudFront completed the invalidation of this batch.
+    Invalidated {
+        /// The batch.
+        batch: BatchId,
+    },
+    /// `only_if_stale` was asked, and no error can be cached.
+    NothingStale,
+    /// No distribution serves this key from this bucket.
+    NoPath,
+    /// It is not the current version, so no viewer gets it under its path. The path is left alone: what lies behind
+    /// it now may be archived and still cached.
+    NotCurrent,
+    /// Another restore published this very copy.
+    AlreadyPublished,
+}
+
+/// Why an object failed. Part of the API: names are stable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum FailureCode {
+    /// There is no such key.
+    NoSuchKey,
+    /// There is no such version of the key.
+    NoSuchVersion,
+    /// The current version is a delete marker.
+    DeleteMarker,
+    /// S3 answers 403. It says so for a missing key too when the caller may not list the bucket.
+    AccessDenied,
+    /// S3 does not offer the tier for where the object lies.
+    TierNotOffered,
+    /// S3 had no Expedited capacity, and the request said to fail then.
+    ExpeditedNotAvailable,
+    /// Asked to join a restore, but S3 is not fetching the object.
+    NotBeingRestored,
+    /// S3 refused the restore for another reason; the message carries its words.
+    RefusedByS3,
+    /// Not readable at the deadline.
+    RetrievalTimedOut,
+    /// S3 described the object in a way thaw cannot read.
+    Unreadable,
+    /// S3 refuses to describe the object (`HeadObject`), as it does for one that is encrypted with a customer's key (SSE-C);
+    /// the message carries its words.
+    HeadRefused,
+    /// CloudFront cannot invalidate the object's path without touching archived objects.
+    PathCannotBeInvalidated,
+    /// CloudFront refused the invalidation; the message carries its words.
+    RefusedByCloudFront,
+}
+
+/// What can happen to an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// S3 accepted a restore (202).
+    Requested {
+        /// When.
+        at: Timestamp,
+        /// At which tier.
+        tier: Tier,
+    },
+    /// S3 was already fetching it (409, or HEAD said so).
+    Joined {
+        /// When thaw joined.
+        at: Timestamp,
+        /// The tier asked for: the best guess of the one that runs.
+        tier: Tier,
+    },
+    /// It can be read: S3 said so in a look or an event, or answered that the copy was live already (200).
+    Readable {
+        /// When thaw learned it.
+        at: Timestamp,
+        /// When the copy goes away, where known.
+        expires: Option<Timestamp>,
+    },
+    /// S3 says that it was never archived.
+    NotArchived,
+    /// A batch takes it.
+    Claimed {
+        /// The batch.
+        batch: BatchId,
+    },
+    /// A batch that took it lost it to another, which has the object in another restore, and will never publish it.
+    Released {
+        /// The batch.
+        batch: BatchId,
+    },
+    /// It is visible.
+    Published {
+        /// When thaw learned it.
+        at: Timestamp,
+        /// Why it is known.
+        how: PublishedReason,
+    },
+    /// It cannot be restored or published.
+    Failed {
+        /// When.
+        at: Timestamp,
+        /// Why.
+        code: FailureCode,
+        /// Why, in words.
+        message: String,
+    },
+    /// The restore was cancelled.
+    Cancelled {
+        /// When.
+        at: Timestamp,
+    },
+}
+
+/// An event that cannot happen in a state: a bug in thaw, not in the world.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("an object that is {state} cannot take {event:?}")]
+pub struct IllegalEvent {
+    /// The state's word.
+    pub state: &'static str,
+    /// The event.
+    pub event: Event,
+}
+
+/// One object of one restore, as the ledger keeps it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Row {
+    /// The object; its version was pinned when it was planned.
+    #[serde(flatten)]
+    pub object: ObjectId,
+    /// The restore that asked for it.
+    pub restore: RestoreId,
+    /// Size in bytes; 0 while unknown.
+    pub size: u64,
+    /// Where it lies; `None` if it is not archived or S3 did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<ArchiveKind>,
+    /// What the plan decided.
+    pub decision: Decision,
+    /// How the restore wants it published.
+    pub publish: Publish,
+    /// Whether it was the current version when planned, so that its path shows it.
+    pub current: bool,
+    /// When it was planned. Events from before this moment are about an earlier restore of the object.
+    pub planned_at: Timestamp,
+    /// Where its restore's plan has it; `None` in rows of earlier versions of thaw.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<ChunkPosition>,
+    /// Where it stands.
+    #[serde(flatten)]
+    pub state: State,
+    /// Counts the changes of this row. Every write is conditional on it.
+    pub revision: u64,
+}
+
+/// An object's place in the plan of its restore.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ChunkPosition {
+    /// The chunk's number.
+    pub chunk: u32,
+    /// The number of its entry in the chunk.
+    pub entry: u32,
+}
+
+/// What an event makes of a state: `Some(new)`, or `None` when there is nothing left to change.
+///
+/// Events come twice, late and in any order, so most late ones change nothing. An error is an order that our own code
+/// must never produce.
+pub fn advance(state: &State, event: &Event) -> Result<Option<State>, IllegalEvent> {
+    let illegal = || Err(IllegalEvent { state: state.as_str(), event: event.clone() });
+    let failed = |at: &Timestamp, code: &FailureCode, message: &String| State::Failed {
+        at: *at,
+        code: *code,
+        message: message.clone(),
+    };
+    match (state, event) {
+        // What S3 says about the retrieval.
+        (State::Planned, Event::Requested { at, tier }) => {
+            Ok(Some(State::Restoring { since: *at, tier: *tier, joined: false }))
+        }
+        (State::Planned, Event::Joined { at, tier }) => {
+            Ok(Some(State::Restoring { since: *at, tier: *tier, joined: true }))
+        }
+        (State::Planned | State::Restoring { .. }, Event::Readable { at, expires }) => {
+            Ok(Some(State::Restored { at: *at, expires: *expires, claim: None }))
+        }
+        (State::Planned, Event::NotArchived) => Ok(Some(State::Available)),
+        // A completion that comes after we gave up: it was paid for, so it is shown.
+        (State::Failed { code: FailureCode::RetrievalTimedOut, .. }, Event::Readable { at, expires }) => {
+            Ok(Some(State::Restored { at: *at, expires: *expires, claim: None }))
+        }
+        // How long the copy lives is what S3 said last: while it waits, others may have asked for fewer days.
+        (State::Restored { at, expires: known, claim: None }, Event::Readable { expires, .. }) => {
+            Ok((known != expires).then_some(State::Restored { at: *at, expires: *expires, claim: None }))
+        }
+        // The completion overtook our own note that S3 was asked.
+        (
+            State::Restoring { .. } | State::Restored { .. },
+            Event::Requested { .. } | Event::Joined { .. } | Event::NotArchived,
+        )
+        | (State::Restored { claim: Some(_), .. }, Event::Readable { .. }) => Ok(None),
+
+        // Publishing.
+        (State::Restored { at, expires, claim: None }, Event::Claimed { batch }) => {
+            Ok(Some(State::Restored { at: *at, expires: *expires, claim: Some(batch.clone()) }))
+        }
+        (State::Restored { claim: Some(held), .. }, Event::Claimed { batch }) => {
+            if held == batch {
+                Ok(None)
+            } else {
+                illegal()
+            }
+        }
+        (State::Restored { at, expires, claim }, Event::Released { batch }) => {
+            let is_held = claim.as_ref() == Some(batch);
+            Ok(is_held.then_some(State::Restored { at: *at, expires: *expires, claim: None }))
+        }
+        (State::Restored { at: readable, expires, claim }, Event::Published { at, how }) => match how {
+            PublishedReason::Invalidated { batch } if claim.as_ref() != Some(batch) => illegal(),
+            PublishedReason::Invalidated { .. }
+            | PublishedReason::NothingStale
+            | PublishedReason::NoPath
+            | PublishedReason::NotCurrent
+            | PublishedReason::AlreadyPublished => {
+                Ok(Some(State::Published { at: *at, readable: *readable, expires: *expires, how: how.clone() }))
+            }
+        },
+        (
+            State::Planned | State::Restoring { .. },
+            Event::Claimed { .. } | Event::Released { .. } | Event::Published { .. },
+        ) => illegal(),
+
+        // Giving up.
+        (State::Planned | State::Restoring { .. } | State::Restored { .. }, Event::Failed { at, code, message }) => {
+            Ok(Some(failed(at, code, message)))
+        }
+        (State::Planned | State::Restoring { .. } | State::Restored { claim: None, .. }, Event::Cancelled { at }) => {
+            Ok(Some(State::Cancelled { at: *at }))
+        }
+        // It may be paid for, and be visible already: its batch says what becomes of it.
+        (State::Restored { claim: Some(_), .. }, Event::Cancelled { .. }) => Ok(None),
+
+        // Settled: whatever comes late changes nothing.
+        (
+            State::Available | State::Published { .. } | State::Failed { .. } | State::Cancelled { .. },
+            Event::Requested { .. }
+            | Event::Joined { .. }
+            | Event::Readable { .. }
+            | Event::NotArchived
+            | Event::Claimed { .. }
+            | Event::Released { .. }
+            | Event::Published { .. }
+            | Event::Failed { .. }
+            | Event::Cancelled { .. },
+        ) => Ok(None),
+    }
+}
+
+impl State {
+    /// The word used in the API and the ledger.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Planned => "planned",
+            Self::Available => "available",
+            Self::Restoring { .. } => "restoring",
+            Self::Restored { .. } => "restored",
+            Self::Published { .. } => "published",
+            Self::Failed { .. } => "failed",
+            Self::Cancelled { .. } => "cancelled",
+        }
+    }
+
+    /// When its copy goes away, where that is known.
+    pub fn expires(&self) -> Option<Timestamp> {
+        match self {
+            Self::Restored { expires, .. } | Self::Published { expires, .. } => *expires,
+            Self::Planned | Self::Available | Self::Restoring { .. } | Self::Failed { .. } | Self::Cancelled { .. } => {
+                None
+            }
+        }
+    }
+
+    /// The batch that publishes it, while it is not known to have done so.
+    pub fn claim(&self) -> Option<&BatchId> {
+        match self {
+            Self::Restored { claim, .. } => claim.as_ref(),
+            Self::Planned
+            | Self::Available
+            | Self::Restoring { .. }
+            | Self::Published { .. }
+            | Self::Failed { .. }
+            | Self::Cancelled { .. } => None,
+        }
+    }
+}
+
+impl Row {
+    /// Whether nothing is left to do for this object: no wait, no look, no invalidation.
+    pub fn is_settled(&self) -> bool {
+        match &self.state {
+            State::Planned | State::Restoring { .. } => false,
+            State::Restored { .. } => self.publish.never(),
+            State::Available | State::Published { .. } | State::Failed { .. } | State::Cancelled { .. } => true,
+        }
+    }
+
+    /// Whether nothing that may happen changes it any more.
+    pub fn is_final(&self) -> bool {
+        match &self.state {
+            State::Planned | State::Restoring { .. } | State::Restored { .. } => false,
+            // What S3 delivers after all is shown.
+            State::Failed { code, .. } => *code != FailureCode::RetrievalTimedOut,
+            State::Available | State::Published { .. } | State::Cancelled { .. } => true,
+        }
+    }
+
+    /// Whether an event of that time is about what the row waits for, and not about an earlier copy.
+    ///
+    /// S3 tells whole seconds. What it was fetching already when the row was planned may come in that very second; what it
+    /// was asked for afterwards takes longer.
+    pub fn is_concerned_by(&self, event: Timestamp) -> bool {
+        let in_that_second = match self.decision {
+            Decision::Watch | Decision::Join => event.as_second() == self.planned_at.as_second(),
+            Decision::Restore | Decision::Extend | Decision::Nothing => false,
+        };
+        event >= self.planned_at || in_that_second
+    }
+
+    /// Whether a cancel of its restore ends it. What a batch has claimed may be paid for: it keeps its claim, or another
+    /// restore would pay for the same copy again.
+    pub fn ends_with_a_cancel(&self) -> bool {
+        !self.is_settled() && self.state.claim().is_none()
+    }
+
+    /// Whether it is readable and to be published now: at once, or (`together`) when no other object of its restore is
+    /// still on its way, and never so late that its copy is gone by then.
+    pub fn is_to_publish(&self, others_on_their_way: bool, now: Timestamp) -> bool {
+        let wanted = match self.publish.when {
+            PublishWhen::Each => true,
+            PublishWhen::Together => !others_on_their_way || self.waits_until().is_some_and(|until| until <= now),
+            PublishWhen::Never => false,
+        };
+        wanted && matches!(self.state, State::Restored { .. })
+    }
+
+    /// Whether it is readable, waits for the others of its restore, and has a copy that may go away meanwhile.
+    pub fn is_held_back(&self, others_on_their_way: bool, now: Timestamp) -> bool {
+        let waits = match self.publish.when {
+            PublishWhen::Together => self.state.claim().is_none() && !self.is_to_publish(others_on_their_way, now),
+            PublishWhen::Each | PublishWhen::Never => false,
+        };
+        waits && self.waits_until().is_some()
+    }
+
+    /// Until when it can wait for the others of its restore; `None` if nothing takes its copy away.
+    pub fn waits_until(&self) -> Option<Timestamp> {
+        match &self.state {
+            // The shortest copy lives a day; half of it is enough for CloudFront, whatever trouble it has.
+            State::Restored { expires, .. } => expires.map(|expires| expires - Duration::from_secs(12 * 3_600)),
+            State::Planned
+            | State::Available
+            | State::Restoring { .. }
+            | State::Published { .. }
+            | State::Failed { .. }
+            | State::Cancelled { .. } => None,
+        }
+    }
+
+    /// The row as it stands, given the batch that has claimed it: what CloudFront did is noted in the batch alone. Its
+    /// revision stays that of the ledger, and nothing is ever written over it, since it is settled then.
+    pub fn with_batch(self, batch: &Batch) -> Self {
+        let claimed = (self.state.claim() == Some(&batch.id)).then(|| batch.outcome(&self.object)).flatten();
+        match claimed.and_then(|event| advance(&self.state, &event).ok()).flatten() {
+            Some(state) => Self { state, ..self },
+            None => self,
+        }
+    }
+
+    /// The row as it stands, given news of its object that are kept elsewhere. Its revision stays that of the ledger.
+    pub fn with_readiness(self, readiness: Readiness) -> Self {
+        match advance(&self.state, &readiness.into()) {
+            Ok(Some(state)) => Self { state, ..self },
+            Ok(None) | Err(_) => self,
+        }
+    }
+
+    /// The row after the event, or `None` when there is nothing to change.
+    pub fn after(&self, event: &Event) -> Result<Option<Self>, IllegalEvent> {
+        self.after_all(std::slice::from_ref(event))
+    }
+
+    /// The row after events that are written down at once, in their order: one change, however many of them change
+    /// something. `None` when none does.
+    pub fn after_all(&self, events: &[Event]) -> Result<Option<Self>, IllegalEvent> {
+        let mut state = None;
+        for event in events {
+            if let Some(next) = advance(state.as_ref().unwrap_or(&self.state), event)? {
+                state = Some(next);
+            }
+        }
+        Ok(state.map(|state| Self { state, revision: self.revision + 1, ..self.clone() }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Counts;
+
+    fn at() -> Timestamp {
+        "2026-11-22T10:00:00Z".parse().unwrap()
+    }
+
+    fn batch(name: &str) -> BatchId {
+        BatchId::from(name.to_owned())
+    }
+
+    fn restored(claim: Option<&str>) -> State {
+        State::Restored { at: at(), expires: None, claim: claim.map(batch) }
+    }
+
+    fn failed(code: FailureCode) -> State {
+        State::Failed { at: at(), code, message: String::new() }
+    }
+
+    fn states() -> Vec<State> {
+        vec![
+            State::Planned,
+            State::Available,
+            State::Restoring { since: at(), tier: Tier::Standard, joined: false },
+            restored(None),
+            restored(Some("a")),
+            State::Published { at: at(), readable: at(), expires: None, how: PublishedReason::NoPath },
+            failed(FailureCode::NoSuchKey),
+            failed(FailureCode::RetrievalTimedOut),
+            State::Cancelled { at: at() },
+        ]
+    }
+
+    fn events() -> Vec<Event> {
+        vec![
+            Event::Requested { at: at(), tier: Tier::Standard },
+            Event::Joined { at: at(), tier: Tier::Standard },
+            Event::Readable { at: at(), expires: None },
+            Event::NotArchived,
+            Event::Claimed { batch: batch("a") },
+            Event::Claimed { batch: batch("b") },
+            Event::Released { batch: batch("a") },
+            Event::Published { at: at(), how: PublishedReason::NoPath },
+            Event::Published { at: at(), how: PublishedReason::Invalidated { batch: batch("a") } },
+            Event::Failed { at: at(), code: FailureCode::NoSuchKey, message: String::new() },
+            Event::Cancelled { at: at() },
+        ]
+    }
+
+    #[test]
+    fn what_s3_may_still_deliver_is_not_final() {
+        let is_final = |state| row(state, PublishWhen::Each).is_final();
+        let final_ones: Vec<bool> = states().into_iter().map(is_final).collect();
+        assert_eq!(final_ones, [false, true, false, false, false, true, true, false, true]);
+    }
+
+    #[test]
+    fn any_event_twice_is_as_good_as_once() {
+        for state in states() {
+            for event in events() {
+                if let Ok(Some(once)) = advance(&state, &event) {
+                    assert_eq!(advance(&once, &event), Ok(None), "{state:?} {event:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_published_object_stays_published_whatever_comes() {
+        for event in events() {
+            assert_eq!(advance(&states()[5], &event), Ok(None));
+        }
+    }
+
+    #[test]
+    fn the_completion_may_overtake_the_note_that_s3_was_asked() {
+        let event = Event::Readable { at: at(), expires: None };
+        let state = advance(&State::Planned, &event).unwrap().unwrap();
+        assert_eq!(advance(&state, &Event::Requested { at: at(), tier: Tier::Bulk }), Ok(None));
+    }
+
+    #[test]
+    fn one_batch_only_claims_an_object() {
+        assert!(advance(&restored(Some("a")), &Event::Claimed { batch: batch("b") }).is_err());
+        let by_b = Event::Published { at: at(), how: PublishedReason::Invalidated { batch: batch("b") } };
+        assert!(advance(&restored(Some("a")), &by_b).is_err());
+        assert!(advance(&restored(None), &by_b).is_err());
+    }
+
+    #[test]
+    fn what_is_written_down_at_once_is_one_change() {
+        let events =
+            [Event::Readable { at: at(), expires: None }, Event::Claimed { batch: batch("a") }, Event::NotArchived];
+        for state in [State::Planned, states()[2].clone(), failed(FailureCode::RetrievalTimedOut)] {
+            let after = row(state.clone(), PublishWhen::Each).after_all(&events).unwrap().unwrap();
+            assert_eq!((&after.state, after.revision), (&restored(Some("a")), 8), "{state:?}");
+            assert_eq!(after.after_all(&events), Ok(None));
+        }
+        assert_eq!(row(State::Cancelled { at: at() }, PublishWhen::Each).after_all(&events), Ok(None));
+        let taken = row(restored(Some("b")), PublishWhen::Each);
+        assert!(taken.after_all(&events).is_err(), "another batch has it");
+    }
+
+    #[test]
+    fn a_claim_is_given_back_by_the_batch_that_holds_it() {
+        let released = |by: &str| Event::Released { batch: batch(by) };
+        assert_eq!(advance(&restored(Some("a")), &released("a")), Ok(Some(restored(None))));
+        assert_eq!(advance(&restored(Some("a")), &released("b")), Ok(None));
+        assert_eq!(advance(&restored(None), &released("a")), Ok(None));
+    }
+
+    #[test]
+    fn an_object_that_was_given_up_is_still_shown_when_s3_delivers() {
+        let event = Event::Readable { at: at(), expires: None };
+        assert_eq!(advance(&failed(FailureCode::RetrievalTimedOut), &event), Ok(Some(restored(None))));
+        assert_eq!(advance(&failed(FailureCode::NoSuchKey), &event), Ok(None));
+    }
+
+    fn row(state: State, when: PublishWhen) -> Row {
+        Row {
+            object: ObjectId { bucket: "archive".to_owned(), key: "a".to_owned(), version: None },
+            restore: RestoreId::try_from("r".to_owned()).unwrap(),
+            size: 1,
+            kind: Some(ArchiveKind::Flexible),
+            decision: Decision::Restore,
+            publish: Publish { when, ..Publish::default() },
+            current: true,
+            planned_at: at(),
+            place: None,
+            state,
+            revision: 7,
+        }
+    }
+
+    #[test]
+    fn a_row_counts_its_changes() {
+        let row = row(State::Planned, PublishWhen::Each);
+        let cancelled = row.after(&Event::Cancelled { at: at() }).unwrap().unwrap();
+        assert_eq!((&cancelled.state, cancelled.revision), (&State::Cancelled { at: at() }, 8));
+        assert_eq!(cancelled.after(&Event::NotArchived), Ok(None));
+    }
+
+    #[test]
+    fn the_batch_that_holds_a_claim_publishes() {
+        let how = PublishedReason::Invalidated { batch: batch("a") };
+        let published = State::Published { at: at(), readable: at(), expires: None, how: how.clone() };
+        assert_eq!(advance(&restored(Some("a")), &Event::Published { at: at(), how }), Ok(Some(published)));
+        assert_eq!(restored(Some("a")).claim(), Some(&batch("a")));
+    }
+
+    #[test]
+    fn what_was_being_fetched_may_come_in_the_second_of_its_plan() {
+        let planned: Timestamp = "2026-11-22T10:00:00.777Z".parse().unwrap();
+        let told = |decision, time: &str| {
+            let row = Row { decision, planned_at: planned, ..row(State::Planned, PublishWhen::Each) };
+            row.is_concerned_by(time.parse().unwrap())
+        };
+        for (decision, in_that_second) in [
+            (Decision::Watch, true),
+            (Decision::Join, true),
+            (Decision::Restore, false),
+            (Decision::Extend, false),
+            (Decision::Nothing, false),
+        ] {
+            let times = ["2026-11-22T09:59:59Z", "2026-11-22T10:00:00Z", "2026-11-22T10:00:01Z"];
+            assert_eq!(times.map(|time| told(decision, time)), [false, in_that_second, true], "{decision:?}");
+        }
+    }
+
+    #[test]
+    fn a_cancel_ends_what_is_open_and_claimed_by_no_batch() {
+        let ends: Vec<_> = states()
+            .into_iter()
+            .filter(|state| row((*state).clone(), PublishWhen::Each).ends_with_a_cancel())
+            .collect();
+        let open = [State::Planned, State::Restoring { since: at(), tier: Tier::Standard, joined: false }];
+        assert_eq!(ends, [&open[..], &[restored(None)]].concat());
+    }
+
+    #[test]
+    fn a_cancel_leaves_what_a_batch_has_claimed() {
+        let cancelled = Event::Cancelled { at: at() };
+        assert_eq!(advance(&restored(Some("a")), &cancelled), Ok(None));
+        assert_eq!(advance(&restored(None), &cancelled), Ok(Some(State::Cancelled { at: at() })));
+    }
+
+    #[test]
+    fn a_state_is_kept_under_its_word() {
+        for state in states() {
+            assert_eq!(serde_json::to_value(&state).unwrap()["state"], state.as_str());
+        }
+    }
+
+    #[test]
+    fn a_readable_object_is_settled_only_where_nothing_is_to_be_published() {
+        for state in states() {
+            let open = matches!(state, State::Planned | State::Restoring { .. } | State::Restored { .. });
+            let readable = matches!(state, State::Restored { .. });
+            assert_eq!(row(state.clone(), PublishWhen::Each).is_settled(), !open, "{state:?}");
+            assert_eq!(row(state.clone(), PublishWhen::Never).is_settled(), !open || readable, "{state:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_published_together_waits_for_those_on_their_way() {
+        for state in states() {
+            let readable = matches!(state, State::Restored { .. });
+            let on_its_way = matches!(state, State::Planned | State::Restoring { .. });
+            for others in [false, true] {
+                let wanted = |when| row(state.clone(), when).is_to_publish(others, at());
+                assert_eq!([PublishWhen::Each, PublishWhen::Never].map(wanted), [readable, false], "{state:?}");
+                assert_eq!(wanted(PublishWhen::Together), readable && !others, "{state:?}");
+            }
+            assert_eq!(Counts::of(&[row(state.clone(), PublishWhen::Together)]).on_their_way() > 0, on_its_way);
+        }
+    }
+
+    #[test]
+    fn a_copy_lives_as_long_as_s3_said_last_until_a_batch_has_it() {
+        let until = |hours: u32, claim: Option<&str>| State::Restored {
+            at: at(),
+            expires: Some(at() + hours * Duration::from_secs(3_600)),
+            claim: claim.map(batch),
+        };
+        let later = at() + Duration::from_secs(60);
+        let said = |hours: u32| Event::Readable { at: later, expires: Some(at() + hours * Duration::from_secs(3_600)) };
+        assert_eq!(advance(&until(72, None), &said(30)), Ok(Some(until(30, None))));
+        assert_eq!(advance(&until(72, None), &said(72)), Ok(None));
+        assert_eq!(advance(&until(72, Some("a")), &said(30)), Ok(None));
+    }
+
+    #[test]
+    fn only_a_copy_that_waits_for_others_is_held_back() {
+        let day = Duration::from_secs(86_400);
+        let copy =
+            |claim: Option<&str>| State::Restored { at: at(), expires: Some(at() + day), claim: claim.map(batch) };
+        let is_held_back = |state: State, when, hours: u32| {
+            row(state, when).is_held_back(true, at() + hours * Duration::from_secs(3_600))
+        };
+        assert!(is_held_back(copy(None), PublishWhen::Together, 11));
+        assert!(!is_held_back(copy(None), PublishWhen::Together, 12), "it waits no longer");
+        assert!(!is_held_back(copy(Some("a")), PublishWhen::Together, 0), "a batch has it");
+        assert!(!is_held_back(restored(None), PublishWhen::Together, 0), "it has no copy");
+        assert!(!is_held_back(State::Planned, PublishWhen::Together, 0), "it is on its way itself");
+        assert!(!is_held_back(copy(None), PublishWhen::Each, 0));
+        assert!(!is_held_back(copy(None), PublishWhen::Never, 0));
+        let alone = row(copy(None), PublishWhen::Together);
+        assert!(!alone.is_held_back(false, at()), "nobody is left to wait for");
+    }
+
+    #[test]
+    fn nothing_waits_for_others_when_its_copy_has_half_a_day_left() {
+        let expires: Timestamp = "2026-11-23T00:00:00Z".parse().unwrap();
+        let copy = State::Restored { at: at(), expires: Some(expires), claim: None };
+        let noon: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
+        let [copy, for_good] = [copy, restored(None)].map(|state| row(state, PublishWhen::Together));
+        assert_eq!((copy.waits_until(), for_good.waits_until()), (Some(noon), None));
+        assert_eq!(row(states()[2].clone(), PublishWhen::Together).waits_until(), None);
+        let second = Duration::from_secs(1);
+        assert_eq!([noon - second, noon, noon + second].map(|now| copy.is_to_publish(true, now)), [false, true, true]);
+        assert!(!for_good.is_to_publish(true, expires));
+    }
+
+    #[test]
+    fn nothing_is_published_before_it_is_readable() {
+        for state in [State::Planned, states()[2].clone()] {
+            for how in [PublishedReason::NoPath, PublishedReason::NothingStale, PublishedReason::AlreadyPublished] {
+                assert!(advance(&state, &Event::Published { at: at(), how }).is_err());
+            }
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! `DELETE /v1/restores/{id}`: stops waiting and publishing. What S3 has begun, nobody can stop.
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use jiff::Timestamp;
+use thaw_core::{Event, Problem, Status};
+use tracing::info;
+
+use crate::StepError;
+use crate::api::http::{self, Response};
+use crate::api::named_restore;
+use crate::ledger::chunks::{self, ChunkObject, RowPresence};
+use crate::ledger::jobs::{self, JobRecord};
+use crate::ledger::progress::RestoreProgress;
+use crate::ledger::restores::{self, RestoreRecord};
+use crate::ledger::rows;
+use crate::ports::{IN_FLIGHT, Ledger, StopExecutions, UpdateJobs, WorkFiles};
+use crate::views::restore_view::RestoreView;
+
+/// Cancels a restore. Cancelling it again is fine, and finishes what an earlier try left undone.
+pub async fn run(
+    request: &http::Request,
+    ledger: &impl Ledger,
+    files: &impl WorkFiles,
+    executions: &impl StopExecutions,
+    s3: &impl UpdateJobs,
+    now: Timestamp,
+) -> Response {
+    cancel(request, ledger, files, executions, s3, now).await.into()
+}
+
+async fn cancel(
+    request: &http::Request,
+    ledger: &impl Ledger,
+    files: &impl WorkFiles,
+    executions: &impl StopExecutions,
+    s3: &impl UpdateJobs,
+    now: Timestamp,
+) -> Result<Response, StepError> {
+    request.expect_queries(&[])?;
+    let record = named_restore(request, ledger).await?;
+    let is_asking = |job: &JobRecord| job.is_open() && job.confirmed;
+    let by_jobs = jobs::all(ledger, &record).await?.iter().any(is_asking);
+    let says = says(&record, &RestoreProgress::of(&record, ledger, files).await?, by_jobs);
+
+    // The flag goes up first: steps that run at this moment see it and ask for nothing more.
+    let record = restores::change(ledger, record, |record| {
+        record.status = Status::Cancelled;
+        record.completed_at = Some(now);
+        record.says = Some(says.clone());
+    })
+    .await?;
+    match record.status {
+        Status::Cancelled => {}
+        Status::Running | Status::Succeeded | Status::PartlyFailed | Status::Failed => {
+            return Err(Problem::already_ended(record.id.as_str(), record.status.as_str()).into());
+        }
+    }
+    let says = record.says.as_deref().unwrap_or("The restore was cancelled.");
+    jobs::cancel(ledger, &record, s3).await?;
+    // Read again: what moved on before the flag was seen is cancelled as well.
+    let known = chunks::records(ledger, &record).await?;
+    // Of more objects than a door can wait for, the events find that their restore was cancelled.
+    let objects = chunks::all_objects(ledger, files, &record, &known).await?.unwrap_or_default();
+    let event = Event::Cancelled { at: record.completed_at.unwrap_or(now) };
+    let is_open = |known: &&ChunkObject| known.written != RowPresence::Nothing && known.row.ends_with_a_cancel();
+    stream::iter(objects.iter().filter(is_open))
+        .map(|known| rows::apply(ledger, &known.row, &event))
+        .buffer_unordered(IN_FLIGHT)
+        .try_collect::<Vec<_>>()
+        .await?;
+    // Last: until then the execution itself would do at its next look what is left undone here.
+    executions.stop(&record.id, says).await?;
+    info!(restore = %record.id, "cancelled restore {}: {says}", record.id);
+    Ok(Response::json(202, &RestoreView::read(&record, ledger, files).await?)
+        .with("location", format!("/v1/restores/{}", record.id)))
+}
+
+/// What was stopped, what cannot be, and what that means for the bill.
+fn says(record: &RestoreRecord, progress: &RestoreProgress, by_jobs: bool) -> String {
+    if record.plan.is_none() {
+        return "Cancelled before anything was asked of S3: nothing is being restored, and nothing was spent."
+            .to_owned();
+    }
+    let open = &progress.counts;
+    let readable = if record.request.publish.never() { 0 } else { open.restored };
+    let mut says = String::from("Cancelled: thaw has stopped waiting and publishes nothing more.");
+    if open.planned > 0 && by_jobs {
+        says.push_str(&format!(
+            " S3 Batch Operations was asking for {}, and asks for no more; what it has asked for is being restored and is paid for.",
+            objects(open.planned),
+        ));
+    } else if open.planned > 0 {
+        says.push_str(&format!(" {} had not been asked of S3 yet, and will not be.", objects(open.planned)));
+    }
+    let begun = open.restoring + readable;
+    if begun > 0 {
+        says.push_str(&format!(
+            " S3 has begun to restore {} and has no way to cancel that: it is paid for, and the copies will be there until they expire.",
+            objects(begun),
+        ));
+    }
+    if progress.claimed > 0 {
+        says.push_str(&format!(" The invalidation for {} may take effect still.", objects(progress.claimed)));
+    }
+    if begun == 0 && !(by_jobs && open.planned > 0) {
+        says.push_str(" S3 is restoring nothing for it, so there is nothing more to pay.");
+    }
+    says
+}
+
+fn objects(count: u64) -> String {
+    if count == 1 { "1 object".to_owned() } else { format!("{count} objects") }
+}
+
+#[cfg(test)]
+mod tests;

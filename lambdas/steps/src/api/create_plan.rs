@@ -1,0 +1,201 @@
+//! `POST /v1/plans`: what a restore would do, take and cost. Nothing is written and nothing is started.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use thaw_core::{Alternative, Cost, Counts, Failure, KindTotal, Problem, Request, Tier, Usd};
+
+use crate::api::http::{self, Response};
+use crate::planning::accepting::read_request;
+use crate::planning::survey::Survey;
+use crate::ports::{Ledger, ReadArchive, ReadDistributions, WorkFiles};
+use crate::{Settings, StepError};
+
+/// Objects of a listing that are planned while somebody waits. An HTTP API waits 30 seconds, which is 200 pages after each
+/// other.
+const AT_THE_DOOR: u64 = 100_000;
+
+/// Plans a restore: the same body, checked in the same way, as for a real one.
+pub async fn run(
+    request: &http::Request,
+    archive: &impl ReadArchive,
+    cdn: &impl ReadDistributions,
+    ledger: &impl Ledger,
+    files: &impl WorkFiles,
+    settings: &Settings,
+    now: Timestamp,
+) -> Response {
+    plan(request, archive, cdn, ledger, files, settings, now).await.into()
+}
+
+/// The answer when the plan was not made in time.
+pub fn too_late(seconds: u64) -> Response {
+    Response::problem(&Problem::too_long_to_wait_for(seconds))
+}
+
+async fn plan(
+    request: &http::Request,
+    archive: &impl ReadArchive,
+    cdn: &impl ReadDistributions,
+    ledger: &impl Ledger,
+    files: &impl WorkFiles,
+    settings: &Settings,
+    now: Timestamp,
+) -> Result<Response, StepError> {
+    let asked = read_request(&request.body_bytes()?, settings)?;
+    let survey = Survey::of(&asked, AT_THE_DOOR, archive, cdn, ledger, files, settings, now).await?;
+    Ok(Response::json(200, &PlanView::of(asked, survey)))
+}
+
+/// What a restore would do, take and cost.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct PlanView {
+    /// The bucket the objects are in.
+    pub bucket: String,
+    /// How fast, as asked.
+    pub tier: Tier,
+    /// How many days copies would stay.
+    pub days: u32,
+    /// Where the objects stand now. What would be asked of S3 counts as planned.
+    pub counts: Counts,
+    /// How much lies where.
+    pub by_kind: Vec<KindTotal>,
+    /// What it would cost, by line.
+    pub cost: Cost,
+    /// The limit that was sent along.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_cost_usd: Option<Usd>,
+    /// Whether the cost is over that limit, so that the restore would be refused.
+    pub over_max_cost: bool,
+    /// When the first and the last object would typically be readable; absent if nothing needs to be waited for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(min_items = 2, max_items = 2))]
+    pub ready_between: Option<[Timestamp; 2]>,
+    /// Names the plan. A request with this as `confirm` is carried out only if it would be planned like this.
+    pub hash: String,
+    /// Whether S3 Batch Operations would ask for what is archived.
+    pub batch_operations: bool,
+    /// The same at other tiers, cheapest first.
+    pub alternatives: Vec<Alternative>,
+    /// How many paths would be invalidated.
+    pub paths: u64,
+    /// How many are expected to be billed for them: fewer where wildcards stand for several, of a prefix that is published
+    /// together.
+    pub billed_paths: u64,
+    /// What the requester should know.
+    pub warnings: Vec<String>,
+    /// The first 20 objects that cannot be restored, and why.
+    pub failures: Vec<Failure>,
+}
+
+impl PlanView {
+    fn of(asked: Request, survey: Survey) -> Self {
+        Self {
+            tier: asked.tier,
+            days: asked.copy_days(),
+            bucket: asked.bucket,
+            counts: survey.counts,
+            by_kind: survey.by_kind,
+            max_cost_usd: asked.max_cost_usd,
+            over_max_cost: asked.max_cost_usd.is_some_and(|limit| survey.cost.total_usd > limit),
+            cost: survey.cost,
+            ready_between: survey.ready_between,
+            paths: survey.paths,
+            billed_paths: survey.billed_paths,
+            warnings: survey.warnings,
+            failures: survey.failures,
+            batch_operations: survey.batch_operations,
+            alternatives: survey.alternatives,
+            hash: survey.hash,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+    use thaw_core::{Facts, Head, Missing, ObjectId, S3Uri};
+
+    use super::*;
+    use crate::ports::{Distributions, ListFrom, Page, Piece, PortError, VersionMarker, VersionPage};
+    use crate::testing::memory::{MemoryFiles, MemoryLedger};
+    use crate::testing::stack::{body, is_problem, now, read, settings};
+
+    /// A bucket where every key lies in Flexible Retrieval but those that are gone.
+    struct Archive;
+
+    impl ReadArchive for Archive {
+        async fn head(&self, object: &ObjectId) -> Result<Facts, PortError> {
+            if object.key.starts_with("gone") {
+                return Ok(Facts::Missing(Missing::Key));
+            }
+            Ok(Facts::Found(Head { storage_class: Some("GLACIER".to_owned()), size: 1 << 30, ..Head::default() }))
+        }
+
+        async fn list(&self, _: &str, _: &str, _: &ListFrom) -> Result<Page, PortError> {
+            Ok(Page::default())
+        }
+
+        async fn folders(&self, _: &str, _: &str, _: &str) -> Result<Vec<String>, PortError> {
+            Ok(Vec::new())
+        }
+
+        async fn list_versions(&self, _: &str, _: &str, _: Option<&VersionMarker>) -> Result<VersionPage, PortError> {
+            Ok(VersionPage::default())
+        }
+
+        async fn has_versions(&self, _: &str) -> Result<bool, PortError> {
+            Ok(false)
+        }
+
+        async fn read(&self, _: &S3Uri, _: u64, _: Option<&str>) -> Result<Option<Piece>, PortError> {
+            Ok(None)
+        }
+    }
+
+    struct NoCdn;
+
+    impl ReadDistributions for NoCdn {
+        async fn distributions(&self, _: &str, _: &[String]) -> Result<Distributions, PortError> {
+            Ok(Distributions::default())
+        }
+    }
+
+    async fn post(body: &Value) -> Response {
+        let event = json!({"routeKey": "POST /v1/plans", "body": body.to_string()});
+        run(&read(event), &Archive, &NoCdn, &MemoryLedger::default(), &MemoryFiles::default(), &settings(), now()).await
+    }
+
+    #[tokio::test]
+    async fn a_plan_says_what_a_restore_would_do_and_cost() {
+        let response = post(&json!({"bucket": "archive", "keys": ["a", "b", "gone"], "days": 30})).await;
+        let plan = body(&response);
+        assert_eq!(response.status_code, 200);
+        let counts = ["total", "planned", "failed"].map(|state| plan["counts"][state].as_u64().unwrap());
+        assert_eq!(counts, [3, 2, 1]);
+        assert_eq!(plan["by_kind"], json!([{"kind": "flexible", "objects": 2, "bytes": 2_u64 << 30}]));
+        assert!(plan["cost"]["total_usd"].as_f64().unwrap() > 0.0);
+        assert_eq!(plan["failures"][0]["code"], "NoSuchKey");
+        assert!(plan["ready_between"].is_array());
+        assert_eq!((&plan["over_max_cost"], &plan["days"]), (&json!(false), &json!(30)));
+    }
+
+    #[tokio::test]
+    async fn a_plan_over_the_limit_is_shown_and_says_so() {
+        let plan = body(&post(&json!({"bucket": "archive", "keys": ["a"], "max_cost_usd": 0.000_001})).await);
+        assert_eq!((&plan["over_max_cost"], &plan["max_cost_usd"]), (&json!(true), &json!(0.000_001)));
+        let plan = body(&post(&json!({"bucket": "archive", "keys": ["a"], "max_cost_usd": 1_000})).await);
+        assert_eq!(plan["over_max_cost"], false);
+        // What costs as much as it may is not over.
+        let limit = &plan["cost"]["total_usd"];
+        let plan = body(&post(&json!({"bucket": "archive", "keys": ["a"], "max_cost_usd": limit})).await);
+        assert_eq!(plan["over_max_cost"], false);
+    }
+
+    #[tokio::test]
+    async fn a_plan_is_checked_like_a_restore() {
+        is_problem(&post(&json!({"bucket": "archive", "keys": []})).await, 400, Some("keys"));
+        is_problem(&post(&json!({"bucket": "archive", "keys": ["a"], "days": 0})).await, 400, Some("days"));
+        is_problem(&post(&json!({"bucket": "not-ours", "keys": ["a"]})).await, 403, Some("bucket"));
+    }
+}

@@ -1,0 +1,218 @@
+//! `POST /v1/restores`, and `POST /v1/restores/{id}/retry`, `/expedite`, `/extend`: validates, starts an execution, writes the restore down. Prices and S3 are the plan's business.
+
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+use thaw_core::{Problem, Request, RestoreId, Source, Status, Tier, hash};
+use tracing::info;
+
+use crate::api::http::{self, Response};
+use crate::api::named_restore;
+use crate::ledger::restores::RestoreRecord;
+use crate::planning::accepting::{claim, read_request, start};
+use crate::ports::{Ledger, Put, StartExecutions, WorkFiles};
+use crate::views::restore_view::{RETRY_RUNNING_SECONDS, RestoreView};
+use crate::{Settings, StepError};
+
+/// Accepts a restore.
+///
+/// With an `Idempotency-Key`, the same request may come any number of times, at once or years apart: it makes one
+/// restore and one execution, and whatever an earlier try left undone is done by the next one.
+pub async fn run(
+    request: &http::Request,
+    ledger: &impl Ledger,
+    files: &impl WorkFiles,
+    executions: &impl StartExecutions,
+    settings: &Settings,
+    now: Timestamp,
+) -> Response {
+    accept(request, ledger, files, executions, settings, now).await.into()
+}
+
+async fn accept(
+    request: &http::Request,
+    ledger: &impl Ledger,
+    files: &impl WorkFiles,
+    executions: &impl StartExecutions,
+    settings: &Settings,
+    now: Timestamp,
+) -> Result<Response, StepError> {
+    let asked = match FollowUp::of(request) {
+        None => read_request(&request.body_bytes()?, settings)?,
+        Some(again) => again.read(request, ledger).await?,
+    };
+    let (id, requested_at, new) = match idempotency_key(request)? {
+        Some(key) => {
+            let claim = claim(hash(&["idempotency-key", key]), &asked, ledger, now).await?;
+            if claim.body_hash != asked.hash() {
+                return Err(Problem::key_reused(key).into());
+            }
+            let new = start(&claim.id, &asked, claim.requested_at, ledger, files, executions).await?;
+            (claim.id, claim.requested_at, new)
+        }
+        None => {
+            let id = RestoreId::new(now, &asked, &request.request_context.request_id);
+            match start(&id, &asked, now, ledger, files, executions).await {
+                Ok(new) => (id, now, new),
+                Err(error) => return Err(abandon(&id, &asked, error, ledger, now).await),
+            }
+        }
+    };
+    if new {
+        info!(restore = %id, objects = asked.source.count(), "accepted restore {id}");
+    }
+    // Only what never changes goes into this body. So equal requests get equal answers, byte for byte, however many
+    // come at once and whatever has happened since; where the restore stands now is what the Location says.
+    let body = RestoreView::accepted(&id, &asked, requested_at);
+    Ok(Response::json(if new { 202 } else { 200 }, &body)
+        .with("location", &body.links.this)
+        .with("retry-after", RETRY_RUNNING_SECONDS))
+}
+
+/// The routes of this door, as the template spells them.
+pub const ROUTES: [&str; 4] = [
+    "POST /v1/restores",
+    "POST /v1/restores/{id}/retry",
+    "POST /v1/restores/{id}/expedite",
+    "POST /v1/restores/{id}/extend",
+];
+
+/// Something that is asked about the objects of another restore. It makes a new restore of some of them, so that it is
+/// planned, priced, limited and watched like any other; what both wait for is published once, for both.
+#[derive(Debug, Clone, Copy)]
+enum FollowUp {
+    /// Ask once more for what failed.
+    Retry,
+    /// Ask for a faster tier of what S3 still fetches.
+    Expedite,
+    /// Keep the copies longer.
+    Extend,
+}
+
+impl FollowUp {
+    fn of(request: &http::Request) -> Option<Self> {
+        let [_, retry, expedite, extend] = ROUTES;
+        match request.route_key.as_str() {
+            route if route == retry => Some(Self::Retry),
+            route if route == expedite => Some(Self::Expedite),
+            route if route == extend => Some(Self::Extend),
+            _ => None,
+        }
+    }
+
+    /// Fields that a body may have: what is not said is as it was.
+    fn fields(self) -> &'static [&'static str] {
+        match self {
+            Self::Retry => &[
+                "tier",
+                "days",
+                "on_expedited_unavailable",
+                "max_cost_usd",
+                "publish",
+                "notify",
+                "batch_operations",
+                "dry_run",
+                "confirm",
+            ],
+            Self::Expedite => &["tier", "on_expedited_unavailable", "max_cost_usd", "notify", "dry_run", "confirm"],
+            Self::Extend => &["days", "max_cost_usd", "notify", "dry_run", "confirm"],
+        }
+    }
+
+    /// What is asked for: the other restore's request, about some of its objects, with what the body changes.
+    async fn read(self, request: &http::Request, ledger: &impl Ledger) -> Result<Request, StepError> {
+        let record = named_restore(request, ledger).await?;
+        let body = request.body_bytes()?;
+        let changes = if body.is_empty() {
+            Value::Object(Map::new())
+        } else {
+            serde_json::from_slice(&body).map_err(Problem::not_json)?
+        };
+        let Value::Object(changes) = changes else {
+            return Err(Problem::field("body", &changes, "must be a JSON object, or empty.").into());
+        };
+        if let Some((name, value)) = changes.iter().find(|(name, _)| !self.fields().contains(&name.as_str())) {
+            let why = format!("is not a field of this call. Fields here: {}.", self.fields().join(", "));
+            return Err(Problem::field(name.as_str(), value, why).into());
+        }
+        let selector = match self {
+            Self::Retry => "failed",
+            Self::Expedite => "restoring",
+            Self::Extend => "published",
+        };
+        let source = Source::Keys { keys: Vec::new() };
+        let same = Request {
+            source,
+            max_cost_usd: None,
+            confirm: None,
+            dry_run: false,
+            join_only: false,
+            // Another tier may not be offered there.
+            batch_operations: None,
+            ..record.request.clone()
+        };
+        let Value::Object(mut asked) = serde_json::to_value(same)? else {
+            return Err(StepError::Unexpected("a request is no JSON object".to_owned()));
+        };
+        asked.remove("keys");
+        asked.insert("objects_of".to_owned(), json!({"restore": record.id, "in": selector}));
+        match self {
+            Self::Retry => {}
+            Self::Expedite => {
+                asked.insert("tier".to_owned(), json!(Tier::Expedited));
+            }
+            // The least that S3 can be asked for is said, and not guessed.
+            Self::Extend if !changes.contains_key("days") => {
+                return Err(Problem::missing("days", "Say how many days from now the copies are to stay.").into());
+            }
+            Self::Extend => {}
+        }
+        asked.extend(changes);
+        let asked = Request::parse(&Value::Object(asked))?;
+        if matches!(self, Self::Expedite) && asked.tier <= record.request.tier {
+            let why = format!("must be faster than that of the restore, {}.", record.request.tier.as_str());
+            return Err(Problem::field("tier", &json!(asked.tier), why).into());
+        }
+        Ok(asked)
+    }
+}
+
+/// The `Idempotency-Key`: 1 to 255 visible ASCII characters (the HTTP working group's draft leaves the limit to us).
+fn idempotency_key(request: &http::Request) -> Result<Option<&str>, Problem> {
+    let Some(key) = request.header("idempotency-key") else { return Ok(None) };
+    if (1..=255).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Ok(Some(key));
+    }
+    let why = "must be 1 to 255 visible ASCII characters, for example a UUID.";
+    Err(Problem::field("Idempotency-Key", &Value::from(key), why))
+}
+
+/// Without a key nobody can repeat this very request, so a restore that may not have been started must not run: its plan
+/// finds that it has ended. If even that cannot be written, the first error is still the one to report.
+async fn abandon(id: &RestoreId, asked: &Request, error: StepError, ledger: &impl Ledger, now: Timestamp) -> StepError {
+    let says = format!("It could not be started, and nothing was asked of S3: {error}. Send the request again.");
+    let end = |record: &mut RestoreRecord| {
+        record.status = Status::Failed;
+        record.completed_at = Some(now);
+        record.says = Some(says.clone());
+    };
+    let ended = async {
+        let mut failed = RestoreRecord::new(id.clone(), asked, now);
+        end(&mut failed);
+        let mut written = ledger.insert(&failed).await?;
+        // What is planned already may have asked S3: it goes on, and the list of restores shows it.
+        while let Put::Lost(record) = &written
+            && record.plan.is_none()
+            && record.status == Status::Running
+        {
+            written = ledger.replace(&record.with(end)).await?;
+        }
+        Ok::<_, StepError>(())
+    };
+    if let Err(second) = ended.await {
+        tracing::warn!(restore = %id, "restore {id} may run although its requester was told that it does not: {second}");
+    }
+    error
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,145 @@
+//! `GET /v1/restores`, `GET /v1/restores/{id}`, `GET /v1/restores/{id}/objects`: where everything stands, from the ledger.
+
+use jiff::Timestamp;
+use serde_json::Value;
+use thaw_core::{Problem, RestoreId, Row, Status};
+
+use crate::StepError;
+use crate::api::http::{self, Response};
+use crate::api::named_restore;
+use crate::ledger::chunks;
+use crate::ledger::progress::{claims, shown};
+use crate::ledger::rows::batches_of;
+use crate::ports::{Cursor, Ledger, ListRestores, WorkFiles};
+use crate::views::object_view::{ObjectPage, ObjectState, ObjectView};
+use crate::views::restore_view::{RETRY_RUNNING_SECONDS, RestorePage, RestoreSummary, RestoreView};
+
+/// Restores on a page: a page of items of at most a few kilobytes each is one DynamoDB query.
+const PAGE: usize = 50;
+
+/// Objects on a page: as many rows as ten questions to the ledger bring.
+const OBJECTS_ON_A_PAGE: usize = 1_000;
+
+/// The routes of this door, as the template spells them.
+pub const ROUTES: [&str; 3] = ["GET /v1/restores", "GET /v1/restores/{id}", "GET /v1/restores/{id}/objects"];
+
+/// Answers a question about restores. Changes nothing.
+pub async fn run(request: &http::Request, ledger: &(impl Ledger + ListRestores), files: &impl WorkFiles) -> Response {
+    let [all, one, objects] = ROUTES;
+    let answer = match request.route_key.as_str() {
+        route if route == all => get_restores(request, ledger).await,
+        route if route == one => get_restore(request, ledger, files).await,
+        route if route == objects => get_objects(request, ledger, files).await,
+        route => Err(Problem::no_such_route(route).into()),
+    };
+    answer.into()
+}
+
+async fn get_restores(request: &http::Request, ledger: &impl ListRestores) -> Result<Response, StepError> {
+    request.expect_queries(&["status", "cursor"])?;
+    let status = word(request, "status", &Status::ALL.map(|status| (status.as_str(), status)))?;
+    let after = request.query("cursor").map(read_cursor).transpose()?;
+    let (records, end) = ledger.restores(status, after.as_ref(), PAGE).await?;
+    let page = RestorePage {
+        restores: records.into_iter().map(RestoreSummary::of).collect(),
+        next_cursor: end.as_ref().map(write_cursor),
+    };
+    Ok(Response::json(200, &page))
+}
+
+async fn get_restore(
+    request: &http::Request,
+    ledger: &impl Ledger,
+    files: &impl WorkFiles,
+) -> Result<Response, StepError> {
+    request.expect_queries(&[])?;
+    let record = named_restore(request, ledger).await?;
+    let response = Response::json(200, &RestoreView::read(&record, ledger, files).await?);
+    Ok(match record.status {
+        Status::Running => response.with("retry-after", RETRY_RUNNING_SECONDS),
+        Status::Succeeded | Status::PartlyFailed | Status::Failed | Status::Cancelled => response,
+    })
+}
+
+async fn get_objects(
+    request: &http::Request,
+    ledger: &impl Ledger,
+    files: &impl WorkFiles,
+) -> Result<Response, StepError> {
+    request.expect_queries(&["state", "cursor"])?;
+    let state = word(request, "state", &ObjectState::ALL.map(|state| (state.as_str(), state)))?;
+    let record = named_restore(request, ledger).await?;
+    let Some(plan) = &record.plan else {
+        // There are no objects to show until they are planned.
+        if let Some(cursor) = request.query("cursor") {
+            return Err(bad_cursor(cursor).into());
+        }
+        return Ok(Response::json(200, &ObjectPage { objects: Vec::new(), next_cursor: None }));
+    };
+    let (chunk, from) = match request.query("cursor") {
+        None => (0, 0),
+        Some(cursor) => {
+            read_place(cursor).filter(|(chunk, _)| *chunk < plan.chunks).ok_or_else(|| bad_cursor(cursor))?
+        }
+    };
+    let known = chunks::record(ledger, &record, chunk).await?;
+    let entries = chunks::entries(files, &record, &known).await?;
+    if from > 0 && from >= entries.len() {
+        return Err(bad_cursor(request.query("cursor").unwrap_or_default()).into());
+    }
+    let to = entries.len().min(from + OBJECTS_ON_A_PAGE);
+    let next = if to < entries.len() {
+        Some(format!("{chunk}.{to}"))
+    } else {
+        (chunk + 1 < plan.chunks).then(|| format!("{}.0", chunk + 1))
+    };
+    let page = entries[from..to].iter().zip(u32::try_from(from).unwrap_or(u32::MAX)..);
+    let objects = chunks::objects_of(ledger, &record, &known, page).await?;
+    let rows = objects.into_iter().map(|known| known.row);
+    let mut rows: Vec<Row> = rows.map(|row| shown(&record, row)).collect();
+    rows.retain(|row| state.is_none_or(|state| ObjectState::of(&row.state) == state));
+    rows.sort_by(|one, other| one.object.cmp(&other.object));
+    let batches = batches_of(claims(&rows), &rows, ledger).await?;
+    let page =
+        ObjectPage { objects: rows.iter().map(|row| ObjectView::of(row, &batches)).collect(), next_cursor: next };
+    Ok(Response::json(200, &page))
+}
+
+/// A place in the list of a restore's objects: the chunk, and the object in it.
+fn read_place(cursor: &str) -> Option<(u32, usize)> {
+    let (chunk, object) = cursor.split_once('.')?;
+    Some((chunk.parse().ok()?, object.parse().ok()?))
+}
+
+/// A query parameter that must be one of these words.
+fn word<T: Copy>(request: &http::Request, name: &str, words: &[(&str, T)]) -> Result<Option<T>, Problem> {
+    let Some(value) = request.query(name) else { return Ok(None) };
+    words.iter().find(|(word, _)| *word == value).map(|(_, meaning)| Some(*meaning)).ok_or_else(|| {
+        let words: Vec<_> = words.iter().map(|(word, _)| *word).collect();
+        Problem::field(name, &Value::from(value), format!("must be one of {}.", words.join(", ")))
+    })
+}
+
+/// A cursor as text: `2026-11-22T10:00:00Z~<id>`, which no browser and no shell needs to quote.
+fn write_cursor(cursor: &Cursor) -> String {
+    format!("{}~{}", cursor.requested_at, cursor.id)
+}
+
+fn read_cursor(text: &str) -> Result<Cursor, Problem> {
+    let parts = text.split_once('~').and_then(|(requested_at, id)| {
+        let requested_at: Timestamp = requested_at.parse().ok()?;
+        Some(Cursor { requested_at, id: RestoreId::try_from(id.to_owned()).ok()? })
+    });
+    parts.ok_or_else(|| bad_cursor(text))
+}
+
+fn bad_cursor(text: &str) -> Problem {
+    Problem::field(
+        "cursor",
+        &Value::from(text),
+        "must be the next_cursor of the page before. Leave it out for the first page.",
+    )
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,301 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::json;
+use thaw_core::{Batch, BatchId, Call, Candidate, FailureCode, PublishedReason, State};
+
+use super::*;
+use crate::testing::stack::{Stack, body, done, is_problem, now, restored, restoring, row};
+
+fn failed() -> State {
+    State::Failed { at: now(), code: FailureCode::NoSuchKey, message: "there is no such key".to_owned() }
+}
+
+fn published(how: PublishedReason) -> State {
+    State::Published { at: now(), readable: now(), expires: Some(now()), how }
+}
+
+fn by_batch() -> PublishedReason {
+    PublishedReason::Invalidated { batch: BatchId::from("batch".to_owned()) }
+}
+
+/// A batch of one object with a call in every state.
+fn batch(id: &RestoreId, key: &str) -> Batch {
+    let call = |invalidation: Option<&str>, completed, refused: Option<&str>| Call {
+        distribution: "E1".to_owned(),
+        items: vec!["/a".to_owned(), "/b".to_owned()],
+        caller_reference: "reference".to_owned(),
+        invalidation: invalidation.map(str::to_owned),
+        completed,
+        refused: refused.map(str::to_owned),
+    };
+    let paths = |paths: &[&str]| paths.iter().map(|path| (*path).to_owned()).collect::<BTreeSet<_>>();
+    Batch {
+        id: BatchId::from("batch".to_owned()),
+        candidates: vec![Candidate {
+            object: row(id, key, State::Planned).object,
+            restores: vec![id.clone()],
+            revisions: 0,
+            readiness: None,
+            paths: BTreeMap::from([("E1".to_owned(), paths(&["/b", "/a"])), ("E2".to_owned(), paths(&["/a"]))]),
+            covers: BTreeSet::new(),
+        }],
+        calls: Some(vec![
+            call(Some("I1"), true, None),
+            call(Some("I2"), false, None),
+            call(None, false, None),
+            call(None, false, Some("InvalidArgument")),
+        ]),
+        wildcards: Vec::new(),
+        created_at: now(),
+        completed_at: None,
+        revision: 0,
+    }
+}
+
+#[tokio::test]
+async fn before_it_is_planned_only_the_total_is_known() {
+    let stack = Stack::default();
+    let id = stack.accepted(&["a", "b"]).await;
+    let response = stack.restore(&id).await;
+    let answer = body(&response);
+    assert_eq!((response.status_code, response.headers["retry-after"].as_str()), (200, "60"));
+    assert_eq!((&answer["stage"], &answer["counts"]["total"]), (&json!("planning"), &json!(2)));
+    assert_eq!((answer.get("cost"), answer.get("ready_between")), (None, None));
+    assert_eq!(body(&stack.objects(&id, json!({})).await), json!({"objects": []}));
+}
+
+#[tokio::test]
+async fn a_restore_is_counted_from_its_rows() {
+    let stack = Stack::default();
+    let objects = [("a", State::Planned), ("b", restoring()), ("c", restored(None)), ("d", failed())];
+    let more = [("e", published(PublishedReason::NoPath)), ("f", State::Available)];
+    let id = stack.planned(&[objects.as_slice(), &more].concat(), 4).await;
+    let answer = body(&stack.restore(&id).await);
+    let counts = json!({
+        "total": 6, "planned": 1, "available": 1, "restoring": 1, "restored": 1, "published": 1, "failed": 1,
+        "cancelled": 0,
+    });
+    assert_eq!((&answer["counts"], &answer["stage"]), (&counts, &json!("requesting")));
+    let failure = json!({"key": "d", "code": "NoSuchKey", "message": "there is no such key"});
+    assert_eq!(answer["failures"], json!([failure]));
+    assert_eq!(answer["warnings"], json!(["mind the gap"]));
+    assert_eq!(answer["cost"]["lines"][0]["what"], "everything");
+    assert_eq!(answer["ready_between"], json!([now(), now()]));
+    assert_eq!(answer["links"]["objects"], format!("/v1/restores/{id}/objects"));
+}
+
+#[tokio::test]
+async fn an_accepted_restore_and_a_read_one_look_alike() {
+    let stack = Stack::default();
+    let accepted = stack.post(None, &json!({"bucket": "archive", "keys": ["a"]})).await;
+    let id: RestoreId = serde_json::from_value(body(&accepted)["id"].clone()).unwrap();
+    assert_eq!(stack.restore(&id).await.body, accepted.body);
+}
+
+#[tokio::test]
+async fn an_ended_restore_says_how_and_asks_nobody_to_come_again() {
+    let stack = Stack::default();
+    let id = stack.planned(&[("a", failed())], 1).await;
+    stack
+        .change(&id, |record| {
+            record.status = Status::Failed;
+            record.completed_at = Some(now());
+            record.says = Some("Of 1 object: 1 failed.".to_owned());
+        })
+        .await;
+    let response = stack.restore(&id).await;
+    let answer = body(&response);
+    assert_eq!((&answer["status"], &answer["stage"]), (&json!("failed"), &json!("ended")));
+    assert_eq!((&answer["says"], &answer["completed_at"]), (&json!("Of 1 object: 1 failed."), &json!(now())));
+    assert!(!response.headers.contains_key("retry-after"));
+}
+
+#[tokio::test]
+async fn at_most_twenty_failures_are_shown() {
+    let keys: Vec<_> = (0..30).map(|n| format!("{n:02}")).collect();
+    let objects: Vec<_> = keys.iter().map(|key| (key.as_str(), failed())).collect();
+    let stack = Stack::default();
+    let id = stack.planned(&objects, 7).await;
+    let answer = body(&stack.restore(&id).await);
+    assert_eq!(answer["failures"].as_array().unwrap().len(), 20);
+    assert_eq!((&answer["failures"][19]["key"], &answer["counts"]["failed"]), (&json!("19"), &json!(30)));
+}
+
+#[tokio::test]
+async fn the_invalidations_of_a_restore_are_those_that_claimed_its_objects() {
+    let stack = Stack::default();
+    let id = stack.planned(&[("a", published(by_batch())), ("b", restored(Some("batch")))], 1).await;
+    stack.insert(&batch(&id, "a")).await;
+    let call = |id: Option<&str>, status| match id {
+        Some(id) => json!({"id": id, "distribution": "E1", "status": status, "paths": 2}),
+        None => json!({"distribution": "E1", "status": status, "paths": 2}),
+    };
+    assert_eq!(
+        body(&stack.restore(&id).await)["invalidations"],
+        json!([
+            call(Some("I1"), "completed"),
+            call(Some("I2"), "in_progress"),
+            call(None, "pending"),
+            call(None, "refused")
+        ]),
+    );
+}
+
+#[tokio::test]
+async fn what_a_batch_has_claimed_stands_where_the_batch_says() {
+    let stack = Stack::default();
+    let id = stack.planned(&["a", "bad"].map(|key| (key, restored(Some("b")))), 1).await;
+    let counts = async || {
+        let answer = body(&stack.restore(&id).await);
+        ["restored", "published", "failed"].map(|state| answer["counts"][state].as_u64().unwrap())
+    };
+    assert_eq!(counts().await, [2, 0, 0]);
+    stack.insert(&done("b", &["a", "bad"])).await;
+    assert_eq!(counts().await, [0, 1, 1]);
+    assert_eq!(body(&stack.restore(&id).await)["failures"][0]["code"], "RefusedByCloudFront");
+    let objects = body(&stack.objects(&id, json!({"state": "published"})).await);
+    assert_eq!(
+        (&objects["objects"][0]["how"], &objects["objects"][0]["paths"]),
+        (&json!("invalidated"), &json!(["/a"]))
+    );
+}
+
+#[tokio::test]
+async fn an_object_says_where_it_stands() {
+    let stack = Stack::default();
+    let objects = [("a", published(by_batch())), ("b", failed()), ("c", restoring()), ("d", State::Planned)];
+    let id = stack.planned(&objects, 9).await;
+    stack.insert(&batch(&id, "a")).await;
+    let base = |key, state| json!({"key": key, "size": 7, "kind": "flexible", "state": state, "since": now()});
+    let mut expected = [base("a", "published"), base("b", "failed"), base("c", "restoring"), base("d", "planned")];
+    expected[0]["copy_expires"] = json!(now());
+    expected[0]["how"] = json!("invalidated");
+    expected[0]["paths"] = json!(["/a", "/b"]);
+    expected[1]["code"] = json!("NoSuchKey");
+    expected[1]["message"] = json!("there is no such key");
+    expected[2]["tier"] = json!("Standard");
+    assert_eq!(body(&stack.objects(&id, json!({})).await), json!({"objects": expected}));
+}
+
+#[tokio::test]
+async fn objects_come_chunk_by_chunk_and_by_state() {
+    let stack = Stack::default();
+    let objects = [("a", failed()), ("b", State::Planned), ("c", State::Planned), ("d", failed()), ("e", failed())];
+    let id = stack.planned(&objects, 2).await;
+    for (state, expected) in [(None, "abcde"), (Some("failed"), "ade"), (Some("planned"), "bc"), (Some("restored"), "")]
+    {
+        let (mut keys, mut pages, mut query) = (String::new(), 0, json!({"state": state.unwrap_or_default()}));
+        loop {
+            let page = body(&stack.objects(&id, query.clone()).await);
+            pages += 1;
+            assert!(pages < 10, "the list does not end");
+            for object in page["objects"].as_array().unwrap() {
+                keys.push_str(object["key"].as_str().unwrap());
+            }
+            match page.get("next_cursor") {
+                Some(cursor) => query["cursor"] = cursor.clone(),
+                None => break,
+            }
+        }
+        assert_eq!((keys.as_str(), pages), (expected, 3), "{state:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_cancelled_restore_left_undone_looks_cancelled_at_once() {
+    let stack = Stack::default();
+    let objects =
+        [("a", restoring()), ("b", published(PublishedReason::NoPath)), ("c", failed()), ("d", restored(None))];
+    let id = stack.planned(&objects, 9).await;
+    stack.change(&id, |record| record.status = Status::Cancelled).await;
+    let answer = body(&stack.restore(&id).await);
+    let counts =
+        ["cancelled", "published", "failed", "restoring"].map(|state| answer["counts"][state].as_u64().unwrap());
+    assert_eq!((counts, &answer["stage"]), ([2, 1, 1, 0], &json!("ended")));
+    let cancelled = body(&stack.objects(&id, json!({"state": "cancelled"})).await);
+    assert_eq!(cancelled["objects"].as_array().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn restores_are_listed_newest_first_page_by_page() {
+    let stack = Stack::default();
+    for hour in 0..120_i64 {
+        let at = now() + std::time::Duration::from_secs(u64::try_from(hour).unwrap() * 1_800);
+        stack.post_at(None, r#"{"bucket": "archive", "keys": ["a", "b"]}"#, at).await;
+    }
+    let (mut seen, mut sizes, mut query) = (Vec::new(), Vec::new(), json!({}));
+    loop {
+        let page = body(&stack.get(ROUTES[0], "", query.clone()).await);
+        let restores = page["restores"].as_array().unwrap();
+        sizes.push(restores.len());
+        assert!(sizes.len() < 10, "the list does not end");
+        seen.extend(restores.iter().map(|restore| restore["requested_at"].as_str().unwrap().to_owned()));
+        match page.get("next_cursor") {
+            Some(cursor) => query["cursor"] = cursor.clone(),
+            None => break,
+        }
+    }
+    assert_eq!(sizes, [50, 50, 20]);
+    assert!(seen.windows(2).all(|pair| pair[0] > pair[1]), "{seen:?}");
+}
+
+#[tokio::test]
+async fn a_chunk_that_is_longer_than_a_page_takes_more_than_one() {
+    let stack = Stack::default();
+    let id = stack.planned(&[("0000", State::Available)], 1).await;
+    let record = stack.record(&id).await;
+    let known = chunks::record(&stack.ledger, &record, 0).await.unwrap();
+    let entry = chunks::entries(&stack.files, &record, &known).await.unwrap().remove(0);
+    let entries: Vec<_> = (0..1_001).map(|n| chunks::ChunkEntry { key: format!("{n:04}"), ..entry.clone() }).collect();
+    let file = serde_json::to_vec(&entries).unwrap();
+    let file_hash = thaw_core::hash_bytes(&file);
+    stack.files.put(&chunks::chunk_name(&id, known.made_at, 0), file).await.unwrap();
+    let longer = |known| chunks::ChunkRecord { file_hash: file_hash.clone(), ..known };
+    chunks::change(&stack.ledger, known, longer).await.unwrap();
+    let first = body(&stack.objects(&id, json!({})).await);
+    assert_eq!((first["objects"].as_array().unwrap().len(), &first["next_cursor"]), (1_000, &json!("0.1000")));
+    let last = body(&stack.objects(&id, json!({"cursor": "0.1000"})).await);
+    assert_eq!((&last["objects"][0]["key"], last.get("next_cursor")), (&json!("1000"), None));
+}
+
+#[tokio::test]
+async fn restores_are_listed_by_status() {
+    let stack = Stack::default();
+    let id = stack.planned(&[("a", State::Available)], 1).await;
+    stack.post_at(None, r#"{"bucket": "archive", "keys": ["b"]}"#, now() + std::time::Duration::from_secs(1)).await;
+    stack.change(&id, |record| record.status = Status::Succeeded).await;
+    let page = body(&stack.get(ROUTES[0], "", json!({"status": "succeeded"})).await);
+    let summary = json!({
+        "id": id, "status": "succeeded", "bucket": "archive", "tier": "Standard", "objects": 1, "requested_at": now(),
+        "ready_between": [now(), now()],
+        "links": {"self": format!("/v1/restores/{id}"), "objects": format!("/v1/restores/{id}/objects")},
+    });
+    assert_eq!(page, json!({"restores": [summary]}));
+}
+
+#[tokio::test]
+async fn what_cannot_be_asked_is_refused_by_its_parameter() {
+    let stack = Stack::default();
+    let id = stack.planned(&[("a", State::Planned)], 1).await;
+    let [all, one, objects] = ROUTES;
+    for (route, query, field) in [
+        (all, json!({"colour": "red"}), "colour"),
+        (all, json!({"status": "Running"}), "status"),
+        (all, json!({"status": "running,failed"}), "status"),
+        (all, json!({"cursor": "yesterday"}), "cursor"),
+        (all, json!({"cursor": "2026-11-22T10:00:00Z~"}), "cursor"),
+        (one, json!({"state": "failed"}), "state"),
+        (objects, json!({"status": "failed"}), "status"),
+        (objects, json!({"state": "gone"}), "state"),
+        (objects, json!({"cursor": "1"}), "cursor"),
+        (objects, json!({"cursor": "-1"}), "cursor"),
+        (objects, json!({"cursor": "x"}), "cursor"),
+        (objects, json!({"cursor": "0.1"}), "cursor"),
+        (objects, json!({"cursor": "1.0"}), "cursor"),
+    ] {
+        is_problem(&stack.get(route, id.as_str(), query).await, 400, Some(field));
+    }
+    is_problem(&stack.get(one, "no-such", json!({})).await, 404, Some("id"));
+    is_problem(&stack.get(objects, "a b", json!({})).await, 404, Some("id"));
+    is_problem(&stack.get("GET /v2", "", json!({})).await, 404, None);
+}

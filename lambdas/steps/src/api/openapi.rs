@@ -1,0 +1,293 @@
+//! The HTTP API described in OpenAPI 3.1, from the types that the doors read and answer with.
+//!
+//! The functions here only carry the descriptions; what answers is [`crate::api::create_restore`] and its siblings.
+
+#![expect(dead_code, reason = "descriptions are never called")]
+
+use serde_json::{Value, json};
+use thaw_core::{Adoption, Problem, Request};
+use utoipa::{IntoResponses, OpenApi};
+
+use crate::api::adopt::AdoptionView;
+use crate::api::create_plan::PlanView;
+use crate::views::object_view::{ObjectPage, ObjectState};
+use crate::views::restore_view::{RestorePage, RestoreView};
+
+/// The document, ready to be written down.
+pub fn document() -> Value {
+    let mut document = serde_json::to_value(Api::openapi()).expect("an OpenAPI document is JSON");
+    document["components"]["securitySchemes"] = json!({"iam": {
+        "type": "apiKey", "in": "header", "name": "Authorization",
+        "x-amazon-apigateway-authtype": "awsSigv4",
+        "description": "An AWS Signature Version 4 for the service execute-api, by a principal who may execute-api:Invoke. Whoever may not gets API Gateway's own 403, which is no problem document.",
+    }});
+    document["security"] = json!([{"iam": []}]);
+    tidy(&mut document);
+    document["components"]["schemas"]["RestoreRequest"] = Request::schema();
+    document["components"]["schemas"]["AdoptionRequest"] = Adoption::schema();
+    document
+}
+
+/// Says what derived schemas cannot. Our answers leave out what there is nothing to say about, so no field is ever null;
+/// and the lines of a doc comment are no lines of a text.
+fn tidy(part: &mut Value) {
+    match part {
+        Value::Object(fields) => {
+            if let Some(kinds) = fields.get_mut("type").and_then(Value::as_array_mut) {
+                kinds.retain(|kind| kind != "null");
+                if let [kind] = kinds.as_mut_slice() {
+                    let kind = kind.take();
+                    fields.insert("type".to_owned(), kind);
+                }
+            }
+            if let Some(shapes) = fields.get_mut("oneOf").and_then(Value::as_array_mut) {
+                shapes.retain(|shape| shape["type"] != "null");
+                if let [Value::Object(shape)] = shapes.as_mut_slice() {
+                    let mut shape = std::mem::take(shape);
+                    fields.remove("oneOf");
+                    fields.append(&mut shape);
+                }
+            }
+            if let Some(Value::String(text)) = fields.get_mut("description") {
+                let paragraphs = text.split("\n\n").map(|paragraph| paragraph.replace('\n', " "));
+                *text = paragraphs.collect::<Vec<_>>().join("\n\n");
+            }
+            fields.values_mut().for_each(tidy);
+        }
+        Value::Array(items) => items.iter_mut().for_each(tidy),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "thaw",
+        description = "Brings archived S3 objects back to CloudFront: asks S3 for them, publishes them the moment they can be read, and says at every moment where they stand. What a caller can mend is answered as a problem document (RFC 9457) that names the field, its value and the fix.",
+        license(name = "MIT", identifier = "MIT"),
+    ),
+    servers((
+        url = "https://{api}.execute-api.{region}.amazonaws.com",
+        description = "The stack's ApiUrl output",
+        variables(("api" = (default = "api")), ("region" = (default = "us-east-1"))),
+    )),
+    paths(create_restore, retry_restore, expedite_restore, extend_restore, create_plan, get_restores, get_restore, get_objects, cancel_restore, adopt),
+    components(schemas(Problem)),
+)]
+struct Api;
+
+/// What any call may meet.
+#[derive(IntoResponses)]
+enum CallError {
+    #[response(
+        status = 500,
+        description = "A permission is missing, or thaw has a bug.",
+        content_type = "application/problem+json"
+    )]
+    Internal(Problem),
+    #[response(
+        status = 503, description = "An AWS service is busy. The same request can be sent again.", content_type = "application/problem+json",
+        headers(("Retry-After" = u32, description = "Seconds after which it is worth another try.")),
+    )]
+    Busy(Problem),
+}
+
+/// Start a restore
+///
+/// Answers before anything is looked at or spent: the body holds what was accepted and never changes, so equal requests
+/// get equal answers. Follow the Location to see where the restore stands.
+#[utoipa::path(
+    post, path = "/v1/restores", operation_id = "CreateRestore", tag = "restores",
+    params(
+        ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$",
+         description = "Makes the restore once, however often the same body is sent with the same key: at once, after a lost answer, or after the restore has ended."),
+    ),
+    request_body(content = ref("#/components/schemas/RestoreRequest"), content_type = "application/json", description = "At most 2 MiB."),
+    responses(
+        (status = 202, description = "Accepted just now.", body = RestoreView,
+         headers(("Location" = String, description = "Where the restore stands."), ("Retry-After" = u32, description = "Seconds after which it is worth asking."))),
+        (status = 200, description = "The restore of an earlier request with this key, as it was accepted then.", body = RestoreView,
+         headers(("Location" = String, description = "Where the restore stands."), ("Retry-After" = u32, description = "Seconds after which it is worth asking."))),
+        (status = 400, description = "The body or the key is wrong.", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The bucket is not one of the stack's archive buckets.", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "The body is too large.", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "The key was used before with another body.", body = Problem, content_type = "application/problem+json"),
+        CallError,
+    ),
+)]
+fn create_restore() {}
+
+/// Ask once more for what failed
+///
+/// Starts a restore of the objects of another one that have failed, with the same settings where the body changes none.
+#[utoipa::path(
+    post, path = "/v1/restores/{id}/retry", operation_id = "RetryRestore", tag = "restores",
+    params(
+        ("id" = String, Path, description = "The other restore's id."),
+        ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$",
+         description = "Makes the restore once, however often the same body is sent with the same key."),
+    ),
+    request_body(content = Option<serde_json::Value>, content_type = "application/json", description = "What is to be otherwise: tier, days, on_expedited_unavailable, max_cost_usd, publish, notify, dry_run, confirm. May be empty."),
+    responses(
+        (status = 202, description = "Accepted just now: the new restore.", body = RestoreView,
+         headers(("Location" = String, description = "Where the restore stands."), ("Retry-After" = u32, description = "Seconds after which it is worth asking."))),
+        (status = 200, description = "The restore of an earlier request with this key, as it was accepted then.", body = RestoreView,
+         headers(("Location" = String, description = "Where the restore stands."), ("Retry-After" = u32, description = "Seconds after which it is worth asking."))),
+        (status = 400, description = "The body or the key is wrong.", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "There is no restore with this id.", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "The body is too large.", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "The key was used before with another body.", body = Problem, content_type = "application/problem+json"),
+        CallError,
+    ),
+)]
+fn retry_restore() {}
+
+/// Ask for a faster tier
+///
+/// Starts a restore of the objects of another one that S3 still fetches, at a faster tier: S3 speeds them up where it can. Both restores publish them once.
+#[utoipa::path(
+    post, path = "/v1/restores/{id}/expedite", operation_id = "ExpediteRestore", tag = "restores",
+    params(
+        ("id" = String, Path, description = "The other restore's id."),
+        ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$",
+         description = "Makes the restore once, however often the same body is sent with the same key."),
+    ),
+    request_body(content = Option<serde_json::Value>, content_type = "application/json", description = "tier (Expedited if it says none), on_expedited_unavailable, max_cost_usd, notify, dry_run, confirm. May be empty."),
+    responses(
+        (status = 202, description = "Accepted just now: the new restore.", body = RestoreView,
+         headers(("Location" = String, description = "Where the restore stands."), ("Retry-After" = u32, description = "Seconds after which it is worth asking."))),
+        (status = 200, description = "The restore of an earlier request with this key, as it was accepted then.", body = RestoreView,
+         headers(("Location" = String, description = "Where the restore stands."), ("Retry-After" = u32, description = "Seconds after which it is worth asking."))),
+        (status = 400, description = "The body or the key is wrong.", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "There is no restore with this id.", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "The body is too large.", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "The key was used before with another body.", body = Problem, content_type = "application/problem+json"),
+        CallError,
+    ),
+)]
+fn expedite_restore() {}
+
+/// Keep copies longer
+///
+/// Starts a restore of the objects of another one that are readable, which asks S3 to keep their copies longer. Nothing is invalidated again.
+#[utoipa::path(
+    post, path = "/v1/restores/{id}/extend", operation_id = "ExtendRestore", tag = "restores",
+    params(
+        ("id" = String, Path, description = "The other restore's id."),
+        ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$",
+         description = "Makes the restore once, however often the same body is sent with the same key."),
+    ),
+    request_body(content = Option<serde_json::Value>, content_type = "application/json", description = "days, counted from now; max_cost_usd, notify, dry_run, confirm."),
+    responses(
+        (status = 202, description = "Accepted just now: the new restore.", body = RestoreView,
+         headers(("Location" = String, description = "Where the restore stands."), ("Retry-After" = u32, description = "Seconds after which it is worth asking."))),
+        (status = 200, description = "The restore of an earlier request with this key, as it was accepted then.", body = RestoreView,
+         headers(("Location" = String, description = "Where the restore stands."), ("Retry-After" = u32, description = "Seconds after which it is worth asking."))),
+        (status = 400, description = "The body or the key is wrong.", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "There is no restore with this id.", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "The body is too large.", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "The key was used before with another body.", body = Problem, content_type = "application/problem+json"),
+        CallError,
+    ),
+)]
+fn extend_restore() {}
+
+/// See what a restore would do, take and cost
+///
+/// The same body as for a restore. Every object is looked at; nothing is written and nothing is started.
+#[utoipa::path(
+    post, path = "/v1/plans", operation_id = "CreatePlan", tag = "restores",
+    request_body(content = ref("#/components/schemas/RestoreRequest"), content_type = "application/json", description = "At most 2 MiB."),
+    responses(
+        (status = 200, description = "The plan.", body = PlanView),
+        (status = 400, description = "The body is wrong.", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The bucket is not one of the stack's archive buckets.", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "The body is too large.", body = Problem, content_type = "application/problem+json"),
+        CallError,
+    ),
+)]
+fn create_plan() {}
+
+/// List restores, newest first
+#[utoipa::path(
+    get, path = "/v1/restores", operation_id = "ListRestores", tag = "restores",
+    params(
+        ("status" = Option<thaw_core::Status>, Query, description = "Only restores with this status."),
+        ("cursor" = Option<String>, Query, description = "The next_cursor of the page before."),
+    ),
+    responses(
+        (status = 200, description = "A page of at most 50 restores.", body = RestorePage),
+        (status = 400, description = "A query parameter is wrong.", body = Problem, content_type = "application/problem+json"),
+        CallError,
+    ),
+)]
+fn get_restores() {}
+
+/// See where a restore stands
+#[utoipa::path(
+    get, path = "/v1/restores/{id}", operation_id = "GetRestore", tag = "restores",
+    params(("id" = thaw_core::RestoreId, Path, description = "The restore's id.")),
+    responses(
+        (status = 200, description = "The restore, counted from its objects at this moment.", body = RestoreView,
+         headers(("Retry-After" = Option<u32>, description = "While it runs: seconds after which it is worth asking again."))),
+        (status = 400, description = "There is a query parameter, and none is known here.", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such restore.", body = Problem, content_type = "application/problem+json"),
+        CallError,
+    ),
+)]
+fn get_restore() {}
+
+/// List the objects of a restore
+///
+/// There are none before it is planned.
+#[utoipa::path(
+    get, path = "/v1/restores/{id}/objects", operation_id = "ListObjects", tag = "restores",
+    params(
+        ("id" = thaw_core::RestoreId, Path, description = "The restore's id."),
+        ("state" = Option<ObjectState>, Query, description = "Only objects in this state."),
+        ("cursor" = Option<String>, Query, description = "The next_cursor of the page before."),
+    ),
+    responses(
+        (status = 200, description = "A page of objects.", body = ObjectPage),
+        (status = 400, description = "A query parameter is wrong.", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such restore.", body = Problem, content_type = "application/problem+json"),
+        CallError,
+    ),
+)]
+fn get_objects() {}
+
+/// Cancel a restore
+///
+/// Stops waiting, publishing, and whatever was not yet asked of S3. What S3 has begun it cannot cancel, and that is paid
+/// for: `says` tells how many objects that are. Cancelling twice is fine.
+#[utoipa::path(
+    delete, path = "/v1/restores/{id}", operation_id = "CancelRestore", tag = "restores",
+    params(("id" = thaw_core::RestoreId, Path, description = "The restore's id.")),
+    responses(
+        (status = 202, description = "It is cancelled.", body = RestoreView, headers(("Location" = String, description = "Where the restore stands."))),
+        (status = 400, description = "There is a query parameter, and none is known here.", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such restore.", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The restore has already ended in another way.", body = Problem, content_type = "application/problem+json"),
+        CallError,
+    ),
+)]
+fn cancel_restore() {}
+
+/// Adopt restores that thaw does not know
+///
+/// Looks, page by page, for objects that S3 is restoring, or keeps a copy of, without thaw knowing: after the ledger or
+/// the stack was lost, or where S3's events were. What is found is followed and published like a restore that another
+/// tool began; S3 is asked for nothing. Asking twice is fine. Only current versions are found. Objects of
+/// Intelligent-Tiering are found while they are being restored: afterwards nothing tells them from others.
+#[utoipa::path(
+    post, path = "/v1/adoptions", operation_id = "Adopt", tag = "restores",
+    request_body(content = ref("#/components/schemas/AdoptionRequest"), content_type = "application/json"),
+    responses(
+        (status = 200, description = "What was found, and the restores that take care of it now.", body = AdoptionView),
+        (status = 400, description = "The body is wrong.", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The bucket is not one of the stack's archive buckets.", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "The body is too large.", body = Problem, content_type = "application/problem+json"),
+        CallError,
+    ),
+)]
+fn adopt() {}

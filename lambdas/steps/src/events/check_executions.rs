@@ -1,0 +1,146 @@
+//! CheckExecutions: whether the executions of restores that are said to run do run.
+//!
+//! Some ends of an execution nothing in it can catch: `States.Runtime`, `StopExecution` by an operator, an error of
+//! ReportFailure itself. EventBridge tells of an end within seconds, but Step Functions sends its events by best effort
+//! (EventBridge Events Reference, "AWS Step Functions events"). So the clock has all restores that are said to run looked at a
+//! few times a day as well.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+use serde_json::Value;
+use thaw_core::{RestoreId, Status, why_it_ended};
+use tracing::{info, warn};
+
+use crate::StepError;
+use crate::ledger::chunks;
+use crate::ledger::ending::{fail, says};
+use crate::ledger::progress::RestoreProgress;
+use crate::ledger::restores::RestoreRecord;
+use crate::ports::{Ledger, ListRestores, PutEvents, ReadExecutions, UpdateJobs, WorkFiles};
+
+/// Restores that are listed at a time.
+const PAGE: usize = 100;
+
+/// The clock leaves out younger ones: `DescribeExecution` is eventually consistent, and the index lags.
+const YOUNGEST: SignedDuration = SignedDuration::from_mins(15);
+
+/// And older ones: no restore runs for so long, and the list would be read back to its beginning each time.
+const OLDEST: SignedDuration = SignedDuration::from_hours(31 * 24);
+
+/// What was found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Output {
+    /// In words.
+    pub says: String,
+    /// Restores whose executions had ended without a word, and that have failed now.
+    pub ended: usize,
+}
+
+/// Looks at the execution that an event of Step Functions names. For any other event, which is the clock's, it looks at those of
+/// all restores that are said to run. A restore whose execution has ended has failed.
+///
+/// Doing it twice is fine: a restore that has ended is left alone. A restore whose execution cannot be looked at stops no
+/// other, and this fails at its end.
+pub async fn run(
+    event: Value,
+    executions: &impl ReadExecutions,
+    ledger: &(impl Ledger + ListRestores),
+    files: &impl WorkFiles,
+    events: &impl PutEvents,
+    s3: &impl UpdateJobs,
+    now: Timestamp,
+) -> Result<Output, StepError> {
+    let check = Check { executions, ledger, files, events, s3, now };
+    let ended = match event["detail"]["name"].as_str().filter(|_| event["source"] == "aws.states") {
+        Some(name) => usize::from(check.ended(name).await?),
+        None => check.all().await?,
+    };
+    let says = format!("{ended} restores were said to run whose executions had ended.");
+    info!(ended, "{says}");
+    Ok(Output { says, ended })
+}
+
+/// What it takes to check executions: each port is a permission.
+struct Check<'a, X, L, F, E, J> {
+    executions: &'a X,
+    ledger: &'a L,
+    files: &'a F,
+    events: &'a E,
+    s3: &'a J,
+    now: Timestamp,
+}
+
+impl<X: ReadExecutions, L: Ledger + ListRestores, F: WorkFiles, E: PutEvents, J: UpdateJobs> Check<'_, X, L, F, E, J> {
+    /// Checks an execution that has ended, as an event says. Answers whether its restore failed by this.
+    ///
+    /// Fails with `Unavailable` while Step Functions does not know of the end that its event told: the event comes again.
+    async fn ended(&self, name: &str) -> Result<bool, StepError> {
+        // Executions that are started by hand may have any name; those that no restore can have were refused.
+        let Ok(id) = RestoreId::try_from(name.to_owned()) else { return Ok(false) };
+        let Some(record) = self.running(&id).await? else { return Ok(false) };
+        let execution = self.executions.execution(&id).await?;
+        match why_it_ended(execution.as_ref()) {
+            Some(why) => self.fail(record, &why).await,
+            None if execution.is_some_and(|execution| execution.redrives > 0) => Ok(false),
+            None => {
+                Err(StepError::Unavailable(format!("Step Functions told that {id} has ended, and says that it runs")))
+            }
+        }
+    }
+
+    /// Checks the executions of all restores that are said to run. Answers how many restores failed by this.
+    async fn all(&self) -> Result<usize, StepError> {
+        let (mut after, mut ended, mut trouble) = (None, 0, None);
+        loop {
+            let (page, next) = self.ledger.restores(Some(Status::Running), after.as_ref(), PAGE).await?;
+            let is_of_age =
+                |record: &&RestoreRecord| (YOUNGEST..OLDEST).contains(&self.now.duration_since(record.requested_at));
+            for listed in page.iter().filter(is_of_age) {
+                match self.listed(&listed.id).await {
+                    Ok(has_ended) => ended += usize::from(has_ended),
+                    Err(error) => {
+                        warn!(restore = %listed.id, "whether its execution runs is not known: {error}");
+                        trouble.get_or_insert(error);
+                    }
+                }
+            }
+            after = next.filter(|next| self.now.duration_since(next.requested_at) < OLDEST);
+            if after.is_none() {
+                return trouble.map_or(Ok(ended), Err);
+            }
+        }
+    }
+
+    async fn listed(&self, id: &RestoreId) -> Result<bool, StepError> {
+        let Some(why) = why_it_ended(self.executions.execution(id).await?.as_ref()) else { return Ok(false) };
+        // Read after the execution was seen to have ended: what its last state wrote is there.
+        match self.running(id).await? {
+            Some(record) => self.fail(record, &why).await,
+            None => Ok(false),
+        }
+    }
+
+    /// The record of a restore that is said to run.
+    async fn running(&self, id: &RestoreId) -> Result<Option<RestoreRecord>, StepError> {
+        let record = self.ledger.get::<RestoreRecord>(&RestoreRecord::key_of(id)).await?;
+        Ok(record.filter(|record| record.status == Status::Running))
+    }
+
+    /// Ends a restore whose execution has ended. Answers whether it was this that ended it.
+    async fn fail(&self, record: RestoreRecord, why: &str) -> Result<bool, StepError> {
+        let counts = RestoreProgress::of(&record, self.ledger, self.files).await?.counts;
+        let mut says = says(why, counts);
+        if chunks::records(self.ledger, &record).await?.iter().any(|known| !known.settled) {
+            says.push_str(&format!(
+                " Nobody waits for the others any more: what S3 is fetching is published when S3 says that it is done, and POST /v1/restores/{}/retry asks for them again and waits.",
+                record.id
+            ));
+        }
+        let record = fail(record, counts, &says, self.ledger, self.events, self.s3, self.now).await?;
+        warn!(restore = %record.id, "its execution had ended: {says}");
+        Ok(record.says.as_ref() == Some(&says))
+    }
+}
+
+#[cfg(test)]
+mod tests;

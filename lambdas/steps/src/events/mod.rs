@@ -1,0 +1,8 @@
+//! What happens without a request: events of S3 and Step Functions, files in the inbox, the clock. One file per function.
+
+pub mod announce_expiries;
+pub mod check_executions;
+pub mod on_inbox_file;
+pub mod on_restore_completed;
+pub mod on_restore_initiated;
+pub mod queue;

@@ -1,0 +1,142 @@
+//! The shapes of an SQS event source: only what the steps read.
+
+use std::collections::BTreeSet;
+
+use futures_util::{StreamExt, stream};
+use serde::{Deserialize, Serialize};
+use thaw_core::{InboxFile, S3Event, S3EventKind, UnreadableEvent, read_inbox_file, read_s3_events};
+use tracing::warn;
+
+use crate::Settings;
+use crate::ports::{DeadLetters, IN_FLIGHT};
+
+/// The messages of one invocation.
+#[derive(Debug, Clone, Deserialize)]
+pub struct QueueBatch {
+    /// In any order.
+    #[serde(rename = "Records")]
+    pub records: Vec<QueueMessage>,
+}
+
+impl QueueBatch {
+    /// The events of this kind in buckets of ours, with the ids of their messages; and the ids of messages that come again.
+    ///
+    /// A message that can never be read goes to the dead letters at once, with the reason. It comes again only if that
+    /// fails. One that can be read but is not for us (another kind, another bucket, S3's test message) is done.
+    pub(crate) async fn read(
+        &self,
+        kind: S3EventKind,
+        dead_letters: &impl DeadLetters,
+        settings: &Settings,
+    ) -> (Vec<(&str, S3Event)>, BTreeSet<&str>) {
+        let is_ours = |event: &S3Event| event.kind == kind && settings.archive_buckets.contains(&event.object.bucket);
+        let ours = |body: &str| Ok(read_s3_events(body)?.into_iter().filter(is_ours).collect());
+        self.read_with(ours, dead_letters).await
+    }
+
+    /// The same for files that were written, whatever their bucket.
+    pub(crate) async fn dropped(&self, dead_letters: &impl DeadLetters) -> (Vec<(&str, InboxFile)>, BTreeSet<&str>) {
+        self.read_with(|body| Ok(read_inbox_file(body)?.into_iter().collect()), dead_letters).await
+    }
+
+    async fn read_with<T>(
+        &self,
+        read: impl Fn(&str) -> Result<Vec<T>, UnreadableEvent>,
+        dead_letters: &impl DeadLetters,
+    ) -> (Vec<(&str, T)>, BTreeSet<&str>) {
+        let (mut events, mut unreadable) = (Vec::new(), Vec::new());
+        for message in &self.records {
+            match read(&message.body) {
+                Ok(read) => events.extend(read.into_iter().map(|event| (message.message_id.as_str(), event))),
+                Err(error) => unreadable.push((message, error)),
+            }
+        }
+        let failing = stream::iter(unreadable)
+            .map(|(message, error)| put_aside(message, error, dead_letters))
+            .buffer_unordered(IN_FLIGHT)
+            .filter_map(std::future::ready)
+            .collect()
+            .await;
+        (events, failing)
+    }
+}
+
+/// Answers the message's id if it must come again.
+async fn put_aside<'a>(
+    message: &'a QueueMessage,
+    error: UnreadableEvent,
+    dead_letters: &impl DeadLetters,
+) -> Option<&'a str> {
+    let id = message.message_id.as_str();
+    match dead_letters.put_aside(&message.body, &error.to_string()).await {
+        Ok(()) => {
+            warn!(message_id = id, "a message is now a dead letter: {error}");
+            None
+        }
+        Err(trouble) => {
+            warn!(message_id = id, "a message that cannot be read comes again: {error}; {trouble}");
+            Some(id)
+        }
+    }
+}
+
+/// One message.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct QueueMessage {
+    /// Its id.
+    pub message_id: String,
+    /// Its text.
+    pub body: String,
+}
+
+/// Which messages come again.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct QueueResponse {
+    /// All others are done.
+    pub batch_item_failures: Vec<BatchItemFailure>,
+}
+
+/// A message that comes again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BatchItemFailure {
+    /// Its id.
+    pub item_identifier: String,
+}
+
+impl QueueResponse {
+    /// These messages come again.
+    pub fn failing<'a>(ids: impl IntoIterator<Item = &'a str>) -> Self {
+        let failure = |id: &str| BatchItemFailure { item_identifier: id.to_owned() };
+        Self { batch_item_failures: ids.into_iter().map(failure).collect() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use thaw_core::CallError;
+
+    use super::*;
+    use crate::ports::PortError;
+
+    struct Down;
+
+    impl DeadLetters for Down {
+        async fn put_aside(&self, _: &str, _: &str) -> Result<(), PortError> {
+            let trouble = Some(CallError::Unavailable);
+            Err(PortError { what: "SendMessage".to_owned(), says: "no answer".to_owned(), trouble })
+        }
+    }
+
+    #[tokio::test]
+    async fn a_message_that_cannot_be_read_comes_again_while_it_cannot_be_put_aside() {
+        let message = |id: &str, body: &str| QueueMessage { message_id: id.to_owned(), body: body.to_owned() };
+        let test = message("test", r#"{"Event": "s3:TestEvent"}"#);
+        let batch = QueueBatch { records: vec![message("one", "?"), test, message("two", "{}")] };
+        let (events, failing) = batch.read(S3EventKind::Completed, &Down, &Settings::default()).await;
+        assert!(events.is_empty());
+        assert_eq!(failing, ["one", "two"].into());
+    }
+}

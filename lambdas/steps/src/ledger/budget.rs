@@ -1,0 +1,342 @@
+//! Budgets of a day: what all restores of a stack may cost together by their plans, and what may be spent on those that
+//! others began.
+//!
+//! A budget is exact however many functions plan at once, and what a reservation costs does not grow with the day: one item
+//! has the sum, and the last few reservations by restore, so that a restore that is planned again is known. Older ones have an
+//! item each, and the sum has them too. A reservation moves there before it leaves the sum's item; so whoever finds it in
+//! neither has never made it.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use thaw_core::{RestoreId, Usd};
+
+use crate::StepError;
+use crate::ports::{Item, ItemKey, Ledger, Put};
+
+/// Reservations that are kept in the sum's item: few, as each reservation writes all of it.
+const RECENT: usize = 8;
+
+/// Reservations that one reservation moves to items of their own. An item of an earlier version has thousands.
+const MOVED_AT_ONCE: usize = 25;
+
+/// What a budget is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BudgetKind {
+    /// All restores of the stack (`DailyBudgetUsd`).
+    Restores,
+    /// Those that others began (`JoinedMaxCostUsd`).
+    Joined,
+}
+
+impl BudgetKind {
+    fn as_str(self) -> &'static str {
+        match self {
+            // As earlier versions called it.
+            Self::Restores => "budget",
+            Self::Joined => "joined",
+        }
+    }
+}
+
+/// What came of a reservation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reserved {
+    /// It is set aside, by this call or an earlier one.
+    Yes,
+    /// The day's budget does not allow it, and nothing was set aside.
+    No {
+        /// What others have set aside.
+        spent: Usd,
+        /// Whether `tell_once` was called for this budget and day.
+        told: bool,
+    },
+}
+
+/// What was planned on a day.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Day {
+    /// The day, in UTC.
+    day: String,
+    /// What for.
+    #[serde(default = "restores")]
+    purse: BudgetKind,
+    /// Reservations that have no item of their own yet.
+    planned: BTreeMap<RestoreId, Usd>,
+    /// The sum of the others.
+    #[serde(default)]
+    moved: Usd,
+    /// Whether somebody was told that the budget did not allow something.
+    #[serde(default)]
+    told: bool,
+    /// Counts the changes.
+    revision: u64,
+}
+
+/// Earlier versions had no other.
+fn restores() -> BudgetKind {
+    BudgetKind::Restores
+}
+
+impl Day {
+    fn new(purse: BudgetKind, at: Timestamp) -> Self {
+        let day = at.strftime("%Y-%m-%d").to_string();
+        Self { day, purse, planned: BTreeMap::new(), moved: Usd::default(), told: false, revision: 0 }
+    }
+
+    fn spent(&self) -> Usd {
+        self.moved + self.planned.values().copied().sum()
+    }
+
+    fn reservation(&self, id: &RestoreId, usd: Usd) -> Reservation {
+        Reservation { day: self.day.clone(), purse: self.purse, restore: id.clone(), usd, revision: 0 }
+    }
+}
+
+impl Item for Day {
+    fn key(&self) -> ItemKey {
+        ItemKey { pk: format!("B#{}", self.day), sk: self.purse.as_str().to_owned() }
+    }
+
+    fn revision(&self) -> u64 {
+        self.revision
+    }
+}
+
+/// What a restore was planned at, after it has left the sum's item.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Reservation {
+    day: String,
+    purse: BudgetKind,
+    restore: RestoreId,
+    usd: Usd,
+    revision: u64,
+}
+
+impl Item for Reservation {
+    fn key(&self) -> ItemKey {
+        ItemKey { pk: format!("B#{}", self.day), sk: format!("{}#{}", self.purse.as_str(), self.restore) }
+    }
+
+    fn revision(&self) -> u64 {
+        self.revision
+    }
+}
+
+/// Sets the price of a restore aside in the budget of the day of `at`, once, however often it is planned: that of its dearest
+/// plan.
+pub async fn reserve(
+    purse: BudgetKind,
+    id: &RestoreId,
+    price: Usd,
+    budget: Usd,
+    ledger: &impl Ledger,
+    at: Timestamp,
+) -> Result<Reserved, StepError> {
+    let new = Day::new(purse, at);
+    let mut known = ledger.get::<Day>(&new.key()).await?;
+    for _ in 0..16 {
+        let is_new = known.is_none();
+        let mut next = known.take().unwrap_or_else(|| new.clone());
+        // Of several tries of a plan nobody knows yet which one is written: the dearest counts.
+        let before = match next.planned.remove(id) {
+            Some(before) => Some(before),
+            None => {
+                let moved = ledger.get::<Reservation>(&next.reservation(id, price).key()).await?;
+                moved.map(|moved| moved.usd).inspect(|before| next.moved = next.moved.less(*before))
+            }
+        };
+        if before.is_some_and(|before| price <= before) {
+            return Ok(Reserved::Yes);
+        }
+        let spent = next.spent();
+        if spent + price > budget {
+            return Ok(Reserved::No { spent, told: next.told });
+        }
+        if next.planned.len() >= RECENT {
+            move_some(&mut next, ledger).await?;
+        }
+        next.planned.insert(id.clone(), price);
+        let put = if is_new {
+            ledger.insert(&next).await?
+        } else {
+            next.revision += 1;
+            ledger.replace(&next).await?
+        };
+        match put {
+            Put::Done => return Ok(Reserved::Yes),
+            Put::Lost(other) => known = Some(other),
+        }
+    }
+    Err(StepError::Unavailable(format!("the budget of {}: lost sixteen races for it", new.day)))
+}
+
+/// Writes some reservations into items of their own, and only then takes them out of the sum's item, which the caller writes.
+/// A reservation only ever gets dearer; so whoever was slower lowers none.
+async fn move_some(day: &mut Day, ledger: &impl Ledger) -> Result<(), StepError> {
+    let some: Vec<(RestoreId, Usd)> =
+        day.planned.iter().take(MOVED_AT_ONCE).map(|(id, usd)| (id.clone(), *usd)).collect();
+    for (id, usd) in some {
+        let mut next = day.reservation(&id, usd);
+        let mut put = ledger.insert(&next).await?;
+        while let Put::Lost(there) = put {
+            if there.usd >= usd {
+                break;
+            }
+            next.revision = there.revision + 1;
+            put = ledger.replace(&next).await?;
+        }
+        day.planned.remove(&id);
+        day.moved = day.moved + usd;
+    }
+    Ok(())
+}
+
+/// Notes that somebody was told that the budget of that day did not allow something.
+pub async fn note_told(purse: BudgetKind, ledger: &impl Ledger, at: Timestamp) -> Result<(), StepError> {
+    let new = Day { told: true, ..Day::new(purse, at) };
+    if let Put::Lost(known) = ledger.insert(&new).await? {
+        let next = |day: &Day| (!day.told).then(|| Day { told: true, revision: day.revision + 1, ..day.clone() });
+        crate::ledger::update::update(ledger, known, next).await?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::future::join_all;
+
+    use super::*;
+    use crate::testing::memory::{MemoryLedger, item_size};
+    use crate::testing::stack::now;
+
+    fn usd(dollars: i64) -> Usd {
+        Usd::nanos(dollars * 1_000_000_000)
+    }
+
+    fn id(name: &str) -> RestoreId {
+        RestoreId::try_from(name.to_owned()).unwrap()
+    }
+
+    async fn ask(ledger: &MemoryLedger, name: &str, price: i64, budget: i64, at: Timestamp) -> bool {
+        let reserved = reserve(BudgetKind::Restores, &id(name), usd(price), usd(budget), ledger, at).await.unwrap();
+        reserved == Reserved::Yes
+    }
+
+    async fn sum(ledger: &MemoryLedger) -> Day {
+        ledger.get::<Day>(&Day::new(BudgetKind::Restores, now()).key()).await.unwrap().unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_day_has_its_budget_and_a_restore_is_set_aside_once() {
+        let ledger = MemoryLedger::default();
+        let ask = async |name, price, at| ask(&ledger, name, price, 10, at).await;
+        assert!(ask("a", 6, now()).await);
+        assert!(ask("a", 6, now()).await, "it was planned again");
+        assert!(!ask("a", 11, now()).await, "and had become dearer");
+        assert!(ask("a", 5, now()).await);
+        assert!(!ask("b", 5, now()).await);
+        assert!(ask("c", 4, now()).await, "what was refused took nothing");
+        let tomorrow = now() + std::time::Duration::from_secs(86_400);
+        assert!(ask("b", 5, tomorrow).await);
+    }
+
+    #[tokio::test]
+    async fn budgets_know_nothing_of_each_other() {
+        let ledger = MemoryLedger::default();
+        for purse in [BudgetKind::Restores, BudgetKind::Joined] {
+            let asked = reserve(purse, &id("a"), usd(6), usd(10), &ledger, now()).await.unwrap();
+            assert_eq!(asked, Reserved::Yes);
+        }
+        note_told(BudgetKind::Joined, &ledger, now()).await.unwrap();
+        for (purse, told) in [(BudgetKind::Restores, false), (BudgetKind::Joined, true)] {
+            let asked = reserve(purse, &id("b"), usd(6), usd(10), &ledger, now()).await.unwrap();
+            assert_eq!(asked, Reserved::No { spent: usd(6), told });
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_moved_is_known_and_counts() {
+        let ledger = MemoryLedger::default();
+        for n in 0..30 {
+            assert!(ask(&ledger, &n.to_string(), 1, 40, now()).await);
+        }
+        for n in 0..30 {
+            assert!(ask(&ledger, &n.to_string(), 1, 30, now()).await, "{n} was planned again");
+        }
+        assert!(!ask(&ledger, "0", 12, 40, now()).await, "11 more are too many");
+        assert_eq!(sum(&ledger).await.spent(), usd(30));
+        assert!(ask(&ledger, "0", 11, 40, now()).await);
+        assert!(ask(&ledger, "0", 11, 40, now()).await);
+        assert_eq!(sum(&ledger).await.spent(), usd(40));
+        assert!(!ask(&ledger, "another", 1, 40, now()).await);
+        // Moved once more, at its new price.
+        for n in 30..60 {
+            assert!(ask(&ledger, &n.to_string(), 1, 1_000, now()).await);
+        }
+        assert!(ask(&ledger, "0", 11, 70, now()).await);
+        assert_eq!(sum(&ledger).await.spent(), usd(70));
+    }
+
+    #[tokio::test]
+    async fn ten_thousand_restores_a_day_cost_as_much_each_as_the_first() {
+        let ledger = MemoryLedger::default();
+        let mut largest = 0;
+        for n in 0..10_000 {
+            let name = format!("2026-11-22_photos_weddings-2019_standard_{n:012x}");
+            assert!(ask(&ledger, &name, 1, 10_000, now()).await);
+            let day = sum(&ledger).await;
+            largest = largest.max(item_size(&day.key(), &serde_json::to_value(&day).unwrap()));
+        }
+        assert!(largest <= 1_024, "{largest} bytes are more than one unit of writing");
+        assert_eq!(sum(&ledger).await.spent(), usd(10_000));
+        assert!(!ask(&ledger, "one-more", 1, 10_000, now()).await);
+    }
+
+    #[tokio::test]
+    async fn a_budget_is_exact_however_many_ask_at_once() {
+        let ledger = MemoryLedger::default();
+        let names: Vec<String> = (0..120).map(|n| (n % 60).to_string()).collect();
+        for some in names.chunks(12) {
+            join_all(some.iter().map(|name| ask(&ledger, name, 1, 50, now()))).await;
+        }
+        assert_eq!(sum(&ledger).await.spent(), usd(50));
+        let mut kept = 0;
+        for n in 0..60 {
+            kept += usize::from(ask(&ledger, &n.to_string(), 1, 50, now()).await);
+        }
+        assert_eq!(kept, 50);
+    }
+
+    #[tokio::test]
+    async fn a_day_of_an_earlier_version_is_read_and_becomes_short() {
+        #[derive(Clone, Serialize, Deserialize)]
+        struct Old {
+            day: String,
+            planned: BTreeMap<String, f64>,
+            revision: u64,
+        }
+        impl Item for Old {
+            fn key(&self) -> ItemKey {
+                ItemKey { pk: format!("B#{}", self.day), sk: "budget".to_owned() }
+            }
+            fn revision(&self) -> u64 {
+                self.revision
+            }
+        }
+        let ledger = MemoryLedger::default();
+        let planned = (0..100).map(|n| (format!("old-{n}"), 1.0)).collect();
+        let old = Old { day: now().strftime("%Y-%m-%d").to_string(), planned, revision: 3 };
+        ledger.insert(&old).await.unwrap();
+        for n in 0..10 {
+            assert!(ask(&ledger, &n.to_string(), 1, 110, now()).await);
+        }
+        for n in 0..100 {
+            assert!(ask(&ledger, &format!("old-{n}"), 1, 110, now()).await);
+        }
+        let day = sum(&ledger).await;
+        assert_eq!((day.spent(), day.planned.len() <= RECENT + 1), (usd(110), true));
+    }
+}

@@ -1,0 +1,806 @@
+//! Chunks: which objects a restore has, file by file, and what is known of each file's objects as a whole.
+//!
+//! The plan writes a chunk's file once, with every object as it was found. An object gets a row in the ledger when S3 is
+//! about to be asked for it, and that row is written again only when something happens that is not the same for all: so
+//! what S3 accepted for a whole stretch of a chunk is noted once, in the chunk's own item; and what S3 lets be read, once for
+//! all that are told together (`news.rs`). That CloudFront is done is noted once, too: in the batch (`ledger.rs`).
+
+use std::collections::{BTreeSet, HashMap};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use thaw_core::{
+    ArchiveKind, Batch, ChunkPosition, Counts, Decision, Failure, FailureCode, ObjectId, RestoreId, Row, State, Status,
+    Tier, hash_bytes,
+};
+
+use crate::StepError;
+use crate::ledger::entry_set::{EntrySet, Finished};
+use crate::ledger::readiness;
+use crate::ledger::restores::{Planned, RestoreRecord};
+use crate::ledger::rows::{self, row_key};
+use crate::ledger::update::update;
+use crate::ports::{Item, ItemKey, Ledger, WorkFiles};
+
+/// Objects that a door counts one by one, and cancels one by one. Of larger restores it tells what the last look knew.
+pub const COUNTED_LIVE: u64 = 10_000;
+
+/// Failures that are kept in words for each chunk; the list of a restore's objects has them all.
+const FAILURES_KEPT: usize = 20;
+
+/// An object in a chunk file: its row, as the plan found it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChunkEntry {
+    /// The key.
+    pub key: String,
+    /// The pinned version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Bytes; 0 if S3 did not say.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub size: u64,
+    /// Where it lies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<ArchiveKind>,
+    /// What to do.
+    pub decision: Decision,
+    /// Whether it is not the current version, so that no path shows it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub old: bool,
+    /// Where it stands from the beginning.
+    #[serde(flatten)]
+    pub state: State,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+impl ChunkEntry {
+    /// The object.
+    pub fn object(&self, record: &RestoreRecord) -> ObjectId {
+        ObjectId { bucket: record.request.bucket.clone(), key: self.key.clone(), version: self.version.clone() }
+    }
+
+    /// The object's row before anything happened.
+    pub fn row(&self, record: &RestoreRecord, made_at: Timestamp, place: ChunkPosition) -> Row {
+        // A plan of several calls may have seen a live copy later than the first object of its chunk. The row waits for that
+        // copy since then, and for no earlier one.
+        let planned_at = match &self.state {
+            State::Restored { at, .. } => *at,
+            State::Planned
+            | State::Available
+            | State::Restoring { .. }
+            | State::Published { .. }
+            | State::Failed { .. }
+            | State::Cancelled { .. } => made_at,
+        };
+        Row {
+            object: self.object(record),
+            restore: record.id.clone(),
+            size: self.size,
+            kind: self.kind,
+            decision: self.decision,
+            publish: record.request.publish,
+            current: !self.old,
+            planned_at,
+            place: Some(place),
+            state: self.state.clone(),
+            revision: 0,
+        }
+    }
+}
+
+/// What is known of a chunk's objects as a whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChunkRecord {
+    /// The restore.
+    pub restore: RestoreId,
+    /// When its first object was looked at, or a moment before. Its rows are planned since then.
+    pub made_at: Timestamp,
+    /// When the call began that wrote it; `None` if that is the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub written_at: Option<Timestamp>,
+    /// The chunk's number.
+    pub chunk: u32,
+    /// A hash of its file: what S3 is asked for is what was planned, and nothing that came into the file since.
+    pub file_hash: String,
+    /// Which of its entries S3 has accepted, as far as it accepted all of a stretch alike.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accepted: Vec<Accepted>,
+    /// Where the objects stood when they were last counted.
+    pub counts: Counts,
+    /// When that was; `None` if only the plan counted them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counted_at: Option<Timestamp>,
+    /// Of those that are readable: how many are to be published now, and are not with CloudFront yet.
+    #[serde(default)]
+    pub to_invalidate: u64,
+    /// Of those that are readable: how many wait for the others of their restore.
+    #[serde(default)]
+    pub waiting: u64,
+    /// When it makes sense to look at them again; `None` if nothing is left to wait for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub look_at: Option<Timestamp>,
+    /// Those of its entries that S3 was still fetching, and of which their rows say no more than their stretches do.
+    #[serde(default, skip_serializing_if = "EntrySet::is_empty")]
+    pub fetching: EntrySet,
+    /// Those of its entries that are readable, and not with CloudFront yet.
+    #[serde(default, skip_serializing_if = "EntrySet::is_empty")]
+    pub readable: EntrySet,
+    /// Those of its entries that nothing can change any more.
+    #[serde(rename = "over", default, skip_serializing_if = "Finished::is_empty")]
+    pub finished: Finished,
+    /// Whether nothing is left to do for any of them.
+    pub settled: bool,
+    /// Whether some were given up that S3 may still deliver: then an event makes them readable, and the chunk is not
+    /// settled any more.
+    #[serde(default)]
+    pub may_revive: bool,
+    /// When copies of its objects go away.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub expire: BTreeSet<Timestamp>,
+    /// The first failures.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failures: Vec<Failure>,
+    /// Counts the changes. Every write is conditional on it.
+    pub revision: u64,
+}
+
+/// A stretch of a chunk's entries whose rows may still say `planned`: S3 has accepted them all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Accepted {
+    /// The first entry.
+    pub from: u32,
+    /// The entry after the last.
+    pub to: u32,
+    /// When.
+    pub at: Timestamp,
+}
+
+impl ChunkRecord {
+    /// A chunk of a plan, of which nothing was asked yet.
+    pub fn new(record: &RestoreRecord, made_at: Timestamp, chunk: u32, entries: &[ChunkEntry], file: &[u8]) -> Self {
+        let new = Self {
+            restore: record.id.clone(),
+            made_at,
+            written_at: None,
+            chunk,
+            file_hash: hash_bytes(file),
+            accepted: Vec::new(),
+            counts: Counts::default(),
+            counted_at: None,
+            to_invalidate: 0,
+            waiting: 0,
+            look_at: None,
+            fetching: EntrySet::default(),
+            readable: EntrySet::default(),
+            finished: Finished::default(),
+            settled: true,
+            may_revive: false,
+            expire: BTreeSet::new(),
+            failures: Vec::new(),
+            revision: 0,
+        };
+        // Rows are many times as large as entries, and a plan has a million: a thousand at a time stay in the CPU's caches.
+        let known = |(entry, planned): (u32, &ChunkEntry)| {
+            let row = planned.row(record, made_at, ChunkPosition { chunk, entry });
+            ChunkObject { entry, row, written: RowPresence::Nothing }
+        };
+        let part = |(from, entries): (u32, &[ChunkEntry])| {
+            let objects: Vec<ChunkObject> = (from..).zip(entries).map(known).collect();
+            new.clone().counted(&objects, &BTreeSet::new(), None, made_at)
+        };
+        let parts = (0..).step_by(1_000).zip(entries.chunks(1_000));
+        parts.map(part).reduce(Self::and).unwrap_or(new)
+    }
+
+    /// What is known of two parts of a chunk.
+    fn and(mut self, other: Self) -> Self {
+        self.counts += other.counts;
+        self.expire.extend(other.expire);
+        self.failures.extend(other.failures);
+        self.failures.truncate(FAILURES_KEPT);
+        Self {
+            to_invalidate: self.to_invalidate + other.to_invalidate,
+            waiting: self.waiting + other.waiting,
+            readable: self.readable.and(&other.readable),
+            finished: self.finished.and(other.finished),
+            settled: self.settled && other.settled,
+            may_revive: self.may_revive || other.may_revive,
+            ..self
+        }
+    }
+
+    /// The same after its objects were counted: all that are not over, and of the others none counts again. `called` are
+    /// those whose batches are with CloudFront.
+    pub fn counted(
+        self,
+        objects: &[ChunkObject],
+        called: &BTreeSet<ObjectId>,
+        look_at: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Self {
+        let (mut finished, mut failures) = (self.finished.clone(), self.failures.clone());
+        let open = objects.iter().filter(|known| !finished.has(known.entry));
+        let (ended, open): (Vec<&ChunkObject>, Vec<&ChunkObject>) = open.partition(|known| known.row.is_final());
+        finished.take(ended.iter().map(|known| (known.entry, &known.row)));
+        let rows: Vec<&Row> = open.iter().map(|known| &known.row).collect();
+        let is_readable = |row: &Row| matches!(row.state, State::Restored { .. }) && !row.is_settled();
+        let is_called = |row: &Row| row.state.claim().is_some() && called.contains(&row.object);
+        let readable = || open.iter().filter(|known| is_readable(&known.row) && !is_called(&known.row));
+        let waits = |row: &Row| row.state.claim().is_none() && !row.is_to_publish(true, now);
+        let waiting = readable().filter(|known| waits(&known.row)).count() as u64;
+        let to_invalidate = readable().count() as u64 - waiting;
+        let readable = readable().map(|known| known.entry).collect();
+        let is_fetched = |known: &ChunkObject| {
+            known.written == RowPresence::AsAccepted && matches!(known.row.state, State::Restoring { .. })
+        };
+        let fetching = open.iter().filter(|known| is_fetched(known)).map(|known| known.entry).collect();
+        // Of those that are over nobody knows more than what was kept.
+        failures.retain(|failure| failure.code != FailureCode::RetrievalTimedOut);
+        failures.extend(
+            ended
+                .into_iter()
+                .chain(open.iter().copied())
+                .filter_map(|known| Failure::of(&known.row))
+                .take(FAILURES_KEPT),
+        );
+        failures.truncate(FAILURES_KEPT);
+        let mut counts = finished.counts;
+        counts += Counts::of(rows.iter().copied());
+        Self {
+            counts,
+            counted_at: Some(now),
+            to_invalidate,
+            waiting,
+            look_at,
+            settled: rows.iter().all(|row| row.is_settled()),
+            may_revive: rows
+                .iter()
+                .any(|row| matches!(row.state, State::Failed { code: FailureCode::RetrievalTimedOut, .. })),
+            expire: finished.expire.iter().copied().chain(rows.iter().filter_map(|row| row.state.expires())).collect(),
+            fetching,
+            readable,
+            finished,
+            failures,
+            ..self
+        }
+    }
+
+    /// Whether some of its objects are readable and not known to be visible, or may be so without the chunk knowing.
+    pub fn is_publishing(&self) -> bool {
+        (!self.settled && self.counts.restored > 0) || self.may_revive
+    }
+
+    /// Whether S3 has accepted the entry, and when.
+    pub fn accepted_at(&self, entry: u32) -> Option<Timestamp> {
+        self.accepted.iter().find(|one| (one.from..one.to).contains(&entry)).map(|one| one.at)
+    }
+
+    /// When the call began that wrote it.
+    pub fn written_at(&self) -> Timestamp {
+        self.written_at.unwrap_or(self.made_at)
+    }
+
+    fn key_of(restore: &RestoreId, written_at: Timestamp, chunk: u32) -> ItemKey {
+        ItemKey { pk: format!("R#{restore}"), sk: format!("chunk#{}#{chunk:05}", written_at.as_millisecond()) }
+    }
+}
+
+impl Item for ChunkRecord {
+    fn key(&self) -> ItemKey {
+        Self::key_of(&self.restore, self.written_at(), self.chunk)
+    }
+
+    fn revision(&self) -> u64 {
+        self.revision
+    }
+}
+
+/// The file of a chunk in the work bucket.
+pub fn chunk_name(id: &RestoreId, written_at: Timestamp, chunk: u32) -> String {
+    format!("restores/{id}/chunks/{}/{chunk:05}.json", written_at.as_millisecond())
+}
+
+/// An object of a chunk, as it stands now.
+#[derive(Debug, Clone)]
+pub struct ChunkObject {
+    /// The number of its entry in the chunk.
+    pub entry: u32,
+    /// Its row, with what is known of its chunk as a whole.
+    pub row: Row,
+    /// What the ledger has of the row.
+    pub written: RowPresence,
+}
+
+/// What the ledger has of an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RowPresence {
+    /// Nothing: it was never to be asked for, or was not asked for yet.
+    Nothing,
+    /// A row that still says `planned`: its chunk knows that S3 has accepted it, and its chunk's news whether it can be read.
+    AsAccepted,
+    /// A row that says where it stands.
+    Row,
+}
+
+/// What a restore's plan says; an error before it is made.
+pub fn plan_of(record: &RestoreRecord) -> Result<&Planned, StepError> {
+    record.plan.as_ref().ok_or_else(|| StepError::Unexpected(format!("restore {} has no plan yet", record.id)))
+}
+
+/// The entries of a chunk, as they were planned.
+pub async fn entries(
+    files: &impl WorkFiles,
+    record: &RestoreRecord,
+    known: &ChunkRecord,
+) -> Result<Vec<ChunkEntry>, StepError> {
+    let name = chunk_name(&record.id, known.written_at(), known.chunk);
+    let Some(file) = files.get(&name).await? else {
+        return Err(StepError::Unexpected(format!("the work bucket has no {name}")));
+    };
+    if hash_bytes(&file) != known.file_hash {
+        return Err(StepError::Unexpected(format!(
+            "{name} in the work bucket is not what was planned: it was changed"
+        )));
+    }
+    Ok(serde_json::from_slice(&file)?)
+}
+
+/// What is known of every chunk of a restore, in order; none while it is not planned.
+pub async fn records(ledger: &impl Ledger, record: &RestoreRecord) -> Result<Vec<ChunkRecord>, StepError> {
+    let Some(plan) = &record.plan else { return Ok(Vec::new()) };
+    let key = |chunk| ChunkRecord::key_of(&record.id, plan.written_at(chunk), chunk);
+    let keys: Vec<_> = (0..plan.chunks).map(key).collect();
+    let mut records: Vec<ChunkRecord> = ledger.get_many(&keys).await?;
+    records.sort_by_key(|record| record.chunk);
+    // They are written before the plan. One that is gone would make the restore look smaller than it is.
+    if records.len() != keys.len() {
+        let gone = keys.len() - records.len().min(keys.len());
+        return Err(StepError::Unexpected(format!(
+            "the ledger has lost {gone} of the {} chunks of restore {}",
+            keys.len(),
+            record.id
+        )));
+    }
+    Ok(records)
+}
+
+/// What is known of one chunk.
+pub async fn record(ledger: &impl Ledger, record: &RestoreRecord, chunk: u32) -> Result<ChunkRecord, StepError> {
+    let key = ChunkRecord::key_of(&record.id, plan_of(record)?.written_at(chunk), chunk);
+    let found = ledger.get(&key).await?;
+    found.ok_or_else(|| StepError::Unexpected(format!("the ledger has lost chunk {chunk} of restore {}", record.id)))
+}
+
+/// Changes what is known of a chunk. A change of nothing is not written.
+pub async fn change(
+    ledger: &impl Ledger,
+    known: ChunkRecord,
+    change: impl Fn(ChunkRecord) -> ChunkRecord,
+) -> Result<ChunkRecord, StepError> {
+    let next = |known: &ChunkRecord| {
+        let next = change(known.clone());
+        (next != *known).then(|| ChunkRecord { revision: known.revision + 1, ..next })
+    };
+    update(ledger, known, next).await
+}
+
+/// A chunk's objects as they stand now.
+pub async fn objects(
+    ledger: &impl Ledger,
+    files: &impl WorkFiles,
+    record: &RestoreRecord,
+    known: &ChunkRecord,
+) -> Result<Vec<ChunkObject>, StepError> {
+    let entries = entries(files, record, known).await?;
+    let all = entries.iter().zip(0..);
+    objects_of(ledger, record, known, all).await
+}
+
+/// Those that S3 was still fetching when the chunk was counted, as they stood then. No row is read.
+pub fn fetching(record: &RestoreRecord, known: &ChunkRecord, entries: &[ChunkEntry]) -> Vec<ChunkObject> {
+    let fetching = planned(record, known, entries.iter().zip(0..).filter(|(_, entry)| known.fetching.has(*entry)));
+    let as_their_stretch = |(entry, row)| {
+        let accepted = known.accepted_at(entry)?;
+        Some(ChunkObject { entry, row: as_accepted(row, Some(accepted), record), written: RowPresence::AsAccepted })
+    };
+    fetching.into_iter().filter_map(as_their_stretch).collect()
+}
+
+/// Those that are not over, by a peek, and those of them whose batches are with CloudFront; without `still`, objects that S3
+/// still fetches. What `look` makes of a batch is what it says.
+pub async fn open_objects(
+    ledger: &impl Ledger,
+    record: &RestoreRecord,
+    known: &ChunkRecord,
+    entries: &[ChunkEntry],
+    still: &[ChunkObject],
+    look: impl AsyncFn(Batch) -> Result<Batch, StepError>,
+) -> Result<(Vec<ChunkObject>, BTreeSet<ObjectId>), StepError> {
+    let unread: EntrySet = still.iter().map(|known| known.entry).collect();
+    let is_open = |entry: u32| !known.finished.has(entry) && !unread.has(entry);
+    let open = planned(record, known, entries.iter().zip(0..).filter(|(_, entry)| is_open(*entry)));
+    let (written, called) = rows::with_keys_eventually(&keys_of(&open), ledger, look).await?;
+    Ok((together(ledger, record, known, open, written).await?, called))
+}
+
+/// Those that were readable and not with CloudFront when the chunk was counted, with their numbers. No row is read.
+pub async fn readable_entries(
+    files: &impl WorkFiles,
+    record: &RestoreRecord,
+    known: &ChunkRecord,
+) -> Result<Vec<(ChunkEntry, u32)>, StepError> {
+    if known.readable.is_empty() {
+        return Ok(Vec::new());
+    }
+    let entries = entries(files, record, known).await?;
+    Ok(entries.into_iter().zip(0..).filter(|(_, entry)| known.readable.has(*entry)).collect())
+}
+
+/// Some of a chunk's objects as they stand now, by entries and their numbers.
+pub async fn objects_of(
+    ledger: &impl Ledger,
+    record: &RestoreRecord,
+    known: &ChunkRecord,
+    entries: impl Iterator<Item = (&ChunkEntry, u32)>,
+) -> Result<Vec<ChunkObject>, StepError> {
+    let planned = planned(record, known, entries);
+    let written = rows::with_keys(&keys_of(&planned), ledger).await?;
+    together(ledger, record, known, planned, written).await
+}
+
+/// The rows of entries before anything happened, with the entries' numbers.
+fn planned<'a>(
+    record: &RestoreRecord,
+    known: &ChunkRecord,
+    entries: impl Iterator<Item = (&'a ChunkEntry, u32)>,
+) -> Vec<(u32, Row)> {
+    let (made_at, chunk) = (known.made_at, known.chunk);
+    entries.map(|(planned, entry)| (entry, planned.row(record, made_at, ChunkPosition { chunk, entry }))).collect()
+}
+
+/// The keys of those that have a row in the ledger once they were asked for.
+fn keys_of(planned: &[(u32, Row)]) -> Vec<ItemKey> {
+    let rows = planned.iter().map(|(_, row)| row).filter(|row| !row.is_settled());
+    rows.map(|row| row_key(&row.object, &row.restore)).collect()
+}
+
+/// What was planned, what the ledger has of it, what is known of the chunk as a whole, and the news of its objects.
+async fn together(
+    ledger: &impl Ledger,
+    record: &RestoreRecord,
+    known: &ChunkRecord,
+    planned: Vec<(u32, Row)>,
+    written: Vec<Row>,
+) -> Result<Vec<ChunkObject>, StepError> {
+    let readiness = match written.iter().any(|row| row.state == State::Planned) {
+        true => readiness::of_chunk(known, ledger).await?,
+        false => HashMap::new(),
+    };
+    let of = planned.iter().filter(|(_, row)| !row.is_settled()).count();
+    let mut written: HashMap<ItemKey, Row> = written.into_iter().map(|row| (row.key(), row)).collect();
+    let mut lost = 0;
+    let mut objects = Vec::with_capacity(planned.len());
+    for (entry, row) in planned {
+        let accepted = known.accepted_at(entry);
+        objects.push(match written.remove(&row.key()) {
+            Some(row) => {
+                let written = match (&row.state, accepted) {
+                    (State::Planned, Some(_)) => RowPresence::AsAccepted,
+                    _ => RowPresence::Row,
+                };
+                let readiness = readiness.get(&entry).filter(|_| row.state == State::Planned);
+                let row = as_accepted(row, accepted, record);
+                let row = if let Some(readiness) = readiness { row.with_readiness(*readiness) } else { row };
+                ChunkObject { entry, row, written }
+            }
+            None => {
+                // Rows are written before S3 is asked. One that is gone would make the restore look done.
+                lost += usize::from(accepted.is_some() && !row.is_settled());
+                let state = match record.status {
+                    // What was not asked for, or not published, when its restore was cancelled never is.
+                    Status::Cancelled if row.ends_with_a_cancel() => {
+                        State::Cancelled { at: record.completed_at.unwrap_or(record.requested_at) }
+                    }
+                    // One that could not go on did nothing about it, not even about a copy that others keep.
+                    Status::Failed if row.ends_with_a_cancel() => State::Planned,
+                    Status::Running | Status::Succeeded | Status::PartlyFailed | Status::Failed | Status::Cancelled => {
+                        row.state.clone()
+                    }
+                };
+                let row = Row { state, ..row };
+                ChunkObject { entry, row, written: RowPresence::Nothing }
+            }
+        });
+    }
+    if lost > 0 {
+        let chunk = known.chunk;
+        return Err(StepError::Unexpected(format!(
+            "the ledger has lost {lost} of the {of} rows of chunk {chunk} of restore {}",
+            record.id
+        )));
+    }
+    Ok(objects)
+}
+
+/// A row that says `planned` although S3 has accepted its whole stretch.
+pub fn as_accepted(row: Row, accepted: Option<Timestamp>, record: &RestoreRecord) -> Row {
+    match (&row.state, accepted) {
+        (State::Planned, Some(at)) => Row { state: accepted_state(&row, record.request.tier, at), ..row },
+        _ => row,
+    }
+}
+
+/// What S3's yes (202) makes of an object, or the decision not to ask for it because others did.
+pub fn accepted_state(row: &Row, wanted: Tier, at: Timestamp) -> State {
+    let (tier, joined) = accepted_as(row, wanted);
+    State::Restoring { since: at, tier, joined }
+}
+
+/// The tier at which an object is waited for that S3 has accepted, and whether others asked for it.
+pub fn accepted_as(row: &Row, wanted: Tier) -> (Tier, bool) {
+    match row.decision {
+        Decision::Restore | Decision::Extend | Decision::Join => (wanted, false),
+        // S3 is not asked, so it may be busy at any tier: one that is not offered could not even be waited for.
+        Decision::Watch | Decision::Nothing => {
+            let is_offered = row.kind.is_none_or(|kind| kind.window(wanted).is_some());
+            (if is_offered { wanted } else { Tier::Standard }, true)
+        }
+    }
+}
+
+/// All objects of a restore as they stand now; `None` if they are too many to read while somebody waits.
+pub async fn all_objects(
+    ledger: &impl Ledger,
+    files: &impl WorkFiles,
+    record: &RestoreRecord,
+    chunks: &[ChunkRecord],
+) -> Result<Option<Vec<ChunkObject>>, StepError> {
+    if chunks.iter().map(|known| known.counts.total).sum::<u64>() > COUNTED_LIVE {
+        return Ok(None);
+    }
+    let mut all = Vec::new();
+    for known in chunks {
+        all.extend(objects(ledger, files, record, known).await?);
+    }
+    Ok(Some(all))
+}
+
+/// Whether its execution has nothing left to do for a chunk. One that has failed asks S3 for nothing more, so objects that
+/// it did not ask for are no reason to go on.
+pub fn is_done(known: &ChunkRecord, record: &RestoreRecord) -> bool {
+    let is_awaited = match record.status {
+        Status::Running | Status::Cancelled => !known.settled,
+        Status::Succeeded | Status::PartlyFailed | Status::Failed => {
+            let unpublished = if record.request.publish.never() { 0 } else { known.counts.restored };
+            known.counts.restoring + unpublished > 0
+        }
+    };
+    !is_awaited
+}
+
+/// Where the objects of all chunks stand.
+pub fn total(all: &[ChunkRecord]) -> Counts {
+    let mut counts = Counts::default();
+    all.iter().for_each(|known| counts += known.counts);
+    counts
+}
+
+/// Seconds until the first chunk is due.
+pub fn wait_seconds(all: &[ChunkRecord], record: &RestoreRecord, now: Timestamp) -> u64 {
+    let first = all.iter().filter(|known| !is_done(known, record)).filter_map(|known| known.look_at).min();
+    first.map_or(0, |at| u64::try_from(at.as_second() - now.as_second()).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use thaw_core::{PublishWhen, PublishedReason, copy_expiry};
+
+    use super::*;
+    use crate::ports::Put;
+    use crate::testing::memory::{MemoryFiles, MemoryLedger};
+    use crate::testing::stack::{Stack, now, restored, restoring};
+
+    async fn known(stack: &Stack, id: &RestoreId) -> (RestoreRecord, ChunkRecord) {
+        let record = stack.record(id).await;
+        let known = super::record(&stack.ledger, &record, 0).await.unwrap();
+        (record, known)
+    }
+
+    #[tokio::test]
+    async fn what_has_no_row_when_its_restore_is_cancelled_or_fails_ends_with_it() {
+        let stack = Stack::default();
+        let id = stack.planned(&["a", "b", "c"].map(|key| (key, State::Planned)), 3).await;
+        let (record, known) = known(&stack, &id).await;
+        let mut entries = entries(&stack.files, &record, &known).await.unwrap();
+        (entries[0].state, entries[2].state) = (restored(None), State::Available);
+        let no_rows = MemoryLedger::default();
+        for (status, words) in [
+            (Status::Running, ["restored", "planned", "available"]),
+            (Status::Cancelled, ["cancelled", "cancelled", "available"]),
+            (Status::Failed, ["planned", "planned", "available"]),
+        ] {
+            let record = RestoreRecord { status, ..record.clone() };
+            let objects = objects_of(&no_rows, &record, &known, entries.iter().zip(0..)).await.unwrap();
+            assert_eq!(objects.iter().map(|known| known.row.state.as_str()).collect::<Vec<_>>(), words);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_row_that_is_gone_is_an_error_and_never_an_end() {
+        let stack = Stack::default();
+        let id = stack.planned(&[("a", restoring()), ("b", restoring())], 2).await;
+        let (record, before) = known(&stack, &id).await;
+        let asked =
+            |known: ChunkRecord| ChunkRecord { accepted: vec![Accepted { from: 0, to: 5, at: now() }], ..known };
+        let known = change(&stack.ledger, before, asked).await.unwrap();
+        assert_eq!(objects(&stack.ledger, &stack.files, &record, &known).await.unwrap().len(), 2);
+        // S3 was asked for more objects than the ledger knows.
+        let plan = plan_of(&record).unwrap();
+        let mut more = entries(&stack.files, &record, &known).await.unwrap();
+        more.extend(
+            ["lost", "lost too", "lost as well"].map(|key| ChunkEntry { key: key.to_owned(), ..more[0].clone() }),
+        );
+        let name = chunk_name(&id, plan.made_at, 0);
+        let file = serde_json::to_vec(&more).unwrap();
+        stack.files.put(&name, file.clone()).await.unwrap();
+        let error = objects(&stack.ledger, &stack.files, &record, &known).await.unwrap_err();
+        assert!(error.to_string().ends_with("is not what was planned: it was changed"), "{error}");
+        let known = ChunkRecord { file_hash: hash_bytes(&file), ..known };
+        let error = objects(&stack.ledger, &stack.files, &record, &known).await.unwrap_err();
+        assert_eq!(error.to_string(), format!("the ledger has lost 3 of the 5 rows of chunk 0 of restore {id}"));
+        let error = objects(&stack.ledger, &MemoryFiles::default(), &record, &known).await.unwrap_err();
+        assert_eq!((error.name(), error.to_string()), ("Unexpected", format!("the work bucket has no {name}")));
+    }
+
+    #[tokio::test]
+    async fn what_is_known_of_a_chunk_is_the_sum_of_its_parts() {
+        let stack = Stack::default();
+        let id = stack.planned(&[("a", State::Planned)], 1).await;
+        let (mut record, known) = known(&stack, &id).await;
+        let entry = entries(&stack.files, &record, &known).await.unwrap().remove(0);
+        let failed = State::Failed { at: now(), code: FailureCode::NoSuchKey, message: String::new() };
+        let readable = State::Restored { at: now(), expires: None, claim: None };
+        let states = [readable, State::Planned, failed];
+        let entries: Vec<ChunkEntry> =
+            (0..3_600).map(|n| ChunkEntry { state: states[n % 3].clone(), ..entry.clone() }).collect();
+        for (when, to_invalidate, waiting) in [(PublishWhen::Each, 1_200, 0), (PublishWhen::Together, 0, 1_200)] {
+            record.request.publish.when = when;
+            let chunk = ChunkRecord::new(&record, now(), 0, &entries, b"");
+            assert_eq!((chunk.to_invalidate, chunk.waiting, chunk.settled), (to_invalidate, waiting, false));
+            let Counts { total, planned, restored, failed, .. } = chunk.counts;
+            assert_eq!((total, planned, restored, failed), (3_600, 1_200, 1_200, 1_200));
+            assert_eq!((0..3_600).filter(|entry| chunk.readable.has(*entry)).count(), 1_200);
+            assert_eq!((0..3_600).filter(|entry| chunk.finished.has(*entry)).count(), 1_200);
+            assert_eq!(chunk.failures.len(), FAILURES_KEPT);
+            assert!(chunk.is_publishing());
+        }
+        let nothing_yet = ChunkRecord::new(&record, now(), 0, &[entry], b"");
+        assert!(!nothing_yet.is_publishing() && !ChunkRecord { settled: true, ..nothing_yet.clone() }.is_publishing());
+        assert!(ChunkRecord { settled: true, may_revive: true, ..nothing_yet }.is_publishing());
+    }
+
+    #[tokio::test]
+    async fn what_is_over_is_read_once_and_counts_for_ever() {
+        let stack = Stack::default();
+        let failed = |code| State::Failed { at: now(), code, message: String::new() };
+        let expires = copy_expiry(now(), 3);
+        let restored = State::Restored { at: now(), expires: Some(expires), claim: None };
+        let published =
+            State::Published { at: now(), readable: now(), expires: Some(expires), how: PublishedReason::NothingStale };
+        let objects = [
+            ("a", published),
+            ("b", restoring()),
+            ("c", failed(FailureCode::RetrievalTimedOut)),
+            ("d", failed(FailureCode::NoSuchKey)),
+        ];
+        let id = stack.planned(&objects, 4).await;
+        let (record, before) = known(&stack, &id).await;
+        let codes = |known: &ChunkRecord| known.failures.iter().map(|failure| failure.code).collect::<Vec<_>>();
+        assert_eq!(codes(&before), [FailureCode::NoSuchKey, FailureCode::RetrievalTimedOut]);
+        assert!(before.may_revive && !before.settled && before.readable.is_empty());
+
+        let entries = entries(&stack.files, &record, &before).await.unwrap();
+        let as_it_is = async |batch| Ok(batch);
+        let (open, _) = open_objects(&stack.ledger, &record, &before, &entries, &[], as_it_is).await.unwrap();
+        assert_eq!(open.iter().map(|known| known.entry).collect::<Vec<_>>(), [1, 2]);
+        let all = self::objects(&stack.ledger, &stack.files, &record, &before).await.unwrap();
+        let now_restored = |known: &ChunkObject| ChunkObject {
+            row: Row { state: restored.clone(), ..known.row.clone() },
+            ..known.clone()
+        };
+        let (open, all): (Vec<_>, Vec<_>) =
+            (open.iter().map(now_restored).collect(), all.iter().map(now_restored).collect());
+        // Who read all of them, before they were over, counts none twice.
+        for objects in [open, all] {
+            let after = before.clone().counted(&objects, &BTreeSet::new(), None, now());
+            let Counts { total, published, restored, failed, .. } = after.counts;
+            assert_eq!((total, published, restored, failed), (4, 1, 2, 1));
+            assert_eq!((codes(&after), after.expire.len(), after.to_invalidate), (vec![FailureCode::NoSuchKey], 1, 2));
+            assert!([1, 2].iter().all(|entry| after.readable.has(*entry)) && !after.readable.has(0));
+            assert!(!after.may_revive);
+            let readable = readable_entries(&stack.files, &record, &after).await.unwrap();
+            assert_eq!(readable.len(), 2);
+        }
+    }
+
+    #[tokio::test]
+    async fn of_what_s3_still_fetches_no_row_is_read_if_it_says_no_more_than_its_stretch() {
+        let stack = Stack::default();
+        let objects = [("a", State::Planned), ("b", restoring()), ("c", State::Planned), ("d", State::Planned)];
+        let id = stack.planned(&objects, 4).await;
+        let (record, known) = known(&stack, &id).await;
+        let known = ChunkRecord { accepted: vec![Accepted { from: 0, to: 3, at: now() }], ..known };
+        let all = self::objects(&stack.ledger, &stack.files, &record, &known).await.unwrap();
+        let known = known.counted(&all, &BTreeSet::new(), None, now());
+        assert_eq!((0..5).filter(|entry| known.fetching.has(*entry)).collect::<Vec<_>>(), [0, 2]);
+        let entries = entries(&stack.files, &record, &known).await.unwrap();
+        let fetched = fetching(&record, &known, &entries);
+        let states: Vec<_> = fetched.iter().map(|known| (known.entry, known.row.state.clone())).collect();
+        assert_eq!(states, [(0, restoring()), (2, restoring())]);
+        let no_rows = MemoryLedger::default();
+        let lost = async |still: &[u32]| {
+            let still: Vec<ChunkObject> =
+                fetched.iter().filter(|known| still.contains(&known.entry)).cloned().collect();
+            let open = open_objects(&no_rows, &record, &known, &entries, &still, async |batch| Ok(batch)).await;
+            open.map_err(|error| error.to_string().split(" of ").next().unwrap().to_owned()).map(|(open, _)| open.len())
+        };
+        // Of `b` nobody can say it without its row, and of `d` S3 was not asked.
+        assert_eq!(lost(&[0, 2]).await, Err("the ledger has lost 1".to_owned()));
+        assert_eq!(lost(&[2]).await, Err("the ledger has lost 2".to_owned()));
+        assert_eq!(no_rows.insert(&all[1].row).await.unwrap(), Put::Done);
+        assert_eq!(lost(&[0, 2]).await, Ok(2));
+        // Once something happens to it alone, its row is read.
+        let with = |state: State| {
+            let one = ChunkObject { row: Row { state, ..all[0].row.clone() }, ..all[0].clone() };
+            known.clone().counted(&[one], &BTreeSet::new(), None, now())
+        };
+        assert!(with(restoring()).fetching.has(0));
+        assert!(with(restored(None)).fetching.is_empty() && with(State::Cancelled { at: now() }).fetching.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_chunk_that_is_gone_is_an_error_and_never_an_end() {
+        let stack = Stack::default();
+        let id = stack.planned(&[("a", restoring())], 1).await;
+        stack.change(&id, |record| record.plan.as_mut().unwrap().chunks = 3).await;
+        let error = records(&stack.ledger, &stack.record(&id).await).await.unwrap_err();
+        assert_eq!(error.to_string(), format!("the ledger has lost 2 of the 3 chunks of restore {id}"));
+    }
+
+    #[tokio::test]
+    async fn what_s3_accepted_as_a_stretch_is_being_restored_and_what_happened_since_stands() {
+        let stack = Stack::default();
+        let objects_asked = [("a", State::Planned), ("b", restored(None)), ("c", State::Planned)];
+        let id = stack.planned(&objects_asked, 3).await;
+        let (record, known) = known(&stack, &id).await;
+        let known = ChunkRecord { accepted: vec![Accepted { from: 0, to: 2, at: now() }], ..known };
+        let found = objects(&stack.ledger, &stack.files, &record, &known).await.unwrap();
+        let states: Vec<_> = found.into_iter().map(|known| known.row.state).collect();
+        assert_eq!(states, [restoring(), restored(None), State::Planned]);
+    }
+
+    #[test]
+    fn chunks_are_kept_where_earlier_versions_of_thaw_kept_them() {
+        let id = RestoreId::try_from("r".to_owned()).unwrap();
+        assert_eq!(chunk_name(&id, now(), 7), "restores/r/chunks/1795341600000/00007.json");
+        let key = ItemKey { pk: "R#r".to_owned(), sk: "chunk#1795341600000#00007".to_owned() };
+        assert_eq!(ChunkRecord::key_of(&id, now(), 7), key);
+    }
+
+    #[tokio::test]
+    async fn a_race_for_a_chunk_is_won_by_both() {
+        let stack = Stack::default();
+        let id = stack.planned(&[("a", restoring())], 1).await;
+        let (_, seen) = known(&stack, &id).await;
+        let asked =
+            |known: ChunkRecord| ChunkRecord { accepted: vec![Accepted { from: 0, to: 1, at: now() }], ..known };
+        change(&stack.ledger, seen.clone(), asked).await.unwrap();
+        let settled = change(&stack.ledger, seen, |known| ChunkRecord { settled: true, ..known }).await.unwrap();
+        assert!(settled.settled && settled.accepted_at(0) == Some(now()) && settled.revision == 2);
+        // What changes nothing is not written.
+        assert_eq!(change(&stack.ledger, settled.clone(), |known| known).await.unwrap(), settled);
+    }
+}

@@ -1,0 +1,208 @@
+//! News: that S3 lets objects be read. It is written once for many, with the number of each in its chunk, and an object's row
+//! is written only when something comes of it. A row and the news of its chunk together say where an object stands
+//! (`chunks.rs` puts them together).
+
+use std::collections::{BTreeMap, HashMap};
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use thaw_core::{ChunkPosition, Readiness, RestoreId, Row, State, hash};
+
+use crate::StepError;
+use crate::ledger::chunks::ChunkRecord;
+use crate::ports::{IN_FLIGHT, Item, ItemKey, Ledger};
+
+/// Entries in one item: some 5 KB.
+const ENTRIES: usize = 1_000;
+
+/// What S3 said of some entries of a chunk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadinessRecord {
+    /// The restore.
+    pub restore: RestoreId,
+    /// When its plan was made.
+    pub made_at: Timestamp,
+    /// The chunk's number.
+    pub chunk: u32,
+    /// What S3 said.
+    #[serde(rename = "news")]
+    pub readiness: Readiness,
+    /// Of which entries, by their numbers in the chunk.
+    pub entries: Vec<u32>,
+}
+
+impl ReadinessRecord {
+    /// What the keys of a chunk's news begin with.
+    fn key_of(restore: &RestoreId, made_at: Timestamp, chunk: u32) -> ItemKey {
+        ItemKey { pk: format!("R#{restore}"), sk: format!("news#{}#{chunk:05}#", made_at.as_millisecond()) }
+    }
+}
+
+impl Item for ReadinessRecord {
+    fn key(&self) -> ItemKey {
+        let ItemKey { pk, sk } = Self::key_of(&self.restore, self.made_at, self.chunk);
+        let Readiness { at, expires } = self.readiness;
+        let said = format!("{at} {expires:?} {:?}", self.entries);
+        ItemKey { pk, sk: format!("{sk}{}", &hash(&[&said])[..16]) }
+    }
+
+    fn revision(&self) -> u64 {
+        0
+    }
+}
+
+/// Whether news of a row are kept here, while it says that S3 is to be asked for it, and no more. Not those of one that is
+/// never published, of which nothing comes but that it can be read: others would take it for one that waits. A row of an
+/// earlier version of thaw does not say where its restore has it.
+pub fn is_recorded_for(row: &Row) -> bool {
+    row.place.is_some() && !row.publish.never()
+}
+
+/// Writes down news of these rows. Doing it twice is fine.
+pub async fn record(readiness: &[(&Row, Readiness)], ledger: &impl Ledger) -> Result<(), StepError> {
+    let mut together: BTreeMap<_, Vec<u32>> = BTreeMap::new();
+    for (row, Readiness { at, expires }) in readiness {
+        let Some(ChunkPosition { chunk, entry }) = row.place else { continue };
+        together.entry((&row.restore, row.planned_at, chunk, *at, *expires)).or_default().push(entry);
+    }
+    let mut records = Vec::new();
+    for ((restore, made_at, chunk, at, expires), mut entries) in together {
+        entries.sort_unstable();
+        for entries in entries.chunks(ENTRIES).map(<[u32]>::to_vec) {
+            let readiness = Readiness { at, expires };
+            records.push(ReadinessRecord { restore: restore.clone(), made_at, chunk, readiness, entries });
+        }
+    }
+    // One that is there already has been told twice.
+    let mut written = stream::iter(records)
+        .map(|record| async move { ledger.insert(&record).await.map(|_| ()) })
+        .buffer_unordered(IN_FLIGHT);
+    while written.try_next().await?.is_some() {}
+    Ok(())
+}
+
+/// The news of a chunk's entries: what S3 said last of each.
+pub async fn of_chunk(known: &ChunkRecord, ledger: &impl Ledger) -> Result<HashMap<u32, Readiness>, StepError> {
+    read(&ReadinessRecord::key_of(&known.restore, known.made_at, known.chunk), ledger).await
+}
+
+/// Gives rows, as the ledger has them, their news.
+pub async fn apply(rows: impl Iterator<Item = &mut Row>, ledger: &impl Ledger) -> Result<(), StepError> {
+    let mut chunks: BTreeMap<ItemKey, Vec<(u32, &mut Row)>> = BTreeMap::new();
+    for row in rows.filter(|row| row.state == State::Planned) {
+        let Some(ChunkPosition { chunk, entry }) = row.place else { continue };
+        chunks.entry(ReadinessRecord::key_of(&row.restore, row.planned_at, chunk)).or_default().push((entry, row));
+    }
+    for (begin, rows) in chunks {
+        let readiness = read(&begin, ledger).await?;
+        for (entry, row) in rows {
+            if let Some(readiness) = readiness.get(&entry) {
+                *row = row.clone().with_readiness(*readiness);
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn read(begin: &ItemKey, ledger: &impl Ledger) -> Result<HashMap<u32, Readiness>, StepError> {
+    let mut readiness: HashMap<u32, Readiness> = HashMap::new();
+    for record in ledger.query::<ReadinessRecord>(begin).await? {
+        for entry in record.entries {
+            let last = readiness.entry(entry).or_insert(record.readiness);
+            if (last.at, last.expires) < (record.readiness.at, record.readiness.expires) {
+                *last = record.readiness;
+            }
+        }
+    }
+    Ok(readiness)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::testing::stack::{Stack, now, restoring, row};
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn at(chunk: u32, entry: u32) -> Row {
+        let id = RestoreId::try_from("r".to_owned()).unwrap();
+        Row { place: Some(ChunkPosition { chunk, entry }), ..row(&id, &format!("{chunk}/{entry}"), State::Planned) }
+    }
+
+    fn said(seconds: u32, lives: u32) -> Readiness {
+        Readiness { at: now() + seconds * SECOND, expires: Some(now() + lives * SECOND) }
+    }
+
+    async fn heard(mut rows: Vec<Row>, stack: &Stack) -> Vec<Row> {
+        apply(rows.iter_mut(), &stack.ledger).await.unwrap();
+        rows
+    }
+
+    async fn items(stack: &Stack) -> usize {
+        stack.ledger.items().into_iter().filter(|(key, _)| key.sk.starts_with("news#")).count()
+    }
+
+    #[tokio::test]
+    async fn what_is_told_together_is_one_item_and_telling_it_twice_is_telling_it_once() {
+        let stack = Stack::default();
+        let rows = [at(0, 7), at(0, 300), at(1, 7), at(0, 2)];
+        let told: Vec<(&Row, Readiness)> = rows.iter().zip([said(0, 9), said(0, 9), said(0, 9), said(0, 8)]).collect();
+        for _ in 0..2 {
+            record(&told, &stack.ledger).await.unwrap();
+            assert_eq!(items(&stack).await, 3, "two of a chunk that S3 keeps equally long, and two others");
+        }
+        let heard = heard(rows.to_vec(), &stack).await;
+        let expires = |row: &Row| row.state.expires().unwrap();
+        let known: Vec<_> = heard.iter().map(|row| (expires(row), row.revision)).collect();
+        assert_eq!(
+            known,
+            told.iter().map(|(row, readiness)| (readiness.expires.unwrap(), row.revision)).collect::<Vec<_>>()
+        );
+    }
+
+    #[tokio::test]
+    async fn an_item_does_not_grow_beyond_its_thousand_entries() {
+        for (rows, expected) in [(ENTRIES, 1), (ENTRIES + 1, 2)] {
+            let stack = Stack::default();
+            let rows: Vec<Row> = (0..u32::try_from(rows).unwrap()).map(|entry| at(0, entry)).collect();
+            let told: Vec<(&Row, Readiness)> = rows.iter().map(|row| (row, said(0, 9))).collect();
+            record(&told, &stack.ledger).await.unwrap();
+            assert_eq!(items(&stack).await, expected);
+            let heard = heard(rows, &stack).await;
+            assert!(heard.iter().all(|row| matches!(row.state, State::Restored { .. })));
+        }
+    }
+
+    #[tokio::test]
+    async fn the_last_word_counts_in_whichever_order_it_is_read() {
+        for order in [[0, 1], [1, 0]] {
+            let (stack, row) = (Stack::default(), at(0, 0));
+            for which in order {
+                record(&[(&row, [said(1, 50), said(2, 40)][which])], &stack.ledger).await.unwrap();
+            }
+            let heard = heard(vec![row], &stack).await;
+            let Readiness { at, expires } = said(2, 40);
+            assert_eq!(heard[0].state, State::Restored { at, expires, claim: None });
+        }
+    }
+
+    #[tokio::test]
+    async fn a_row_that_says_more_speaks_for_itself() {
+        let stack = Stack::default();
+        let (planned, restoring) = (at(0, 0), Row { state: restoring(), ..at(0, 1) });
+        record(&[(&planned, said(0, 9)), (&restoring, said(0, 9))], &stack.ledger).await.unwrap();
+        let heard = heard(vec![restoring.clone(), at(1, 0), at(0, 3)], &stack).await;
+        assert_eq!(heard, [restoring, at(1, 0), at(0, 3)], "nor do another chunk's news tell of it");
+    }
+
+    #[test]
+    fn what_is_never_published_or_has_no_place_is_written_into_its_row() {
+        let mut never = at(0, 0);
+        never.publish.when = thaw_core::PublishWhen::Never;
+        let of_before = Row { place: None, ..at(0, 0) };
+        assert_eq!([at(0, 0), never, of_before].map(|row| is_recorded_for(&row)), [true, false, false]);
+    }
+}

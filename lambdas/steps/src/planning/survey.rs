@@ -1,0 +1,854 @@
+//! What a request would do and cost: every object looked at, nothing written, nothing begun.
+
+mod estimate;
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::time::Duration;
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use thaw_core::{
+    Alternative, ArchiveKind, Cost, Counts, Decision, Distribution, Event, Facts, Failure, FailureCode, KindTotal,
+    LeftOut, NULL_VERSION, ObjectId, PlannedAction, Problem, PublishWhen, Request, Source, Staleness, State, advance,
+    decide, decide_readability, staleness,
+};
+
+use crate::ledger::chunks::ChunkEntry;
+use crate::ledger::rows::rows_key;
+use crate::planning::sources::{Objects, SourceItem, SourcePlace};
+use crate::ports::{Distributions, IN_FLIGHT, ItemKey, Ledger, Listed, ReadArchive, ReadDistributions, WorkFiles};
+use crate::publishing::folding::{Forecast, ForecastState};
+use crate::{Settings, StepError};
+
+/// Failures that a plan tells in words. The list of a restore's objects has them all.
+const FAILURES_SHOWN: usize = 20;
+
+/// Objects of a restore at most. Its execution's history holds 25,000 events, and every 20,000 objects that are published
+/// take fourteen of them (`tests/it/steps/history.rs` adds up all).
+pub const MOST_OBJECTS: u64 = 12_000_000;
+
+/// The same where no listing tells that each comes once, so that those that were seen must be remembered: at 17 bytes and
+/// in a table of 2^23 places, a third of the memory of Plan while it grows to that.
+const MOST_REMEMBERED: u64 = 7_000_000;
+
+/// What a request would do and cost.
+#[derive(Debug, Clone)]
+pub struct Survey {
+    /// Where the objects stand. What would be asked of S3 counts as planned.
+    pub counts: Counts,
+    /// What lies where.
+    pub by_kind: Vec<KindTotal>,
+    /// The price by line.
+    pub cost: Cost,
+    /// When the first and the last object are typically readable; `None` if nothing needs to be waited for.
+    pub ready_between: Option<[Timestamp; 2]>,
+    /// The same at other tiers, cheapest first.
+    pub alternatives: Vec<Alternative>,
+    /// Whether S3 Batch Operations asks for what is archived.
+    pub batch_operations: bool,
+    /// Paths that would be invalidated.
+    pub paths: u64,
+    /// How many would be billed for them: fewer where wildcards are expected to stand for several.
+    pub billed_paths: u64,
+    /// Bytes whose temporary copies the price includes.
+    pub copied_bytes: u64,
+    /// What the requester should know.
+    pub warnings: Vec<String>,
+    /// The first 20 that cannot be restored, and why.
+    pub failures: Vec<Failure>,
+    /// Names the plan: another one if it would restore, cost or publish something else. A later request can confirm it.
+    pub hash: String,
+}
+
+/// One object of a survey.
+#[derive(Debug, Clone)]
+pub struct Surveyed {
+    /// The object, its version pinned.
+    pub object: ObjectId,
+    /// Bytes; 0 if S3 did not say.
+    pub size: u64,
+    /// Whether it is the current version.
+    pub current: bool,
+    /// What to do.
+    pub action: PlannedAction,
+}
+
+impl Survey {
+    /// Looks at every object and decides, as far as one answer over HTTP can wait for.
+    ///
+    /// Fails if the request cannot be carried out as a whole (an S3 or CloudFront that does not answer; `days` set for
+    /// objects that are all Intelligent-Tiering; more objects than `most`); what is wrong with one object is that
+    /// object's failure.
+    #[expect(clippy::too_many_arguments, reason = "each port is a permission; the rest is what is planned")]
+    pub async fn of(
+        request: &Request,
+        most: u64,
+        archive: &impl ReadArchive,
+        cdn: &impl ReadDistributions,
+        ledger: &impl Ledger,
+        files: &impl WorkFiles,
+        settings: &Settings,
+        now: Timestamp,
+    ) -> Result<Self, StepError> {
+        let mut surveyor = Surveyor::new(request, cdn, settings, now).await?;
+        let mut objects = Objects::from(SourcePlace::Beginning, request, ledger).await?;
+        while let Some(page) = objects.next(archive, ledger, files).await? {
+            surveyor.look_at(page, archive).await?;
+            if surveyor.effort > most {
+                return Err(Problem::too_many_to_wait_for(most).into());
+            }
+        }
+        surveyor.finish()
+    }
+}
+
+/// Looks at objects page by page, and adds up what it sees.
+#[derive(Debug)]
+pub struct Surveyor<'a> {
+    request: &'a Request,
+    distributions: Vec<Distribution>,
+    /// Those that are not invalidated, and why.
+    left_out: Vec<(String, LeftOut)>,
+    directory_index: &'a str,
+    /// How many archived objects thaw asks for by itself, and how many a job has at most.
+    batch_operations_over: u64,
+    objects_per_job: u64,
+    now: Timestamp,
+    /// What was seen already, as hashes: a manifest may name an object twice, and it is asked, priced and kept once.
+    seen: HashSet<u128>,
+    /// Those of them that were seen since the survey went on.
+    newly_seen: Vec<u128>,
+    /// How much asking it took: an object that was asked for by itself counts as ten of a listing.
+    effort: u64,
+    /// Sum of hashes over what is done with which object: who confirms a plan confirms those objects.
+    digest: u128,
+    totals: Totals,
+    /// Of what is listed, how much it folds.
+    forecast: Option<Forecast>,
+}
+
+/// What a survey knows when it is handed over to another call, without the objects that it has seen.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct SurveyState {
+    digest: u128,
+    totals: Totals,
+    forecast: Option<ForecastState>,
+}
+
+/// What was seen, added up.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+struct Totals {
+    counts: Counts,
+    by_kind: BTreeMap<ArchiveKind, Tally>,
+    paths: u64,
+    /// The same if all are published together, where that can be foretold.
+    folded: Option<u64>,
+    without_path: u64,
+    wildcards: u64,
+    /// Objects whose paths have several characters with two spellings.
+    mixed_spellings: u64,
+    /// Objects whose only possible stale answer is an error that is kept briefly.
+    only_errors: u64,
+    old_versions: u64,
+    joined: u64,
+    expire_sooner: u64,
+    denied: u64,
+    failures: Vec<Failure>,
+}
+
+/// What was seen of a kind.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+struct Tally {
+    objects: u64,
+    bytes: u64,
+    /// Those that S3 is asked to fetch, or to fetch faster: objects and bytes.
+    retrieved: (u64, u64),
+    /// Those of them that lie in an archive, and nobody has asked for them.
+    archived: u64,
+    /// Those whose copy is paid for, in bytes.
+    copied: u64,
+    /// Those that move to a tier that costs more and stay there for months, in bytes.
+    moved: u64,
+    /// Those that others have S3 fetch, nobody knows how fast.
+    watched: u64,
+}
+
+impl<'a> Surveyor<'a> {
+    /// Reads which paths there are.
+    pub async fn new(
+        request: &'a Request,
+        cdn: &impl ReadDistributions,
+        settings: &'a Settings,
+        now: Timestamp,
+    ) -> Result<Self, StepError> {
+        let Distributions { shown: distributions, left_out } = if request.publish.never() {
+            Distributions::default()
+        } else {
+            crate::publishing::distributions::read(&request.bucket, cdn, settings).await?
+        };
+        let directory_index = &settings.directory_index;
+        let forecast = match &request.source {
+            Source::Prefix { prefix, .. } if !distributions.is_empty() => {
+                Some(Forecast::new(&request.bucket, prefix, &distributions))
+            }
+            // What lies beside them was not listed.
+            Source::Prefix { .. } | Source::Keys { .. } | Source::Manifest { .. } | Source::Restore { .. } => None,
+        };
+        Ok(Self {
+            request,
+            distributions,
+            left_out,
+            directory_index,
+            batch_operations_over: settings.batch_operations_over,
+            objects_per_job: settings.objects_per_job,
+            now,
+            seen: HashSet::new(),
+            newly_seen: Vec::new(),
+            effort: 0,
+            digest: 0,
+            totals: Totals::default(),
+            forecast,
+        })
+    }
+
+    /// Goes on where another call stopped, which has seen these objects.
+    #[must_use]
+    pub fn from(self, so_far: SurveyState, seen: HashSet<u128>) -> Self {
+        let SurveyState { digest, totals, forecast: foretold } = so_far;
+        let (distributions, directory_index) = (&self.distributions, self.directory_index);
+        let bucket = &self.request.bucket;
+        let paths_of = |key: &str| paths_of(distributions, bucket, key, directory_index);
+        let forecast = match (self.forecast, foretold) {
+            (Some(forecast), Some(foretold)) => Some(forecast.from(foretold, paths_of)),
+            // It was not foretold from the beginning, so it is not foretold at all.
+            (Some(_) | None, None) | (None, Some(_)) => None,
+        };
+        Self { seen, digest, totals, forecast, ..self }
+    }
+
+    /// What another call goes on with.
+    pub fn state(&self) -> SurveyState {
+        SurveyState {
+            digest: self.digest,
+            totals: self.totals.clone(),
+            forecast: self.forecast.as_ref().map(Forecast::state),
+        }
+    }
+
+    /// The objects that were seen since this call went on, as hashes; none of a listing, which names each once.
+    pub fn newly_seen(&self) -> &[u128] {
+        &self.newly_seen
+    }
+
+    /// Where the objects stand that were looked at.
+    pub fn counts(&self) -> Counts {
+        self.totals.counts
+    }
+
+    /// Looks at a page of objects and decides. Answers those that were not seen before, in order.
+    pub async fn look_at(
+        &mut self,
+        page: Vec<SourceItem>,
+        archive: &impl ReadArchive,
+    ) -> Result<Vec<Surveyed>, StepError> {
+        let (request, now) = (self.request, self.now);
+        let looked: Vec<Looked> = stream::iter(page)
+            .map(|found| look_at(found, request, archive, now))
+            .buffered(IN_FLIGHT)
+            .try_collect()
+            .await?;
+        let is_listing = matches!(request.source, Source::Prefix { .. });
+        let mut new = Vec::with_capacity(looked.len());
+        for looked in looked {
+            let (surveyed, effort) = match looked {
+                Looked::At(surveyed, effort) => (surveyed, effort),
+                Looked::Beside(key) => {
+                    if let Some(forecast) = &mut self.forecast {
+                        forecast.pass(&key, BTreeMap::new())?;
+                    }
+                    continue;
+                }
+            };
+            self.effort += effort;
+            // A key and its current version by name are one object, once the version is pinned. A listing names each once.
+            if !is_listing {
+                let seen = fingerprint(&surveyed.object, None);
+                if !self.seen.insert(seen) {
+                    continue;
+                }
+                self.newly_seen.push(seen);
+            }
+            self.add(&surveyed)?;
+            new.push(surveyed);
+        }
+        Ok(new)
+    }
+
+    fn add(&mut self, surveyed: &Surveyed) -> Result<(), StepError> {
+        let (request, now) = (self.request, self.now);
+        let totals = &mut self.totals;
+        let decision = surveyed.action.decision;
+        let most = match request.source {
+            Source::Prefix { .. } => MOST_OBJECTS,
+            Source::Keys { .. } | Source::Manifest { .. } | Source::Restore { .. } => MOST_REMEMBERED,
+        };
+        if totals.counts.total >= most {
+            return Err(Problem::too_many_objects(most).into());
+        }
+        self.digest = self.digest.wrapping_add(fingerprint(&surveyed.object, Some(decision)));
+        totals.counts.total += 1;
+        *surveyed.counted_as(&mut totals.counts) += 1;
+        if let Some(kind) = surveyed.action.kind {
+            let tally = totals.by_kind.entry(kind).or_default();
+            tally.objects += 1;
+            tally.bytes += surveyed.size;
+            // Joining may make S3 fetch faster, and then it costs what the faster tier costs.
+            if matches!(decision, Decision::Restore | Decision::Join) {
+                tally.retrieved.0 += 1;
+                tally.retrieved.1 += surveyed.size;
+            }
+            tally.archived += u64::from(decision == Decision::Restore);
+            if matches!(decision, Decision::Restore | Decision::Extend) && kind.has_copy() {
+                tally.copied += surveyed.size;
+            }
+            if decision == Decision::Restore && !kind.has_copy() {
+                tally.moved += surveyed.size;
+            }
+            tally.watched += u64::from(decision == Decision::Watch && surveyed.action.known.is_none());
+        }
+        totals.joined += u64::from(decision == Decision::Join);
+        let is_wanted = surveyed.is_archived_and_wanted();
+        totals.old_versions += u64::from(is_wanted && !surveyed.current);
+        let until = now + Duration::from_secs(86_400 * u64::from(request.copy_days()));
+        match &surveyed.action.known {
+            Some(Event::Readable { expires: Some(expires), .. }) if decision == Decision::Watch => {
+                totals.expire_sooner += u64::from(*expires < until);
+            }
+            Some(Event::Failed { code, message, .. }) => {
+                totals.denied += u64::from(*code == FailureCode::AccessDenied);
+                if totals.failures.len() < FAILURES_SHOWN {
+                    let ObjectId { key, version, .. } = surveyed.object.clone();
+                    totals.failures.push(Failure { key, version_id: version, code: *code, message: message.clone() });
+                }
+            }
+            _ => {}
+        }
+        let is_published = !request.publish.never() && is_wanted && surveyed.current;
+        let paths = if is_published { self.add_paths(&surveyed.object) } else { BTreeMap::new() };
+        match &mut self.forecast {
+            Some(forecast) => forecast.pass(&surveyed.object.key, paths),
+            None => Ok(()),
+        }
+    }
+
+    /// What the distributions show of a wanted object: its paths by distribution.
+    fn add_paths(&mut self, object: &ObjectId) -> BTreeMap<String, BTreeSet<String>> {
+        let ObjectId { bucket, key, .. } = object;
+        let shown: Vec<_> =
+            self.distributions.iter().map(|one| one.paths_of(bucket, key, self.directory_index)).collect();
+        let paths = shown.iter().map(|paths| paths.paths.len() as u64).sum::<u64>();
+        let totals = &mut self.totals;
+        totals.paths += paths;
+        totals.without_path += u64::from(paths == 0);
+        let all = shown.iter().flat_map(|paths| &paths.paths);
+        // Only the second spelling of a path has a `+`.
+        totals.mixed_spellings += u64::from(all.clone().any(|path| path.matches('+').count() > 1));
+        totals.wildcards += all.filter(|path| path.ends_with('*')).count() as u64;
+        let epoch = Timestamp::UNIX_EPOCH;
+        // Readable since the epoch, seen an hour later: only what is kept longer than that can still be stale.
+        let later = epoch + Duration::from_secs(3_600);
+        let lasting = |distribution: &Distribution| {
+            staleness(distribution, bucket, key, self.directory_index, epoch, later) != Staleness::Impossible
+        };
+        totals.only_errors += u64::from(paths > 0 && !self.distributions.iter().any(lasting));
+        let ids = self.distributions.iter().map(|distribution| distribution.id.clone());
+        ids.zip(shown).map(|(id, shown)| (id, shown.paths)).filter(|(_, paths)| !paths.is_empty()).collect()
+    }
+
+    /// Adds it all up.
+    ///
+    /// Fails if `days` was set and every archived object is Intelligent-Tiering.
+    pub fn finish(mut self) -> Result<Survey, StepError> {
+        self.refuse_days_without_copies()?;
+        self.totals.folded = self.forecast.take().map(Forecast::billed).transpose()?;
+        let tier = self.request.tier;
+        let batch_operations = self.is_asked_by_jobs(tier);
+        let cost = self.price(tier, batch_operations);
+        let alternatives = self.alternatives(cost.total_usd);
+        let ready_between = self.ready_between(tier, batch_operations);
+        let warnings = self.warnings();
+        let kinds = self.totals.by_kind.iter();
+        let by_kind: Vec<KindTotal> = kinds
+            .map(|(kind, Tally { objects, bytes, .. })| KindTotal { kind: *kind, objects: *objects, bytes: *bytes })
+            .collect();
+        let plan = (self.request.without_terms(), self.digest, self.totals.counts, &by_kind, cost.total_usd);
+        let hash = thaw_core::hash(&[&serde_json::to_string(&plan)?])[..16].to_owned();
+        Ok(Survey {
+            by_kind,
+            hash,
+            counts: self.totals.counts,
+            cost,
+            ready_between,
+            alternatives,
+            batch_operations,
+            paths: self.totals.paths,
+            billed_paths: self.billed_paths(),
+            copied_bytes: self.totals.by_kind.values().map(|tally| tally.copied).sum(),
+            warnings,
+            failures: self.totals.failures,
+        })
+    }
+
+    /// `days` means nothing for Intelligent-Tiering. Where only some objects are, it is left out for those; where all
+    /// are, the caller expects something that cannot happen.
+    fn refuse_days_without_copies(&self) -> Result<(), StepError> {
+        let Some(days) = self.request.days else { return Ok(()) };
+        let mut kinds = self.totals.by_kind.keys().peekable();
+        if kinds.peek().is_some() && kinds.all(|kind| !kind.has_copy()) {
+            let why = "every archived object of this request is Intelligent-Tiering, which moves back for good and makes no copy that could expire. Leave days out.";
+            return Err(Problem::field("days", &days.into(), why).into());
+        }
+        Ok(())
+    }
+
+    /// Paths that are expected to be billed. Of those that are published one by one, nobody knows which will meet in a call.
+    fn billed_paths(&self) -> u64 {
+        let Totals { paths, folded, .. } = self.totals;
+        match self.request.publish.when {
+            PublishWhen::Together => folded.unwrap_or(paths),
+            PublishWhen::Each | PublishWhen::Never => paths,
+        }
+    }
+}
+
+/// What the distributions show of a key: its paths by distribution.
+fn paths_of(
+    distributions: &[Distribution],
+    bucket: &str,
+    key: &str,
+    directory_index: &str,
+) -> BTreeMap<String, BTreeSet<String>> {
+    let shown = distributions.iter().map(|one| (one.id.clone(), one.paths_of(bucket, key, directory_index).paths));
+    shown.filter(|(_, paths)| !paths.is_empty()).collect()
+}
+
+/// What became of an object of a page.
+enum Looked {
+    /// It was looked at, which took so much asking.
+    At(Surveyed, u64),
+    /// It is not meant, and lies beside those that are.
+    Beside(String),
+}
+
+/// Looks at one object.
+async fn look_at(
+    found: SourceItem,
+    request: &Request,
+    archive: &impl ReadArchive,
+    now: Timestamp,
+) -> Result<Looked, StepError> {
+    let bucket = request.bucket.clone();
+    let (object, listed_size) = match found {
+        SourceItem::Beside(key) => return Ok(Looked::Beside(key)),
+        SourceItem::Asked(asked) => (ObjectId { bucket, key: asked.key, version: asked.version_id }, 0),
+        SourceItem::Listed(listed) => match listed.readability(now) {
+            Some(reach) => {
+                return Ok(Looked::At(of_listing(bucket, listed, decide_readability(reach, request, now)), 1));
+            }
+            None => (ObjectId { bucket, key: listed.key, version: None }, listed.size),
+        },
+    };
+    let facts = archive.head(&object).await?;
+    let action = decide(&facts, request, now);
+    let Facts::Found(head) = facts else {
+        return Ok(Looked::At(Surveyed { object, size: listed_size, current: true, action }, 10));
+    };
+    let Some(named) = object.version.as_deref() else {
+        let object = ObjectId { version: head.version, ..object };
+        return Ok(Looked::At(Surveyed { object, size: head.size, current: true, action }, 10));
+    };
+    // A version that was named may not be the one that viewers get.
+    let newest = match archive.head(&ObjectId { version: None, ..object.clone() }).await? {
+        Facts::Found(newest) => Some(newest.version),
+        Facts::Missing(_) => None,
+    };
+    let current = newest.as_ref().is_some_and(|newest| object.is_version(newest.as_deref()));
+    // In a bucket without versions S3 describes the null version, which is all there is, and names none.
+    let is_unversioned = named == NULL_VERSION && newest == Some(None);
+    let version = object.version.clone().filter(|_| !is_unversioned);
+    Ok(Looked::At(Surveyed { object: ObjectId { version, ..object }, size: head.size, current, action }, 10))
+}
+
+fn of_listing(bucket: String, listed: Listed, action: PlannedAction) -> Surveyed {
+    let object = ObjectId { bucket, key: listed.key, version: listed.version };
+    Surveyed { object, size: listed.size, current: true, action }
+}
+
+/// 128 bits of a hash over an object, and what is done with it: that two of a billion share them is as likely as losing
+/// all of them.
+fn fingerprint(object: &ObjectId, decision: Option<Decision>) -> u128 {
+    let done = decision.map_or("", Decision::as_str);
+    let ItemKey { pk, sk } = rows_key(object);
+    let hash = thaw_core::hash(&[&pk, &sk, done]);
+    u128::from_str_radix(&hash[..32], 16).unwrap_or_default()
+}
+
+impl Surveyed {
+    fn is_archived_and_wanted(&self) -> bool {
+        match self.action.decision {
+            Decision::Restore | Decision::Extend | Decision::Join | Decision::Watch => true,
+            Decision::Nothing => false,
+        }
+    }
+
+    fn counted_as<'a>(&self, counts: &'a mut Counts) -> &'a mut u64 {
+        match &self.action.known {
+            None => &mut counts.planned,
+            Some(Event::NotArchived) => &mut counts.available,
+            Some(Event::Readable { .. }) => &mut counts.restored,
+            Some(Event::Failed { .. }) => &mut counts.failed,
+            Some(
+                Event::Requested { .. }
+                | Event::Joined { .. }
+                | Event::Claimed { .. }
+                | Event::Released { .. }
+                | Event::Published { .. }
+                | Event::Cancelled { .. },
+            ) => &mut counts.restoring,
+        }
+    }
+
+    /// The object as its chunk file keeps it.
+    pub fn entry(self) -> Result<ChunkEntry, StepError> {
+        let planned = State::Planned;
+        let state = match &self.action.known {
+            None => planned,
+            Some(event) => advance(&planned, event)?.unwrap_or(planned),
+        };
+        Ok(ChunkEntry {
+            key: self.object.key,
+            version: self.object.version,
+            size: self.size,
+            kind: self.action.kind,
+            decision: self.action.decision,
+            old: !self.current,
+            state,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+    use thaw_core::{Behaviour, ErrorRule, Head, Missing, Origin, QueryStrings, S3Uri};
+
+    use super::*;
+    use crate::ports::{ListFrom, Page, Piece, PortError, VersionMarker, VersionPage};
+    use crate::testing::memory::{MemoryFiles, MemoryLedger};
+    use crate::testing::stack::{now, settings};
+
+    /// A bucket where the first folder of a key says what the object is. Each has a GiB, and the versions v1 and v2.
+    struct Archive;
+
+    impl ReadArchive for Archive {
+        async fn head(&self, object: &ObjectId) -> Result<Facts, PortError> {
+            const ONGOING: &str = r#"ongoing-request="true""#;
+            const DONE: &str = r#"ongoing-request="false", expiry-date="Fri, 27 Nov 2026 00:00:00 GMT""#;
+            let (class, status, restore) = match object.key.split('/').next().unwrap() {
+                "flexible" => ("GLACIER", None, None),
+                "deep" => ("DEEP_ARCHIVE", None, None),
+                "tiered" => ("INTELLIGENT_TIERING", Some("ARCHIVE_ACCESS"), None),
+                "running" => ("GLACIER", None, Some(ONGOING)),
+                "copied" => ("GLACIER", None, Some(DONE)),
+                "standard" => ("STANDARD", None, None),
+                "denied" => return Ok(Facts::Missing(Missing::Denied)),
+                _ => return Ok(Facts::Missing(Missing::Key)),
+            };
+            Ok(Facts::Found(Head {
+                storage_class: Some(class.to_owned()),
+                archive_status: status.map(str::to_owned),
+                restore: restore.map(str::to_owned),
+                version: object.version.clone().or_else(|| Some("v2".to_owned())),
+                size: 1 << 30,
+            }))
+        }
+
+        async fn list(&self, _: &str, _: &str, _: &ListFrom) -> Result<Page, PortError> {
+            Ok(Page::default())
+        }
+
+        async fn folders(&self, _: &str, _: &str, _: &str) -> Result<Vec<String>, PortError> {
+            Ok(Vec::new())
+        }
+
+        async fn list_versions(&self, _: &str, _: &str, _: Option<&VersionMarker>) -> Result<VersionPage, PortError> {
+            Ok(VersionPage::default())
+        }
+
+        async fn has_versions(&self, _: &str) -> Result<bool, PortError> {
+            Ok(false)
+        }
+
+        async fn read(&self, _: &S3Uri, _: u64, _: Option<&str>) -> Result<Option<Piece>, PortError> {
+            Ok(None)
+        }
+    }
+
+    struct Cdn(Vec<Distribution>);
+
+    impl ReadDistributions for Cdn {
+        async fn distributions(&self, _: &str, _: &[String]) -> Result<Distributions, PortError> {
+            Ok(Distributions { shown: self.0.clone(), ..Distributions::default() })
+        }
+    }
+
+    /// A distribution that shows the keys under a prefix, and keeps errors for so many seconds.
+    fn showing(prefix: &str, error_ttl: u64) -> Distribution {
+        let domain = "archive.s3.amazonaws.com".to_owned();
+        Distribution {
+            id: "E1".to_owned(),
+            origins: vec![Origin { id: "s3".to_owned(), domain, path: prefix.to_owned() }],
+            behaviours: vec![Behaviour { pattern: "*".to_owned(), target: "s3".to_owned(), ..Behaviour::default() }],
+            errors: vec![ErrorRule { code: 403, min_ttl: error_ttl }],
+            ..Distribution::default()
+        }
+    }
+
+    const MOST: u64 = 1_000;
+
+    const A_MONTH: u64 = 30 * 86_400;
+
+    async fn survey(distributions: Vec<Distribution>, keys: Value, more: Value) -> Result<Survey, StepError> {
+        survey_at_most(MOST, distributions, keys, more).await
+    }
+
+    async fn survey_at_most(
+        most: u64,
+        distributions: Vec<Distribution>,
+        keys: Value,
+        more: Value,
+    ) -> Result<Survey, StepError> {
+        let mut body = json!({"bucket": "archive", "keys": keys});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        Survey::of(
+            &Request::parse(&body).unwrap(),
+            most,
+            &Archive,
+            &Cdn(distributions),
+            &MemoryLedger::default(),
+            &MemoryFiles::default(),
+            &settings(),
+            now(),
+        )
+        .await
+    }
+
+    /// The survey of a request whose objects are all shown, and long stale.
+    async fn shown(keys: Value, more: Value) -> Survey {
+        survey(vec![showing("", A_MONTH)], keys, more).await.unwrap()
+    }
+
+    fn all() -> Value {
+        json!([
+            "flexible/1",
+            "flexible/2",
+            "deep/1",
+            "tiered/1",
+            "running/1",
+            "copied/1",
+            "standard/1",
+            "gone",
+            "denied"
+        ])
+    }
+
+    #[tokio::test]
+    async fn each_object_pays_for_what_s3_is_asked() {
+        let cost = shown(all(), json!({"days": 30})).await.cost;
+        let lines: Vec<_> = cost.lines.iter().map(|line| (line.amount.as_str(), line.usd.as_f64())).collect();
+        // What runs already may be made faster, so it pays a retrieval; the live copy pays its longer life only; what
+        // moves back for good has no copy, and its dearer months instead.
+        assert_eq!(lines[0], ("5 at Standard", (3.0 * 0.05 + 0.1) / 1_000.0));
+        assert_eq!(lines[1], ("5.000 GiB", 3.0 * 0.01 + 0.02));
+        assert_eq!(lines[2], ("4.000 GiB for 30 days", 4.0 * 0.023));
+        assert!(lines[3].0.starts_with("1.000 GiB in dearer tiers") && lines[3].1 == 0.0372, "{lines:?}");
+        assert!(lines[4].0.starts_with("6 paths") && lines[4].1 == 6.0 * 0.005, "{lines:?}");
+        assert_eq!(lines[5].0, "9 objects");
+        let cost = shown(json!(["flexible/1"]), json!({})).await.cost;
+        assert_eq!(cost.lines.len(), 5, "what does not move back has no such line");
+    }
+
+    #[tokio::test]
+    async fn objects_are_counted_by_where_they_are_and_by_kind() {
+        let survey = shown(all(), json!({"join_only": true})).await;
+        let expected = Counts { total: 9, planned: 1, available: 1, restored: 1, failed: 6, ..Counts::default() };
+        assert_eq!(survey.counts, expected);
+        let kinds: Vec<_> = survey.by_kind.iter().map(|total| (total.kind, total.objects, total.bytes >> 30)).collect();
+        assert_eq!(kinds, [(ArchiveKind::Flexible, 4, 4), (ArchiveKind::Deep, 1, 1), (ArchiveKind::ItArchive, 1, 1)]);
+        assert_eq!(survey.failures.len(), 6);
+    }
+
+    #[tokio::test]
+    async fn it_is_ready_between_the_first_and_the_last_that_is_waited_for() {
+        let hours = |from, to| Some([from, to].map(|hours: u64| now() + Duration::from_secs(hours * 3_600)));
+        for (keys, join_only, ready) in [
+            (json!(["flexible/1", "deep/1", "copied/1", "standard/1"]), false, hours(3, 12)),
+            (json!(["running/1"]), false, hours(3, 5)),
+            // Nobody knows at which tier others asked: Bulk takes longest.
+            (json!(["running/1"]), true, hours(5, 12)),
+            (json!(["copied/1"]), true, None),
+            (json!(["copied/1", "standard/1", "gone"]), false, None),
+        ] {
+            let survey = shown(keys.clone(), json!({"join_only": join_only})).await;
+            assert_eq!(survey.ready_between, ready, "{keys} {join_only}");
+        }
+    }
+
+    #[tokio::test]
+    async fn paths_are_those_of_wanted_objects_under_every_distribution() {
+        let two = || vec![showing("", A_MONTH), showing("", A_MONTH)];
+        let paths = async |keys, more| survey(two(), keys, more).await.unwrap().paths;
+        assert_eq!(paths(json!(["flexible/1", "standard/1", "gone"]), json!({})).await, 2);
+        assert_eq!(paths(json!([{"key": "flexible/1", "version_id": "v2"}]), json!({})).await, 2);
+        assert_eq!(paths(json!([{"key": "flexible/1", "version_id": "v1"}]), json!({})).await, 0);
+        assert_eq!(paths(json!(["flexible/1"]), json!({"publish": {"when": "never"}})).await, 0);
+    }
+
+    #[tokio::test]
+    async fn who_should_know_something_is_told_it_and_nobody_else() {
+        let flexible = || json!(["flexible/1"]);
+        let old = || json!([{"key": "flexible/1", "version_id": "v1"}]);
+        let everywhere = || vec![showing("", A_MONTH)];
+        let never = || json!({"publish": {"when": "never"}});
+        for (distributions, keys, more, told) in [
+            (everywhere(), flexible(), json!({}), None),
+            (vec![], flexible(), json!({}), Some("no distribution has the bucket archive as an origin")),
+            (vec![], flexible(), never(), None),
+            (vec![showing("/pub", A_MONTH)], flexible(), json!({}), Some("no distribution shows any")),
+            (vec![showing("/pub", 10)], flexible(), json!({}), Some("no distribution shows any")),
+            (
+                vec![showing("/flexible", 10)],
+                json!(["flexible/1", "deep/1"]),
+                json!({"publish": {"only_if_stale": true}}),
+                Some("1 objects are not served by any"),
+            ),
+            (everywhere(), json!(["flexible/~1"]), json!({}), Some("1 paths contain ~")),
+            (everywhere(), json!(["flexible/a b+c+d"]), json!({}), None),
+            (everywhere(), json!(["flexible/a b c"]), json!({}), Some("1 objects have several blanks")),
+            (vec![showing("", 10)], flexible(), json!({}), Some("for 1 objects at most a cached error can be stale")),
+            (vec![showing("", 10)], flexible(), json!({"publish": {"only_if_stale": true}}), None),
+            (vec![showing("", 10), showing("", A_MONTH)], flexible(), json!({}), None),
+            (everywhere(), old(), json!({}), Some("1 objects are not the current versions")),
+            (everywhere(), old(), never(), None),
+            (everywhere(), json!([{"key": "standard/1", "version_id": "v1"}]), json!({}), None),
+            (everywhere(), json!(["tiered/1"]), json!({}), Some("1.000 GiB of Intelligent-Tiering move back for good")),
+            (everywhere(), json!(["running/1"]), json!({}), Some("1 objects are being restored already")),
+            (everywhere(), json!(["running/1"]), json!({"join_only": true}), None),
+            // The copy lives for four and a half days.
+            (everywhere(), json!(["copied/1"]), json!({"join_only": true, "days": 5}), Some("1 copies expire sooner")),
+            (everywhere(), json!(["copied/1"]), json!({"join_only": true, "days": 4}), None),
+            (everywhere(), json!(["copied/1"]), json!({"days": 5}), None),
+            (everywhere(), json!(["flexible/1", "denied"]), json!({}), Some("S3 answers 403 for some objects")),
+        ] {
+            let warnings = survey(distributions, keys.clone(), more.clone()).await.unwrap().warnings;
+            match told {
+                None => assert_eq!(warnings, [""; 0], "{keys} {more}"),
+                Some(told) => {
+                    assert!(warnings.len() == 1 && warnings[0].starts_with(told), "{keys} {more} {warnings:?}");
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn distributions_that_are_left_out_and_functions_that_nobody_knows_are_named() {
+        struct Mixed;
+        impl ReadDistributions for Mixed {
+            async fn distributions(&self, _: &str, _: &[String]) -> Result<Distributions, PortError> {
+                let viewer_functions = BTreeMap::from([("*".to_owned(), "rewrite".to_owned())]);
+                let mut shown = vec![Distribution { viewer_functions, ..showing("", A_MONTH) }];
+                shown[0].behaviours[0].query_strings = QueryStrings::All;
+                // The access point's is no news while another one shows all.
+                let left_out = [
+                    ("E2", LeftOut::Gone),
+                    ("E3", LeftOut::TenantOnly),
+                    ("E4", LeftOut::Staging),
+                    ("E5", LeftOut::AccessPoint),
+                ];
+                Ok(Distributions { shown, left_out: left_out.map(|(id, why)| (id.to_owned(), why)).into() })
+            }
+        }
+        let request = |more: Value| {
+            let mut body = json!({"bucket": "archive", "keys": ["flexible/1"]});
+            body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            Request::parse(&body).unwrap()
+        };
+        let warnings = async |more, settings: Settings| {
+            let (request, ledger, files) = (request(more), &MemoryLedger::default(), &MemoryFiles::default());
+            let survey = Survey::of(&request, MOST, &Archive, &Mixed, ledger, files, &settings, now());
+            survey.await.unwrap().warnings
+        };
+        let told = warnings(json!({}), settings()).await;
+        let begins = [
+            "there is no distribution E2",
+            "E3 is a multi-tenant",
+            "E4 is a staging",
+            "the function rewrite",
+            "E1 caches by query string (*)",
+        ];
+        assert_eq!(told.len(), begins.len(), "{told:?}");
+        assert!(told.iter().zip(begins).all(|(told, begins)| told.starts_with(begins)), "{told:?}");
+        let known = Settings { directory_index: "index.html".to_owned(), ..settings() };
+        assert_eq!(warnings(json!({}), known).await.len(), 4, "who sets DirectoryIndex says what the function does");
+        assert_eq!(warnings(json!({"publish": {"when": "never"}}), settings()).await, [""; 0]);
+    }
+
+    #[tokio::test]
+    async fn a_copy_that_lives_for_the_days_that_were_asked_is_long_enough() {
+        let body = json!({"bucket": "archive", "keys": ["copied/1"], "join_only": true, "days": 5});
+        let midnight = "2026-11-22T00:00:00Z".parse().unwrap();
+        let cdn = Cdn(vec![showing("", A_MONTH)]);
+        let survey = Survey::of(
+            &Request::parse(&body).unwrap(),
+            MOST,
+            &Archive,
+            &cdn,
+            &MemoryLedger::default(),
+            &MemoryFiles::default(),
+            &settings(),
+            midnight,
+        )
+        .await
+        .unwrap();
+        assert_eq!(survey.warnings, [""; 0]);
+    }
+
+    #[tokio::test]
+    async fn the_first_failures_are_shown() {
+        let gone: Vec<String> = (0..30).map(|n| format!("gone/{n}")).collect();
+        assert_eq!(shown(json!(gone), json!({})).await.failures.len(), 20);
+    }
+
+    #[tokio::test]
+    async fn who_waits_may_plan_as_much_as_is_said_and_no_more() {
+        // S3 is asked for each.
+        let of_two = |most| survey_at_most(most, vec![], json!(["flexible/1", "deep/1"]), json!({}));
+        assert!(of_two(20).await.is_ok());
+        let refused = of_two(19).await.unwrap_err();
+        assert!(refused.to_string().contains("19 of a listing at most"), "{refused}");
+    }
+
+    #[tokio::test]
+    async fn days_are_refused_only_where_no_object_can_have_a_copy() {
+        let days = || json!({"days": 7});
+        let refused = survey(vec![], json!(["tiered/1", "standard/1"]), days()).await.unwrap_err();
+        assert!(refused.to_string().starts_with("days: every archived object"), "{refused}");
+        for keys in [json!(["tiered/1", "flexible/1"]), json!(["standard/1", "gone"])] {
+            survey(vec![], keys, days()).await.unwrap();
+        }
+        survey(vec![], json!(["tiered/1"]), json!({})).await.unwrap();
+    }
+}

@@ -1,0 +1,514 @@
+//! Batches: from the claims on their rows to what CloudFront did.
+//!
+//! A batch is written to the ledger, then claims its rows, then is sealed, and only then is CloudFront called. Whoever
+//! finds a claim on a row finishes that batch instead of making another; so a crash, a retry, or the two ways meeting end
+//! in the same call with the same reference. When CloudFront is done with all of it, that is noted in the batch and nowhere
+//! else: no row is written for it (`ledger.rs` says how rows stand then).
+//!
+//! Two restores that learn at once that an object can be read may make two batches of it, and one of them may not have
+//! seen the other's row. So a batch claims the rows of an object in the order of their restores, and stops at the first
+//! that another batch has: the object is that one's, and the claims it made are given back. Of batches that meet, the one
+//! that gets furthest meets nobody, so one of them always has the object.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use jiff::Timestamp;
+use thaw_core::{
+    Batch, BatchId, Call, Candidate, Covered, Event, ObjectId, PublishedReason, Readiness, Row, State, Wildcard,
+};
+use tracing::info;
+
+use crate::StepError;
+use crate::archive::FACTS_VALID_FOR;
+use crate::ledger::rows::{apply, row_key, rows_of};
+use crate::ledger::update::update;
+use crate::ports::{
+    CreateInvalidations, IN_FLIGHT, Invalidation, InvalidationStatus, Ledger, Put, ReadArchive, ReadInvalidations,
+};
+use crate::publishing::path_safety::{cannot_be_invalidated, cover_of_prefix, why_not_shown, wildcard_cover};
+
+/// The rows of objects that wait, as the ledger had them a moment ago.
+pub type Rows = BTreeMap<ObjectId, Vec<Row>>;
+
+/// Takes a batch from wherever it stands to CloudFront: claim, seal, call.
+///
+/// `rows` are those that are known to wait; others are read.
+pub async fn carry_out(
+    batch: Batch,
+    rows: &Rows,
+    cdn: &impl CreateInvalidations,
+    archive: &impl ReadArchive,
+    ledger: &impl Ledger,
+    now: Timestamp,
+) -> Result<Batch, StepError> {
+    let batch = if batch.calls.is_some() { batch } else { seal(batch, rows, ledger, now).await? };
+    let mut batch = if batch.is_open() && batch.created_at + FACTS_VALID_FOR <= now {
+        without_what_is_gone(batch, archive, ledger, now).await?
+    } else {
+        batch
+    };
+    // Calls may be taken apart on the way, so there may be more at the end than at the start.
+    let mut index = 0;
+    while let Some(call) = batch.calls.as_ref().and_then(|calls| calls.get(index)).cloned() {
+        if call.invalidation.is_some() || call.refused.is_some() {
+            index += 1;
+            continue;
+        }
+        let next = match cdn.invalidate(&call.distribution, &call.items, &call.caller_reference).await? {
+            Invalidation::Accepted { id, completed } => {
+                info!(distribution = %call.distribution, invalidation = %id, paths = call.items.len(), "invalidating {} paths of {}", call.items.len(), call.distribution);
+                batch.with_call(index, |call| {
+                    call.invalidation = Some(id);
+                    call.completed = completed;
+                })
+            }
+            Invalidation::Refused { .. } if may_be_split(&batch, &call) => batch.with_call_split(index),
+            Invalidation::Refused { says } | Invalidation::Gone { says } => {
+                batch.with_call(index, |call| call.refused = Some(says))
+            }
+        };
+        batch = write(next, ledger, now).await?;
+    }
+    Ok(batch)
+}
+
+/// Writes a changed batch down. Answers it as it is now: as the winner wrote it, if the race is lost.
+async fn write(next: Batch, ledger: &impl Ledger, now: Timestamp) -> Result<Batch, StepError> {
+    let next = next.noted(now);
+    Ok(match ledger.replace(&next).await? {
+        Put::Done => next,
+        Put::Lost(other) => other,
+    })
+}
+
+/// Whether a refused call has more than one path in it, or stands for more.
+fn may_be_split(batch: &Batch, call: &Call) -> bool {
+    match call.items.as_slice() {
+        [one] => batch.is_folded(&call.distribution, one),
+        _ => true,
+    }
+}
+
+/// CloudFront would not take the batch for a while: what can no longer be shown leaves it, and wildcards that would touch
+/// something archived by now are not asked for.
+///
+/// A call whose answer got lost may have been accepted, and then its other paths are paid again under their new reference.
+/// That is rare and costs cents; an archived object that nobody can see any more costs a visitor.
+async fn without_what_is_gone(
+    batch: Batch,
+    archive: &impl ReadArchive,
+    ledger: &impl Ledger,
+    now: Timestamp,
+) -> Result<Batch, StepError> {
+    let gone: BTreeMap<ObjectId, Event> = stream::iter(&batch.candidates)
+        .map(|candidate| async {
+            let newest = archive.head(&ObjectId { version: None, ..candidate.object.clone() }).await?;
+            let why = match why_not_shown(&candidate.object, &newest, now) {
+                None => why_not_covered(candidate, archive, now).await?,
+                why => why,
+            };
+            Ok::<_, StepError>((candidate.object.clone(), why))
+        })
+        .buffer_unordered(IN_FLIGHT)
+        .try_filter_map(|(object, why)| async move { Ok(why.map(|why| (object, why))) })
+        .try_collect()
+        .await?;
+    let mut unfolded = BTreeSet::new();
+    for wildcard in &batch.wildcards {
+        let Wildcard { bucket, prefix, covers, .. } = wildcard;
+        let covered = match covers.is_empty() {
+            true => cover_of_prefix(bucket, prefix, archive, now).await?,
+            false => wildcard_cover(covers, bucket, |_| true, archive, now).await?,
+        };
+        if covered.archived().is_some() {
+            unfolded.insert(wildcard.clone());
+        }
+    }
+    let id = batch.id.clone();
+    // Another function may be faster: what CloudFront has taken since stays, and the batch speaks for it.
+    let next = |batch: &Batch| {
+        let waiting = gone.keys().filter(|object| batch.waits(object)).cloned().collect();
+        let left = batch.without(&waiting, &unfolded);
+        (left.candidates != batch.candidates || left.wildcards != batch.wildcards).then(|| left.noted(now))
+    };
+    let left = update(ledger, batch, next).await?;
+    for (object, why) in gone.iter().filter(|(object, _)| !left.has(object)) {
+        for row in rows_of(object, ledger).await?.iter().filter(|row| row.state.claim() == Some(&id)) {
+            apply(ledger, row, why).await?;
+        }
+    }
+    Ok(left)
+}
+
+/// Why an object with a `~` in its path, which only a wildcard invalidates, can no longer be invalidated, if it cannot.
+///
+/// It is in a batch because thaw may look at all that its wildcards cover.
+async fn why_not_covered(
+    candidate: &Candidate,
+    archive: &impl ReadArchive,
+    now: Timestamp,
+) -> Result<Option<Event>, StepError> {
+    let ObjectId { bucket, key, .. } = &candidate.object;
+    let is_wildcard = candidate.paths.values().flatten().any(|path| path.ends_with('*'));
+    let covers = match key.split_once('~') {
+        // Batches of earlier versions do not say what: at least this, which the same origin shows.
+        Some((before, _)) if is_wildcard && candidate.covers.is_empty() => {
+            [Covered { domain: format!("{bucket}.s3.amazonaws.com"), prefix: before.to_owned() }].into()
+        }
+        Some(_) | None => candidate.covers.clone(),
+    };
+    let covered = wildcard_cover(&covers, bucket, |_| true, archive, now).await?;
+    Ok(covered.archived().map(|what| cannot_be_invalidated(&what, now)))
+}
+
+/// Claims the batch's objects, and settles which it got. What it claimed of the others it gives back.
+async fn seal(batch: Batch, rows: &Rows, ledger: &impl Ledger, now: Timestamp) -> Result<Batch, StepError> {
+    let claims: Vec<(ObjectId, ClaimOutcome)> = stream::iter(&batch.candidates)
+        .map(|candidate| async {
+            let (mut got, mut is_gone) = (false, false);
+            for restore in &candidate.restores {
+                let known =
+                    rows.get(&candidate.object).and_then(|rows| rows.iter().find(|row| row.restore == *restore));
+                let row = match known {
+                    Some(row) => row.clone(),
+                    // As the ledger has it: whoever else claimed it has the object, whether CloudFront is done or not.
+                    None => match ledger.get::<Row>(&row_key(&candidate.object, restore)).await? {
+                        Some(row) => row,
+                        None => continue,
+                    },
+                };
+                match claim(&row, candidate.readiness, &batch.id, ledger).await? {
+                    Claim::Held => got = true,
+                    Claim::Settled => {}
+                    Claim::Failed => is_gone = true,
+                    Claim::Taken => return Ok((candidate.object.clone(), ClaimOutcome::Nothing)),
+                }
+            }
+            let got = match (got, is_gone) {
+                (true, _) => ClaimOutcome::It,
+                (false, true) => ClaimOutcome::Gone,
+                (false, false) => ClaimOutcome::Nothing,
+            };
+            Ok::<_, StepError>((candidate.object.clone(), got))
+        })
+        .buffer_unordered(IN_FLIGHT)
+        .try_collect()
+        .await?;
+    let those =
+        |what: ClaimOutcome| claims.iter().filter(move |(_, got)| *got == what).map(|(object, _)| object.clone());
+    let next = batch.not_over(&those(ClaimOutcome::Gone).collect()).sealed(&those(ClaimOutcome::It).collect());
+    let sealed = write(next, ledger, now).await?;
+    let wanted = batch.candidates.into_iter().map(|candidate| candidate.object).collect();
+    release(&sealed, &wanted, ledger).await?;
+    Ok(sealed)
+}
+
+/// Gives back the batch's claims on those of the objects that it was sealed without.
+pub async fn release(batch: &Batch, objects: &BTreeSet<ObjectId>, ledger: &impl Ledger) -> Result<(), StepError> {
+    for object in objects.iter().filter(|object| !batch.has(object)) {
+        for row in rows_of(object, ledger).await?.iter().filter(|row| row.state.claim() == Some(&batch.id)) {
+            apply(ledger, row, &Event::Released { batch: batch.id.clone() }).await?;
+        }
+    }
+    Ok(())
+}
+
+/// What a batch got of an object.
+#[derive(PartialEq, Eq)]
+enum ClaimOutcome {
+    /// The object.
+    It,
+    /// Nothing: it is another's, or nobody wants it any more. It can be read all the same.
+    Nothing,
+    /// Nothing: it failed, and may be archived.
+    Gone,
+}
+
+/// What came of a claim on a row.
+pub enum Claim {
+    /// The batch holds it.
+    Held,
+    /// Another batch holds it, or has published it.
+    Taken,
+    /// Nothing is left to publish for it.
+    Settled,
+    /// It failed.
+    Failed,
+}
+
+/// Claims a row for a batch, if it waits: that it can be read is written down in the same change.
+pub async fn claim(
+    row: &Row,
+    readiness: Option<Readiness>,
+    batch: &BatchId,
+    ledger: &impl Ledger,
+) -> Result<Claim, StepError> {
+    let mut row = row.clone();
+    let claimed = Event::Claimed { batch: batch.clone() };
+    // Each loss means that somebody else moved the row on, and a life has few steps.
+    for _ in 0..16 {
+        let next = match (&row.state, readiness) {
+            (State::Restored { claim: Some(held), .. }, _) if held == batch => return Ok(Claim::Held),
+            (State::Restored { claim: Some(_), .. }, _) => return Ok(Claim::Taken),
+            (State::Restored { claim: None, .. }, _) => row.after(&claimed)?,
+            (State::Planned | State::Restoring { .. } | State::Failed { .. }, Some(readiness)) => {
+                row.after_all(&[readiness.into(), claimed.clone()])?
+            }
+            (State::Published { .. }, _) if was_invalidated(&row) => return Ok(Claim::Taken),
+            (State::Planned | State::Restoring { .. } | State::Failed { .. }, None)
+            | (State::Published { .. } | State::Available | State::Cancelled { .. }, _) => None,
+        };
+        let Some(next) = next else {
+            return Ok(if matches!(row.state, State::Failed { .. }) { Claim::Failed } else { Claim::Settled });
+        };
+        match ledger.replace(&next).await? {
+            Put::Done => return Ok(Claim::Held),
+            Put::Lost(other) => row = other,
+        }
+    }
+    Err(StepError::Unavailable(format!("{}: lost sixteen races for its row", row.object)))
+}
+
+/// The batch after CloudFront was asked which of its invalidations took effect.
+pub async fn confirmed(
+    mut batch: Batch,
+    cdn: &impl ReadInvalidations,
+    ledger: &impl Ledger,
+    now: Timestamp,
+) -> Result<Batch, StepError> {
+    for index in 0..batch.calls.as_ref().map_or(0, Vec::len) {
+        let Some(call) = batch.calls.as_ref().and_then(|calls| calls.get(index)) else { break };
+        let Some(invalidation) = call.invalidation.clone().filter(|_| !call.completed) else { continue };
+        let next = match cdn.invalidation(&call.distribution, &invalidation).await? {
+            InvalidationStatus::InProgress => continue,
+            InvalidationStatus::Completed => batch.with_call(index, |call| call.completed = true),
+            // It is paid for, and nobody will ever know whether it took effect. The restore goes on.
+            InvalidationStatus::Gone { says } => {
+                let says = format!(
+                    "whether invalidation {invalidation} of {} took effect is not known: {says}",
+                    call.distribution
+                );
+                batch.with_call(index, |call| call.refused = Some(says))
+            }
+        };
+        batch = write(next, ledger, now).await?;
+    }
+    Ok(batch)
+}
+
+/// Whether a row's object is visible because its paths were invalidated. Another restore may have been content without.
+pub fn was_invalidated(row: &Row) -> bool {
+    match &row.state {
+        State::Published { how, .. } => match how {
+            PublishedReason::Invalidated { .. } | PublishedReason::AlreadyPublished => true,
+            PublishedReason::NothingStale | PublishedReason::NoPath | PublishedReason::NotCurrent => false,
+        },
+        State::Planned
+        | State::Available
+        | State::Restoring { .. }
+        | State::Restored { .. }
+        | State::Failed { .. }
+        | State::Cancelled { .. } => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use thaw_core::{Candidate, RestoreId, batches};
+
+    use super::*;
+    use crate::ledger::rows::batch_key;
+    use crate::testing::archive::{near, nobody_near};
+    use crate::testing::cdn::Edge;
+    use crate::testing::stack::{Stack, batch_of, id, now, restored, row};
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// A batch of one object that two restores wait for, after it was sealed over these rows of theirs: whether it kept the
+    /// object, and the claims on the rows.
+    async fn sealed(one: State, two: State) -> (bool, Vec<Option<String>>) {
+        let ids = ["one", "two"].map(|id| RestoreId::try_from(id.to_owned()).unwrap());
+        let stack = Stack::default();
+        stack.insert(&row(&ids[0], "a", one)).await;
+        stack.insert(&row(&ids[1], "a", two)).await;
+        let object = row(&ids[0], "a", State::Planned).object;
+        let candidate = Candidate {
+            object: object.clone(),
+            restores: ids.to_vec(),
+            revisions: 0,
+            readiness: None,
+            paths: BTreeMap::new(),
+            covers: BTreeSet::new(),
+        };
+        let batch = Batch { id: BatchId::from("ours".to_owned()), ..batches(vec![candidate], now()).remove(0) };
+        stack.insert(&batch).await;
+        let sealed = seal(batch, &Rows::new(), &stack.ledger, now()).await.unwrap();
+        let rows = stack.rows_of(&object).await;
+        let claims = rows.iter().map(|row| row.state.claim().map(|id| id.as_str().to_owned()));
+        (!sealed.candidates.is_empty(), claims.collect())
+    }
+
+    #[tokio::test]
+    async fn a_batch_has_an_object_if_no_other_has_any_of_its_rows() {
+        let claims = |claims: [Option<&str>; 2]| claims.map(|claim| claim.map(str::to_owned)).to_vec();
+        let theirs = || restored(Some("theirs"));
+        let ours = || restored(Some("ours"));
+        assert_eq!(sealed(restored(None), restored(None)).await, (true, claims([Some("ours"), Some("ours")])));
+        // A try of the same batch that died took the first row already.
+        assert_eq!(sealed(ours(), restored(None)).await, (true, claims([Some("ours"), Some("ours")])));
+        assert_eq!(sealed(theirs(), restored(None)).await, (false, claims([Some("theirs"), None])));
+        // What it claimed before it found out is given back.
+        assert_eq!(sealed(restored(None), theirs()).await, (false, claims([None, Some("theirs")])));
+        assert_eq!(sealed(ours(), theirs()).await, (false, claims([None, Some("theirs")])));
+        let published = |how| State::Published { at: now(), readable: now(), expires: None, how };
+        let by_them = published(PublishedReason::Invalidated { batch: BatchId::from("theirs".to_owned()) });
+        assert_eq!(sealed(restored(None), by_them).await, (false, claims([None, None])));
+        // Nobody pays for these.
+        let cancelled = || State::Cancelled { at: now() };
+        for settled in [cancelled(), published(PublishedReason::NothingStale)] {
+            assert_eq!(sealed(settled.clone(), restored(None)).await, (true, claims([None, Some("ours")])));
+            assert_eq!(sealed(restored(None), settled).await, (true, claims([Some("ours"), None])));
+        }
+        assert_eq!(sealed(cancelled(), cancelled()).await, (false, claims([None, None])));
+    }
+
+    #[tokio::test]
+    async fn who_finishes_a_batch_that_others_began_knows_what_they_had_heard() {
+        let id = RestoreId::try_from("r".to_owned()).unwrap();
+        let stack = Stack::default();
+        let row = row(&id, "a", State::Planned);
+        stack.insert(&row).await;
+        let candidate = |readiness| Candidate {
+            object: row.object.clone(),
+            restores: vec![id.clone()],
+            revisions: 0,
+            readiness,
+            paths: BTreeMap::new(),
+            covers: BTreeSet::new(),
+        };
+        let batch = |readiness| batches(vec![candidate(readiness)], now()).remove(0);
+        let later = now() + SECOND;
+        let sealed = async |readiness| {
+            let batch = batch(readiness);
+            stack.ledger.insert(&batch).await.unwrap();
+            seal(batch, &Rows::new(), &stack.ledger, now()).await.unwrap().candidates.len()
+        };
+        assert_eq!(sealed(Some(Readiness { at: now(), expires: Some(later) })).await, 1);
+        let claimed = stack.rows_of(&row.object).await.remove(0);
+        let claim = Some(batch(None).id);
+        assert_eq!(
+            claimed,
+            Row { state: State::Restored { at: now(), expires: Some(later), claim }, revision: 1, ..row }
+        );
+    }
+
+    /// A claim that is worth nothing would keep its object from ever being published.
+    #[tokio::test]
+    async fn a_claim_that_a_dead_function_left_is_given_back_by_the_next() {
+        let id = RestoreId::try_from("r".to_owned()).unwrap();
+        let stack = Stack::default();
+        let row = row(&id, "a", restored(Some("ours")));
+        stack.insert(&row).await;
+        let of = |calls| Batch {
+            id: BatchId::from("ours".to_owned()),
+            candidates: Vec::new(),
+            calls,
+            wildcards: Vec::new(),
+            created_at: now(),
+            completed_at: None,
+            revision: 0,
+        };
+        let objects = BTreeSet::from([row.object.clone()]);
+        release(&of(None), &objects, &stack.ledger).await.unwrap();
+        assert_eq!(stack.rows_of(&row.object).await[0].state, restored(Some("ours")), "it may be sealed yet");
+        release(&of(Some(Vec::new())), &objects, &stack.ledger).await.unwrap();
+        assert_eq!(stack.rows_of(&row.object).await[0].state, restored(None));
+    }
+
+    #[tokio::test]
+    async fn a_refused_path_is_found_by_asking_for_each_alone_and_nothing_is_asked_twice() {
+        let (stack, edge) = (Stack::default(), Edge::default());
+        let batch = batch_of(&["a", "bad", "c"], &stack).await;
+        let done = carry_out(batch, &Rows::new(), &edge, &nobody_near(), &stack.ledger, now()).await.unwrap();
+        let asked = [vec!["/a", "/bad", "/c"], vec!["/a"], vec!["/bad"], vec!["/c"]];
+        assert_eq!(*edge.asked.borrow(), asked);
+        let refused: Vec<_> = done.calls.iter().flatten().map(|call| call.refused.as_deref()).collect();
+        assert_eq!(refused, [None, Some("bad path"), None]);
+        assert_eq!(stack.ledger.get::<Batch>(&batch_key(&done.id)).await.unwrap().as_ref(), Some(&done));
+        carry_out(done, &Rows::new(), &edge, &nobody_near(), &stack.ledger, now()).await.unwrap();
+        assert_eq!(edge.asked.borrow().len(), 4);
+    }
+
+    #[tokio::test]
+    async fn what_cloudfront_did_not_take_for_ten_minutes_is_looked_at_again() {
+        for (seconds, asked) in [(599, vec![vec!["/a", "/gone"]]), (600, vec![vec!["/a"]])] {
+            let (stack, edge) = (Stack::default(), Edge::default());
+            let batch = batch_of(&["a", "gone"], &stack).await;
+            let theirs = row(&id("another"), "gone", restored(Some("theirs")));
+            stack.insert(&theirs).await;
+            carry_out(batch, &Rows::new(), &edge, &nobody_near(), &stack.ledger, now() + seconds * SECOND)
+                .await
+                .unwrap();
+            assert_eq!(*edge.asked.borrow(), asked);
+            let rows = stack.rows_of(&theirs.object).await;
+            let failed: Vec<_> = rows.iter().map(|row| matches!(row.state, State::Failed { .. })).collect();
+            assert_eq!(failed, [false, seconds == 600], "in the ledger, and not another batch's");
+        }
+    }
+
+    #[tokio::test]
+    async fn whoever_was_slower_goes_on_without_what_is_gone_and_keeps_what_cloudfront_took() {
+        for (taken, left) in [(None, vec!["a"]), (Some("I1".to_owned()), vec!["a", "gone"])] {
+            let (stack, edge) = (Stack::default(), Edge::default());
+            let seen = batch_of(&["a", "gone"], &stack).await;
+            let theirs = match taken {
+                Some(id) => seen.with_call(0, |call| call.invalidation = Some(id)),
+                None => Batch { revision: seen.revision + 1, ..seen.clone() },
+            };
+            assert_eq!(stack.ledger.replace(&theirs).await.unwrap(), Put::Done);
+            let late = now() + 600 * SECOND;
+            let done = carry_out(seen, &Rows::new(), &edge, &nobody_near(), &stack.ledger, late).await.unwrap();
+            let keys: Vec<_> = done.candidates.iter().map(|candidate| candidate.object.key.as_str()).collect();
+            assert_eq!(keys, left);
+            let asked = if left.len() == 1 { vec![vec!["/a".to_owned()]] } else { vec![] };
+            assert_eq!(*edge.asked.borrow(), asked);
+        }
+    }
+
+    /// A batch of an earlier version does not say what its wildcards cover.
+    #[tokio::test]
+    async fn what_lies_under_a_wildcard_is_looked_at_again_also_for_who_does_not_say_what() {
+        let archive = near(&[("t/cold", "GLACIER", None)]);
+        let other = Covered { domain: "other.s3.amazonaws.com".to_owned(), prefix: "t/".to_owned() };
+        for (path, covers, found) in [
+            ("/t/*", BTreeSet::new(), Some("such as t/cold, ")),
+            ("/t/*", [other].into(), Some("such as t/cold in other, ")),
+            ("/t/x", BTreeSet::new(), None),
+        ] {
+            let candidate = Candidate {
+                object: row(&id("r"), "t/~x", State::Planned).object,
+                restores: vec![id("r")],
+                revisions: 0,
+                readiness: None,
+                paths: [("E1".to_owned(), [path.to_owned()].into())].into(),
+                covers,
+            };
+            let why = why_not_covered(&candidate, &archive, now()).await.unwrap();
+            let says = why.map(|why| format!("{why:?}"));
+            assert_eq!(says.is_some(), found.is_some(), "{path}: {says:?}");
+            assert!(found.is_none_or(|found| says.is_some_and(|says| says.contains(found))), "{path}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_version_hides_from_is_asked_about_under_its_key() {
+        let stack = Stack::default();
+        let mut batch = batch_of(&["gone"], &stack).await;
+        batch.candidates[0].object.version = Some("v1".to_owned());
+        let left = without_what_is_gone(batch, &nobody_near(), &stack.ledger, now()).await.unwrap();
+        assert!(left.candidates.is_empty());
+    }
+}

@@ -1,0 +1,298 @@
+//! What viewers could get under a key now: whether its paths may be touched.
+//!
+//! Never invalidating what is archived is a promise, so S3 is asked, and what cannot be known counts as archived.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use thaw_core::{Covered, Event, Facts, FailureCode, Missing, ObjectId, PublishedReason, Readability};
+
+use crate::StepError;
+use crate::archive::listing_lookup::look_up;
+use crate::ports::{ListFrom, Listed, ReadArchive};
+
+/// Pages of neighbours that are read before a wildcard for a `~` is dared. Past them nobody knows what it would cover.
+const PAGES_OF_NEIGHBOURS: usize = 10;
+
+/// Why what S3 now has under the key of an object that was readable must not be invalidated on its behalf.
+pub fn why_not_shown(object: &ObjectId, newest: &Facts, now: Timestamp) -> Option<Event> {
+    let fail = |code, message: &str| Some(Event::Failed { at: now, code, message: message.to_owned() });
+    let hidden = Some(Event::Published { at: now, how: PublishedReason::NotCurrent });
+    match newest {
+        Facts::Found(head) if object.version.is_some() && !object.is_version(head.version.as_deref()) => hidden,
+        Facts::Found(head) => match head.readability(now) {
+            Ok(Readability::Readable | Readability::Copy { .. }) => None,
+            Ok(Readability::Archived(_) | Readability::Restoring(_)) => fail(
+                FailureCode::NotBeingRestored,
+                "its copy expired before it was published, or it was archived again",
+            ),
+            Err(unreadable) => fail(FailureCode::Unreadable, &unreadable.to_string()),
+        },
+        Facts::Missing(missing) => match missing {
+            Missing::Key | Missing::Version | Missing::DeleteMarker if object.version.is_some() => hidden,
+            Missing::Key | Missing::Version | Missing::DeleteMarker => {
+                fail(FailureCode::NoSuchKey, "it was deleted before it was published")
+            }
+            // Which version viewers get is not known.
+            Missing::Denied => {
+                fail(FailureCode::AccessDenied, "S3 answers 403: thaw may no longer read it, or it is gone")
+            }
+            Missing::Refused { .. } | Missing::Unreadable { .. } => {
+                missing.undescribed().map(|(code, message)| Event::Failed { at: now, code, message })
+            }
+        },
+    }
+}
+
+/// Those of the objects of which a listing tells that viewers could get them now, where they lie close together. It asks
+/// for no other.
+pub async fn shown(
+    objects: impl Iterator<Item = &ObjectId>,
+    archive: &impl ReadArchive,
+    now: Timestamp,
+) -> Result<BTreeSet<ObjectId>, StepError> {
+    let is_readable =
+        |listed: &Listed| matches!(listed.readability(now), Some(Readability::Readable | Readability::Copy { .. }));
+    let said = |_: &ObjectId, listed: &Listed| is_readable(listed).then_some(());
+    let (shown, _) = look_up(objects.cloned().collect(), |object| object, said, archive).await?;
+    Ok(shown.into_iter().map(|(object, ())| object).collect())
+}
+
+/// What it means for an object that CloudFront takes none of its paths, and that a wildcard would also cover this.
+pub fn cannot_be_invalidated(what: &str, now: Timestamp) -> Event {
+    let message = format!(
+        "it is readable, but CloudFront cannot invalidate its path, and the wildcard that would cover it also covers {what}"
+    );
+    Event::Failed { at: now, code: FailureCode::PathCannotBeInvalidated, message }
+}
+
+/// What a wildcard would cover.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WildcardCover {
+    /// Something that is archived and not readable, or might be, in words. Never invalidating that is a promise, so what
+    /// cannot be known counts as archived.
+    Archived(String),
+    /// Only what viewers can get: buckets and keys.
+    Readable(BTreeSet<(String, String)>),
+}
+
+impl WildcardCover {
+    /// What is archived, in words.
+    pub fn archived(self) -> Option<String> {
+        match self {
+            Self::Archived(what) => Some(what),
+            Self::Readable(_) => None,
+        }
+    }
+}
+
+/// What a wildcard for an object of this bucket covers. Into which other buckets thaw may look, `may_look` says.
+pub async fn wildcard_cover(
+    covers: &BTreeSet<Covered>,
+    bucket: &str,
+    may_look: impl Fn(&str) -> bool,
+    archive: &impl ReadArchive,
+    now: Timestamp,
+) -> Result<WildcardCover, StepError> {
+    let mut readable = BTreeSet::new();
+    for covered in covers {
+        let Some(other) = covered.bucket().filter(|other| *other == bucket || may_look(other)) else {
+            let domain = &covered.domain;
+            return Ok(WildcardCover::Archived(format!(
+                "what {domain} shows: some of that may be archived, and thaw looks only into the buckets of ArchiveBuckets"
+            )));
+        };
+        match cover_of_prefix(other, &covered.prefix, archive, now).await? {
+            WildcardCover::Archived(neighbour) => {
+                let place = if other == bucket { String::new() } else { format!(" in {other}") };
+                let what = format!("archived objects such as {neighbour}{place}, which would then answer 403");
+                return Ok(WildcardCover::Archived(what));
+            }
+            WildcardCover::Readable(more) => readable.extend(more),
+        }
+    }
+    Ok(WildcardCover::Readable(readable))
+}
+
+/// What lies under a prefix. What is archived is named.
+pub async fn cover_of_prefix(
+    bucket: &str,
+    prefix: &str,
+    archive: &impl ReadArchive,
+    now: Timestamp,
+) -> Result<WildcardCover, StepError> {
+    let (mut from, mut readable) = (ListFrom::after(""), BTreeSet::new());
+    for _ in 0..PAGES_OF_NEIGHBOURS {
+        let page = archive.list(bucket, prefix, &from).await?;
+        for listed in &page.objects {
+            let doubtful = match listed.readability(now) {
+                Some(Readability::Readable | Readability::Copy { .. }) => false,
+                // A listing may leave a restore's status out.
+                Some(Readability::Archived(_) | Readability::Restoring(_)) | None => true,
+            };
+            if doubtful && is_archived(bucket, &listed.key, archive, now).await? {
+                return Ok(WildcardCover::Archived(listed.key.clone()));
+            }
+            readable.insert((bucket.to_owned(), listed.key.clone()));
+        }
+        match page.next {
+            Some(next) => from = next,
+            None => return Ok(WildcardCover::Readable(readable)),
+        }
+    }
+    Ok(WildcardCover::Archived(format!("those under {prefix:?}, of which there are too many to look at")))
+}
+
+/// Whether an object can be read now; `None` if S3 shows none. What S3 would not describe counts as archived.
+pub async fn can_be_read(
+    object: &ObjectId,
+    archive: &impl ReadArchive,
+    now: Timestamp,
+) -> Result<Option<bool>, StepError> {
+    Ok(match archive.head(object).await? {
+        Facts::Found(head) => {
+            Some(matches!(head.readability(now), Ok(Readability::Readable | Readability::Copy { .. })))
+        }
+        Facts::Missing(Missing::Key | Missing::Version | Missing::DeleteMarker) => None,
+        // Something is there.
+        Facts::Missing(Missing::Denied | Missing::Refused { .. } | Missing::Unreadable { .. }) => Some(false),
+    })
+}
+
+/// Whether a neighbour is archived. Nothing is shown under a key that is not there, so nothing is lost by touching it.
+pub async fn is_archived(
+    bucket: &str,
+    key: &str,
+    archive: &impl ReadArchive,
+    now: Timestamp,
+) -> Result<bool, StepError> {
+    let neighbour = ObjectId { bucket: bucket.to_owned(), key: key.to_owned(), version: None };
+    Ok(can_be_read(&neighbour, archive, now).await? == Some(false))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use thaw_core::{Head, RestoreId, State};
+
+    use super::*;
+    use crate::ports::ListedRestore;
+    use crate::testing::archive::{Neighbours, Sparse, near, nobody_near};
+    use crate::testing::stack::{now, row};
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn only_what_can_be_read_under_the_key_is_invalidated() {
+        let object = row(&RestoreId::try_from("r".to_owned()).unwrap(), "a", State::Planned).object;
+        let version = ObjectId { version: Some("v1".to_owned()), ..object.clone() };
+        let newest = |version: &str, restore: Option<&str>| {
+            Facts::Found(Head {
+                storage_class: Some("GLACIER".to_owned()),
+                restore: restore.map(str::to_owned),
+                version: Some(version.to_owned()),
+                ..Head::default()
+            })
+        };
+        let copy = Some(r#"ongoing-request="false", expiry-date="Fri, 27 Nov 2026 00:00:00 GMT""#);
+        let says = |object: &ObjectId, newest: &Facts| match why_not_shown(object, newest, now()) {
+            None => "shown".to_owned(),
+            Some(Event::Published { how, .. }) => format!("{how:?}"),
+            Some(Event::Failed { code, .. }) => format!("{code:?}"),
+            Some(other) => panic!("{other:?}"),
+        };
+        for (facts, unversioned, versioned) in [
+            (newest("v1", copy), "shown", "shown"),
+            (newest("v1", None), "NotBeingRestored", "NotBeingRestored"),
+            (newest("v1", Some(r#"ongoing-request="true""#)), "NotBeingRestored", "NotBeingRestored"),
+            (newest("v1", Some("?")), "Unreadable", "Unreadable"),
+            (newest("v2", copy), "shown", "NotCurrent"),
+            (Facts::Missing(Missing::Key), "NoSuchKey", "NotCurrent"),
+            (Facts::Missing(Missing::DeleteMarker), "NoSuchKey", "NotCurrent"),
+            (Facts::Missing(Missing::Denied), "AccessDenied", "AccessDenied"),
+            (Facts::Missing(Missing::Refused { says: "HTTP 400".to_owned() }), "HeadRefused", "HeadRefused"),
+            (Facts::Missing(Missing::Unreadable { says: "ü".to_owned() }), "Unreadable", "Unreadable"),
+        ] {
+            assert_eq!(says(&object, &facts), unversioned, "{facts:?}");
+            assert_eq!(says(&version, &facts), versioned, "{facts:?}");
+        }
+    }
+
+    /// The archived neighbour that is found, and which neighbours S3 was asked about.
+    async fn found(listed: &[(&str, &str, Option<ListedRestore>)]) -> (Option<String>, Vec<String>) {
+        let neighbours = near(listed);
+        let found = cover_of_prefix("archive", "", &neighbours, now()).await.unwrap();
+        (found.archived(), neighbours.asked.into_inner())
+    }
+
+    #[tokio::test]
+    async fn a_neighbour_that_might_be_archived_is_asked_about_and_no_other() {
+        let until = |at| Some(ListedRestore::Copy(at));
+        for (class, restore, asked) in [
+            ("STANDARD", None, false),
+            ("GLACIER_IR", None, false),
+            ("GLACIER", None, true),
+            ("GLACIER", Some(ListedRestore::Ongoing), true),
+            ("DEEP_ARCHIVE", until(now() + SECOND), false),
+            ("DEEP_ARCHIVE", until(now()), true),
+            ("INTELLIGENT_TIERING", None, true),
+        ] {
+            let answer = found(&[("cold", class, restore)]).await;
+            let expected = if asked { vec!["cold".to_owned()] } else { vec![] };
+            assert_eq!(answer, (asked.then(|| "cold".to_owned()), expected), "{class} {restore:?}");
+        }
+        // A listing knows less than a HEAD.
+        assert_eq!(found(&[("warm", "GLACIER", None)]).await, (None, vec!["warm".to_owned()]));
+        let sealed = Some("sealed".to_owned());
+        assert_eq!(found(&[("sealed", "GLACIER", None)]).await.0, sealed, "what S3 would not describe may be archived");
+    }
+
+    #[tokio::test]
+    async fn an_archived_neighbour_behind_a_page_without_a_key_is_seen() {
+        let listed = |key: &str| Listed {
+            key: key.to_owned(),
+            version: None,
+            storage_class: "GLACIER".to_owned(),
+            size: 1,
+            modified: now(),
+            restore: None,
+        };
+        let neighbours = Neighbours { listed: vec![listed("x-cold")], ..nobody_near() };
+        let found = cover_of_prefix("archive", "x", &Sparse(&neighbours), now()).await.unwrap();
+        assert!(matches!(found, WildcardCover::Archived(key) if key == "x-cold"));
+    }
+
+    #[tokio::test]
+    async fn neighbours_are_looked_through_page_by_page_and_not_for_ever() {
+        let warm = |count: usize| (0..count).map(|n| format!("{n:02}")).collect::<Vec<_>>();
+        let of = async |keys: Vec<String>| {
+            let listed: Vec<_> = keys.iter().map(|key| (key.as_str(), "GLACIER", None)).collect();
+            found(&listed).await.0
+        };
+        assert_eq!(of(vec![]).await, None);
+        assert_eq!(of([warm(5), vec!["cold".to_owned()]].concat()).await, Some("cold".to_owned()));
+        assert_eq!(of(warm(20)).await, None);
+        assert!(of(warm(21)).await.unwrap().contains("too many"));
+    }
+
+    #[tokio::test]
+    async fn what_thaw_may_not_look_at_counts_as_archived() {
+        let among = async |domain: &str, archive: &Neighbours| {
+            let covers = [Covered { domain: domain.to_owned(), prefix: String::new() }].into();
+            wildcard_cover(&covers, "archive", |bucket| bucket == "ours", archive, now()).await.unwrap().archived()
+        };
+        let cold = near(&[("cold", "GLACIER", None)]);
+        for (domain, says) in [
+            ("archive.s3.amazonaws.com", "archived objects such as cold, which would then answer 403"),
+            ("ours.s3.amazonaws.com", "archived objects such as cold in ours, which would then answer 403"),
+        ] {
+            assert_eq!(among(domain, &nobody_near()).await, None);
+            assert_eq!(among(domain, &cold).await.unwrap(), says);
+        }
+        for domain in ["theirs.s3.amazonaws.com", "s3.amazonaws.com"] {
+            let says = among(domain, &nobody_near()).await.unwrap();
+            assert!(says.starts_with(&format!("what {domain} shows")), "{says}");
+        }
+    }
+}

@@ -1,0 +1,598 @@
+//! Publishing: the one piece of code behind both ways, the event's and the execution's.
+//!
+//! What batches do from then on, and why nobody pays twice: `batches.rs`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use jiff::Timestamp;
+use thaw_core::{
+    Batch, BatchId, Candidate, Covered, Distribution, Event, ObjectId, PublishedReason, Readiness, RestoreId, Row,
+    Staleness, State, folded, of_the_same_copy, staleness,
+};
+
+use crate::archive::FACTS_VALID_FOR;
+use crate::archive::current_versions::CurrentVersions;
+use crate::ledger::rows::{apply_all, batch_key, is_restored_by};
+use crate::ports::{CreateInvalidations, IN_FLIGHT, Ledger, Put, ReadArchive, ReadDistributions};
+use crate::publishing::batches::{Rows, carry_out, claim, release, was_invalidated};
+use crate::publishing::folding;
+use crate::publishing::path_safety::{
+    WildcardCover, cannot_be_invalidated, is_archived, shown, why_not_shown, wildcard_cover,
+};
+use crate::{Settings, StepError};
+
+/// An error that CloudFront forgets this soon is waited out rather than paid for, when `only_if_stale` is asked.
+const WORTH_WAITING: Duration = Duration::from_secs(60);
+
+/// What publishing did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Published {
+    /// Invalidations that CloudFront has accepted, by this call or an earlier one.
+    pub invalidations: u64,
+    /// Paths in them.
+    pub paths: u64,
+}
+
+/// Batches that hold claims, and the objects on whose rows they were found.
+type Begun = BTreeMap<BatchId, BTreeSet<ObjectId>>;
+
+/// What is to be published.
+#[derive(Debug, Default)]
+pub struct PublishRequest<'a> {
+    /// Objects that can be read.
+    pub objects: Readable,
+    /// What batches have claimed already.
+    pub begun: Begun,
+    /// Who found out.
+    pub trigger: Trigger<'a>,
+}
+
+/// The two ways to find out that objects can be read.
+#[derive(Debug, Default)]
+pub enum Trigger<'a> {
+    /// An execution looked.
+    #[default]
+    Look,
+    /// S3's events told, and the function that hears them remembers this.
+    Events(&'a mut CurrentVersions),
+}
+
+/// A row, and what S3 said of its object that the ledger does not know yet. It is written down with what comes of it, so
+/// that an object that is published at once costs one write less.
+#[derive(Debug, Clone)]
+pub struct RowWithReadiness {
+    /// The row as the ledger had it a moment ago: who writes over it finds out if it changed.
+    pub row: Row,
+    /// That it can be read, if the row does not say so.
+    pub readiness: Option<Readiness>,
+}
+
+impl RowWithReadiness {
+    /// The row with the news.
+    pub fn now(&self) -> Result<Row, StepError> {
+        let Some(readiness) = self.readiness else { return Ok(self.row.clone()) };
+        Ok(self.row.after(&readiness.into())?.unwrap_or_else(|| self.row.clone()))
+    }
+
+    /// Writes the news down, if there are any, and what came of them.
+    pub async fn note(&self, ledger: &impl Ledger, event: Option<&Event>) -> Result<Row, StepError> {
+        let events: Vec<Event> = self.readiness.map(Event::from).into_iter().chain(event.cloned()).collect();
+        apply_all(ledger, &self.row, &events).await
+    }
+}
+
+/// Objects that can be read, with all their rows in whichever restores.
+pub type Readable = BTreeMap<ObjectId, Vec<RowWithReadiness>>;
+
+/// Publishes objects that can be read, for every restore that waits for them, and finishes batches that were begun.
+///
+/// Doing it twice is fine. Fails with the first trouble that time can mend, after the ledger has kept what was done; what
+/// was only heard may not be in it then.
+pub async fn publish(
+    wanted: PublishRequest<'_>,
+    cdn: &(impl ReadDistributions + CreateInvalidations),
+    archive: &impl ReadArchive,
+    ledger: &impl Ledger,
+    settings: &Settings,
+    now: Timestamp,
+) -> Result<Published, StepError> {
+    let PublishRequest { objects, mut begun, trigger } = wanted;
+    let distributions = distributions(&objects, cdn, settings).await?;
+    let (is_look, said) = match trigger {
+        // A look may publish thousands that became readable hours ago; what lies close together costs little to look at again.
+        Trigger::Look => {
+            (true, RecentFacts { shown: shown(objects.keys(), archive, now).await?, ..RecentFacts::default() })
+        }
+        Trigger::Events(newest) => {
+            let versions = objects.iter().filter(|(object, rows)| may_have_a_newer_version(object, rows, now));
+            let newest = newest.of(versions.map(|(object, _)| object), archive, now).await?;
+            (false, RecentFacts { newest, ..RecentFacts::default() })
+        }
+    };
+    let prepared: Vec<Prepared> = stream::iter(objects)
+        .map(|(object, rows)| prepare(object, rows, &said, &distributions, archive, ledger, settings, now))
+        .buffer_unordered(IN_FLIGHT)
+        .try_collect()
+        .await?;
+    let (mut candidates, mut rows) = (BTreeMap::new(), Rows::new());
+    for prepared in prepared {
+        for (batch, objects) in prepared.begun {
+            begun.entry(batch).or_default().extend(objects);
+        }
+        if let Some((candidate, known)) = prepared.candidate {
+            rows.insert(candidate.object.clone(), known);
+            candidates.insert(candidate.object.clone(), candidate);
+        }
+    }
+    let mut published = Published::default();
+    for (id, objects) in begun {
+        // Claims are written after their batch, so the batch is there.
+        let Some(batch) = ledger.get::<Batch>(&batch_key(&id)).await? else { continue };
+        let batch = carry_out(batch, &Rows::new(), cdn, archive, ledger, now).await?;
+        // Who sealed it without them died before it gave their claims back. The next look finds them free.
+        release(&batch, &objects, ledger).await?;
+        // Who made it died before it had claimed all of its rows: now it has.
+        for begun in &batch.candidates {
+            if candidates.get(&begun.object).is_some_and(|candidate: &Candidate| begun.shares_a_row_with(candidate)) {
+                candidates.remove(&begun.object);
+            }
+        }
+        published.add(&batch);
+    }
+    let candidates: Vec<Candidate> = candidates.into_values().collect();
+    // Who allows least decides for all.
+    let max_over = rows.values().flatten().map(|row| row.publish.max_over).fold(u32::MAX, u32::min);
+    // Events come in handfuls, while most of what lies beside is still archived: listing it would cost more than a wildcard
+    // could save. Looks come when much is readable.
+    let wildcards = match is_look {
+        true => folding::wildcards(&candidates, &distributions, max_over, archive, now).await?,
+        false => Vec::new(),
+    };
+    for batch in folded(candidates, wildcards, now) {
+        let batch = match ledger.insert(&batch).await? {
+            Put::Done => batch,
+            Put::Lost(existing) => existing,
+        };
+        published.add(&carry_out(batch, &rows, cdn, archive, ledger, now).await?);
+    }
+    Ok(published)
+}
+
+impl Published {
+    fn add(&mut self, batch: &Batch) {
+        for call in batch.calls.iter().flatten().filter(|call| call.invalidation.is_some()) {
+            self.invalidations += 1;
+            self.paths += call.items.len() as u64;
+        }
+    }
+}
+
+async fn distributions(
+    objects: &Readable,
+    cdn: &impl ReadDistributions,
+    settings: &Settings,
+) -> Result<BTreeMap<String, Vec<Distribution>>, StepError> {
+    let buckets: BTreeSet<&str> = objects.keys().map(|object| object.bucket.as_str()).collect();
+    let mut by_bucket = BTreeMap::new();
+    for bucket in buckets {
+        by_bucket.insert(bucket.to_owned(), crate::publishing::distributions::read(bucket, cdn, settings).await?.shown);
+    }
+    Ok(by_bucket)
+}
+
+/// What S3 said just now of many objects at once.
+#[derive(Default)]
+struct RecentFacts {
+    /// Those that viewers get.
+    shown: BTreeSet<ObjectId>,
+    /// Those that are the newest versions of their keys.
+    newest: BTreeSet<ObjectId>,
+}
+
+/// Whether a version waits that S3 called the newest too long ago.
+fn may_have_a_newer_version(object: &ObjectId, rows: &[RowWithReadiness], now: Timestamp) -> bool {
+    let is_old = |row: &Row| {
+        row.current && !row.is_final() && row.state.claim().is_none() && row.planned_at + FACTS_VALID_FOR <= now
+    };
+    object.version.is_some() && rows.iter().any(|heard| is_old(&heard.row))
+}
+
+/// What is to be done for one object.
+#[derive(Default)]
+struct Prepared {
+    /// Batches that hold a claim on it already.
+    begun: Begun,
+    /// Its place in a new batch, and its rows that wait.
+    candidate: Option<(Candidate, Vec<Row>)>,
+}
+
+/// Settles what needs no invalidation, and prepares the rest.
+#[expect(clippy::too_many_arguments, reason = "each port is a permission; the rest is what is known already")]
+async fn prepare(
+    object: ObjectId,
+    heard: Vec<RowWithReadiness>,
+    said: &RecentFacts,
+    distributions: &BTreeMap<String, Vec<Distribution>>,
+    archive: &impl ReadArchive,
+    ledger: &impl Ledger,
+    settings: &Settings,
+    now: Timestamp,
+) -> Result<Prepared, StepError> {
+    let rows = heard.iter().map(RowWithReadiness::now).collect::<Result<Vec<Row>, _>>()?;
+    let empty = Vec::new();
+    let distributions = distributions.get(&object.bucket).unwrap_or(&empty);
+    let mut prepared = Prepared::default();
+    let mut waiting: Vec<(&Row, &RowWithReadiness)> = Vec::new();
+    let mut begin = |batch: &BatchId| prepared.begun.entry(batch.clone()).or_default().insert(object.clone());
+    for (row, heard) in rows.iter().zip(&heard).filter(|(row, _)| !row.publish.never()) {
+        let State::Restored { at, claim: held, .. } = &row.state else { continue };
+        if let Some(batch) = held {
+            begin(batch);
+            continue;
+        }
+        let published = |how| Some(Event::Published { at: now, how });
+        let others = || of_the_same_copy(row, &rows).into_iter();
+        if others().any(was_invalidated) {
+            heard.note(ledger, published(PublishedReason::AlreadyPublished).as_ref()).await?;
+        } else if let Some(batch) = others().find_map(|other| other.state.claim()) {
+            // Another restore's batch has this copy already: this row rides along. If yet another was faster, the next look
+            // finds out which.
+            claim(&heard.row, heard.readiness, batch, ledger).await?;
+            begin(batch);
+        } else if !row.current {
+            heard.note(ledger, published(PublishedReason::NotCurrent).as_ref()).await?;
+        } else if row.publish.only_if_stale {
+            match stale(&object, *at, distributions, settings, now) {
+                Staleness::Impossible => {
+                    heard.note(ledger, published(PublishedReason::NothingStale).as_ref()).await?;
+                }
+                Staleness::Until(gone) if gone <= now + WORTH_WAITING => {
+                    heard.note(ledger, None).await?;
+                }
+                Staleness::Until(_) | Staleness::Possible => waiting.push((row, heard)),
+            }
+        } else {
+            waiting.push((row, heard));
+        }
+    }
+    if waiting.is_empty() {
+        return Ok(prepared);
+    }
+    let hidden = match said.shown.contains(&object) {
+        true => None,
+        false => no_longer_shown(&object, &waiting, said.newest.contains(&object), archive, now).await?,
+    };
+    let event = match hidden {
+        Some(event) => event,
+        None => match paths(&object, &waiting, distributions, archive, ledger, settings, now).await? {
+            Shown::Nowhere => Event::Published { at: now, how: PublishedReason::NoPath },
+            Shown::OverOthers(what) => cannot_be_invalidated(&what, now),
+            Shown::At { paths, covers } => {
+                let rows: Vec<Row> = waiting.iter().map(|(_, heard)| heard.row.clone()).collect();
+                let candidate = Candidate {
+                    object,
+                    restores: rows.iter().map(|row| row.restore.clone()).collect(),
+                    revisions: rows.iter().map(|row| row.revision).sum(),
+                    readiness: waiting.iter().find_map(|(_, heard)| heard.readiness),
+                    paths,
+                    covers,
+                };
+                prepared.candidate = Some((candidate, rows));
+                return Ok(prepared);
+            }
+        },
+    };
+    for (_, heard) in waiting {
+        heard.note(ledger, Some(&event)).await?;
+    }
+    Ok(prepared)
+}
+
+/// Why the paths of a readable object must be left alone, if they must.
+///
+/// It may have waited longer than its copy lives, or others changed it meanwhile. Archived again, it must not be
+/// invalidated: what an edge still has of it is all that viewers get. S3 is asked unless it said so just now; that a version
+/// is the newest, it said when the restore was planned, and `is_newest` if it has said so since.
+async fn no_longer_shown(
+    object: &ObjectId,
+    waiting: &[(&Row, &RowWithReadiness)],
+    is_newest: bool,
+    archive: &impl ReadArchive,
+    now: Timestamp,
+) -> Result<Option<Event>, StepError> {
+    let is_fresh = |(row, _): &(&Row, &RowWithReadiness)| match &row.state {
+        State::Restored { at, expires, .. } => {
+            let since = if object.version.is_some() && !is_newest { row.planned_at } else { *at };
+            now < since + FACTS_VALID_FOR && expires.is_none_or(|expires| now < expires)
+        }
+        State::Planned
+        | State::Available
+        | State::Restoring { .. }
+        | State::Published { .. }
+        | State::Failed { .. }
+        | State::Cancelled { .. } => false,
+    };
+    if waiting.iter().all(is_fresh) {
+        return Ok(None);
+    }
+    let newest = archive.head(&ObjectId { version: None, ..object.clone() }).await?;
+    Ok(why_not_shown(object, &newest, now))
+}
+
+fn stale(
+    object: &ObjectId,
+    readable: Timestamp,
+    distributions: &[Distribution],
+    settings: &Settings,
+    now: Timestamp,
+) -> Staleness {
+    let mut worst = Staleness::Impossible;
+    for distribution in distributions {
+        let ObjectId { bucket, key, .. } = object;
+        worst = match (worst, staleness(distribution, bucket, key, &settings.directory_index, readable, now)) {
+            (Staleness::Possible, _) | (_, Staleness::Possible) => Staleness::Possible,
+            (Staleness::Until(a), Staleness::Until(b)) => Staleness::Until(a.max(b)),
+            (Staleness::Until(until), Staleness::Impossible) | (Staleness::Impossible, Staleness::Until(until)) => {
+                Staleness::Until(until)
+            }
+            (Staleness::Impossible, Staleness::Impossible) => Staleness::Impossible,
+        };
+    }
+    worst
+}
+
+enum Shown {
+    Nowhere,
+    At {
+        paths: BTreeMap<String, BTreeSet<String>>,
+        covers: BTreeSet<Covered>,
+    },
+    /// CloudFront takes none of its paths but a wildcard, which would cover this, in words.
+    OverOthers(String),
+}
+
+/// Neighbours under a wildcard for a `~` of which the ledger is asked whether the restore brings them, too.
+const NEIGHBOURS_ASKED: usize = 1_000;
+
+async fn paths(
+    object: &ObjectId,
+    waiting: &[(&Row, &RowWithReadiness)],
+    distributions: &[Distribution],
+    archive: &impl ReadArchive,
+    ledger: &impl Ledger,
+    settings: &Settings,
+    now: Timestamp,
+) -> Result<Shown, StepError> {
+    let (mut paths, mut covers, mut taken) = (BTreeMap::new(), BTreeSet::new(), None);
+    for distribution in distributions {
+        let mut shown = distribution.paths_of(&object.bucket, &object.key, &settings.directory_index);
+        for (path, key) in &shown.shared {
+            // An archived object of that name is served from the cache at best: its path is left alone.
+            if is_archived(&object.bucket, key, archive, now).await? {
+                shown.paths.remove(path);
+                taken = Some(key.clone());
+            }
+        }
+        if !shown.paths.is_empty() {
+            paths.insert(distribution.id.clone(), shown.paths);
+            covers.extend(shown.covers);
+        }
+    }
+    match taken {
+        // Clients take the dots out of `a/../b`, and CloudFront may, too.
+        Some(key) if paths.is_empty() => {
+            return Ok(Shown::OverOthers(format!("the archived object {key}, which would then answer 403")));
+        }
+        Some(_) | None => {}
+    }
+    let may_look = |bucket: &str| settings.archive_buckets.iter().any(|ours| ours == bucket);
+    let neighbours = match wildcard_cover(&covers, &object.bucket, may_look, archive, now).await? {
+        WildcardCover::Archived(what) => return Ok(Shown::OverOthers(what)),
+        WildcardCover::Readable(neighbours) => neighbours,
+    };
+    if paths.is_empty() {
+        return Ok(Shown::Nowhere);
+    }
+    // Who allows least decides for all.
+    let max_over = waiting.iter().map(|(row, _)| row.publish.max_over).min().unwrap_or_default();
+    let over = others_among(neighbours, object, waiting, max_over, ledger).await?;
+    if over > max_over as usize {
+        return Ok(Shown::OverOthers(format!(
+            "{over} other objects that viewers can get, and publish.max_over is {max_over}. Restore it again with \
+             publish.max_over {over} to have all of them fetched anew from S3"
+        )));
+    }
+    Ok(Shown::At { paths, covers })
+}
+
+/// How many of these neighbours are brought by none of the restores that wait for the object. Past a thousand of them nobody
+/// is asked: they count.
+async fn others_among(
+    neighbours: BTreeSet<(String, String)>,
+    object: &ObjectId,
+    waiting: &[(&Row, &RowWithReadiness)],
+    max_over: u32,
+    ledger: &impl Ledger,
+) -> Result<usize, StepError> {
+    let is_object = |(bucket, key): &(String, String)| *bucket == object.bucket && *key == object.key;
+    let neighbours: Vec<(String, String)> = neighbours.into_iter().filter(|one| !is_object(one)).collect();
+    if neighbours.len() <= max_over as usize || neighbours.len() > NEIGHBOURS_ASKED {
+        return Ok(neighbours.len());
+    }
+    let restores: BTreeSet<RestoreId> = waiting.iter().map(|(row, _)| row.restore.clone()).collect();
+    let brought: Vec<bool> = stream::iter(&neighbours)
+        .map(|(bucket, key)| is_restored_by(bucket, key, &restores, ledger))
+        .buffer_unordered(IN_FLIGHT)
+        .try_collect()
+        .await?;
+    Ok(brought.into_iter().filter(|brought| !brought).count())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::slice;
+
+    use thaw_core::{Behaviour, ErrorRule, Origin};
+
+    use super::*;
+    use crate::ledger::rows::rows_of;
+    use crate::testing::archive::{Bucket, nobody_near};
+    use crate::testing::cdn::Edge;
+    use crate::testing::stack::{Stack, batch_of, id, now, restored, row};
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// Objects with their rows.
+    async fn in_ledger(objects: &[ObjectId], stack: &Stack) -> Readable {
+        let mut readable = Readable::new();
+        for object in objects {
+            let rows = rows_of(object, &stack.ledger).await.unwrap();
+            readable.insert(
+                object.clone(),
+                rows.into_iter().map(|row| RowWithReadiness { row, readiness: None }).collect(),
+            );
+        }
+        readable
+    }
+
+    /// A distribution that shows the keys under a prefix, and keeps errors for so many seconds.
+    fn showing(prefix: &str, error_ttl: u64) -> Distribution {
+        let domain = "archive.s3.amazonaws.com".to_owned();
+        let behaviour = Behaviour { pattern: "*".to_owned(), target: "s3".to_owned(), ..Behaviour::default() };
+        Distribution {
+            origins: vec![Origin { id: "s3".to_owned(), domain, path: prefix.to_owned() }],
+            behaviours: vec![behaviour],
+            errors: vec![ErrorRule { code: 403, min_ttl: error_ttl }],
+            ..Distribution::default()
+        }
+    }
+
+    #[test]
+    fn the_distribution_that_keeps_an_error_longest_decides_what_can_be_stale() {
+        let object = row(&RestoreId::try_from("r".to_owned()).unwrap(), "a", State::Planned).object;
+        let stale = |distributions: &[Distribution]| {
+            stale(&object, now(), distributions, &Settings::default(), now() + 60 * SECOND)
+        };
+        let until = |seconds: u32| Staleness::Until(now() + seconds * SECOND);
+        let mut holding_page = showing("", 10);
+        holding_page.behaviours[0].has_origin_function = true;
+        assert_eq!(stale(&[]), Staleness::Impossible);
+        assert_eq!(stale(&[showing("", 60), showing("/elsewhere", 90)]), Staleness::Impossible);
+        assert_eq!(stale(&[showing("", 60), showing("", 90), showing("", 10)]), until(90));
+        assert_eq!(stale(&[showing("", 120), showing("", 90)]), until(120));
+        assert_eq!(stale(&[showing("", 90), holding_page.clone(), showing("", 90)]), Staleness::Possible);
+    }
+
+    #[tokio::test]
+    async fn what_s3_said_is_believed_for_ten_minutes_and_of_a_copy_until_it_expires() {
+        let is_asked = async |row: &Row, is_newest: bool, seconds: u32| {
+            let at = now() + seconds * SECOND;
+            let archive = nobody_near();
+            let heard = RowWithReadiness { row: row.clone(), readiness: None };
+            let event = no_longer_shown(&row.object, &[(row, &heard)], is_newest, &archive, at).await.unwrap();
+            // Whenever S3 is asked, it has nothing under this key.
+            assert_eq!(event.is_some(), !archive.asked.borrow().is_empty());
+            event.is_some()
+        };
+        let of = |at: u32, expires: Option<u32>| {
+            let after = |seconds: u32| now() + seconds * SECOND;
+            row(&id("r"), "gone", State::Restored { at: after(at), expires: expires.map(after), claim: None })
+        };
+        let version = || ObjectId { version: Some("v1".to_owned()), ..of(0, None).object };
+        for (row, is_newest, believed_until) in [
+            (of(0, None), false, 600),
+            (of(300, None), false, 900),
+            (of(300, Some(400)), false, 400),
+            // Whether a version is the newest, S3 said when it was planned, and may have said since.
+            (Row { object: version(), ..of(300, None) }, false, 600),
+            (Row { object: version(), ..of(300, None) }, true, 900),
+            (Row { object: version(), ..of(300, Some(400)) }, true, 400),
+        ] {
+            let asked =
+                [is_asked(&row, is_newest, believed_until - 1).await, is_asked(&row, is_newest, believed_until).await];
+            assert_eq!(asked, [false, true], "{row:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn of_versions_that_events_tell_of_a_page_says_which_are_the_newest_and_s3_is_asked_about_the_others() {
+        let hour = 3_600 * SECOND;
+        let waits = |key: &str, version: Option<&str>, since: Duration| {
+            let state = State::Restored { at: now() + hour, expires: None, claim: None };
+            let row = row(&id("r"), key, state);
+            let object = ObjectId { version: version.map(str::to_owned), ..row.object };
+            Row { object, planned_at: now() + hour - since, ..row }
+        };
+        let over = Row { state: State::Cancelled { at: now() }, ..waits("3", Some("v2"), hour) };
+        let taken = Row { state: restored(Some("gone")), ..waits("4", Some("v2"), hour) };
+        let old = Row { current: false, ..waits("5", Some("v2"), hour) };
+        // Which page is listed, and about what S3 is asked.
+        for (row, lists, heads) in [
+            (waits("1", Some("v2"), hour), 1, 0),
+            (waits("2", Some("v1"), hour), 1, 1),
+            (waits("1", Some("v2"), FACTS_VALID_FOR), 1, 0),
+            (waits("1", Some("v2"), FACTS_VALID_FOR - SECOND), 0, 0),
+            (waits("1", None, hour), 0, 0),
+            (over, 0, 0),
+            (taken, 0, 0),
+            (old, 0, 0),
+        ] {
+            let stack = Stack::default();
+            stack.insert(&row).await;
+            let archive = Bucket::of((0..9).map(|n| n.to_string()), None, 1_000);
+            let edge = Edge { shows: vec![showing("", 10)], ..Edge::default() };
+            let heard = RowWithReadiness { row: row.clone(), readiness: None };
+            let mut newest = CurrentVersions::patient(0);
+            let wanted = PublishRequest {
+                objects: [(row.object.clone(), vec![heard])].into(),
+                trigger: Trigger::Events(&mut newest),
+                ..PublishRequest::default()
+            };
+            publish(wanted, &edge, &archive, &stack.ledger, &Settings::default(), now() + hour).await.unwrap();
+            let calls = (archive.lists.borrow().len(), archive.heads.borrow().len());
+            assert_eq!(calls, (lists, heads), "{row:?}");
+            // What is not the newest is no longer shown.
+            let is_shown = row.is_to_publish(false, now()) && row.state.claim().is_none() && row.current && heads == 0;
+            assert_eq!(edge.asked.borrow().len(), usize::from(is_shown), "{row:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_with_cloudfront_is_counted_whoever_asked() {
+        let (stack, edge) = (Stack::default(), Edge { shows: vec![showing("", 10)], ..Edge::default() });
+        let begun = batch_of(&["a", "b", "c"], &stack).await;
+        let fresh = row(&id("r"), "d", State::Restored { at: now(), expires: None, claim: None });
+        stack.insert(&fresh).await;
+        let objects = begun.candidates.iter().map(|candidate| candidate.object.clone()).chain([fresh.object.clone()]);
+        let objects: Vec<ObjectId> = objects.collect();
+        let again = async || {
+            let wanted = PublishRequest { objects: in_ledger(&objects, &stack).await, ..PublishRequest::default() };
+            publish(wanted, &edge, &nobody_near(), &stack.ledger, &Settings::default(), now()).await.unwrap()
+        };
+        for _ in 0..2 {
+            assert_eq!(again().await, Published { invalidations: 2, paths: 4 });
+        }
+        assert_eq!(*edge.asked.borrow(), [vec!["/a", "/b", "/c"], vec!["/d"]]);
+    }
+
+    #[tokio::test]
+    async fn an_error_that_is_gone_within_a_minute_is_waited_out_where_only_what_is_stale_is_paid_for() {
+        for (error_ttl, seconds, is_asked, is_published) in
+            [(60, 0, false, false), (61, 0, true, false), (61, 1, false, false), (61, 61, false, true)]
+        {
+            let (stack, edge) = (Stack::default(), Edge { shows: vec![showing("", error_ttl)], ..Edge::default() });
+            let mut row = row(&id("r"), "a", State::Restored { at: now(), expires: None, claim: None });
+            row.publish.only_if_stale = true;
+            stack.insert(&row).await;
+            let objects = in_ledger(slice::from_ref(&row.object), &stack).await;
+            let wanted = PublishRequest { objects, ..PublishRequest::default() };
+            let at = now() + seconds * SECOND;
+            publish(wanted, &edge, &nobody_near(), &stack.ledger, &Settings::default(), at).await.unwrap();
+            let published = matches!(stack.rows_of(&row.object).await[0].state, State::Published { .. });
+            let answer = (!edge.asked.borrow().is_empty(), published);
+            assert_eq!(answer, (is_asked, is_published), "{error_ttl} s, {seconds} s later");
+        }
+    }
+}

@@ -1,0 +1,396 @@
+//! The ledger, the work bucket, the jobs, the executions, the bus and the dead letters in memory: the steps can be run, and watched, without AWS.
+//!
+//! They keep what AWS promises and nothing more: conditional writes, strongly consistent reads, items of 400 KB, names that
+//! are taken only once. Items are kept as JSON, so that what a step reads is what it could have written. Each call lets other
+//! futures run first, so that steps that run at once do meet in between.
+
+use std::cell::RefCell;
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::task::Poll;
+
+use serde_json::Value;
+use thaw_core::{Execution, ExecutionStatus, Job, JobStatus, RestoreId, Status, hash_bytes};
+
+use crate::ledger::restores::RestoreRecord;
+use crate::ports::{
+    CreateJobs, CreatedJob, Cursor, DeadLetters, Item, ItemKey, Ledger, ListRestores, LongFiles, NewJob, Piece,
+    PortError, Put, PutEvents, ReadExecutions, ReadJobs, StartExecutions, StopExecutions, UpdateJobs, WorkFiles,
+};
+
+/// Bytes that DynamoDB takes in an item: 400 KB (Developer Guide, "Service, account, and table quotas").
+const MOST_BYTES: usize = 400 * 1_024;
+
+/// Bytes of an item in the ledger's table (DynamoDB Developer Guide, "Item sizes and formats").
+pub fn item_size(key: &ItemKey, item: &Value) -> usize {
+    // What thaw-aws adds: the key, `ttl`, `write` with 16 characters, and `listing`, or no more than that.
+    let added = "pksk".len() + key.pk.len() + key.sk.len() + "ttl".len() + 6 + "write".len() + 16;
+    added + "listingrestore".len() + size_of_value(item)
+}
+
+fn size_of_value(value: &Value) -> usize {
+    match value {
+        Value::Null | Value::Bool(_) => 1,
+        // Two digits are a byte, and one more.
+        Value::Number(number) => number.to_string().len().div_ceil(2) + 1,
+        Value::String(text) => text.len(),
+        // What is kept as bytes: JSON has only numbers for them.
+        Value::Array(items) if !items.is_empty() && items.iter().all(is_byte) => items.len(),
+        Value::Array(items) => 3 + items.iter().map(|item| 1 + size_of_value(item)).sum::<usize>(),
+        Value::Object(fields) => {
+            3 + fields.iter().map(|(name, value)| 1 + name.len() + size_of_value(value)).sum::<usize>()
+        }
+    }
+}
+
+fn is_byte(value: &Value) -> bool {
+    value.as_u64().is_some_and(|number| number < 256)
+}
+
+/// The ledger's table and its index.
+#[derive(Debug, Default)]
+pub struct MemoryLedger {
+    items: RefCell<BTreeMap<ItemKey, Value>>,
+}
+
+impl MemoryLedger {
+    /// Every item, in the order of the keys.
+    pub fn items(&self) -> Vec<(ItemKey, Value)> {
+        self.items.borrow().iter().map(|(key, item)| (key.clone(), item.clone())).collect()
+    }
+
+    fn read<T: Item>(&self, key: &ItemKey) -> Result<Option<T>, PortError> {
+        self.items.borrow().get(key).map(|item| parse(key, item)).transpose()
+    }
+
+    fn write<T: Item>(&self, item: &T) -> Result<Put<T>, PortError> {
+        let key = item.key();
+        let json = serde_json::to_value(item).map_err(|error| unexpected(&key, &error))?;
+        let size = item_size(&key, &json);
+        if size > MOST_BYTES {
+            let says = format!("ValidationException: Item size has exceeded the maximum allowed size: {size} bytes");
+            return Err(unexpected(&key, &says));
+        }
+        self.items.borrow_mut().insert(key, json);
+        Ok(Put::Done)
+    }
+}
+
+impl Ledger for MemoryLedger {
+    async fn get<T: Item>(&self, key: &ItemKey) -> Result<Option<T>, PortError> {
+        yield_now().await;
+        self.read(key)
+    }
+
+    async fn get_many<T: Item>(&self, keys: &[ItemKey]) -> Result<Vec<T>, PortError> {
+        yield_now().await;
+        keys.iter().filter_map(|key| self.read(key).transpose()).collect()
+    }
+
+    async fn get_many_eventually<T: Item>(&self, keys: &[ItemKey]) -> Result<Vec<T>, PortError> {
+        self.get_many(keys).await
+    }
+
+    async fn insert<T: Item>(&self, item: &T) -> Result<Put<T>, PortError> {
+        yield_now().await;
+        match self.read(&item.key())? {
+            Some(there) => Ok(Put::Lost(there)),
+            None => self.write(item),
+        }
+    }
+
+    async fn replace<T: Item>(&self, item: &T) -> Result<Put<T>, PortError> {
+        yield_now().await;
+        match self.read::<T>(&item.key())? {
+            Some(there) if there.revision() + 1 == item.revision() => self.write(item),
+            Some(there) => Ok(Put::Lost(there)),
+            None => Err(unexpected(&item.key(), &"there is no such item to replace")),
+        }
+    }
+
+    async fn query<T: Item>(&self, begin: &ItemKey) -> Result<Vec<T>, PortError> {
+        yield_now().await;
+        let items = self.items.borrow();
+        items
+            .range(begin.clone()..)
+            .take_while(|(key, _)| key.pk == begin.pk && key.sk.starts_with(&begin.sk))
+            .map(|(key, item)| parse(key, item))
+            .collect()
+    }
+
+    async fn query_eventually<T: Item>(&self, begin: &ItemKey) -> Result<Vec<T>, PortError> {
+        self.query(begin).await
+    }
+}
+
+impl ListRestores for MemoryLedger {
+    async fn restores(
+        &self,
+        status: Option<Status>,
+        after: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<(Vec<RestoreRecord>, Option<Cursor>), PortError> {
+        yield_now().await;
+        let place = |record: &RestoreRecord| Reverse((record.requested_at, record.id.clone()));
+        let after = after.map(|cursor| Reverse((cursor.requested_at, cursor.id.clone())));
+        let items = self.items.borrow();
+        let mut restores = items
+            .iter()
+            .filter(|(key, _)| key.pk.starts_with("R#") && key.sk == "restore")
+            .map(|(key, item)| parse::<RestoreRecord>(key, item))
+            .collect::<Result<Vec<_>, _>>()?;
+        restores.retain(|record| {
+            status.is_none_or(|status| record.status == status)
+                && after.as_ref().is_none_or(|after| place(record) > *after)
+        });
+        restores.sort_by_key(place);
+        let more = restores.len() > limit;
+        restores.truncate(limit);
+        let last = restores.last().filter(|_| more);
+        let last = last.map(|last| Cursor { requested_at: last.requested_at, id: last.id.clone() });
+        Ok((restores, last))
+    }
+}
+
+fn parse<T: Item>(key: &ItemKey, item: &Value) -> Result<T, PortError> {
+    T::deserialize(item).map_err(|error| unexpected(key, &error))
+}
+
+fn unexpected(key: &ItemKey, says: &impl ToString) -> PortError {
+    PortError { what: format!("item {} {}", key.pk, key.sk), says: says.to_string(), trouble: None }
+}
+
+/// The work bucket.
+#[derive(Debug, Default)]
+pub struct MemoryFiles {
+    files: RefCell<BTreeMap<String, Vec<u8>>>,
+    parts: RefCell<BTreeMap<(String, u32), Vec<u8>>>,
+}
+
+impl MemoryFiles {
+    /// The names of all files, in order.
+    pub fn names(&self) -> Vec<String> {
+        self.files.borrow().keys().cloned().collect()
+    }
+}
+
+impl WorkFiles for MemoryFiles {
+    async fn put(&self, name: &str, bytes: Vec<u8>) -> Result<(), PortError> {
+        yield_now().await;
+        self.files.borrow_mut().insert(name.to_owned(), bytes);
+        Ok(())
+    }
+
+    async fn get(&self, name: &str) -> Result<Option<Vec<u8>>, PortError> {
+        yield_now().await;
+        Ok(self.files.borrow().get(name).cloned())
+    }
+}
+
+impl LongFiles for MemoryFiles {
+    async fn begin(&self, name: &str) -> Result<String, PortError> {
+        yield_now().await;
+        Ok(format!("upload {} of {name}", self.parts.borrow().len()))
+    }
+
+    async fn add(&self, _: &str, upload: &str, number: u32, part: Vec<u8>) -> Result<String, PortError> {
+        yield_now().await;
+        assert!((1..=10_000).contains(&number), "S3 numbers parts from 1 to 10,000");
+        let etag = hash_bytes(&part);
+        self.parts.borrow_mut().insert((upload.to_owned(), number), part);
+        Ok(etag)
+    }
+
+    async fn finish(&self, name: &str, upload: &str, parts: &[String]) -> Result<String, PortError> {
+        let of_upload = |((of, _), part): (&(String, u32), &Vec<u8>)| (of == upload).then(|| part.clone());
+        let file: Vec<u8> = self.parts.borrow().iter().filter_map(of_upload).flatten().collect();
+        self.put(name, file).await?;
+        Ok(hash_bytes(parts.concat().as_bytes()))
+    }
+
+    async fn read(&self, name: &str, from: u64) -> Result<Option<Piece>, PortError> {
+        // Small, so that more than one is needed.
+        const BYTES: usize = 64;
+        let Some(file) = self.get(name).await? else { return Ok(None) };
+        let from = usize::try_from(from).unwrap_or(usize::MAX).min(file.len());
+        let to = file.len().min(from + BYTES);
+        Ok(Some(Piece { bytes: file[from..to].to_vec(), etag: hash_bytes(&file), more: to < file.len() }))
+    }
+}
+
+/// S3 Batch Operations: which jobs were created, and what was said to them. They do not run: a test says how far they are.
+#[derive(Debug, Default)]
+pub struct MemoryJobs {
+    jobs: RefCell<BTreeMap<String, (String, Job)>>,
+}
+
+impl MemoryJobs {
+    /// The jobs by their ids: the list that each was given, and how far it is.
+    pub fn jobs(&self) -> BTreeMap<String, (String, Job)> {
+        self.jobs.borrow().clone()
+    }
+
+    /// Moves a job on.
+    pub fn set(&self, id: &str, job: Job) {
+        if let Some((_, known)) = self.jobs.borrow_mut().get_mut(id) {
+            *known = job;
+        }
+    }
+
+    fn change(&self, id: &str, status: JobStatus) {
+        if let Some((_, job)) = self.jobs.borrow_mut().get_mut(id) {
+            match job.status {
+                JobStatus::Suspended | JobStatus::Underway => job.status = status,
+                JobStatus::Complete | JobStatus::Failed | JobStatus::Cancelled => {}
+            }
+        }
+    }
+}
+
+impl CreateJobs for MemoryJobs {
+    async fn create_job(&self, job: &NewJob<'_>) -> Result<CreatedJob, PortError> {
+        yield_now().await;
+        let id = format!("job-{}", &job.token[..8]);
+        let new = Job { status: JobStatus::Suspended, succeeded: 0, failed: 0, why: String::new() };
+        self.jobs.borrow_mut().entry(id.clone()).or_insert((job.manifest.to_owned(), new));
+        Ok(CreatedJob::Accepted { id })
+    }
+}
+
+impl ReadJobs for MemoryJobs {
+    async fn job(&self, id: &str) -> Result<Option<Job>, PortError> {
+        yield_now().await;
+        Ok(self.jobs.borrow().get(id).map(|(_, job)| job.clone()))
+    }
+}
+
+impl UpdateJobs for MemoryJobs {
+    async fn confirm_job(&self, id: &str) -> Result<(), PortError> {
+        yield_now().await;
+        self.change(id, JobStatus::Underway);
+        Ok(())
+    }
+
+    async fn cancel_job(&self, id: &str) -> Result<(), PortError> {
+        yield_now().await;
+        self.change(id, JobStatus::Cancelled);
+        Ok(())
+    }
+}
+
+/// The state machine's executions: which were started with what, and which were stopped and why. They do not run.
+#[derive(Debug, Default)]
+pub struct MemoryExecutions {
+    started: RefCell<BTreeMap<RestoreId, Value>>,
+    stopped: RefCell<BTreeMap<RestoreId, String>>,
+    ended: RefCell<BTreeMap<RestoreId, Option<Execution>>>,
+}
+
+impl MemoryExecutions {
+    /// The executions that were started, with their inputs. A second start of the same name changes nothing.
+    pub fn started(&self) -> BTreeMap<RestoreId, Value> {
+        self.started.borrow().clone()
+    }
+
+    /// From now on an execution is described so.
+    pub fn end(&self, id: &RestoreId, execution: Execution) {
+        self.ended.borrow_mut().insert(id.clone(), Some(execution));
+    }
+
+    /// From now on it is not known any more.
+    pub fn forget(&self, id: &RestoreId) {
+        self.ended.borrow_mut().insert(id.clone(), None);
+    }
+
+    /// The executions that were stopped, with the cause.
+    pub fn stopped(&self) -> BTreeMap<RestoreId, String> {
+        self.stopped.borrow().clone()
+    }
+}
+
+impl StartExecutions for MemoryExecutions {
+    async fn start(&self, id: &RestoreId, input: &Value) -> Result<(), PortError> {
+        yield_now().await;
+        self.started.borrow_mut().entry(id.clone()).or_insert_with(|| input.clone());
+        Ok(())
+    }
+}
+
+impl StopExecutions for MemoryExecutions {
+    async fn stop(&self, id: &RestoreId, cause: &str) -> Result<(), PortError> {
+        yield_now().await;
+        if self.started.borrow().contains_key(id) {
+            self.stopped.borrow_mut().entry(id.clone()).or_insert_with(|| cause.to_owned());
+        }
+        Ok(())
+    }
+}
+
+impl ReadExecutions for MemoryExecutions {
+    async fn execution(&self, id: &RestoreId) -> Result<Option<Execution>, PortError> {
+        yield_now().await;
+        if let Some(ended) = self.ended.borrow().get(id) {
+            return Ok(ended.clone());
+        }
+        let stopped = self.stopped.borrow().get(id).cloned();
+        let status = if stopped.is_some() { ExecutionStatus::Aborted } else { ExecutionStatus::Running };
+        let is_known = self.started.borrow().contains_key(id);
+        Ok(is_known.then_some(Execution { status, error: None, cause: stopped, redrives: 0 }))
+    }
+}
+
+/// The event bus: what was put on it, in order.
+#[derive(Debug, Default)]
+pub struct MemoryEvents {
+    events: RefCell<Vec<(String, Value)>>,
+}
+
+impl MemoryEvents {
+    /// Every event: its detail-type and its detail.
+    pub fn events(&self) -> Vec<(String, Value)> {
+        self.events.borrow().clone()
+    }
+}
+
+impl PutEvents for MemoryEvents {
+    async fn put_event(&self, detail_type: &str, detail: &Value) -> Result<(), PortError> {
+        yield_now().await;
+        self.events.borrow_mut().push((detail_type.to_owned(), detail.clone()));
+        Ok(())
+    }
+}
+
+/// A dead-letter queue: what was put aside and why, in order.
+#[derive(Debug, Default)]
+pub struct MemoryDeadLetters {
+    letters: RefCell<Vec<(String, String)>>,
+}
+
+impl MemoryDeadLetters {
+    /// Every message with its reason.
+    pub fn letters(&self) -> Vec<(String, String)> {
+        self.letters.borrow().clone()
+    }
+}
+
+impl DeadLetters for MemoryDeadLetters {
+    async fn put_aside(&self, message: &str, reason: &str) -> Result<(), PortError> {
+        yield_now().await;
+        self.letters.borrow_mut().push((message.to_owned(), reason.to_owned()));
+        Ok(())
+    }
+}
+
+/// Gives every other future a turn, as a call over a network does.
+pub(crate) async fn yield_now() {
+    let mut waited = false;
+    std::future::poll_fn(|context| {
+        if waited {
+            return Poll::Ready(());
+        }
+        waited = true;
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}

@@ -1,0 +1,9 @@
+//! What only tests, benches and the simulator use.
+
+#[cfg(test)]
+pub(crate) mod archive;
+#[cfg(test)]
+pub(crate) mod cdn;
+pub mod memory;
+#[cfg(test)]
+pub(crate) mod stack;

@@ -1,0 +1,32 @@
+//! The state machine's functions: one file per state.
+
+use serde_json::Value;
+use thaw_core::{Problem, RestoreId};
+
+use crate::StepError;
+
+pub mod check_invalidations;
+pub mod check_jobs;
+pub mod check_restores;
+mod counting;
+pub mod create_jobs;
+pub mod invalidate;
+pub mod plan;
+pub mod report;
+pub mod report_failure;
+pub mod start_restores;
+
+/// Objects that one call looks at before it hands the rest to the next one: some minutes of the fifteen that it has.
+pub(crate) const OBJECTS_PER_CALL: u64 = 1_000_000;
+
+/// Seconds until the first look after a failure: a function that was asking S3 when another failed may go on for as long as
+/// Lambda lets it (the template's longest `Timeout`).
+const LONGEST_FUNCTION_SECONDS: u64 = 900;
+
+/// The restore's id, which is the execution's name. Executions that are started by hand may have any.
+fn restore_id(name: String) -> Result<RestoreId, StepError> {
+    RestoreId::try_from(name).map_err(|error| {
+        let name = Value::from(error.to_string());
+        Problem::field("name", &name, "is not an execution name thaw can use. Start the execution with a name of 1 to 80 of the characters 0-9 A-Z a-z _ -.").into()
+    })
+}
