@@ -22,8 +22,8 @@ use aws_smithy_async::rt::sleep::{AsyncSleep, TokioSleep};
 use jiff::{Timestamp, ToSpan};
 use serde_dynamo::aws_sdk_dynamodb_1::{from_item, to_item};
 use thaw_core::{CallError, RestoreId, Status};
-use thaw_steps::ledger::restores::RestoreRecord;
-use thaw_steps::ports::{Cursor, Item, ItemKey, Ledger, ListRestores, PortError, Put};
+use thaw_steps::ledger::restores::{ListRestores, RestoreCursor, RestoreRecord};
+use thaw_steps::ports::{Item, ItemKey, Ledger, PortError, Put};
 
 use crate::error::{port_error, unexpected};
 
@@ -211,9 +211,9 @@ impl ListRestores for LedgerTable {
     async fn restores(
         &self,
         status: Option<Status>,
-        after: Option<&Cursor>,
+        after: Option<&RestoreCursor>,
         limit: usize,
-    ) -> Result<(Vec<RestoreRecord>, Option<Cursor>), PortError> {
+    ) -> Result<(Vec<RestoreRecord>, Option<RestoreCursor>), PortError> {
         let what = "Query of the restores";
         let mut from = after.map(index_key);
         let mut records: Vec<RestoreRecord> = Vec::new();
@@ -245,7 +245,7 @@ impl ListRestores for LedgerTable {
             if records.len() > limit || (records.len() == limit && from.is_some()) {
                 records.truncate(limit);
                 let last = records.last();
-                let last = last.map(|last| Cursor { requested_at: last.requested_at, id: last.id.clone() });
+                let last = last.map(|last| RestoreCursor { requested_at: last.requested_at, id: last.id.clone() });
                 return Ok((records, last));
             }
             if from.is_none() {
@@ -302,7 +302,7 @@ fn sortable(at: Timestamp) -> String {
 }
 
 /// The key of a restore in the index.
-fn index_key(cursor: &Cursor) -> Attributes {
+fn index_key(cursor: &RestoreCursor) -> Attributes {
     let mut key = attributes(&RestoreRecord::key_of(&cursor.id));
     key.insert("listing".to_owned(), text(LISTING));
     key.insert("requested_at".to_owned(), text(&sortable(cursor.requested_at)));
@@ -310,10 +310,10 @@ fn index_key(cursor: &Cursor) -> Attributes {
 }
 
 /// The restore that a key of the index names.
-fn cursor(key: &Attributes) -> Option<Cursor> {
+fn cursor(key: &Attributes) -> Option<RestoreCursor> {
     let requested_at = key.get("requested_at")?.as_s().ok()?.parse().ok()?;
     let id = key.get("pk")?.as_s().ok()?.strip_prefix("R#")?;
-    Some(Cursor { requested_at, id: RestoreId::try_from(id.to_owned()).ok()? })
+    Some(RestoreCursor { requested_at, id: RestoreId::try_from(id.to_owned()).ok()? })
 }
 
 /// A name that no other write has.
@@ -510,7 +510,7 @@ mod tests {
     fn a_cursor_leads_to_the_restore_it_was_made_from() {
         let record = record(&json!({"bucket": "photos", "keys": ["a"]}));
         let item = round_trip(&record);
-        let place = Cursor { requested_at: record.requested_at, id: record.id };
+        let place = RestoreCursor { requested_at: record.requested_at, id: record.id };
         let key = index_key(&place);
         assert!(key.iter().all(|(name, value)| item[name] == *value));
         assert_eq!(key.len(), 4);

@@ -6,10 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thaw_core::{
     ArchiveKind, CallError, Distribution, Execution, Facts, Job, JobGroup, LeftOut, ObjectId, Readability,
-    RestoreAnswer, RestoreId, S3Uri, Status, Tier,
+    RestoreAnswer, RestoreId, S3Uri, Tier,
 };
-
-use crate::ledger::restores::RestoreRecord;
 
 /// Objects a step asks a service about at a time. With 64 in flight, the SDK on one thread sends some 2,600 requests a
 /// second at 20 ms each, more than S3's 1,000 restores a second per account.
@@ -362,29 +360,6 @@ pub trait Ledger {
 
     /// A peek at the same.
     async fn query_eventually<T: Item>(&self, begin: &ItemKey) -> Result<Vec<T>, PortError>;
-}
-
-/// The index over restores.
-pub trait ListRestores {
-    /// A page of restores, newest first, of one status if one is named; and where it ends,
-    /// if there are more.
-    ///
-    /// The index may lag behind the ledger by a moment.
-    async fn restores(
-        &self,
-        status: Option<Status>,
-        after: Option<&Cursor>,
-        limit: usize,
-    ) -> Result<(Vec<RestoreRecord>, Option<Cursor>), PortError>;
-}
-
-/// A place in the list of restores: that of the last restore of a page. The next page begins after it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cursor {
-    /// When it was requested.
-    pub requested_at: Timestamp,
-    /// Its id.
-    pub id: RestoreId,
 }
 
 /// An item of the ledger.

@@ -26,9 +26,8 @@ const SOURCES: [&str; 9] = [
 
 /// Circles that are still to be opened, each as the beginnings of its files' paths. Imports within one are not looked at. A new
 /// circle does not belong here.
-const NOT_YET: [&[&str]; 3] = [
+const NOT_YET: [&[&str]; 2] = [
     &["core/src/"],
-    &["lambdas/steps/src/"],
     &[
         "tests/worlds/src/bug.rs",
         "tests/worlds/src/check.rs",
@@ -39,11 +38,12 @@ const NOT_YET: [&[&str]; 3] = [
 ];
 
 /// The folders of the steps. Each may import from itself, from the folders after its name, and from [`BASE`].
-const LAYERS: [(&str, &[&str]); 7] = [
-    ("workflow", &["planning", "publishing", "archive", "ledger"]),
-    ("api", &["planning", "publishing", "archive", "ledger"]),
-    ("events", &["planning", "publishing", "archive", "ledger"]),
+const LAYERS: [(&str, &[&str]); 8] = [
+    ("workflow", &["planning", "views", "publishing", "archive", "ledger"]),
+    ("api", &["planning", "views", "publishing", "archive", "ledger"]),
+    ("events", &["planning", "views", "publishing", "archive", "ledger"]),
     ("planning", &["publishing", "archive", "ledger"]),
+    ("views", &["ledger"]),
     ("publishing", &["archive", "ledger"]),
     ("archive", &["ledger"]),
     ("ledger", &[]),

@@ -23,12 +23,12 @@ use thaw_steps::events::queue::QueueBatch;
 use thaw_steps::events::{
     announce_expiries, check_executions, on_inbox_file, on_restore_completed, on_restore_initiated,
 };
-use thaw_steps::ledger::restores::RestoreRecord;
+use thaw_steps::ledger::restores::{ListRestores, RestoreCursor, RestoreRecord};
 use thaw_steps::ports::{
-    CreateInvalidations, CreateJobs, CreatedJob, Cursor, DeadLetters, Distributions, Invalidation, InvalidationStatus,
-    Item, ItemKey, Ledger, ListFrom, ListRestores, LongFiles, NewJob, Page, Piece, PortError, Put, PutEvents,
-    ReadArchive, ReadDistributions, ReadExecutions, ReadInvalidations, ReadJobs, RequestRestores, StartExecutions,
-    StopExecutions, UpdateJobs, VersionMarker, VersionPage, WorkFiles,
+    CreateInvalidations, CreateJobs, CreatedJob, DeadLetters, Distributions, Invalidation, InvalidationStatus, Item,
+    ItemKey, Ledger, ListFrom, LongFiles, NewJob, Page, Piece, PortError, Put, PutEvents, ReadArchive,
+    ReadDistributions, ReadExecutions, ReadInvalidations, ReadJobs, RequestRestores, StartExecutions, StopExecutions,
+    UpdateJobs, VersionMarker, VersionPage, WorkFiles,
 };
 use thaw_steps::workflow::{
     check_invalidations, check_jobs, check_restores, create_jobs, invalidate, plan, report, report_failure,
@@ -632,9 +632,9 @@ impl ListRestores for Mortal<'_> {
     async fn restores(
         &self,
         status: Option<Status>,
-        after: Option<&Cursor>,
+        after: Option<&RestoreCursor>,
         limit: usize,
-    ) -> Result<(Vec<RestoreRecord>, Option<Cursor>), PortError> {
+    ) -> Result<(Vec<RestoreRecord>, Option<RestoreCursor>), PortError> {
         self.world.ledger.restores(status, after, limit).await
     }
 }

@@ -7,12 +7,12 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use thaw_core::{CallError, Execution, Facts, Job, ObjectId, RestoreAnswer, RestoreId, S3Uri, Status, Tier};
 use thaw_steps::Step;
-use thaw_steps::ledger::restores::RestoreRecord;
+use thaw_steps::ledger::restores::{ListRestores, RestoreCursor, RestoreRecord};
 use thaw_steps::ports::{
-    CreateInvalidations, CreateJobs, CreatedJob, Cursor, DeadLetters, Distributions, Invalidation, InvalidationStatus,
-    Item, ItemKey, Ledger, ListFrom, ListRestores, LongFiles, NewJob, Page, Piece, PortError, Put, PutEvents,
-    ReadArchive, ReadDistributions, ReadExecutions, ReadInvalidations, ReadJobs, RequestRestores, StartExecutions,
-    StopExecutions, UpdateJobs, VersionMarker, VersionPage, WorkFiles,
+    CreateInvalidations, CreateJobs, CreatedJob, DeadLetters, Distributions, Invalidation, InvalidationStatus, Item,
+    ItemKey, Ledger, ListFrom, LongFiles, NewJob, Page, Piece, PortError, Put, PutEvents, ReadArchive,
+    ReadDistributions, ReadExecutions, ReadInvalidations, ReadJobs, RequestRestores, StartExecutions, StopExecutions,
+    UpdateJobs, VersionMarker, VersionPage, WorkFiles,
 };
 
 use crate::bug::Bug;
@@ -288,9 +288,9 @@ impl ListRestores for Wire {
     async fn restores(
         &self,
         status: Option<Status>,
-        after: Option<&Cursor>,
+        after: Option<&RestoreCursor>,
         limit: usize,
-    ) -> Result<(Vec<RestoreRecord>, Option<Cursor>), PortError> {
+    ) -> Result<(Vec<RestoreRecord>, Option<RestoreCursor>), PortError> {
         self.call(Call::GetItems, "", || self.stack.ledger.restores(status, after, limit)).await
     }
 }

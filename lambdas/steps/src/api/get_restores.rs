@@ -9,8 +9,9 @@ use crate::api::http::{self, Response};
 use crate::api::named_restore;
 use crate::ledger::chunks;
 use crate::ledger::progress::{claims, shown};
+use crate::ledger::restores::{ListRestores, RestoreCursor};
 use crate::ledger::rows::batches_of;
-use crate::ports::{Cursor, Ledger, ListRestores, WorkFiles};
+use crate::ports::{Ledger, WorkFiles};
 use crate::views::object_view::{ObjectPage, ObjectState, ObjectView};
 use crate::views::restore_view::{RETRY_RUNNING_SECONDS, RestorePage, RestoreSummary, RestoreView};
 
@@ -121,14 +122,14 @@ fn word<T: Copy>(request: &http::Request, name: &str, words: &[(&str, T)]) -> Re
 }
 
 /// A cursor as text: `2026-11-22T10:00:00Z~<id>`, which no browser and no shell needs to quote.
-fn write_cursor(cursor: &Cursor) -> String {
+fn write_cursor(cursor: &RestoreCursor) -> String {
     format!("{}~{}", cursor.requested_at, cursor.id)
 }
 
-fn read_cursor(text: &str) -> Result<Cursor, Problem> {
+fn read_cursor(text: &str) -> Result<RestoreCursor, Problem> {
     let parts = text.split_once('~').and_then(|(requested_at, id)| {
         let requested_at: Timestamp = requested_at.parse().ok()?;
-        Some(Cursor { requested_at, id: RestoreId::try_from(id.to_owned()).ok()? })
+        Some(RestoreCursor { requested_at, id: RestoreId::try_from(id.to_owned()).ok()? })
     });
     parts.ok_or_else(|| bad_cursor(text))
 }

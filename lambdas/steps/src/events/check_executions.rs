@@ -15,8 +15,8 @@ use crate::StepError;
 use crate::ledger::chunks;
 use crate::ledger::ending::{fail, says};
 use crate::ledger::progress::RestoreProgress;
-use crate::ledger::restores::RestoreRecord;
-use crate::ports::{Ledger, ListRestores, PutEvents, ReadExecutions, UpdateJobs, WorkFiles};
+use crate::ledger::restores::{ListRestores, RestoreRecord};
+use crate::ports::{Ledger, PutEvents, ReadExecutions, UpdateJobs, WorkFiles};
 
 /// Restores that are listed at a time.
 const PAGE: usize = 100;

@@ -476,7 +476,7 @@ async fn together(
     written: Vec<Row>,
 ) -> Result<Vec<ChunkObject>, StepError> {
     let readiness = match written.iter().any(|row| row.state == State::Planned) {
-        true => readiness::of_chunk(known, ledger).await?,
+        true => readiness::of_chunk(&known.restore, known.made_at, known.chunk, ledger).await?,
         false => HashMap::new(),
     };
     let of = planned.iter().filter(|(_, row)| !row.is_settled()).count();

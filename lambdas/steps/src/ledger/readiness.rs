@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 use thaw_core::{ChunkPosition, Readiness, RestoreId, Row, State, hash};
 
 use crate::StepError;
-use crate::ledger::chunks::ChunkRecord;
 use crate::ports::{IN_FLIGHT, Item, ItemKey, Ledger};
 
 /// Entries in one item: some 5 KB.
@@ -83,8 +82,13 @@ pub async fn record(readiness: &[(&Row, Readiness)], ledger: &impl Ledger) -> Re
 }
 
 /// The news of a chunk's entries: what S3 said last of each.
-pub async fn of_chunk(known: &ChunkRecord, ledger: &impl Ledger) -> Result<HashMap<u32, Readiness>, StepError> {
-    read(&ReadinessRecord::key_of(&known.restore, known.made_at, known.chunk), ledger).await
+pub async fn of_chunk(
+    restore: &RestoreId,
+    made_at: Timestamp,
+    chunk: u32,
+    ledger: &impl Ledger,
+) -> Result<HashMap<u32, Readiness>, StepError> {
+    read(&ReadinessRecord::key_of(restore, made_at, chunk), ledger).await
 }
 
 /// Gives rows, as the ledger has them, their news.

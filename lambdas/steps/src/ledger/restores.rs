@@ -8,7 +8,7 @@ use thaw_core::{Alternative, Cost, Counts, KindTotal, Request, RestoreId, Status
 
 use crate::StepError;
 use crate::ledger::update::update;
-use crate::ports::{Item, ItemKey, Ledger};
+use crate::ports::{Item, ItemKey, Ledger, PortError};
 
 /// A restore as the ledger keeps it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -158,6 +158,29 @@ pub async fn change(
 ) -> Result<RestoreRecord, StepError> {
     let next = |record: &RestoreRecord| (record.status == Status::Running).then(|| record.with(&change));
     update(ledger, record, next).await
+}
+
+/// The index over restores.
+pub trait ListRestores {
+    /// A page of restores, newest first, of one status if one is named; and where it ends,
+    /// if there are more.
+    ///
+    /// The index may lag behind the ledger by a moment.
+    async fn restores(
+        &self,
+        status: Option<Status>,
+        after: Option<&RestoreCursor>,
+        limit: usize,
+    ) -> Result<(Vec<RestoreRecord>, Option<RestoreCursor>), PortError>;
+}
+
+/// A place in the list of restores: that of the last restore of a page. The next page begins after it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RestoreCursor {
+    /// When it was requested.
+    pub requested_at: Timestamp,
+    /// Its id.
+    pub id: RestoreId,
 }
 
 /// The file of a request in the work bucket, for requests too large for an execution's input.

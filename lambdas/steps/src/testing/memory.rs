@@ -12,10 +12,10 @@ use std::task::Poll;
 use serde_json::Value;
 use thaw_core::{Execution, ExecutionStatus, Job, JobStatus, RestoreId, Status, hash_bytes};
 
-use crate::ledger::restores::RestoreRecord;
+use crate::ledger::restores::{ListRestores, RestoreCursor, RestoreRecord};
 use crate::ports::{
-    CreateJobs, CreatedJob, Cursor, DeadLetters, Item, ItemKey, Ledger, ListRestores, LongFiles, NewJob, Piece,
-    PortError, Put, PutEvents, ReadExecutions, ReadJobs, StartExecutions, StopExecutions, UpdateJobs, WorkFiles,
+    CreateJobs, CreatedJob, DeadLetters, Item, ItemKey, Ledger, LongFiles, NewJob, Piece, PortError, Put, PutEvents,
+    ReadExecutions, ReadJobs, StartExecutions, StopExecutions, UpdateJobs, WorkFiles,
 };
 
 /// Bytes that DynamoDB takes in an item: 400 KB (Developer Guide, "Service, account, and table quotas").
@@ -127,9 +127,9 @@ impl ListRestores for MemoryLedger {
     async fn restores(
         &self,
         status: Option<Status>,
-        after: Option<&Cursor>,
+        after: Option<&RestoreCursor>,
         limit: usize,
-    ) -> Result<(Vec<RestoreRecord>, Option<Cursor>), PortError> {
+    ) -> Result<(Vec<RestoreRecord>, Option<RestoreCursor>), PortError> {
         yield_now().await;
         let place = |record: &RestoreRecord| Reverse((record.requested_at, record.id.clone()));
         let after = after.map(|cursor| Reverse((cursor.requested_at, cursor.id.clone())));
@@ -147,7 +147,7 @@ impl ListRestores for MemoryLedger {
         let more = restores.len() > limit;
         restores.truncate(limit);
         let last = restores.last().filter(|_| more);
-        let last = last.map(|last| Cursor { requested_at: last.requested_at, id: last.id.clone() });
+        let last = last.map(|last| RestoreCursor { requested_at: last.requested_at, id: last.id.clone() });
         Ok((restores, last))
     }
 }

@@ -65,7 +65,7 @@ pub async fn run(
         if readable.is_empty() {
             continue;
         }
-        let readiness = readiness::of_chunk(known, ledger).await?;
+        let readiness = readiness::of_chunk(&known.restore, known.made_at, known.chunk, ledger).await?;
         for some in readable.chunks(READ_AT_ONCE) {
             if taken >= OBJECTS_PER_CALL {
                 until_chunk = after_last;

@@ -1,6 +1,6 @@
 use super::*;
-use crate::ledger::restores::request_name;
-use crate::ports::{ListRestores, PortError};
+use crate::ledger::restores::{ListRestores, request_name};
+use crate::ports::PortError;
 use crate::testing::memory::MemoryExecutions;
 use crate::testing::stack::{Stack, body, is_problem, now, read};
 
