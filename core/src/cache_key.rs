@@ -1,4 +1,4 @@
-//! What of a request is in CloudFront's cache key, beside the path.
+//! What of a request is in CloudFront's cache key beside the path, and what clears all that is cached under a path.
 
 use std::collections::BTreeSet;
 
@@ -32,6 +32,23 @@ impl QueryStrings {
             Self::AllExcept(_) | Self::All | Self::Unknown => true,
         }
     }
+}
+
+/// The end of a wildcard that clears what is cached under a path with any query string: `/a.jpg?*`.
+///
+/// An invalidation may name a query string, and its `*` stands for any characters (Developer Guide, "What you need to know when
+/// invalidating files"). In an invalidation `?` has no other meaning. A key with a `?` is shown under `%3F`, so this covers no other
+/// object.
+const ANY_QUERY_STRING: &str = "?*";
+
+/// The wildcard that clears what is cached under a path with any query string.
+pub(crate) fn with_any_query_string(path: &str) -> String {
+    format!("{path}{ANY_QUERY_STRING}")
+}
+
+/// Whether an item of an invalidation is a wildcard of [`with_any_query_string`]: it stands for one path and no other.
+pub fn is_any_query_string(item: &str) -> bool {
+    item.ends_with(ANY_QUERY_STRING)
 }
 
 #[cfg(test)]

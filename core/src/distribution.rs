@@ -6,6 +6,7 @@ use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 
 use crate::QueryStrings;
+use crate::cache_key::with_any_query_string;
 use crate::path::{Endpoint, Spelling, without_dot_segments};
 
 /// The part of a distribution's config that decides paths and staleness.
@@ -153,28 +154,34 @@ impl Distribution {
     /// to that origin, and add what else shows the same object: `/` for the default root object, and the directory
     /// with and without its slash where `directory_index` names the index document.
     ///
+    /// Where query strings are in the cache key, each path comes with the wildcard that clears it with any query string.
+    ///
     /// CloudFront takes no `~` in an invalidation, raw or encoded. Its documented way out is a wildcard that ends
     /// before it. That covers whatever any origin shows under paths that begin so.
     pub fn paths_of(&self, bucket: &str, key: &str, directory_index: &str) -> Paths {
         let mut out = Paths::default();
-        for Shown { origin, rest, path: shown, spelling, .. } in self.shown(bucket, key, directory_index) {
+        for Shown { origin, rest, path: shown, spelling, behaviour } in self.shown(bucket, key, directory_index) {
             let (root, endpoint) = (origin.key_prefix(), origin.endpoint());
             match shown.split_once('~') {
                 None => {
                     let path = format!("/{}", endpoint.encode(shown, spelling));
-                    if shown != rest && !shown.is_empty() {
-                        out.shared.insert(path.clone(), format!("{root}{shown}"));
+                    let shared = if shown != rest && !shown.is_empty() {
+                        Some(format!("{root}{shown}"))
                     } else if shown != rest && !self.default_root_object.is_empty() && rest != self.default_root_object
                     {
                         // Whether a function that knows indexes comes first, or the default root object, is not documented.
-                        out.shared.insert(path.clone(), format!("{root}{}", self.default_root_object));
+                        Some(format!("{root}{}", self.default_root_object))
                     } else if shown == rest && is_folder(rest) && !directory_index.is_empty() {
-                        out.shared.insert(path.clone(), format!("{key}{directory_index}"));
-                    } else if let Some(without) = without_dot_segments(shown) {
+                        Some(format!("{key}{directory_index}"))
+                    } else {
                         // Whether CloudFront removes dot segments from the path of an invalidation is not documented.
-                        out.shared.insert(path.clone(), format!("{root}{without}"));
+                        without_dot_segments(shown).map(|without| format!("{root}{without}"))
+                    };
+                    let variants = behaviour.query_strings.make_variants().then(|| with_any_query_string(&path));
+                    for path in [Some(path), variants].into_iter().flatten() {
+                        out.shared.extend(shared.iter().map(|key| (path.clone(), key.clone())));
+                        out.paths.insert(path);
                     }
-                    out.paths.insert(path);
                 }
                 Some((before, _)) => {
                     // A literal `*` before the `~` would sit before our wildcard, where it is literal again.

@@ -72,7 +72,7 @@ pub use answer::{CallError, HeadError, RestoreAnswer, head_error, is_about_a_key
 pub use archive::{ArchiveKind, Head, Readability, Tier, UnreadableHead, copy_expiry};
 pub use batch::{Batch, Call, Candidate, Readiness, batches, billed, caller_reference, folded, of_the_same_copy};
 pub use bytes::Bytes;
-pub use cache_key::QueryStrings;
+pub use cache_key::{QueryStrings, is_any_query_string};
 pub use decision::{Decision, Facts, Missing, PlannedAction, decide, decide_readability};
 pub use distribution::{Behaviour, Covered, Distribution, ErrorRule, Folder, Origin, OriginGroup, Paths};
 pub use execution::{Execution, ExecutionStatus, why, why_it_ended};

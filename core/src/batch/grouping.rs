@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::{Batch, Candidate, PATHS_PER_BATCH, WILDCARDS_PER_BATCH};
 use crate::wildcard::Wildcard;
-use crate::{Endpoint, ObjectId};
+use crate::{Endpoint, ObjectId, is_any_query_string};
 
 /// Candidates that one wildcard stands for: their rows are claimed before CloudFront is asked, which takes some seconds.
 const CANDIDATES_PER_WILDCARD: usize = 2_000;
@@ -68,7 +68,8 @@ fn wildcards_of(candidate: &Candidate) -> impl Iterator<Item = Wildcard> {
     let prefix = key.split('~').next().unwrap_or_default();
     let paths =
         candidate.paths.iter().flat_map(|(distribution, paths)| paths.iter().map(move |path| (distribution, path)));
-    paths.filter(|(_, path)| path.ends_with('*')).map(|(distribution, path)| Wildcard {
+    let is_for_a_tilde = |path: &str| path.ends_with('*') && !is_any_query_string(path);
+    paths.filter(move |(_, path)| is_for_a_tilde(path)).map(|(distribution, path)| Wildcard {
         distribution: distribution.clone(),
         path: path.clone(),
         bucket: bucket.clone(),
@@ -150,7 +151,8 @@ impl Size {
         let paths = || candidate.paths.values().flatten();
         Self {
             paths: self.paths + paths().count(),
-            wildcards: self.wildcards + paths().filter(|path| path.ends_with('*')).count(),
+            wildcards: self.wildcards
+                + paths().filter(|path| path.ends_with('*') && !is_any_query_string(path)).count(),
             bytes: self.bytes + candidate.object.key.len() + paths().map(String::len).sum::<usize>(),
         }
     }
