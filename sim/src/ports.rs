@@ -15,7 +15,7 @@ use thaw_steps::ports::{
     RequestRestores, UpdateJobs, VersionMarker, VersionPage, WorkFiles,
 };
 
-use crate::cdn::{InvalidationRequest, InvalidationStatus};
+use crate::cdn::{CachePolicy, InvalidationRequest, InvalidationStatus, QueryStringBehavior};
 use crate::model::{
     ApiError, JobRequest, ListMarker, ListRequest, ObjectRef, PutRequest, RestoreRequest, RestoreState, RetrievalTier,
     StorageClass,
@@ -252,6 +252,16 @@ impl ReadDistributions for Aws {
     }
 }
 
+fn query_strings(policy: &CachePolicy) -> QueryStrings {
+    let names = || policy.query_strings.iter().cloned().collect();
+    match policy.query_string_behavior {
+        QueryStringBehavior::None => QueryStrings::None,
+        QueryStringBehavior::Whitelist => QueryStrings::Whitelist(names()),
+        QueryStringBehavior::AllExcept => QueryStrings::AllExcept(names()),
+        QueryStringBehavior::All => QueryStrings::All,
+    }
+}
+
 fn config(config: &crate::cdn::DistributionConfig) -> Distribution {
     let behaviour = |behavior: &crate::cdn::Behavior, pattern: &str| thaw_core::Behaviour {
         pattern: pattern.to_owned(),
@@ -261,7 +271,11 @@ fn config(config: &crate::cdn::DistributionConfig) -> Distribution {
             behavior.target_origin_id.clone()
         },
         has_origin_function: false,
-        query_strings: if behavior.query_string { QueryStrings::All } else { QueryStrings::None },
+        query_strings: match &behavior.cache_policy {
+            Some(policy) => query_strings(policy),
+            None if behavior.query_string => QueryStrings::All,
+            None => QueryStrings::None,
+        },
     };
     let behaviours = config.behaviors.iter().map(|behavior| behaviour(behavior, &behavior.path_pattern));
     let patterns = config.behaviors.iter().map(|behavior| behavior.path_pattern.clone()).chain(["*".to_owned()]);

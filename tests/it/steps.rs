@@ -18,3 +18,4 @@ mod planning;
 mod poison;
 mod publishing;
 mod undescribed;
+mod variants;

@@ -77,8 +77,14 @@ impl Control {
 
     /// Creates a distribution in front of the bucket that keeps "403" for a day, so that there is something stale to be
     /// seen; answers its id and domain.
-    pub fn create_distribution(&self, bucket: &str, origin_path: &str) -> Result<(String, String)> {
+    pub fn create_distribution(
+        &self,
+        bucket: &str,
+        origin_path: &str,
+        cache_policy: Option<Value>,
+    ) -> Result<(String, String)> {
         let config = json!({
+            "default_behavior": { "cache_policy": cache_policy },
             "origins": [{ "id": "archive", "bucket": bucket, "origin_path": origin_path }],
             "custom_error_responses": [{ "error_code": 403, "error_caching_min_ttl": 24 * 3600 }],
         });

@@ -10,7 +10,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use jiff::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::process::Process;
 use crate::python::{PythonEnv, python_env};
@@ -215,8 +215,9 @@ fn boot(options: &Options, dir: &Path, programs: &Programs, python: &PythonEnv) 
         port,
         processes: processes.processes,
     };
-    (stack.distribution_id, stack.edge_host) = make_archive(&stack, ARCHIVE_BUCKET, "")?;
-    (stack.media_distribution_id, _) = make_archive(&stack, MEDIA_BUCKET, MEDIA_ORIGIN_PATH)?;
+    (stack.distribution_id, stack.edge_host) = make_archive(&stack, ARCHIVE_BUCKET, "", None)?;
+    let by_version = json!({"id": "by-version", "query_string_behavior": "allExcept", "query_strings": ["utm_source"]});
+    (stack.media_distribution_id, _) = make_archive(&stack, MEDIA_BUCKET, MEDIA_ORIGIN_PATH, Some(by_version))?;
     deploy(&mut stack, dir, &programs.bootstrap)?;
     after_deploy(&stack)?;
     assert_no_egress(&stack, &emulator)?;
@@ -225,13 +226,18 @@ fn boot(options: &Options, dir: &Path, programs: &Programs, python: &PythonEnv) 
 }
 
 /// An archive bucket and the distribution in front of it, which a user of thaw already has; answers the distribution's id
-/// and domain.
-fn make_archive(stack: &Stack, bucket: &str, origin_path: &str) -> Result<(String, String)> {
+/// and domain. MiniStack's CloudFront has no edge, so there the cache policy would decide nothing.
+fn make_archive(
+    stack: &Stack,
+    bucket: &str,
+    origin_path: &str,
+    cache_policy: Option<Value>,
+) -> Result<(String, String)> {
     match stack.s3 {
         S3::Sim => {
             let control = stack.control();
             control.create_bucket(bucket)?;
-            control.create_distribution(bucket, origin_path)
+            control.create_distribution(bucket, origin_path, cache_policy)
         }
         S3::Ministack => {
             let aws = stack.aws();

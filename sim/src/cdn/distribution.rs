@@ -1,6 +1,7 @@
 //! Distributions: which path goes to which origin, and for how long what is cached.
 
 use super::cache::Cache;
+use super::cache_policy::CachePolicy;
 use super::invalidation::Invalidation;
 use crate::model::{ApiError, hash, name};
 use jiff::Timestamp;
@@ -126,11 +127,19 @@ pub struct Behavior {
     pub default_ttl: u32,
     /// `ForwardedValues.QueryString`: is the query string a part of what is cached?
     pub query_string: bool,
+    /// The policy of `CachePolicyId`; it replaces `ForwardedValues`.
+    pub cache_policy: Option<CachePolicy>,
 }
 
 impl Default for Behavior {
     fn default() -> Self {
-        Self { path_pattern: String::new(), target_origin_id: String::new(), default_ttl: 86_400, query_string: false }
+        Self {
+            path_pattern: String::new(),
+            target_origin_id: String::new(),
+            default_ttl: 86_400,
+            query_string: false,
+            cache_policy: None,
+        }
     }
 }
 

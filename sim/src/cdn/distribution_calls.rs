@@ -1,6 +1,7 @@
 //! How distributions and policies are made, read and listed.
 
 use super::cache::Cache;
+use super::cache_policy::CachePolicy;
 use super::distribution::{
     ContinuousDeploymentPolicy, Distribution, DistributionConfig, invalid, no_such_distribution,
 };
@@ -42,6 +43,16 @@ impl Sim {
         self.call("GetContinuousDeploymentPolicy", &[id], |sim| {
             let none = || ApiError::new("NoSuchContinuousDeploymentPolicy", 404, "The policy does not exist.");
             sim.policies.get(id).cloned().ok_or_else(none)
+        })
+    }
+
+    /// `GetCachePolicy`: that of a behaviour of some distribution.
+    pub fn get_cache_policy(&mut self, id: &str) -> Result<CachePolicy, ApiError> {
+        self.call("GetCachePolicy", &[id], |sim| {
+            let configs = sim.distributions.values().map(|distribution| &distribution.config);
+            let mut behaviors = configs.flat_map(|config| config.behaviors.iter().chain([&config.default_behavior]));
+            let found = behaviors.find_map(|behavior| behavior.cache_policy.as_ref().filter(|policy| policy.id == id));
+            found.cloned().ok_or_else(|| ApiError::new("NoSuchCachePolicy", 404, "The cache policy does not exist."))
         })
     }
 

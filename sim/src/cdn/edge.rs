@@ -142,7 +142,12 @@ impl<'a> Request<'a> {
         };
         let matching = config.behaviors.iter().find(|behavior| matches_pattern(&behavior.path_pattern, &origin));
         let behavior = matching.unwrap_or(&config.default_behavior);
-        let suffix = if behavior.query_string && !query.is_empty() { format!("?{query}") } else { String::new() };
+        let kept = match &behavior.cache_policy {
+            Some(policy) => policy.kept(query),
+            None if behavior.query_string => query.to_owned(),
+            None => String::new(),
+        };
+        let suffix = if kept.is_empty() { kept } else { format!("?{kept}") };
         Self { viewer: format!("{path}{suffix}"), origin: format!("{origin}{suffix}"), behavior }
     }
 

@@ -1,6 +1,7 @@
 //! CloudFront: distributions, invalidations, and a cache at the edge that can be stale.
 
 mod cache;
+mod cache_policy;
 mod distribution;
 mod distribution_calls;
 mod edge;
@@ -9,6 +10,7 @@ mod invalidation_calls;
 mod path;
 
 pub use cache::{CacheOutcome, EdgeResponse};
+pub use cache_policy::{CachePolicy, QueryStringBehavior};
 pub use distribution::{
     Behavior, ContinuousDeploymentPolicy, CustomErrorResponse, Distribution, DistributionConfig, HoldingPage, Origin,
     OriginGroup,

@@ -308,6 +308,31 @@ fn a_query_string_counts_only_where_it_is_forwarded() {
 }
 
 #[test]
+fn a_cache_policy_says_which_parameters_count() {
+    let policy = |query_string_behavior, names: &[&str]| {
+        let query_strings = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut config = bucket_origin();
+        config.default_behavior.cache_policy =
+            Some(CachePolicy { id: "p".to_owned(), query_string_behavior, query_strings });
+        sim(config)
+    };
+    for (mut sim, w, v) in [
+        (policy(QueryStringBehavior::None, &[]), Hit, Hit),
+        (policy(QueryStringBehavior::Whitelist, &["v"]), Hit, Miss),
+        (policy(QueryStringBehavior::AllExcept, &["v"]), Miss, Hit),
+        (policy(QueryStringBehavior::All, &[]), Miss, Miss),
+    ] {
+        check(&mut sim, "/hot", start(), 200, Miss);
+        check(&mut sim, "/hot?w=1", start(), 200, w);
+        check(&mut sim, "/hot?v=1", start(), 200, v);
+        invalidate(&mut sim, "r", &["/hot", "/hot?*"], start()).expect("it is valid");
+        for path in ["/hot?w=1", "/hot?v=1"].iter().zip([w, v]).filter(|(_, outcome)| *outcome == Miss) {
+            check(&mut sim, path.0, after(20), 200, Miss);
+        }
+    }
+}
+
+#[test]
 fn an_error_page_takes_the_place_of_a_403_and_is_kept_like_it() {
     let custom = CustomErrorResponse {
         error_code: 403,

@@ -1,7 +1,8 @@
 //! CloudFront's API (REST-XML, version 2020-05-31), as far as an invalidation needs it.
 
 use super::cloudfront_xml::{
-    distribution, distribution_config, distribution_list, error, invalidation, invalidation_list, parse_batch, policy,
+    cache_policy, distribution, distribution_config, distribution_list, error, invalidation, invalidation_list,
+    parse_batch, policy,
 };
 use super::control;
 use super::http::{header, read, reply};
@@ -62,6 +63,10 @@ fn answer(
             let mut response = reply(200, "text/xml", distribution_config(found));
             header(&mut response, "etag", &found.etag());
             Ok(response)
+        }
+        ("GET", ["cache-policy", id]) => {
+            let found = sim.get_cache_policy(id)?;
+            Ok(reply(200, "text/xml", cache_policy(&found, now)))
         }
         ("GET", ["continuous-deployment-policy", id]) => {
             let found = sim.get_continuous_deployment_policy(id)?;

@@ -1,7 +1,8 @@
 //! CloudFront's XML: answers with every member that the API calls required, and the one request body there is.
 
 use crate::cdn::{
-    Behavior, ContinuousDeploymentPolicy, Distribution, DistributionConfig, Invalidation, InvalidationPage, Origin,
+    Behavior, CachePolicy, ContinuousDeploymentPolicy, Distribution, DistributionConfig, Invalidation,
+    InvalidationPage, Origin,
 };
 use crate::model::ApiError;
 use jiff::Timestamp;
@@ -237,7 +238,32 @@ fn origin(origin: &Origin) -> String {
     tag("Origin", &inner.concat())
 }
 
-/// With the older `ForwardedValues` and TTLs, which say in place what a cache policy says elsewhere.
+/// `CachePolicy`.
+pub(super) fn cache_policy(policy: &CachePolicy, now: Timestamp) -> String {
+    let names: Vec<String> = policy.query_strings.iter().map(|name| text("Name", name)).collect();
+    let mut query_strings = text("QueryStringBehavior", policy.query_string_behavior.as_str());
+    if !names.is_empty() {
+        query_strings += &list("QueryStrings", &names);
+    }
+    let parameters = [
+        number("EnableAcceptEncodingGzip", false),
+        tag("HeadersConfig", &text("HeaderBehavior", "none")),
+        tag("CookiesConfig", &text("CookieBehavior", "none")),
+        tag("QueryStringsConfig", &query_strings),
+    ];
+    let config = [
+        text("Name", &policy.id),
+        number("DefaultTTL", 86_400),
+        number("MaxTTL", 31_536_000),
+        number("MinTTL", 0),
+        tag("ParametersInCacheKeyAndForwardedToOrigin", &parameters.concat()),
+    ];
+    let inner =
+        [text("Id", &policy.id), text("LastModifiedTime", &time(now)), tag("CachePolicyConfig", &config.concat())];
+    document("CachePolicy", &inner.concat())
+}
+
+/// With a cache policy, or with the older `ForwardedValues` and TTLs, which say in place what a policy says elsewhere.
 fn behavior(behavior: &Behavior, has_function: bool) -> String {
     let function = text("FunctionARN", "arn:aws:cloudfront::000000000000:function/directory-index")
         + &text("EventType", "viewer-request");
@@ -253,6 +279,16 @@ fn behavior(behavior: &Behavior, has_function: bool) -> String {
         list("QueryStringCacheKeys", &[]),
     ];
     let nobody = tag("Enabled", "false") + &number("Quantity", 0);
+    let cached = match &behavior.cache_policy {
+        Some(policy) => text("CachePolicyId", &policy.id),
+        None => [
+            tag("ForwardedValues", &forwarded.concat()),
+            number("MinTTL", 0),
+            number("DefaultTTL", behavior.default_ttl),
+            number("MaxTTL", 31_536_000),
+        ]
+        .concat(),
+    };
     [
         text("TargetOriginId", &behavior.target_origin_id),
         tag("TrustedSigners", &nobody),
@@ -264,10 +300,7 @@ fn behavior(behavior: &Behavior, has_function: bool) -> String {
         list("LambdaFunctionAssociations", &[]),
         list("FunctionAssociations", &functions),
         text("FieldLevelEncryptionId", ""),
-        tag("ForwardedValues", &forwarded.concat()),
-        number("MinTTL", 0),
-        number("DefaultTTL", behavior.default_ttl),
-        number("MaxTTL", 31_536_000),
+        cached,
     ]
     .concat()
 }

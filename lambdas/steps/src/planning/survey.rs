@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use thaw_core::{
     Alternative, ArchiveKind, Cost, Counts, Decision, Distribution, Event, Facts, Failure, FailureCode, KindTotal,
     LeftOut, NULL_VERSION, ObjectId, PlannedAction, Problem, PublishWhen, Request, Source, Staleness, State, advance,
-    decide, decide_readability, staleness,
+    decide, decide_readability, is_any_query_string, staleness,
 };
 
 use crate::ledger::chunks::ChunkEntry;
@@ -147,6 +147,8 @@ struct Totals {
     folded: Option<u64>,
     without_path: u64,
     wildcards: u64,
+    /// Wildcards that clear a path with any query string.
+    variants: u64,
     /// Objects whose paths have several characters with two spellings.
     mixed_spellings: u64,
     /// Objects whose only possible stale answer is an error that is kept briefly.
@@ -356,7 +358,9 @@ impl<'a> Surveyor<'a> {
         let all = shown.iter().flat_map(|paths| &paths.paths);
         // Only the second spelling of a path has a `+`.
         totals.mixed_spellings += u64::from(all.clone().any(|path| path.matches('+').count() > 1));
-        totals.wildcards += all.filter(|path| path.ends_with('*')).count() as u64;
+        let (variants, others): (Vec<&String>, Vec<&String>) = all.partition(|path| is_any_query_string(path));
+        totals.variants += variants.len() as u64;
+        totals.wildcards += others.iter().filter(|path| path.ends_with('*')).count() as u64;
         let epoch = Timestamp::UNIX_EPOCH;
         // Readable since the epoch, seen an hour later: only what is kept longer than that can still be stale.
         let later = epoch + Duration::from_secs(3_600);

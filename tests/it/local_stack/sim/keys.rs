@@ -29,15 +29,18 @@ const LONGEST: usize = 1_024;
 
 #[test]
 fn every_key_is_invalidated_under_its_paths_once() {
-    check(sim().bucket(), sim().entry("distribution_id"), "keys/", "/keys/");
+    check(sim().bucket(), sim().entry("distribution_id"), "keys/", "/keys/", &[]);
 }
 
 #[test]
-fn behind_an_origin_path_every_key_is_invalidated_without_it() {
-    check(sim().entry("media_bucket"), sim().entry("media_distribution_id"), "public/", "/");
+fn behind_an_origin_path_every_key_is_invalidated_without_it_and_with_any_query_string() {
+    // Its cache policy has all parameters in the cache key but `utm_source`.
+    let queries = ["?v=2", "?x=1.html", "?utm_source=mail&w=a%20b", "?a?b"];
+    check(sim().entry("media_bucket"), sim().entry("media_distribution_id"), "public/", "/", &queries);
 }
 
-fn check(bucket: &str, distribution: &str, before_key: &str, before_path: &str) {
+/// `queries` are query strings of which each is cached apart.
+fn check(bucket: &str, distribution: &str, before_key: &str, before_path: &str, queries: &[&str]) {
     let stack = sim();
     let longest = "k".repeat(LONGEST - before_key.len());
     let mut keys: Vec<_> = KEYS.iter().map(|(key, _)| format!("{before_key}{key}")).collect();
@@ -47,6 +50,9 @@ fn check(bucket: &str, distribution: &str, before_key: &str, before_path: &str) 
     let mut paths: Vec<_> =
         KEYS.iter().flat_map(|(_, paths)| *paths).map(|path| format!("{before_path}{path}")).collect();
     paths.push(format!("{before_path}{longest}"));
+    if !queries.is_empty() {
+        paths.extend(paths.clone().iter().map(|path| format!("{path}?*")));
+    }
     paths.push(format!("{before_path}home/*"));
     paths.sort();
 
@@ -54,15 +60,19 @@ fn check(bucket: &str, distribution: &str, before_key: &str, before_path: &str) 
     // Beside these no wildcard can stand for several of the paths.
     stack.put_into(bucket, "GLACIER", NEIGHBOURS.map(|key| format!("{before_key}{key}")).iter().map(String::as_str));
     // The spellings that browsers and SDKs send: a blank escaped or as a plus, all else as it is invalidated.
-    let spelled = || paths.iter().filter(|path| !path.ends_with('*') && !is_directory(path));
+    let exact = || paths.iter().filter(|path| !path.ends_with('*') && !is_directory(path));
+    let spelled = || {
+        let queries = || [""].iter().chain(queries);
+        exact().flat_map(move |path| queries().map(move |query| format!("{path}{query}")))
+    };
     for path in spelled() {
-        assert_eq!(stack.view_at(distribution, path).status, 403, "{path} before");
+        assert_eq!(stack.view_at(distribution, &path).status, 403, "{path} before");
     }
     let id = stack.restore_from(bucket, keys.iter().map(String::as_str));
     stack.succeeds(&id);
     assert_eq!(stack.invalidated(distribution, before_path), paths);
     for path in spelled() {
-        assert_eq!(stack.view_at(distribution, path).status, 200, "{path} after");
+        assert_eq!(stack.view_at(distribution, &path).status, 200, "{path} after");
     }
     assert_eq!(asked(stack, &id), sorted(keys), "the objects come back by their names");
 }

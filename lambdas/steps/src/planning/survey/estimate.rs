@@ -173,21 +173,35 @@ impl Surveyor<'_> {
         functions.map(says).collect()
     }
 
-    /// Behaviours that cache a path apart for each query string, of which thaw invalidates the path alone.
+    /// That paths have variants, what that costs, and how long it takes.
     fn says_of_query_strings(&self) -> Vec<String> {
-        let says = |distribution: &Distribution| {
-            let goes_to_bucket = distribution.behaviours_to(&self.request.bucket);
-            let apart = goes_to_bucket.filter(|behaviour| behaviour.query_strings.make_variants());
+        let (variants, when) = (self.totals.variants, self.request.publish.when);
+        if variants == 0 {
+            return Vec::new();
+        }
+        let patterns = |distribution: &Distribution| {
+            let behaviours = distribution.behaviours_to(&self.request.bucket);
+            let apart = behaviours.filter(|behaviour| behaviour.query_strings.make_variants());
             let patterns: Vec<&str> = apart.map(|behaviour| behaviour.pattern.as_str()).collect();
-            (!patterns.is_empty()).then(|| {
-                let id = &distribution.id;
-                format!(
-                    "{id} caches by query string ({}): a path is invalidated without a query string. What viewers have asked for with one, such as /a.jpg?v=2, stays until it expires.",
-                    patterns.join(", ")
-                )
-            })
+            (!patterns.is_empty())
+                .then(|| format!("{} caches by query string ({})", distribution.id, patterns.join(", ")))
         };
-        self.distributions.iter().filter_map(says).collect()
+        let distributions: Vec<String> = self.distributions.iter().filter_map(patterns).collect();
+        let mut says = format!(
+            "{}: a path is invalidated by itself and with any query string, which is two billed paths, one of them a wildcard ({variants} here)",
+            distributions.join("; ")
+        );
+        if variants >= 60 {
+            // Developer Guide, "Quotas on invalidations": one a second.
+            says += &format!(
+                ". CloudFront takes one wildcard a second, so that takes about {} minutes",
+                variants.div_ceil(60)
+            );
+            if when == PublishWhen::Each {
+                says += "; with publish.when together, a folder that is restored whole takes one";
+            }
+        }
+        vec![says]
     }
 
     pub(super) fn warnings(&self) -> Vec<String> {
