@@ -1,9 +1,11 @@
-//! Where an object lies and whether it can be read, from what S3 says of it.
+//! An object's archive kind and whether it can be read now, computed from S3's answer to `HeadObject`
+//! ([`Head::readability`]); and the tiers at which archived objects can be fetched.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// Where a cold object lies. Decides which tiers are offered, how long they take and what they cost.
+/// The storage class or access tier of an archived object. It decides which tiers S3 offers, how long they take and what
+/// they cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
@@ -44,7 +46,7 @@ impl ArchiveKind {
     }
 }
 
-/// When a copy that begins (or is extended) at `from` goes away: at the first UTC midnight after `days` more days.
+/// When a copy that begins, or is extended, at `from` expires: at the first UTC midnight after `days` days.
 ///
 /// AWS's own example: a copy of 3 days made on 2012-10-15 at 10:30 expires on 2012-10-19 at 00:00 (User Guide,
 /// "Restoring an archived object").
@@ -61,7 +63,7 @@ pub fn copy_expiry(from: Timestamp, days: u32) -> Timestamp {
 pub enum Tier {
     /// Hours to two days; the cheapest.
     Bulk,
-    /// Hours; S3's own default, and ours.
+    /// Hours; the default of S3 and of thaw.
     Standard,
     /// Minutes, while S3 has the capacity; not offered for the deep kinds.
     Expedited,
@@ -81,10 +83,10 @@ impl Tier {
     }
 }
 
-/// The part of a `HeadObject` answer that decides whether an object can be read, as S3 sent it.
+/// S3's answer to a `HeadObject`, as far as it decides whether the object can be read. The values are as S3 sent them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Head {
-    /// `x-amz-storage-class`; S3 leaves it out for `STANDARD`.
+    /// `x-amz-storage-class`; S3 omits it for `STANDARD`.
     pub storage_class: Option<String>,
     /// `x-amz-archive-status`: only for archived Intelligent-Tiering objects.
     pub archive_status: Option<String>,
@@ -99,40 +101,40 @@ pub struct Head {
 /// Whether an object can be read now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Readability {
-    /// Never archived, or (Intelligent-Tiering) moved back: a GET answers with its bytes.
+    /// Never archived, or moved back from an archive tier of Intelligent-Tiering: a GET returns its bytes.
     Readable,
-    /// Cold, and nobody asked for it.
+    /// Archived, and S3 is not fetching it.
     Archived(ArchiveKind),
-    /// Cold, and S3 is fetching it.
+    /// Archived, and S3 is fetching it.
     Restoring(ArchiveKind),
-    /// A copy is live until `expires` (always a UTC midnight).
+    /// Archived, with a copy until `expires`, which is always a UTC midnight.
     Copy {
-        /// Where the original lies.
+        /// The kind of the original.
         kind: ArchiveKind,
         /// When S3 removes the copy.
         expires: Timestamp,
     },
 }
 
-/// S3 said something about an object that thaw cannot read. Guessing would make a status that lies.
+/// A header of S3's answer that thaw cannot read. thaw does not guess, because a wrong guess would make a wrong status.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("S3 described the object with {header} = {value:?}, which thaw cannot read")]
 pub struct UnreadableHead {
     /// The header.
     pub header: &'static str,
-    /// What it said.
+    /// Its value, at most 200 characters.
     pub value: String,
 }
 
 impl Head {
     /// Whether the object can be read at `now`.
     ///
-    /// The storage class stays `GLACIER` while a copy is live, so readability comes from `x-amz-restore` alone; a copy
-    /// whose expiry has passed is no copy.
+    /// The storage class stays `GLACIER` while there is a copy, so only `x-amz-restore` decides. A copy whose expiry has
+    /// passed does not count.
     pub fn readability(&self, now: Timestamp) -> Result<Readability, UnreadableHead> {
         Ok(match (self.kind()?, self.restore_header()?) {
             (None, None | Some(Restore::Done { .. })) => Readability::Readable,
-            // Being fetched from where? S3 names no archive, and does not call it readable either.
+            // S3 says that it is fetching the object, but names no archive from which.
             (None, Some(Restore::Ongoing)) => return Err(self.unreadable_restore()),
             (Some(kind), None) => Readability::Archived(kind),
             (Some(kind), Some(Restore::Ongoing)) => Readability::Restoring(kind),
@@ -152,8 +154,8 @@ impl Head {
             (_, Some(other)) => {
                 Err(UnreadableHead { header: "x-amz-archive-status", value: other.chars().take(200).collect() })
             }
-            // Everything else is readable at once: STANDARD, the infrequent access classes, GLACIER_IR
-            // (Instant Retrieval), and Intelligent-Tiering outside its archive tiers.
+            // All other classes are readable at once: STANDARD, the infrequent access classes, GLACIER_IR (Instant
+            // Retrieval), and Intelligent-Tiering outside its archive tiers.
             (_, None) => Ok(None),
         }
     }
@@ -177,9 +179,9 @@ enum Restore {
     Done { expires: Option<Timestamp> },
 }
 
-/// Reads `x-amz-restore`. The pair of both parameters decides: a date beside `ongoing-request="true"` does not make a
-/// copy. Documentation shows values in single quotes and further parameters; both are tolerated, and so are blanks round
-/// parameters, as in every list of HTTP's.
+/// Reads `x-amz-restore`; `None` if it has another form. With `ongoing-request="true"` there is no copy, even if there is
+/// an `expiry-date`. S3's documentation shows the header in single quotes, and with further parameters: both are
+/// accepted, and so is white space around parameters, as in every list in HTTP.
 fn parse_restore(header: &str) -> Option<Restore> {
     let (mut ongoing, mut expires) = (None, None);
     for (name, value) in parameters(unquoted(header.trim_matches(BLANKS)))? {
