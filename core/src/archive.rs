@@ -199,7 +199,7 @@ fn parse_restore(header: &str) -> Option<Restore> {
     Some(if ongoing? { Restore::Ongoing } else { Restore::Done { expires } })
 }
 
-/// The parameters of `name="value", name="value"`; `None` if it is anything else. Dates contain commas.
+/// The parameters of `name="value", name="value"`; `None` for any other form. Values may contain commas, as dates do.
 fn parameters(header: &str) -> Option<Vec<(&str, &str)>> {
     let mut parameters = Vec::new();
     let mut rest = header;
@@ -247,14 +247,14 @@ mod tests {
     const ONGOING: &str = r#"ongoing-request="true""#;
 
     #[test]
-    fn classes_without_archive_are_readable() {
+    fn storage_classes_that_are_no_archive_are_readable() {
         for class in [None, Some("STANDARD"), Some("STANDARD_IA"), Some("GLACIER_IR"), Some("INTELLIGENT_TIERING")] {
             check(class, None, None, Some(Readability::Readable));
         }
     }
 
     #[test]
-    fn archived_kinds_are_told_by_class_or_access_tier() {
+    fn the_storage_class_or_access_tier_decides_the_archive_kind() {
         check(Some("GLACIER"), None, None, Some(Readability::Archived(ArchiveKind::Flexible)));
         check(Some("DEEP_ARCHIVE"), None, None, Some(Readability::Archived(ArchiveKind::Deep)));
         let it = Some("INTELLIGENT_TIERING");
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn ongoing_wins_over_a_date_beside_it() {
+    fn an_ongoing_request_counts_more_than_an_expiry_date() {
         check(Some("GLACIER"), None, Some(ONGOING), Some(Readability::Restoring(ArchiveKind::Flexible)));
         let both = r#"ongoing-request="true", expiry-date="Fri, 21 Dec 2012 00:00:00 GMT""#;
         check(Some("DEEP_ARCHIVE"), None, Some(both), Some(Readability::Restoring(ArchiveKind::Deep)));
@@ -289,24 +289,24 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_is_gone_in_the_moment_it_expires() {
-        let reach = |now: &str| {
+    fn a_copy_does_not_count_from_the_second_of_its_expiry() {
+        let readability = |now: &str| {
             let head =
                 Head { storage_class: Some("GLACIER".to_owned()), restore: Some(DONE.to_owned()), ..Head::default() };
             Some(head.readability(now.parse().unwrap()).unwrap())
         };
-        assert_eq!(reach("2012-12-20T23:59:59Z"), copy(ArchiveKind::Flexible));
-        assert_eq!(reach("2012-12-21T00:00:00Z"), Some(Readability::Archived(ArchiveKind::Flexible)));
+        assert_eq!(readability("2012-12-20T23:59:59Z"), copy(ArchiveKind::Flexible));
+        assert_eq!(readability("2012-12-21T00:00:00Z"), Some(Readability::Archived(ArchiveKind::Flexible)));
     }
 
     #[test]
-    fn what_moves_back_for_good_has_no_copy() {
+    fn intelligent_tiering_has_no_copies() {
         let have = ArchiveKind::ALL.map(|kind| (kind.as_str(), kind.has_copy()));
         assert_eq!(have, [("flexible", true), ("deep", true), ("it_archive", false), ("it_deep", false)]);
     }
 
     #[test]
-    fn what_is_being_fetched_is_not_readable_whatever_its_class() {
+    fn an_object_that_is_being_fetched_is_not_readable_in_any_class() {
         check(None, None, Some(ONGOING), None);
         check(Some("INTELLIGENT_TIERING"), None, Some(ONGOING), None);
         check(Some("INTELLIGENT_TIERING"), None, Some(r#"ongoing-request="false""#), Some(Readability::Readable));
@@ -320,12 +320,12 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_an_error_not_a_guess() {
+    fn an_unreadable_header_is_an_error() {
         for header in ["", "ongoing-request=true", r#"ongoing-request="maybe""#] {
             check(Some("GLACIER"), None, Some(header), None);
         }
         check(Some("GLACIER"), None, Some(r#"ongoing-request="false", expiry-date="soon""#), None);
-        // Neither a name that ends like one we know, nor two answers to one question.
+        // A name that only ends like a known one, a parameter twice, and other forms.
         for header in [
             format!("x-{DONE}"),
             format!("x-{DONE}, {ONGOING}"),
@@ -338,8 +338,8 @@ mod tests {
             format!("\r{DONE}"),
             format!("{DONE}\u{a0}"),
         ] {
-            let reach = Head { storage_class: Some("GLACIER".to_owned()), restore: Some(header), ..Head::default() };
-            assert!(!matches!(reach.readability(NOW.parse().unwrap()), Ok(Readability::Copy { .. })), "{reach:?}");
+            let head = Head { storage_class: Some("GLACIER".to_owned()), restore: Some(header), ..Head::default() };
+            assert!(!matches!(head.readability(NOW.parse().unwrap()), Ok(Readability::Copy { .. })), "{head:?}");
         }
         check(Some("INTELLIGENT_TIERING"), Some("ICE_ACCESS"), None, None);
     }

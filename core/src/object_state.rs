@@ -694,7 +694,8 @@ mod tests {
             claim: claim.map(batch),
         };
         let later = at() + Duration::from_secs(60);
-        let event = |hours: u32| Event::Readable { at: later, expires: Some(at() + hours * Duration::from_secs(3_600)) };
+        let event =
+            |hours: u32| Event::Readable { at: later, expires: Some(at() + hours * Duration::from_secs(3_600)) };
         assert_eq!(advance(&until(72, None), &event(30)), Ok(Some(until(30, None))));
         assert_eq!(advance(&until(72, None), &event(72)), Ok(None));
         assert_eq!(advance(&until(72, Some("a")), &event(30)), Ok(None));
