@@ -1,25 +1,25 @@
-//! What a caller of adoptions asks for: where to look for restores that thaw does not know.
+//! The request of an adoption: the bucket and prefix in which to look for retrievals that thaw does not know.
 
 use serde_json::{Map, Value};
 
 use crate::Problem;
 use crate::request::{MAX_KEY_BYTES, bucket, read_object, refuse_unknown};
 
-/// Where to look, and where to go on.
+/// A request for one page of adoptions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Adoption {
     /// The bucket.
     pub bucket: String,
-    /// What the keys begin with; empty is all of them.
+    /// The beginning of the keys; empty is all keys.
     pub prefix: String,
-    /// The last key that the call before looked at; `None` begins at the first.
+    /// The last key of the previous page; `None` for the first page.
     pub cursor: Option<String>,
 }
 
 const KNOWN_FIELDS: [&str; 3] = ["bucket", "prefix", "cursor"];
 
 impl Adoption {
-    /// Reads a body's bytes. Fails with what a caller must mend.
+    /// Reads a body. Fails with the field that the caller must correct.
     pub fn read(body: &[u8]) -> Result<Self, Problem> {
         let body = read_object(body)?;
         refuse_unknown(&body, "", &KNOWN_FIELDS)?;
@@ -32,8 +32,8 @@ impl Adoption {
         Ok(Self { bucket: bucket(&body)?, prefix, cursor })
     }
 
-    /// The JSON Schema of a body that [`Adoption::read`] takes. What it cannot say: limits are in bytes of UTF-8, not
-    /// characters.
+    /// The JSON Schema of a body that [`Adoption::read`] accepts. A schema cannot express that limits are in bytes of
+    /// UTF-8: its lengths are in characters.
     #[cfg(feature = "openapi")]
     pub fn schema() -> Value {
         let text = |says: &str| serde_json::json!({"type": ["string", "null"], "maxLength": MAX_KEY_BYTES, "description": says});
@@ -52,7 +52,7 @@ impl Adoption {
     }
 }
 
-/// A text of up to a key's length; `None` if there is none.
+/// Reads a text of at most a key's length; `None` if the field is missing or null.
 fn text(body: &Map<String, Value>, field: &str) -> Result<Option<String>, Problem> {
     match body.get(field) {
         None | Some(Value::Null) => Ok(None),

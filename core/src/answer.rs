@@ -1,57 +1,57 @@
-//! What an AWS service's answer means. One table for everybody who talks to S3 or CloudFront.
+//! The meaning of the answers of S3 and CloudFront: does an error concern one object, or the call?
 //!
-//! What S3 answers about one object is that object's own: it fails alone. What S3 would answer to everybody's next question
-//! as well (about the caller, the clock, the bucket, or its own load) is trouble of the call. Codes tell the two apart (S3 API
-//! Reference, "Error responses"). The errors of `HeadObject` have no body and so no code; [`head_error`] says which of them
-//! leave it open, and [`Missing::confirmed_by_get`] what the same question with a body in its answer says then.
+//! An error about an object makes that object fail, and no other. An error that every next call would get as well (about the
+//! caller, the clock, the bucket, or the service's load) is a [`CallError`]. The error code decides which one it is (S3 API
+//! Reference, "Error responses"). Errors of `HeadObject` have no body and so no code: [`head_error`] finds those that may be
+//! either, and [`Missing::confirmed_by_get`] decides them by the answer to a `GetObject`, which has a body.
 
 use jiff::Timestamp;
 
 use crate::{Event, FailureCode, Missing, Tier, copy_expiry};
 
-/// What S3 answered to a `RestoreObject`.
+/// S3's answer to a `RestoreObject`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RestoreAnswer {
-    /// 202: S3 began to fetch it, or fetches it faster from now on.
+    /// 202: S3 fetches the object, or fetches it faster from now on.
     Accepted,
-    /// 200: a copy was live; it stays for the days asked for, counted from now.
+    /// 200: there is a copy already. It stays for the days of the request, counted from now.
     AlreadyLive,
     /// 409 `RestoreAlreadyInProgress`.
     InProgress,
     /// 503 `GlacierExpeditedRetrievalNotAvailable`.
     NoExpeditedCapacity,
-    /// 403 `ObjectAlreadyInActiveTierError` or `InvalidObjectState`: it is not archived (any more).
+    /// 403 `ObjectAlreadyInActiveTierError` or `InvalidObjectState`: it is not archived, or not any more.
     NotArchived,
-    /// Nothing that asking again would mend.
+    /// Another error about the object. A retry would get it again.
     Refused {
-        /// S3's name for it; empty where S3 sent none.
+        /// S3's error code; empty if S3 sent none.
         code: String,
-        /// S3's words.
+        /// S3's message.
         message: String,
     },
 }
 
-/// Why a service did not do what it was asked, when trying again may help or a person must.
+/// An error of a call, not of an object. A retry may succeed, or a person has to change something first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CallError {
-    /// Too fast: seconds help.
+    /// Too many calls. A retry after seconds may succeed.
     Throttled,
-    /// Too many invalidations, in a second or in progress: seconds help for the one, minutes for the other.
+    /// Too many invalidations: per second, where a retry after seconds may succeed, or in progress, where it takes minutes.
     TooManyInvalidations,
-    /// The service or the network failed: seconds help.
+    /// The service or the network failed. A retry after seconds may succeed.
     Unavailable,
-    /// The caller may not.
+    /// The caller lacks a permission.
     Denied,
-    /// KMS does not let the caller use the key of a file: its own permission, beside that to read it.
+    /// The caller may not use a file's KMS key. That is a separate permission, besides the one to read the file.
     KeyDenied,
-    /// There is no such bucket, or it is in another Region: somebody must mend the request or the stack.
+    /// There is no such bucket, or it is in another Region. A person has to correct the request or the stack.
     WrongBucket,
 }
 
-/// Whether an error is trouble of any service, from the HTTP status and the error code.
+/// The error of a call, from its HTTP status and error code, for any service; `None` if it may be about the object.
 ///
-/// CloudFront throttles with HTTP 400 and `Throttling`, S3 with 503 `SlowDown` or `ThrottlingException`; the code
-/// decides before the status.
+/// The code counts more than the status: CloudFront throttles with HTTP 400 and `Throttling`, S3 with 503 and `SlowDown` or
+/// `ThrottlingException`.
 pub fn trouble(status: u16, code: &str) -> Option<CallError> {
     match code {
         "SlowDown"
@@ -67,8 +67,8 @@ pub fn trouble(status: u16, code: &str) -> Option<CallError> {
         "InternalError" | "ServiceUnavailable" | "InternalServerError" | "RequestTimeout" | "OperationAborted" => {
             Some(CallError::Unavailable)
         }
-        // The credentials have expired, or IAM does not know them everywhere yet; the clock is wrong. The next invocation
-        // may find another machine, which has new ones.
+        // The credentials have expired, or are too new to be known in all of IAM, or the clock is wrong. The next
+        // invocation may run on another machine, with new credentials.
         "ExpiredToken"
         | "ExpiredTokenException"
         | "TokenRefreshRequired"
@@ -91,7 +91,7 @@ pub fn trouble(status: u16, code: &str) -> Option<CallError> {
         | "IllegalLocationConstraintException" => Some(CallError::WrongBucket),
         _ => match status {
             301 => Some(CallError::WrongBucket),
-            // A bucket whose name is not known everywhere yet.
+            // A redirect: the bucket is new, and its name is not yet known in all of DNS.
             302..400 => Some(CallError::Unavailable),
             408 => Some(CallError::Unavailable),
             429 => Some(CallError::Throttled),
@@ -101,8 +101,9 @@ pub fn trouble(status: u16, code: &str) -> Option<CallError> {
     }
 }
 
-/// Whether an error of S3's is about the KMS key of an object and not about the object: KMS's own codes (`KMS.DisabledException`),
-/// or an `AccessDenied` that names an action of KMS (User Guide, "Troubleshoot access denied (403 Forbidden) errors").
+/// Whether an error of S3 is about the KMS key of an object and not about the object: it has a code of KMS
+/// (`KMS.DisabledException`), or is an `AccessDenied` that names an action of KMS (User Guide, "Troubleshoot access
+/// denied (403 Forbidden) errors").
 pub fn is_about_a_key(code: &str, message: &str) -> bool {
     code.starts_with("KMS.") || (code == "AccessDenied" && message.contains("kms:"))
 }
@@ -110,8 +111,8 @@ pub fn is_about_a_key(code: &str, message: &str) -> bool {
 impl RestoreAnswer {
     /// Reads S3's answer to a `RestoreObject`: the HTTP status, and the error code and message if it is an error.
     ///
-    /// The SDK's output does not tell 200 from 202, so the status comes from the raw answer. A refusal that nobody foresaw is
-    /// an answer about that object, and so is that it is denied: one bad object never stops the others.
+    /// The status has to be that of the raw response, because the SDK's output is the same for 200 and 202. An unknown
+    /// error counts as one about the object, and so does a denied access: one bad object never stops the others.
     pub fn read(status: u16, code: &str, message: &str) -> Result<Self, CallError> {
         match (status, code) {
             (200, _) => Ok(Self::AlreadyLive),
@@ -119,22 +120,23 @@ impl RestoreAnswer {
             (_, "RestoreAlreadyInProgress") => Ok(Self::InProgress),
             (_, "GlacierExpeditedRetrievalNotAvailable") => Ok(Self::NoExpeditedCapacity),
             (_, "ObjectAlreadyInActiveTierError" | "InvalidObjectState") => Ok(Self::NotArchived),
-            _ => match about_all(status, code) {
-                Some(trouble) => Err(trouble),
+            _ => match call_error(status, code) {
+                Some(error) => Err(error),
                 None => Ok(Self::Refused { code: code.to_owned(), message: message.chars().take(500).collect() }),
             },
         }
     }
 
-    /// What it means for the object that was asked for, for so many days (`None` if it gets no copy) and at this tier.
+    /// The event for the requested object. `days` are those of the request; `None` if the object gets no copy.
     pub fn event(self, days: Option<u32>, tier: Tier, now: Timestamp) -> Event {
         let fail = |code, message: String| Event::Failed { at: now, code, message };
         match self {
             Self::Accepted => Event::Requested { at: now, tier },
             Self::InProgress => Event::Joined { at: now, tier },
-            // The answer does not carry the new expiry, but its rule is known: the days count from now.
+            // The answer does not have the new expiry, but the rule is documented: the days count from now.
             Self::AlreadyLive => Event::Readable { at: now, expires: days.map(|days| copy_expiry(now, days)) },
-            // It was archived when it was planned, so it came back since: an answer of S3 got lost, or somebody else asked.
+            // It was archived when it was planned and has been restored since: for another request, or for one of ours
+            // whose answer got lost.
             Self::NotArchived => Event::Readable { at: now, expires: None },
             Self::NoExpeditedCapacity => fail(
                 FailureCode::ExpeditedNotAvailable,
@@ -156,30 +158,32 @@ impl RestoreAnswer {
     }
 }
 
-/// The trouble that everybody's next question would meet as well; `None` if the error is about what was asked for.
+/// The error that every next call would get as well; `None` if the error is about the object.
 ///
-/// `AccessDenied` may be about one object (a policy names prefixes and tags), and a permission that is missing for all of
-/// them says so object by object.
-fn about_all(status: u16, code: &str) -> Option<CallError> {
+/// `AccessDenied` counts as an error about the object, because policies can name prefixes and tags. If a permission is
+/// missing for all objects, every object fails with it.
+fn call_error(status: u16, code: &str) -> Option<CallError> {
     match trouble(status, code) {
         Some(CallError::Denied) if matches!(code, "AccessDenied" | "AccessDeniedException" | "") => None,
-        trouble => trouble,
+        error => error,
     }
 }
 
-/// What an error to a `HeadObject` says. It has no body, and so no code (API Reference, "HeadObject").
+/// The meaning of an error of `HeadObject`. It has no body, and so no code (API Reference, "HeadObject").
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HeadError {
-    /// This about the object.
+    /// It is about the object.
     Says(Missing),
-    /// This about the object, unless it is about the caller, the clock or the bucket: expired credentials answer 400 too, and
-    /// a wrong clock 403. `GetObject` is the same question with the same permission, and its answer has a body.
+    /// It is either about the object, or about the caller, the clock or the bucket: the status is also 400 for expired
+    /// credentials, and 403 for a wrong clock. A `GetObject` decides it: it needs the same permission, and its error has
+    /// a body.
     InDoubt(Missing),
-    /// Nothing about the object.
+    /// It is not about the object.
     CallError(CallError),
 }
 
-/// Reads an error to a `HeadObject` from its HTTP status and whether it came with `x-amz-delete-marker`.
+/// Reads an error of `HeadObject` from its HTTP status and whether it has an `x-amz-delete-marker` header.
+/// `version_asked` is whether the call named a version.
 pub fn head_error(status: u16, delete_marker: bool, version_asked: bool) -> HeadError {
     let refused = || Missing::Refused { says: format!("HTTP {status}") };
     match (status, delete_marker, version_asked) {
@@ -188,26 +192,27 @@ pub fn head_error(status: u16, delete_marker: bool, version_asked: bool) -> Head
         (404, false, true) => HeadError::InDoubt(Missing::Version),
         (401 | 403, _, _) => HeadError::InDoubt(Missing::Denied),
         _ => match trouble(status, "") {
-            Some(trouble) => HeadError::CallError(trouble),
+            Some(error) => HeadError::CallError(error),
             None => HeadError::InDoubt(refused()),
         },
     }
 }
 
 impl Missing {
-    /// What is true of an object whose `HeadObject` left this in doubt, given what `GetObject` answered with an error.
+    /// Decides an error of `HeadObject` that was in doubt, by the error of a `GetObject` for the same object.
     ///
-    /// Fails with the trouble that it was. Whatever is no such trouble came after S3 had accepted who asks, for what bucket and
-    /// when, so what `HeadObject` said is about the object; and `GetObject` may say it in more words.
+    /// Fails if the error is about the call. Any other error means that S3 has accepted the caller, the clock and the
+    /// bucket, so that the error of `HeadObject` is about the object. The error of `GetObject` may have more details.
     pub fn confirmed_by_get(self, status: u16, code: &str, message: &str) -> Result<Self, CallError> {
-        if let Some(trouble) = about_all(status, code) {
-            return Err(trouble);
+        if let Some(error) = call_error(status, code) {
+            return Err(error);
         }
         Ok(match (self, code) {
             (Self::Refused { .. } | Self::Version | Self::Key, "NoSuchVersion") => Self::Version,
-            // S3's words are "Invalid version id specified".
+            // S3's message is "Invalid version id specified".
             (Self::Refused { .. }, "InvalidArgument") if message.contains("version") => Self::Version,
-            // S3 checks the class before the key of a customer, or after it: which, is not documented.
+            // These codes do not explain the refusal. S3 may check the storage class before or after a customer's key: it
+            // is not documented.
             (this @ Self::Refused { .. }, "" | "AccessDenied" | "InvalidObjectState" | "InvalidRange") => this,
             (Self::Refused { .. }, _) => {
                 let message: String = message.chars().take(300).collect();
@@ -270,7 +275,7 @@ mod tests {
             (400, "MalformedXML", Ok(refused("MalformedXML"))),
             (400, "InvalidRequest", Ok(refused("InvalidRequest"))),
             (418, "", Ok(refused(""))),
-            // These would be everybody's.
+            // Errors of the call.
             (404, "NoSuchBucket", Err(CallError::WrongBucket)),
             (301, "PermanentRedirect", Err(CallError::WrongBucket)),
             (301, "", Err(CallError::WrongBucket)),
@@ -286,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_to_a_head_is_the_objects_own_or_trouble_or_leaves_that_open() {
+    fn an_error_of_a_head_is_about_the_object_or_the_call_or_in_doubt() {
         let refused = |status: u16| HeadError::InDoubt(Missing::Refused { says: format!("HTTP {status}") });
         for (status, marker, version_asked, expected) in [
             (404, false, false, HeadError::InDoubt(Missing::Key)),
@@ -311,12 +316,12 @@ mod tests {
     }
 
     #[test]
-    fn a_get_tells_what_a_head_was_about() {
+    fn a_get_decides_an_error_of_a_head_that_was_in_doubt() {
         let bare = || Missing::Refused { says: "HTTP 400".to_owned() };
-        let told =
+        let confirmed =
             |missing: Missing, status, code| missing.confirmed_by_get(status, code, "Invalid version id specified");
         for missing in [bare(), Missing::Denied, Missing::Key, Missing::Version] {
-            for (status, code, trouble) in [
+            for (status, code, error) in [
                 (400, "ExpiredToken", CallError::Unavailable),
                 (403, "RequestTimeTooSkewed", CallError::Unavailable),
                 (404, "NoSuchBucket", CallError::WrongBucket),
@@ -325,24 +330,24 @@ mod tests {
                 (500, "InternalError", CallError::Unavailable),
                 (403, "AllAccessDisabled", CallError::Denied),
             ] {
-                assert_eq!(told(missing.clone(), status, code), Err(trouble), "{missing:?} {code}");
+                assert_eq!(confirmed(missing.clone(), status, code), Err(error), "{missing:?} {code}");
             }
-            // S3 knows the caller and the bucket.
+            // S3 has accepted the caller and the bucket.
             for (status, code) in [(403, "InvalidObjectState"), (403, "AccessDenied"), (416, "InvalidRange"), (400, "")]
             {
-                assert_eq!(told(missing.clone(), status, code), Ok(missing.clone()), "{code}");
+                assert_eq!(confirmed(missing.clone(), status, code), Ok(missing.clone()), "{code}");
             }
         }
-        assert_eq!(told(bare(), 400, "InvalidArgument"), Ok(Missing::Version));
-        assert_eq!(told(bare(), 404, "NoSuchVersion"), Ok(Missing::Version));
+        assert_eq!(confirmed(bare(), 400, "InvalidArgument"), Ok(Missing::Version));
+        assert_eq!(confirmed(bare(), 404, "NoSuchVersion"), Ok(Missing::Version));
         let sse_c = "The object was stored using a form of Server Side Encryption";
         let says = format!("InvalidRequest: {sse_c} (HTTP 400)");
         assert_eq!(bare().confirmed_by_get(400, "InvalidRequest", sse_c), Ok(Missing::Refused { says }));
-        assert_eq!(told(Missing::Denied, 400, "InvalidRequest"), Ok(Missing::Denied));
+        assert_eq!(confirmed(Missing::Denied, 400, "InvalidRequest"), Ok(Missing::Denied));
     }
 
     #[test]
-    fn a_key_that_may_not_be_used_is_told_from_a_file_that_may_not_be_read() {
+    fn a_denied_kms_key_is_distinguished_from_a_denied_file() {
         let denied = "User: arn:aws:sts::1:assumed-role/r/f is not authorized to perform: kms:Decrypt on the resource";
         for (code, message, expected) in [
             ("AccessDenied", denied, true),
@@ -357,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn cloudfronts_three_ways_to_say_later_are_three_troubles() {
+    fn cloudfronts_three_temporary_errors_are_three_call_errors() {
         assert_eq!(trouble(400, "Throttling"), Some(CallError::Throttled));
         assert_eq!(trouble(400, "TooManyInvalidationsInProgress"), Some(CallError::TooManyInvalidations));
         assert_eq!(trouble(503, "ServiceUnavailable"), Some(CallError::Unavailable));
@@ -365,14 +370,14 @@ mod tests {
     }
 
     #[test]
-    fn where_the_code_is_unknown_the_status_tells() {
+    fn the_status_decides_where_the_code_is_unknown() {
         assert_eq!(trouble(429, "Slow"), Some(CallError::Throttled));
         assert_eq!(trouble(500, "Odd"), Some(CallError::Unavailable));
         assert_eq!(trouble(418, "Odd"), None);
     }
 
     #[test]
-    fn a_missing_permission_is_for_a_person_to_mend() {
+    fn a_missing_permission_is_denied() {
         for code in ["AccessDenied", "AccessDeniedException", "AllAccessDisabled"] {
             assert_eq!(trouble(403, code), Some(CallError::Denied), "{code}");
         }

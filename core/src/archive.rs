@@ -1,9 +1,11 @@
-//! Where an object lies and whether it can be read, from what S3 says of it.
+//! An object's archive kind and whether it can be read now, computed from S3's answer to `HeadObject`
+//! ([`Head::readability`]); and the tiers at which archived objects can be fetched.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// Where a cold object lies. Decides which tiers are offered, how long they take and what they cost.
+/// The storage class or access tier of an archived object. It decides which tiers S3 offers, how long they take and what
+/// they cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
@@ -44,7 +46,7 @@ impl ArchiveKind {
     }
 }
 
-/// When a copy that begins (or is extended) at `from` goes away: at the first UTC midnight after `days` more days.
+/// When a copy that begins, or is extended, at `from` expires: at the first UTC midnight after `days` days.
 ///
 /// AWS's own example: a copy of 3 days made on 2012-10-15 at 10:30 expires on 2012-10-19 at 00:00 (User Guide,
 /// "Restoring an archived object").
@@ -61,7 +63,7 @@ pub fn copy_expiry(from: Timestamp, days: u32) -> Timestamp {
 pub enum Tier {
     /// Hours to two days; the cheapest.
     Bulk,
-    /// Hours; S3's own default, and ours.
+    /// Hours; the default of S3 and of thaw.
     Standard,
     /// Minutes, while S3 has the capacity; not offered for the deep kinds.
     Expedited,
@@ -81,10 +83,10 @@ impl Tier {
     }
 }
 
-/// The part of a `HeadObject` answer that decides whether an object can be read, as S3 sent it.
+/// S3's answer to a `HeadObject`, as far as it decides whether the object can be read. The values are as S3 sent them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Head {
-    /// `x-amz-storage-class`; S3 leaves it out for `STANDARD`.
+    /// `x-amz-storage-class`; S3 omits it for `STANDARD`.
     pub storage_class: Option<String>,
     /// `x-amz-archive-status`: only for archived Intelligent-Tiering objects.
     pub archive_status: Option<String>,
@@ -99,40 +101,40 @@ pub struct Head {
 /// Whether an object can be read now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Readability {
-    /// Never archived, or (Intelligent-Tiering) moved back: a GET answers with its bytes.
+    /// Never archived, or moved back from an archive tier of Intelligent-Tiering: a GET returns its bytes.
     Readable,
-    /// Cold, and nobody asked for it.
+    /// Archived, and S3 is not fetching it.
     Archived(ArchiveKind),
-    /// Cold, and S3 is fetching it.
+    /// Archived, and S3 is fetching it.
     Restoring(ArchiveKind),
-    /// A copy is live until `expires` (always a UTC midnight).
+    /// Archived, with a copy until `expires`, which is always a UTC midnight.
     Copy {
-        /// Where the original lies.
+        /// The kind of the original.
         kind: ArchiveKind,
         /// When S3 removes the copy.
         expires: Timestamp,
     },
 }
 
-/// S3 said something about an object that thaw cannot read. Guessing would make a status that lies.
+/// A header of S3's answer that thaw cannot read. thaw does not guess, because a wrong guess would make a wrong status.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("S3 described the object with {header} = {value:?}, which thaw cannot read")]
 pub struct UnreadableHead {
     /// The header.
     pub header: &'static str,
-    /// What it said.
+    /// Its value, at most 200 characters.
     pub value: String,
 }
 
 impl Head {
     /// Whether the object can be read at `now`.
     ///
-    /// The storage class stays `GLACIER` while a copy is live, so readability comes from `x-amz-restore` alone; a copy
-    /// whose expiry has passed is no copy.
+    /// The storage class stays `GLACIER` while there is a copy, so only `x-amz-restore` decides. A copy whose expiry has
+    /// passed does not count.
     pub fn readability(&self, now: Timestamp) -> Result<Readability, UnreadableHead> {
         Ok(match (self.kind()?, self.restore_header()?) {
             (None, None | Some(Restore::Done { .. })) => Readability::Readable,
-            // Being fetched from where? S3 names no archive, and does not call it readable either.
+            // S3 says that it is fetching the object, but names no archive from which.
             (None, Some(Restore::Ongoing)) => return Err(self.unreadable_restore()),
             (Some(kind), None) => Readability::Archived(kind),
             (Some(kind), Some(Restore::Ongoing)) => Readability::Restoring(kind),
@@ -152,8 +154,8 @@ impl Head {
             (_, Some(other)) => {
                 Err(UnreadableHead { header: "x-amz-archive-status", value: other.chars().take(200).collect() })
             }
-            // Everything else is readable at once: STANDARD, the infrequent access classes, GLACIER_IR
-            // (Instant Retrieval), and Intelligent-Tiering outside its archive tiers.
+            // All other classes are readable at once: STANDARD, the infrequent access classes, GLACIER_IR (Instant
+            // Retrieval), and Intelligent-Tiering outside its archive tiers.
             (_, None) => Ok(None),
         }
     }
@@ -177,9 +179,9 @@ enum Restore {
     Done { expires: Option<Timestamp> },
 }
 
-/// Reads `x-amz-restore`. The pair of both parameters decides: a date beside `ongoing-request="true"` does not make a
-/// copy. Documentation shows values in single quotes and further parameters; both are tolerated, and so are blanks round
-/// parameters, as in every list of HTTP's.
+/// Reads `x-amz-restore`; `None` if it has another form. With `ongoing-request="true"` there is no copy, even if there is
+/// an `expiry-date`. S3's documentation shows the header in single quotes, and with further parameters: both are
+/// accepted, and so is white space around parameters, as in every list in HTTP.
 fn parse_restore(header: &str) -> Option<Restore> {
     let (mut ongoing, mut expires) = (None, None);
     for (name, value) in parameters(unquoted(header.trim_matches(BLANKS)))? {
@@ -197,7 +199,7 @@ fn parse_restore(header: &str) -> Option<Restore> {
     Some(if ongoing? { Restore::Ongoing } else { Restore::Done { expires } })
 }
 
-/// The parameters of `name="value", name="value"`; `None` if it is anything else. Dates contain commas.
+/// The parameters of `name="value", name="value"`; `None` for any other form. Values may contain commas, as dates do.
 fn parameters(header: &str) -> Option<Vec<(&str, &str)>> {
     let mut parameters = Vec::new();
     let mut rest = header;
@@ -245,14 +247,14 @@ mod tests {
     const ONGOING: &str = r#"ongoing-request="true""#;
 
     #[test]
-    fn classes_without_archive_are_readable() {
+    fn storage_classes_that_are_no_archive_are_readable() {
         for class in [None, Some("STANDARD"), Some("STANDARD_IA"), Some("GLACIER_IR"), Some("INTELLIGENT_TIERING")] {
             check(class, None, None, Some(Readability::Readable));
         }
     }
 
     #[test]
-    fn archived_kinds_are_told_by_class_or_access_tier() {
+    fn the_storage_class_or_access_tier_decides_the_archive_kind() {
         check(Some("GLACIER"), None, None, Some(Readability::Archived(ArchiveKind::Flexible)));
         check(Some("DEEP_ARCHIVE"), None, None, Some(Readability::Archived(ArchiveKind::Deep)));
         let it = Some("INTELLIGENT_TIERING");
@@ -270,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn ongoing_wins_over_a_date_beside_it() {
+    fn an_ongoing_request_counts_more_than_an_expiry_date() {
         check(Some("GLACIER"), None, Some(ONGOING), Some(Readability::Restoring(ArchiveKind::Flexible)));
         let both = r#"ongoing-request="true", expiry-date="Fri, 21 Dec 2012 00:00:00 GMT""#;
         check(Some("DEEP_ARCHIVE"), None, Some(both), Some(Readability::Restoring(ArchiveKind::Deep)));
@@ -287,24 +289,24 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_is_gone_in_the_moment_it_expires() {
-        let reach = |now: &str| {
+    fn a_copy_does_not_count_from_the_second_of_its_expiry() {
+        let readability = |now: &str| {
             let head =
                 Head { storage_class: Some("GLACIER".to_owned()), restore: Some(DONE.to_owned()), ..Head::default() };
             Some(head.readability(now.parse().unwrap()).unwrap())
         };
-        assert_eq!(reach("2012-12-20T23:59:59Z"), copy(ArchiveKind::Flexible));
-        assert_eq!(reach("2012-12-21T00:00:00Z"), Some(Readability::Archived(ArchiveKind::Flexible)));
+        assert_eq!(readability("2012-12-20T23:59:59Z"), copy(ArchiveKind::Flexible));
+        assert_eq!(readability("2012-12-21T00:00:00Z"), Some(Readability::Archived(ArchiveKind::Flexible)));
     }
 
     #[test]
-    fn what_moves_back_for_good_has_no_copy() {
+    fn intelligent_tiering_has_no_copies() {
         let have = ArchiveKind::ALL.map(|kind| (kind.as_str(), kind.has_copy()));
         assert_eq!(have, [("flexible", true), ("deep", true), ("it_archive", false), ("it_deep", false)]);
     }
 
     #[test]
-    fn what_is_being_fetched_is_not_readable_whatever_its_class() {
+    fn an_object_that_is_being_fetched_is_not_readable_in_any_class() {
         check(None, None, Some(ONGOING), None);
         check(Some("INTELLIGENT_TIERING"), None, Some(ONGOING), None);
         check(Some("INTELLIGENT_TIERING"), None, Some(r#"ongoing-request="false""#), Some(Readability::Readable));
@@ -318,12 +320,12 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_an_error_not_a_guess() {
+    fn an_unreadable_header_is_an_error() {
         for header in ["", "ongoing-request=true", r#"ongoing-request="maybe""#] {
             check(Some("GLACIER"), None, Some(header), None);
         }
         check(Some("GLACIER"), None, Some(r#"ongoing-request="false", expiry-date="soon""#), None);
-        // Neither a name that ends like one we know, nor two answers to one question.
+        // A name that only ends like a known one, a parameter twice, and other forms.
         for header in [
             format!("x-{DONE}"),
             format!("x-{DONE}, {ONGOING}"),
@@ -336,8 +338,8 @@ mod tests {
             format!("\r{DONE}"),
             format!("{DONE}\u{a0}"),
         ] {
-            let reach = Head { storage_class: Some("GLACIER".to_owned()), restore: Some(header), ..Head::default() };
-            assert!(!matches!(reach.readability(NOW.parse().unwrap()), Ok(Readability::Copy { .. })), "{reach:?}");
+            let head = Head { storage_class: Some("GLACIER".to_owned()), restore: Some(header), ..Head::default() };
+            assert!(!matches!(head.readability(NOW.parse().unwrap()), Ok(Readability::Copy { .. })), "{head:?}");
         }
         check(Some("INTELLIGENT_TIERING"), Some("ICE_ACCESS"), None, None);
     }

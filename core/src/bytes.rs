@@ -1,11 +1,11 @@
-//! Bytes in an item of the ledger.
+//! Binary attributes of the ledger's items.
 
 use std::fmt;
 
 use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Bytes that DynamoDB keeps as such; JSON has only numbers for them.
+/// Bytes that serialise as a binary value in DynamoDB, and as a list of numbers in JSON, which has no binary type.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Bytes(pub Vec<u8>);
 
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn they_are_numbers_in_json_and_nothing_else() {
+    fn bytes_are_a_list_of_numbers_in_json() {
         let bytes = Bytes(vec![0, 7, 255]);
         assert_eq!(serde_json::to_value(&bytes).unwrap(), json!([0, 7, 255]));
         assert_eq!(serde_json::from_value::<Bytes>(json!([0, 7, 255])).unwrap(), bytes);

@@ -1,4 +1,4 @@
-//! What to do with each object of a request.
+//! What the plan does with each object of a request, decided from S3's description of the object ([`decide`]).
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -11,18 +11,18 @@ use crate::{ArchiveKind, Event, FailureCode, Head, Readability, Request, Tier, c
 pub enum Decision {
     /// Ask S3 to restore it.
     Restore,
-    /// A copy is live, and not for long enough: ask S3 to keep it longer, then publish.
+    /// A copy exists, but expires too early: ask S3 to keep it longer, then publish.
     Extend,
-    /// S3 is fetching it already: take part in that, and ask for more speed where that can help.
+    /// S3 is fetching it already: join that retrieval, and ask S3 for the faster tier.
     Join,
-    /// Wait for what others began; S3 is not asked for anything.
+    /// Wait for a retrieval, or publish a copy, that another request began; S3 is not asked for anything.
     Watch,
     /// Nothing to do, or nothing that can be done.
     Nothing,
 }
 
 impl Decision {
-    /// The word that JSON has for it.
+    /// Its word in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Restore => "restore",
@@ -34,7 +34,7 @@ impl Decision {
     }
 }
 
-/// Why S3 would not describe an object.
+/// Why S3 did not describe an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Missing {
     /// 404 for a key.
@@ -45,35 +45,35 @@ pub enum Missing {
     DeleteMarker,
     /// 403.
     Denied,
-    /// Another error that is about this object. It is there, and nobody knows how it stands.
+    /// Another error that is about this object. The object exists; its state is unknown.
     Refused {
-        /// S3's words, or the HTTP status.
+        /// S3's error, or the HTTP status.
         says: String,
     },
-    /// An answer that the SDK cannot read. It is there, and nobody knows how it stands.
+    /// An answer that the SDK cannot read. The object exists; its state is unknown.
     Unreadable {
-        /// The SDK's words.
+        /// The SDK's error.
         says: String,
     },
 }
 
-/// What was found out about an object.
+/// S3's answer about an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Facts {
     /// S3 described it.
     Found(Head),
-    /// S3 would not.
+    /// S3 did not describe it.
     Missing(Missing),
 }
 
-/// A decision, with what it rests on.
+/// A decision, and what the plan knows about the object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlannedAction {
     /// What to do.
     pub decision: Decision,
-    /// Where the object lies; `None` if it is not archived or S3 did not say.
+    /// Its archive kind; `None` if it is not archived or S3 did not say.
     pub kind: Option<ArchiveKind>,
-    /// What is true of the object already, for its row.
+    /// An event that the plan already applies to the object's row: it is readable, was never archived, or has failed.
     pub known: Option<Event>,
 }
 
@@ -86,7 +86,7 @@ pub fn decide(facts: &Facts, request: &Request, now: Timestamp) -> PlannedAction
     };
     match facts {
         Facts::Found(head) => match head.readability(now) {
-            Ok(reach) => decide_readability(reach, request, now),
+            Ok(readability) => decide_readability(readability, request, now),
             Err(unreadable) => fail(FailureCode::Unreadable, unreadable.to_string()),
         },
         Facts::Missing(missing) => {
@@ -97,11 +97,11 @@ pub fn decide(facts: &Facts, request: &Request, now: Timestamp) -> PlannedAction
 }
 
 /// Decides what to do with one object that S3 has described.
-pub fn decide_readability(reach: Readability, request: &Request, now: Timestamp) -> PlannedAction {
+pub fn decide_readability(readability: Readability, request: &Request, now: Timestamp) -> PlannedAction {
     let nothing = |kind, known| PlannedAction { decision: Decision::Nothing, kind, known: Some(known) };
     let fail = |kind, code, message: String| nothing(kind, Event::Failed { at: now, code, message });
     let act = |decision, kind| PlannedAction { decision, kind: Some(kind), known: None };
-    match reach {
+    match readability {
         Readability::Readable => nothing(None, Event::NotArchived),
         Readability::Archived(kind) if request.join_only => {
             let message =
@@ -112,13 +112,14 @@ pub fn decide_readability(reach: Readability, request: &Request, now: Timestamp)
             Some(_) => act(Decision::Restore, kind),
             None => fail(Some(kind), FailureCode::TierNotOffered, not_offered(kind, request.tier)),
         },
-        // Joining needs no tier from S3; but only Standard and Expedited can make a running restore faster, and only
-        // where the tier is offered.
+        // Waiting for a running restore needs no tier. Only Standard and Expedited can make it faster, and only if S3 offers
+        // the tier for this kind.
         Readability::Restoring(kind) => {
             let faster = !request.join_only && request.tier > Tier::Bulk && kind.window(request.tier).is_some();
             act(if faster { Decision::Join } else { Decision::Watch }, kind)
         }
-        // S3 counts the days anew, from now: asking for a copy that lives long enough would take from who asked for more.
+        // A request replaces the copy's expiry by one that is counted from now. If the copy lives long enough, asking
+        // would only shorten it for the caller who asked for more days.
         Readability::Copy { kind, expires }
             if request.join_only || copy_expiry(now, request.copy_days()) <= expires =>
         {
@@ -132,7 +133,7 @@ pub fn decide_readability(reach: Readability, request: &Request, now: Timestamp)
 }
 
 impl Missing {
-    /// Why an object that S3 would not describe fails.
+    /// The failure of an object that S3 did not describe, when it is planned.
     fn explain(&self) -> (FailureCode, String) {
         match self {
             Self::Key => (FailureCode::NoSuchKey, "there is no object with this key".to_owned()),
@@ -152,8 +153,8 @@ impl Missing {
         }
     }
 
-    /// Why an object that was being restored, or waited to be published, cannot be looked at; `None` if it is gone, or denied
-    /// by now.
+    /// The failure of an object that was being restored, or waited to be published, and that S3 refuses to describe now;
+    /// `None` if the object was deleted or S3 denies access.
     pub fn undescribed(&self) -> Option<(FailureCode, String)> {
         match self {
             Self::Key | Self::Version | Self::DeleteMarker | Self::Denied => None,
@@ -163,8 +164,8 @@ impl Missing {
 }
 
 fn head_refused(says: &str) -> String {
-    // User Guide, "Using server-side encryption with customer-provided keys": without its key S3 tells nothing of an object,
-    // and CloudFront, which has no key either, cannot show it.
+    // User Guide, "Using server-side encryption with customer-provided keys": without the key S3 returns neither the
+    // object nor its metadata, and CloudFront has no key either.
     let why = if says.contains("400") {
         "; it does so with 400 for objects encrypted with a customer's key (SSE-C), which thaw cannot look at and CloudFront cannot show"
     } else {
@@ -241,14 +242,14 @@ mod tests {
     }
 
     #[test]
-    fn a_tier_that_is_not_offered_is_answered_with_those_that_are() {
+    fn the_failure_of_a_tier_that_is_not_offered_names_the_offered_ones() {
         let action = decide(&head("DEEP_ARCHIVE", None, None), &ask("Expedited", false), now());
         let Some(Event::Failed { message, .. }) = action.known else { panic!("{action:?}") };
         assert_eq!(message, "S3 does not offer Expedited for deep objects; it offers Bulk and Standard");
     }
 
     #[test]
-    fn what_was_never_archived_is_available() {
+    fn an_object_that_was_never_archived_is_available() {
         for class in ["STANDARD", "GLACIER_IR", "INTELLIGENT_TIERING"] {
             let action = decide(&head(class, None, None), &ask("Standard", false), now());
             assert_eq!((action.decision, action.known), (Decision::Nothing, Some(Event::NotArchived)));
@@ -258,19 +259,19 @@ mod tests {
     #[test]
     fn a_running_restore_is_joined() {
         check(&head("GLACIER", None, ONGOING), "Standard", Decision::Join, None);
-        // Nothing is slower than Bulk, so asking could only be refused.
+        // No tier is slower than Bulk, so S3 would refuse the request.
         check(&head("GLACIER", None, ONGOING), "Bulk", Decision::Watch, None);
         check(&head("DEEP_ARCHIVE", None, ONGOING), "Expedited", Decision::Watch, None);
     }
 
     #[test]
-    fn a_copy_is_never_asked_to_live_shorter() {
+    fn a_copy_is_never_shortened() {
         let ask = |days: u32| {
             let body = json!({"bucket": "archive", "keys": ["a"], "days": days});
             decide(&head("GLACIER", None, DONE), &Request::parse(&body).unwrap(), now())
         };
         let live = Event::Readable { at: now(), expires: Some("2026-11-27T00:00:00Z".parse().unwrap()) };
-        // It lives for four and a half days, and one of four days would end at that midnight too.
+        // The copy lives for four and a half days. A copy of four days would expire at the same midnight.
         for days in [1, 3, 4] {
             let action = ask(days);
             assert_eq!((action.decision, action.known), (Decision::Watch, Some(live.clone())), "{days}");
@@ -290,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_says_how() {
+    fn every_missing_object_has_its_failure_code() {
         for (missing, code) in [
             (Missing::Key, FailureCode::NoSuchKey),
             (Missing::Version, FailureCode::NoSuchVersion),
@@ -304,11 +305,11 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_looked_at_says_so_in_s3s_words() {
-        let said = |says: &str| Missing::Refused { says: says.to_owned() }.undescribed().unwrap().1;
-        let sse_c = said("HTTP 400");
+    fn the_failure_of_a_refused_head_quotes_s3() {
+        let message = |says: &str| Missing::Refused { says: says.to_owned() }.undescribed().unwrap().1;
+        let sse_c = message("HTTP 400");
         assert!(sse_c.contains("(HTTP 400)") && sse_c.contains("SSE-C"), "{sse_c}");
-        assert!(!said("HTTP 412").contains("SSE-C"));
+        assert!(!message("HTTP 412").contains("SSE-C"));
         for missing in [Missing::Key, Missing::Version, Missing::DeleteMarker, Missing::Denied] {
             assert_eq!(missing.undescribed(), None);
         }

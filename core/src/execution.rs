@@ -1,37 +1,37 @@
-//! How an execution of Step Functions stands, and why it ended, in words.
+//! The status of an execution in Step Functions, and a text that says why it ended.
 
-/// How an execution stands (API Reference of Step Functions, `DescribeExecution`).
+/// The status of an execution (API Reference of Step Functions, `DescribeExecution`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExecutionStatus {
     /// It runs.
     Running,
     /// It will run again (`PENDING_REDRIVE`).
     PendingRedrive,
-    /// It ended green.
+    /// It succeeded.
     Succeeded,
-    /// It ended red.
+    /// It failed.
     Failed,
     /// It ran longer than the state machine allows.
     TimedOut,
-    /// `StopExecution` stopped it.
+    /// It was stopped by `StopExecution`.
     Aborted,
 }
 
-/// What Step Functions knows of an execution.
+/// An execution, as Step Functions describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Execution {
-    /// How it stands.
+    /// Its status.
     pub status: ExecutionStatus,
-    /// The name of the error; `None` where Step Functions has none.
+    /// The name of the error; `None` if Step Functions has none.
     pub error: Option<String>,
-    /// The cause; `None` where Step Functions has none.
+    /// The cause; `None` if Step Functions has none.
     pub cause: Option<String>,
     /// How often it was redriven.
     pub redrives: u32,
 }
 
-/// Why an execution goes on no more, in words; `None` while it runs. `None` for an execution means that Step Functions knows
-/// none: it forgets one 90 days after its end.
+/// A text that says why an execution ended; `None` while it runs. The argument is `None` if Step Functions does not know the
+/// execution: it deletes executions 90 days after their end.
 pub fn why_it_ended(execution: Option<&Execution>) -> Option<String> {
     let Some(execution) = execution else {
         return Some("Step Functions does not know its execution any more.".to_owned());
@@ -51,10 +51,10 @@ pub fn why_it_ended(execution: Option<&Execution>) -> Option<String> {
     }
 }
 
-/// Why a state failed, in words: its cause, or its error's name where there is no cause.
+/// A text that says why a state failed: its cause, or the name of its error if there is no cause.
 ///
-/// Both are optional in the events of Step Functions' history (API Reference, `TaskTimedOutEventDetails` and the like). The
-/// cause of a Lambda's error is JSON with an `errorMessage`.
+/// Both are optional in the events of Step Functions' history (API Reference, `TaskTimedOutEventDetails` and similar
+/// types). The cause of a Lambda's error is JSON with an `errorMessage`.
 pub fn why(error: &str, cause: &str) -> String {
     let message = serde_json::from_str::<serde_json::Value>(cause)
         .ok()
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_words_of_a_lambda_error_are_taken_out_of_their_json() {
+    fn the_message_of_a_lambda_error_is_read_from_its_json() {
         let cause = r#"{"errorMessage":"tier: must be …","errorType":"InvalidRequest"}"#;
         for (error, cause, words) in [
             ("InvalidRequest", cause, "tier: must be …"),
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_cause_the_error_is_named() {
+    fn without_a_cause_the_text_names_the_error() {
         for cause in ["", " ", r#"{"errorMessage":""}"#] {
             assert_eq!(why("States.Timeout", cause), "It failed with States.Timeout, and no cause was given.");
         }
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn what_runs_has_not_ended_and_what_has_ended_says_why() {
+    fn every_status_except_running_has_a_text() {
         let of = |status, error: Option<&str>, cause: Option<&str>| Execution {
             status,
             error: error.map(str::to_owned),

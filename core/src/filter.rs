@@ -1,4 +1,4 @@
-//! Which of the objects under a prefix a request means.
+//! The filter of a request with a prefix: which of the listed objects belong to the restore, by key, size and time.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -6,40 +6,40 @@ use serde_json::{Map, Value};
 
 use crate::{Glob, Problem};
 
-/// Patterns of a kind. More would be a list of keys.
+/// The most patterns in `include`, and in `exclude`. A request with more should list its keys.
 pub(crate) const MAX_PATTERNS: usize = 20;
 
-/// What a listed object must be so that a request means it. By default all are meant.
+/// Conditions for the objects of a listing. An object has to meet all of them; the default has none.
 ///
-/// Serialises to its canonical form: what says nothing is left out, and patterns stand in order, each once.
+/// Serialises to its canonical form: without empty conditions, and with patterns sorted and without duplicates.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Filter {
-    /// Its key matches one of these; none are as good as all.
+    /// The key matches one of these; if there are none, every key does.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     include: Vec<Glob>,
-    /// Its key matches none of these, whatever `include` says.
+    /// The key matches none of these, even if `include` has it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     exclude: Vec<Glob>,
-    /// It was last modified then or later.
+    /// The last modification was at this time or later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     modified_after: Option<Timestamp>,
-    /// It was last modified earlier: filters that follow upon each other share no object.
+    /// The last modification was before this time. The time itself is excluded, so that consecutive ranges share no object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     modified_before: Option<Timestamp>,
-    /// It has so many bytes or more.
+    /// The least size, in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     min_size: Option<u64>,
-    /// It has so many bytes or fewer.
+    /// The largest size, in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     max_size: Option<u64>,
 }
 
 impl Filter {
-    /// The fields of a request's body that are a filter's.
+    /// The fields of a filter in a request's body.
     pub const FIELDS: [&str; 6] = ["include", "exclude", "modified_after", "modified_before", "min_size", "max_size"];
 
-    /// Reads the fields of a request's body that are a filter's. Fails with what a caller must mend; that a filter goes
-    /// with keys is for others to refuse.
+    /// Reads the filter from a request's body. Fails with the field that the caller must correct. That a filter needs a
+    /// prefix is checked by the caller of this function.
     pub fn parse(body: &Map<String, Value>) -> Result<Self, Problem> {
         let filter = Self {
             include: patterns(body, "include")?,
@@ -64,7 +64,8 @@ impl Filter {
         Ok(filter)
     }
 
-    /// Whether it means an object, by what a listing says of it: its key, its bytes, and when it was last modified.
+    /// Whether an object of a listing meets the conditions. `size` is in bytes, `modified` the time of its last
+    /// modification.
     pub fn matches(&self, key: &str, size: u64, modified: Timestamp) -> bool {
         self.min_size.is_none_or(|min| size >= min)
             && self.max_size.is_none_or(|max| size <= max)
@@ -128,54 +129,54 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(body: Value, key: &str, size: u64, modified: &str, meant: bool) {
-        let says = body.to_string();
-        assert_eq!(parse(body).unwrap().matches(key, size, at(modified)), meant, "{says}: {key}, {size}, {modified}");
+    fn check(body: Value, key: &str, size: u64, modified: &str, matches: bool) {
+        let text = body.to_string();
+        assert_eq!(parse(body).unwrap().matches(key, size, at(modified)), matches, "{text}: {key}, {size}, {modified}");
     }
 
     const DAY: &str = "2019-07-01T00:00:00Z";
 
     #[test]
-    fn nothing_said_means_everything() {
+    fn without_conditions_every_object_matches() {
         check(json!({}), "a", 0, DAY, true);
     }
 
     #[test]
-    fn a_key_is_meant_that_one_pattern_includes_and_none_excludes() {
+    fn a_key_matches_if_one_pattern_includes_it_and_none_excludes_it() {
         let body = json!({"include": ["*.jpg", "*.png"], "exclude": ["tmp/", "old-*"]});
-        for (key, meant) in
+        for (key, matches) in
             [("a.jpg", true), ("b/a.png", true), ("a.gif", false), ("tmp/a.jpg", false), ("b/old-a.jpg", false)]
         {
-            check(body.clone(), key, 0, DAY, meant);
+            check(body.clone(), key, 0, DAY, matches);
         }
         check(json!({"exclude": ["*.tmp"]}), "a.jpg", 0, DAY, true);
         check(json!({"exclude": ["*.tmp"]}), "a.tmp", 0, DAY, false);
     }
 
     #[test]
-    fn both_ends_of_sizes_are_meant() {
-        for (size, meant) in [(9, false), (10, true), (20, true), (21, false)] {
-            check(json!({"min_size": 10, "max_size": 20}), "a", size, DAY, meant);
+    fn both_limits_of_the_size_are_included() {
+        for (size, matches) in [(9, false), (10, true), (20, true), (21, false)] {
+            check(json!({"min_size": 10, "max_size": 20}), "a", size, DAY, matches);
         }
         check(json!({"max_size": 0}), "folder/", 0, DAY, true);
         check(json!({"max_size": 0}), "a", 1, DAY, false);
     }
 
     #[test]
-    fn of_two_times_that_follow_upon_each_other_one_is_meant() {
+    fn the_first_of_two_times_is_included_and_the_second_is_not() {
         let body = json!({"modified_after": "2019-07-01T02:00:00+02:00", "modified_before": "2019-08-01T00:00:00Z"});
-        for (modified, meant) in [
+        for (modified, matches) in [
             ("2019-06-30T23:59:59.999Z", false),
             (DAY, true),
             ("2019-07-31T23:59:59Z", true),
             ("2019-08-01T00:00:00Z", false),
         ] {
-            check(body.clone(), "a", 0, modified, meant);
+            check(body.clone(), "a", 0, modified, matches);
         }
     }
 
     #[test]
-    fn the_canonical_form_leaves_out_what_says_nothing() {
+    fn the_canonical_form_omits_empty_conditions() {
         let kept = |body| serde_json::to_value(parse(body).unwrap()).unwrap();
         assert_eq!(kept(json!({"min_size": 0, "tier": "Bulk"})), json!({}));
         assert_eq!(
@@ -193,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named_with_its_fix() {
+    fn a_problem_has_the_wrong_field_and_how_to_correct_it() {
         for (body, field, fix) in [
             (json!({"include": "*.jpg"}), "include", "list of 1 to 20"),
             (json!({"include": []}), "include", "leave it out"),

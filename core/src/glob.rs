@@ -1,29 +1,29 @@
-//! Patterns over keys.
+//! Patterns over keys ([`Glob`]), in the syntax of `.gitignore`, with a matcher whose time is bounded for every pattern.
 
 use serde::{Deserialize, Serialize};
 
-/// Bytes of a pattern: as many as of a key.
+/// The most bytes of a pattern: the same as of a key.
 pub(crate) const MAX_PATTERN_BYTES: usize = 1_024;
 
-/// A pattern over keys, by the rules that `.gitignore` has for files.
+/// A pattern over keys, with the rules of `.gitignore` for files.
 ///
 /// | pattern | matches |
 /// |---|---|
-/// | `*` | any characters of one segment, also none: never a `/` |
-/// | `**` | any characters; `**/` at the beginning or after a `/` is any folders, also none |
-/// | `?` | one character, not `/` |
-/// | `[a-z_]`, `[!a-z]` | one character of these, or not of these, and never `/` |
+/// | `*` | any characters within one segment, or none; never a `/` |
+/// | `**` | any characters; `**/` at the beginning or after a `/` matches any folders, or none |
+/// | `?` | one character except `/` |
+/// | `[a-z_]`, `[!a-z]` | one of these characters, or one other character; never `/` |
 /// | `\*` | the character itself |
 ///
-/// A pattern without `/` is about the last segment of a key: `*.jpg` is every such file, in whatever folder. One with a `/`
-/// at its beginning or in its middle is about the whole key, from its first character: `2019/*.jpg`, or `/*.jpg` for those
-/// in no folder. (A key that itself begins with `/` has two there.) One that ends in `/` is about all that lies in such a
-/// folder: `tmp/` wherever the folder is, `/tmp/` only at the beginning.
+/// A pattern without `/` applies to the last segment of a key: `*.jpg` matches such files in every folder. A pattern with
+/// a `/` at its beginning or in its middle applies to the whole key: `2019/*.jpg`, or `/*.jpg` for files in no folder.
+/// (For a key that itself begins with `/`, the pattern begins with `//`.) A pattern that ends in `/` matches all keys in
+/// such a folder: `tmp/` anywhere, `/tmp/` only at the beginning of the key.
 ///
-/// The whole segment or key must match, and case counts. Other patterns of other tools are refused rather than taken
-/// for characters: `{jpg,png}` is two patterns here, and `!` is what `exclude` is for.
+/// The whole segment or key must match, and case matters. Syntax of other tools is refused, and not matched literally:
+/// `{jpg,png}` has to be two patterns, and `exclude` replaces `!`.
 ///
-/// A match takes at most as many steps as the key has characters times the pattern, whatever both are.
+/// A match takes at most (length of the key) × (length of the pattern) steps.
 ///
 /// ```
 /// use thaw_core::Glob;
@@ -36,17 +36,17 @@ pub(crate) const MAX_PATTERN_BYTES: usize = 1_024;
 pub struct Glob {
     text: String,
     parts: Vec<Part>,
-    about: About,
+    scope: Scope,
 }
 
-/// A pattern that says nothing, or something that thaw does not know. Its text is the fix.
+/// A pattern that is empty or has unknown syntax. The text says how to correct it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("must be a pattern over keys: {0}")]
 pub struct InvalidGlob(String);
 
-/// What is held against a pattern.
+/// The part of a key to which a pattern applies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum About {
+enum Scope {
     Key,
     LastSegment,
 }
@@ -64,82 +64,83 @@ enum Part {
     InSegment,
     /// `**`
     Across,
-    /// Before `**` and `/`: both may be left out.
-    PerhapsFolders,
+    /// Stands before `**` and `/`, which may both match nothing.
+    OptionalFolders,
 }
 
 impl Glob {
     /// Whether it matches a key.
     pub fn matches(&self, key: &str) -> bool {
-        let text = match self.about {
-            About::Key => key,
-            About::LastSegment => key.rsplit_once('/').map_or(key, |(_, segment)| segment),
+        let text = match self.scope {
+            Scope::Key => key,
+            Scope::LastSegment => key.rsplit_once('/').map_or(key, |(_, segment)| segment),
         };
-        // All places of the pattern that can be reached are gone through at once: going through them one after the other
-        // takes a time that grows with the power of the stars.
-        let mut now = Places::none(&self.parts);
-        let mut next = Places::none(&self.parts);
-        now.readability(0, &self.parts);
+        // This simulates an automaton: it keeps all positions in the pattern that are possible after each character.
+        // Trying them one after the other (backtracking) takes a time that is exponential in the number of stars.
+        let mut current = Positions::none(&self.parts);
+        let mut next = Positions::none(&self.parts);
+        current.add(0, &self.parts);
         for char in text.chars() {
-            for &place in &now.reached {
-                match self.parts.get(place) {
-                    None | Some(Part::PerhapsFolders) => {}
-                    Some(Part::Across) => next.readability(place, &self.parts),
-                    Some(Part::InSegment) if char != '/' => next.readability(place, &self.parts),
-                    Some(part) if part.takes(char) => next.readability(place + 1, &self.parts),
+            for &position in &current.list {
+                match self.parts.get(position) {
+                    None | Some(Part::OptionalFolders) => {}
+                    Some(Part::Across) => next.add(position, &self.parts),
+                    Some(Part::InSegment) if char != '/' => next.add(position, &self.parts),
+                    Some(part) if part.matches(char) => next.add(position + 1, &self.parts),
                     Some(Part::InSegment | Part::Char(_) | Part::AnyChar | Part::Class { .. }) => {}
                 }
             }
-            std::mem::swap(&mut now, &mut next);
+            std::mem::swap(&mut current, &mut next);
             next.clear();
         }
-        now.is[self.parts.len()]
+        current.contains[self.parts.len()]
     }
 }
 
 impl Part {
-    /// Whether it stands for this one character.
-    fn takes(&self, char: char) -> bool {
+    /// Whether it is a part for one character, and matches this one.
+    fn matches(&self, char: char) -> bool {
         match self {
             Self::Char(this) => *this == char,
             Self::AnyChar => char != '/',
             Self::Class { negated, ranges } => {
-                let among = ranges.iter().any(|(first, last)| (first..=last).contains(&&char));
-                char != '/' && among != *negated
+                let in_ranges = ranges.iter().any(|(first, last)| (first..=last).contains(&&char));
+                char != '/' && in_ranges != *negated
             }
-            Self::InSegment | Self::Across | Self::PerhapsFolders => false,
+            Self::InSegment | Self::Across | Self::OptionalFolders => false,
         }
     }
 }
 
-/// Places before a part of a pattern, or at its end.
-struct Places {
-    reached: Vec<usize>,
-    is: Vec<bool>,
+/// A set of positions in a pattern. A position is the index of the next part; the number of parts is the end.
+struct Positions {
+    list: Vec<usize>,
+    contains: Vec<bool>,
 }
 
-impl Places {
+impl Positions {
     fn none(parts: &[Part]) -> Self {
-        Self { reached: Vec::new(), is: vec![false; parts.len() + 1] }
+        Self { list: Vec::new(), contains: vec![false; parts.len() + 1] }
     }
 
     fn clear(&mut self) {
-        for place in self.reached.drain(..) {
-            self.is[place] = false;
+        for position in self.list.drain(..) {
+            self.contains[position] = false;
         }
     }
 
-    /// A place, and those beyond it that are reached without a character.
-    fn readability(&mut self, place: usize, parts: &[Part]) {
-        if std::mem::replace(&mut self.is[place], true) {
+    /// Adds a position, and all positions that are possible after it without another character.
+    fn add(&mut self, position: usize, parts: &[Part]) {
+        if std::mem::replace(&mut self.contains[position], true) {
             return;
         }
-        self.reached.push(place);
-        match parts.get(place) {
-            Some(Part::InSegment | Part::Across) => self.readability(place + 1, parts),
-            Some(Part::PerhapsFolders) => {
-                self.readability(place + 1, parts);
-                self.readability(place + 3, parts);
+        self.list.push(position);
+        match parts.get(position) {
+            Some(Part::InSegment | Part::Across) => self.add(position + 1, parts),
+            Some(Part::OptionalFolders) => {
+                self.add(position + 1, parts);
+                // Without folders: after the `**` and the `/`.
+                self.add(position + 3, parts);
             }
             None | Some(Part::Char(_) | Part::AnyChar | Part::Class { .. }) => {}
         }
@@ -151,28 +152,28 @@ impl TryFrom<String> for Glob {
 
     fn try_from(text: String) -> Result<Self, InvalidGlob> {
         if !(1..=MAX_PATTERN_BYTES).contains(&text.len()) {
-            return Err(because(format!("it has 1 to {MAX_PATTERN_BYTES} bytes.")));
+            return Err(invalid(format!("it has 1 to {MAX_PATTERN_BYTES} bytes.")));
         }
         if text.starts_with('!') {
-            return Err(because("list it under exclude, without its !. For a key that begins with one, write \\!."));
+            return Err(invalid("list it under exclude, without its !. For a key that begins with one, write \\!."));
         }
         let mut parts = parse(&text)?;
-        let folder = parts.last() == Some(&Part::Char('/'));
-        let from_the_beginning = parts[..parts.len() - 1].contains(&Part::Char('/'));
+        let is_folder = parts.last() == Some(&Part::Char('/'));
+        let is_anchored = parts[..parts.len() - 1].contains(&Part::Char('/'));
         if parts.first() == Some(&Part::Char('/')) {
             parts.remove(0);
         }
         if parts.is_empty() {
-            return Err(because("/ alone names nothing. For everything, leave it out."));
+            return Err(invalid("/ alone names nothing. For everything, leave it out."));
         }
-        if folder {
+        if is_folder {
             parts.push(Part::Across);
-            if !from_the_beginning {
-                parts.splice(0..0, [Part::PerhapsFolders, Part::Across, Part::Char('/')]);
+            if !is_anchored {
+                parts.splice(0..0, [Part::OptionalFolders, Part::Across, Part::Char('/')]);
             }
         }
-        let about = if folder || from_the_beginning { About::Key } else { About::LastSegment };
-        Ok(Self { text, parts, about })
+        let scope = if is_folder || is_anchored { Scope::Key } else { Scope::LastSegment };
+        Ok(Self { text, parts, scope })
     }
 }
 
@@ -182,11 +183,11 @@ impl From<Glob> for String {
     }
 }
 
-fn because(why: impl Into<String>) -> InvalidGlob {
+fn invalid(why: impl Into<String>) -> InvalidGlob {
     InvalidGlob(why.into())
 }
 
-/// At least one part, for a text that is not empty.
+/// The parts of a pattern; at least one if the text is not empty.
 fn parse(text: &str) -> Result<Vec<Part>, InvalidGlob> {
     let mut parts = Vec::new();
     let mut chars = text.chars().peekable();
@@ -196,7 +197,7 @@ fn parse(text: &str) -> Result<Vec<Part>, InvalidGlob> {
             '?' => parts.push(Part::AnyChar),
             '[' => parts.push(class(&mut chars)?),
             '{' | '}' => {
-                return Err(because(format!(
+                return Err(invalid(format!(
                     "send one pattern for each of the words in braces. For the character itself, write \\{char}."
                 )));
             }
@@ -207,7 +208,7 @@ fn parse(text: &str) -> Result<Vec<Part>, InvalidGlob> {
                 }
                 let begins_a_segment = matches!(parts.last(), None | Some(Part::Char('/')));
                 if across && begins_a_segment && chars.peek() == Some(&'/') {
-                    parts.push(Part::PerhapsFolders);
+                    parts.push(Part::OptionalFolders);
                 }
                 parts.push(if across { Part::Across } else { Part::InSegment });
             }
@@ -220,25 +221,25 @@ fn parse(text: &str) -> Result<Vec<Part>, InvalidGlob> {
 type Chars<'a> = std::iter::Peekable<std::str::Chars<'a>>;
 
 fn escaped(chars: &mut Chars<'_>) -> Result<char, InvalidGlob> {
-    chars.next().ok_or_else(|| because("it ends in a \\ that is before nothing. For the character itself, write \\\\."))
+    chars.next().ok_or_else(|| invalid("it ends in a \\ that is before nothing. For the character itself, write \\\\."))
 }
 
-/// What follows a `[`. A `]` that comes first is one of the characters.
+/// Reads a class after its `[`. A `]` that is first is one of its characters.
 fn class(chars: &mut Chars<'_>) -> Result<Part, InvalidGlob> {
     let negated = chars.next_if(|&char| char == '!' || char == '^').is_some();
     let mut ranges = Vec::new();
     loop {
-        let open = || because("a [ is never closed. For the character itself, write \\[.");
+        let open = || invalid("a [ is never closed. For the character itself, write \\[.");
         let first = match chars.next().ok_or_else(open)? {
             ']' if !ranges.is_empty() => return Ok(Part::Class { negated, ranges }),
             '[' if chars.peek() == Some(&':') => {
-                return Err(because("write the characters of a named class out, such as [0-9] for [[:digit:]]."));
+                return Err(invalid("write the characters of a named class out, such as [0-9] for [[:digit:]]."));
             }
             '\\' => escaped(chars)?,
             char => char,
         };
-        let mut beyond = chars.clone();
-        let is_range = beyond.next() == Some('-') && beyond.next().is_some_and(|char| char != ']');
+        let mut ahead = chars.clone();
+        let is_range = ahead.next() == Some('-') && ahead.next().is_some_and(|char| char != ']');
         let last = if is_range {
             chars.next();
             match chars.next().ok_or_else(open)? {
@@ -249,7 +250,7 @@ fn class(chars: &mut Chars<'_>) -> Result<Part, InvalidGlob> {
             first
         };
         if last < first {
-            return Err(because(format!("the range {first}-{last} is empty. Turn it round.")));
+            return Err(invalid(format!("the range {first}-{last} is empty. Turn it round.")));
         }
         ranges.push((first, last));
     }
@@ -282,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_slash_it_is_about_the_last_segment() {
+    fn a_pattern_without_a_slash_applies_to_the_last_segment() {
         check(
             "*.jpg",
             &["a.jpg", ".jpg", "2019/a.jpg", "/a.jpg", "a.jpg/b.jpg"],
@@ -294,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn with_a_slash_it_is_about_the_whole_key() {
+    fn a_pattern_with_a_slash_applies_to_the_whole_key() {
         check("2019/*.jpg", &["2019/a.jpg"], &["old/2019/a.jpg", "2019/07/a.jpg", "2019/a.jpg/"]);
         check("/*.jpg", &["a.jpg"], &["2019/a.jpg", "/a.jpg"]);
         check("//*.jpg", &["/a.jpg"], &["a.jpg", "b/a.jpg"]);
@@ -303,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn with_a_slash_at_its_end_it_is_about_a_folder() {
+    fn a_pattern_with_a_slash_at_its_end_matches_all_keys_in_a_folder() {
         check("tmp/", &["tmp/a", "tmp/", "a/tmp/b/c"], &["tmp", "atmp/a", "a/tmp"]);
         check("/tmp/", &["tmp/a", "tmp/b/c"], &["a/tmp/b", "/tmp/a"]);
         check("a/*/", &["a/b/c", "a/b/"], &["a/b", "x/a/b/c"]);
@@ -311,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn two_stars_go_across_folders_also_none() {
+    fn two_stars_match_any_folders_or_none() {
         check("2019/**", &["2019/a", "2019/b/c", "2019/"], &["2019", "12019/a"]);
         check("**/cat", &["cat", "a/cat", "a/b/cat", "/cat"], &["tomcat", "a/tomcat"]);
         check("a/**/z", &["a/z", "a/b/z", "a/b/c/z", "a//z"], &["az", "a/bz", "b/a/z"]);
@@ -328,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn a_class_is_one_character_of_it_and_no_slash() {
+    fn a_class_matches_one_of_its_characters_and_never_a_slash() {
         check("[a-c_]x", &["ax", "cx", "_x"], &["dx", "-x", "x", "abx"]);
         check("[!a-c]x", &["dx", "ax/dx"], &["ax", "x"]);
         check("[^a]", &["b"], &["a"]);
@@ -343,14 +344,14 @@ mod tests {
     }
 
     #[test]
-    fn a_backslash_takes_the_meaning_from_what_follows() {
+    fn a_backslash_makes_the_next_character_literal() {
         check("\\*\\?\\[\\{\\}\\\\", &["*?[{}\\"], &["a?[{}\\"]);
         check("\\!a", &["!a"], &["a"]);
         check("a!", &["a!"], &["a"]);
     }
 
     #[test]
-    fn what_says_nothing_or_something_of_another_tool_is_refused() {
+    fn empty_patterns_and_syntax_of_other_tools_are_refused() {
         for (text, fix) in [
             ("", "1 to 1024 bytes"),
             (&*"a".repeat(1_025), "1 to 1024 bytes"),
@@ -374,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hostile_pattern_ends_like_any_other() {
+    fn a_hostile_pattern_does_not_take_exponential_time() {
         let stars = format!("{}b", "*a".repeat(511));
         check(&stars, &[], &[&"a".repeat(1_024)]);
         let folders = format!("{}b", "**/".repeat(341));
@@ -382,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_kept_as_its_text() {
+    fn a_pattern_is_serialised_as_its_text() {
         let kept = serde_json::to_string(&glob("a/**/[!b]\\*")).unwrap();
         assert_eq!(kept, r#""a/**/[!b]\\*""#);
         assert_eq!(serde_json::from_str::<Glob>(&kept).unwrap(), glob("a/**/[!b]\\*"));

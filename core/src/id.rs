@@ -1,4 +1,4 @@
-//! Names of restores, objects and batches.
+//! The ids of restores, objects and batches, and the hash from which ids are made.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -6,9 +6,10 @@ use sha2::{Digest, Sha256};
 
 use crate::Request;
 
-/// The id of a restore, which is the name of its execution.
+/// The id of a restore, which is also the name of its execution.
 ///
-/// Step Functions allows 1 to 80 characters; outside `[0-9A-Za-z_-]` CloudWatch logging would not work (StartExecution).
+/// Step Functions allows 1 to 80 characters, and CloudWatch logging works only with `[0-9A-Za-z_-]` (API reference,
+/// StartExecution).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "openapi", schema(value_type = String, max_length = 80, pattern = "^[0-9A-Za-z_-]+$"))]
@@ -21,13 +22,13 @@ pub struct RestoreId(String);
 pub struct InvalidId(String);
 
 impl RestoreId {
-    /// An id that reads well in the console: date, bucket, a word of the keys, tier, and a short hash of `seed`.
+    /// An id that is readable in the console: date, bucket, the first key or the prefix, tier, and a short hash of `seed`.
     ///
     /// The same arguments give the same id.
     pub fn new(now: Timestamp, request: &Request, seed: &str) -> Self {
         let date = now.strftime("%Y-%m-%d");
-        let bucket = words(&request.bucket, 24);
-        let key = words(request.source.label(), 20);
+        let bucket = slug(&request.bucket, 24);
+        let key = slug(request.source.label(), 20);
         let tier = request.tier.as_str().to_ascii_lowercase();
         let short = &hash(&[seed])[..12];
         let name = [date.to_string().as_str(), &bucket, &key, &tier, short]
@@ -44,8 +45,8 @@ impl RestoreId {
     }
 }
 
-/// The first letters and digits of `text`, other characters folded into single hyphens.
-fn words(text: &str, limit: usize) -> String {
+/// The letters and digits of `text`, with every run of other characters as one hyphen; at most `limit` characters.
+fn slug(text: &str, limit: usize) -> String {
     let mut out = String::new();
     for char in text.chars() {
         if out.len() >= limit {
@@ -81,14 +82,14 @@ impl std::fmt::Display for RestoreId {
     }
 }
 
-/// The id of the version of a key that was written while its bucket kept no versions (User Guide, "How S3 Versioning works"). In a
-/// bucket that never had versions it is the object itself: `ListObjectVersions` calls it so, while `HeadObject` and S3's events
-/// name no version.
+/// The id of a version that was written while its bucket had no versioning (User Guide, "How S3 Versioning works"). In a
+/// bucket that never had versioning every object has this version: `ListObjectVersions` names it, while `HeadObject` and
+/// S3's events name no version.
 pub const NULL_VERSION: &str = "null";
 
-/// An object version. `version` is `None` in a bucket without versions.
+/// A version of an object. `version` is `None` in a bucket without versioning.
 ///
-/// That is the null version under another name: the two are equal, so that what a list names meets what an event tells of.
+/// `None` and the null version are equal, so that an object of a listing equals the same object of an event.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ObjectId {
     /// The bucket's name.
@@ -101,12 +102,12 @@ pub struct ObjectId {
 }
 
 impl ObjectId {
-    /// Its version's id; `None` if it is the null version, whether it says so or not.
+    /// Its version's id; `None` for the null version, also if that is named.
     pub fn named_version(&self) -> Option<&str> {
         self.version.as_deref().filter(|version| *version != NULL_VERSION)
     }
 
-    /// Whether it is the version that S3 describes with this id, or with none.
+    /// Whether it is the version that S3 described with this version id, or without one.
     pub fn is_version(&self, described: Option<&str>) -> bool {
         self.named_version() == described.filter(|version| *version != NULL_VERSION)
     }
@@ -152,7 +153,7 @@ impl std::fmt::Display for ObjectId {
     }
 }
 
-/// The id of a batch: a hash over its rows, so the same rows always make the same batch.
+/// The id of a batch: a hash of its rows, so that the same rows always make the same batch.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct BatchId(String);
 
@@ -173,12 +174,13 @@ impl From<String> for BatchId {
     }
 }
 
-/// SHA-256 over bytes in hexadecimal.
+/// The SHA-256 of bytes, in hexadecimal.
 pub fn hash_bytes(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// SHA-256 over the parts in hexadecimal, each with its length before it, so that no two lists of parts collide by joining.
+/// The SHA-256 of the parts, in hexadecimal. Every part is hashed with its length, so that `["ab", "c"]` and `["a",
+/// "bc"]` differ.
 pub fn hash(parts: &[&str]) -> String {
     let mut sha = Sha256::new();
     for part in parts {
@@ -232,9 +234,9 @@ mod tests {
     }
 
     #[test]
-    fn what_no_label_can_hold_becomes_one_hyphen_between_words() {
-        assert_eq!(words("//a//b c/", 20), "a-b-c");
-        assert_eq!(words("archive", 4), "arch");
+    fn other_characters_become_one_hyphen_between_words() {
+        assert_eq!(slug("//a//b c/", 20), "a-b-c");
+        assert_eq!(slug("archive", 4), "arch");
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! S3 Batch Operations: which objects its jobs ask for, what a job's list and its report say, and when it is over.
+//! Jobs of S3 Batch Operations: which objects they request, the lines of a job's list and of its report, and what thaw
+//! does next about a job ([`next_move`]).
 
 use std::str::Utf8Error;
 
@@ -8,22 +9,23 @@ use serde::{Deserialize, Serialize};
 
 use crate::{ArchiveKind, CallError, Decision, ObjectId, RestoreAnswer, Tier};
 
-/// Archived objects of a restore above which S3 Batch Operations asks for them, unless a parameter or the request says
-/// otherwise. By itself thaw asks for so many in an hour and a half.
+/// The default limit for a restore without jobs: a restore of more archived objects uses S3 Batch Operations. thaw itself
+/// requests so many objects in an hour and a half.
 pub const BATCH_OPERATIONS_OVER: u64 = 5_000_000;
 
-/// Objects in a job at most. S3 takes four billion (User Guide, "S3 Batch Operations"), but a list is written by one
-/// function, which reads 200 chunks in some minutes of the fifteen that it has; and with the longest keys it has 31 GB, where an
-/// upload of 10,000 parts of 8 MiB holds 84.
+/// The most objects in a job. S3 allows four billion (User Guide, "S3 Batch Operations"). But one function writes a job's
+/// list: it reads 200 chunks in some of its fifteen minutes, and with the longest keys it writes 31 GB, of the 84 GB that
+/// an upload of 10,000 parts of 8 MiB holds.
 pub const OBJECTS_PER_JOB: u64 = 10_000_000;
 
-/// What S3 takes at least from a job: a tenth of the 1,000 restores a second that it takes from an account.
+/// The rate that a job has at least, in objects per second: a tenth of the 1,000 restores per second that S3 accepts from an
+/// account.
 const SLOWEST: u64 = 100;
 
 const HOUR: u64 = 3_600;
 const DAY: u64 = 24 * HOUR;
 
-/// Whether jobs can ask at this tier (API reference, `S3InitiateRestoreObjectOperation`).
+/// Whether S3 Batch Operations offers this tier (API reference, `S3InitiateRestoreObjectOperation`).
 pub(crate) fn is_offered(tier: Tier) -> bool {
     match tier {
         Tier::Bulk | Tier::Standard => true,
@@ -31,23 +33,22 @@ pub(crate) fn is_offered(tier: Tier) -> bool {
     }
 }
 
-/// Whether jobs ask for archived objects at a tier: if they are `wanted`, and where the request does not say, if there are more
-/// than `over`.
+/// Whether jobs request the archived objects: if the request says so, and if it says nothing, for more than `over` objects.
 ///
-/// At Expedited thaw asks by itself, however many there are.
-pub fn is_asked_by_jobs(tier: Tier, wanted: Option<bool>, archived: u64, over: u64) -> bool {
-    is_offered(tier) && archived > 0 && wanted.unwrap_or(archived > over)
+/// At Expedited thaw always requests them itself.
+pub fn is_asked_by_jobs(tier: Tier, requested: Option<bool>, archived: u64, over: u64) -> bool {
+    is_offered(tier) && archived > 0 && requested.unwrap_or(archived > over)
 }
 
-/// Objects that may share a job.
+/// Which objects may share a job.
 ///
-/// S3 refuses the days of copies for Intelligent-Tiering, and a job says them once for all. A list names the versions of all
-/// its objects or of none (User Guide, "Specifying a manifest").
+/// A job has one number of days for all of its objects, and S3 refuses days for Intelligent-Tiering. A list has the
+/// versions of all its objects or of none (User Guide, "Specifying a manifest").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct JobGroup {
-    /// Whether a restore makes copies of them, for some days.
+    /// Whether restoring them makes copies, which have days.
     pub copies: bool,
-    /// Whether they are named with their versions.
+    /// Whether the list has their versions.
     pub versions: bool,
 }
 
@@ -60,10 +61,10 @@ impl JobGroup {
         Self { copies: false, versions: true },
     ];
 
-    /// The group of an object; `None` if no job asks for it.
+    /// The group of an object; `None` if no job requests it.
     ///
-    /// A job asks for what is archived. What is on its way already, or has a copy, thaw asks for by itself: S3 has other
-    /// answers than yes for those, which the report of a job's failures does not tell.
+    /// Jobs request archived objects only. Objects that S3 is fetching already, or that have a copy, are requested by thaw
+    /// itself: S3 has several answers for them, and the report of a job has failures only.
     pub fn of(decision: Decision, kind: Option<ArchiveKind>, version: Option<&str>) -> Option<Self> {
         match decision {
             Decision::Restore => {
@@ -74,7 +75,7 @@ impl JobGroup {
         }
     }
 
-    /// Names it in files and in the ledger.
+    /// Its name in files and in the ledger.
     pub fn as_str(self) -> &'static str {
         match self {
             Self { copies: true, versions: false } => "copies",
@@ -84,10 +85,10 @@ impl JobGroup {
         }
     }
 
-    /// The line of a job's list that means an object. Whatever could mean something in CSV is encoded; a blank is `%20`,
-    /// which is one to whoever decodes as forms do and to whoever does not.
+    /// An object's line in a job's list. Characters with a meaning in CSV are percent-encoded. A space is `%20`, which is
+    /// a space with form decoding and without.
     pub fn line(self, object: &ObjectId) -> String {
-        /// What S3 leaves as it is in the keys of its listings.
+        /// All characters but those that S3 leaves unencoded in the keys of its listings.
         const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'/');
         let encoded = |text: &str| utf8_percent_encode(text, ENCODED).to_string();
         let version = object.version.as_deref().filter(|_| self.versions);
@@ -96,7 +97,8 @@ impl JobGroup {
     }
 }
 
-/// Cuts a plan's chunks, of which the counts are known, into parts with a job's objects each: the first chunk of each.
+/// Splits a plan's chunks, given as their numbers of objects, into parts of at most `most` objects. Returns the number of
+/// the first chunk of each part.
 pub fn parts(chunks: impl IntoIterator<Item = u64>, most: u64) -> Vec<u32> {
     let (mut starts, mut objects) = (Vec::new(), 0);
     for (number, count) in (0..).zip(chunks) {
@@ -109,23 +111,23 @@ pub fn parts(chunks: impl IntoIterator<Item = u64>, most: u64) -> Vec<u32> {
     starts
 }
 
-/// Where a job stands, as far as it matters.
+/// The status of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JobStatus {
     /// It waits to be confirmed.
     Suspended,
-    /// It is being prepared, runs, or is about to end in some way.
+    /// It is being prepared, runs, or is about to end.
     Underway,
-    /// It has asked for every object of its list. That is not to say that any of them is restored.
+    /// It has requested every object of its list. S3 may still be fetching them.
     Complete,
-    /// S3 has given it up.
+    /// S3 has given up the job.
     Failed,
-    /// Somebody has cancelled it.
+    /// It was cancelled.
     Cancelled,
 }
 
 impl JobStatus {
-    /// From S3's word (API reference, `JobDescriptor`). One that is new is waited for like any other that is no end.
+    /// Reads S3's word (API reference, `JobDescriptor`). An unknown word counts as a job that has not ended.
     pub fn read(word: &str) -> Self {
         match word {
             "Suspended" => Self::Suspended,
@@ -137,16 +139,16 @@ impl JobStatus {
     }
 }
 
-/// What S3 says of a job.
+/// S3's description of a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Job {
-    /// Where it stands.
+    /// Its status.
     pub status: JobStatus,
-    /// Objects that S3 has begun to restore, or keeps longer, for it.
+    /// The number of objects for which S3 accepted the job's request.
     pub succeeded: u64,
-    /// Objects for which S3 said no.
+    /// The number of objects for which S3 refused it.
     pub failed: u64,
-    /// Why it failed or was cancelled, as far as S3 says.
+    /// Why it failed or was cancelled, if S3 says.
     pub why: String,
 }
 
@@ -154,40 +156,40 @@ pub struct Job {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum JobEnd {
-    /// It has asked for all of its objects, and so many were refused.
+    /// It has requested all of its objects.
     Asked {
-        /// Those in its report.
+        /// The number of objects that S3 refused. They are in its report.
         refused: u64,
     },
-    /// It has asked for some, nobody knows which. thaw asks for the rest by itself.
+    /// It has requested some of its objects, and it is unknown which. thaw requests the rest itself.
     Abandoned {
         /// Why, in words.
         why: String,
     },
 }
 
-/// What to do about a job.
+/// What thaw does next about a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum JobMove {
-    /// Let it run.
+    /// Confirm it, so that it runs.
     Confirm,
-    /// Look again later.
+    /// Poll it again later.
     Wait,
     /// Cancel it: it takes too long.
     Cancel,
-    /// It is over.
+    /// It has ended.
     Over(JobEnd),
 }
 
-/// What to do about a job with so many objects in its list, from what S3 says of it; `None` if S3 does not know it.
+/// What thaw does next about a job with `listed` objects in its list. `job` is `None` if S3 does not know the job.
 ///
-/// `ahead` are the objects of all jobs that were created with it: S3 has one quota for all of them.
+/// `ahead` is the number of objects of all jobs that were created with it: they share one quota.
 pub fn next_move(job: Option<&Job>, listed: u64, ahead: u64, created: Timestamp, now: Timestamp) -> JobMove {
     let age = age(created, now);
     let abandoned = |why: &str| JobMove::Over(JobEnd::Abandoned { why: why.to_owned() });
     let patience = DAY + ahead.max(listed) / SLOWEST;
     let Some(job) = job else {
-        // S3 may not find a job that it made a moment ago (User Guide, "Troubleshooting S3 Batch Operations").
+        // S3 may not find a job shortly after it was created (User Guide, "Troubleshooting S3 Batch Operations").
         return if age < HOUR { JobMove::Wait } else { abandoned("S3 does not know the job any more") };
     };
     match job.status {
@@ -207,7 +209,7 @@ pub fn next_move(job: Option<&Job>, listed: u64, ahead: u64, created: Timestamp,
     }
 }
 
-/// Seconds until it makes sense to ask about jobs again: a third of the time passed, a minute at least and six hours at most.
+/// Seconds until the next poll of jobs: a third of the elapsed time, at least a minute and at most six hours.
 pub fn seconds_until_next_check(created: Timestamp, now: Timestamp) -> u64 {
     (age(created, now) / 3).clamp(60, 6 * HOUR)
 }
@@ -216,7 +218,7 @@ fn age(created: Timestamp, now: Timestamp) -> u64 {
     u64::try_from(now.as_second() - created.as_second()).unwrap_or(0)
 }
 
-/// A report says something that thaw cannot read. Guessing could lose an object.
+/// thaw cannot read a job's report. It does not guess, because a wrong guess could lose an object.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the job's report is unreadable: {0}")]
 pub struct UnreadableReport(String);
@@ -227,8 +229,8 @@ impl From<Utf8Error> for UnreadableReport {
     }
 }
 
-/// The files with a job's failed tasks, from the `manifest.json` of its report (User Guide, "Examples: S3 Batch Operations
-/// completion reports"). Files elsewhere than in `bucket` under `prefix`, where the job was told to report, are none of ours.
+/// The keys of the files with a job's failed tasks, from the `manifest.json` of its report (User Guide, "Examples: S3 Batch
+/// Operations completion reports"). Fails if one is not in `bucket` under `prefix`, which the job was given for its report.
 pub fn failed_reports(manifest: &[u8], bucket: &str, prefix: &str) -> Result<Vec<String>, UnreadableReport> {
     #[derive(Deserialize)]
     #[serde(rename_all = "PascalCase")]
@@ -254,27 +256,27 @@ pub fn failed_reports(manifest: &[u8], bucket: &str, prefix: &str) -> Result<Vec
         .collect()
 }
 
-/// An object for which S3 said no to a job.
+/// An object for which S3 refused a job's request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FailedTask {
     /// The object.
     pub object: ObjectId,
-    /// What S3 answered; trouble is an answer that asking again may mend.
+    /// S3's answer; an error is an answer that a retry may change.
     pub answer: Result<RestoreAnswer, CallError>,
 }
 
-/// Reads a report's file of failed tasks, piece by piece.
+/// Reads a report's file of failed tasks, in pieces of any length.
 #[derive(Debug, Default)]
 pub struct ReportReader {
     record: Vec<u8>,
     is_quoted: bool,
 }
 
-/// Bytes of a report's line: a key, encoded, and S3's words.
+/// The most bytes of a report's line, which has an encoded key and S3's message.
 const MAX_RECORD_BYTES: usize = 64 * 1024;
 
 impl ReportReader {
-    /// The next task that ends in these bytes. What is read of them is taken off; without a task, that is all.
+    /// The next task that ends in these bytes. Removes the bytes it has read from `bytes`: all of them if it returns `None`.
     pub fn next(&mut self, bytes: &mut &[u8]) -> Result<Option<FailedTask>, UnreadableReport> {
         while let [first, rest @ ..] = *bytes {
             *bytes = rest;
@@ -284,7 +286,7 @@ impl ReportReader {
                 }
                 continue;
             }
-            // Two of them in a row are one in the text, and change nothing.
+            // Two quotation marks in a row are an escaped one: the second undoes the first.
             self.is_quoted ^= *first == b'"';
             if self.record.len() == MAX_RECORD_BYTES {
                 return Err(UnreadableReport(format!("a line is longer than {MAX_RECORD_BYTES} bytes")));
@@ -294,7 +296,7 @@ impl ReportReader {
         Ok(None)
     }
 
-    /// A last task whose line has no line break.
+    /// The last task, if its line has no line break.
     pub fn finish(&mut self) -> Result<Option<FailedTask>, UnreadableReport> {
         let record = std::mem::take(&mut self.record);
         let record = std::str::from_utf8(&record)?.trim_end_matches('\r');
@@ -317,18 +319,18 @@ fn fields(record: &str) -> Vec<String> {
     fields
 }
 
-/// Bucket, Key, VersionId, TaskStatus, ErrorCode, HTTPStatusCode, ResultMessage: that is the schema, while the User Guide's
-/// examples have the status before the code. So the number is the status.
+/// The task of a line. The schema is Bucket, Key, VersionId, TaskStatus, ErrorCode, HTTPStatusCode, ResultMessage, but
+/// the User Guide's examples have the status before the code. So the field that is a number is read as the status.
 fn task(fields: &[String]) -> Result<FailedTask, UnreadableReport> {
-    let [bucket, key, version, _, one, other, message @ ..] = fields else {
+    let [bucket, key, version, _, fifth, sixth, message @ ..] = fields else {
         return Err(UnreadableReport(format!("a line has {} fields", fields.len())));
     };
-    let (code, status) = match (one.parse::<u16>(), other.parse::<u16>()) {
-        (Ok(status), Err(_)) => (other, status),
-        (_, Ok(status)) => (one, status),
-        (Err(_), Err(_)) => (one, 0),
+    let (code, status) = match (fifth.parse::<u16>(), sixth.parse::<u16>()) {
+        (Ok(status), Err(_)) => (sixth, status),
+        (_, Ok(status)) => (fifth, status),
+        (Err(_), Err(_)) => (fifth, 0),
     };
-    // Whatever it says of HTTP, the task has failed.
+    // The task has failed, even if its HTTP status is a success.
     let status = if status < 300 { 0 } else { status };
     let message = message.join(",");
     let code = code_in(&message).filter(|_| code.is_empty() || code == "PermanentFailure").unwrap_or(code);
@@ -338,7 +340,7 @@ fn task(fields: &[String]) -> Result<FailedTask, UnreadableReport> {
     Ok(FailedTask { object, answer: RestoreAnswer::read(status, code, &message) })
 }
 
-/// S3's name for an error in the words of the SDK for Java, which S3 Batch Operations is written with.
+/// S3's error code in a message of the AWS SDK for Java, with which S3 Batch Operations is written.
 fn code_in(message: &str) -> Option<&str> {
     let (_, rest) = message.split_once("Error Code: ")?;
     Some(rest.split([';', ')', ',']).next().unwrap_or(rest).trim())
@@ -359,8 +361,8 @@ mod tests {
     }
 
     #[test]
-    fn jobs_ask_where_the_request_says_so_or_where_the_objects_are_many() {
-        for (tier, wanted, archived, expected) in [
+    fn jobs_are_used_if_the_request_says_so_or_for_many_objects() {
+        for (tier, requested, archived, expected) in [
             (Tier::Standard, None, 10, false),
             (Tier::Standard, None, 11, true),
             (Tier::Standard, Some(true), 1, true),
@@ -370,12 +372,12 @@ mod tests {
             (Tier::Expedited, None, 11, false),
             (Tier::Expedited, Some(false), 11, false),
         ] {
-            assert_eq!(is_asked_by_jobs(tier, wanted, archived, 10), expected, "{tier:?} {wanted:?} {archived}");
+            assert_eq!(is_asked_by_jobs(tier, requested, archived, 10), expected, "{tier:?} {requested:?} {archived}");
         }
     }
 
     #[test]
-    fn a_job_asks_for_what_is_archived_and_groups_are_named_apart() {
+    fn jobs_request_archived_objects_only_and_every_group_has_its_name() {
         let of = |decision, kind, version| JobGroup::of(decision, kind, version).map(JobGroup::as_str);
         let flexible = Some(ArchiveKind::Flexible);
         for (kind, version, word) in [
@@ -392,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_has_nothing_in_it_that_csv_or_forms_could_take_for_something_else() {
+    fn a_line_has_no_character_with_a_meaning_in_csv_or_in_forms() {
         let [copies, versions, ..] = JobGroup::ALL;
         for (key, line) in [
             ("2019/cat.jpg", "b,2019/cat.jpg\n"),
@@ -405,21 +407,21 @@ mod tests {
     }
 
     #[test]
-    fn a_part_has_a_jobs_objects_at_most_and_a_chunk_at_least() {
+    fn a_part_has_at_most_the_objects_of_a_job_and_at_least_one_chunk() {
         assert_eq!(parts([], 10), [0_u32; 0]);
         assert_eq!(parts([4, 4, 4, 2, 11, 1], 10), [0, 2, 4, 5]);
         assert_eq!(parts([5, 5], 10), [0]);
     }
 
     #[test]
-    fn every_standing_of_a_job_has_its_move() {
+    fn every_status_of_a_job_has_its_move() {
         let job = |word: &str, succeeded, failed| {
             Some(Job { status: JobStatus::read(word), succeeded, failed, why: "why".to_owned() })
         };
         let moved = |job: Option<Job>, seconds| next_move(job.as_ref(), 10, 1_000, at(0), at(seconds));
         let abandoned = |why: &str| JobMove::Over(JobEnd::Abandoned { why: why.to_owned() });
         let patience = DAY + 10;
-        for (known, seconds, expected) in [
+        for (job, seconds, expected) in [
             (None, HOUR - 1, JobMove::Wait),
             (None, HOUR, abandoned("S3 does not know the job any more")),
             (job("New", 0, 0), 0, JobMove::Wait),
@@ -435,17 +437,17 @@ mod tests {
             (job("Failed", 0, 0), 0, abandoned("S3 gave the job up: why")),
             (job("Cancelled", 0, 0), 0, abandoned("the job was cancelled: why")),
         ] {
-            assert_eq!(moved(known.clone(), seconds), expected, "{known:?} after {seconds} s");
+            assert_eq!(moved(job.clone(), seconds), expected, "{job:?} after {seconds} s");
         }
     }
 
     #[test]
-    fn jobs_are_looked_at_after_a_third_of_the_time_passed() {
+    fn jobs_are_polled_after_a_third_of_the_elapsed_time() {
         for (seconds, next) in [(0, 60), (180, 60), (1_800, 600), (DAY, 6 * HOUR)] {
             assert_eq!(seconds_until_next_check(at(0), at(seconds)), next);
         }
         assert_eq!(seconds_until_next_check(at(100), at(0)), 60, "a clock that runs behind");
-        // Of a million objects, until they are given up.
+        // The checks of a job with a million objects, until thaw gives it up.
         let (mut now, mut checks) = (0, 0);
         while now < 2 * DAY + 1_000_000 / SLOWEST {
             now += seconds_until_next_check(at(0), at(now));
@@ -455,7 +457,7 @@ mod tests {
     }
 
     #[test]
-    fn a_report_names_its_files_and_only_ours_are_read() {
+    fn files_of_a_report_outside_its_prefix_are_an_error() {
         let manifest = |bucket: &str| {
             let file = |status: &str, key: &str| json!({"TaskExecutionStatus": status, "Bucket": bucket, "Key": key});
             let results = [file("succeeded", "p/1.csv"), file("failed", "p/2.csv")];
@@ -499,7 +501,7 @@ mod tests {
     }
 
     #[test]
-    fn every_field_of_a_report_may_be_quoted_and_a_key_as_long_as_any() {
+    fn every_field_of_a_report_may_be_quoted_and_keys_may_have_the_full_length() {
         let key = "ü".repeat(512);
         let encoded = "%C3%BC".repeat(512);
         let line = format!("\"b\",\"{encoded}\",\"v\",\"failed\",\"400\",\"This, that\",\"why\"\n");
@@ -508,7 +510,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_task_is_no_success_whatever_status_it_names_and_its_words_may_hold_the_code() {
+    fn a_failed_task_with_a_success_status_has_failed_and_its_message_may_have_the_code() {
         let answer = |line: &str| read(line, 9).unwrap().remove(0).answer;
         let line = "b,k,,failed,200,PermanentFailure,(Service: Amazon S3; Status Code: 403; Error Code: InvalidObjectState; Request ID: 1)";
         assert_eq!(answer(line), Ok(RestoreAnswer::NotArchived));
@@ -519,7 +521,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_report_is_an_error_and_never_a_guess() {
+    fn an_unreadable_report_is_an_error() {
         for report in ["b,k,,failed", "b,%FF,,failed,1,2,3", &"x".repeat(MAX_RECORD_BYTES + 1)] {
             assert!(read(report, 1_000).is_err(), "{report:.20}");
         }

@@ -1,36 +1,52 @@
-//! thaw's decisions: which objects need a restore, when to look, what to invalidate, what it costs.
+//! thaw's decisions: which objects need a restore, when to look for them, which paths to invalidate, and what that costs.
 //!
-//! Everything here is a pure function over plain types. The vocabulary:
+//! Everything here is a pure function over plain types. Start with `object_state.rs`, the state machine of an object. The
+//! vocabulary:
 //!
-//! | word | means |
+//! | word | meaning |
 //! |---|---|
-//! | restore | one request for one or many objects of one bucket; one state machine execution ([`RestoreId`]) |
-//! | object | bucket + key + version ([`ObjectId`]) |
-//! | archive kind | where a cold object lies ([`ArchiveKind`]) |
-//! | tier | how fast to fetch it ([`Tier`]) |
-//! | copy | the temporary readable copy; Intelligent-Tiering has none |
-//! | row | one object of one restore in the ledger ([`Row`]), its life a fold over [`Event`]s |
-//! | path | what a viewer asks CloudFront for, derived from a key per distribution ([`Distribution::paths_of`]) |
+//! | restore | a [`Request`] for objects of one bucket; one execution of the state machine ([`RestoreId`]) |
+//! | object | a version of a key in a bucket ([`ObjectId`]) |
+//! | kind | the storage class or access tier of an archived object ([`ArchiveKind`]) |
+//! | tier | how fast S3 fetches an archived object ([`Tier`]) |
+//! | copy | the temporary readable copy of an archived object; Intelligent-Tiering has none |
+//! | readability | whether an object can be read now, by S3's description of it ([`Readability`]) |
+//! | plan | the decision for every object of a restore ([`PlannedAction`]), and the price ([`Cost`]) |
+//! | price list | AWS's prices in a Region ([`PriceList`]) |
+//! | ledger | the DynamoDB table with the state of all restores |
+//! | chunk | part of a plan: some of its objects, in a file and an item of the ledger ([`ChunkPosition`]) |
+//! | row | the ledger's item for one object of one restore ([`Row`]) |
+//! | state, event | where an object is in its restore ([`State`]), and what changes that ([`Event`], [`advance`]) |
+//! | look | a poll of S3 by the execution, for objects that are still being restored ([`look()`]) |
+//! | rate limiter | adapts the rate of calls to AWS's throttling ([`RateLimiter`]) |
+//! | lane | one of the functions that request a restore's chunks at the same time ([`LANES`]) |
+//! | job | a job of S3 Batch Operations, which requests many objects ([`JobGroup`]) |
+//! | publish | to make a readable object visible to viewers, by invalidating its paths ([`Publish`]) |
+//! | path | what a viewer requests from CloudFront, derived from a key for each distribution ([`Distribution::paths_of`]) |
+//! | stale | an answer that CloudFront cached while the object was archived, such as a 403 ([`Staleness`]) |
 //! | batch | objects whose paths are invalidated together, claimed before CloudFront is called ([`Batch`]) |
-//! | fold | fewer billed paths for many ([`fold()`]) |
-//! | job | one of S3 Batch Operations: asks S3 for many objects at a time ([`JobGroup`]) |
-//! | look | one check of objects that are still being restored |
-//! | execution | one run of the state machine, as Step Functions knows it ([`Execution`]) |
-//! | inbox | where a file that is dropped is an order ([`InboxFile`]) |
+//! | claim | a batch's right to publish an object ([`Event::Claimed`]) |
+//! | fold | to replace paths by fewer wildcards ([`fold()`]) |
+//! | neighbour | an object that a wildcard would cover besides the published ones ([`Neighbours`]) |
+//! | adoption | to find retrievals in S3 that thaw does not know, and to join them ([`Adoption`]) |
+//! | execution | a run of the state machine in Step Functions ([`Execution`]) |
+//! | manifest | a file that lists the objects of a request ([`ManifestReader`], [`Inventory`]) |
+//! | inbox | the folder in which a new file starts a restore ([`InboxFile`]) |
+//! | problem | an error of the API that a caller can act on ([`Problem`]) |
 //!
 //! ```
 //! use thaw_core::{ArchiveKind, Tier};
-//! // Expedited is not offered for Deep Archive, so there is nothing to wait for.
+//! // S3 does not offer Expedited for Deep Archive.
 //! assert!(ArchiveKind::Deep.window(Tier::Expedited).is_none());
 //! assert_eq!(ArchiveKind::Flexible.window(Tier::Standard).unwrap().typical.as_secs(), 5 * 3600);
 //! ```
 //!
 //! # What does this crate not do?
 //!
-//! It has no async, no clock (`now` is an argument), no environment and no AWS: `clippy.toml` and the
-//! list of dependencies hold it to that.
+//! It has no async, no clock (`now` is an argument), no environment and no AWS. `clippy.toml` and the list of
+//! dependencies enforce that.
 
-// Every enum is matched whole: a new variant makes the compiler list the places to think about.
+// Enums are matched without wildcards, so that the compiler lists all places that a new variant concerns.
 #![cfg_attr(not(test), warn(clippy::wildcard_enum_match_arm))]
 
 mod adoption;

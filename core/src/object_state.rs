@@ -1,4 +1,5 @@
-//! The life of one object in one restore: one pure function over (state, event). Nothing else changes a state.
+//! The state machine of one object in one restore. [`advance`] takes a state and an event and returns the next state. It is
+//! pure, and no other function changes a state.
 
 use std::time::Duration;
 
@@ -7,11 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{ArchiveKind, Batch, BatchId, Decision, ObjectId, Publish, PublishWhen, Readiness, RestoreId, Tier};
 
-/// Where an object stands.
+/// The state of an object in a restore.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum State {
-    /// Written down before S3 is asked, so that no event can come too early.
+    /// In the plan. The row is written before S3 is asked, so that every event finds it.
     Planned,
     /// Never archived: nothing to do, nothing invalidated.
     Available,
@@ -19,30 +20,31 @@ pub enum State {
     Restoring {
         /// When S3 accepted the request, or when thaw joined a restore that already ran.
         since: Timestamp,
-        /// The tier that the waiting is based on.
+        /// The tier from which the times of the looks are computed.
         tier: Tier,
-        /// Whether somebody else's request is fetching it.
+        /// Whether thaw joined a retrieval that another request had begun.
         joined: bool,
     },
     /// Readable.
     Restored {
         /// When thaw learned it.
         at: Timestamp,
-        /// When the copy goes away; `None` for Intelligent-Tiering, which has no copy, and while it is not known.
+        /// When the copy expires; `None` for Intelligent-Tiering, which has no copy, and while the time is unknown.
         expires: Option<Timestamp>,
-        /// The batch that publishes it. Set before CloudFront is called; given back only by a batch that lost the object.
-        /// In the ledger it stays so: that CloudFront is done, the batch knows for all of its objects.
+        /// The batch that publishes it. Set before CloudFront is called; released only if the batch loses the object to
+        /// another batch. When CloudFront is done, only the batch is updated, for all of its objects; the rows in the
+        /// ledger keep this state.
         claim: Option<BatchId>,
     },
     /// Visible on the CDN.
     Published {
         /// When thaw learned it.
         at: Timestamp,
-        /// When thaw had learned that it can be read. That may be much earlier, and about an earlier copy than the one of now.
+        /// When thaw learned that it can be read. That may be much earlier, and be about an earlier copy.
         readable: Timestamp,
-        /// When the copy goes away.
+        /// When the copy expires.
         expires: Option<Timestamp>,
-        /// Why it is known to be visible.
+        /// How thaw knows that it is visible.
         how: PublishedReason,
     },
     /// It will not be restored or published by this restore.
@@ -61,7 +63,7 @@ pub enum State {
     },
 }
 
-/// Why a published object is known to be visible.
+/// How thaw knows that a published object is visible.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "by", rename_all = "snake_case")]
 pub enum PublishedReason {
@@ -70,18 +72,18 @@ pub enum PublishedReason {
         /// The batch.
         batch: BatchId,
     },
-    /// `only_if_stale` was asked, and no error can be cached.
+    /// The request has `only_if_stale`, and CloudFront can have no error cached.
     NothingStale,
     /// No distribution serves this key from this bucket.
     NoPath,
-    /// It is not the current version, so no viewer gets it under its path. The path is left alone: what lies behind
-    /// it now may be archived and still cached.
+    /// It is not the current version, so its path shows another one. The path is not invalidated, because the current
+    /// version may be archived while CloudFront still has it cached.
     NotCurrent,
     /// Another restore published this very copy.
     AlreadyPublished,
 }
 
-/// Why an object failed. Part of the API: names are stable.
+/// Why an object failed. The names are part of the API and never change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum FailureCode {
@@ -91,26 +93,26 @@ pub enum FailureCode {
     NoSuchVersion,
     /// The current version is a delete marker.
     DeleteMarker,
-    /// S3 answers 403. It says so for a missing key too when the caller may not list the bucket.
+    /// S3 answers 403. It also does for a missing key if the caller may not list the bucket.
     AccessDenied,
-    /// S3 does not offer the tier for where the object lies.
+    /// S3 does not offer the tier for the object's storage class or access tier.
     TierNotOffered,
-    /// S3 had no Expedited capacity, and the request said to fail then.
+    /// S3 had no Expedited capacity, and the request said to fail in that case.
     ExpeditedNotAvailable,
-    /// Asked to join a restore, but S3 is not fetching the object.
+    /// The request was to join a running restore, but S3 is not fetching the object.
     NotBeingRestored,
-    /// S3 refused the restore for another reason; the message carries its words.
+    /// S3 refused the restore for another reason; the message quotes its answer.
     RefusedByS3,
     /// Not readable at the deadline.
     RetrievalTimedOut,
-    /// S3 described the object in a way thaw cannot read.
+    /// thaw could not read S3's description of the object.
     Unreadable,
-    /// S3 refuses to describe the object (`HeadObject`), as it does for one that is encrypted with a customer's key (SSE-C);
-    /// the message carries its words.
+    /// S3 refuses `HeadObject` for the object, as it does for one that is encrypted with a customer's key (SSE-C); the
+    /// message quotes its answer.
     HeadRefused,
     /// CloudFront cannot invalidate the object's path without touching archived objects.
     PathCannotBeInvalidated,
-    /// CloudFront refused the invalidation; the message carries its words.
+    /// CloudFront refused the invalidation; the message quotes its answer.
     RefusedByCloudFront,
 }
 
@@ -124,28 +126,29 @@ pub enum Event {
         /// At which tier.
         tier: Tier,
     },
-    /// S3 was already fetching it (409, or HEAD said so).
+    /// S3 was already fetching it: it answered 409, or HeadObject showed it.
     Joined {
         /// When thaw joined.
         at: Timestamp,
-        /// The tier asked for: the best guess of the one that runs.
+        /// The tier of the request: the best guess of the one that runs.
         tier: Tier,
     },
-    /// It can be read: S3 said so in a look or an event, or answered that the copy was live already (200).
+    /// It can be read: a look found it, an event reported it, or S3 answered that the copy exists already (200).
     Readable {
         /// When thaw learned it.
         at: Timestamp,
-        /// When the copy goes away, where known.
+        /// When the copy expires, if known.
         expires: Option<Timestamp>,
     },
     /// S3 says that it was never archived.
     NotArchived,
-    /// A batch takes it.
+    /// A batch claims it.
     Claimed {
         /// The batch.
         batch: BatchId,
     },
-    /// A batch that took it lost it to another, which has the object in another restore, and will never publish it.
+    /// The batch that had claimed it lost it to another batch, which publishes the same copy for another restore. The
+    /// first batch never will.
     Released {
         /// The batch.
         batch: BatchId,
@@ -154,7 +157,7 @@ pub enum Event {
     Published {
         /// When thaw learned it.
         at: Timestamp,
-        /// Why it is known.
+        /// How thaw knows.
         how: PublishedReason,
     },
     /// It cannot be restored or published.
@@ -173,7 +176,7 @@ pub enum Event {
     },
 }
 
-/// An event that cannot happen in a state: a bug in thaw, not in the world.
+/// An event that cannot happen in a state. It means a bug in thaw, not a fault of S3 or CloudFront.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("an object that is {state} cannot take {event:?}")]
 pub struct IllegalEvent {
@@ -193,24 +196,24 @@ pub struct Row {
     pub restore: RestoreId,
     /// Size in bytes; 0 while unknown.
     pub size: u64,
-    /// Where it lies; `None` if it is not archived or S3 did not say.
+    /// Its archive kind; `None` if it is not archived or S3 did not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<ArchiveKind>,
-    /// What the plan decided.
+    /// The plan's decision.
     pub decision: Decision,
     /// How the restore wants it published.
     pub publish: Publish,
-    /// Whether it was the current version when planned, so that its path shows it.
+    /// Whether it was the current version when planned. Only the current version is visible under its path.
     pub current: bool,
-    /// When it was planned. Events from before this moment are about an earlier restore of the object.
+    /// When it was planned. Earlier events are about an earlier restore of the object.
     pub planned_at: Timestamp,
-    /// Where its restore's plan has it; `None` in rows of earlier versions of thaw.
+    /// Its position in the restore's plan; `None` in rows of earlier versions of thaw.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<ChunkPosition>,
-    /// Where it stands.
+    /// Its state.
     #[serde(flatten)]
     pub state: State,
-    /// Counts the changes of this row. Every write is conditional on it.
+    /// The number of changes of this row. Every write is conditional on it.
     pub revision: u64,
 }
 
@@ -223,10 +226,10 @@ pub struct ChunkPosition {
     pub entry: u32,
 }
 
-/// What an event makes of a state: `Some(new)`, or `None` when there is nothing left to change.
+/// The state after an event, or `None` if the event changes nothing.
 ///
-/// Events come twice, late and in any order, so most late ones change nothing. An error is an order that our own code
-/// must never produce.
+/// Events arrive twice, late and in any order, so most late ones change nothing. An error is an event that our own code must
+/// never produce in this state.
 pub fn advance(state: &State, event: &Event) -> Result<Option<State>, IllegalEvent> {
     let illegal = || Err(IllegalEvent { state: state.as_str(), event: event.clone() });
     let failed = |at: &Timestamp, code: &FailureCode, message: &String| State::Failed {
@@ -235,7 +238,7 @@ pub fn advance(state: &State, event: &Event) -> Result<Option<State>, IllegalEve
         message: message.clone(),
     };
     match (state, event) {
-        // What S3 says about the retrieval.
+        // The retrieval.
         (State::Planned, Event::Requested { at, tier }) => {
             Ok(Some(State::Restoring { since: *at, tier: *tier, joined: false }))
         }
@@ -246,15 +249,15 @@ pub fn advance(state: &State, event: &Event) -> Result<Option<State>, IllegalEve
             Ok(Some(State::Restored { at: *at, expires: *expires, claim: None }))
         }
         (State::Planned, Event::NotArchived) => Ok(Some(State::Available)),
-        // A completion that comes after we gave up: it was paid for, so it is shown.
+        // The completion came after the deadline. The retrieval was paid for, so the object is published.
         (State::Failed { code: FailureCode::RetrievalTimedOut, .. }, Event::Readable { at, expires }) => {
             Ok(Some(State::Restored { at: *at, expires: *expires, claim: None }))
         }
-        // How long the copy lives is what S3 said last: while it waits, others may have asked for fewer days.
-        (State::Restored { at, expires: known, claim: None }, Event::Readable { expires, .. }) => {
-            Ok((known != expires).then_some(State::Restored { at: *at, expires: *expires, claim: None }))
+        // S3's latest expiry applies: another request may have shortened the copy's days while the object waits.
+        (State::Restored { at, expires: recorded, claim: None }, Event::Readable { expires, .. }) => {
+            Ok((recorded != expires).then_some(State::Restored { at: *at, expires: *expires, claim: None }))
         }
-        // The completion overtook our own note that S3 was asked.
+        // The completion arrived before our own record that S3 was asked.
         (
             State::Restoring { .. } | State::Restored { .. },
             Event::Requested { .. } | Event::Joined { .. } | Event::NotArchived,
@@ -298,10 +301,10 @@ pub fn advance(state: &State, event: &Event) -> Result<Option<State>, IllegalEve
         (State::Planned | State::Restoring { .. } | State::Restored { claim: None, .. }, Event::Cancelled { at }) => {
             Ok(Some(State::Cancelled { at: *at }))
         }
-        // It may be paid for, and be visible already: its batch says what becomes of it.
+        // The invalidation may be paid for and done already: the batch decides how the object ends.
         (State::Restored { claim: Some(_), .. }, Event::Cancelled { .. }) => Ok(None),
 
-        // Settled: whatever comes late changes nothing.
+        // Settled: late events change nothing.
         (
             State::Available | State::Published { .. } | State::Failed { .. } | State::Cancelled { .. },
             Event::Requested { .. }
@@ -331,7 +334,7 @@ impl State {
         }
     }
 
-    /// When its copy goes away, where that is known.
+    /// When its copy expires, if known.
     pub fn expires(&self) -> Option<Timestamp> {
         match self {
             Self::Restored { expires, .. } | Self::Published { expires, .. } => *expires,
@@ -341,7 +344,7 @@ impl State {
         }
     }
 
-    /// The batch that publishes it, while it is not known to have done so.
+    /// The batch that has claimed it; `None` once it is known to be published.
     pub fn claim(&self) -> Option<&BatchId> {
         match self {
             Self::Restored { claim, .. } => claim.as_ref(),
@@ -356,7 +359,7 @@ impl State {
 }
 
 impl Row {
-    /// Whether nothing is left to do for this object: no wait, no look, no invalidation.
+    /// Whether nothing is left to do for this object: no waiting, no look, no invalidation.
     pub fn is_settled(&self) -> bool {
         match &self.state {
             State::Planned | State::Restoring { .. } => false,
@@ -365,20 +368,20 @@ impl Row {
         }
     }
 
-    /// Whether nothing that may happen changes it any more.
+    /// Whether no event can change its state any more.
     pub fn is_final(&self) -> bool {
         match &self.state {
             State::Planned | State::Restoring { .. } | State::Restored { .. } => false,
-            // What S3 delivers after all is shown.
+            // An object that S3 delivers after the deadline is published.
             State::Failed { code, .. } => *code != FailureCode::RetrievalTimedOut,
             State::Available | State::Published { .. } | State::Cancelled { .. } => true,
         }
     }
 
-    /// Whether an event of that time is about what the row waits for, and not about an earlier copy.
+    /// Whether an event of that time is about the retrieval that the row waits for, and not about an earlier copy.
     ///
-    /// S3 tells whole seconds. What it was fetching already when the row was planned may come in that very second; what it
-    /// was asked for afterwards takes longer.
+    /// S3's events have whole seconds. A retrieval that ran before the row was planned may complete in the second of the
+    /// plan; one that was requested after the plan takes longer than that.
     pub fn is_concerned_by(&self, event: Timestamp) -> bool {
         let in_that_second = match self.decision {
             Decision::Watch | Decision::Join => event.as_second() == self.planned_at.as_second(),
@@ -387,24 +390,24 @@ impl Row {
         event >= self.planned_at || in_that_second
     }
 
-    /// Whether a cancel of its restore ends it. What a batch has claimed may be paid for: it keeps its claim, or another
-    /// restore would pay for the same copy again.
+    /// Whether cancelling its restore ends it. An object that a batch has claimed keeps its claim: the invalidation may be
+    /// paid for, and without the claim another restore would pay for the same copy again.
     pub fn ends_with_a_cancel(&self) -> bool {
         !self.is_settled() && self.state.claim().is_none()
     }
 
-    /// Whether it is readable and to be published now: at once, or (`together`) when no other object of its restore is
-    /// still on its way, and never so late that its copy is gone by then.
+    /// Whether it is readable and has to be published now. With `together` that is when no other object of its restore is
+    /// still on its way, or when its copy would expire otherwise.
     pub fn is_to_publish(&self, others_on_their_way: bool, now: Timestamp) -> bool {
-        let wanted = match self.publish.when {
+        let is_due = match self.publish.when {
             PublishWhen::Each => true,
             PublishWhen::Together => !others_on_their_way || self.waits_until().is_some_and(|until| until <= now),
             PublishWhen::Never => false,
         };
-        wanted && matches!(self.state, State::Restored { .. })
+        is_due && matches!(self.state, State::Restored { .. })
     }
 
-    /// Whether it is readable, waits for the others of its restore, and has a copy that may go away meanwhile.
+    /// Whether it is readable, waits for the others of its restore, and has a copy that may expire while it waits.
     pub fn is_held_back(&self, others_on_their_way: bool, now: Timestamp) -> bool {
         let waits = match self.publish.when {
             PublishWhen::Together => self.state.claim().is_none() && !self.is_to_publish(others_on_their_way, now),
@@ -413,10 +416,10 @@ impl Row {
         waits && self.waits_until().is_some()
     }
 
-    /// Until when it can wait for the others of its restore; `None` if nothing takes its copy away.
+    /// Until when it can wait for the others of its restore; `None` if it is not readable or its copy does not expire.
     pub fn waits_until(&self) -> Option<Timestamp> {
         match &self.state {
-            // The shortest copy lives a day; half of it is enough for CloudFront, whatever trouble it has.
+            // The shortest copy lives a day. Half a day is enough for CloudFront, even if it throttles or fails for a while.
             State::Restored { expires, .. } => expires.map(|expires| expires - Duration::from_secs(12 * 3_600)),
             State::Planned
             | State::Available
@@ -427,8 +430,8 @@ impl Row {
         }
     }
 
-    /// The row as it stands, given the batch that has claimed it: what CloudFront did is noted in the batch alone. Its
-    /// revision stays that of the ledger, and nothing is ever written over it, since it is settled then.
+    /// The row's current state, given the batch that has claimed it: only the batch records CloudFront's result. The
+    /// revision stays that of the ledger. The row is never written again, because it is settled then.
     pub fn with_batch(self, batch: &Batch) -> Self {
         let claimed = (self.state.claim() == Some(&batch.id)).then(|| batch.outcome(&self.object)).flatten();
         match claimed.and_then(|event| advance(&self.state, &event).ok()).flatten() {
@@ -437,7 +440,8 @@ impl Row {
         }
     }
 
-    /// The row as it stands, given news of its object that are kept elsewhere. Its revision stays that of the ledger.
+    /// The row's current state, given a readiness of its object that is recorded outside the row. The revision stays that of
+    /// the ledger.
     pub fn with_readiness(self, readiness: Readiness) -> Self {
         match advance(&self.state, &readiness.into()) {
             Ok(Some(state)) => Self { state, ..self },
@@ -445,13 +449,13 @@ impl Row {
         }
     }
 
-    /// The row after the event, or `None` when there is nothing to change.
+    /// The row after the event, or `None` if the event changes nothing.
     pub fn after(&self, event: &Event) -> Result<Option<Self>, IllegalEvent> {
         self.after_all(std::slice::from_ref(event))
     }
 
-    /// The row after events that are written down at once, in their order: one change, however many of them change
-    /// something. `None` when none does.
+    /// The row after several events, in their order, that are written together: one new revision, however many of them
+    /// change the state. `None` if none does.
     pub fn after_all(&self, events: &[Event]) -> Result<Option<Self>, IllegalEvent> {
         let mut state = None;
         for event in events {
@@ -515,7 +519,7 @@ mod tests {
     }
 
     #[test]
-    fn what_s3_may_still_deliver_is_not_final() {
+    fn an_object_that_s3_may_still_deliver_is_not_final() {
         let is_final = |state| row(state, PublishWhen::Each).is_final();
         let final_ones: Vec<bool> = states().into_iter().map(is_final).collect();
         assert_eq!(final_ones, [false, true, false, false, false, true, true, false, true]);
@@ -540,14 +544,14 @@ mod tests {
     }
 
     #[test]
-    fn the_completion_may_overtake_the_note_that_s3_was_asked() {
+    fn a_request_that_is_recorded_after_the_completion_changes_nothing() {
         let event = Event::Readable { at: at(), expires: None };
         let state = advance(&State::Planned, &event).unwrap().unwrap();
         assert_eq!(advance(&state, &Event::Requested { at: at(), tier: Tier::Bulk }), Ok(None));
     }
 
     #[test]
-    fn one_batch_only_claims_an_object() {
+    fn only_one_batch_can_claim_an_object() {
         assert!(advance(&restored(Some("a")), &Event::Claimed { batch: batch("b") }).is_err());
         let by_b = Event::Published { at: at(), how: PublishedReason::Invalidated { batch: batch("b") } };
         assert!(advance(&restored(Some("a")), &by_b).is_err());
@@ -555,7 +559,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_down_at_once_is_one_change() {
+    fn events_written_together_are_one_revision() {
         let events =
             [Event::Readable { at: at(), expires: None }, Event::Claimed { batch: batch("a") }, Event::NotArchived];
         for state in [State::Planned, states()[2].clone(), failed(FailureCode::RetrievalTimedOut)] {
@@ -569,7 +573,7 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_is_given_back_by_the_batch_that_holds_it() {
+    fn only_the_batch_that_holds_a_claim_releases_it() {
         let released = |by: &str| Event::Released { batch: batch(by) };
         assert_eq!(advance(&restored(Some("a")), &released("a")), Ok(Some(restored(None))));
         assert_eq!(advance(&restored(Some("a")), &released("b")), Ok(None));
@@ -616,9 +620,9 @@ mod tests {
     }
 
     #[test]
-    fn what_was_being_fetched_may_come_in_the_second_of_its_plan() {
+    fn a_retrieval_that_already_ran_may_complete_in_the_second_of_the_plan() {
         let planned: Timestamp = "2026-11-22T10:00:00.777Z".parse().unwrap();
-        let told = |decision, time: &str| {
+        let concerned = |decision, time: &str| {
             let row = Row { decision, planned_at: planned, ..row(State::Planned, PublishWhen::Each) };
             row.is_concerned_by(time.parse().unwrap())
         };
@@ -630,7 +634,7 @@ mod tests {
             (Decision::Nothing, false),
         ] {
             let times = ["2026-11-22T09:59:59Z", "2026-11-22T10:00:00Z", "2026-11-22T10:00:01Z"];
-            assert_eq!(times.map(|time| told(decision, time)), [false, in_that_second, true], "{decision:?}");
+            assert_eq!(times.map(|time| concerned(decision, time)), [false, in_that_second, true], "{decision:?}");
         }
     }
 
@@ -652,7 +656,7 @@ mod tests {
     }
 
     #[test]
-    fn a_state_is_kept_under_its_word() {
+    fn a_state_is_serialised_under_its_word() {
         for state in states() {
             assert_eq!(serde_json::to_value(&state).unwrap()["state"], state.as_str());
         }
@@ -669,31 +673,32 @@ mod tests {
     }
 
     #[test]
-    fn what_is_published_together_waits_for_those_on_their_way() {
+    fn publishing_together_waits_for_objects_on_their_way() {
         for state in states() {
             let readable = matches!(state, State::Restored { .. });
             let on_its_way = matches!(state, State::Planned | State::Restoring { .. });
             for others in [false, true] {
-                let wanted = |when| row(state.clone(), when).is_to_publish(others, at());
-                assert_eq!([PublishWhen::Each, PublishWhen::Never].map(wanted), [readable, false], "{state:?}");
-                assert_eq!(wanted(PublishWhen::Together), readable && !others, "{state:?}");
+                let is_due = |when| row(state.clone(), when).is_to_publish(others, at());
+                assert_eq!([PublishWhen::Each, PublishWhen::Never].map(is_due), [readable, false], "{state:?}");
+                assert_eq!(is_due(PublishWhen::Together), readable && !others, "{state:?}");
             }
             assert_eq!(Counts::of(&[row(state.clone(), PublishWhen::Together)]).on_their_way() > 0, on_its_way);
         }
     }
 
     #[test]
-    fn a_copy_lives_as_long_as_s3_said_last_until_a_batch_has_it() {
+    fn the_latest_expiry_from_s3_applies_until_a_batch_claims_the_object() {
         let until = |hours: u32, claim: Option<&str>| State::Restored {
             at: at(),
             expires: Some(at() + hours * Duration::from_secs(3_600)),
             claim: claim.map(batch),
         };
         let later = at() + Duration::from_secs(60);
-        let said = |hours: u32| Event::Readable { at: later, expires: Some(at() + hours * Duration::from_secs(3_600)) };
-        assert_eq!(advance(&until(72, None), &said(30)), Ok(Some(until(30, None))));
-        assert_eq!(advance(&until(72, None), &said(72)), Ok(None));
-        assert_eq!(advance(&until(72, Some("a")), &said(30)), Ok(None));
+        let event =
+            |hours: u32| Event::Readable { at: later, expires: Some(at() + hours * Duration::from_secs(3_600)) };
+        assert_eq!(advance(&until(72, None), &event(30)), Ok(Some(until(30, None))));
+        assert_eq!(advance(&until(72, None), &event(72)), Ok(None));
+        assert_eq!(advance(&until(72, Some("a")), &event(30)), Ok(None));
     }
 
     #[test]

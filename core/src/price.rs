@@ -1,4 +1,5 @@
-//! What a restore costs, before it is begun.
+//! AWS's prices, and the price of a restore before it starts: retrieval, copies, invalidation paths, jobs, and what thaw
+//! itself uses.
 
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +19,6 @@ impl Usd {
 
     /// From dollars; `None` if negative, not a number, or over a billion.
     pub fn from_f64(usd: f64) -> Option<Self> {
-        // In range by the check before it.
         #[expect(clippy::cast_possible_truncation, reason = "checked: 0 to 1e18 fits an i64")]
         (0.0..=1e9).contains(&usd).then(|| Self((usd * 1e9).round() as i64))
     }
@@ -30,13 +30,14 @@ impl Usd {
         nanos / 1e9
     }
 
-    /// What is left of it without another amount, nothing at least.
+    /// This amount minus another, at least zero.
     #[must_use]
     pub fn less(self, other: Self) -> Self {
         Self(self.0.saturating_sub(other.0).max(0))
     }
 
-    /// This price, `count` times, `per` units at a time: `Usd::nanos(50_000).times(3, 1_000)` is 3/1,000 of it.
+    /// The price of `count` units, if this is the price of `per` units: `Usd::nanos(50_000).times(3, 1_000)` is 3/1,000
+    /// of it.
     fn times(self, count: u128, per: u128) -> Self {
         let nanos = u128::try_from(self.0).unwrap_or(0) * count / per;
         Self(i64::try_from(nanos).unwrap_or(i64::MAX))
@@ -58,7 +59,7 @@ impl std::iter::Sum for Usd {
 }
 
 impl std::fmt::Display for Usd {
-    /// Cents where there are any, else as many digits as it takes to show three of them.
+    /// Two decimals for zero and from 0.01 upwards, six from 0.0001 upwards, nine below.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let digits = match self.0 {
             0 | 10_000_000.. => 2,
@@ -84,14 +85,14 @@ impl<'de> Deserialize<'de> for Usd {
 
 /// A table of AWS prices.
 ///
-/// Prices are per 1,000 requests or per GiB unless a field says otherwise. Sources: the public price pages of S3,
-/// CloudFront, Step Functions, Lambda, DynamoDB, SQS and EventBridge; the Deep Archive and Intelligent-Tiering Expedited
-/// lines come from second-hand tables and are marked in the README.
+/// Prices are per 1,000 requests or per GiB unless a comment says otherwise. Sources: the public price pages of S3,
+/// CloudFront, Step Functions, Lambda, DynamoDB, SQS and EventBridge. The prices of Deep Archive, and of Expedited for
+/// Intelligent-Tiering, come from second-hand tables and are marked in the README.
 #[derive(Debug, Clone, Copy)]
 pub struct PriceList {
-    /// The region it is for.
+    /// The Region of the prices.
     pub region: &'static str,
-    /// When it was read.
+    /// When they were read from AWS's pages.
     pub read: &'static str,
 }
 
@@ -99,7 +100,7 @@ pub struct PriceList {
 const GIB: u128 = 1 << 30;
 
 impl PriceList {
-    /// The only book there is: prices elsewhere differ by some per cent.
+    /// The only price list. Prices in other Regions differ by some per cent.
     pub const US_EAST_1: Self = Self { region: "us-east-1", read: "2026-11" };
 
     /// Retrieval requests per 1,000, and retrieval per GiB.
@@ -111,29 +112,30 @@ impl PriceList {
             (ArchiveKind::Flexible, Tier::Bulk) => usd(0, 0),
             (ArchiveKind::Deep, Tier::Standard) => usd(100_000_000, 20_000_000),
             (ArchiveKind::Deep, Tier::Bulk) => usd(25_000_000, 2_500_000),
-            // Free but for Expedited (User Guide, "Understanding archive retrieval options").
+            // Free except for Expedited (User Guide, "Understanding archive retrieval options").
             (ArchiveKind::ItArchive | ArchiveKind::ItDeep, Tier::Standard | Tier::Bulk) => usd(0, 0),
-            // Not offered; the plan has failed such objects already.
+            // Not offered. Such objects fail in the plan.
             (ArchiveKind::Deep | ArchiveKind::ItDeep, Tier::Expedited) => usd(0, 0),
         }
     }
 
-    /// Retrieval of so many objects of so many bytes in all: for the requests, and for the bytes.
+    /// The price of retrieving so many objects with so many bytes in total: for the requests, and for the bytes.
     pub fn retrieve(self, kind: ArchiveKind, tier: Tier, objects: u64, bytes: u64) -> (Usd, Usd) {
         let (request, gib) = self.retrieval(kind, tier);
         (request.times(u128::from(objects), 1_000), gib.times(u128::from(bytes), GIB))
     }
 
-    /// A temporary copy: S3 Standard, $0.023 per GiB and month of 30 days.
+    /// The price of temporary copies: S3 Standard, $0.023 per GiB and month of 30 days.
     pub fn copy(self, bytes: u64, days: u32) -> Usd {
         Usd::nanos(23_000_000).times(u128::from(bytes) * u128::from(days), GIB * 30)
     }
 
-    /// What an object costs that came back from an archive tier of Intelligent-Tiering, beside what it would have cost there:
-    /// 30 days in Frequent Access, then Infrequent Access until S3 may archive it again, which is after 90 days in Archive Access
-    /// and after 180 in Deep Archive Access at the earliest (S3 User Guide, "Managing S3 Intelligent-Tiering"). Per GiB and month
-    /// of 30 days: $0.023 and $0.0125 for the two, $0.0036 and $0.00099 in the archive tiers (S3 pricing, "Intelligent-Tiering",
-    /// read 2026-11). Other kinds cost nothing of that.
+    /// The additional storage price of objects that leave an archive tier of Intelligent-Tiering; zero for other kinds.
+    ///
+    /// They spend 30 days in Frequent Access, then are in Infrequent Access until S3 may archive them again: after 90
+    /// days without access for Archive Access, after 180 for Deep Archive Access (S3 User Guide, "Managing S3
+    /// Intelligent-Tiering"). Per GiB and month of 30 days that is $0.023 and $0.0125, instead of $0.0036 and $0.00099 in
+    /// the archive tiers (S3 pricing, "Intelligent-Tiering", read 2026-11).
     pub fn tiering(self, kind: ArchiveKind, bytes: u64) -> Usd {
         let gib_month = match kind {
             ArchiveKind::ItArchive => 23_000_000 + 2 * 12_500_000 - 3 * 3_600_000,
@@ -143,23 +145,24 @@ impl PriceList {
         Usd::nanos(gib_month).times(u128::from(bytes), GIB)
     }
 
-    /// Invalidation paths: $0.005 each once the account's 1,000 of the month are used up.
+    /// The price of invalidation paths: $0.005 each, after the account's 1,000 free paths of the month.
     pub fn invalidation(self, paths: u64) -> Usd {
         Usd::nanos(5_000_000).times(u128::from(paths), 1)
     }
 
-    /// S3 Batch Operations: $0.25 per job and $1.00 per million objects (S3 pricing, "S3 Batch Operations", read 2026-11).
+    /// The price of S3 Batch Operations: $0.25 per job and $1.00 per million objects (S3 pricing, "S3 Batch Operations",
+    /// read 2026-11).
     pub fn jobs(self, jobs: u64, objects: u64) -> Usd {
         Usd::nanos(250_000_000).times(u128::from(jobs), 1) + Usd::nanos(1_000).times(u128::from(objects), 1)
     }
 
-    /// What thaw itself uses of AWS.
+    /// The price of what thaw itself uses.
     pub fn overhead(self, used: Overhead) -> Usd {
         let line = |nanos: i64, count: u64, per: u128| Usd::nanos(nanos).times(u128::from(count), per);
         [
             line(25_000_000, used.state_transitions, 1_000),
             line(200_000_000, used.lambda_requests, 1_000_000),
-            // arm64: $0.0000133334 per GB-second; counted in MB-milliseconds.
+            // arm64: $0.0000133334 per GB-second. The count is in MB-milliseconds.
             line(13_333_400, used.lambda_mb_ms, 1_000 * 1_024 * 1_000),
             // On demand: $0.625 per million write units, $0.125 per million read units.
             line(625_000_000, used.ledger_writes, 1_000_000),
@@ -175,7 +178,7 @@ impl PriceList {
     }
 }
 
-/// What thaw itself uses of AWS, counted.
+/// The amounts of AWS's services that thaw itself uses.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Overhead {
     /// Step Functions transitions, retries included.
@@ -201,19 +204,21 @@ pub struct Overhead {
 }
 
 impl Overhead {
-    /// What a restore of this many objects is expected to use: what `cargo xtask bench cost` counts, rounded, for one
-    /// restore that S3 fetches alone within its typical time.
+    /// The expected use of a restore of so many objects: the rounded counts of `cargo xtask bench cost`, for a single
+    /// restore that S3 completes within its typical time.
     pub fn expected(objects: u64) -> Self {
         let chunks = objects.div_ceil(1_000);
         Self {
             // With two to four looks.
             state_transitions: 16 + 2 * chunks,
-            // Events come one by one over hours; a reader's call takes those of ten seconds.
+            // Events arrive one by one over hours; one invocation receives those of ten seconds.
             lambda_requests: 8 + chunks + objects / 3,
             lambda_mb_ms: 500_000 + 75_000 * objects,
-            // What a row goes through, its part of a batch and of a chunk, and the notice of its event; and the restore's own items.
+            // Per object: the changes of its row, its share of a batch and of a chunk, and the record of its event. Also the
+            // restore's own items.
             ledger_writes: 21 + objects * 13 / 4,
-            // A row is peeked at by both events, by the look that finds it readable and by who confirms; and the batches are read.
+            // A row is read by the handlers of both events, by the look that finds it readable and by the confirmation of
+            // its batch. Also reads of batches.
             ledger_reads: 16 + objects * 3,
             // Two events per object: sent, received, deleted.
             queue_requests: 2 + objects * 9 / 2,
@@ -229,9 +234,9 @@ impl Overhead {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Line {
-    /// What is paid.
+    /// What the line is for.
     pub what: String,
-    /// How much of it, in words.
+    /// The amount, in words.
     pub amount: String,
     /// The price.
     pub usd: Usd,
@@ -241,24 +246,24 @@ pub struct Line {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Cost {
-    /// The sum.
+    /// The sum of the lines.
     pub total_usd: Usd,
-    /// What makes it up.
+    /// The lines.
     pub lines: Vec<Line>,
-    /// The price book's region.
+    /// The Region of the prices.
     pub region: String,
-    /// When the price book was read from AWS's pages.
+    /// When the prices were read from AWS's pages.
     pub prices_of: String,
 }
 
 impl Cost {
-    /// Adds the lines up.
-    pub fn of(lines: Vec<Line>, book: PriceList) -> Self {
+    /// The sum of the lines, with the Region and the date of the prices.
+    pub fn of(lines: Vec<Line>, prices: PriceList) -> Self {
         Self {
             total_usd: lines.iter().map(|line| line.usd).sum(),
             lines,
-            region: book.region.to_owned(),
-            prices_of: book.read.to_owned(),
+            region: prices.region.to_owned(),
+            prices_of: prices.read.to_owned(),
         }
     }
 }
@@ -270,7 +275,7 @@ mod tests {
     const PRICES: PriceList = PriceList::US_EAST_1;
 
     #[test]
-    fn the_published_example_comes_out() {
+    fn the_price_of_the_published_example_is_right() {
         // 15 million objects and 100 TB of Flexible Retrieval at Standard: $1,774 (AWS re:Post, managing retrievals).
         let bytes = 100 * 1024 * u64::try_from(GIB).unwrap();
         let (_, retrieval) = PRICES.retrieve(ArchiveKind::Flexible, Tier::Standard, 1, bytes);
@@ -290,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_back_in_intelligent_tiering_costs_what_its_months_cost() {
+    fn leaving_an_archive_tier_costs_the_months_in_the_access_tiers() {
         // 100 TiB from Archive Access: 0.023 + 2 x 0.0125 - 3 x 0.0036 = 0.0372 a GiB.
         assert_eq!(PRICES.tiering(ArchiveKind::ItArchive, 100 << 40), Usd::from_f64(0.0372 * 102_400.0).unwrap());
         assert_eq!(PRICES.tiering(ArchiveKind::ItDeep, 1 << 30), Usd::from_f64(0.079_56).unwrap());
@@ -318,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn what_thaw_uses_itself_has_its_published_price() {
+    fn every_overhead_has_its_published_price() {
         const MILLION: u64 = 1_000_000;
         for (used, usd) in [
             (Overhead { state_transitions: 1_000, ..Overhead::default() }, 0.025),

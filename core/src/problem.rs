@@ -1,26 +1,26 @@
-//! Errors that a caller can act on: RFC 9457 problem details.
+//! The errors of the API, as RFC 9457 problem details. Each says what is wrong and what the caller can do about it.
 
 use serde::Serialize;
 use serde_json::Value;
 
-/// What is wrong with a request: the field, the value and the fix. Serialises as `application/problem+json`.
+/// A problem with a request: the field, its value and how to correct it. Serialises as `application/problem+json`.
 #[derive(Debug, Clone, PartialEq, Serialize, thiserror::Error)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[error("{detail}")]
 pub struct Problem {
-    /// Stable name of the kind of problem, as a URN.
+    /// The stable name of the kind of problem, as a URN.
     #[serde(rename = "type")]
     pub kind: String,
     /// The kind in words, the same for every problem of the kind.
     pub title: &'static str,
     /// The HTTP status.
     pub status: u16,
-    /// This problem in words: the field, the value, the fix.
+    /// This problem in words: the field, its value and how to correct it.
     pub detail: String,
-    /// The field that is wrong, as a path in the body (`keys[3].key`), or the header.
+    /// The wrong field, as a path in the body (`keys[3].key`), or the wrong header.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub field: Option<String>,
-    /// What it was, shortened.
+    /// The field's value, shortened.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<Value>,
 }
@@ -46,7 +46,7 @@ impl Problem {
 
     /// 400: a field is wrong.
     pub fn field(field: impl Into<String>, value: &Value, why: impl std::fmt::Display) -> Self {
-        // A field that thaw does not know has whatever name the caller gave it.
+        // The name of an unknown field comes from the caller, so it may have any length.
         let field = cut(field.into());
         let value = shorten(value);
         let detail = format!("{field}: {why} It was {value}.");
@@ -66,13 +66,13 @@ impl Problem {
         }
     }
 
-    /// 400: a field that a later version will know.
+    /// 400: a field that thaw does not support yet.
     pub fn not_yet(field: &str, instead: &str) -> Self {
         let detail = format!("{field}: thaw does not support this yet. {instead}");
         Self { field: Some(field.to_owned()), ..Self::new("not-yet", "thaw does not support this yet", 400, detail) }
     }
 
-    /// 403: a bucket that this stack does not look after.
+    /// 403: a bucket that is not in the stack's `ArchiveBuckets`.
     pub fn foreign_bucket(bucket: &str, ours: &[String]) -> Self {
         let detail = format!(
             "bucket: this stack may not restore from {bucket:?}. It looks after {}. Add the bucket to the stack's ArchiveBuckets parameter, or ask the stack that has it.",
@@ -85,7 +85,7 @@ impl Problem {
         }
     }
 
-    /// 422: S3 says that the bucket is in another Region, or that there is none.
+    /// 422: there is no such bucket, or it is in another Region.
     pub fn wrong_bucket(says: impl std::fmt::Display) -> Self {
         let detail = format!(
             "bucket: {says}. A stack restores from buckets of its own Region and account. Correct the name, or deploy thaw in the bucket's Region with the bucket in ArchiveBuckets."
@@ -96,7 +96,7 @@ impl Problem {
         }
     }
 
-    /// 422: an idempotency key that was used for another body.
+    /// 422: the idempotency key was used before, with another body.
     pub fn key_reused(key: &str) -> Self {
         let detail = "Idempotency-Key: this key was used before with another body. Send the same body to get the same restore, or take a new key for a new one.".to_owned();
         Self {
@@ -118,7 +118,7 @@ impl Problem {
         }
     }
 
-    /// 422: a plan of so many objects takes longer than an answer over HTTP may.
+    /// 422: the objects are too many for a plan within the time limit of an HTTP response.
     pub fn too_many_to_wait_for(most: u64) -> Self {
         let detail = format!(
             "There are too many objects to plan while you wait: {most} of a listing at most, or a tenth of that where S3 must be asked for each. Send the request to /v1/restores with dry_run: its execution makes the plan, asks S3 for nothing, and its status has the price."
@@ -126,7 +126,7 @@ impl Problem {
         Self::new("too-many-to-wait-for", "Too many objects to plan while you wait", 422, detail)
     }
 
-    /// 422: a plan takes longer than an answer over HTTP may.
+    /// 422: the plan took longer than the time limit of an HTTP response.
     pub fn too_long_to_wait_for(seconds: u64) -> Self {
         let detail = format!(
             "The plan was not made within the {seconds} seconds that an answer may take. Nothing was asked of S3 but to look. Send the request to /v1/restores with dry_run: its execution takes the time that it needs, asks S3 for nothing, and its status has the price. Or ask for fewer objects, by a longer prefix."
@@ -142,7 +142,7 @@ impl Problem {
         Self::new("too-many-objects", "The request means too many objects", 422, detail)
     }
 
-    /// 409: the plan is another one by now.
+    /// 409: the plan has changed since the one that the request confirms.
     pub fn plan_changed(confirmed: &str, hash: &str, cost: crate::Usd) -> Self {
         let detail = format!(
             "confirm: the plan has changed since {confirmed}: it is {hash} now, at ${cost}. Nothing was asked of S3. Look at the new plan, and confirm that."
@@ -154,7 +154,7 @@ impl Problem {
         }
     }
 
-    /// 422: the stack's budget for the day does not allow it.
+    /// 422: the restore would exceed the stack's budget for the day.
     pub fn over_budget(cost: crate::Usd, spent: crate::Usd, budget: crate::Usd) -> Self {
         let detail = format!(
             "This restore is estimated at ${cost}. The stack may spend ${budget} a day, and ${spent} are planned for today already. Nothing was spent. Ask tomorrow, for less, or have the parameter DailyBudgetUsd raised."
@@ -182,7 +182,7 @@ impl Problem {
         Self::new("nothing-matches", "Nothing matches the request", 422, detail)
     }
 
-    /// 422: what is wrong with a manifest, and in which of its lines, the first being 1.
+    /// 422: a manifest is wrong, in this line if it is known. The first line is 1.
     pub fn manifest(at: &crate::S3Uri, line: Option<u64>, why: impl std::fmt::Display) -> Self {
         let file = cut(at.to_string());
         let place = line.map_or_else(String::new, |line| format!(", line {line}"));
@@ -194,7 +194,7 @@ impl Problem {
         }
     }
 
-    /// 422: a file in the inbox from which nothing can be started.
+    /// 422: a file in the inbox from which no restore can be started.
     pub fn no_order(at: &crate::S3Uri, why: impl std::fmt::Display) -> Self {
         let file = cut(at.to_string());
         let detail = format!("{file}: {why} Nothing was started.");
@@ -218,19 +218,19 @@ impl Problem {
         Self::new("already-ended", "The restore has already ended", 409, detail)
     }
 
-    /// 500: a permission is missing or there is a bug; the operator must look.
+    /// 500: a permission is missing, or thaw has a bug. The operator has to look into it.
     pub fn internal(why: impl std::fmt::Display) -> Self {
         Self::new("internal", "thaw could not do this", 500, format!("{why}. The log of the function has more."))
     }
 
-    /// 503: AWS asked us to slow down, or did not answer.
+    /// 503: an AWS service throttled the call, or did not answer.
     pub fn busy(why: impl std::fmt::Display) -> Self {
         let detail = format!("{why}. Nothing was lost: send the same request again, with the same Idempotency-Key.");
         Self::new("busy", "An AWS service is busy", 503, detail)
     }
 }
 
-/// A value as it goes into an answer or a log: long texts cut.
+/// A value for an answer or a log, with long texts cut off.
 fn shorten(value: &Value) -> Value {
     let text = match value {
         Value::String(text) => text.clone(),
@@ -240,10 +240,10 @@ fn shorten(value: &Value) -> Value {
     if text.chars().count() <= SHOWN { value.clone() } else { Value::from(cut(text)) }
 }
 
-/// Characters of a text of somebody else's that go into an answer or a log.
+/// The most characters of a caller's text in an answer or a log.
 const SHOWN: usize = 80;
 
-/// A text as it goes into an answer or a log.
+/// A text for an answer or a log, cut off after [`SHOWN`] characters.
 pub(crate) fn cut(text: String) -> String {
     match text.char_indices().nth(SHOWN) {
         None => text,
@@ -257,7 +257,7 @@ mod tests {
     use crate::Usd;
 
     #[test]
-    fn a_problem_names_what_is_wrong_and_shows_what_it_was() {
+    fn a_problem_has_a_status_and_the_wrong_field_with_its_value() {
         let usd = |usd| Usd::from_f64(usd).unwrap();
         let uri = crate::S3Uri::parse("s3://lists/a").unwrap();
         for (problem, status, field, value) in [
@@ -279,13 +279,13 @@ mod tests {
             (Problem::internal("why"), 500, None, None),
             (Problem::busy("why"), 503, None, None),
         ] {
-            let said = (problem.status, problem.field.as_deref(), problem.value.clone());
-            assert_eq!(said, (status, field, value), "{problem:?}");
+            let actual = (problem.status, problem.field.as_deref(), problem.value.clone());
+            assert_eq!(actual, (status, field, value), "{problem:?}");
         }
     }
 
     #[test]
-    fn what_is_too_long_to_show_is_cut() {
+    fn a_long_value_is_cut_off() {
         let shown = |value: Value| Problem::field("f", &value, "why").value.unwrap();
         let fits = Value::from("ü".repeat(80));
         assert_eq!(shown(fits.clone()), fits);

@@ -1,4 +1,5 @@
-//! What a caller asks for: parsed once, at the door; after that, types.
+//! A request for a restore: its fields, and the validation of its JSON body. A body is parsed once, where it arrives; all
+//! other code uses [`Request`].
 
 use std::collections::BTreeSet;
 
@@ -7,36 +8,37 @@ use serde_json::{Map, Value};
 
 use crate::{ArchiveKind, Filter, Problem, RestoreId, S3Uri, State, Status, Tier, Usd};
 
-/// Keys in one request. More come with a prefix or a manifest.
+/// The most keys in a request. For more objects there are prefixes and manifests.
 pub const MAX_KEYS: usize = 1_000;
 
-/// Bytes of a request body: room for 1,000 keys of 1,024 bytes, escaped, and well under Lambda's 6 MB.
+/// The most bytes of a request body: enough for 1,000 escaped keys of 1,024 bytes, and well under Lambda's 6 MB.
 pub const MAX_BODY_BYTES: usize = 2 * 1024 * 1024;
 
 /// S3's limit for a key, in bytes of UTF-8 (User Guide, "Naming Amazon S3 objects").
 pub(crate) const MAX_KEY_BYTES: usize = 1_024;
 
-/// S3 allows 1,024 bytes; the ledger's sort key holds the version and the restore's id, and has 1,024 bytes for both.
+/// The most bytes of a version id. S3 allows 1,024, but the ledger's sort key has 1,024 for the version and the restore's
+/// id together.
 pub(crate) const MAX_VERSION_BYTES: usize = 900;
 
-/// S3 names no upper bound for `Days`; a century catches a slip of the keyboard.
+/// The most days of a copy. S3 documents no upper bound for `Days`; a century catches typing errors.
 pub(crate) const MAX_DAYS: u64 = 36_500;
 
-/// How long copies stay unless the request says otherwise.
+/// The days of copies if the request has none.
 pub(crate) const DEFAULT_DAYS: u32 = 3;
 
-/// Readable neighbours that wildcards may cover at most. Each is fetched anew from S3 by its next viewer.
+/// The highest `max_over`. CloudFront fetches every readable neighbour that a wildcard covers from S3 again.
 pub(crate) const MAX_OVER: u64 = 100_000;
 
-/// Words that the notices of a restore may carry.
+/// The most words in `notify`.
 pub(crate) const MAX_NOTIFY: usize = 10;
 
-/// Bytes of such a word: a label, not a text.
+/// The most bytes of a word in `notify`: it is a label, not a text.
 pub(crate) const MAX_NOTIFY_BYTES: usize = 256;
 
-/// A request that passed validation. Nothing that costs money happens before there is one.
+/// A request that passed validation. Nothing is spent before a body has become one.
 ///
-/// Serialises to the canonical form of the body, which is what idempotency compares.
+/// Serialises to the canonical form of the body. Idempotency compares that form.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Request {
     /// The bucket the objects are in.
@@ -44,31 +46,31 @@ pub struct Request {
     /// Which objects.
     #[serde(flatten)]
     pub source: Source,
-    /// How fast.
+    /// How fast S3 fetches them.
     pub tier: Tier,
-    /// How long copies stay, in days, as asked; `None` means the default of 3.
+    /// How long copies stay, in days; `None` means the default of 3.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub days: Option<u32>,
     /// What to do when S3 has no Expedited capacity.
     pub on_expedited_unavailable: ExpeditedFallback,
-    /// Refuse before anything is spent if the plan costs more.
+    /// The most that the plan may cost. A more expensive plan is refused before anything is spent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_cost_usd: Option<Usd>,
     /// When and what to invalidate.
     pub publish: Publish,
-    /// Words that the notices of this restore carry, for subscribers to filter on.
+    /// Words in the notices of this restore, for subscribers to filter on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notify: Vec<String>,
-    /// Whether S3 Batch Operations asks for what is archived; `None` leaves it to the stack's parameter.
+    /// Whether S3 Batch Operations requests the archived objects; `None` leaves it to the stack's parameter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch_operations: Option<bool>,
-    /// Only take on restores that already run: S3 is never asked for one.
+    /// Only join retrievals that already run; S3 is never asked for one.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub join_only: bool,
     /// Only plan: the execution ends when the price is known.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dry_run: bool,
-    /// Go on only if the plan is still the one with this hash.
+    /// The hash of a plan. The restore is refused if its plan has another hash.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confirm: Option<String>,
 }
@@ -77,28 +79,28 @@ pub struct Request {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Source {
-    /// These, in the order of the request, without duplicates.
+    /// These objects, in the order of the request, without duplicates.
     Keys {
         /// The objects.
         keys: Vec<RequestedObject>,
     },
-    /// The current versions of what lies under a prefix when the restore is planned.
+    /// The current versions of the objects that are under a prefix when the restore is planned.
     Prefix {
-        /// What the keys begin with; empty is the whole bucket.
+        /// The beginning of the keys; empty is the whole bucket.
         prefix: String,
         /// Which of them.
         #[serde(flatten)]
         filter: Filter,
     },
-    /// What a file lists when the restore is planned.
+    /// The objects that a file lists when the restore is planned.
     Manifest {
-        /// Where the file is: in one of the stack's archive buckets, or in its inbox.
+        /// The file's address, in one of the stack's archive buckets or in its inbox.
         manifest: S3Uri,
-        /// Its ETag, without quotation marks: another file than that one is not read.
+        /// Its ETag, without quotation marks. A file with another ETag is not read.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         manifest_etag: Option<String>,
     },
-    /// Objects of another restore, as they stand when this one is planned.
+    /// Objects of another restore, selected by their states when this one is planned.
     Restore {
         /// Which.
         objects_of: ObjectsOf,
@@ -110,30 +112,32 @@ pub enum Source {
 pub struct ObjectsOf {
     /// The restore's id.
     pub restore: RestoreId,
-    /// Where they stand.
+    /// Which of its objects.
     #[serde(rename = "in")]
     pub selector: ObjectSelector,
 }
 
-/// Where the objects of another restore stand that are meant.
+/// Selects objects of another restore by their states.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ObjectSelector {
-    /// They failed: asked for once more.
+    /// Failed objects, to retry them.
     Failed,
-    /// S3 is fetching them: asked for at a faster tier.
+    /// Objects that S3 is fetching, to request a faster tier.
     Restoring,
-    /// They are readable: kept longer.
+    /// Readable objects, to extend their copies.
     Published,
 }
 
 impl ObjectSelector {
-    /// Every one, with its word.
+    /// Every selector, with its word.
     pub(crate) const WORDS: [(&str, Self); 3] =
         [("failed", Self::Failed), ("restoring", Self::Restoring), ("published", Self::Published)];
 
-    /// Whether an object in this state, of a restore of this status, is meant. What never had a copy cannot be kept longer. Of a
-    /// restore that could not go on, what it left undone has failed as well: nobody asks for it, and nobody waits for it.
+    /// Whether it selects an object in this state, of a restore with this status.
+    ///
+    /// Objects that never had a copy cannot be extended. In a failed restore the planned objects and those that S3 is
+    /// fetching count as failed as well: the restore does not request them or wait for them any more.
     pub fn means(self, status: Status, state: &State, kind: Option<ArchiveKind>) -> bool {
         match (self, state) {
             (Self::Failed, State::Planned | State::Restoring { .. }) => status == Status::Failed,
@@ -156,7 +160,7 @@ impl ObjectSelector {
 }
 
 impl Source {
-    /// How many objects it names; `None` if only looking tells.
+    /// How many objects it names; `None` if only the plan can find out.
     pub fn count(&self) -> Option<u64> {
         match self {
             Self::Keys { keys } => Some(keys.len() as u64),
@@ -164,7 +168,7 @@ impl Source {
         }
     }
 
-    /// What a restore's own item keeps of it: a list of keys is in the request's file and in the chunks.
+    /// The source without its list of keys, for the restore's item. The keys are in the request's file and in the chunks.
     pub fn without_keys(&self) -> Self {
         match self {
             Self::Keys { .. } => Self::Keys { keys: Vec::new() },
@@ -172,10 +176,10 @@ impl Source {
         }
     }
 
-    /// A few words of it, for a restore's id.
+    /// A short name for it, for a restore's id.
     pub(crate) fn label(&self) -> &str {
         match self {
-            Self::Keys { keys } => keys.first().map_or("", |asked| asked.key.as_str()),
+            Self::Keys { keys } => keys.first().map_or("", |object| object.key.as_str()),
             Self::Prefix { prefix, .. } => prefix,
             Self::Manifest { manifest, .. } => &manifest.key,
             Self::Restore { objects_of } => match objects_of.selector {
@@ -187,7 +191,7 @@ impl Source {
     }
 }
 
-/// One object asked for.
+/// An object of a request.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct RequestedObject {
     /// The key.
@@ -201,7 +205,7 @@ pub struct RequestedObject {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ExpeditedFallback {
-    /// Ask again at Standard, and say so.
+    /// Request the object again at Standard, and report that.
     Standard,
     /// Fail the object.
     Fail,
@@ -224,10 +228,11 @@ pub enum PublishWhen {
 pub struct Publish {
     /// When.
     pub when: PublishWhen,
-    /// Invalidate only where a cached error, or a second origin's answer to one, can be stale. What was cached of an older object
-    /// with the key stays as long as its headers said.
+    /// Invalidate only where CloudFront may have cached an error, or a second origin's answer to an error. A cached older
+    /// object of the same key then stays as long as its headers allow.
     pub only_if_stale: bool,
-    /// Readable neighbours that the wildcards of one call to CloudFront may cover: viewers fetch those anew.
+    /// How many readable neighbours the wildcards of one call to CloudFront may cover. CloudFront fetches those from S3
+    /// again.
     pub max_over: u32,
 }
 
@@ -248,12 +253,12 @@ impl Default for Publish {
 }
 
 impl Request {
-    /// Reads a body's bytes. Fails with what a caller must mend.
+    /// Reads a body. Fails with the field that the caller must correct.
     pub fn read(body: &[u8]) -> Result<Self, Problem> {
         Self::parse(&read_json(body)?)
     }
 
-    /// Reads a body that is JSON already.
+    /// [`Request::read`] for a body that is parsed as JSON already.
     pub fn parse(body: &Value) -> Result<Self, Problem> {
         let Value::Object(body) = body else {
             return Err(not_an_object(body));
@@ -281,12 +286,12 @@ impl Request {
         })
     }
 
-    /// How many days copies are asked to stay.
+    /// How long copies stay, in days.
     pub fn copy_days(&self) -> u32 {
         self.days.unwrap_or(DEFAULT_DAYS)
     }
 
-    /// What a plan of it depends on: the same for a request that only plans, limits or confirms.
+    /// The part of the request on which its plan depends: without price limit, notices, `dry_run` and confirmation.
     pub fn without_terms(&self) -> Self {
         let mut plain = Self { max_cost_usd: None, notify: Vec::new(), dry_run: false, confirm: None, ..self.clone() };
         if let Source::Manifest { manifest_etag, .. } = &mut plain.source {
@@ -295,7 +300,7 @@ impl Request {
         plain
     }
 
-    /// A hash over the canonical form: equal for bodies that mean the same.
+    /// A hash of the canonical form: equal for bodies with the same meaning.
     pub fn hash(&self) -> String {
         // Serialising a struct of strings, numbers and lists cannot fail.
         crate::hash(&[&serde_json::to_string(self).unwrap_or_default()])
@@ -334,7 +339,7 @@ fn read_json(body: &[u8]) -> Result<Value, Problem> {
     serde_json::from_slice(body).map_err(Problem::not_json)
 }
 
-/// Reads a body's bytes as far as that they are a JSON object.
+/// Reads a body as a JSON object, without validating its fields.
 pub(crate) fn read_object(body: &[u8]) -> Result<Map<String, Value>, Problem> {
     match read_json(body)? {
         Value::Object(body) => Ok(body),
@@ -370,8 +375,8 @@ pub(crate) fn bucket(body: &Map<String, Value>) -> Result<String, Problem> {
     }
 }
 
-/// S3's rules that concern the form of a name (User Guide, "General purpose bucket naming rules"). Prefixes and suffixes
-/// that S3 keeps for itself are its own business.
+/// S3's rules for the form of a name (User Guide, "General purpose bucket naming rules"), without the reserved prefixes and
+/// suffixes.
 fn is_bucket_name(name: &str) -> bool {
     let plain = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let [first, .., last] = name.as_bytes() else { return false };
@@ -387,7 +392,7 @@ fn looks_like_an_ip_address(name: &str) -> bool {
     name.split('.').count() == 4 && name.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
 }
 
-/// The one field that says which objects are meant.
+/// Reads the one field that names the objects.
 fn source(body: &Map<String, Value>) -> Result<Source, Problem> {
     let sources = ["keys", "prefix", "manifest", "objects_of"];
     let mut named = sources.into_iter().filter(|source| body.contains_key(*source));
@@ -430,7 +435,7 @@ fn source(body: &Map<String, Value>) -> Result<Source, Problem> {
     }
 }
 
-/// Who lists keys has chosen already.
+/// Refuses the fields of a filter in a request without a prefix.
 fn refuse_filter(body: &Map<String, Value>) -> Result<(), Problem> {
     for field in Filter::FIELDS {
         if let Some(value) = body.get(field) {
@@ -463,7 +468,7 @@ fn objects_of(value: &Value) -> Result<ObjectsOf, Problem> {
     Ok(ObjectsOf { restore, selector })
 }
 
-/// An ETag as S3 says it, with quotation marks or without.
+/// Reads an ETag, with or without quotation marks.
 fn manifest_etag(body: &Map<String, Value>) -> Result<Option<String>, Problem> {
     let Some(value) = body.get("manifest_etag") else { return Ok(None) };
     let text = value.as_str().map(|text| text.trim_matches('"'));
@@ -473,10 +478,10 @@ fn manifest_etag(body: &Map<String, Value>) -> Result<Option<String>, Problem> {
     text.filter(is_etag).map(|text| Some(text.to_owned())).ok_or_else(|| Problem::field("manifest_etag", value, why))
 }
 
-/// Characters of an ETag. S3's have 32, and a few more for an upload in parts.
+/// The most characters of an ETag. S3's have 32, and a few more for an upload in parts.
 pub(crate) const MAX_ETAG: usize = 100;
 
-/// The hash of a plan, as a plan says it.
+/// Reads the hash of a plan, in the form that a plan has it.
 fn confirm(body: &Map<String, Value>) -> Result<Option<String>, Problem> {
     let Some(value) = body.get("confirm") else { return Ok(None) };
     let is_hash = |text: &&str| text.len() == PLAN_HASH && text.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -506,11 +511,11 @@ fn keys(list: &Value) -> Result<Vec<RequestedObject>, Problem> {
     let mut out = Vec::with_capacity(keys.len());
     for (index, value) in keys.iter().enumerate() {
         let field = format!("keys[{index}]");
-        let asked = key(value, &field)?;
-        if !seen.insert(asked.clone()) {
+        let object = key(value, &field)?;
+        if !seen.insert(object.clone()) {
             return Err(Problem::field(field, value, "stands twice in keys. Send each object once."));
         }
-        out.push(asked);
+        out.push(object);
     }
     Ok(out)
 }
@@ -583,16 +588,16 @@ fn flag(object: &Map<String, Value>, name: &str, path: &str) -> Result<bool, Pro
     }
 }
 
-/// S3 Batch Operations knows two of the three tiers (API reference, `S3InitiateRestoreObjectOperation`).
+/// S3 Batch Operations offers two of the three tiers (API reference, `S3InitiateRestoreObjectOperation`).
 fn batch_operations(body: &Map<String, Value>, tier: Tier) -> Result<Option<bool>, Problem> {
     const FIELD: &str = "batch_operations";
     let Some(value) = body.get(FIELD) else { return Ok(None) };
-    let wanted = flag(body, FIELD, "")?;
-    if wanted && !crate::job::is_offered(tier) {
+    let use_jobs = flag(body, FIELD, "")?;
+    if use_jobs && !crate::job::is_offered(tier) {
         let why = "goes with tier Standard or Bulk only: S3 Batch Operations does not offer Expedited. Leave it out, or choose another tier.";
         return Err(Problem::field(FIELD, value, why));
     }
-    Ok(Some(wanted))
+    Ok(Some(use_jobs))
 }
 
 fn publish(body: &Map<String, Value>) -> Result<Publish, Problem> {
@@ -660,14 +665,14 @@ mod tests {
     }
 
     #[test]
-    fn a_source_knows_how_many_it_names_or_that_only_looking_tells() {
+    fn only_a_list_of_keys_knows_its_number_of_objects() {
         let count = |body: Value| Request::parse(&body).unwrap().source.count();
         assert_eq!(count(json!({"bucket": "archive", "keys": ["a", "b", "c"]})), Some(3));
         assert_eq!(count(json!({"bucket": "archive", "prefix": "a/"})), None);
     }
 
     #[test]
-    fn a_plan_depends_on_what_is_asked_for_and_not_on_its_terms() {
+    fn a_plan_does_not_depend_on_the_terms_of_its_request() {
         let plain = |more: Value| Request::parse(&body(more)).unwrap().without_terms();
         let terms = json!({"max_cost_usd": 1, "notify": ["me"], "dry_run": true, "confirm": "0123456789abcdef"});
         assert_eq!(plain(terms), plain(json!({})));
@@ -683,16 +688,16 @@ mod tests {
     }
 
     #[test]
-    fn jobs_are_offered_where_s3_offers_them_and_declined_anywhere() {
-        let wish = |more: Value| Request::parse(&body(more)).unwrap().batch_operations;
-        assert_eq!(wish(json!({})), None);
-        assert_eq!(wish(json!({"batch_operations": true, "tier": "Bulk"})), Some(true));
-        assert_eq!(wish(json!({"batch_operations": false, "tier": "Expedited"})), Some(false));
+    fn jobs_can_be_required_where_s3_offers_them_and_refused_anywhere() {
+        let parsed = |more: Value| Request::parse(&body(more)).unwrap().batch_operations;
+        assert_eq!(parsed(json!({})), None);
+        assert_eq!(parsed(json!({"batch_operations": true, "tier": "Bulk"})), Some(true));
+        assert_eq!(parsed(json!({"batch_operations": false, "tier": "Expedited"})), Some(false));
         refused(json!({"batch_operations": true, "tier": "Expedited"}), "batch_operations");
     }
 
     #[test]
-    fn objects_of_another_restore_are_those_that_stand_so() {
+    fn objects_of_another_restore_are_selected_by_state() {
         let at = jiff::Timestamp::UNIX_EPOCH;
         let failed = State::Failed { at, code: crate::FailureCode::NoSuchKey, message: String::new() };
         let restoring = State::Restoring { since: at, tier: Tier::Bulk, joined: false };
@@ -707,8 +712,8 @@ mod tests {
             (State::Available, None, [false; 3]),
             (State::Cancelled { at }, flexible, [false; 3]),
         ] {
-            let meant = ObjectSelector::WORDS.map(|(_, selector)| selector.means(Status::Running, &state, kind));
-            assert_eq!(meant, expected, "{state:?}");
+            let selected = ObjectSelector::WORDS.map(|(_, selector)| selector.means(Status::Running, &state, kind));
+            assert_eq!(selected, expected, "{state:?}");
         }
     }
 
@@ -720,7 +725,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_can_be_said() {
+    fn a_request_with_every_field_is_read() {
         let more = json!({
             "keys": ["a", {"key": "a", "version_id": "v1"}], "tier": "Bulk", "days": 7,
             "on_expedited_unavailable": "fail", "max_cost_usd": 1.5, "notify": ["ana"], "join_only": true,
@@ -731,8 +736,8 @@ mod tests {
         let Source::Keys { keys } = &request.source else { panic!("{request:?}") };
         assert_eq!(keys[1], RequestedObject { key: "a".to_owned(), version_id: Some("v1".to_owned()) });
         assert_eq!(request.max_cost_usd, Usd::from_f64(1.5));
-        let again: Request = serde_json::from_str(&serde_json::to_string(&request).unwrap()).unwrap();
-        assert_eq!(again, request);
+        let deserialised: Request = serde_json::from_str(&serde_json::to_string(&request).unwrap()).unwrap();
+        assert_eq!(deserialised, request);
     }
 
     #[test]
@@ -766,7 +771,7 @@ mod tests {
         refused(json!({"join_only": 1}), "join_only");
         refused(json!({"batch_operations": 1}), "batch_operations");
         refused(json!({"batch_operations": true, "tier": "Expedited"}), "batch_operations");
-        // Beside the keys, or the whole bucket without a limit.
+        // A prefix beside keys, or the whole bucket without a price limit.
         refused(json!({"prefix": "2019/"}), "prefix");
         let refused_alone = |prefix: Value, more: Value| {
             let mut body = json!({"bucket": "archive", "prefix": prefix});
@@ -806,7 +811,7 @@ mod tests {
             let request = pinned(etag.into()).unwrap();
             let Source::Manifest { manifest_etag, .. } = &request.source else { panic!("{request:?}") };
             assert_eq!(manifest_etag.as_deref(), Some("b1946ac9-2"));
-            // A plan is the same with it and without.
+            // The plan does not depend on the ETag.
             assert_eq!(request.without_terms(), listed("s3://archive/a".into()).unwrap().without_terms());
         }
         for etag in [json!(""), json!("\"\""), json!("a b"), json!(7), json!("e".repeat(101))] {
@@ -815,9 +820,9 @@ mod tests {
     }
 
     #[test]
-    fn limits_are_the_last_that_pass() {
+    fn values_at_the_limits_are_accepted() {
         let passes = |more: Value| Request::parse(&body(more)).unwrap();
-        // Four parts or nothing but digits do not make an address.
+        // Four parts alone, or digits alone, do not make an IP address.
         for bucket in ["a.b-9", "10.0.0.x", "192"] {
             passes(json!({"bucket": bucket}));
         }
@@ -839,7 +844,7 @@ mod tests {
     }
 
     #[test]
-    fn only_never_publishes_nothing() {
+    fn only_when_never_publishes_nothing() {
         let never = [PublishWhen::Each, PublishWhen::Together, PublishWhen::Never]
             .map(|when| Publish { when, ..Publish::default() }.never());
         assert_eq!(never, [false, false, true]);

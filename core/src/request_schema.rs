@@ -1,4 +1,4 @@
-//! The schema of a request's body, from the same numbers and words that its reader uses.
+//! The JSON Schema of a request's body. It uses the constants of the code that reads the body.
 
 use serde_json::{Value, json};
 
@@ -11,8 +11,8 @@ use crate::request::{
 use crate::{MAX_KEYS, ObjectSelector, Request, Tier};
 
 impl Request {
-    /// The JSON Schema of a body that [`Request::read`] takes. Two rules it cannot say: a key's limit is in bytes of UTF-8,
-    /// not characters; and a field that a later version will know is refused like an unknown one.
+    /// The JSON Schema of a body that [`Request::read`] accepts. A schema cannot express that a key's limit is in bytes
+    /// of UTF-8: its lengths are in characters.
     pub fn schema() -> Value {
         let object = |properties: Value, required: &[&str]| {
             let mut object = json!({"type": "object", "properties": properties, "additionalProperties": false});
@@ -85,13 +85,13 @@ impl Request {
                     "type": "object", "additionalProperties": false, "required": ["restore", "in"],
                     "properties": {
                         "restore": {"type": "string", "pattern": "^[0-9A-Za-z_-]{1,80}$", "description": "The restore's id."},
-                        "in": {"type": "string", "enum": ObjectSelector::WORDS.map(|(word, _)| word), "description": "Where its objects stand that are meant."},
+                        "in": {"type": "string", "enum": ObjectSelector::WORDS.map(|(word, _)| word), "description": "The state of the objects to take."},
                     },
                     "description": "Instead of keys: objects of another restore of the same bucket.",
                 },
                 "confirm": {
                     "type": "string", "pattern": format!("^[0-9a-fA-F]{{{PLAN_HASH}}}$"),
-                    "description": "The hash of a plan: go on only if the plan is still that one.",
+                    "description": "The hash of a plan. The restore is refused if its plan has another hash.",
                 },
                 "tier": {
                     "type": "string", "enum": Tier::ALL.map(Tier::as_str), "default": Tier::Standard.as_str(),
@@ -142,7 +142,7 @@ mod tests {
 
     use super::*;
 
-    /// A body with one field set, however deep.
+    /// A body in which the field at `path` has this value.
     fn with(path: &[&str], value: Value) -> Value {
         let mut body = match path {
             ["prefix"] => json!({"bucket": "archive"}),
@@ -162,67 +162,67 @@ mod tests {
     }
 
     #[track_caller]
-    fn taken(path: &[&str], value: Value, taken: bool) {
+    fn check(path: &[&str], value: Value, accepted: bool) {
         let short: String = value.to_string().chars().take(60).collect();
-        assert_eq!(Request::parse(&with(path, value)).is_ok(), taken, "{} = {short}", path.join("."));
+        assert_eq!(Request::parse(&with(path, value)).is_ok(), accepted, "{} = {short}", path.join("."));
     }
 
-    /// Takes the schema at its word: the reader takes what is just within each limit, and refuses what is just outside.
+    /// Compares every limit of the schema with the reader: a value at the limit is accepted, one just outside it is refused.
     fn compare(path: &[&str], schema: &Value) {
         let limit = |name: &str| schema.get(name).and_then(Value::as_u64);
         let text = |length: u64| Value::from("a".repeat(usize::try_from(length).unwrap()));
         for word in schema["enum"].as_array().into_iter().flatten() {
-            taken(path, word.clone(), true);
-            taken(path, Value::from(format!("{}!", word.as_str().unwrap())), false);
+            check(path, word.clone(), true);
+            check(path, Value::from(format!("{}!", word.as_str().unwrap())), false);
         }
         match schema["type"].as_str() {
             Some("integer" | "number") => {
                 let least = limit("minimum").unwrap();
-                taken(path, least.into(), true);
-                taken(path, (i64::try_from(least).unwrap() - 1).into(), false);
+                check(path, least.into(), true);
+                check(path, (i64::try_from(least).unwrap() - 1).into(), false);
                 if let Some(most) = limit("maximum") {
-                    taken(path, most.into(), true);
-                    taken(path, (most + 1).into(), false);
+                    check(path, most.into(), true);
+                    check(path, (most + 1).into(), false);
                 }
             }
-            // A pattern or a format says more than a length can.
+            // Texts with a pattern or a format are not checked by their lengths.
             Some("string") if schema.get("enum").is_none() && schema.get("maxLength").is_some() => {
                 for (name, outside) in [("minLength", -1), ("maxLength", 1)] {
                     let Some(length) = limit(name) else { continue };
-                    taken(path, text(length), true);
-                    taken(path, text(length.checked_add_signed(outside).unwrap()), false);
+                    check(path, text(length), true);
+                    check(path, text(length.checked_add_signed(outside).unwrap()), false);
                 }
             }
             Some("array") => {
                 let items = |count: u64| (0..count).map(|n| Value::from(format!("k{n}"))).collect::<Vec<_>>();
                 for (name, outside) in [("minItems", -1), ("maxItems", 1)] {
                     let Some(count) = limit(name) else { continue };
-                    taken(path, items(count).into(), true);
-                    taken(path, items(count.checked_add_signed(outside).unwrap()).into(), false);
+                    check(path, items(count).into(), true);
+                    check(path, items(count.checked_add_signed(outside).unwrap()).into(), false);
                 }
                 let item = schema["items"].get("oneOf").map_or(&schema["items"], |shapes| &shapes[0]);
                 for (name, outside) in [("minLength", -1), ("maxLength", 1)] {
                     let length = item[name].as_u64().unwrap();
-                    taken(path, vec![text(length)].into(), true);
-                    taken(path, vec![text(length.checked_add_signed(outside).unwrap())].into(), false);
+                    check(path, vec![text(length)].into(), true);
+                    check(path, vec![text(length.checked_add_signed(outside).unwrap())].into(), false);
                 }
             }
             Some("boolean") => {
-                taken(path, true.into(), true);
-                taken(path, "yes".into(), false);
+                check(path, true.into(), true);
+                check(path, "yes".into(), false);
             }
             Some("object") => {
                 for (name, schema) in properties(schema) {
                     compare(&[path, &[name.as_str()]].concat(), schema);
                 }
                 if let [.., _] = path {
-                    taken(path, json!({"colour": "red"}), schema["additionalProperties"] != false);
+                    check(path, json!({"colour": "red"}), schema["additionalProperties"] != false);
                 }
             }
             Some(_) | None => {}
         }
         if let Some(default) = schema.get("default") {
-            taken(path, default.clone(), true);
+            check(path, default.clone(), true);
         }
     }
 
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn the_defaults_in_the_schema_are_the_readers() {
+    fn the_schema_has_the_defaults_of_the_reader() {
         let schema = Request::schema();
         let read = Request::parse(&json!({"bucket": "archive", "keys": ["a"]})).unwrap();
         assert_eq!(schema["properties"]["days"]["default"], read.copy_days());
@@ -265,9 +265,9 @@ mod tests {
         assert_eq!(shape["required"], json!(["key"]));
         let most = usize::try_from(shape["properties"]["version_id"]["maxLength"].as_u64().unwrap()).unwrap();
         let versioned = |version: Value| json!([{"key": "a", "version_id": version}]);
-        taken(&["keys"], versioned("v".repeat(most).into()), true);
-        taken(&["keys"], versioned(Value::Null), true);
-        taken(&["keys"], versioned("v".repeat(most + 1).into()), false);
-        taken(&["keys"], json!([{"key": "a", "colour": "red"}]), false);
+        check(&["keys"], versioned("v".repeat(most).into()), true);
+        check(&["keys"], versioned(Value::Null), true);
+        check(&["keys"], versioned("v".repeat(most + 1).into()), false);
+        check(&["keys"], json!([{"key": "a", "colour": "red"}]), false);
     }
 }

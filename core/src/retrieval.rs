@@ -1,4 +1,4 @@
-//! How long S3 takes, and so when to look.
+//! How long S3 takes to fetch an object ([`Window`]), and when thaw looks for it ([`look`]).
 
 use std::time::Duration;
 
@@ -9,20 +9,20 @@ use crate::{ArchiveKind, Tier};
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 
-/// When a retrieval is typically done, counted from the request. S3 promises nothing: "typically" is its word.
+/// When a retrieval typically completes, counted from the request. S3 guarantees no time; "typically" is its word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
-    /// Before this a look is wasted.
+    /// Before this time a look finds nothing.
     pub earliest: Duration,
-    /// By this time S3 is typically done; past it the retrieval is late.
+    /// By this time S3 is typically done; after it the retrieval is late.
     pub typical: Duration,
 }
 
 impl Window {
-    /// Past this the object is given up: three times the typical time and a day.
+    /// The time after which the object counts as failed: three times the typical time and a day.
     ///
-    /// Generous on purpose. What is given up too early was paid for and never shown; what is given up too late costs
-    /// a few looks.
+    /// Generous on purpose. An object that is given up too early was paid for and is not published; one that is given up
+    /// too late costs a few looks.
     pub fn deadline(self) -> Duration {
         self.typical * 3 + Duration::from_secs(24 * HOUR)
     }
@@ -47,9 +47,10 @@ impl ArchiveKind {
         }
     }
 
-    /// The same for what S3 Batch Operations asks for, counted from its request. Standard begins sooner there.
+    /// The retrieval times for a request of S3 Batch Operations, counted from that request. At Standard they begin sooner.
     ///
-    /// Source: as above, "Standard retrievals with S3 Batch Operations". Where it says "within minutes", five are taken.
+    /// Source: as above, "Standard retrievals with S3 Batch Operations". Where it says "within minutes", this is five
+    /// minutes.
     pub fn window_by_jobs(self, tier: Tier) -> Option<Window> {
         let window = |earliest, typical| {
             Some(Window { earliest: Duration::from_secs(earliest), typical: Duration::from_secs(typical) })
@@ -63,10 +64,10 @@ impl ArchiveKind {
     }
 }
 
-/// What to do about one object that S3 is still fetching.
+/// Whether to look at an object that S3 is still fetching.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Look {
-    /// Too early to look.
+    /// Too early.
     NotYet {
         /// Seconds until the first look.
         seconds: u64,
@@ -78,19 +79,20 @@ pub enum Look {
         /// Whether the typical time has passed.
         late: bool,
     },
-    /// Look a last time, then give up.
+    /// Look one last time. If it is not readable, give up.
     Last,
 }
 
 /// When to look at an object of this kind whose restore S3 accepted at `since`.
 ///
-/// The first look is at the earliest typical time. From then on the interval is a third of the time that has passed, a
-/// minute at least and half a day at most, and one look is at the typical time itself: three or so looks inside the typical
-/// window, fewer and fewer after it, and under fifty before the deadline whatever the tier. No copy comes and goes between
-/// two looks: the shortest lives for a day. S3's events tell the minute; looks are for when they get lost, and cost more than
-/// all else that thaw does for a small restore.
+/// The first look is at the earliest typical time. After that the interval is a third of the elapsed time, at least a
+/// minute and at most half a day, and one look is at the typical time itself. That makes about three looks inside the
+/// typical window, fewer and fewer after it, and under fifty before the deadline at every tier. Half a day at most,
+/// because the shortest copy lives for a day: none appears and expires between two looks.
+///
+/// S3's events report the minute of completion. Looks are for lost events, and they are the largest cost of a small restore.
 pub fn look(kind: ArchiveKind, tier: Tier, since: Timestamp, now: Timestamp) -> Look {
-    // A tier that is not offered was refused by S3 when it was asked for; nothing is being fetched.
+    // S3 refused the request if it does not offer the tier, so nothing is being fetched.
     let Some(window) = kind.window(tier) else { return Look::Last };
     let elapsed = u64::try_from(now.as_second() - since.as_second()).unwrap_or(0);
     let deadline = window.deadline().as_secs();
@@ -99,8 +101,8 @@ pub fn look(kind: ArchiveKind, tier: Tier, since: Timestamp, now: Timestamp) -> 
     } else if elapsed < deadline {
         let typical = window.typical.as_secs();
         let next = if elapsed < typical { typical } else { deadline };
-        let again = (elapsed / 3).clamp(MINUTE, 12 * HOUR).min(next - elapsed);
-        Look::Due { again, late: elapsed > typical }
+        let interval = (elapsed / 3).clamp(MINUTE, 12 * HOUR).min(next - elapsed);
+        Look::Due { again: interval, late: elapsed > typical }
     } else {
         Look::Last
     }
@@ -120,7 +122,7 @@ mod tests {
         assert_eq!(look(0), Look::NotYet { seconds: 3 * HOUR });
         assert_eq!(look(HOUR), Look::NotYet { seconds: 2 * HOUR });
         assert_eq!(look(3 * HOUR), Look::Due { again: HOUR, late: false });
-        // Nearly all is readable by the typical time: one look is then, and not an hour later.
+        // Nearly all objects are readable by the typical time, so one look is exactly then.
         assert_eq!(look(4 * HOUR), Look::Due { again: HOUR, late: false });
         assert_eq!(look(5 * HOUR), Look::Due { again: HOUR + 40 * MINUTE, late: false });
         assert_eq!(look(6 * HOUR), Look::Due { again: 2 * HOUR, late: true });
@@ -158,11 +160,11 @@ mod tests {
     }
 
     #[test]
-    fn no_copy_comes_and_goes_between_two_looks() {
-        let again = |seconds| look(ArchiveKind::Deep, Tier::Bulk, at(0), at(seconds));
-        assert_eq!(again(36 * HOUR), Look::Due { again: 12 * HOUR, late: false });
-        assert_eq!(again(126 * HOUR), Look::Due { again: 12 * HOUR, late: true });
-        assert_eq!(again(160 * HOUR), Look::Due { again: 8 * HOUR, late: true });
+    fn no_copy_appears_and_expires_between_two_looks() {
+        let look = |seconds| look(ArchiveKind::Deep, Tier::Bulk, at(0), at(seconds));
+        assert_eq!(look(36 * HOUR), Look::Due { again: 12 * HOUR, late: false });
+        assert_eq!(look(126 * HOUR), Look::Due { again: 12 * HOUR, late: true });
+        assert_eq!(look(160 * HOUR), Look::Due { again: 8 * HOUR, late: true });
     }
 
     #[test]
@@ -174,9 +176,9 @@ mod tests {
 
     #[test]
     fn a_restore_is_late_once_the_typical_time_is_over() {
-        let late = |seconds| look(ArchiveKind::Flexible, Tier::Standard, at(0), at(seconds));
-        assert!(matches!(late(5 * HOUR), Look::Due { late: false, .. }));
-        assert!(matches!(late(5 * HOUR + 1), Look::Due { late: true, .. }));
+        let look = |seconds| look(ArchiveKind::Flexible, Tier::Standard, at(0), at(seconds));
+        assert!(matches!(look(5 * HOUR), Look::Due { late: false, .. }));
+        assert!(matches!(look(5 * HOUR + 1), Look::Due { late: true, .. }));
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! The two shapes in which S3 tells that a restore began or ended, and the one in which it tells of a file in the inbox.
+//! Reads S3's events: restores that began, completed or expired (from EventBridge or S3 notifications), and files that
+//! were written to the inbox (from EventBridge).
 
 use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
@@ -9,14 +10,14 @@ use crate::inbox::ANSWER;
 use crate::request::{MAX_KEY_BYTES, MAX_VERSION_BYTES};
 use crate::{InboxFile, ObjectId, S3Uri};
 
-/// What S3 says happened.
+/// The kinds of events about restores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum S3EventKind {
-    /// Somebody asked for a restore, and S3 accepted.
+    /// S3 accepted a request for a restore.
     Initiated,
     /// The object can be read.
     Completed,
-    /// The copy is gone.
+    /// The copy has expired.
     Expired,
 }
 
@@ -25,20 +26,20 @@ pub enum S3EventKind {
 pub struct S3Event {
     /// What happened.
     pub kind: S3EventKind,
-    /// To which object, its key decoded.
+    /// The object, with its key decoded.
     pub object: ObjectId,
-    /// When, by S3's clock.
+    /// The time of the event, by S3's clock.
     pub at: Timestamp,
-    /// When the copy goes away. Only on completions, and not for Intelligent-Tiering.
+    /// When the copy expires. Only in completions, and not for Intelligent-Tiering.
     pub expires: Option<Timestamp>,
 }
 
-/// A message that is not an event of S3 that thaw knows, and why. Reading it again will not help.
+/// Why a message is not an event that thaw reads. A retry would fail again.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not an event of S3 that is read here: {0}")]
 pub struct UnreadableEvent(String);
 
-/// Characters of a reason: a person reads it, and what it quotes may be a megabyte long.
+/// The most characters of a reason. It may quote a message of a megabyte, and people have to read it.
 const REASON: usize = 200;
 
 impl UnreadableEvent {
@@ -53,10 +54,10 @@ impl UnreadableEvent {
 
 /// Reads a message: an EventBridge event (its key is raw) or an S3 notification (its keys are form-encoded).
 ///
-/// Unknown fields are ignored, and never kept: a message may be a megabyte long, and what is kept of it is short. A
-/// notification's test message holds no events.
+/// Unknown fields are skipped without being held in memory, because a message may have a megabyte. The test message of a
+/// notification has no events.
 pub fn read_s3_events(message: &str) -> Result<Vec<S3Event>, UnreadableEvent> {
-    // A list could be read as a struct, field by field.
+    // serde would also read a JSON array as a struct, field by field.
     if !message.trim_start().starts_with('{') {
         return Err(UnreadableEvent::because("it is no JSON object"));
     }
@@ -73,14 +74,14 @@ pub fn read_s3_events(message: &str) -> Result<Vec<S3Event>, UnreadableEvent> {
     Err(UnreadableEvent::because("it is neither an EventBridge event nor an S3 notification"))
 }
 
-/// Reads a message that tells of a file that was written: an EventBridge event (its key is raw).
+/// Reads a message about a file that was written to the inbox: an EventBridge event (its key is raw).
 ///
-/// Another thing that S3 tells and [`read_s3_events`] reads is no file. What neither can read, and a key that leaves no
-/// room for that of an answer, is an error.
+/// `None` for an event that [`read_s3_events`] reads. Any other message is an error, and so is a file whose key is too
+/// long for the key of its answer.
 pub fn read_inbox_file(message: &str) -> Result<Option<InboxFile>, UnreadableEvent> {
     let is_object = message.trim_start().starts_with('{');
-    match parse::<Told>(message) {
-        Ok(told) if is_object && told.detail_type == "Object Created" => parse::<Created>(message)?.read().map(Some),
+    match parse::<EventType>(message) {
+        Ok(event) if is_object && event.detail_type == "Object Created" => parse::<Created>(message)?.read().map(Some),
         Ok(_) | Err(_) => read_s3_events(message).map(|_| None),
     }
 }
@@ -89,7 +90,7 @@ fn parse<T: DeserializeOwned>(message: &str) -> Result<T, UnreadableEvent> {
     serde_json::from_str(message).map_err(UnreadableEvent::because)
 }
 
-/// What tells the kinds of messages apart.
+/// The fields by which the kinds of messages are distinguished.
 #[derive(Deserialize)]
 struct Shape {
     #[serde(rename = "detail-type")]
@@ -100,7 +101,7 @@ struct Shape {
     event: Option<IgnoredAny>,
 }
 
-/// What S3 sends when a notification is configured.
+/// The message that S3 sends once when a notification is configured.
 #[derive(Deserialize)]
 struct Test {
     #[serde(rename = "Event")]
@@ -154,7 +155,7 @@ impl Bridge {
 }
 
 #[derive(Deserialize)]
-struct Told {
+struct EventType {
     #[serde(rename = "detail-type")]
     detail_type: String,
 }
@@ -331,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_never_be_read_is_refused_with_the_reason() {
+    fn an_unreadable_message_is_refused_with_the_reason() {
         #[track_caller]
         fn refused(message: &str, why: &str) {
             let says = read_s3_events(message).unwrap_err().to_string();
@@ -392,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn what_else_s3_tells_is_no_file() {
+    fn other_events_of_s3_are_no_files() {
         let restored = bridge("Object Restore Completed", "a").to_string();
         let test = r#"{"Service":"Amazon S3","Event":"s3:TestEvent"}"#;
         for message in [&restored, test] {
@@ -401,7 +402,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_never_be_a_file_is_refused_with_the_reason() {
+    fn an_unreadable_file_event_is_refused_with_the_reason() {
         #[track_caller]
         fn refused(message: &str, why: &str) {
             let says = read_inbox_file(message).unwrap_err().to_string();
@@ -446,7 +447,7 @@ mod tests {
     }
 
     #[test]
-    fn what_thaw_does_not_read_may_be_as_large_and_deep_as_a_message_gets() {
+    fn skipped_fields_may_be_as_large_and_deep_as_a_message_allows() {
         let deep = "[".repeat(400_000) + &"]".repeat(400_000);
         let event = bridge("Object Restore Completed", "a").to_string();
         let event = format!("{{\"more\": {deep}, {}", &event[1..]);

@@ -1,4 +1,4 @@
-//! Names of files in S3.
+//! The address of a file in S3, `s3://bucket/key`.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use crate::Problem;
 use crate::request::{self, MAX_KEY_BYTES};
 
-/// Where a manifest is: `s3://bucket/key`, the key as it is, without encoding.
+/// The address of a manifest or another file: `s3://bucket/key`, the key without URL encoding.
 ///
 /// ```
 /// use thaw_core::S3Uri;
@@ -23,10 +23,10 @@ pub struct S3Uri {
 }
 
 impl S3Uri {
-    /// Reads the field `manifest` of a request. Fails with what a caller must mend.
+    /// Reads the field `manifest` of a request. The problem says how to correct it.
     pub fn parse(text: &str) -> Result<Self, Problem> {
         let parts = text.strip_prefix("s3://").and_then(|rest| rest.split_once('/'));
-        // A bucket's name is right here where it is right as the request's.
+        // The rules for bucket names are those of the request's field `bucket`.
         let is_bucket = |name: &str| request::bucket(&Map::from_iter([("bucket".to_owned(), name.into())])).is_ok();
         match parts {
             Some((bucket, key)) if is_bucket(bucket) && (1..=MAX_KEY_BYTES).contains(&key.len()) => {
@@ -39,9 +39,8 @@ impl S3Uri {
         }
     }
 
-    /// Whether it has the name that S3 Inventory gives to the file which lists its data files: it is then read by
-    /// [`Inventory::parse`](crate::Inventory::parse), and every other manifest by a
-    /// [`ManifestReader`](crate::ManifestReader).
+    /// Whether the file has the name that S3 Inventory gives to the list of its data files. That file is read by
+    /// [`Inventory::parse`](crate::Inventory::parse), every other manifest by a [`ManifestReader`](crate::ManifestReader).
     pub fn names_an_inventory(&self) -> bool {
         self.key.rsplit('/').next() == Some("manifest.json")
     }
@@ -72,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_is_all_that_follows_the_bucket() {
+    fn everything_after_the_bucket_is_the_key() {
         for key in ["a", "a/b c+d%20ü", "/", "/a", &"k".repeat(1_024)] {
             let uri = S3Uri::parse(&format!("s3://my-lists/{key}")).unwrap();
             assert_eq!((&*uri.bucket, &*uri.key), ("my-lists", key));
@@ -83,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_refused() {
+    fn other_addresses_are_refused() {
         let long = format!("s3://my-lists/{}", "k".repeat(1_025));
         for text in
             ["", "my-lists/a", "s3://my-lists", "s3://my-lists/", "s3:///a", "s3://A/a", "https://my-lists/a", &long]
@@ -96,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn an_inventory_is_told_by_its_name() {
+    fn an_inventory_is_recognised_by_its_name() {
         let names = |key: &str| S3Uri::parse(&format!("s3://my-lists/{key}")).unwrap().names_an_inventory();
         assert!(names("manifest.json") && names("inventory/archive/all/2026-11-22T01-00Z/manifest.json"));
         assert!(!names("my-manifest.json") && !names("manifest.json/a") && !names("manifest.jsonl"));

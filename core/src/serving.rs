@@ -1,8 +1,8 @@
-//! Which distributions are invalidated, and why the others are not.
+//! Whether a distribution answers viewers and therefore is invalidated, and the reason if it is not ([`LeftOut`]).
 
 use std::collections::BTreeSet;
 
-/// What decides whether a distribution is invalidated, beside how it shows keys.
+/// The settings of a distribution that decide whether it answers viewers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Serving {
     /// Whether it answers viewers (`Enabled`).
@@ -11,33 +11,35 @@ pub struct Serving {
     pub staging: bool,
     /// Whether only its tenants answer viewers (`ConnectionMode` is `tenant-only`).
     pub tenant_only: bool,
-    /// Its own domain name, `d….cloudfront.net`: a continuous deployment policy knows it by that.
+    /// Its own domain name, `d….cloudfront.net`. Continuous deployment policies refer to distributions by it.
     pub domain: String,
 }
 
 /// Why a distribution is not invalidated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LeftOut {
-    /// It was named, and CloudFront does not know it.
+    /// The stack's parameter names it, but it does not exist.
     Gone,
-    /// It is disabled: viewers get nothing from it.
+    /// It is disabled, so viewers get nothing from it.
     Disabled,
     /// It is a staging distribution, and no enabled continuous deployment policy sends viewers there.
     Staging,
-    /// It is a staging distribution with viewers, and was not named beside its primary one, so thaw may not invalidate it.
+    /// It is a staging distribution with viewers. The stack's parameter names only its primary distribution, so thaw may not
+    /// invalidate it.
     NotNamed,
-    /// Its tenants answer viewers, each with a cache of its own, and thaw knows none of them.
+    /// Its tenants answer viewers, each with its own cache, and thaw does not know the tenants.
     TenantOnly,
-    /// None of its origins is the bucket by name, and one is an access point, of whichever bucket.
+    /// None of its origins is the bucket by name, but one is an access point, which may belong to any bucket.
     AccessPoint,
 }
 
 impl Serving {
-    /// Why it is not invalidated, if it is not. `with_viewers` are the domains of the staging distributions to which enabled
-    /// continuous deployment policies send viewers.
+    /// The reason why it is not invalidated; `None` if it is. `with_viewers` are the domains of the staging distributions
+    /// to which enabled continuous deployment policies send viewers.
     ///
-    /// A staging distribution has the origins of its primary one and a cache of its own, so each path would be paid once more
-    /// (Developer Guide, "Use CloudFront continuous deployment to safely test CDN configuration changes").
+    /// A staging distribution has the origins of its primary distribution and a separate cache. Invalidating it costs
+    /// every path again (Developer Guide, "Use CloudFront continuous deployment to safely test CDN configuration
+    /// changes").
     pub fn left_out(&self, with_viewers: &BTreeSet<String>) -> Option<LeftOut> {
         match self {
             Self { tenant_only: true, .. } => Some(LeftOut::TenantOnly),
@@ -49,7 +51,7 @@ impl Serving {
 }
 
 impl LeftOut {
-    /// What that means, and what to do, in words. `distribution` is its id, or its domain name where only that is known.
+    /// A text with the reason and what to do about it. `distribution` is its id, or its domain name if only that is known.
     pub fn says(self, distribution: &str) -> String {
         match self {
             Self::Gone => format!(
@@ -79,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_viewers_ask_is_invalidated() {
+    fn only_distributions_with_viewers_are_invalidated() {
         let live = Serving { enabled: true, domain: "d1.cloudfront.net".to_owned(), ..Serving::default() };
         let staging = Serving { staging: true, ..live.clone() };
         let viewers = |domains: &[&str]| domains.iter().map(|domain| (*domain).to_owned()).collect();

@@ -1,16 +1,16 @@
-//! Where a restore stands, from its rows.
+//! The status of a restore, computed from its rows: counts, stage, outcome and failures.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{FailureCode, Row, State};
 
-/// How many objects are where. Once the restore is planned, the counts add up to `total`.
+/// The number of objects in each state. Once the restore is planned, the counts add up to `total`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Counts {
-    /// Objects asked for.
+    /// Objects of the request.
     pub total: u64,
-    /// Not asked of S3 yet.
+    /// Not requested from S3 yet.
     pub planned: u64,
     /// Never archived.
     pub available: u64,
@@ -20,14 +20,14 @@ pub struct Counts {
     pub restored: u64,
     /// Visible.
     pub published: u64,
-    /// Given up.
+    /// Failed.
     pub failed: u64,
     /// Cancelled.
     pub cancelled: u64,
 }
 
 impl Counts {
-    /// Counts rows. A restore that was asked for but not planned yet has `total` objects and no rows.
+    /// Counts rows. A restore that is not planned yet has a `total` but no rows.
     pub fn of<'a>(rows: impl IntoIterator<Item = &'a Row>) -> Self {
         let mut counts = Self::default();
         for row in rows {
@@ -50,8 +50,8 @@ impl Counts {
         self.planned + self.restoring
     }
 
-    /// Objects that are not readable yet and may become so by a restore of this status: one that has ended asks for nothing
-    /// more, so only what S3 is fetching counts.
+    /// Objects that are not readable yet and may become so in a restore with this status. A restore that has ended
+    /// requests nothing more, so only the objects that S3 is fetching count.
     pub fn awaited(&self, status: Status) -> u64 {
         match status {
             Status::Running => self.on_their_way(),
@@ -59,7 +59,7 @@ impl Counts {
         }
     }
 
-    /// What the restore is doing, from where its objects are.
+    /// What the restore is doing, from the states of its objects.
     pub fn stage(&self, status: Status) -> Stage {
         match status {
             Status::Succeeded | Status::PartlyFailed | Status::Failed | Status::Cancelled => Stage::Ended,
@@ -95,11 +95,11 @@ pub enum Status {
     Running,
     /// Every object that was archived is published (or restored, if publishing was not asked for).
     Succeeded,
-    /// Some objects failed; the others are as they should be.
+    /// Some objects failed, the others succeeded.
     PartlyFailed,
-    /// All objects failed, or the restore itself could not go on.
+    /// All objects failed, or the restore itself failed.
     Failed,
-    /// A person stopped it.
+    /// It was cancelled by a caller.
     Cancelled,
 }
 
@@ -124,17 +124,17 @@ impl Status {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
-    /// Looking at the objects and pricing them.
+    /// Describing the objects and computing the price.
     Planning,
-    /// Asking S3.
+    /// Requesting the objects from S3.
     Requesting,
     /// Waiting for S3.
     Waiting,
     /// Waiting for CloudFront.
     Publishing,
-    /// Writing the result down.
+    /// Recording the result.
     Reporting,
-    /// Nothing any more.
+    /// It has ended.
     Ended,
 }
 
@@ -183,7 +183,7 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Decides how a restore ended from where its settled objects are. Of the failures only the first few are told.
+    /// The outcome of a restore whose objects are all settled. The text has the first few failures only.
     pub fn of(counts: Counts, failures: &[Failure]) -> Self {
         let status = if counts.failed == 0 {
             Status::Succeeded
@@ -196,7 +196,7 @@ impl Outcome {
     }
 }
 
-/// The counts in one sentence, and the first failures.
+/// A text with the counts in one sentence and the first failures.
 pub fn sentence(counts: Counts, failures: &[Failure]) -> String {
     let parts: Vec<_> = [
         (counts.published, "published"),
@@ -217,9 +217,9 @@ pub fn sentence(counts: Counts, failures: &[Failure]) -> String {
     for failure in failures.iter().take(SHOWN) {
         says.push_str(&format!(" {}: {}.", failure.key.chars().take(200).collect::<String>(), failure.message));
     }
-    let told = failures.len().min(SHOWN) as u64;
-    if told > 0 && counts.failed > told {
-        says.push_str(&format!(" And {} more.", counts.failed - told));
+    let shown = failures.len().min(SHOWN) as u64;
+    if shown > 0 && counts.failed > shown {
+        says.push_str(&format!(" And {} more.", counts.failed - shown));
     }
     says
 }
@@ -276,7 +276,7 @@ mod tests {
     fn a_thousand_failures_stay_readable() {
         let rows: Vec<_> = (0..1_000).map(|n| missing(&format!("{n}{}", "k".repeat(1_000)))).collect();
         let says = outcome(&rows).says;
-        // Step Functions cuts a Cause at 32,768 characters.
+        // Step Functions cuts a Cause off at 32,768 characters.
         assert!(says.len() < 3_000 && says.ends_with("And 995 more."), "{says}");
     }
 
@@ -332,14 +332,14 @@ mod tests {
     }
 
     #[test]
-    fn a_status_is_kept_under_its_word() {
+    fn a_status_is_serialised_under_its_word() {
         for status in Status::ALL {
             assert_eq!(serde_json::to_value(status).unwrap(), status.as_str());
         }
     }
 
     #[test]
-    fn five_failures_are_all_said_and_one_object_is_one() {
+    fn a_sentence_has_up_to_five_failures_and_the_singular_for_one_object() {
         let says = |count: usize| outcome(&vec![missing("k"); count]).says;
         assert_eq!(says(1), "Of 1 object: 1 failed. k: there is no object with this key.");
         assert_eq!(says(5).matches("k: there is no object with this key.").count(), 5);

@@ -3,12 +3,12 @@ use std::collections::BinaryHeap;
 
 use super::*;
 
-/// How S3 may count its quota: nobody says.
+/// How S3 may count its quota. It is not documented.
 #[derive(Clone, Copy, Debug)]
 enum Counts {
     /// A bucket that holds this many seconds of the quota.
     Bucket(f64),
-    /// So many in each second of the clock.
+    /// A fixed number in each second of the clock.
     Seconds,
 }
 
@@ -47,7 +47,7 @@ enum Step {
 
 /// One lane: 64 callers, each asks again as soon as it has its answer.
 struct Lane {
-    pace: RateLimiter,
+    limiter: RateLimiter,
     /// Seconds in which it works.
     works: std::ops::Range<u64>,
     accepted: u32,
@@ -69,7 +69,7 @@ impl Run {
     /// Lanes that begin with `start` calls per second each.
     fn new(counts: Counts, quota: f64, latency_ms: u64, start: u32, works: &[std::ops::Range<u64>]) -> Self {
         let lane = |works: &std::ops::Range<u64>| Lane {
-            pace: RateLimiter::new(start, 1_000, at(works.start * 1_000_000)),
+            limiter: RateLimiter::new(start, 1_000, at(works.start * 1_000_000)),
             works: works.clone(),
             accepted: 0,
             throttled: 0,
@@ -86,13 +86,13 @@ impl Run {
 
     fn ask(&mut self, lane: usize, now: u64) {
         if now < self.lanes[lane].works.end * 1_000_000 {
-            let wait = self.lanes[lane].pace.admit(at(now), Duration::MAX).unwrap();
+            let wait = self.lanes[lane].limiter.admit(at(now), Duration::MAX).unwrap();
             let arrives = now + u64::try_from(wait.as_micros()).unwrap() + self.latency / 2;
             self.steps.push(Reverse((arrives, lane, Step::Arrives)));
         }
     }
 
-    /// Goes on to this second; counts anew.
+    /// Runs until this second, with counts that start at zero.
     fn until(&mut self, second: u64) -> Counted {
         for lane in &mut self.lanes {
             (lane.accepted, lane.throttled) = (0, 0);
@@ -109,7 +109,7 @@ impl Run {
                 }
                 Step::Answered(throttled) => {
                     let one = &mut self.lanes[lane];
-                    one.pace.answered(at(now), throttled);
+                    one.limiter.answered(at(now), throttled);
                     *if throttled { &mut one.throttled } else { &mut one.accepted } += 1;
                     self.ask(lane, now);
                 }
@@ -142,7 +142,7 @@ fn check(counted: &Counted, quota: f64, seconds: f64, of: &str) {
 }
 
 #[test]
-fn lanes_that_know_nothing_of_each_other_use_the_whole_quota() {
+fn lanes_without_knowledge_of_each_other_use_the_whole_quota() {
     for counts in EVERY_WAY {
         for (lanes, start) in [(1, 1_000), (2, 500), (4, 250), (8, 125)] {
             let mut run = Run::new(counts, 1_000.0, 20, start, &vec![0..60; lanes]);
@@ -158,7 +158,7 @@ fn a_distant_s3_makes_no_difference() {
 }
 
 #[test]
-fn a_quota_that_others_use_most_of_is_found() {
+fn a_quota_that_others_mostly_use_is_found() {
     for counts in EVERY_WAY {
         let mut run = Run::new(counts, 300.0, 20, 250, &vec![0..90; 4]);
         run.until(30);
@@ -167,7 +167,7 @@ fn a_quota_that_others_use_most_of_is_found() {
 }
 
 #[test]
-fn who_stays_takes_what_others_leave() {
+fn a_lane_takes_the_quota_that_finished_lanes_leave() {
     for counts in EVERY_WAY {
         let mut run = Run::new(counts, 1_000.0, 20, 250, &[0..90, 0..30, 0..30, 0..30]);
         check(&run.until(30), 1_000.0, 30.0, "together");
@@ -177,7 +177,7 @@ fn who_stays_takes_what_others_leave() {
 }
 
 #[test]
-fn who_comes_later_gets_a_fair_part() {
+fn a_lane_that_starts_later_gets_a_fair_share() {
     for counts in EVERY_WAY {
         let mut run = Run::new(counts, 1_000.0, 20, 250, &[0..400, 30..400]);
         run.until(300);
@@ -189,63 +189,63 @@ fn who_comes_later_gets_a_fair_part() {
 }
 
 #[test]
-fn who_asks_for_less_does_not_learn_that_more_is_free() {
-    let mut pace = RateLimiter::new(100, 1_000, at(0));
+fn the_rate_does_not_grow_while_it_is_not_used() {
+    let mut limiter = RateLimiter::new(100, 1_000, at(0));
     for call in 1..1_000 {
         let now = at(call * 20_000);
-        assert_eq!(pace.admit(now, Duration::MAX), Ok(Duration::ZERO));
-        pace.answered(now, false);
+        assert_eq!(limiter.admit(now, Duration::MAX), Ok(Duration::ZERO));
+        limiter.answered(now, false);
     }
-    assert!(pace.rate() <= 100.0, "{}", pace.rate());
+    assert!(limiter.rate() <= 100.0, "{}", limiter.rate());
 }
 
 #[test]
-fn answers_that_were_on_their_way_take_half_at_most() {
-    let mut pace = RateLimiter::new(1_000, 1_000, at(0));
+fn throttled_answers_of_one_second_halve_the_rate_at_most() {
+    let mut limiter = RateLimiter::new(1_000, 1_000, at(0));
     for answer in 0..500 {
-        pace.answered(at(1_000_000 + answer * 1_000), true);
+        limiter.answered(at(1_000_000 + answer * 1_000), true);
     }
-    assert_eq!(pace.rate(), 500.0);
-    // What is refused a second later is news.
-    pace.answered(at(2_000_000), true);
-    assert!(pace.rate() < 500.0);
+    assert_eq!(limiter.rate(), 500.0);
+    // An answer that is throttled a second later is about the new rate.
+    limiter.answered(at(2_000_000), true);
+    assert!(limiter.rate() < 500.0);
 }
 
 #[test]
-fn a_pace_never_stands_still() {
-    let mut pace = RateLimiter::new(0, 0, at(0));
+fn the_rate_never_falls_to_zero() {
+    let mut limiter = RateLimiter::new(0, 0, at(0));
     for second in 1..100 {
-        pace.answered(at(second * 1_000_000), true);
+        limiter.answered(at(second * 1_000_000), true);
     }
-    assert_eq!(pace.rate(), 1.0);
-    assert_eq!(pace.admit(at(0), Duration::ZERO), Ok(Duration::ZERO));
-    assert_eq!(pace.admit(at(0), Duration::MAX), Ok(Duration::from_secs(1)));
+    assert_eq!(limiter.rate(), 1.0);
+    assert_eq!(limiter.admit(at(0), Duration::ZERO), Ok(Duration::ZERO));
+    assert_eq!(limiter.admit(at(0), Duration::MAX), Ok(Duration::from_secs(1)));
 }
 
 #[test]
-fn a_second_of_answers_adds_up_to_the_gain_and_to_more_the_longer_nothing_was_throttled() {
+fn the_rate_grows_by_the_gain_per_second_and_faster_the_longer_nothing_was_throttled() {
     for (rate, quiet_seconds, gain) in
         [(800, 0, 3.0), (800, 3, 6.0), (800, 6, 15.0), (20, 0, 0.0625), (20, 3, 0.125), (20, 6, 0.3125)]
     {
-        let mut pace = RateLimiter { limits: true, ..RateLimiter::new(rate, 1_000, at(0)) };
-        (0..rate).for_each(|_| pace.answered(at(quiet_seconds * 1_000_000), false));
-        let gained = pace.rate() - f64::from(rate);
+        let mut limiter = RateLimiter { limits: true, ..RateLimiter::new(rate, 1_000, at(0)) };
+        (0..rate).for_each(|_| limiter.answered(at(quiet_seconds * 1_000_000), false));
+        let gained = limiter.rate() - f64::from(rate);
         assert!((gained - gain).abs() < 0.02 * gain, "{gained} a second at {rate}, {quiet_seconds} s after a throttle");
     }
 }
 
 #[test]
-fn a_clock_that_was_set_back_gives_nothing_away() {
-    let mut pace = RateLimiter::new(10, 10, at(0));
-    assert_eq!(pace.admit(at(9_000_000), Duration::MAX), Ok(Duration::ZERO));
-    pace.answered(at(9_000_000), true);
-    assert!(pace.admit(at(1_000_000), Duration::ZERO).is_err());
-    pace.answered(at(1_000_000), false);
-    assert!(pace.admit(at(9_000_000), Duration::ZERO).is_err());
-    assert_eq!(pace.admit(at(10_000_000), Duration::ZERO), Ok(Duration::ZERO));
+fn a_clock_that_was_set_back_gives_no_slots() {
+    let mut limiter = RateLimiter::new(10, 10, at(0));
+    assert_eq!(limiter.admit(at(9_000_000), Duration::MAX), Ok(Duration::ZERO));
+    limiter.answered(at(9_000_000), true);
+    assert!(limiter.admit(at(1_000_000), Duration::ZERO).is_err());
+    limiter.answered(at(1_000_000), false);
+    assert!(limiter.admit(at(9_000_000), Duration::ZERO).is_err());
+    assert_eq!(limiter.admit(at(10_000_000), Duration::ZERO), Ok(Duration::ZERO));
 }
 
-/// CloudFront in virtual time, which counts paths as S3 counts restores.
+/// CloudFront in virtual time. It counts paths in the way S3 counts restores.
 struct CloudFront {
     counts: S3,
     refused: [u32; 2],
@@ -253,7 +253,7 @@ struct CloudFront {
 }
 
 impl CloudFront {
-    /// A call of so many paths, of ours (0) or somebody else's (1).
+    /// Whether a call with so many paths is accepted. `whose` is 0 for thaw and 1 for another caller.
     fn asked(&mut self, whose: usize, paths: u32, at: u64) -> bool {
         let free = self.counts.free;
         let takes = self.counts.takes(at) && self.counts.free + 1.0 >= f64::from(paths);
@@ -261,7 +261,7 @@ impl CloudFront {
             self.counts.free -= f64::from(paths) - 1.0;
             self.taken[whose] += f64::from(paths);
         } else {
-            // What is refused takes nothing.
+            // A refused call uses nothing of the quota.
             self.counts.free = self.counts.free.max(free);
             self.refused[whose] += 1;
         }
@@ -269,25 +269,25 @@ impl CloudFront {
     }
 }
 
-/// So many functions of ours send calls of 100 paths for so many seconds, half a second each, while somebody else sends 25
-/// paths every half second. Answers CloudFront afterwards.
-fn beside_a_stranger(counts: Counts, functions: usize, seconds: u64) -> CloudFront {
+/// For so many seconds, so many functions of thaw send calls of 100 paths, each of which takes half a second, while
+/// another caller sends 25 paths every half second. Returns CloudFront with its counts.
+fn beside_another_caller(counts: Counts, functions: usize, seconds: u64) -> CloudFront {
     let quota = f64::from(PATHS_PER_SECOND);
     let mut cdn = CloudFront { counts: S3 { counts, quota, free: quota, at: 1 }, refused: [0; 2], taken: [0.0; 2] };
-    let mut paces = vec![RateLimiter::of_invalidations(at(1)); functions];
+    let mut limiters = vec![RateLimiter::of_invalidations(at(1)); functions];
     let mut steps: BinaryHeap<Reverse<(u64, usize)>> =
         (0..=functions).map(|who| Reverse((1 + who as u64 * 77_777, who))).collect();
     while let Some(Reverse((now, who))) = steps.pop().filter(|Reverse((now, _))| *now < seconds * 1_000_000) {
-        match paces.get_mut(who) {
+        match limiters.get_mut(who) {
             None => {
                 cdn.asked(1, 25, now);
                 steps.push(Reverse((now + 500_000, who)));
             }
-            Some(pace) => {
+            Some(limiter) => {
                 let takes = cdn.asked(0, 100, now);
                 let answered = now + 500_000;
-                pace.answered_many(100, at(answered), !takes);
-                let wait = pace.admit_many(100, at(answered), Duration::MAX).unwrap();
+                limiter.answered_many(100, at(answered), !takes);
+                let wait = limiter.admit_many(100, at(answered), Duration::MAX).unwrap();
                 steps.push(Reverse((answered + u64::try_from(wait.as_micros()).unwrap(), who)));
             }
         }
@@ -296,10 +296,10 @@ fn beside_a_stranger(counts: Counts, functions: usize, seconds: u64) -> CloudFro
 }
 
 #[test]
-fn a_stranger_who_uses_a_third_of_cloudfronts_quota_is_hardly_refused() {
+fn another_caller_with_a_third_of_cloudfronts_quota_is_hardly_throttled() {
     for counts in [Counts::Bucket(1.0), Counts::Seconds] {
         for functions in 1..=3 {
-            let cdn = beside_a_stranger(counts, functions, 600);
+            let cdn = beside_another_caller(counts, functions, 600);
             let refused = f64::from(cdn.refused[1]) / 1_200.0;
             let used = cdn.taken[0] / 600.0;
             assert!(refused < 0.01 && used > 70.0, "{counts:?} {functions}: {refused:.3}, {used:.1} paths a second");

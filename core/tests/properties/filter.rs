@@ -1,4 +1,4 @@
-//! Patterns over keys.
+//! Patterns over keys, and their law ([`source_laws::glob`]).
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -6,7 +6,7 @@ use proptest::sample::select;
 
 use crate::source_laws;
 
-/// Something near a pattern: short pieces that meet each other.
+/// A text that resembles a pattern: short pieces of syntax in any order.
 fn pattern() -> impl Strategy<Value = String> {
     let piece =
         select(&["a", "b", "/", "*", "**", "**/", "/**/", "?", "[ab]", "[!a-b]", "\\*", "ü", "!", "{", "["][..]);

@@ -1,4 +1,4 @@
-//! The lists that jobs are given, and the reports that they leave.
+//! The lists and the reports of jobs.
 
 use proptest::collection::vec;
 use proptest::option;
@@ -35,13 +35,13 @@ fn read(report: &[u8], piece: usize) -> Option<Vec<FailedTask>> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// thaw itself reads manifests as S3 documents them.
+    /// A list is a manifest in S3's format, so thaw's own reader of manifests reads it.
     #[test]
     fn a_line_of_a_list_means_its_object(object in object()) {
         let line = group(&object).line(&object);
         prop_assert_eq!(line.matches('\n').count(), 1);
-        let asked = RequestedObject { key: object.key, version_id: object.version };
-        prop_assert_eq!(source_laws::manifest(line.as_bytes(), 7), (vec![asked], None));
+        let expected = RequestedObject { key: object.key, version_id: object.version };
+        prop_assert_eq!(source_laws::manifest(line.as_bytes(), 7), (vec![expected], None));
     }
 
     #[test]
@@ -63,7 +63,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_no_report_is_refused_or_read_and_the_pieces_do_not_matter(
+    fn any_bytes_are_refused_or_read_as_a_report_independently_of_their_pieces(
         report in prop_oneof![vec(any::<u8>(), 0..200), "[a,\"\n%0-9+]{0,60}".prop_map(String::into_bytes)],
         piece in 1_usize..40,
     ) {

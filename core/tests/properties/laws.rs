@@ -1,7 +1,7 @@
-//! What holds for every input, however it came about: the properties here and the targets in `fuzz/` feed them.
+//! Laws: what holds for every input. The property tests here and the targets in `fuzz/` call them with generated inputs.
 //!
-//! A law panics when it is broken. What it compares with is written down here a second time, from AWS's documents and
-//! not from the code.
+//! A law panics when it is broken. The rules that it checks are written here a second time, from AWS's documents and not
+//! from the code.
 
 use std::collections::BTreeSet;
 
@@ -9,11 +9,12 @@ use jiff::Timestamp;
 use serde_json::Value;
 use thaw_core::{Head, MAX_BODY_BYTES, MAX_KEYS, Readability, Request, RestoreId, S3Event, Source, read_s3_events};
 
-/// Bytes of an answer to a request that is refused, or of a line in the log about a message that is: whatever came in,
-/// not all of it goes out again.
+/// The most bytes of the answer to a refused request, or of the log line about a refused message. So an answer never
+/// repeats a large input.
 const ANSWER_BYTES: usize = 2_048;
 
-/// A body is refused in few words, or it is a request that AWS would take, and it stays the same however it is kept.
+/// A body is refused with a short problem, or it is a request that AWS would accept and that survives serialisation
+/// unchanged.
 pub fn request(body: &[u8]) {
     let request = match Request::read(body) {
         Ok(request) => request,
@@ -30,9 +31,9 @@ pub fn request(body: &[u8]) {
         Source::Keys { keys } => {
             assert!((1..=MAX_KEYS).contains(&keys.len()));
             assert_eq!(keys.iter().collect::<BTreeSet<_>>().len(), keys.len(), "an object stands twice");
-            for asked in keys {
-                assert!((1..=1_024).contains(&asked.key.len()), "S3 has no such key: {:?}", asked.key);
-                assert!(asked.version_id.as_ref().is_none_or(|version| (1..=1_024).contains(&version.len())));
+            for object in keys {
+                assert!((1..=1_024).contains(&object.key.len()), "S3 has no such key: {:?}", object.key);
+                assert!(object.version_id.as_ref().is_none_or(|version| (1..=1_024).contains(&version.len())));
             }
         }
         Source::Restore { .. } | Source::Manifest { .. } => {}
@@ -42,27 +43,27 @@ pub fn request(body: &[u8]) {
         }
     }
     assert_ne!(request.days, Some(0), "S3 takes no 0 days");
-    let Ok(Value::Object(said)) = serde_json::from_slice(body) else { panic!("a request that is no object") };
-    for name in said.keys() {
+    let Ok(Value::Object(json)) = serde_json::from_slice(body) else { panic!("a request that is no object") };
+    for name in json.keys() {
         assert!(FIELDS.contains(&name.as_str()), "{name} was overlooked");
     }
-    let tier = said.get("tier").map_or(Some("Standard"), Value::as_str);
+    let tier = json.get("tier").map_or(Some("Standard"), Value::as_str);
     assert_eq!(tier, Some(request.tier.as_str()), "tiers are S3's words");
 
-    // In the ledger, in an execution's input, in the work bucket: it is read back as what it was.
+    // The ledger, an execution's input and the work bucket have it in serialised form.
     let kept = serde_json::to_string(&request).unwrap();
     assert_eq!(serde_json::from_str::<Request>(&kept).unwrap(), request, "the ledger changes it");
     assert_eq!(Request::read(kept.as_bytes()).as_ref(), Ok(&request), "its canonical form means something else");
     // JSON objects have no order.
     let backwards: Vec<_> =
-        said.iter().rev().map(|(name, value)| format!("{}:{value}", Value::from(&**name))).collect();
+        json.iter().rev().map(|(name, value)| format!("{}:{value}", Value::from(&**name))).collect();
     let backwards = Request::read(format!("{{{}}}", backwards.join(",")).as_bytes()).unwrap();
     assert_eq!(backwards.hash(), request.hash(), "the order of the fields counts");
 
     execution_name(&request, "2026-11-22T10:00:00Z".parse().unwrap());
 }
 
-/// Step Functions takes the name, and so do we when it comes back.
+/// The id of a restore is a name that Step Functions accepts and that can be parsed again.
 fn execution_name(request: &Request, at: Timestamp) {
     let name = RestoreId::new(at, request, "seed").to_string();
     assert!(RestoreId::try_from(name.clone()).is_ok(), "{name:?} is no execution's name");
@@ -93,7 +94,7 @@ const FIELDS: [&str; 21] = [
     "confirm",
 ];
 
-/// User Guide, "General purpose bucket naming rules": all that can be seen from a name, save reserved words.
+/// User Guide, "General purpose bucket naming rules": all rules about the form of a name, without the reserved words.
 pub fn is_bucket(name: &str) -> bool {
     let end = |char: Option<char>| char.is_some_and(|char| char.is_ascii_lowercase() || char.is_ascii_digit());
     let octets = name.split('.').filter(|part| part.parse::<u8>().is_ok()).count();
@@ -105,7 +106,7 @@ pub fn is_bucket(name: &str) -> bool {
         && !(octets == 4 && name.split('.').count() == 4)
 }
 
-/// A message is refused in few words, or it is about objects that S3 can have and that a request can name.
+/// A message is refused with a short reason, or it is about objects that S3 can have and that a request can name.
 pub fn s3_events(message: &str) -> Vec<S3Event> {
     let events = match read_s3_events(message) {
         Ok(events) => events,
@@ -115,52 +116,52 @@ pub fn s3_events(message: &str) -> Vec<S3Event> {
             return Vec::new();
         }
     };
-    let said: Value = serde_json::from_str(message).unwrap();
-    let records = said["Records"].as_array().map_or(0, Vec::len);
-    let bridge = &said["detail"]["object"]["key"];
-    assert_eq!(events.len(), if said.get("detail-type").is_some() { 1 } else { records });
+    let json: Value = serde_json::from_str(message).unwrap();
+    let records = json["Records"].as_array().map_or(0, Vec::len);
+    let bridge = &json["detail"]["object"]["key"];
+    assert_eq!(events.len(), if json.get("detail-type").is_some() { 1 } else { records });
     for event in &events {
         let object = &event.object;
         assert!((1..=1_024).contains(&object.key.len()), "S3 has no such key: {:?}", object.key);
-        if said.get("detail-type").is_some() {
+        if json.get("detail-type").is_some() {
             assert_eq!(Some(object.key.as_str()), bridge.as_str(), "EventBridge's keys are as they are");
         }
-        // What an event names can be asked for: thaw joins restores that others began.
-        let asked = serde_json::json!({"key": object.key, "version_id": object.version});
-        let request = Request::parse(&serde_json::json!({"bucket": "archive", "keys": [asked]}));
+        // A request can name the object of an event: thaw joins restores that others began.
+        let key = serde_json::json!({"key": object.key, "version_id": object.version});
+        let request = Request::parse(&serde_json::json!({"bucket": "archive", "keys": [key]}));
         let request = request.unwrap_or_else(|problem| panic!("{problem}"));
         execution_name(&request, event.at);
     }
     events
 }
 
-/// An object is readable only where S3 said so in the grammar of its documents, and never while it says that a restore
-/// is going on.
+/// An object is readable only if the header says so in the grammar of S3's documents, and never while it says that a restore
+/// is in progress.
 ///
 /// ```text
 /// header    = parameter *( "," parameter )        ; the documents show it in single quotes too
-/// parameter = name "=" DQUOTE value DQUOTE        ; ongoing-request, expiry-date, and others that may come
+/// parameter = name "=" DQUOTE value DQUOTE        ; ongoing-request, expiry-date, and future ones
 /// ```
 pub fn readability(head: &Head, now: Timestamp) {
-    let reach = head.readability(now);
     let header = head.restore.as_deref();
-    let said = |name: &str| header.map(|header| values(header, name)).unwrap_or_default();
-    match reach {
-        Ok(Readability::Readable) => assert!(header.is_none() || said("ongoing-request") == ["false"], "{head:?}"),
+    let parameter = |name: &str| header.map(|header| values(header, name)).unwrap_or_default();
+    match head.readability(now) {
+        Ok(Readability::Readable) => assert!(header.is_none() || parameter("ongoing-request") == ["false"], "{head:?}"),
         Ok(Readability::Copy { expires, .. }) => {
             assert!(expires > now, "{head:?}");
-            assert_eq!(said("ongoing-request"), ["false"], "{head:?}");
-            let dates = said("expiry-date");
+            assert_eq!(parameter("ongoing-request"), ["false"], "{head:?}");
+            let dates = parameter("expiry-date");
             let [date] = dates[..] else { panic!("{} dates: {head:?}", dates.len()) };
             assert_eq!(jiff::fmt::rfc2822::parse(date).unwrap().timestamp(), expires, "{head:?}");
         }
-        Ok(Readability::Restoring(_)) => assert_eq!(said("ongoing-request"), ["true"], "{head:?}"),
-        Ok(Readability::Archived(_)) => assert!(!said("ongoing-request").contains(&"true"), "{head:?}"),
+        Ok(Readability::Restoring(_)) => assert_eq!(parameter("ongoing-request"), ["true"], "{head:?}"),
+        Ok(Readability::Archived(_)) => assert!(!parameter("ongoing-request").contains(&"true"), "{head:?}"),
         Err(unreadable) => assert!(unreadable.to_string().len() <= ANSWER_BYTES),
     }
 }
 
-/// The values that a header gives to a name: every other piece between quotation marks is a value.
+/// The values of a parameter in a header. Every second piece between quotation marks is a value, and the one before it
+/// has the name.
 fn values<'a>(header: &'a str, name: &str) -> Vec<&'a str> {
     let pieces: Vec<&str> = header.split('"').collect();
     let named = |pair: &&[&str]| pair[0].trim_start_matches([',', ' ', '\t', '\'']).strip_suffix('=') == Some(name);

@@ -1,4 +1,4 @@
-//! Inputs that nobody thought of, against the laws.
+//! Property tests: generated inputs for everything that thaw reads, checked against laws.
 
 mod filter;
 mod job;

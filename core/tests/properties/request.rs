@@ -1,4 +1,4 @@
-//! Bodies: near a request in every field, and anything at all.
+//! Bodies of requests: bodies that are right or wrong in a few fields, any JSON, and any bytes.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::laws;
 
-/// A key of any characters; short ones meet each other, long ones S3's limit.
+/// A key of any characters: short keys, of which some are equal, and keys about as long as S3 allows.
 fn key() -> impl Strategy<Value = String> {
     prop_oneof![
         8 => "[ab]{1,2}",
@@ -17,7 +17,7 @@ fn key() -> impl Strategy<Value = String> {
     ]
 }
 
-fn asked() -> impl Strategy<Value = Value> {
+fn requested() -> impl Strategy<Value = Value> {
     let version = prop_oneof![
         4 => any::<String>().prop_map(Value::from),
         1 => Just(Value::Null),
@@ -30,7 +30,7 @@ fn asked() -> impl Strategy<Value = Value> {
     ]
 }
 
-/// A value as it might stand in any field by mistake.
+/// A value that a field may have by mistake.
 fn anything() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -81,7 +81,7 @@ fn field() -> impl Strategy<Value = (String, Value)> {
 
 /// Mostly a request: a bucket and keys, and up to two more fields.
 fn body() -> impl Strategy<Value = Value> {
-    (bucket(), vec(asked(), 0..5), vec(field(), 0..3)).prop_map(|(bucket, keys, more)| {
+    (bucket(), vec(requested(), 0..5), vec(field(), 0..3)).prop_map(|(bucket, keys, more)| {
         let mut body = json!({"bucket": bucket, "keys": keys});
         body.as_object_mut().unwrap().extend(more);
         body

@@ -1,4 +1,4 @@
-//! `x-amz-restore` and the headers round it.
+//! The `x-amz-restore` header, together with the other headers on which an object's readability depends.
 
 use jiff::Timestamp;
 use proptest::collection::vec;
@@ -21,7 +21,7 @@ const DATES: [&str; 5] = [
     "soon",
 ];
 
-/// A parameter, as it is or misspelt.
+/// A parameter, correct or misspelt.
 fn parameter() -> impl Strategy<Value = String> {
     let name = select(
         &["ongoing-request", "expiry-date", "x-amz-restore-request-date", "x-ongoing-request", "Ongoing-Request", ""][..],
@@ -77,7 +77,7 @@ proptest! {
         laws::readability(&head, now());
     }
 
-    /// The other side: what the documents promise is understood, at any time, with parameters yet unknown.
+    /// The reverse of the law: every header in the documented form is understood, for any time and with unknown parameters.
     #[test]
     fn a_copy_lives_until_its_date(second in 0_i64..4_000_000_000, more in option::of("[a-z-]{1,10}")) {
         let expires = Timestamp::from_second(second).unwrap();

@@ -1,4 +1,4 @@
-//! Messages of S3: both shapes, with any key.
+//! Messages with events of S3, in both formats and with any key.
 
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -61,14 +61,14 @@ fn time() -> impl Strategy<Value = String> {
     .prop_map(str::to_owned)
 }
 
-/// Either shape of a message about this.
+/// A message in either format, with any key, version and time.
 fn message() -> impl Strategy<Value = Value> {
     (any::<bool>(), key(), version(), time()).prop_map(|(is_bridge, key, version, time)| {
         if is_bridge { bridge(&key, &version, &time) } else { notification(&form_encoded(&key), &version, &time) }
     })
 }
 
-/// Every place in a value.
+/// The JSON pointers of all values within a value.
 fn places(value: &Value, at: &str, out: &mut Vec<String>) {
     out.push(at.to_owned());
     match value {

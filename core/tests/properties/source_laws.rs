@@ -1,15 +1,15 @@
-//! What holds for every filter and every manifest: fed by the properties here and by the targets in `fuzz/`.
+//! Laws for patterns, manifests and inventories. The property tests here and the targets in `fuzz/` call them.
 
 use std::io::Write;
 
 use serde_json::json;
 use thaw_core::{Glob, Inventory, ManifestReader, Problem, Request, RequestedObject, S3Uri, first_bucket};
 
-/// Bytes of an answer: whatever came in, not all of it goes out again.
+/// The most bytes of an answer, which never repeats a large input.
 const ANSWER_BYTES: usize = 2_048;
 
-/// A pattern is refused in few words, or it is kept as it is and matches what its rules say, which are written down here
-/// the slow way.
+/// A pattern is refused with a short message, or it survives serialisation unchanged and matches by its rules, which
+/// [`slowly`] implements with backtracking.
 pub fn glob(pattern: &str, key: &str) {
     let glob = match Glob::try_from(pattern.to_owned()) {
         Ok(glob) => glob,
@@ -19,7 +19,7 @@ pub fn glob(pattern: &str, key: &str) {
     assert_eq!(serde_json::from_str::<Glob>(&kept).unwrap(), glob);
     assert_eq!(String::from(glob.clone()), pattern);
     let matches = glob.matches(key);
-    // The slow way takes a time that grows with the power of the stars, and it knows neither classes nor escapes.
+    // Backtracking takes a time that is exponential in the number of stars. It supports neither classes nor escapes.
     if pattern.len() <= 16 && key.len() <= 16 && !pattern.contains(['[', '\\']) {
         assert_eq!(matches, slowly(pattern, key), "{pattern:?} {key:?}");
     }
@@ -41,7 +41,7 @@ fn slowly(pattern: &str, key: &str) -> bool {
     holds(&chars(&pattern), &chars(text), true)
 }
 
-/// Whether a pattern of characters and stars holds of the whole text. `fresh`: a segment of the pattern begins here.
+/// Whether a pattern of characters and stars matches the whole text. `fresh`: a segment of the pattern begins here.
 fn holds(pattern: &[char], text: &[char], fresh: bool) -> bool {
     match pattern {
         [] => text.is_empty(),
@@ -56,20 +56,20 @@ fn holds(pattern: &[char], text: &[char], fresh: bool) -> bool {
     }
 }
 
-/// A manifest names objects that a request could name, to the end or to a problem in few words; and where the pieces end
-/// in which it comes changes nothing.
+/// A manifest has objects that a request could name, up to its end or to a short problem. The sizes of the pieces in
+/// which it is read change nothing.
 pub fn manifest(bytes: &[u8], pieces_of: usize) -> (Vec<RequestedObject>, Option<Problem>) {
     let read = read(&mut [bytes].into_iter());
     assert_eq!(read, self::read(&mut bytes.chunks(pieces_of.max(1))), "pieces of {pieces_of} bytes");
     assert_eq!(read, self::read(&mut bytes.chunks(1)), "bytes one by one");
     assert_eq!(read, read_by_many(bytes, pieces_of.max(1)), "each {pieces_of} bytes by a reader of their own");
-    let (asked, problem) = &read;
-    for asked in asked {
-        let request = Request::parse(&json!({"bucket": "archive", "keys": [asked]}));
-        assert!(request.is_ok(), "{asked:?}: {request:?}");
+    let (objects, problem) = &read;
+    for object in objects {
+        let request = Request::parse(&json!({"bucket": "archive", "keys": [object]}));
+        assert!(request.is_ok(), "{object:?}: {request:?}");
     }
-    if !asked.is_empty() {
-        // A door that was not told the bucket learns it, or that nobody says it; if it need not look too far.
+    if !objects.is_empty() {
+        // The first lines have the manifest's bucket or none, unless the first object is too far from the beginning.
         match first_bucket(&S3Uri::parse("s3://lists/2019.csv").unwrap(), bytes, false) {
             Ok(bucket) => assert!(bucket.is_none_or(|bucket| bucket == "archive")),
             Err(problem) => assert!(problem.detail.contains("at its beginning"), "{problem}"),
@@ -78,28 +78,28 @@ pub fn manifest(bytes: &[u8], pieces_of: usize) -> (Vec<RequestedObject>, Option
     match problem {
         Some(problem) => {
             let is_whole = problem.detail.contains("names no object");
-            assert!(is_whole && asked.is_empty() || problem.detail.contains(", line "), "{problem}");
-            in_few_words(problem);
+            assert!(is_whole && objects.is_empty() || problem.detail.contains(", line "), "{problem}");
+            is_short(problem);
         }
-        None => assert!(!asked.is_empty(), "a restore of nothing"),
+        None => assert!(!objects.is_empty(), "a restore of nothing"),
     }
     read
 }
 
-fn in_few_words(problem: &Problem) {
+fn is_short(problem: &Problem) {
     assert_eq!((problem.status, problem.field.as_deref()), (422, Some("manifest")));
     let answer = serde_json::to_string(problem).unwrap();
     assert!(answer.len() <= ANSWER_BYTES, "an answer of {} bytes", answer.len());
 }
 
-/// All that comes before a problem, and the problem, which stays the same.
+/// The objects before the first problem, and the problem. After it the reader must return the same problem only.
 fn read(pieces: &mut dyn Iterator<Item = &[u8]>) -> (Vec<RequestedObject>, Option<Problem>) {
     let mut reader = ManifestReader::new(S3Uri::parse("s3://lists/2019.csv").unwrap(), "archive");
     let (mut all, mut first) = (Vec::new(), None);
     let mut take = |next: Result<RequestedObject, Problem>| match next {
-        Ok(asked) => {
-            assert_eq!(first, None, "{asked:?} comes after a problem");
-            all.push(asked);
+        Ok(object) => {
+            assert_eq!(first, None, "{object:?} comes after a problem");
+            all.push(object);
         }
         Err(problem) => assert_eq!(first.get_or_insert_with(|| problem.clone()), &problem),
     };
@@ -112,7 +112,7 @@ fn read(pieces: &mut dyn Iterator<Item = &[u8]>) -> (Vec<RequestedObject>, Optio
     (all, first)
 }
 
-/// The same by readers of which each reads no further than the next line, and hands over its place.
+/// [`read`] with a new reader after each line or so: every reader continues from the place of the one before.
 fn read_by_many(bytes: &[u8], pieces_of: usize) -> (Vec<RequestedObject>, Option<Problem>) {
     let reader = || ManifestReader::new(S3Uri::parse("s3://lists/2019.csv").unwrap(), "archive");
     let mut place = reader().place();
@@ -125,7 +125,7 @@ fn read_by_many(bytes: &[u8], pieces_of: usize) -> (Vec<RequestedObject>, Option
             let Some(piece) = pieces.next() else { break true };
             for next in reader.push(piece) {
                 match next {
-                    Ok(asked) => all.push(asked),
+                    Ok(object) => all.push(object),
                     Err(problem) => return (all, Some(problem)),
                 }
             }
@@ -144,11 +144,11 @@ fn read_by_many(bytes: &[u8], pieces_of: usize) -> (Vec<RequestedObject>, Option
     }
 }
 
-/// A `manifest.json` is refused in few words, or it names files that are where it is.
+/// A `manifest.json` is refused with a short problem, or it names files in its own bucket.
 pub fn inventory(bytes: &[u8]) {
     let at = S3Uri::parse("s3://lists/inventory/manifest.json").unwrap();
     match Inventory::parse(&at, "archive", bytes) {
-        Err(problem) => in_few_words(&problem),
+        Err(problem) => is_short(&problem),
         Ok(inventory) => {
             assert!(!inventory.files.is_empty(), "a restore of nothing");
             for file in &inventory.files {
@@ -159,7 +159,7 @@ pub fn inventory(bytes: &[u8]) {
     }
 }
 
-/// As the tool of this name packs it.
+/// The bytes, compressed in the gzip format.
 pub fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     encoder.write_all(bytes).unwrap();
