@@ -19,7 +19,7 @@ use thaw_steps::ledger::readiness::NewsRecord;
 use thaw_steps::ledger::restores::RestoreRecord;
 use thaw_steps::ports::{Ledger, WorkFiles};
 
-use crate::runtime::{at_once, later};
+use crate::runtime::{add, block_on};
 use crate::stack::{Asked, BUCKET, DISTRIBUTION, Finished, Stack};
 use crate::wire::Lambda;
 use crate::workflow::{self, Entered};
@@ -302,7 +302,7 @@ impl Checker {
                 }
                 let looked = stack.aws.with(|sim, now| sim.look(&ObjectRef::new(BUCKET, &key), now));
                 let Ok(head) = looked else { continue };
-                let before = later(now, -GLANCE);
+                let before = add(now, -GLANCE);
                 let was_readable = stack
                     .aws
                     .with(|sim, _| sim.look(&ObjectRef::new(BUCKET, &key), before))
@@ -353,7 +353,7 @@ impl Checker {
 
     /// A path was paid for, for the copy of an object that is readable since a moment.
     fn pay(&mut self, path: &str, key: &str, copy: Timestamp, now: Timestamp) {
-        let is_glance_old = self.is_touched_since(key, later(now, -GLANCE));
+        let is_glance_old = self.is_touched_since(key, add(now, -GLANCE));
         // What others put or moved there since is no copy of what was paid for.
         let is_copy = self.touched.get(key).is_none_or(|times| times.iter().all(|time| *time < copy));
         let is_known = self.kept_longer.get(key).is_none_or(|ends| ends.iter().all(|end| *end <= copy || *end > now));
@@ -626,13 +626,12 @@ impl Checker {
             Some(State::Restoring { since, tier, .. }) => {
                 let deadline = row.kind.and_then(|kind| kind.window(*tier)).map(thaw_core::Window::deadline);
                 // Whole seconds are counted.
-                deadline.is_some_and(|deadline| *since + deadline <= later(now, SignedDuration::from_secs(1)))
+                deadline.is_some_and(|deadline| *since + deadline <= add(now, SignedDuration::from_secs(1)))
             }
             _ => false,
         };
         let object = ObjectRef::version(BUCKET, &row.object.key, row.object.version.as_deref());
-        let readable =
-            stack.aws.with(|sim, now| sim.look(&object, later(now, -GLANCE))).is_ok_and(|head| head.readable);
+        let readable = stack.aws.with(|sim, now| sim.look(&object, add(now, -GLANCE))).is_ok_and(|head| head.readable);
         if !waited || readable {
             let says = format!("{} of {} was given up, {:?}, readable: {readable}", row.object, row.restore, old);
             self.break_promise("an object that S3 restored is published", says);
@@ -780,7 +779,7 @@ impl Checker {
     fn check_view(&mut self, stack: &Stack, id: &str) {
         let request = json!({"routeKey": "GET /v1/restores/{id}", "pathParameters": {"id": id}});
         let Ok(request) = serde_json::from_value(request) else { return };
-        let response = at_once(get_restores::run(&request, &stack.ledger, &stack.files));
+        let response = block_on(get_restores::run(&request, &stack.ledger, &stack.files));
         let said: Value = serde_json::from_str(&response.body).unwrap_or_default();
         if response.status_code == 404 {
             return;
@@ -952,7 +951,7 @@ impl Checker {
 
 /// A chunk's objects as they were planned.
 fn planned_rows(stack: &Stack, record: &RestoreRecord, written_at: Timestamp, chunk: u32) -> Vec<Row> {
-    let file = at_once(stack.files.get(&chunk_name(&record.id, written_at, chunk))).ok().flatten().unwrap_or_default();
+    let file = block_on(stack.files.get(&chunk_name(&record.id, written_at, chunk))).ok().flatten().unwrap_or_default();
     let entries: Vec<ChunkEntry> = serde_json::from_slice(&file).unwrap_or_default();
     let row = |(entry, planned): (u32, &ChunkEntry)| planned.row(record, written_at, Place { chunk, entry });
     (0..).zip(&entries).map(row).collect()
@@ -960,7 +959,7 @@ fn planned_rows(stack: &Stack, record: &RestoreRecord, written_at: Timestamp, ch
 
 fn record(stack: &Stack, id: &str) -> Option<RestoreRecord> {
     let id = RestoreId::try_from(id.to_owned()).ok()?;
-    at_once(stack.ledger.get(&RestoreRecord::key_of(&id))).ok()?
+    block_on(stack.ledger.get(&RestoreRecord::key_of(&id))).ok()?
 }
 
 /// Which states may follow a state: written down here once more, on purpose.

@@ -10,9 +10,9 @@
 
 pub mod bug;
 pub mod check;
-pub mod deployed;
-pub mod dice;
-pub mod reached;
+pub mod coverage;
+pub mod deployment;
+pub mod rng;
 pub mod runtime;
 pub mod shrink;
 pub mod stack;

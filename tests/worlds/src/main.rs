@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use thaw_worlds::bug::Bug;
 use thaw_worlds::check::Broken;
-use thaw_worlds::deployed::Deployed;
+use thaw_worlds::deployment::Deployment;
 use thaw_worlds::shrink::shrunk;
 use thaw_worlds::workflow::Workflow;
 use thaw_worlds::world::World;
-use thaw_worlds::{reached, stack};
+use thaw_worlds::{coverage, stack};
 
 const WORKFLOW: &str = include_str!("../../../statemachine/thaw.asl.json");
 
@@ -72,7 +72,7 @@ fn main() -> ExitCode {
 /// What every world of a thread shares.
 struct Earth {
     workflow: Rc<Workflow>,
-    deployed: Rc<Deployed>,
+    deployed: Rc<Deployment>,
 }
 
 /// What came of a world.
@@ -86,7 +86,7 @@ struct Outcome {
 impl Earth {
     fn new() -> Self {
         let workflow = Workflow::load(WORKFLOW).unwrap_or_else(|error| panic!("{error}"));
-        Self { workflow: Rc::new(workflow), deployed: Rc::new(Deployed::read()) }
+        Self { workflow: Rc::new(workflow), deployed: Rc::new(Deployment::from_template()) }
     }
 
     fn run(&self, world: &World, tell: bool) -> Outcome {
@@ -204,7 +204,7 @@ fn many(options: &Options) -> bool {
         "\n{count} worlds, seeds {}..{last}: every promise kept, {seconds:.0} s on {jobs} threads",
         options.seeds.start
     );
-    let missing = if count >= reached::WORLDS { reached::missing(&reached) } else { Vec::new() };
+    let missing = if count >= coverage::MIN_WORLDS { coverage::missing(&reached) } else { Vec::new() };
     for what in &missing {
         println!("never reached: {what}");
     }

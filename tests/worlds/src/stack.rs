@@ -37,9 +37,9 @@ use thaw_steps::{Newest, Settings, Step, StepError};
 
 use crate::bug::Bug;
 use crate::check::Checker;
-use crate::deployed::{Deployed, Source};
-use crate::dice::drawn;
-use crate::runtime::{Flag, Runtime, later};
+use crate::deployment::{Deployment, EventSourceMapping};
+use crate::rng::RandomSequence;
+use crate::runtime::{Runtime, Signal, add};
 use crate::wire::{Lambda, Wire};
 use crate::workflow::{self, Entered, Outcome, TaskError, Workflow};
 use crate::world::{Call, Fate, Killed, Miss, Missed, Place, Service, StrayFate, World};
@@ -73,7 +73,7 @@ pub struct Stack {
     pub world: World,
     /// What is true.
     pub check: RefCell<Checker>,
-    pub(crate) deployed: Rc<Deployed>,
+    pub(crate) deployed: Rc<Deployment>,
     pub(crate) runtime: Runtime,
     pub(crate) aws: Aws,
     pub(crate) ledger: MemoryLedger,
@@ -90,7 +90,7 @@ pub struct Stack {
     queues: [Queue; 2],
     calls: RefCell<BTreeMap<(Step, Call), u32>>,
     invocations: RefCell<BTreeMap<Step, u32>>,
-    serial: Cell<u64>,
+    random: RandomSequence,
     sent: Cell<u32>,
     /// By job, how many of its objects were looked at.
     jobs: RefCell<BTreeMap<String, usize>>,
@@ -110,7 +110,7 @@ pub struct Execution {
     /// How it ended, if it has, and when.
     pub ended: Option<(Finished, Timestamp)>,
     /// Told to stop.
-    stop: Rc<Flag>,
+    stop: Rc<Signal>,
     /// About to die of this.
     killed: Rc<Cell<Option<Killed>>>,
     /// The how many-th it is.
@@ -149,9 +149,9 @@ pub struct Asked {
 }
 
 struct Queue {
-    source: fn(&Deployed) -> &Source,
+    source: fn(&Deployment) -> &EventSourceMapping,
     messages: RefCell<Vec<Message>>,
-    arrived: Flag,
+    arrived: Signal,
     dead: RefCell<Vec<String>>,
 }
 
@@ -163,23 +163,23 @@ struct Message {
 }
 
 /// Runs a world to its end, and answers its stack with all that was found.
-pub fn run(world: &World, workflow: &Rc<Workflow>, deployed: &Rc<Deployed>, tell: bool) -> Rc<Stack> {
+pub fn run(world: &World, workflow: &Rc<Workflow>, deployed: &Rc<Deployment>, tell: bool) -> Rc<Stack> {
     let stack = Rc::new(Stack::new(world, workflow, deployed, tell));
     for index in 0..stack.queues.len() {
-        for _ in 0..(stack.queues[index].source)(deployed).at_once {
+        for _ in 0..(stack.queues[index].source)(deployed).maximum_concurrency {
             stack.runtime.spawn(Rc::clone(&stack).read_queue(index));
         }
     }
     for act in &world.acts {
         let (stack_, act) = (Rc::clone(&stack), act.clone());
         stack.runtime.spawn(async move {
-            stack_.runtime.until(stack_.at(act.at)).await;
+            stack_.runtime.sleep_until(stack_.at(act.at)).await;
             stack_.act(act).await;
         });
     }
-    let end = later(stack.beginning, SignedDuration::from_secs(END));
+    let end = add(stack.beginning, SignedDuration::from_secs(END));
     loop {
-        let timer = stack.runtime.run_ready();
+        let timer = stack.runtime.run_until_idle();
         let event = stack.aws.with(|sim, _| sim.next_event_at());
         let Some(next) = [timer, event].into_iter().flatten().min() else { break };
         if next > end {
@@ -195,7 +195,7 @@ pub fn run(world: &World, workflow: &Rc<Workflow>, deployed: &Rc<Deployed>, tell
 }
 
 impl Stack {
-    fn new(world: &World, workflow: &Rc<Workflow>, deployed: &Rc<Deployed>, tell: bool) -> Self {
+    fn new(world: &World, workflow: &Rc<Workflow>, deployed: &Rc<Deployment>, tell: bool) -> Self {
         let beginning: Timestamp = BEGINNING.parse().unwrap_or(Timestamp::UNIX_EPOCH);
         let settings = thaw_sim::model::Settings { seed: world.seed, ..thaw_sim::model::Settings::default() };
         let mut sim = Sim::new(settings);
@@ -258,8 +258,12 @@ impl Stack {
             sim.put_object(put(&key, object.place), beginning).unwrap_or_else(|error| panic!("{error:?}"));
         }
         let aws = Aws::new(sim, beginning);
-        let queue =
-            |source| Queue { source, messages: RefCell::default(), arrived: Flag::default(), dead: RefCell::default() };
+        let queue = |source| Queue {
+            source,
+            messages: RefCell::default(),
+            arrived: Signal::default(),
+            dead: RefCell::default(),
+        };
         Self {
             check: RefCell::new(Checker::default()),
             runtime: Runtime::new(aws.clock().clone()),
@@ -282,10 +286,10 @@ impl Stack {
                 ..Settings::default()
             },
             newest: RefCell::default(),
-            queues: [queue(|deployed| &deployed.initiated), queue(|deployed| &deployed.completed)],
+            queues: [queue(|deployed| &deployed.restore_initiated), queue(|deployed| &deployed.restore_completed)],
             calls: RefCell::default(),
             invocations: RefCell::default(),
-            serial: Cell::new(0),
+            random: RandomSequence::new(world.seed),
             sent: Cell::new(0),
             jobs: RefCell::default(),
             no_capacity_until: Cell::new(Timestamp::MIN),
@@ -302,7 +306,7 @@ impl Stack {
 
     /// The moment so many seconds after the beginning.
     pub fn at(&self, seconds: u32) -> Timestamp {
-        later(self.beginning, SignedDuration::from_secs(i64::from(seconds)))
+        add(self.beginning, SignedDuration::from_secs(i64::from(seconds)))
     }
 
     /// What was told, line by line.
@@ -321,9 +325,7 @@ impl Stack {
     }
 
     fn number(&self) -> u64 {
-        let serial = self.serial.get();
-        self.serial.set(serial + 1);
-        drawn(self.world.seed, serial)
+        self.random.next()
     }
 
     /// A number of milliseconds, mostly at the lower end.
@@ -454,7 +456,7 @@ impl Stack {
     pub(crate) fn peeked<T: Item>(&self, item: T) -> Option<T> {
         let written = self.written.borrow();
         let Some(Written { at, before, .. }) = written.get(&item.key()) else { return Some(item) };
-        if *at < later(self.runtime.now(), -LAG) || !self.number().is_multiple_of(4) {
+        if *at < add(self.runtime.now(), -LAG) || !self.number().is_multiple_of(4) {
             return Some(item);
         }
         let json = serde_json::to_value(before.as_ref()?).unwrap_or_default();
@@ -521,23 +523,23 @@ impl Stack {
             (_, Some(Fate::Throttled)) => return Err(failed("Lambda.TooManyRequestsException")),
             _ => {}
         }
-        let serial = self.serial.get();
+        let serial = self.random.position();
         let lambda = Rc::new(Lambda {
             step,
             serial,
             begun: self.runtime.now(),
             restore: payload["restore"].as_str().map(str::to_owned),
-            dead: Flag::default(),
+            dead: Signal::default(),
         });
         let answer: Rc<Answer> = Rc::default();
         let (stack, lambda_, answer_) = (Rc::clone(self), Rc::clone(&lambda), Rc::clone(&answer));
         self.runtime.spawn(async move {
-            let timeout = SignedDuration::from_secs(stack.deployed.timeout(step));
+            let timeout = SignedDuration::from_secs(stack.deployed.timeout_seconds(step));
             let wire = Wire { stack: Rc::clone(&stack), lambda: Rc::clone(&lambda_), memory: RefCell::default() };
             let said = {
                 let work = std::pin::pin!(work(step, payload, &wire, stack.runtime.now()));
                 let late = std::pin::pin!(stack.runtime.sleep(timeout));
-                let killed = std::pin::pin!(lambda_.dead.raised());
+                let killed = std::pin::pin!(lambda_.dead.wait());
                 match select(killed, select(work, late)).await {
                     Either::Left(_) => Err(TaskError { error: "Runtime.ExitError".to_owned(), cause: String::new() }),
                     Either::Right((Either::Left((said, _)), _)) => said,
@@ -546,15 +548,15 @@ impl Stack {
                     }
                 }
             };
-            lambda_.dead.raise();
+            lambda_.dead.set();
             answer_.said.replace(Some(said));
-            answer_.there.raise();
+            answer_.there.set();
         });
         if miss == Some(Missed::GoesOn) {
             self.runtime.sleep(self.millis(1, 500)).await;
             return Err(failed("Lambda.ClientExecutionTimeoutException"));
         }
-        answer.there.raised().await;
+        answer.there.wait().await;
         let said = answer.said.take().unwrap_or_else(|| Err(failed("Lambda.Unknown")));
         match (miss, self.storm(Service::Lambda)) {
             (Some(Missed::AnswerLost), _) | (_, Some(Fate::LostAnswer)) => Err(failed("Lambda.SdkClientException")),
@@ -569,7 +571,7 @@ impl Stack {
         if self.executions.borrow().contains_key(id) {
             return;
         }
-        let (stop, killed) = (Rc::new(Flag::default()), Rc::new(Cell::new(None)));
+        let (stop, killed) = (Rc::new(Signal::default()), Rc::new(Cell::new(None)));
         let nth = u32::try_from(self.executions.borrow().len()).unwrap_or(u32::MAX);
         let (stop_, killed_) = (Rc::clone(&stop), Rc::clone(&killed));
         let execution = Execution { ended: None, stop: stop_, killed: killed_, nth, entered: Cell::new(0) };
@@ -579,7 +581,7 @@ impl Stack {
             let services = Services { stack: Rc::clone(&stack) };
             let ended = {
                 let run = std::pin::pin!(stack.workflow.run(&id, input, &services));
-                let stopped = std::pin::pin!(stop.raised());
+                let stopped = std::pin::pin!(stop.wait());
                 match select(stopped, run).await {
                     Either::Left(_) => None,
                     Either::Right((ended, _)) => Some(ended),
@@ -628,7 +630,7 @@ impl Stack {
         while self.check.borrow().is_said_to_run(self, id) {
             let passed = self.runtime.now().duration_since(self.beginning).as_secs();
             let next = (passed / CLOCK + 1) * CLOCK;
-            self.runtime.until(later(self.beginning, SignedDuration::from_secs(next))).await;
+            self.runtime.sleep_until(add(self.beginning, SignedDuration::from_secs(next))).await;
             self.call_and_forget(json!({"source": "aws.events", "detail": {}})).await;
         }
     }
@@ -648,7 +650,7 @@ impl Stack {
     pub(crate) fn describe_execution(&self, id: &str) -> Option<Described> {
         let executions = self.executions.borrow();
         let execution = executions.get(id)?;
-        let is_fresh = |at: Timestamp| at > later(self.runtime.now(), -LAG) && self.number().is_multiple_of(4);
+        let is_fresh = |at: Timestamp| at > add(self.runtime.now(), -LAG) && self.number().is_multiple_of(4);
         let (status, error, cause) = match &execution.ended {
             Some((_, at)) if is_fresh(*at) => (ExecutionStatus::Running, None, None),
             None => (ExecutionStatus::Running, None, None),
@@ -682,10 +684,10 @@ impl Stack {
                 stack.runtime.sleep(after).await;
                 let runs = stack.executions.borrow().get(&id).is_some_and(|execution| execution.ended.is_none());
                 // A cancel may have stopped it in this very moment.
-                if runs && !stop.is_up() {
+                if runs && !stop.is_set() {
                     stack.tell(|| format!("  ! {id} dies: {how:?}"));
                     killed.set(Some(how));
-                    stop.raise();
+                    stop.set();
                 }
             });
         }
@@ -693,7 +695,7 @@ impl Stack {
 
     pub(crate) fn stop_execution(&self, id: &str, _cause: &str) {
         if let Some(execution) = self.executions.borrow().get(id) {
-            execution.stop.raise();
+            execution.stop.set();
         }
     }
 
@@ -789,10 +791,10 @@ impl Stack {
         self.runtime.spawn(async move {
             stack.runtime.sleep(after).await;
             let visible = stack.runtime.now();
-            let id = stack.serial.get();
+            let id = stack.random.position();
             stack.number();
             stack.queues[queue].messages.borrow_mut().push(Message { id, body, visible, receives: 0 });
-            stack.queues[queue].arrived.raise();
+            stack.queues[queue].arrived.set();
         });
     }
 
@@ -801,14 +803,14 @@ impl Stack {
         let source = (self.queues[index].source)(&deployed);
         loop {
             self.visible(index).await;
-            self.runtime.sleep(SignedDuration::from_secs(source.window)).await;
+            self.runtime.sleep(SignedDuration::from_secs(source.batching_window_seconds)).await;
             let batch = self.take(index, source);
             if batch.is_empty() {
                 continue;
             }
             let records: Vec<Value> =
                 batch.iter().map(|(id, body)| json!({"messageId": id.to_string(), "body": body})).collect();
-            let said = self.invoke(source.step, json!({"Records": records})).await;
+            let said = self.invoke(source.function, json!({"Records": records})).await;
             let Ok(failures) = said.map(|said| said["batchItemFailures"].clone()) else { continue };
             let failing = |id: u64| {
                 let failures = failures.as_array().into_iter().flatten();
@@ -824,33 +826,33 @@ impl Stack {
         let queue = &self.queues[index];
         loop {
             let next = queue.messages.borrow().iter().map(|message| message.visible).min();
-            queue.arrived.lower();
+            queue.arrived.reset();
             match next {
                 Some(next) if next <= self.runtime.now() => return,
                 Some(next) => {
-                    let timer = std::pin::pin!(self.runtime.until(next));
-                    let arrived = std::pin::pin!(queue.arrived.raised());
+                    let timer = std::pin::pin!(self.runtime.sleep_until(next));
+                    let arrived = std::pin::pin!(queue.arrived.wait());
                     select(timer, arrived).await;
                 }
-                None => queue.arrived.raised().await,
+                None => queue.arrived.wait().await,
             }
         }
     }
 
-    fn take(&self, index: usize, source: &Source) -> Vec<(u64, String)> {
+    fn take(&self, index: usize, source: &EventSourceMapping) -> Vec<(u64, String)> {
         let queue = &self.queues[index];
         let now = self.runtime.now();
         let mut messages = queue.messages.borrow_mut();
         let mut batch = Vec::new();
         let mut gone = Vec::new();
-        for message in messages.iter_mut().filter(|message| message.visible <= now).take(source.batch) {
-            if message.receives >= source.receives {
+        for message in messages.iter_mut().filter(|message| message.visible <= now).take(source.batch_size) {
+            if message.receives >= source.max_receive_count {
                 gone.push(message.id);
                 queue.dead.borrow_mut().push(message.body.clone());
                 continue;
             }
             message.receives += 1;
-            message.visible = later(now, SignedDuration::from_secs(source.visibility));
+            message.visible = add(now, SignedDuration::from_secs(source.visibility_timeout_seconds));
             batch.push((message.id, message.body.clone()));
         }
         messages.retain(|message| !gone.contains(&message.id));
@@ -873,7 +875,7 @@ impl Stack {
 #[derive(Default)]
 struct Answer {
     said: RefCell<Option<Result<Value, TaskError>>>,
-    there: Flag,
+    there: Signal,
 }
 
 /// The workflow's way to the functions.

@@ -16,7 +16,7 @@ use thaw_steps::ports::{
 };
 
 use crate::bug::Bug;
-use crate::runtime::Flag;
+use crate::runtime::Signal;
 use crate::stack::Stack;
 use crate::world::{Call, Fate};
 
@@ -31,7 +31,7 @@ pub struct Lambda {
     /// The restore it works for, if it is told of one.
     pub restore: Option<String>,
     /// Whether it has been killed.
-    pub dead: Flag,
+    pub dead: Signal,
 }
 
 /// The services, as one running function reaches them.
@@ -64,7 +64,7 @@ impl Wire {
         let (fate, takes) = stack.fate(lambda.step, call);
         stack.runtime.sleep(takes / 2).await;
         // Killed in the meantime: whoever is dead calls nobody.
-        if lambda.dead.is_up() {
+        if lambda.dead.is_set() {
             return never().await;
         }
         if let Some(fate) = fate {
@@ -73,12 +73,12 @@ impl Wire {
         match fate {
             None => {}
             Some(Fate::DieBefore) => {
-                lambda.dead.raise();
+                lambda.dead.set();
                 return never().await;
             }
             Some(Fate::DieAfter) => {
                 let _lost = effect().await;
-                lambda.dead.raise();
+                lambda.dead.set();
                 return never().await;
             }
             Some(Fate::HangBefore) => return never().await,
@@ -96,7 +96,7 @@ impl Wire {
             Some(Fate::Repeated) => {
                 let _lost = effect().await;
                 stack.runtime.sleep(SignedDuration::from_millis(300)).await;
-                if lambda.dead.is_up() {
+                if lambda.dead.is_set() {
                     return never().await;
                 }
             }

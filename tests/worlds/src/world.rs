@@ -8,7 +8,7 @@ use thaw_sim::model::{QuotaAnswer, QuotaRegime};
 use thaw_steps::Step;
 
 use crate::bug::Bug;
-use crate::dice::Dice;
+use crate::rng::Rng;
 
 const MINUTE: u32 = 60;
 const HOUR: u32 = 60 * MINUTE;
@@ -447,27 +447,27 @@ const KEYS: [&str; 19] = [
 impl World {
     /// The world of this seed.
     pub fn of(seed: u64) -> Self {
-        let mut dice = Dice::new(seed);
-        let rough = dice.one_in(8);
-        let calm = !rough && dice.one_in(6);
-        let objects = objects(&mut dice);
-        let acts = acts(&mut dice, &objects, rough);
+        let mut rng = Rng::new(seed);
+        let rough = rng.one_in(8);
+        let calm = !rough && rng.one_in(6);
+        let objects = objects(&mut rng);
+        let acts = acts(&mut rng, &objects, rough);
         let (faults, misses, storms, strays, deaths) = if calm {
             Default::default()
         } else {
-            let (faults, misses) = (faults(&mut dice, rough), misses(&mut dice, rough));
-            (faults, misses, storms(&mut dice), strays(&mut dice, rough), deaths(&mut dice))
+            let (faults, misses) = (faults(&mut rng, rough), misses(&mut rng, rough));
+            (faults, misses, storms(&mut rng), strays(&mut rng, rough), deaths(&mut rng))
         };
         Self {
             seed,
-            versioned: dice.one_in(3),
-            origin_path: if dice.one_in(4) { "/public" } else { "" },
-            directory_index: if dice.one_in(3) { "index.html" } else { "" },
-            keeps_errors: !dice.one_in(4),
-            regime: dice.pick(&[QuotaRegime::InProgress, QuotaRegime::Rate, QuotaRegime::Both]),
-            rules_off: dice.one_in(7),
-            objects_per_chunk: dice.pick(&[1_000, 1_000, 1, 2, 3]),
-            jobs: jobs(&mut dice, calm),
+            versioned: rng.one_in(3),
+            origin_path: if rng.one_in(4) { "/public" } else { "" },
+            directory_index: if rng.one_in(3) { "index.html" } else { "" },
+            keeps_errors: !rng.one_in(4),
+            regime: rng.choose(&[QuotaRegime::InProgress, QuotaRegime::Rate, QuotaRegime::Both]),
+            rules_off: rng.one_in(7),
+            objects_per_chunk: rng.choose(&[1_000, 1_000, 1, 2, 3]),
+            jobs: jobs(&mut rng, calm),
             objects,
             acts,
             faults,
@@ -475,30 +475,34 @@ impl World {
             deaths,
             storms,
             strays,
-            keys_per_page: dice.pick(&[1_000, 1_000, 1, 2, 3]),
-            empty_pages: dice.pick(&[0, 0, 0, 30]),
-            pages_per_call: dice.pick(&[1_000, 1_000, 1, 2]),
+            keys_per_page: rng.choose(&[1_000, 1_000, 1, 2, 3]),
+            empty_pages: rng.choose(&[0, 0, 0, 30]),
+            pages_per_call: rng.choose(&[1_000, 1_000, 1, 2]),
             bug: None,
             // Last, so that all else stays as it is.
-            quota_answer: dice.pick(&[QuotaAnswer::TooManyInvalidations, QuotaAnswer::Throttling, QuotaAnswer::Either]),
-            joined_max_cost_usd: dice.pick(&[None, Some(5.0), Some(0.02), Some(0.006), Some(0.0)]),
+            quota_answer: rng.choose(&[
+                QuotaAnswer::TooManyInvalidations,
+                QuotaAnswer::Throttling,
+                QuotaAnswer::Either,
+            ]),
+            joined_max_cost_usd: rng.choose(&[None, Some(5.0), Some(0.02), Some(0.006), Some(0.0)]),
         }
     }
 }
 
-fn jobs(dice: &mut Dice, calm: bool) -> Jobs {
+fn jobs(rng: &mut Rng, calm: bool) -> Jobs {
     Jobs {
-        objects: dice.pick(&[1_000, 1_000, 1, 2]),
-        prepared_after: dice.pick(&[30, 300, HOUR]),
-        task_millis: dice.pick(&[1, 1_000, 900_000]),
-        fails: if calm { 0 } else { dice.pick(&[0, 0, 0, 20]) },
-        busy: if calm { 0 } else { dice.pick(&[0, 0, 0, 20]) },
-        refused: if calm { 0 } else { dice.pick(&[0, 0, 0, 50]) },
+        objects: rng.choose(&[1_000, 1_000, 1, 2]),
+        prepared_after: rng.choose(&[30, 300, HOUR]),
+        task_millis: rng.choose(&[1, 1_000, 900_000]),
+        fails: if calm { 0 } else { rng.choose(&[0, 0, 0, 20]) },
+        busy: if calm { 0 } else { rng.choose(&[0, 0, 0, 20]) },
+        refused: if calm { 0 } else { rng.choose(&[0, 0, 0, 50]) },
     }
 }
 
-fn objects(dice: &mut Dice) -> Vec<Object> {
-    let count = if dice.one_in(10) { dice.below(12) + 1 } else { dice.below(5) + 1 };
+fn objects(rng: &mut Rng) -> Vec<Object> {
+    let count = if rng.one_in(10) { rng.below(12) + 1 } else { rng.below(5) + 1 };
     let mut keys = KEYS.to_vec();
     let places = [
         Place::Flexible,
@@ -514,73 +518,73 @@ fn objects(dice: &mut Dice) -> Vec<Object> {
     ];
     (0..count)
         .map(|id| {
-            let key = keys.swap_remove(dice.below(u32::try_from(keys.len()).unwrap_or(1)) as usize);
-            let takes = match dice.below(12) {
+            let key = keys.swap_remove(rng.below(u32::try_from(keys.len()).unwrap_or(1)) as usize);
+            let takes = match rng.below(12) {
                 // Quick, slow, slower than typical, and past every deadline.
-                0 => Some(dice.below(20 * MINUTE)),
-                1 => Some(12 * HOUR + dice.below(24 * HOUR)),
-                2 => Some(40 * HOUR + dice.below(60 * HOUR)),
-                3 => Some(170 * HOUR + dice.below(100 * HOUR)),
+                0 => Some(rng.below(20 * MINUTE)),
+                1 => Some(12 * HOUR + rng.below(24 * HOUR)),
+                2 => Some(40 * HOUR + rng.below(60 * HOUR)),
+                3 => Some(170 * HOUR + rng.below(100 * HOUR)),
                 _ => None,
             };
-            Object { id, key: key.to_owned(), place: dice.pick(&places), takes, head_refused: dice.one_in(16) }
+            Object { id, key: key.to_owned(), place: rng.choose(&places), takes, head_refused: rng.one_in(16) }
         })
         .collect()
 }
 
-fn place(dice: &mut Dice) -> Place {
-    dice.pick(&[Place::Standard, Place::Flexible, Place::Flexible, Place::Deep, Place::ItArchive])
+fn place(rng: &mut Rng) -> Place {
+    rng.choose(&[Place::Standard, Place::Flexible, Place::Flexible, Place::Deep, Place::ItArchive])
 }
 
-fn moment(dice: &mut Dice) -> u32 {
-    match dice.below(4) {
-        0 => dice.below(2 * MINUTE),
-        1 => dice.below(HOUR),
-        2 => dice.below(14 * HOUR),
-        _ => dice.below(80 * HOUR),
+fn moment(rng: &mut Rng) -> u32 {
+    match rng.below(4) {
+        0 => rng.below(2 * MINUTE),
+        1 => rng.below(HOUR),
+        2 => rng.below(14 * HOUR),
+        _ => rng.below(80 * HOUR),
     }
 }
 
-fn acts(dice: &mut Dice, objects: &[Object], rough: bool) -> Vec<Act> {
-    let object = |dice: &mut Dice| objects[dice.below(u32::try_from(objects.len()).unwrap_or(1)) as usize].id;
-    let asks = dice.pick(&[1, 1, 1, 2, 2, 3, 4]);
+fn acts(rng: &mut Rng, objects: &[Object], rough: bool) -> Vec<Act> {
+    let object = |rng: &mut Rng| objects[rng.below(u32::try_from(objects.len()).unwrap_or(1)) as usize].id;
+    let asks = rng.choose(&[1, 1, 1, 2, 2, 3, 4]);
     let mut acts: Vec<Act> = (0..asks)
         .map(|id| {
-            let share = dice.pick(&[1, 2, 4, 4]);
+            let share = rng.choose(&[1, 2, 4, 4]);
             let mut wanted: Vec<u32> =
-                objects.iter().filter(|_| dice.below(4) < share).map(|object| object.id).collect();
+                objects.iter().filter(|_| rng.below(4) < share).map(|object| object.id).collect();
             if wanted.is_empty() {
-                wanted.push(object(dice));
+                wanted.push(object(rng));
             }
-            let at = if dice.one_in(2) { dice.below(30) } else { moment(dice) };
-            Act { at, what: What::Ask(ask(dice, id, wanted)) }
+            let at = if rng.one_in(2) { rng.below(30) } else { moment(rng) };
+            Act { at, what: What::Ask(ask(rng, id, wanted)) }
         })
         .collect();
-    let others = if rough { dice.below(12) } else { dice.below(6) };
+    let others = if rough { rng.below(12) } else { rng.below(6) };
     for _ in 0..others {
-        let what = match dice.below(17) {
-            0 => What::AskAgain { ask: dice.below(asks), same: !dice.one_in(3) },
-            1 | 2 => What::Cancel { ask: dice.below(asks) },
-            3 | 4 => What::Foreign { object: object(dice), tier: tier(dice), days: 1 + dice.below(4) },
-            5 => What::Delete { object: object(dice) },
-            6 => What::Overwrite { object: object(dice), place: place(dice) },
-            7 => What::Move { object: object(dice), place: place(dice) },
-            8 => What::Crowd { seconds: 10 * MINUTE + dice.below(6 * HOUR) },
-            9 => What::NoCapacity { seconds: dice.below(2 * HOUR) },
-            10 => What::Poison { form: dice.below(5) },
+        let what = match rng.below(17) {
+            0 => What::AskAgain { ask: rng.below(asks), same: !rng.one_in(3) },
+            1 | 2 => What::Cancel { ask: rng.below(asks) },
+            3 | 4 => What::Foreign { object: object(rng), tier: tier(rng), days: 1 + rng.below(4) },
+            5 => What::Delete { object: object(rng) },
+            6 => What::Overwrite { object: object(rng), place: place(rng) },
+            7 => What::Move { object: object(rng), place: place(rng) },
+            8 => What::Crowd { seconds: 10 * MINUTE + rng.below(6 * HOUR) },
+            9 => What::NoCapacity { seconds: rng.below(2 * HOUR) },
+            10 => What::Poison { form: rng.below(5) },
             11 => What::CancelJobs,
-            _ => What::View { object: object(dice) },
+            _ => What::View { object: object(rng) },
         };
         let at = match what {
             // Before most requests, or nobody would miss it.
             What::NoCapacity { .. } => 0,
-            _ => moment(dice),
+            _ => moment(rng),
         };
         acts.push(Act { at, what });
     }
     // Most objects were looked at before anybody asked for them: that is what makes an edge stale.
     for object in objects {
-        if !dice.one_in(3) {
+        if !rng.one_in(3) {
             acts.push(Act { at: 0, what: What::View { object: object.id } });
         }
     }
@@ -588,38 +592,38 @@ fn acts(dice: &mut Dice, objects: &[Object], rough: bool) -> Vec<Act> {
     acts
 }
 
-fn ask(dice: &mut Dice, id: u32, objects: Vec<u32>) -> Ask {
+fn ask(rng: &mut Rng, id: u32, objects: Vec<u32>) -> Ask {
     Ask {
         id,
         objects,
-        tier: tier(dice),
-        days: dice.one_in(2).then(|| 1 + dice.below(5)),
-        when: dice.pick(&["each", "each", "each", "together", "together", "never"]),
-        only_if_stale: dice.one_in(5),
-        max_over: dice.pick(&[0, 0, 1, 20]),
-        max_cost_usd: dice.one_in(8).then(|| dice.pick(&[0.0, 0.000_01, 0.01, 5.0])),
-        keyed: !dice.one_in(3),
-        fail_without_capacity: dice.one_in(4),
-        malformed: dice.one_in(25),
-        prefix: dice.one_in(4).then(|| dice.pick(&["", "", "2019/", "t/", "d", "nothing/"])),
-        dry_run: dice.one_in(20),
-        batch_operations: dice.pick(&[None, None, Some(true), Some(true), Some(false)]),
+        tier: tier(rng),
+        days: rng.one_in(2).then(|| 1 + rng.below(5)),
+        when: rng.choose(&["each", "each", "each", "together", "together", "never"]),
+        only_if_stale: rng.one_in(5),
+        max_over: rng.choose(&[0, 0, 1, 20]),
+        max_cost_usd: rng.one_in(8).then(|| rng.choose(&[0.0, 0.000_01, 0.01, 5.0])),
+        keyed: !rng.one_in(3),
+        fail_without_capacity: rng.one_in(4),
+        malformed: rng.one_in(25),
+        prefix: rng.one_in(4).then(|| rng.choose(&["", "", "2019/", "t/", "d", "nothing/"])),
+        dry_run: rng.one_in(20),
+        batch_operations: rng.choose(&[None, None, Some(true), Some(true), Some(false)]),
     }
 }
 
-fn tier(dice: &mut Dice) -> Tier {
-    dice.pick(&[Tier::Standard, Tier::Standard, Tier::Bulk, Tier::Bulk, Tier::Expedited])
+fn tier(rng: &mut Rng) -> Tier {
+    rng.choose(&[Tier::Standard, Tier::Standard, Tier::Bulk, Tier::Bulk, Tier::Expedited])
 }
 
-fn step(dice: &mut Dice) -> Step {
+fn step(rng: &mut Rng) -> Step {
     // Nobody drops a file into the inbox of a world, and its copies expire without notice.
     let is_reached = |step: &Step| !matches!(step, Step::OnInboxFile | Step::AnnounceExpiries);
     let reached: Vec<Step> = Step::ALL.into_iter().filter(is_reached).collect();
-    dice.pick(&reached)
+    rng.choose(&reached)
 }
 
-fn fate(dice: &mut Dice) -> Fate {
-    dice.pick(&[
+fn fate(rng: &mut Rng) -> Fate {
+    rng.choose(&[
         Fate::DieBefore,
         Fate::DieAfter,
         Fate::HangBefore,
@@ -631,15 +635,15 @@ fn fate(dice: &mut Dice) -> Fate {
     ])
 }
 
-fn faults(dice: &mut Dice, rough: bool) -> Vec<Fault> {
-    let count = if rough { dice.below(14) } else { dice.below(6) };
+fn faults(rng: &mut Rng, rough: bool) -> Vec<Fault> {
+    let count = if rough { rng.below(14) } else { rng.below(6) };
     (0..count)
         .map(|_| {
-            let step = step(dice);
-            let call = dice.pick(calls_of(step));
-            let nth = if dice.one_in(2) { dice.below(2) } else { dice.below(12) };
+            let step = step(rng);
+            let call = rng.choose(calls_of(step));
+            let nth = if rng.one_in(2) { rng.below(2) } else { rng.below(12) };
             // A door, or what an event or the clock calls, comes again by itself or tells its caller.
-            let fate = if step.is_in_the_workflow() && dice.one_in(12) { Fate::Refused } else { fate(dice) };
+            let fate = if step.is_in_the_workflow() && rng.one_in(12) { Fate::Refused } else { fate(rng) };
             Fault { step, call, nth, fate }
         })
         .collect()
@@ -741,41 +745,41 @@ fn calls_of(step: Step) -> &'static [Call] {
     }
 }
 
-fn misses(dice: &mut Dice, rough: bool) -> Vec<Miss> {
-    let count = if rough { dice.below(6) } else { dice.below(2) };
+fn misses(rng: &mut Rng, rough: bool) -> Vec<Miss> {
+    let count = if rough { rng.below(6) } else { rng.below(2) };
     (0..count)
         .map(|_| {
-            let step = step(dice);
-            let too_much = step.is_in_the_workflow() && dice.one_in(8);
-            let how = dice.pick(&[Missed::NotBegun, Missed::AnswerLost, Missed::GoesOn]);
-            Miss { step, nth: dice.below(4), how: if too_much { Missed::TooMuchData } else { how } }
+            let step = step(rng);
+            let too_much = step.is_in_the_workflow() && rng.one_in(8);
+            let how = rng.choose(&[Missed::NotBegun, Missed::AnswerLost, Missed::GoesOn]);
+            Miss { step, nth: rng.below(4), how: if too_much { Missed::TooMuchData } else { how } }
         })
         .collect()
 }
 
-fn deaths(dice: &mut Dice) -> Vec<Death> {
-    let count = if dice.one_in(5) { 1 + dice.below(2) } else { 0 };
+fn deaths(rng: &mut Rng) -> Vec<Death> {
+    let count = if rng.one_in(5) { 1 + rng.below(2) } else { 0 };
     (0..count)
         .map(|_| Death {
-            execution: dice.below(3),
-            entered: 1 + dice.below(16),
-            millis: dice.pick(&[0, 150, 2_000, 40_000]),
-            how: dice.pick(&[Killed::Runtime, Killed::TimedOut, Killed::Stopped]),
+            execution: rng.below(3),
+            entered: 1 + rng.below(16),
+            millis: rng.choose(&[0, 150, 2_000, 40_000]),
+            how: rng.choose(&[Killed::Runtime, Killed::TimedOut, Killed::Stopped]),
         })
         .collect()
 }
 
-fn storms(dice: &mut Dice) -> Vec<Storm> {
-    let count = dice.pick(&[0, 0, 0, 1, 1, 2]);
+fn storms(rng: &mut Rng) -> Vec<Storm> {
+    let count = rng.choose(&[0, 0, 0, 1, 1, 2]);
     (0..count)
         .map(|_| {
-            let seconds = match dice.below(3) {
-                0 => dice.below(5 * MINUTE),
-                1 => dice.below(HOUR),
-                _ => dice.below(6 * HOUR),
+            let seconds = match rng.below(3) {
+                0 => rng.below(5 * MINUTE),
+                1 => rng.below(HOUR),
+                _ => rng.below(6 * HOUR),
             };
             Storm {
-                service: dice.pick(&[
+                service: rng.choose(&[
                     Service::S3,
                     Service::CloudFront,
                     Service::DynamoDb,
@@ -784,25 +788,25 @@ fn storms(dice: &mut Dice) -> Vec<Storm> {
                     Service::Sqs,
                     Service::Lambda,
                 ]),
-                from: moment(dice),
+                from: moment(rng),
                 seconds,
-                percent: dice.pick(&[20, 60, 100]),
-                fate: dice.pick(&[Fate::Throttled, Fate::Unavailable, Fate::Unavailable, Fate::LostAnswer]),
+                percent: rng.choose(&[20, 60, 100]),
+                fate: rng.choose(&[Fate::Throttled, Fate::Unavailable, Fate::Unavailable, Fate::LostAnswer]),
             }
         })
         .collect()
 }
 
-fn strays(dice: &mut Dice, rough: bool) -> Vec<Stray> {
-    let count = if rough { dice.below(8) } else { dice.below(4) };
+fn strays(rng: &mut Rng, rough: bool) -> Vec<Stray> {
+    let count = if rough { rng.below(8) } else { rng.below(4) };
     (0..count)
         .map(|_| {
-            let fate = match dice.below(3) {
+            let fate = match rng.below(3) {
                 0 => StrayFate::Lost,
-                1 => StrayFate::Late(dice.below(10 * HOUR)),
-                _ => StrayFate::Twice(dice.below(10 * HOUR)),
+                1 => StrayFate::Late(rng.below(10 * HOUR)),
+                _ => StrayFate::Twice(rng.below(10 * HOUR)),
             };
-            Stray { nth: dice.below(10), fate }
+            Stray { nth: rng.below(10), fate }
         })
         .collect()
 }

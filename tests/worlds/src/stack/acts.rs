@@ -11,7 +11,7 @@ use thaw_steps::Step;
 use thaw_steps::ports::RequestRestores;
 
 use super::{BUCKET, CROWD, DISTRIBUTION, PATHS_PER_SECOND, Stack, class, put, response};
-use crate::runtime::later;
+use crate::runtime::add;
 use crate::world::{Act, Ask, What};
 
 impl Stack {
@@ -40,7 +40,7 @@ impl Stack {
             }
             What::Crowd { seconds } => self.crowd(seconds).await,
             What::NoCapacity { seconds } => {
-                self.no_capacity_until.set(later(self.runtime.now(), SignedDuration::from_secs(i64::from(seconds))));
+                self.no_capacity_until.set(add(self.runtime.now(), SignedDuration::from_secs(i64::from(seconds))));
             }
             What::CancelJobs => self.aws.with(|sim, now| {
                 let ids: Vec<String> = sim.jobs().iter().map(|job| job.id.clone()).collect();
@@ -190,7 +190,7 @@ impl Stack {
 
     /// Other people's invalidations, as many as the quotas allow.
     async fn crowd(&self, seconds: u32) {
-        let until = later(self.runtime.now(), SignedDuration::from_secs(i64::from(seconds)));
+        let until = add(self.runtime.now(), SignedDuration::from_secs(i64::from(seconds)));
         let mut count = 0;
         while self.runtime.now() < until {
             let items: Vec<String> = (0..CROWD).map(|n| format!("/others/{n}")).collect();

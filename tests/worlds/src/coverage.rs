@@ -1,12 +1,15 @@
-//! What worlds must meet: a suite that never comes to a thing does not test it.
+//! Coverage: what must happen in some world. A suite in which a thing never happens does not test it.
 
 use std::collections::BTreeMap;
 
-/// After so many worlds everything must have happened at least once.
-pub const WORLDS: u64 = 10_000;
+/// How often each event happened.
+pub type Coverage = BTreeMap<String, u64>;
 
-/// What must happen.
-const ALL: [&str; 83] = [
+/// A run of at least so many worlds must meet every required event.
+pub const MIN_WORLDS: u64 = 10_000;
+
+/// The events that must happen.
+const REQUIRED: [&str; 83] = [
     "POST again answers 200",
     "POST again answers 422",
     "POST answers 202",
@@ -92,7 +95,7 @@ const ALL: [&str; 83] = [
     "state FirstFailure?",
 ];
 
-/// What did not happen.
-pub fn missing(reached: &BTreeMap<String, u64>) -> Vec<&'static str> {
-    ALL.into_iter().filter(|what| !reached.contains_key(*what)).collect()
+/// The required events that did not happen.
+pub fn missing(coverage: &Coverage) -> Vec<&'static str> {
+    REQUIRED.into_iter().filter(|event| !coverage.contains_key(*event)).collect()
 }
