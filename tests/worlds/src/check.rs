@@ -22,7 +22,7 @@ use thaw_steps::ports::{Ledger, WorkFiles};
 use crate::runtime::{add, block_on};
 use crate::stack::{Asked, BUCKET, DISTRIBUTION, Finished, Stack};
 use crate::wire::Lambda;
-use crate::workflow::{self, Entered};
+use crate::workflow::{StateEvent, StateEventKind};
 use crate::world::{Ask, Fate, Missed, StrayFate, World};
 
 /// History events of an execution: a tenth of what Step Functions takes (25,000).
@@ -136,11 +136,11 @@ impl Checker {
         self.reach(format!("event {fate}"));
     }
 
-    pub(crate) fn entered(&mut self, state: &str, what: &Entered<'_>) {
-        match what.how {
-            workflow::How::First => self.reach(format!("state {state}")),
-            workflow::How::Retry { error, .. } => self.reach(format!("retry {error}")),
-            workflow::How::Catch { error, .. } => self.reach(format!("catch {error}")),
+    pub(crate) fn entered(&mut self, state: &str, what: &StateEvent<'_>) {
+        match what.kind {
+            StateEventKind::Entered => self.reach(format!("state {state}")),
+            StateEventKind::Retried { error, .. } => self.reach(format!("retry {error}")),
+            StateEventKind::Caught { error, .. } => self.reach(format!("catch {error}")),
         }
     }
 

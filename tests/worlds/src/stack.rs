@@ -41,7 +41,7 @@ use crate::deployment::{Deployment, EventSourceMapping};
 use crate::rng::RandomSequence;
 use crate::runtime::{Runtime, Signal, add};
 use crate::wire::{Lambda, Wire};
-use crate::workflow::{self, Entered, Outcome, TaskError, Workflow};
+use crate::workflow::{self, Outcome, StateEvent, StateEventKind, TaskError, Workflow};
 use crate::world::{Call, Fate, Killed, Miss, Missed, Place, Service, StrayFate, World};
 
 /// The archive.
@@ -883,7 +883,7 @@ struct Services {
     stack: Rc<Stack>,
 }
 
-impl workflow::World for Services {
+impl workflow::Host for Services {
     async fn invoke(&self, _: &str, function: &str, payload: Value, timeout: u64) -> Result<Value, TaskError> {
         let Some(step) = Step::ALL.into_iter().find(|step| step.name() == function) else {
             panic!("the workflow invokes {function}, which is no function");
@@ -906,10 +906,10 @@ impl workflow::World for Services {
         (self.stack.number() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
-    fn entered(&self, execution: &str, state: &str, what: Entered<'_>) {
+    fn observe(&self, execution: &str, state: &str, what: StateEvent<'_>) {
         self.stack.tell(|| format!("{execution} {state}{}", entered(&what)));
         self.stack.check.borrow_mut().entered(state, &what);
-        if what.how == workflow::How::First {
+        if what.kind == StateEventKind::Entered {
             self.stack.kill_at(execution);
         }
     }
@@ -1023,12 +1023,12 @@ pub(crate) fn as_row<T: Item>(item: &T) -> Row {
     serde_json::from_value(json).unwrap_or_else(|error| panic!("an item under an object's key is no row: {error}"))
 }
 
-fn entered(what: &Entered<'_>) -> String {
+fn entered(what: &StateEvent<'_>) -> String {
     let place = what.iteration.map_or_else(String::new, |iteration| format!(" #{iteration}"));
-    match what.how {
-        workflow::How::First => place,
-        workflow::How::Retry { error, seconds } => format!("{place}: {error}, again in {seconds} s"),
-        workflow::How::Catch { error, next } => format!("{place}: {error}, so {next}"),
+    match what.kind {
+        StateEventKind::Entered => place,
+        StateEventKind::Retried { error, seconds } => format!("{place}: {error}, again in {seconds} s"),
+        StateEventKind::Caught { error, next } => format!("{place}: {error}, so {next}"),
     }
 }
 
