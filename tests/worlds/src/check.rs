@@ -1,6 +1,6 @@
 //! The promises, as code: checked at every write, at every call that costs money, when an execution ends, and at the end.
 //!
-//! What is true is asked of the model of S3 and CloudFront, never of thaw.
+//! ActionKind is true is asked of the model of S3 and CloudFront, never of thaw.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 use thaw_core::{
     Batch, Call, Candidate, Counts, Decision, FailureCode, How, News, ObjectId, Place, RestoreAnswer, RestoreId, Row,
-    Source, State, Status, Tier, Usd, encode_path,
+    Source, State, Status, Tier, Usd,
 };
 use thaw_sim::model::ObjectRef;
 use thaw_steps::Step;
@@ -23,12 +23,12 @@ use crate::runtime::{add, block_on};
 use crate::stack::{Asked, BUCKET, DISTRIBUTION, Finished, Stack};
 use crate::wire::Lambda;
 use crate::workflow::{StateEvent, StateEventKind};
-use crate::world::{Ask, Fate, Missed, StrayFate, World};
+use crate::world::{CallFaultKind, EventFaultKind, InvocationFaultKind, RestoreRequest};
 
 /// History events of an execution: a tenth of what Step Functions takes (25,000).
 const EVENTS: u64 = 2_500;
 
-/// What thaw knows of an object may be so old when it invalidates: between a look and the call others may do anything.
+/// ActionKind thaw knows of an object may be so old when it invalidates: between a look and the call others may do anything.
 const GLANCE: SignedDuration = SignedDuration::from_mins(15);
 
 /// A promise that was broken.
@@ -40,24 +40,24 @@ pub struct Broken {
     pub says: String,
 }
 
-/// What happened, and what must be true of it.
+/// ActionKind happened, and what must be true of it.
 #[derive(Debug, Default)]
 pub struct Checker {
     /// Broken promises, in order.
     pub broken: Vec<Broken>,
-    /// What was reached, and how often: a suite that never meets a thing does not test it.
+    /// ActionKind was reached, and how often: a suite that never meets a thing does not test it.
     pub reached: BTreeMap<String, u64>,
     /// The rows by restore, key and version.
     rows: BTreeMap<(String, String, Option<String>), Row>,
     /// When each of them was no longer merely planned.
     asked_at: BTreeMap<(String, String, Option<String>), Timestamp>,
-    /// What was noted as accepted by S3 together with others: since when, and at which tier.
+    /// ActionKind was noted as accepted by S3 together with others: since when, and at which tier.
     accepted: BTreeMap<(String, String, Option<String>), State>,
-    /// What S3 said of them that was noted together with others: while a row says no more than `planned`, this is true.
+    /// ActionKind S3 said of them that was noted together with others: while a row says no more than `planned`, this is true.
     news: BTreeMap<(String, String, Option<String>), News>,
     /// The batches, and when each was completed: from then on it says where the objects stand whose rows it has claimed.
     batches: BTreeMap<String, (Batch, Option<Timestamp>)>,
-    /// What S3 answered to a restore for an object.
+    /// ActionKind S3 answered to a restore for an object.
     asked: BTreeMap<(String, String), Vec<RestoreAnswer>>,
     /// When copies of an object's version became or will become readable.
     retrievals: BTreeMap<(String, Option<String>), Vec<Timestamp>>,
@@ -96,7 +96,7 @@ impl Checker {
 
     // ---- what happens
 
-    pub(crate) fn struck(&mut self, step: Step, fate: Fate) {
+    pub(crate) fn struck(&mut self, step: Step, fate: CallFaultKind) {
         self.reach(format!("fault {fate:?}"));
         self.reach(format!("fault in {step:?}"));
     }
@@ -119,19 +119,19 @@ impl Checker {
         record(stack, id).is_some_and(|record| record.status == Status::Running)
     }
 
-    pub(crate) fn missed(&mut self, miss: Missed) {
+    pub(crate) fn missed(&mut self, miss: InvocationFaultKind) {
         self.reach(format!("invocation {miss:?}"));
     }
 
-    pub(crate) fn event_sent(&mut self, stray: Option<StrayFate>) {
+    pub(crate) fn event_sent(&mut self, stray: Option<EventFaultKind>) {
         let fate = match stray {
             None => "comes",
-            Some(StrayFate::Lost) => {
+            Some(EventFaultKind::Lost) => {
                 self.lost_events = true;
                 "lost"
             }
-            Some(StrayFate::Late(_)) => "late",
-            Some(StrayFate::Twice(_)) => "twice",
+            Some(EventFaultKind::Delayed(_)) => "late",
+            Some(EventFaultKind::Duplicated(_)) => "twice",
         };
         self.reach(format!("event {fate}"));
     }
@@ -291,7 +291,7 @@ impl Checker {
             }
             for object in &stack.world.objects {
                 let Some(key) = stack.world.full_key(object.id) else { continue };
-                let names = stack.world.names(object.id);
+                let names = stack.world.cached_paths(object.id);
                 // A viewer may spell each blank in another way.
                 let in_any_spelling = item.strip_suffix('*').is_some_and(|stem| {
                     let stem = percent_decode_str(&stem.replace('+', " ")).decode_utf8_lossy().into_owned();
@@ -315,7 +315,7 @@ impl Checker {
                 }
                 let wanted = asking.iter().flat_map(|batch| &batch.candidates);
                 let wanted: Vec<&Candidate> = wanted.filter(|candidate| candidate.object.key == key).collect();
-                // What a wildcard covers besides those that it is asked for was not paid for.
+                // ActionKind a wildcard covers besides those that it is asked for was not paid for.
                 if item.ends_with('*') && wanted.is_empty() {
                     continue;
                 }
@@ -354,7 +354,7 @@ impl Checker {
     /// A path was paid for, for the copy of an object that is readable since a moment.
     fn pay(&mut self, path: &str, key: &str, copy: Timestamp, now: Timestamp) {
         let is_glance_old = self.is_touched_since(key, add(now, -GLANCE));
-        // What others put or moved there since is no copy of what was paid for.
+        // ActionKind others put or moved there since is no copy of what was paid for.
         let is_copy = self.touched.get(key).is_none_or(|times| times.iter().all(|time| *time < copy));
         let is_known = self.kept_longer.get(key).is_none_or(|ends| ends.iter().all(|end| *end <= copy || *end > now));
         let paid = self.paid.entry((path.to_owned(), key.to_owned())).or_default();
@@ -521,7 +521,7 @@ impl Checker {
         }
     }
 
-    /// What is known of a chunk as a whole was written.
+    /// ActionKind is known of a chunk as a whole was written.
     pub(crate) fn chunk(&mut self, stack: &Stack, chunk: &ChunkRecord) {
         let Some(record) = record(stack, chunk.restore.as_str()) else { return };
         if chunk.chunk > 0 {
@@ -553,7 +553,7 @@ impl Checker {
         }
     }
 
-    /// What a restore of a prefix has planned is all that is there, each once.
+    /// ActionKind a restore of a prefix has planned is all that is there, each once.
     fn check_prefix(&mut self, stack: &Stack, record: &RestoreRecord, planned: &[Row]) {
         let Source::Prefix { prefix, .. } = &record.request.source else { return };
         for key in stack.world.objects.iter().filter_map(|object| stack.world.full_key(object.id)) {
@@ -597,7 +597,7 @@ impl Checker {
         planned.map(now).collect()
     }
 
-    /// What is said to be readable is.
+    /// ActionKind is said to be readable is.
     fn check_readable(&mut self, stack: &Stack, row: &Row) {
         let touched = match &row.object.version {
             None => self.is_touched(&row.object.key),
@@ -614,7 +614,7 @@ impl Checker {
         }
     }
 
-    /// What is given up was waited for to its deadline.
+    /// ActionKind is given up was waited for to its deadline.
     fn check_gave_up(&mut self, stack: &Stack, old: Option<&Row>, row: &Row) {
         let now = stack.runtime.now();
         let place = (row.restore.to_string(), row.object.key.clone(), row.object.version.clone());
@@ -638,11 +638,11 @@ impl Checker {
         }
     }
 
-    /// What is said to be visible is: CloudFront has forgotten what it knew of it before it was readable. It may be about an
+    /// ActionKind is said to be visible is: CloudFront has forgotten what it knew of it before it was readable. It may be about an
     /// earlier copy, of a restore that was cancelled before CloudFront had confirmed it.
     fn check_visible(&mut self, stack: &Stack, row: &Row, how: &How, readable_since: Timestamp) {
         let now = stack.runtime.now();
-        let Some(object) = stack.world.object_of(&row.object.key) else { return };
+        let Some(object) = stack.world.object_with_key(&row.object.key) else { return };
         if self.is_touched(&row.object.key) {
             return;
         }
@@ -654,7 +654,7 @@ impl Checker {
                 if *how == How::AlreadyPublished && cut.any(|(is, was)| *is <= copy && row.planned_at < *was) {
                     return;
                 }
-                let names = stack.world.names(object);
+                let names = stack.world.cached_paths(object);
                 let clean = stack.aws.with(|sim, _| {
                     let invalidations = sim.distribution(DISTRIBUTION).map_or(&[][..], |one| one.invalidations());
                     names.iter().all(|name| {
@@ -684,9 +684,9 @@ impl Checker {
 
     // ---- what people are told
 
-    pub(crate) fn answered(&mut self, stack: &Stack, ask: &Ask, status: u16, said: &Value) {
+    pub(crate) fn answered(&mut self, stack: &Stack, ask: &RestoreRequest, status: u16, said: &Value) {
         self.reach(format!("POST answers {status}"));
-        let right = if ask.is_wrong() { status == 400 } else { status == 202 || status == 200 };
+        let right = if ask.is_invalid() { status == 400 } else { status == 202 || status == 200 };
         if !right {
             let says = format!("ask {} is answered with {status}: {said}", ask.id);
             self.break_promise("a request is answered as it deserves", says);
@@ -699,7 +699,14 @@ impl Checker {
         }
     }
 
-    pub(crate) fn answered_again(&mut self, _: &Stack, ask: &Ask, before: &Asked, same: bool, said: &(u16, String)) {
+    pub(crate) fn answered_again(
+        &mut self,
+        _: &Stack,
+        ask: &RestoreRequest,
+        before: &Asked,
+        same: bool,
+        said: &(u16, String),
+    ) {
         self.reach(format!("POST again answers {}", said.0));
         let right = if same { said.0 == 200 && before.body.as_deref() == Some(said.1.as_str()) } else { said.0 == 422 };
         if !right {
@@ -755,14 +762,14 @@ impl Checker {
         self.check_view(stack, id);
     }
 
-    /// What a restore published, a viewer sees.
+    /// ActionKind a restore published, a viewer sees.
     fn check_shown(&mut self, stack: &Stack, id: &str) {
         let mine = self.rows.values().filter(|row| row.restore.as_str() == id).cloned();
         let mine: Vec<Row> = mine.map(|row| self.told_by_batch(row)).collect();
         for row in mine.iter().filter(|row| matches!(row.state, State::Published { .. })) {
-            let Some(object) = stack.world.object_of(&row.object.key) else { continue };
+            let Some(object) = stack.world.object_with_key(&row.object.key) else { continue };
             let readable = stack.aws.with(|sim, now| sim.look(&ObjectRef::new(BUCKET, &row.object.key), now));
-            // What is readable after its copy is gone was brought by somebody else, who may not have been heard.
+            // ActionKind is readable after its copy is gone was brought by somebody else, who may not have been heard.
             let is_gone = row.state.expires().is_some_and(|expires| expires <= stack.runtime.now());
             if is_gone || self.is_touched(&row.object.key) || !readable.is_ok_and(|head| head.readable) {
                 continue;
@@ -826,7 +833,7 @@ impl Checker {
             self.check_view(stack, record.id.as_str());
         }
         self.check_joined(stack, &records);
-        // What was only planned is left as it was.
+        // ActionKind was only planned is left as it was.
         for record in records.iter().filter(|record| !record.request.dry_run) {
             for row in self.standing(stack, record) {
                 self.check_row_at_the_end(stack, &row, record);
@@ -846,7 +853,7 @@ impl Checker {
         }
     }
 
-    /// What others began and thaw joined, day by day.
+    /// ActionKind others began and thaw joined, day by day.
     fn check_joined(&mut self, stack: &Stack, records: &[RestoreRecord]) {
         let left_alone = stack.events.events().iter().filter(|(name, _)| name == "Restores Not Joined").count();
         if left_alone > 0 {
@@ -880,7 +887,7 @@ impl Checker {
     }
 
     fn check_row_at_the_end(&mut self, stack: &Stack, row: &Row, record: &RestoreRecord) {
-        // What a cancelled restore left undone is shown as cancelled, and nobody waits for it.
+        // ActionKind a cancelled restore left undone is shown as cancelled, and nobody waits for it.
         let is_left = record.status == Status::Cancelled || self.may_be_left(record.id.as_str());
         // One that has failed asks for nothing more: what S3 was not asked for stays as it was planned, and so does what a job
         // had asked for when others changed the object, which ended S3's restore.
@@ -896,7 +903,7 @@ impl Checker {
             }
             State::Planned | State::Restoring { .. } | State::Available | State::Published { .. } => {}
             State::Restored { .. } => {
-                // What a batch had claimed when its restore was cancelled is left to whoever else wants it. A restore that was
+                // ActionKind a batch had claimed when its restore was cancelled is left to whoever else wants it. A restore that was
                 // refused, or given up by its door, before it was planned, wants nothing: that its rows had copies is known.
                 let cancelled = record.status == Status::Cancelled && row.state.claim().is_some();
                 let is_left = self.may_be_left(record.id.as_str());
@@ -936,7 +943,7 @@ impl Checker {
             FailureCode::PathCannotBeInvalidated => key.contains('~'),
             FailureCode::HeadRefused => {
                 // A fault is about every key that has its key in it.
-                let mut refused = stack.world.objects.iter().filter(|object| object.head_refused);
+                let mut refused = stack.world.objects.iter().filter(|object| object.head_fails);
                 refused.any(|object| stack.world.full_key(object.id).is_some_and(|part| key.contains(&part)))
             }
             // That the deadline had passed is checked when it is said. Afterwards only an event tells.
@@ -975,7 +982,7 @@ fn is_legal(old: &State, new: &State) -> bool {
             State::Planned | State::Restoring { .. } | State::Restored { .. },
             State::Failed { .. },
         )
-        // What a batch has claimed may be paid for.
+        // ActionKind a batch has claimed may be paid for.
         | (
             State::Planned | State::Restoring { .. } | State::Restored { claim: None, .. },
             State::Cancelled { .. },
@@ -1039,45 +1046,5 @@ fn how_word(how: &How) -> &'static str {
         How::NoPath => "no path",
         How::NotCurrent => "not current",
         How::AlreadyPublished => "already published",
-    }
-}
-
-impl World {
-    /// The key in the bucket of an object of this world.
-    pub fn full_key(&self, object: u32) -> Option<String> {
-        let object = self.objects.iter().find(|one| one.id == object)?;
-        let prefix = self.origin_path.trim_start_matches('/');
-        Some(if prefix.is_empty() { object.key.clone() } else { format!("{prefix}/{}", object.key) })
-    }
-
-    /// The object with this key in the bucket.
-    pub fn object_of(&self, key: &str) -> Option<u32> {
-        self.objects.iter().map(|object| object.id).find(|id| self.full_key(*id).as_deref() == Some(key))
-    }
-
-    /// What viewers ask for, in every spelling that browsers and SDKs send: S3 reads a `+` as a blank, so a `+` of the key is
-    /// always escaped, and a blank is `%20` or `+`.
-    pub fn paths(&self, object: u32) -> Vec<String> {
-        let object = self.objects.iter().find(|one| one.id == object);
-        let escaped = object.map(|object| format!("/{}", encode_path(&object.key)));
-        let plus = escaped.iter().filter(|path| path.contains("%20")).map(|path| path.replace("%20", "+"));
-        let plus: Vec<String> = plus.collect();
-        escaped.into_iter().chain(plus).collect()
-    }
-
-    /// Every name under which viewers know an object.
-    pub fn names(&self, object: u32) -> Vec<String> {
-        let mut names = self.paths(object);
-        for path in names.clone() {
-            if path == "/index.html" {
-                names.push("/".to_owned());
-            }
-            if let Some(directory) = path.strip_suffix("/index.html").filter(|one| !one.is_empty())
-                && !self.directory_index.is_empty()
-            {
-                names.push(format!("{directory}/"));
-            }
-        }
-        names
     }
 }

@@ -8,10 +8,10 @@
 #![allow(async_fn_in_trait, reason = "one thread, one world")]
 #![allow(missing_debug_implementations, reason = "nobody prints a running world; its journal is for that")]
 
-pub mod bug;
 pub mod check;
 pub mod coverage;
 pub mod deployment;
+pub mod known_bug;
 pub mod rng;
 pub mod runtime;
 pub mod shrink;

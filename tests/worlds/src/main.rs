@@ -9,9 +9,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use thaw_worlds::bug::Bug;
 use thaw_worlds::check::Broken;
 use thaw_worlds::deployment::Deployment;
+use thaw_worlds::known_bug::KnownBug;
 use thaw_worlds::shrink::shrunk;
 use thaw_worlds::workflow::Workflow;
 use thaw_worlds::world::World;
@@ -61,21 +61,21 @@ fn main() -> ExitCode {
     let well = if options.bugs {
         bugs()
     } else if let Some(seed) = options.seed {
-        let bug = options.bug.and_then(|line| Bug::ALL.get(line.checked_sub(1)?).copied());
-        Earth::new().explain(&World { bug, ..World::of(seed) })
+        let bug = options.bug.and_then(|line| KnownBug::ALL.get(line.checked_sub(1)?).copied());
+        Earth::new().explain(&World { known_bug: bug, ..World::from_seed(seed) })
     } else {
         many(&options)
     };
     if well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// What every world of a thread shares.
+/// ActionKind every world of a thread shares.
 struct Earth {
     workflow: Rc<Workflow>,
     deployed: Rc<Deployment>,
 }
 
-/// What came of a world.
+/// ActionKind came of a world.
 #[derive(Default)]
 struct Outcome {
     broken: Vec<Broken>,
@@ -90,7 +90,7 @@ impl Earth {
     }
 
     fn run(&self, world: &World, tell: bool) -> Outcome {
-        let (workflow, deployed) = match world.bug.and_then(|bug| bug.workflow(WORKFLOW)) {
+        let (workflow, deployed) = match world.known_bug.and_then(|bug| bug.workflow(WORKFLOW)) {
             None => (Rc::clone(&self.workflow), Rc::clone(&self.deployed)),
             Some(asl) => {
                 (Rc::new(Workflow::load(&asl).unwrap_or_else(|error| panic!("{error}"))), Rc::clone(&self.deployed))
@@ -149,7 +149,7 @@ fn many(options: &Options) -> bool {
                         if seed >= end || late || done.load(Ordering::Relaxed) {
                             break;
                         }
-                        let world = World::of(seed);
+                        let world = World::from_seed(seed);
                         let outcome = earth.run(&world, false);
                         // The same seed must be the same world, or nothing that was found could be found again.
                         let twice = seed.is_multiple_of(997) && earth.run(&world, false).reached != outcome.reached;
@@ -191,7 +191,7 @@ fn many(options: &Options) -> bool {
     }
     if let Some(seed) = failed.values().flatten().next() {
         println!("\n");
-        Earth::new().explain(&World::of(*seed));
+        Earth::new().explain(&World::from_seed(*seed));
         return false;
     }
     let reached = reached.into_inner().unwrap_or_default();
@@ -217,9 +217,9 @@ fn bugs() -> bool {
     let earth = Earth::new();
     let mut all = true;
     println!("| bug | whose | found as | after worlds |\n|---|---|---|---|");
-    for bug in Bug::ALL {
+    for bug in KnownBug::ALL {
         let found = (0..WORLDS).find_map(|seed| {
-            let world = World { bug: Some(bug), ..World::of(seed) };
+            let world = World { known_bug: Some(bug), ..World::from_seed(seed) };
             earth.run(&world, false).broken.into_iter().next().map(|broken| (seed + 1, broken.promise))
         });
         let (what, whose) = bug.says();

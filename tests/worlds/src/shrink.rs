@@ -1,6 +1,6 @@
 //! Makes a failing world small: whatever can be left out while the same promise stays broken is left out.
 
-use crate::world::{Object, What, World};
+use crate::world::{ActionKind, Object, World};
 
 /// Worlds that are tried at most. Each takes milliseconds.
 const TRIES: u32 = 4_000;
@@ -33,77 +33,77 @@ fn simpler(world: &World) -> Vec<World> {
             worlds.push(simpler);
         }
     };
-    with(&|world| world.faults.clear());
-    with(&|world| world.misses.clear());
-    with(&|world| world.deaths.clear());
-    with(&|world| world.storms.clear());
-    with(&|world| world.strays.clear());
-    with(&|world| world.acts.retain(|act| !matches!(act.what, What::View { .. })));
+    with(&|world| world.call_faults.clear());
+    with(&|world| world.invocation_faults.clear());
+    with(&|world| world.execution_kills.clear());
+    with(&|world| world.outages.clear());
+    with(&|world| world.event_faults.clear());
+    with(&|world| world.actions.retain(|act| !matches!(act.kind, ActionKind::ViewObject { .. })));
     for object in &world.objects {
         with(&|world| without(world, object.id));
     }
-    for index in 0..world.acts.len() {
+    for index in 0..world.actions.len() {
         with(&|world| {
-            world.acts.remove(index);
+            world.actions.remove(index);
         });
     }
-    for index in 0..world.faults.len() {
+    for index in 0..world.call_faults.len() {
         with(&|world| {
-            world.faults.remove(index);
+            world.call_faults.remove(index);
         });
     }
-    for index in 0..world.misses.len() {
+    for index in 0..world.invocation_faults.len() {
         with(&|world| {
-            world.misses.remove(index);
+            world.invocation_faults.remove(index);
         });
     }
-    for index in 0..world.deaths.len() {
+    for index in 0..world.execution_kills.len() {
         with(&|world| {
-            world.deaths.remove(index);
+            world.execution_kills.remove(index);
         });
     }
-    for index in 0..world.storms.len() {
+    for index in 0..world.outages.len() {
         with(&|world| {
-            world.storms.remove(index);
+            world.outages.remove(index);
         });
-        with(&|world| world.storms[index].seconds /= 2);
+        with(&|world| world.outages[index].seconds /= 2);
     }
-    for index in 0..world.strays.len() {
+    for index in 0..world.event_faults.len() {
         with(&|world| {
-            world.strays.remove(index);
+            world.event_faults.remove(index);
         });
     }
     with(&|world| world.versioned = false);
     with(&|world| world.origin_path = "");
     with(&|world| world.directory_index = "");
-    with(&|world| world.rules_off = false);
+    with(&|world| world.event_rules_disabled = false);
     with(&|world| world.objects_per_chunk = 1_000);
     with(&|world| world.keys_per_page = 1_000);
-    with(&|world| world.empty_pages = 0);
-    with(&|world| world.pages_per_call = 1_000);
+    with(&|world| world.empty_page_percent = 0);
+    with(&|world| world.pages_per_plan_call = 1_000);
     for index in 0..world.objects.len() {
-        with(&|world| world.objects[index].takes = None);
+        with(&|world| world.objects[index].retrieval_seconds = None);
     }
     worlds
 }
 
 fn without(world: &mut World, object: u32) {
     world.objects.retain(|one: &Object| one.id != object);
-    world.acts.retain_mut(|act| match &mut act.what {
-        What::Ask(ask) => {
+    world.actions.retain_mut(|act| match &mut act.kind {
+        ActionKind::Request(ask) => {
             ask.objects.retain(|one| *one != object);
             !ask.objects.is_empty()
         }
-        What::Foreign { object: one, .. }
-        | What::Delete { object: one }
-        | What::Overwrite { object: one, .. }
-        | What::Move { object: one, .. }
-        | What::View { object: one } => *one != object,
-        What::AskAgain { .. }
-        | What::Cancel { .. }
-        | What::Crowd { .. }
-        | What::NoCapacity { .. }
-        | What::CancelJobs
-        | What::Poison { .. } => true,
+        ActionKind::RestoreByOtherTool { object: one, .. }
+        | ActionKind::DeleteObject { object: one }
+        | ActionKind::OverwriteObject { object: one, .. }
+        | ActionKind::TransitionObject { object: one, .. }
+        | ActionKind::ViewObject { object: one } => *one != object,
+        ActionKind::RepeatRequest { .. }
+        | ActionKind::CancelRequest { .. }
+        | ActionKind::UseUpInvalidationQuota { .. }
+        | ActionKind::ExpeditedUnavailable { .. }
+        | ActionKind::CancelBatchJobs
+        | ActionKind::MalformedMessage { .. } => true,
     });
 }

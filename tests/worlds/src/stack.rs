@@ -35,20 +35,22 @@ use thaw_steps::workflow::{
 };
 use thaw_steps::{Newest, Settings, Step, StepError};
 
-use crate::bug::Bug;
 use crate::check::Checker;
 use crate::deployment::{Deployment, EventSourceMapping};
+use crate::known_bug::KnownBug;
 use crate::rng::RandomSequence;
 use crate::runtime::{Runtime, Signal, add};
 use crate::wire::{Lambda, Wire};
 use crate::workflow::{self, Outcome, StateEvent, StateEventKind, TaskError, Workflow};
-use crate::world::{Call, Fate, Killed, Miss, Missed, Place, Service, StrayFate, World};
+use crate::world::{
+    CallFaultKind, EventFaultKind, InvocationFaultKind, KillReason, Service, ServiceCall, StorageTier, World,
+};
 
 /// The archive.
 pub const BUCKET: &str = "archive";
 /// Where thaw keeps its files.
 const WORK: &str = "work";
-/// What shows it.
+/// ActionKind shows it.
 pub const DISTRIBUTION: &str = "E1THAW";
 /// When every world begins.
 pub const BEGINNING: &str = "2026-11-22T10:00:00Z";
@@ -69,9 +71,9 @@ const PATHS_PER_SECOND: u32 = 60;
 
 /// The stack.
 pub struct Stack {
-    /// What it is told to be.
+    /// ActionKind it is told to be.
     pub world: World,
-    /// What is true.
+    /// ActionKind is true.
     pub check: RefCell<Checker>,
     pub(crate) deployed: Rc<Deployment>,
     pub(crate) runtime: Runtime,
@@ -85,10 +87,10 @@ pub struct Stack {
     pub(crate) beginning: Timestamp,
     workflow: Rc<Workflow>,
     settings: Settings,
-    /// What functions of OnRestoreCompleted that are warm and idle remember.
+    /// ActionKind functions of OnRestoreCompleted that are warm and idle remember.
     newest: RefCell<Vec<Newest>>,
     queues: [Queue; 2],
-    calls: RefCell<BTreeMap<(Step, Call), u32>>,
+    calls: RefCell<BTreeMap<(Step, ServiceCall), u32>>,
     invocations: RefCell<BTreeMap<Step, u32>>,
     random: RandomSequence,
     sent: Cell<u32>,
@@ -112,7 +114,7 @@ pub struct Execution {
     /// Told to stop.
     stop: Rc<Signal>,
     /// About to die of this.
-    killed: Rc<Cell<Option<Killed>>>,
+    killed: Rc<Cell<Option<KillReason>>>,
     /// The how many-th it is.
     nth: u32,
     /// States that it has entered.
@@ -134,10 +136,10 @@ pub enum Finished {
     /// By a cancel.
     Stopped,
     /// Of what nothing in it could catch.
-    Died(Killed),
+    Died(KillReason),
 }
 
-/// What became of a request at the door.
+/// ActionKind became of a request at the door.
 #[derive(Debug, Clone, Default)]
 pub struct Asked {
     /// The restore's id, if the door said it.
@@ -170,7 +172,7 @@ pub fn run(world: &World, workflow: &Rc<Workflow>, deployed: &Rc<Deployment>, te
             stack.runtime.spawn(Rc::clone(&stack).read_queue(index));
         }
     }
-    for act in &world.acts {
+    for act in &world.actions {
         let (stack_, act) = (Rc::clone(&stack), act.clone());
         stack.runtime.spawn(async move {
             stack_.runtime.sleep_until(stack_.at(act.at)).await;
@@ -201,13 +203,13 @@ impl Stack {
         let mut sim = Sim::new(settings);
         // Small quotas, so that others can use them up without thousands of paths.
         sim.change_settings(&thaw_sim::model::SettingsChange {
-            regime: Some(world.regime),
+            regime: Some(world.quota_regime),
             paths_in_progress: Some(CROWD),
             wildcards_in_progress: Some(2),
             paths_per_second: Some(PATHS_PER_SECOND),
             quota_answer: Some(world.quota_answer),
-            job_prepare_seconds: Some(world.jobs.prepared_after),
-            job_task_millis: Some(world.jobs.task_millis),
+            job_prepare_seconds: Some(world.batch_operations.prepare_seconds),
+            job_task_millis: Some(world.batch_operations.task_millis),
             keys_per_page: Some(world.keys_per_page),
             ..Default::default()
         });
@@ -216,14 +218,14 @@ impl Stack {
         let sometimes = |operation: &str, code: &str, percent: u32| {
             (percent > 0).then(|| FaultRule::new(operation, code).sometimes(f64::from(percent) / 100.0))
         };
-        let undescribed = world.objects.iter().filter(|object| object.head_refused);
+        let undescribed = world.objects.iter().filter(|object| object.head_fails);
         let undescribed = undescribed.filter_map(|object| world.full_key(object.id));
         let faults = [
-            sometimes("JobTask", "JobFailed", world.jobs.fails),
-            sometimes("JobTask", "SlowDown", world.jobs.busy),
-            sometimes("CreateJob", "BadRequestException", world.jobs.refused),
-            sometimes("ListObjectsV2", "EmptyPage", world.empty_pages),
-            sometimes("ListObjectVersions", "EmptyPage", world.empty_pages),
+            sometimes("JobTask", "JobFailed", world.batch_operations.job_failure_percent),
+            sometimes("JobTask", "SlowDown", world.batch_operations.busy_percent),
+            sometimes("CreateJob", "BadRequestException", world.batch_operations.refused_percent),
+            sometimes("ListObjectsV2", "EmptyPage", world.empty_page_percent),
+            sometimes("ListObjectVersions", "EmptyPage", world.empty_page_percent),
         ];
         let faults = faults.into_iter().flatten();
         sim.set_faults(
@@ -244,18 +246,18 @@ impl Stack {
             }],
             directory_index: Some(world.directory_index.to_owned()).filter(|index| !index.is_empty()),
             default_root_object: "index.html".to_owned(),
-            custom_error_responses: if world.keeps_errors { vec![errors] } else { Vec::new() },
+            custom_error_responses: if world.caches_errors { vec![errors] } else { Vec::new() },
             ..DistributionConfig::default()
         };
         sim.put_distribution(config, beginning).unwrap_or_else(|error| panic!("{error:?}"));
         let rules = world.objects.iter().filter_map(|object| {
             let key = world.full_key(object.id)?;
-            Some(RetrievalRule { key, seconds: object.takes? })
+            Some(RetrievalRule { key, seconds: object.retrieval_seconds? })
         });
         sim.set_retrieval_rules(rules.collect());
         for object in &world.objects {
             let Some(key) = world.full_key(object.id) else { continue };
-            sim.put_object(put(&key, object.place), beginning).unwrap_or_else(|error| panic!("{error:?}"));
+            sim.put_object(put(&key, object.storage_tier), beginning).unwrap_or_else(|error| panic!("{error:?}"));
         }
         let aws = Aws::new(sim, beginning);
         let queue = |source| Queue {
@@ -281,7 +283,7 @@ impl Stack {
                 archive_buckets: vec![BUCKET.to_owned()],
                 directory_index: world.directory_index.to_owned(),
                 objects_per_chunk: world.objects_per_chunk,
-                objects_per_job: world.jobs.objects,
+                objects_per_job: world.batch_operations.objects_per_job,
                 work_bucket: WORK.to_owned(),
                 ..Settings::default()
             },
@@ -298,9 +300,9 @@ impl Stack {
         }
     }
 
-    /// What may be spent on what others restore.
+    /// ActionKind may be spent on what others restore.
     fn joined_max_cost(&self) -> Option<Usd> {
-        let is_unlimited = self.world.bug == Some(Bug::JoinedWithoutLimit);
+        let is_unlimited = self.world.known_bug == Some(KnownBug::JoinedWithoutLimit);
         self.world.joined_max_cost_usd.filter(|_| !is_unlimited).and_then(Usd::from_f64)
     }
 
@@ -309,7 +311,7 @@ impl Stack {
         add(self.beginning, SignedDuration::from_secs(i64::from(seconds)))
     }
 
-    /// What was told, line by line.
+    /// ActionKind was told, line by line.
     pub fn journal(&self) -> String {
         self.journal.borrow().clone().unwrap_or_default()
     }
@@ -337,37 +339,37 @@ impl Stack {
 
     // ---- calls
 
-    /// What happens to the next call of this kind, and how long it takes.
-    pub(crate) fn fate(&self, step: Step, call: Call) -> (Option<Fate>, SignedDuration) {
+    /// ActionKind happens to the next call of this kind, and how long it takes.
+    pub(crate) fn fate(&self, step: Step, call: ServiceCall) -> (Option<CallFaultKind>, SignedDuration) {
         let nth = {
             let mut calls = self.calls.borrow_mut();
             let nth = calls.entry((step, call)).or_default();
             *nth += 1;
             *nth - 1
         };
-        let faults = &self.world.faults;
+        let faults = &self.world.call_faults;
         let fault = faults.iter().find(|fault| (fault.step, fault.call, fault.nth) == (step, call, nth));
-        let fate = fault.map(|fault| fault.fate).or_else(|| self.storm(call.service()));
+        let fate = fault.map(|fault| fault.kind).or_else(|| self.storm(call.service()));
         (fate, self.millis(4, 60))
     }
 
-    fn storm(&self, service: Service) -> Option<Fate> {
-        if self.world.storms.is_empty() {
+    fn storm(&self, service: Service) -> Option<CallFaultKind> {
+        if self.world.outages.is_empty() {
             return None;
         }
         let passed = self.runtime.now().duration_since(self.beginning).as_secs();
-        let raging = |storm: &&crate::world::Storm| {
-            storm.service == service && (0..i64::from(storm.seconds)).contains(&(passed - i64::from(storm.from)))
+        let raging = |storm: &&crate::world::ServiceOutage| {
+            storm.service == service && (0..i64::from(storm.seconds)).contains(&(passed - i64::from(storm.start)))
         };
-        let storm = self.world.storms.iter().find(raging)?;
-        (self.number() % 100 < u64::from(storm.percent)).then_some(storm.fate)
+        let storm = self.world.outages.iter().find(raging)?;
+        (self.number() % 100 < u64::from(storm.percent)).then_some(storm.kind)
     }
 
-    pub(crate) fn struck(&self, lambda: &Lambda, call: Call, subject: &str, fate: Fate) {
+    pub(crate) fn struck(&self, lambda: &Lambda, call: ServiceCall, subject: &str, fate: CallFaultKind) {
         self.tell(|| format!("  ! {:?} #{}: {call:?} {subject}: {fate:?}", lambda.step, lambda.serial));
         let mut check = self.check.borrow_mut();
         check.struck(lambda.step, fate);
-        if fate == Fate::Refused {
+        if fate == CallFaultKind::PermanentError {
             check.refused(lambda.step, lambda.restore.as_deref());
         }
     }
@@ -452,7 +454,7 @@ impl Stack {
         written.insert(key, Written { at: self.runtime.now(), row: row.clone(), before });
     }
 
-    /// What a peek shows of a row: now and then what it was a moment ago, which may be nothing.
+    /// ActionKind a peek shows of a row: now and then what it was a moment ago, which may be nothing.
     pub(crate) fn peeked<T: Item>(&self, item: T) -> Option<T> {
         let written = self.written.borrow();
         let Some(Written { at, before, .. }) = written.get(&item.key()) else { return Some(item) };
@@ -464,7 +466,7 @@ impl Stack {
         Some(T::deserialize(json).unwrap_or_else(|error| panic!("no row: {error}")))
     }
 
-    /// What was noted of many objects at once, if that was written: of a chunk as a whole, as its news, or in a batch.
+    /// ActionKind was noted of many objects at once, if that was written: of a chunk as a whole, as its news, or in a batch.
     fn not_a_row<T: Item>(&self, put: &Put<T>, item: &T) {
         if !matches!(put, Put::Done) {
             return;
@@ -505,22 +507,26 @@ impl Stack {
             *nth += 1;
             *nth - 1
         };
-        let miss =
-            self.world.misses.iter().find(|miss| (miss.step, miss.nth) == (step, nth)).map(|Miss { how, .. }| *how);
+        let miss = self
+            .world
+            .invocation_faults
+            .iter()
+            .find(|miss| (miss.step, miss.nth) == (step, nth))
+            .map(|fault| fault.kind);
         if let Some(miss) = miss {
             self.tell(|| format!("  ! {step:?}: {miss:?}"));
             self.check.borrow_mut().missed(miss);
         }
-        if miss == Some(Missed::TooMuchData) {
+        if miss == Some(InvocationFaultKind::ResponseTooLarge) {
             self.check.borrow_mut().refused(step, payload["restore"].as_str());
         }
         let failed = |error: &str| TaskError { error: error.to_owned(), cause: "as the world wants it".to_owned() };
         self.runtime.sleep(self.millis(3, 200)).await;
         match (miss, self.storm(Service::Lambda)) {
-            (Some(Missed::NotBegun), _) | (_, Some(Fate::Unavailable)) => {
+            (Some(InvocationFaultKind::NotStarted), _) | (_, Some(CallFaultKind::Unavailable)) => {
                 return Err(failed("Lambda.ServiceException"));
             }
-            (_, Some(Fate::Throttled)) => return Err(failed("Lambda.TooManyRequestsException")),
+            (_, Some(CallFaultKind::Throttled)) => return Err(failed("Lambda.TooManyRequestsException")),
             _ => {}
         }
         let serial = self.random.position();
@@ -552,15 +558,17 @@ impl Stack {
             answer_.said.replace(Some(said));
             answer_.there.set();
         });
-        if miss == Some(Missed::GoesOn) {
+        if miss == Some(InvocationFaultKind::ClientTimeout) {
             self.runtime.sleep(self.millis(1, 500)).await;
             return Err(failed("Lambda.ClientExecutionTimeoutException"));
         }
         answer.there.wait().await;
         let said = answer.said.take().unwrap_or_else(|| Err(failed("Lambda.Unknown")));
         match (miss, self.storm(Service::Lambda)) {
-            (Some(Missed::AnswerLost), _) | (_, Some(Fate::LostAnswer)) => Err(failed("Lambda.SdkClientException")),
-            (Some(Missed::TooMuchData), _) => Err(failed("States.DataLimitExceeded")),
+            (Some(InvocationFaultKind::ResponseLost), _) | (_, Some(CallFaultKind::ResponseLost)) => {
+                Err(failed("Lambda.SdkClientException"))
+            }
+            (Some(InvocationFaultKind::ResponseTooLarge), _) => Err(failed("States.DataLimitExceeded")),
             _ => said,
         }
     }
@@ -609,11 +617,11 @@ impl Stack {
     async fn tell_of_end(self: &Rc<Self>, id: &str, how: &Finished) {
         let status = match how {
             Finished::Succeeded => return,
-            Finished::Failed { .. } | Finished::Died(Killed::Runtime) => "FAILED",
-            Finished::Died(Killed::TimedOut) => "TIMED_OUT",
-            Finished::Stopped | Finished::Died(Killed::Stopped) => "ABORTED",
+            Finished::Failed { .. } | Finished::Died(KillReason::RuntimeError) => "FAILED",
+            Finished::Died(KillReason::TimedOut) => "TIMED_OUT",
+            Finished::Stopped | Finished::Died(KillReason::Aborted) => "ABORTED",
         };
-        if self.world.bug == Some(Bug::DeadSaidToRun) {
+        if self.world.known_bug == Some(KnownBug::DeadSaidToRun) {
             return;
         }
         if self.number().is_multiple_of(6) {
@@ -646,7 +654,7 @@ impl Stack {
         }
     }
 
-    /// What Step Functions says of an execution: in the first moments after its end it may still say that it runs.
+    /// ActionKind Step Functions says of an execution: in the first moments after its end it may still say that it runs.
     pub(crate) fn describe_execution(&self, id: &str) -> Option<Described> {
         let executions = self.executions.borrow();
         let execution = executions.get(id)?;
@@ -659,11 +667,11 @@ impl Stack {
                 (ExecutionStatus::Failed, Some(error.clone()), Some(cause.clone()))
             }
             Some((Finished::Stopped, _)) => (ExecutionStatus::Aborted, None, Some("by its requester".to_owned())),
-            Some((Finished::Died(Killed::Runtime), _)) => {
+            Some((Finished::Died(KillReason::RuntimeError), _)) => {
                 (ExecutionStatus::Failed, Some("States.Runtime".to_owned()), None)
             }
-            Some((Finished::Died(Killed::TimedOut), _)) => (ExecutionStatus::TimedOut, None, Some(String::new())),
-            Some((Finished::Died(Killed::Stopped), _)) => (ExecutionStatus::Aborted, None, None),
+            Some((Finished::Died(KillReason::TimedOut), _)) => (ExecutionStatus::TimedOut, None, Some(String::new())),
+            Some((Finished::Died(KillReason::Aborted), _)) => (ExecutionStatus::Aborted, None, None),
         };
         Some(Described { status, error, cause, redrives: 0 })
     }
@@ -673,13 +681,14 @@ impl Stack {
         let executions = self.executions.borrow();
         let Some(execution) = executions.get(id) else { return };
         execution.entered.set(execution.entered.get() + 1);
-        let deaths = self.world.deaths.iter();
-        let here =
-            |death: &&crate::world::Death| (death.execution, death.entered) == (execution.nth, execution.entered.get());
+        let deaths = self.world.execution_kills.iter();
+        let here = |death: &&crate::world::ExecutionKill| {
+            (death.execution, death.states_entered) == (execution.nth, execution.entered.get())
+        };
         for death in deaths.filter(here) {
             let (stack, stop, killed) = (Rc::clone(self), Rc::clone(&execution.stop), Rc::clone(&execution.killed));
-            let (id, how) = (id.to_owned(), death.how);
-            let after = SignedDuration::from_millis(i64::from(death.millis));
+            let (id, how) = (id.to_owned(), death.reason);
+            let after = SignedDuration::from_millis(i64::from(death.delay_millis));
             self.runtime.spawn(async move {
                 stack.runtime.sleep(after).await;
                 let runs = stack.executions.borrow().get(&id).is_some_and(|execution| execution.ended.is_none());
@@ -711,8 +720,8 @@ impl Stack {
             };
             let nth = self.sent.get();
             self.sent.set(nth + 1);
-            let stray = self.world.strays.iter().find(|stray| stray.nth == nth).map(|stray| stray.fate);
-            let stray = if self.world.rules_off { Some(StrayFate::Lost) } else { stray };
+            let stray = self.world.event_faults.iter().find(|stray| stray.nth == nth).map(|stray| stray.kind);
+            let stray = if self.world.event_rules_disabled { Some(EventFaultKind::Lost) } else { stray };
             self.tell(|| {
                 format!(
                     "S3 tells: {:?} {}{}",
@@ -730,9 +739,9 @@ impl Stack {
             let soon = self.millis(200, 3_000);
             match stray {
                 None => self.send(queue, body, soon),
-                Some(StrayFate::Lost) => {}
-                Some(StrayFate::Late(late)) => self.send(queue, body, seconds(late)),
-                Some(StrayFate::Twice(late)) => {
+                Some(EventFaultKind::Lost) => {}
+                Some(EventFaultKind::Delayed(late)) => self.send(queue, body, seconds(late)),
+                Some(EventFaultKind::Duplicated(late)) => {
                     self.send(queue, body.clone(), soon);
                     self.send(queue, body, seconds(late));
                 }
@@ -740,7 +749,7 @@ impl Stack {
         }
     }
 
-    /// What jobs have asked for since the last look.
+    /// ActionKind jobs have asked for since the last look.
     fn see_jobs(&self) {
         let asked = self.aws.with(|sim, _| {
             let mut seen = self.jobs.borrow_mut();
@@ -920,7 +929,7 @@ async fn work(step: Step, payload: Value, wire: &Wire, now: Timestamp) -> Result
     let settings = &wire.stack.settings;
     let done = match step {
         Step::Plan => {
-            let pages = Cell::new(wire.stack.world.pages_per_call);
+            let pages = Cell::new(wire.stack.world.pages_per_plan_call);
             let is_time_left = || {
                 pages.set(pages.get().saturating_sub(1));
                 pages.get() > 0
@@ -1011,7 +1020,7 @@ fn json_of(output: Result<impl serde::Serialize, StepError>) -> Result<Value, St
     Ok(serde_json::to_value(output?)?)
 }
 
-/// What API Gateway answers when a function said this, or nothing.
+/// ActionKind API Gateway answers when a function said this, or nothing.
 fn response(said: Result<Value, TaskError>) -> (u16, String) {
     let Ok(said) = said else { return (500, String::new()) };
     let status = said["statusCode"].as_u64().and_then(|status| u16::try_from(status).ok());
@@ -1024,11 +1033,11 @@ pub(crate) fn as_row<T: Item>(item: &T) -> Row {
 }
 
 fn entered(what: &StateEvent<'_>) -> String {
-    let place = what.iteration.map_or_else(String::new, |iteration| format!(" #{iteration}"));
+    let storage_tier = what.iteration.map_or_else(String::new, |iteration| format!(" #{iteration}"));
     match what.kind {
-        StateEventKind::Entered => place,
-        StateEventKind::Retried { error, seconds } => format!("{place}: {error}, again in {seconds} s"),
-        StateEventKind::Caught { error, next } => format!("{place}: {error}, so {next}"),
+        StateEventKind::Entered => storage_tier,
+        StateEventKind::Retried { error, seconds } => format!("{storage_tier}: {error}, again in {seconds} s"),
+        StateEventKind::Caught { error, next } => format!("{storage_tier}: {error}, so {next}"),
     }
 }
 
@@ -1043,19 +1052,19 @@ fn words(row: &Row) -> String {
     }
 }
 
-fn class(place: Place) -> (StorageClass, AccessTier) {
-    match place {
-        Place::Standard => (StorageClass::Standard, AccessTier::Frequent),
-        Place::InstantRetrieval => (StorageClass::GlacierIr, AccessTier::Frequent),
-        Place::Flexible => (StorageClass::Glacier, AccessTier::Frequent),
-        Place::Deep => (StorageClass::DeepArchive, AccessTier::Frequent),
-        Place::Intelligent => (StorageClass::IntelligentTiering, AccessTier::Frequent),
-        Place::ItArchive => (StorageClass::IntelligentTiering, AccessTier::ArchiveAccess),
-        Place::ItDeep => (StorageClass::IntelligentTiering, AccessTier::DeepArchiveAccess),
+fn class(storage_tier: StorageTier) -> (StorageClass, AccessTier) {
+    match storage_tier {
+        StorageTier::Standard => (StorageClass::Standard, AccessTier::Frequent),
+        StorageTier::GlacierInstantRetrieval => (StorageClass::GlacierIr, AccessTier::Frequent),
+        StorageTier::GlacierFlexibleRetrieval => (StorageClass::Glacier, AccessTier::Frequent),
+        StorageTier::GlacierDeepArchive => (StorageClass::DeepArchive, AccessTier::Frequent),
+        StorageTier::IntelligentTiering => (StorageClass::IntelligentTiering, AccessTier::Frequent),
+        StorageTier::IntelligentTieringArchive => (StorageClass::IntelligentTiering, AccessTier::ArchiveAccess),
+        StorageTier::IntelligentTieringDeepArchive => (StorageClass::IntelligentTiering, AccessTier::DeepArchiveAccess),
     }
 }
 
-fn put(key: &str, place: Place) -> PutRequest {
-    let (class, tier) = class(place);
+fn put(key: &str, storage_tier: StorageTier) -> PutRequest {
+    let (class, tier) = class(storage_tier);
     PutRequest { tier, ..PutRequest::new(BUCKET, key, class, key.to_owned()) }
 }

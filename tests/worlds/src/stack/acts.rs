@@ -1,4 +1,4 @@
-//! What people and other tools do in a world.
+//! ActionKind people and other tools do in a world.
 
 use std::rc::Rc;
 
@@ -12,47 +12,49 @@ use thaw_steps::ports::RequestRestores;
 
 use super::{BUCKET, CROWD, DISTRIBUTION, PATHS_PER_SECOND, Stack, class, put, response};
 use crate::runtime::add;
-use crate::world::{Act, Ask, What};
+use crate::world::{Action, ActionKind, RestoreRequest};
 
 impl Stack {
-    pub(super) async fn act(self: &Rc<Self>, act: Act) {
-        self.tell(|| match &act.what {
-            What::View { object } => format!("* a viewer asks for {:?}", self.world.full_key(*object)),
+    pub(super) async fn act(self: &Rc<Self>, act: Action) {
+        self.tell(|| match &act.kind {
+            ActionKind::ViewObject { object } => format!("* a viewer asks for {:?}", self.world.full_key(*object)),
             what => format!("* {what:?}"),
         });
-        match act.what {
-            What::Ask(ask) => self.ask(&ask).await,
-            What::AskAgain { ask, same } => self.ask_again(ask, same).await,
-            What::Cancel { ask } => self.cancel(ask).await,
-            What::Foreign { object, tier, days } => self.foreign(object, tier, days).await,
-            What::Delete { object } => self.touch(object, self.world.versioned, |sim, key, now| {
+        match act.kind {
+            ActionKind::Request(ask) => self.ask(&ask).await,
+            ActionKind::RepeatRequest { request, same_body } => self.ask_again(request, same_body).await,
+            ActionKind::CancelRequest { request } => self.cancel(request).await,
+            ActionKind::RestoreByOtherTool { object, tier, days } => self.foreign(object, tier, days).await,
+            ActionKind::DeleteObject { object } => self.touch(object, self.world.versioned, |sim, key, now| {
                 let _ = sim.delete_object(&ObjectRef::new(BUCKET, key), now);
             }),
-            What::Overwrite { object, place } => self.touch(object, self.world.versioned, |sim, key, now| {
-                let _ = sim.put_object(put(key, place), now);
-            }),
-            What::Move { object, place } => self.touch(object, false, |sim, key, now| {
-                let (class, tier) = class(place);
+            ActionKind::OverwriteObject { object, storage_tier } => {
+                self.touch(object, self.world.versioned, |sim, key, now| {
+                    let _ = sim.put_object(put(key, storage_tier), now);
+                });
+            }
+            ActionKind::TransitionObject { object, storage_tier } => self.touch(object, false, |sim, key, now| {
+                let (class, tier) = class(storage_tier);
                 let _ = sim.transition(&ObjectRef::new(BUCKET, key), class, tier, now);
             }),
-            What::View { object } => {
+            ActionKind::ViewObject { object } => {
                 self.view(object);
             }
-            What::Crowd { seconds } => self.crowd(seconds).await,
-            What::NoCapacity { seconds } => {
+            ActionKind::UseUpInvalidationQuota { seconds } => self.crowd(seconds).await,
+            ActionKind::ExpeditedUnavailable { seconds } => {
                 self.no_capacity_until.set(add(self.runtime.now(), SignedDuration::from_secs(i64::from(seconds))));
             }
-            What::CancelJobs => self.aws.with(|sim, now| {
+            ActionKind::CancelBatchJobs => self.aws.with(|sim, now| {
                 let ids: Vec<String> = sim.jobs().iter().map(|job| job.id.clone()).collect();
                 for id in ids {
                     let _is_over = sim.update_job_status(&id, "Cancelled", now);
                 }
             }),
-            What::Poison { form } => self.poison(form),
+            ActionKind::MalformedMessage { form } => self.poison(form),
         }
     }
 
-    async fn ask(self: &Rc<Self>, ask: &Ask) {
+    async fn ask(self: &Rc<Self>, ask: &RestoreRequest) {
         let body = self.body(ask);
         for attempt in 0..6 {
             let (status, said) = self.post(ask, &body, attempt).await;
@@ -67,19 +69,19 @@ impl Stack {
                 }
                 return;
             }
-            if !ask.keyed {
+            if !ask.has_idempotency_key {
                 return;
             }
             self.runtime.sleep(SignedDuration::from_secs(20 << attempt)).await;
         }
     }
 
-    async fn post(self: &Rc<Self>, ask: &Ask, body: &str, attempt: u32) -> (u16, String) {
+    async fn post(self: &Rc<Self>, ask: &RestoreRequest, body: &str, attempt: u32) -> (u16, String) {
         let mut request = json!({
             "routeKey": "POST /v1/restores", "body": body,
             "requestContext": {"requestId": format!("request {} {attempt}", ask.id)},
         });
-        if ask.keyed {
+        if ask.has_idempotency_key {
             request["headers"] = json!({"idempotency-key": format!("key-{}", ask.id)});
         }
         let response = response(self.invoke(Step::CreateRestore, request).await);
@@ -87,11 +89,11 @@ impl Stack {
         response
     }
 
-    fn body(&self, ask: &Ask) -> String {
+    fn body(&self, ask: &RestoreRequest) -> String {
         let keys: Vec<String> = ask.objects.iter().filter_map(|object| self.world.full_key(*object)).collect();
         let mut body = json!({
             "bucket": BUCKET, "keys": keys, "tier": ask.tier,
-            "publish": {"when": ask.when, "only_if_stale": ask.only_if_stale, "max_over": ask.max_over},
+            "publish": {"when": ask.publish_when, "only_if_stale": ask.only_if_stale, "max_over": ask.max_over},
         });
         if let (Some(prefix), Some(body)) = (ask.prefix, body.as_object_mut()) {
             let origin_path = self.world.origin_path.trim_start_matches('/');
@@ -127,7 +129,7 @@ impl Stack {
     async fn ask_again(self: &Rc<Self>, id: u32, same: bool) {
         let Some(ask) = self.find_ask(id) else { return };
         let before = self.asked.borrow().get(&id).cloned().unwrap_or_default();
-        if !ask.keyed || before.id.is_none() {
+        if !ask.has_idempotency_key || before.id.is_none() {
             return;
         }
         let body = if same { self.body(&ask) } else { json!({"bucket": BUCKET, "keys": ["another"]}).to_string() };
@@ -178,14 +180,14 @@ impl Stack {
         self.aws.with(|sim, now| act(sim, &key, now));
     }
 
-    /// What viewers get who ask for an object in every spelling of its path: the worst of the answers.
+    /// ActionKind viewers get who ask for an object in every spelling of its path: the worst of the answers.
     pub(crate) fn view(&self, object: u32) -> Option<u16> {
         let view = |path: String| {
             let answer = self.aws.with(|sim, now| sim.serve(DISTRIBUTION, &path, now)).ok()?;
             self.tell(|| format!("    the edge answers {}, {:?} to {path}", answer.status, answer.outcome));
             Some(answer.status)
         };
-        self.world.paths(object).into_iter().filter_map(view).max()
+        self.world.viewer_paths(object).into_iter().filter_map(view).max()
     }
 
     /// Other people's invalidations, as many as the quotas allow.
@@ -231,9 +233,9 @@ impl Stack {
         }
     }
 
-    pub(crate) fn find_ask(&self, id: u32) -> Option<Ask> {
-        self.world.acts.iter().find_map(|act| match &act.what {
-            What::Ask(ask) if ask.id == id => Some(ask.clone()),
+    pub(crate) fn find_ask(&self, id: u32) -> Option<RestoreRequest> {
+        self.world.actions.iter().find_map(|act| match &act.kind {
+            ActionKind::Request(ask) if ask.id == id => Some(ask.clone()),
             _ => None,
         })
     }

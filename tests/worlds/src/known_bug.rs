@@ -13,7 +13,7 @@ use crate::wire::Wire;
 
 /// A bug.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Bug {
+pub enum KnownBug {
     /// The tier is kept for the price, and never sent.
     TierNotSent,
     /// `Days` is sent for Intelligent-Tiering too.
@@ -50,7 +50,7 @@ pub enum Bug {
     CompletedUnasked,
     /// A page without a key is the last one, whatever S3 says.
     EmptyPageEnds,
-    /// What others restore is published whatever it costs.
+    /// ActionKind others restore is published whatever it costs.
     JoinedWithoutLimit,
     /// A `+` stays a `+` in a path, where S3 reads it as a blank.
     PlusLeftRaw,
@@ -60,7 +60,7 @@ pub enum Bug {
     DeadSaidToRun,
 }
 
-impl Bug {
+impl KnownBug {
     /// Every bug.
     pub const ALL: [Self; 22] = [
         Self::TierNotSent,
@@ -87,7 +87,7 @@ impl Bug {
         Self::DeadSaidToRun,
     ];
 
-    /// What it is, and in which project it was seen.
+    /// ActionKind it is, and in which project it was seen.
     pub fn says(self) -> (&'static str, &'static str) {
         match self {
             Self::TierNotSent => ("the tier is priced and never sent", "aws-stepfunctions-examples"),
@@ -129,23 +129,23 @@ impl Bug {
     }
 }
 
-/// What the bug makes of S3's description of an object.
-pub fn head(bug: Option<Bug>, step: Step, facts: Facts, now: Timestamp) -> Result<Facts, PortError> {
+/// ActionKind the bug makes of S3's description of an object.
+pub fn head(bug: Option<KnownBug>, step: Step, facts: Facts, now: Timestamp) -> Result<Facts, PortError> {
     let mut head = match facts {
         Facts::Found(head) => head,
-        Facts::Missing(Missing::Refused { says }) if bug == Some(Bug::OneFailsAll) => {
+        Facts::Missing(Missing::Refused { says }) if bug == Some(KnownBug::OneFailsAll) => {
             return Err(PortError { what: "HeadObject".to_owned(), says, trouble: None });
         }
         Facts::Missing(_) => return Ok(facts),
     };
     let looks = step == Step::CheckRestores;
     match bug {
-        Some(Bug::TieringUnseen) => head.archive_status = None,
-        Some(Bug::NoLook | Bug::NoteAfterAsking) if looks => {
+        Some(KnownBug::TieringUnseen) => head.archive_status = None,
+        Some(KnownBug::NoLook | KnownBug::NoteAfterAsking) if looks => {
             head.storage_class = Some("GLACIER".to_owned());
             head.restore = Some(r#"ongoing-request="true""#.to_owned());
         }
-        Some(Bug::NoCheck) if looks => {
+        Some(KnownBug::NoCheck) if looks => {
             let expires = (now + jiff::SignedDuration::from_hours(48)).strftime("%a, %d %b %Y 00:00:00 GMT");
             head.storage_class = Some("GLACIER".to_owned());
             head.restore = Some(format!(r#"ongoing-request="false", expiry-date="{expires}""#));
@@ -155,28 +155,28 @@ pub fn head(bug: Option<Bug>, step: Step, facts: Facts, now: Timestamp) -> Resul
     Ok(Facts::Found(head))
 }
 
-/// What the bug makes of a listing.
-pub fn list(bug: Option<Bug>, step: Step, mut page: Page) -> Page {
-    if step == Step::CheckRestores && matches!(bug, Some(Bug::NoLook | Bug::NoteAfterAsking)) {
+/// ActionKind the bug makes of a listing.
+pub fn list(bug: Option<KnownBug>, step: Step, mut page: Page) -> Page {
+    if step == Step::CheckRestores && matches!(bug, Some(KnownBug::NoLook | KnownBug::NoteAfterAsking)) {
         page.objects.iter_mut().for_each(|listed| listed.restore = Some(ListedRestore::Ongoing));
     }
-    if bug == Some(Bug::EmptyPageEnds) && page.objects.is_empty() {
+    if bug == Some(KnownBug::EmptyPageEnds) && page.objects.is_empty() {
         page.next = None;
     }
     page
 }
 
-/// What the bug makes of a listing of versions.
-pub fn list_versions(bug: Option<Bug>, mut page: VersionPage) -> VersionPage {
-    if bug == Some(Bug::EmptyPageEnds) && page.objects.is_empty() {
+/// ActionKind the bug makes of a listing of versions.
+pub fn list_versions(bug: Option<KnownBug>, mut page: VersionPage) -> VersionPage {
+    if bug == Some(KnownBug::EmptyPageEnds) && page.objects.is_empty() {
         page.next = None;
     }
     page
 }
 
-/// What the bug makes of a restore.
+/// ActionKind the bug makes of a restore.
 pub fn restore(
-    bug: Option<Bug>,
+    bug: Option<KnownBug>,
     wire: &Wire,
     object: &ObjectId,
     days: Option<u32>,
@@ -184,50 +184,50 @@ pub fn restore(
 ) -> (ObjectId, Option<u32>, Tier) {
     let mut object = object.clone();
     match bug {
-        Some(Bug::TierNotSent) => return (object, days, Tier::Standard),
-        Some(Bug::DaysAlways) => return (object, days.or(Some(3)), tier),
-        Some(Bug::DaysNever) => return (object, None, tier),
-        Some(Bug::DaysLost) => {
+        Some(KnownBug::TierNotSent) => return (object, days, Tier::Standard),
+        Some(KnownBug::DaysAlways) => return (object, days.or(Some(3)), tier),
+        Some(KnownBug::DaysNever) => return (object, None, tier),
+        Some(KnownBug::DaysLost) => {
             let mut memory = wire.memory.borrow_mut();
             if days.is_none() {
                 memory.push("Days".to_owned());
             }
             return (object, days.filter(|_| memory.is_empty()), tier);
         }
-        Some(Bug::VersionLost) => object.version = None,
+        Some(KnownBug::VersionLost) => object.version = None,
         _ => {}
     }
     (object, days, tier)
 }
 
-/// What the bug makes of S3's answer.
-pub fn answer(bug: Option<Bug>, answer: RestoreAnswer) -> Result<RestoreAnswer, PortError> {
+/// ActionKind the bug makes of S3's answer.
+pub fn answer(bug: Option<KnownBug>, answer: RestoreAnswer) -> Result<RestoreAnswer, PortError> {
     let refused = |code: &str| RestoreAnswer::Refused { code: code.to_owned(), message: "a bug".to_owned() };
     match (bug, answer) {
-        (Some(Bug::InProgressFails), RestoreAnswer::InProgress) => Ok(refused("RestoreAlreadyInProgress")),
-        (Some(Bug::NoCapacityFails), RestoreAnswer::NoExpeditedCapacity) => {
+        (Some(KnownBug::InProgressFails), RestoreAnswer::InProgress) => Ok(refused("RestoreAlreadyInProgress")),
+        (Some(KnownBug::NoCapacityFails), RestoreAnswer::NoExpeditedCapacity) => {
             Ok(refused("GlacierExpeditedRetrievalNotAvailable"))
         }
-        (Some(Bug::OneFailsAll), RestoreAnswer::InProgress | RestoreAnswer::Refused { .. }) => {
+        (Some(KnownBug::OneFailsAll), RestoreAnswer::InProgress | RestoreAnswer::Refused { .. }) => {
             Err(PortError { what: "RestoreObject".to_owned(), says: "a bug".to_owned(), trouble: None })
         }
         (_, answer) => Ok(answer),
     }
 }
 
-/// What the bug makes of a caller reference.
-pub fn reference(bug: Option<Bug>, wire: &Wire, reference: &str) -> String {
+/// ActionKind the bug makes of a caller reference.
+pub fn reference(bug: Option<KnownBug>, wire: &Wire, reference: &str) -> String {
     match bug {
-        Some(Bug::ReferenceIsTime) => format!("{}", wire.stack.runtime.now()),
+        Some(KnownBug::ReferenceIsTime) => format!("{}", wire.stack.runtime.now()),
         _ => reference.to_owned(),
     }
 }
 
-/// What the bug makes of the items of an invalidation.
-pub fn items(bug: Option<Bug>, items: &[String]) -> Vec<String> {
+/// ActionKind the bug makes of the items of an invalidation.
+pub fn items(bug: Option<KnownBug>, items: &[String]) -> Vec<String> {
     match bug {
-        Some(Bug::PlusLeftRaw) => items.iter().map(|item| item.replace("%2B", "+")).collect(),
-        Some(Bug::BlankOnlyEscaped) => {
+        Some(KnownBug::PlusLeftRaw) => items.iter().map(|item| item.replace("%2B", "+")).collect(),
+        Some(KnownBug::BlankOnlyEscaped) => {
             // CloudFront takes no empty list.
             let is_left = |item: &&String| !item.contains('+') || items.len() == 1;
             items.iter().filter(is_left).cloned().collect()
@@ -236,20 +236,22 @@ pub fn items(bug: Option<Bug>, items: &[String]) -> Vec<String> {
     }
 }
 
-/// What the bug makes of CloudFront's answer.
-pub fn invalidation(bug: Option<Bug>, made: Result<Invalidation, PortError>) -> Result<Invalidation, PortError> {
+/// ActionKind the bug makes of CloudFront's answer.
+pub fn invalidation(bug: Option<KnownBug>, made: Result<Invalidation, PortError>) -> Result<Invalidation, PortError> {
     match (bug, made) {
-        (Some(Bug::ErrorsDropped), Err(_)) => Ok(Invalidation::Accepted { id: "dropped".to_owned(), completed: true }),
+        (Some(KnownBug::ErrorsDropped), Err(_)) => {
+            Ok(Invalidation::Accepted { id: "dropped".to_owned(), completed: true })
+        }
         (_, made) => made,
     }
 }
 
-/// What the bug makes of the answer to a query: of the rows of an object.
-pub fn queried<T: Item>(bug: Option<Bug>, step: Step, mut items: Vec<T>) -> Vec<T> {
+/// ActionKind the bug makes of the answer to a query: of the rows of an object.
+pub fn queried<T: Item>(bug: Option<KnownBug>, step: Step, mut items: Vec<T>) -> Vec<T> {
     let is_row = |item: &T| item.key().pk.contains('/');
     match bug {
-        Some(Bug::OneIsTold) if items.first().is_some_and(is_row) => items.truncate(1),
-        Some(Bug::NoteAfterAsking) if step == Step::OnRestoreCompleted => {
+        Some(KnownBug::OneIsTold) if items.first().is_some_and(is_row) => items.truncate(1),
+        Some(KnownBug::NoteAfterAsking) if step == Step::OnRestoreCompleted => {
             items.retain(|item| !is_row(item) || as_row(item).state != State::Planned);
         }
         _ => {}
@@ -264,9 +266,9 @@ mod tests {
     #[test]
     fn every_known_bug_is_in_the_list() {
         let list = include_str!("../../known-bugs.md");
-        for (what, whose) in Bug::ALL.map(Bug::says) {
+        for (what, whose) in KnownBug::ALL.map(KnownBug::says) {
             assert!(list.contains(&format!("| {what} | {whose} |")), "{what}");
         }
-        assert_eq!(list.lines().filter(|line| line.starts_with("| ")).count(), 1 + Bug::ALL.len());
+        assert_eq!(list.lines().filter(|line| line.starts_with("| ")).count(), 1 + KnownBug::ALL.len());
     }
 }
