@@ -1,124 +1,131 @@
-//! Known bugs, put back in on purpose: what other projects that restore or invalidate got wrong.
+//! Known bugs: mistakes of other projects that restore or invalidate, put back in on purpose.
 //!
-//! Each is a switch between a function and the services, or in the workflow's text, so that nothing of it is in what is
-//! deployed. A suite that does not find them all proves nothing.
+//! Each is a change between a function and a service, or in the text of the workflow. None of it is deployed code. A suite
+//! that does not find all of them proves nothing.
+
+use std::cell::Cell;
 
 use jiff::Timestamp;
 use thaw_core::{Facts, Missing, ObjectId, RestoreAnswer, State, Tier};
 use thaw_steps::Step;
 use thaw_steps::ports::{Invalidation, Item, ListedRestore, Page, PortError, VersionPage};
 
-use crate::stack::as_row;
-use crate::wire::Wire;
+use crate::ledger_item::{as_row, is_row};
 
-/// A bug.
+/// A known bug.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KnownBug {
-    /// The tier is kept for the price, and never sent.
+    /// The price is for the requested tier, and the request to S3 does not have it.
     TierNotSent,
-    /// `Days` is sent for Intelligent-Tiering too.
-    DaysAlways,
+    /// `Days` is also sent for Intelligent-Tiering.
+    DaysSentForIntelligentTiering,
     /// `Days` is never sent.
-    DaysNever,
-    /// `Days` is lost for all that come after an Intelligent-Tiering object.
+    DaysNotSent,
+    /// `Days` is not sent for any object after an Intelligent-Tiering object.
     DaysLost,
-    /// The version is left out.
-    VersionLost,
-    /// 409 is a failure.
-    InProgressFails,
-    /// No Expedited capacity is a failure, whatever was asked.
-    NoCapacityFails,
-    /// `ArchiveStatus` is not read: archived Intelligent-Tiering looks readable.
-    TieringUnseen,
-    /// Only events tell; nobody looks.
-    NoLook,
-    /// As that, and an event that comes before the note that S3 was asked finds nobody.
-    NoteAfterAsking,
-    /// After a fixed time it is readable; nobody looks.
-    NoCheck,
+    /// The version is not sent.
+    VersionNotSent,
+    /// A 409 from S3 is a failure.
+    InProgressIsFailure,
+    /// No Expedited capacity is a failure, whatever the request says.
+    NoCapacityIsFailure,
+    /// `ArchiveStatus` is ignored, so archived Intelligent-Tiering looks readable.
+    ArchiveStatusIgnored,
+    /// Only events report that a copy is ready. Nothing polls S3.
+    NoPolling,
+    /// As [`Self::NoPolling`], and an event that comes before the row is written finds no restore.
+    RowWrittenAfterRequest,
+    /// An object counts as readable after a fixed time. Nothing polls S3.
+    FixedWait,
     /// One bad object fails the others.
-    OneFailsAll,
-    /// A restore of one object is never complete.
-    OneIsNeverDone,
-    /// Only one of those who wait for an object is told.
-    OneIsTold,
-    /// The caller reference is the time.
-    ReferenceIsTime,
-    /// Errors of CloudFront are dropped.
-    ErrorsDropped,
-    /// An invalidation counts as done when it is made.
-    CompletedUnasked,
-    /// A page without a key is the last one, whatever S3 says.
-    EmptyPageEnds,
-    /// ActionKind others restore is published whatever it costs.
+    OneObjectFailsAll,
+    /// A restore of one object never ends.
+    SingleObjectNeverDone,
+    /// Only one of the restores that wait for an object is notified.
+    OneRequesterNotified,
+    /// The caller reference of an invalidation is the time.
+    CallerReferenceIsTime,
+    /// Errors of CloudFront are ignored.
+    CloudFrontErrorsDropped,
+    /// An invalidation counts as completed when it is created.
+    InvalidationNotAwaited,
+    /// A listing ends at an empty page, even if S3 says that more follow.
+    EmptyPageEndsListing,
+    /// Restores of other tools are joined without a cost limit.
     JoinedWithoutLimit,
-    /// A `+` stays a `+` in a path, where S3 reads it as a blank.
-    PlusLeftRaw,
-    /// A blank is `%20` in a path, and `+` is forgotten.
-    BlankOnlyEscaped,
-    /// Nobody tells the ledger that an execution died.
-    DeadSaidToRun,
+    /// A `+` is not escaped in a path, and S3 reads it as a blank.
+    PlusNotEscaped,
+    /// Of a path with a blank, only the spelling with `%20` is invalidated, and not the one with `+`.
+    BlankSpelledOneWay,
+    /// The ledger is not told that an execution died.
+    DeadExecutionNotReported,
 }
 
 impl KnownBug {
-    /// Every bug.
+    /// Every known bug, in the order of `known-bugs.md`.
     pub const ALL: [Self; 22] = [
         Self::TierNotSent,
-        Self::DaysAlways,
-        Self::DaysNever,
+        Self::DaysSentForIntelligentTiering,
+        Self::DaysNotSent,
         Self::DaysLost,
-        Self::VersionLost,
-        Self::InProgressFails,
-        Self::NoCapacityFails,
-        Self::TieringUnseen,
-        Self::NoLook,
-        Self::NoteAfterAsking,
-        Self::NoCheck,
-        Self::OneFailsAll,
-        Self::OneIsNeverDone,
-        Self::OneIsTold,
-        Self::ReferenceIsTime,
-        Self::ErrorsDropped,
-        Self::CompletedUnasked,
-        Self::EmptyPageEnds,
+        Self::VersionNotSent,
+        Self::InProgressIsFailure,
+        Self::NoCapacityIsFailure,
+        Self::ArchiveStatusIgnored,
+        Self::NoPolling,
+        Self::RowWrittenAfterRequest,
+        Self::FixedWait,
+        Self::OneObjectFailsAll,
+        Self::SingleObjectNeverDone,
+        Self::OneRequesterNotified,
+        Self::CallerReferenceIsTime,
+        Self::CloudFrontErrorsDropped,
+        Self::InvalidationNotAwaited,
+        Self::EmptyPageEndsListing,
         Self::JoinedWithoutLimit,
-        Self::PlusLeftRaw,
-        Self::BlankOnlyEscaped,
-        Self::DeadSaidToRun,
+        Self::PlusNotEscaped,
+        Self::BlankSpelledOneWay,
+        Self::DeadExecutionNotReported,
     ];
 
-    /// ActionKind it is, and in which project it was seen.
-    pub fn says(self) -> (&'static str, &'static str) {
+    /// Its description, and the projects that have it.
+    pub fn description(self) -> (&'static str, &'static str) {
         match self {
-            Self::TierNotSent => ("the tier is priced and never sent", "aws-stepfunctions-examples"),
-            Self::DaysAlways => ("Days is sent for Intelligent-Tiering", "steps-s3-copy, s3cmd"),
-            Self::DaysNever => ("Days is never sent", "media2cloud"),
+            Self::TierNotSent => ("the tier is priced and not sent", "aws-stepfunctions-examples"),
+            Self::DaysSentForIntelligentTiering => ("Days is sent for Intelligent-Tiering", "steps-s3-copy, s3cmd"),
+            Self::DaysNotSent => ("Days is never sent", "media2cloud"),
             Self::DaysLost => ("Days is lost after an Intelligent-Tiering object", "rclone"),
-            Self::VersionLost => ("the version is left out", "most"),
-            Self::InProgressFails => ("409 is a failure", "cumulus-orca, aws-stepfunctions-examples"),
-            Self::NoCapacityFails => ("no Expedited capacity is a failure", "all"),
-            Self::TieringUnseen => ("archived Intelligent-Tiering looks readable", "steps-s3-copy"),
-            Self::NoLook => ("only events tell, nobody looks", "cumulus-orca"),
-            Self::NoteAfterAsking => ("the note is written after S3 is asked", "step-functions-workflows-collection"),
-            Self::NoCheck => ("a fixed wait, and no look", "guidance for automated restore and copy"),
-            Self::OneFailsAll => ("one bad object fails all", "cloud-pipeline, herd"),
-            Self::OneIsNeverDone => ("a restore of one object is never complete", "preservation-services"),
-            Self::OneIsTold => ("one of two requesters is told", "aws-stepfunctions-examples"),
-            Self::ReferenceIsTime => ("the caller reference is the time", "terraform-aws-cloudfront-invalidation"),
-            Self::ErrorsDropped => ("errors of CloudFront are dropped", "terraform-aws-cloudfront-invalidation"),
-            Self::CompletedUnasked => ("an invalidation is done when it is made", "most"),
-            Self::EmptyPageEnds => ("an empty truncated page ends the listing", "TileDB, s3ql"),
+            Self::VersionNotSent => ("the version is left out", "most"),
+            Self::InProgressIsFailure => ("409 is a failure", "cumulus-orca, aws-stepfunctions-examples"),
+            Self::NoCapacityIsFailure => ("no Expedited capacity is a failure", "all"),
+            Self::ArchiveStatusIgnored => ("archived Intelligent-Tiering looks readable", "steps-s3-copy"),
+            Self::NoPolling => ("only events report a copy, nothing polls", "cumulus-orca"),
+            Self::RowWrittenAfterRequest => {
+                ("the row is written after S3 is asked", "step-functions-workflows-collection")
+            }
+            Self::FixedWait => ("a fixed wait without a poll", "guidance for automated restore and copy"),
+            Self::OneObjectFailsAll => ("one bad object fails all", "cloud-pipeline, herd"),
+            Self::SingleObjectNeverDone => ("a restore of one object is never complete", "preservation-services"),
+            Self::OneRequesterNotified => ("one of two requesters is notified", "aws-stepfunctions-examples"),
+            Self::CallerReferenceIsTime => {
+                ("the caller reference is the time", "terraform-aws-cloudfront-invalidation")
+            }
+            Self::CloudFrontErrorsDropped => {
+                ("errors of CloudFront are dropped", "terraform-aws-cloudfront-invalidation")
+            }
+            Self::InvalidationNotAwaited => ("an invalidation counts as completed when it is created", "most"),
+            Self::EmptyPageEndsListing => ("an empty truncated page ends the listing", "TileDB, s3ql"),
             Self::JoinedWithoutLimit => ("joined restores without limit", "an earlier thaw"),
-            Self::PlusLeftRaw => ("a plus is left raw in a path", "crates.io"),
-            Self::BlankOnlyEscaped => ("a blank's second spelling is forgotten", "most"),
-            Self::DeadSaidToRun => ("a dead execution is said to run", "most"),
+            Self::PlusNotEscaped => ("a plus is not escaped in a path", "crates.io"),
+            Self::BlankSpelledOneWay => ("a blank's second spelling is not invalidated", "most"),
+            Self::DeadExecutionNotReported => ("a dead execution is reported as running", "most"),
         }
     }
 
-    /// The workflow with the bug in it, if that is where it is.
-    pub fn workflow(self, asl: &str) -> Option<String> {
+    /// The workflow with the bug, if the bug is in the workflow.
+    pub fn changed_workflow(self, asl: &str) -> Option<String> {
         let (right, wrong) = match self {
-            Self::OneIsNeverDone => (
+            Self::SingleObjectNeverDone => (
                 "{% $states.input.all_published %}",
                 "{% $states.input.all_published and $states.input.counts.published > 1 %}",
             ),
@@ -129,23 +136,23 @@ impl KnownBug {
     }
 }
 
-/// ActionKind the bug makes of S3's description of an object.
+/// Changes the response of HeadObject.
 pub fn head(bug: Option<KnownBug>, step: Step, facts: Facts, now: Timestamp) -> Result<Facts, PortError> {
     let mut head = match facts {
         Facts::Found(head) => head,
-        Facts::Missing(Missing::Refused { says }) if bug == Some(KnownBug::OneFailsAll) => {
+        Facts::Missing(Missing::Refused { says }) if bug == Some(KnownBug::OneObjectFailsAll) => {
             return Err(PortError { what: "HeadObject".to_owned(), says, trouble: None });
         }
         Facts::Missing(_) => return Ok(facts),
     };
-    let looks = step == Step::CheckRestores;
+    let is_poll = step == Step::CheckRestores;
     match bug {
-        Some(KnownBug::TieringUnseen) => head.archive_status = None,
-        Some(KnownBug::NoLook | KnownBug::NoteAfterAsking) if looks => {
+        Some(KnownBug::ArchiveStatusIgnored) => head.archive_status = None,
+        Some(KnownBug::NoPolling | KnownBug::RowWrittenAfterRequest) if is_poll => {
             head.storage_class = Some("GLACIER".to_owned());
             head.restore = Some(r#"ongoing-request="true""#.to_owned());
         }
-        Some(KnownBug::NoCheck) if looks => {
+        Some(KnownBug::FixedWait) if is_poll => {
             let expires = (now + jiff::SignedDuration::from_hours(48)).strftime("%a, %d %b %Y 00:00:00 GMT");
             head.storage_class = Some("GLACIER".to_owned());
             head.restore = Some(format!(r#"ongoing-request="false", expiry-date="{expires}""#));
@@ -155,29 +162,29 @@ pub fn head(bug: Option<KnownBug>, step: Step, facts: Facts, now: Timestamp) -> 
     Ok(Facts::Found(head))
 }
 
-/// ActionKind the bug makes of a listing.
+/// Changes a page of a listing.
 pub fn list(bug: Option<KnownBug>, step: Step, mut page: Page) -> Page {
-    if step == Step::CheckRestores && matches!(bug, Some(KnownBug::NoLook | KnownBug::NoteAfterAsking)) {
+    if step == Step::CheckRestores && matches!(bug, Some(KnownBug::NoPolling | KnownBug::RowWrittenAfterRequest)) {
         page.objects.iter_mut().for_each(|listed| listed.restore = Some(ListedRestore::Ongoing));
     }
-    if bug == Some(KnownBug::EmptyPageEnds) && page.objects.is_empty() {
+    if bug == Some(KnownBug::EmptyPageEndsListing) && page.objects.is_empty() {
         page.next = None;
     }
     page
 }
 
-/// ActionKind the bug makes of a listing of versions.
+/// Changes a page of a listing of versions.
 pub fn list_versions(bug: Option<KnownBug>, mut page: VersionPage) -> VersionPage {
-    if bug == Some(KnownBug::EmptyPageEnds) && page.objects.is_empty() {
+    if bug == Some(KnownBug::EmptyPageEndsListing) && page.objects.is_empty() {
         page.next = None;
     }
     page
 }
 
-/// ActionKind the bug makes of a restore.
+/// Changes a request for RestoreObject. `days_lost` is the state of [`KnownBug::DaysLost`] in one invocation.
 pub fn restore(
     bug: Option<KnownBug>,
-    wire: &Wire,
+    days_lost: &Cell<bool>,
     object: &ObjectId,
     days: Option<u32>,
     tier: Tier,
@@ -185,50 +192,49 @@ pub fn restore(
     let mut object = object.clone();
     match bug {
         Some(KnownBug::TierNotSent) => return (object, days, Tier::Standard),
-        Some(KnownBug::DaysAlways) => return (object, days.or(Some(3)), tier),
-        Some(KnownBug::DaysNever) => return (object, None, tier),
+        Some(KnownBug::DaysSentForIntelligentTiering) => return (object, days.or(Some(3)), tier),
+        Some(KnownBug::DaysNotSent) => return (object, None, tier),
         Some(KnownBug::DaysLost) => {
-            let mut memory = wire.memory.borrow_mut();
             if days.is_none() {
-                memory.push("Days".to_owned());
+                days_lost.set(true);
             }
-            return (object, days.filter(|_| memory.is_empty()), tier);
+            return (object, days.filter(|_| !days_lost.get()), tier);
         }
-        Some(KnownBug::VersionLost) => object.version = None,
+        Some(KnownBug::VersionNotSent) => object.version = None,
         _ => {}
     }
     (object, days, tier)
 }
 
-/// ActionKind the bug makes of S3's answer.
-pub fn answer(bug: Option<KnownBug>, answer: RestoreAnswer) -> Result<RestoreAnswer, PortError> {
+/// Changes the response of RestoreObject.
+pub fn restore_answer(bug: Option<KnownBug>, answer: RestoreAnswer) -> Result<RestoreAnswer, PortError> {
     let refused = |code: &str| RestoreAnswer::Refused { code: code.to_owned(), message: "a bug".to_owned() };
     match (bug, answer) {
-        (Some(KnownBug::InProgressFails), RestoreAnswer::InProgress) => Ok(refused("RestoreAlreadyInProgress")),
-        (Some(KnownBug::NoCapacityFails), RestoreAnswer::NoExpeditedCapacity) => {
+        (Some(KnownBug::InProgressIsFailure), RestoreAnswer::InProgress) => Ok(refused("RestoreAlreadyInProgress")),
+        (Some(KnownBug::NoCapacityIsFailure), RestoreAnswer::NoExpeditedCapacity) => {
             Ok(refused("GlacierExpeditedRetrievalNotAvailable"))
         }
-        (Some(KnownBug::OneFailsAll), RestoreAnswer::InProgress | RestoreAnswer::Refused { .. }) => {
+        (Some(KnownBug::OneObjectFailsAll), RestoreAnswer::InProgress | RestoreAnswer::Refused { .. }) => {
             Err(PortError { what: "RestoreObject".to_owned(), says: "a bug".to_owned(), trouble: None })
         }
         (_, answer) => Ok(answer),
     }
 }
 
-/// ActionKind the bug makes of a caller reference.
-pub fn reference(bug: Option<KnownBug>, wire: &Wire, reference: &str) -> String {
+/// Changes the caller reference of an invalidation.
+pub fn reference(bug: Option<KnownBug>, now: Timestamp, reference: &str) -> String {
     match bug {
-        Some(KnownBug::ReferenceIsTime) => format!("{}", wire.stack.runtime.now()),
+        Some(KnownBug::CallerReferenceIsTime) => now.to_string(),
         _ => reference.to_owned(),
     }
 }
 
-/// ActionKind the bug makes of the items of an invalidation.
+/// Changes the paths of an invalidation.
 pub fn items(bug: Option<KnownBug>, items: &[String]) -> Vec<String> {
     match bug {
-        Some(KnownBug::PlusLeftRaw) => items.iter().map(|item| item.replace("%2B", "+")).collect(),
-        Some(KnownBug::BlankOnlyEscaped) => {
-            // CloudFront takes no empty list.
+        Some(KnownBug::PlusNotEscaped) => items.iter().map(|item| item.replace("%2B", "+")).collect(),
+        Some(KnownBug::BlankSpelledOneWay) => {
+            // CloudFront refuses an empty list.
             let is_left = |item: &&String| !item.contains('+') || items.len() == 1;
             items.iter().filter(is_left).cloned().collect()
         }
@@ -236,23 +242,24 @@ pub fn items(bug: Option<KnownBug>, items: &[String]) -> Vec<String> {
     }
 }
 
-/// ActionKind the bug makes of CloudFront's answer.
+/// Changes the response of CreateInvalidation.
 pub fn invalidation(bug: Option<KnownBug>, made: Result<Invalidation, PortError>) -> Result<Invalidation, PortError> {
     match (bug, made) {
-        (Some(KnownBug::ErrorsDropped), Err(_)) => {
+        (Some(KnownBug::CloudFrontErrorsDropped), Err(_)) => {
             Ok(Invalidation::Accepted { id: "dropped".to_owned(), completed: true })
         }
         (_, made) => made,
     }
 }
 
-/// ActionKind the bug makes of the answer to a query: of the rows of an object.
-pub fn queried<T: Item>(bug: Option<KnownBug>, step: Step, mut items: Vec<T>) -> Vec<T> {
-    let is_row = |item: &T| item.key().pk.contains('/');
+/// Changes the response of a query for the rows of an object.
+pub fn query<T: Item>(bug: Option<KnownBug>, step: Step, mut items: Vec<T>) -> Vec<T> {
     match bug {
-        Some(KnownBug::OneIsTold) if items.first().is_some_and(is_row) => items.truncate(1),
-        Some(KnownBug::NoteAfterAsking) if step == Step::OnRestoreCompleted => {
-            items.retain(|item| !is_row(item) || as_row(item).state != State::Planned);
+        Some(KnownBug::OneRequesterNotified) if items.first().is_some_and(|item| is_row(&item.key())) => {
+            items.truncate(1);
+        }
+        Some(KnownBug::RowWrittenAfterRequest) if step == Step::OnRestoreCompleted => {
+            items.retain(|item| !is_row(&item.key()) || as_row(item).state != State::Planned);
         }
         _ => {}
     }
@@ -266,8 +273,8 @@ mod tests {
     #[test]
     fn every_known_bug_is_in_the_list() {
         let list = include_str!("../../known-bugs.md");
-        for (what, whose) in KnownBug::ALL.map(KnownBug::says) {
-            assert!(list.contains(&format!("| {what} | {whose} |")), "{what}");
+        for (description, projects) in KnownBug::ALL.map(KnownBug::description) {
+            assert!(list.contains(&format!("| {description} | {projects} |")), "{description}");
         }
         assert_eq!(list.lines().filter(|line| line.starts_with("| ")).count(), 1 + KnownBug::ALL.len());
     }

@@ -1,0 +1,43 @@
+//! Promises about the responses to `POST /v1/restores`.
+
+use serde_json::Value;
+
+use super::Checker;
+use crate::environment::{ClientRequest, Environment};
+use crate::world::RestoreRequest;
+
+impl Checker {
+    /// Checks the response to a request.
+    pub(crate) fn answered(&mut self, env: &Environment, request: &RestoreRequest, status: u16, body: &Value) {
+        self.cover(format!("POST answers {status}"));
+        let is_right = if request.is_invalid() { status == 400 } else { status == 202 || status == 200 };
+        if !is_right {
+            let details = format!("request {} is answered with {status}: {body}", request.id);
+            self.violate("a request gets the right status code", details);
+        }
+        if let Some(id) = body["id"].as_str().filter(|_| status < 300)
+            && !env.executions.borrow().contains_key(id)
+        {
+            let details = format!("{id} was accepted, and no execution was started");
+            self.violate("an accepted restore has an execution", details);
+        }
+    }
+
+    /// Checks the response to a repeated `Idempotency-Key`.
+    pub(crate) fn answered_again(
+        &mut self,
+        request: &RestoreRequest,
+        first: &ClientRequest,
+        same_body: bool,
+        (status, body): (u16, &str),
+    ) {
+        self.cover(format!("repeated POST answers {status}"));
+        let is_right =
+            if same_body { status == 200 && first.response_body.as_deref() == Some(body) } else { status == 422 };
+        if !is_right {
+            let details =
+                format!("request {} ({same_body}) is answered with {status}: {body}, was {first:?}", request.id);
+            self.violate("the same key and body are the same restore", details);
+        }
+    }
+}
