@@ -9,19 +9,17 @@
 //! | `status` | a status claims no more than is true, and an execution ends only when its restore is settled |
 //! | `outcome` | at the end every object is settled, and what S3 restored is published |
 //! | `ledger` | rows and batches change only in legal ways, and their claims are checked when they are written |
-//! | `plan` | a plan has every object of its prefix exactly once |
-//! | `api` | responses to clients are right |
+//! | `requests` | a request gets the right response, and its plan has every object of its prefix exactly once |
 //!
 //! `ledger_model`, `ledger_reader` and `object_history` are what the checks know.
 
-mod api;
 mod invalidations;
 mod ledger;
 mod ledger_model;
 mod ledger_reader;
 mod object_history;
 mod outcome;
-mod plan;
+mod requests;
 mod spending;
 mod status;
 mod visibility;

@@ -5,6 +5,7 @@
 mod actions;
 mod faults;
 mod generate;
+mod objects;
 mod serialize;
 mod viewer_paths;
 
@@ -16,6 +17,7 @@ pub use faults::{
     CallFault, CallFaultKind, EventFault, EventFaultKind, ExecutionKill, InvocationFault, InvocationFaultKind,
     KillReason, Service, ServiceCall, ServiceOutage,
 };
+pub use objects::{Object, StorageTier};
 use serialize::as_debug;
 
 use crate::known_bug::KnownBug;
@@ -70,34 +72,6 @@ pub struct World {
     /// A known bug to put back in.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_debug")]
     pub known_bug: Option<KnownBug>,
-}
-
-/// An object in the bucket.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Object {
-    /// Identifies it in this world.
-    pub id: u32,
-    /// Its key without the origin path.
-    pub key: String,
-    /// Its storage class and access tier.
-    pub storage_tier: StorageTier,
-    /// The duration of its retrieval, if that is not the typical one.
-    pub retrieval_seconds: Option<u32>,
-    /// Whether every HeadObject of it fails with 400.
-    pub head_fails: bool,
-}
-
-/// A storage class, with the access tier of Intelligent-Tiering.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[allow(missing_docs, reason = "they are S3's names")]
-pub enum StorageTier {
-    Standard,
-    GlacierInstantRetrieval,
-    GlacierFlexibleRetrieval,
-    GlacierDeepArchive,
-    IntelligentTiering,
-    IntelligentTieringArchive,
-    IntelligentTieringDeepArchive,
 }
 
 /// The behaviour of S3 Batch Operations.

@@ -9,6 +9,7 @@ use super::ledger_reader::{batches_awaiting, covers};
 use super::{Checker, MAX_STALENESS};
 use crate::environment::{BUCKET, DISTRIBUTION, Environment};
 use crate::runtime::add;
+use crate::world::Object;
 
 impl Checker {
     /// CloudFront accepted a new invalidation of these paths.
@@ -20,24 +21,23 @@ impl Checker {
                 self.cover("invalidated folded paths");
             }
             for object in &env.world.objects {
-                self.check_invalidated_object(env, path, object.id, &object.key, &batches);
+                self.check_invalidated_object(env, path, object, &batches);
             }
         }
     }
 
-    /// Checks one object that an invalidation path may cover. `key` is the object's key without the origin path.
+    /// Checks one object that an invalidation path may cover.
     fn check_invalidated_object(
         &mut self,
         env: &Environment,
         invalidation_path: &str,
-        object: u32,
-        key: &str,
+        object: &Object,
         batches: &[Batch],
     ) {
         let now = env.now();
-        let Some(full_key) = env.world.full_key(object) else { return };
-        let cached_paths = env.world.cached_paths(object);
-        if !covers_some_spelling(invalidation_path, key)
+        let Some(full_key) = env.world.full_key(object.id) else { return };
+        let cached_paths = env.world.cached_paths(object.id);
+        if !covers_some_spelling(invalidation_path, &object.key)
             && !cached_paths.iter().any(|path| covers(invalidation_path, path))
         {
             return;

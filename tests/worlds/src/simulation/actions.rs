@@ -24,7 +24,7 @@ use crate::world::ActionKind;
 pub(super) async fn perform(simulator: &Rc<Simulator>, action: ActionKind) {
     let env = &simulator.env;
     env.log(|| match &action {
-        ActionKind::ViewObject { object } => format!("* a viewer asks for {:?}", env.world.full_key(*object)),
+        ActionKind::ViewObject { object } => format!("* a viewer requests {:?}", env.world.full_key(*object)),
         action => format!("* {action:?}"),
     });
     match action {

@@ -17,7 +17,7 @@ use crate::runtime::add;
 use crate::workflow::{ExecutionResult, Host, Outcome, StateEvent, StateEventKind, TaskError};
 use crate::world::KillReason;
 
-/// Seconds between two scheduled runs of CheckExecutions. The template says the same, as a contract test checks.
+/// Seconds between two scheduled runs of CheckExecutions, as in the template.
 const CHECK_INTERVAL: i64 = 6 * 3_600;
 
 /// Starts the task that runs an execution to its end.

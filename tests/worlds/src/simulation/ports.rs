@@ -331,7 +331,7 @@ impl PutEvents for FaultInjectingPorts {
 impl DeadLetters for FaultInjectingPorts {
     async fn put_aside(&self, message: &str, reason: &str) -> Result<(), PortError> {
         self.call(ServiceCall::PutAside, reason, || async {
-            self.env().log(|| format!("    to the dead letters: {reason}"));
+            self.env().log(|| format!("    dead letter: {reason}"));
             let mut dead_letters = self.env().dead_letters.borrow_mut();
             dead_letters.entry(QueueName::RestoreInitiated).or_default().push(message.to_owned());
             Ok(())

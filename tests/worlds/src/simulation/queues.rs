@@ -24,7 +24,7 @@ pub(super) fn deliver_s3_events(simulator: &Rc<Simulator>) {
         let fault = simulator.faults.for_event(&env.world);
         env.log(|| {
             let fault = fault.map_or_else(String::new, |fault| format!(" ({fault:?})"));
-            format!("S3 tells: {:?} {}{fault}", event.kind, event.object.key)
+            format!("S3 event: {:?} {}{fault}", event.kind, event.object.key)
         });
         simulator.checker.borrow_mut().event_sent(fault);
         let body = event.to_json().to_string();

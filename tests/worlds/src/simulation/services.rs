@@ -68,7 +68,7 @@ pub(super) fn observe_batch_jobs(simulator: &Simulator) {
             Ok(answer) => RestoreAnswer::read(answer.status(), "", ""),
             Err(refusal) => RestoreAnswer::read(refusal.status(), refusal.code(), refusal.message()),
         };
-        env.log(|| format!("    a job of {restore} asks for {}: {answer:?}", object.key));
+        env.log(|| format!("    a job of {restore} requests {}: {answer:?}", object.key));
         let expiry_after = env.aws.with(|sim, now| sim.copy_until(&object, now));
         let ObjectRef { bucket, key, version } = object;
         let object = ObjectId { bucket, key, version };
@@ -157,9 +157,14 @@ fn observe_write<T: Item>(simulator: &Simulator, item: &T, is_replaced: bool) {
         simulator.checker.borrow_mut().restore_written(env, &convert(item));
     }
     if key.sk.starts_with("news#") {
-        let news: NewsRecord = convert(item);
-        env.log(|| format!("    {} news of {:?} of chunk {}: {:?}", news.restore, news.entries, news.chunk, news.news));
-        simulator.checker.borrow_mut().readiness_written(env, &news);
+        let readiness: NewsRecord = convert(item);
+        env.log(|| {
+            format!(
+                "    {} readiness of {:?} of chunk {}: {:?}",
+                readiness.restore, readiness.entries, readiness.chunk, readiness.news
+            )
+        });
+        simulator.checker.borrow_mut().readiness_written(env, &readiness);
     }
 }
 

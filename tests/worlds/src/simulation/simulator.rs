@@ -20,10 +20,6 @@ use crate::runtime::Signal;
 use crate::workflow::Workflow;
 use crate::world::{KillReason, World};
 
-/// Starts the task that runs an execution, with its name and its input. The ports start executions, and executions invoke
-/// functions, which use the ports; as a function pointer it keeps these files free of a circle.
-pub(super) type SpawnExecution = fn(Rc<Simulator>, String, Value);
-
 /// A running simulation.
 pub(super) struct Simulator {
     pub env: Environment,
@@ -43,6 +39,10 @@ pub(super) struct Simulator {
     restore_initiated: Queue,
     restore_completed: Queue,
 }
+
+/// Starts the task that runs an execution, with its name and its input. The ports start executions, and executions invoke
+/// functions, which use the ports; as a function pointer it keeps these files free of a circle.
+pub(super) type SpawnExecution = fn(Rc<Simulator>, String, Value);
 
 /// How to end an execution from outside.
 pub(super) struct ExecutionControl {

@@ -35,7 +35,7 @@ impl RecentWrites {
             return Some(item);
         }
         let json = serde_json::to_value(previous.as_ref()?).unwrap_or_default();
-        env.log(|| format!("  ! a peek at {} shows what it was before", item.key().pk));
+        env.log(|| format!("  ! stale read of {}", item.key().pk));
         Some(T::deserialize(json).unwrap_or_else(|error| panic!("no row: {error}")))
     }
 }

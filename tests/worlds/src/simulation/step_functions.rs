@@ -86,7 +86,7 @@ fn spawn_kill(simulator: &Rc<Simulator>, name: &str, control: &ExecutionControl,
         let is_running = env.executions.borrow().get(&name).is_some_and(Option::is_none);
         // A cancel request may have stopped it at the same time.
         if is_running && !stop.is_set() {
-            env.log(|| format!("  ! {name} dies: {reason:?}"));
+            env.log(|| format!("  ! {name} is killed: {reason:?}"));
             kill_reason.set(Some(reason));
             stop.set();
         }

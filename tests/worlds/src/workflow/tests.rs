@@ -17,69 +17,69 @@ struct Script {
     jitter: f64,
     begun: Instant,
     /// What happened, one line for each event.
-    seen: RefCell<Vec<String>>,
+    events: RefCell<Vec<String>>,
     running: Cell<usize>,
     most_running: Cell<usize>,
 }
 
 #[derive(Clone)]
 enum Answer {
-    Says(Value),
+    Returns(Value),
     Fails(&'static str),
     /// Without a cause.
-    FailsInSilence(&'static str),
+    FailsWithoutCause(&'static str),
     /// Returns the payload after `sleep` seconds, or fails if it has `fail`. Both are members of the payload.
     Echo,
 }
 
-use Answer::{Echo, Fails, FailsInSilence, Says};
+use Answer::{Echo, Fails, FailsWithoutCause, Returns};
 
 fn script<const N: usize>(answers: [(&'static str, Vec<Answer>); N]) -> Script {
     Script {
         answers: RefCell::new(answers.into_iter().map(|(name, all)| (name, all.into())).collect()),
         jitter: 1.0,
         begun: Instant::now(),
-        seen: RefCell::default(),
+        events: RefCell::default(),
         running: Cell::new(0),
         most_running: Cell::new(0),
     }
 }
 
 impl Script {
-    fn note(&self, line: String) {
-        self.seen.borrow_mut().push(format!("{:>3} {line}", self.begun.elapsed().as_secs()));
+    fn record(&self, line: String) {
+        self.events.borrow_mut().push(format!("{:>3} {line}", self.begun.elapsed().as_secs()));
     }
 
     #[track_caller]
-    fn saw(&self, lines: &[&str]) {
-        assert_eq!(*self.seen.borrow(), lines);
+    fn assert_events(&self, lines: &[&str]) {
+        assert_eq!(*self.events.borrow(), lines);
     }
 
     /// The states that were entered, in order.
     fn path(&self) -> Vec<String> {
-        let seen = self.seen.borrow();
-        seen.iter().filter_map(|line| Some(line.split_once("enter ")?.1.to_owned())).collect()
+        let events = self.events.borrow();
+        events.iter().filter_map(|line| Some(line.split_once("enter ")?.1.to_owned())).collect()
     }
 }
 
 impl Host for Script {
     async fn invoke(&self, _: &str, function: &str, payload: Value, timeout: u64) -> Result<Value, TaskError> {
-        self.note(format!("{function} {payload} within {timeout}"));
+        self.record(format!("{function} {payload} within {timeout}"));
         let answer = {
             let mut answers = self.answers.borrow_mut();
             let answers = answers.get_mut(function).unwrap_or_else(|| panic!("nobody expects a call of {function}"));
             if answers.len() > 1 { answers.pop_front() } else { answers.front().cloned() }.expect("an answer")
         };
         match answer {
-            Says(value) => Ok(value),
-            FailsInSilence(error) => Err(TaskError { error: error.to_owned(), cause: String::new() }),
+            Returns(value) => Ok(value),
+            FailsWithoutCause(error) => Err(TaskError { error: error.to_owned(), cause: String::new() }),
             Fails(error) => Err(TaskError { error: error.to_owned(), cause: format!("{error} it is") }),
             Echo => {
                 self.running.set(self.running.get() + 1);
                 self.most_running.set(self.most_running.get().max(self.running.get()));
                 sleep(Duration::from_secs(payload["sleep"].as_u64().unwrap_or(0))).await;
                 self.running.set(self.running.get() - 1);
-                self.note(format!("{function} ends"));
+                self.record(format!("{function} ends"));
                 match payload["fail"].as_str() {
                     Some(error) => Err(TaskError { error: error.to_owned(), cause: "told to".to_owned() }),
                     None => Ok(payload),
@@ -98,7 +98,7 @@ impl Host for Script {
 
     fn observe(&self, _: &str, state: &str, event: StateEvent<'_>) {
         let inside = event.iteration.map(|index| format!("[{index}]")).unwrap_or_default();
-        self.note(match event.kind {
+        self.record(match event.kind {
             StateEventKind::Entered => format!("enter {state}{inside}"),
             StateEventKind::Retried { error, seconds } => format!("retry {state}{inside} after {error} in {seconds}"),
             StateEventKind::Caught { error, next } => format!("catch {error} of {state}{inside} by {next}"),
@@ -120,10 +120,10 @@ fn task(function: &str, fields: Value) -> Value {
         "Type": "Task", "Resource": "arn:aws:states:::lambda:invoke", "Arguments": arguments, "TimeoutSeconds": 9,
         "Output": "{% $states.result.Payload %}",
     });
-    with(task, fields)
+    with_fields(task, fields)
 }
 
-fn with(mut value: Value, fields: Value) -> Value {
+fn with_fields(mut value: Value, fields: Value) -> Value {
     value.as_object_mut().unwrap().append(&mut fields.as_object().unwrap().clone());
     value
 }
@@ -133,7 +133,7 @@ fn retry(errors: &[&str], interval: u32, attempts: u32, rate: f64, most: Option<
         "ErrorEquals": errors, "IntervalSeconds": interval, "MaxAttempts": attempts, "BackoffRate": rate,
         "JitterStrategy": "FULL",
     });
-    with(retrier, most.map_or(json!({}), |most| json!({ "MaxDelaySeconds": most })))
+    with_fields(retrier, most.map_or(json!({}), |most| json!({ "MaxDelaySeconds": most })))
 }
 
 fn catch(errors: &[&str], next: &str) -> Value {
@@ -147,7 +147,7 @@ fn map(concurrency: usize, inner: Value, fields: Value) -> Value {
         "MaxConcurrency": concurrency, "Output": "{% $states.result %}",
         "ItemProcessor": { "ProcessorConfig": { "Mode": "INLINE" }, "StartAt": "Inner", "States": { "Inner": inner } },
     });
-    with(map, fields)
+    with_fields(map, fields)
 }
 
 fn succeeded(output: Value, events: u64) -> ExecutionResult {
@@ -171,7 +171,7 @@ fn failed_with(ended: &ExecutionResult) -> &TaskError {
 
 #[tokio::test(start_paused = true)]
 async fn a_task_is_invoked_with_its_arguments_and_its_result_goes_on() {
-    let world = script([("F", vec![Says(json!({ "n": 1, "half": 0.5 }))])]);
+    let host = script([("F", vec![Returns(json!({ "n": 1, "half": 0.5 }))])]);
     let fields = json!({
         "Arguments": { "FunctionName": "${FArn}", "Payload": { "is": "{% $states.context.Execution.Name %}", "all": ["{% $states.input.x %}", 7] } },
         "Assign": { "kept": "{% $states.input.x %}" },
@@ -180,9 +180,9 @@ async fn a_task_is_invoked_with_its_arguments_and_its_result_goes_on() {
     });
     let then = json!({ "Output": { "x": "{% $kept %}", "n": "{% $states.input.n %}" }, "End": true });
     let machine = machine("First", json!({ "First": task("F", fields), "Then": task("F", then) }));
-    let ended = machine.run("some-name", json!({ "x": "y" }), &world).await;
+    let ended = machine.run("some-name", json!({ "x": "y" }), &host).await;
     assert_eq!(ended, succeeded(json!({ "x": "y", "n": 1 }), 2 + 5 + 5));
-    world.saw(&[
+    host.assert_events(&[
         "  0 enter First",
         r#"  0 F {"is":"some-name","all":["y",7]} within 9"#,
         "  0 enter Then",
@@ -195,10 +195,10 @@ async fn retriers_back_off_each_by_its_own_count() {
     let retriers = [retry(&["A"], 2, 3, 2.0, Some(6)), retry(&["B", "States.Timeout"], 10, 1, 1.5, None)];
     let machine = machine("T", json!({ "T": task("F", json!({ "Retry": retriers, "End": true })) }));
     let fails = ["A", "States.Timeout", "A", "A", "A"].map(Fails).to_vec();
-    let world = script([("F", fails)]);
-    let ended = machine.run("x", json!(0), &world).await;
+    let host = script([("F", fails)]);
+    let ended = machine.run("x", json!(0), &host).await;
     assert_eq!(ended, failed("A", "A it is", 2 + 1 + 5 * 3));
-    let retries: Vec<_> = world.seen.borrow().iter().filter(|line| line.contains("retry")).cloned().collect();
+    let retries: Vec<_> = host.events.borrow().iter().filter(|line| line.contains("retry")).cloned().collect();
     assert_eq!(
         retries,
         [
@@ -214,9 +214,9 @@ async fn retriers_back_off_each_by_its_own_count() {
 async fn jitter_takes_its_part_of_the_delay() {
     for (jitter, waited) in [(0.0, 0), (0.25, 25), (0.999, 100)] {
         let fields = json!({ "Retry": [retry(&["A"], 100, 1, 1.0, None)], "End": true });
-        let world = Script { jitter, ..script([("F", vec![Fails("A"), Says(json!(1))])]) };
-        machine("T", json!({ "T": task("F", fields) })).run("x", json!(0), &world).await;
-        assert_eq!(world.begun.elapsed().as_secs(), waited, "{jitter}");
+        let host = Script { jitter, ..script([("F", vec![Fails("A"), Returns(json!(1))])]) };
+        machine("T", json!({ "T": task("F", fields) })).run("x", json!(0), &host).await;
+        assert_eq!(host.begun.elapsed().as_secs(), waited, "{jitter}");
     }
 }
 
@@ -254,10 +254,11 @@ async fn an_error_goes_to_the_first_catcher_that_is_for_it() {
 // ------------ expressions that fail
 
 #[tokio::test(start_paused = true)]
-async fn an_expression_that_answers_nothing_is_an_error_and_is_caught_where_aws_catches_it() {
+async fn an_expression_that_returns_nothing_is_an_error_that_is_caught_where_aws_catches_it() {
     let ok = || task("F", json!({ "End": true }));
-    let caught =
-        |fields: Value| task("F", with(json!({ "Catch": [catch(&["States.ALL"], "After")], "Next": "After" }), fields));
+    let caught = |fields: Value| {
+        task("F", with_fields(json!({ "Catch": [catch(&["States.ALL"], "After")], "Next": "After" }), fields))
+    };
     for (state, is_caught) in [
         (caught(json!({ "Output": "{% $states.input.nope %}" })), true),
         (caught(json!({ "Output": { "deep": ["{% $states.input.nope %}"] } })), true),
@@ -281,7 +282,7 @@ async fn an_expression_that_answers_nothing_is_an_error_and_is_caught_where_aws_
         (json!({ "Type": "Fail", "Error": "{% 1 %}", "Cause": "C" }), false),
     ] {
         let states = json!({ "S": state, "After": { "Type": "Succeed" } });
-        let ended = machine("S", states).run("x", json!({ "a": 1 }), &script([("F", vec![Says(json!(1))])])).await;
+        let ended = machine("S", states).run("x", json!({ "a": 1 }), &script([("F", vec![Returns(json!(1))])])).await;
         match ended.outcome {
             Outcome::Succeeded(output) => {
                 let why = output["why"].as_str().unwrap_or_else(|| panic!("{state}: {output}"));
@@ -302,12 +303,12 @@ async fn a_choice_takes_the_first_rule_that_is_true_then_its_default() {
     let choice = json!({ "Type": "Choice", "Choices": [rule("a", "A"), rule("b", "B")] });
     let end = || json!({ "Type": "Succeed" });
     let states = |choice: Value| json!({ "C": choice, "A": end(), "B": end(), "D": end() });
-    let with_default = machine("C", states(with(choice.clone(), json!({ "Default": "D" }))));
+    let with_default = machine("C", states(with_fields(choice.clone(), json!({ "Default": "D" }))));
     for (a, b, next) in [(true, true, "A"), (false, true, "B"), (false, false, "D")] {
-        let world = script([]);
+        let host = script([]);
         let input = json!({ "a": a, "b": b });
-        assert_eq!(with_default.run("x", input.clone(), &world).await, succeeded(input, 6));
-        assert_eq!(world.path(), ["C", next]);
+        assert_eq!(with_default.run("x", input.clone(), &host).await, succeeded(input, 6));
+        assert_eq!(host.path(), ["C", next]);
     }
     let ended = machine("C", states(choice)).run("x", json!({ "a": false, "b": false }), &script([])).await;
     assert_eq!(failed_with(&ended).error, "States.NoChoiceMatched");
@@ -320,24 +321,24 @@ async fn a_wait_takes_its_time_and_hands_its_input_on() {
         "W": { "Type": "Wait", "Seconds": "{% $states.input.s %}", "Next": "F" },
         "F": { "Type": "Fail", "Error": "E", "Cause": "{% 'after ' & $states.input.s %}" },
     });
-    let world = script([]);
-    assert_eq!(machine("W", states).run("x", json!({ "s": 86_400 }), &world).await, failed("E", "after 86400", 5));
-    assert_eq!(world.begun.elapsed().as_secs(), 86_400);
+    let host = script([]);
+    assert_eq!(machine("W", states).run("x", json!({ "s": 86_400 }), &host).await, failed("E", "after 86400", 5));
+    assert_eq!(host.begun.elapsed().as_secs(), 86_400);
 }
 
 // ------------ maps
 
 #[tokio::test(start_paused = true)]
-async fn a_map_runs_so_many_at_once_and_answers_in_order() {
+async fn a_map_runs_at_most_max_concurrency_iterations_and_returns_in_order() {
     let sleeps = [5, 1, 1, 1, 1, 1];
     let items: Vec<_> = sleeps.iter().enumerate().map(|(n, sleep)| json!({ "n": n, "sleep": sleep })).collect();
     let machine = machine("M", json!({ "M": map(2, task("F", json!({ "End": true })), json!({ "End": true })) }));
-    let world = script([("F", vec![Echo])]);
-    let ended = machine.run("x", json!(items), &world).await;
+    let host = script([("F", vec![Echo])]);
+    let ended = machine.run("x", json!(items), &host).await;
     assert_eq!(ended, succeeded(json!(items), 2 + 4 + 6 * 7));
-    assert_eq!(world.most_running.get(), 2);
+    assert_eq!(host.most_running.get(), 2);
     // While the first sleeps for five seconds, the others take the second place one after the other.
-    assert_eq!(world.begun.elapsed().as_secs(), 5);
+    assert_eq!(host.begun.elapsed().as_secs(), 5);
 }
 
 #[tokio::test(start_paused = true)]
@@ -373,12 +374,12 @@ async fn the_first_iteration_that_fails_fails_the_map_and_ends_the_others() {
         ),
     ] {
         let states = json!({ "M": map(3, task("F", json!({ "End": true })), fields), "After": { "Type": "Succeed" } });
-        let world = script([("F", vec![Echo])]);
-        assert_eq!(machine("M", states).run("x", items.clone(), &world).await, expected);
+        let host = script([("F", vec![Echo])]);
+        assert_eq!(machine("M", states).run("x", items.clone(), &host).await, expected);
         sleep(Duration::from_secs(20)).await;
-        let ended = world.seen.borrow().iter().filter(|line| line.contains("F ends")).count();
-        assert_eq!(ended, 1, "{:?}", world.seen.borrow());
-        assert!(world.seen.borrow().contains(&"  0 enter Inner[2]".to_owned()));
+        let ended = host.events.borrow().iter().filter(|line| line.contains("F ends")).count();
+        assert_eq!(ended, 1, "{:?}", host.events.borrow());
+        assert!(host.events.borrow().contains(&"  0 enter Inner[2]".to_owned()));
     }
 }
 
@@ -404,8 +405,8 @@ async fn more_data_than_step_functions_carries_ends_the_execution() {
             false,
         ),
     ] {
-        let machine = machine("T", json!({ "T": task("F", with(catch_all(), fields.clone())) }));
-        let ended = machine.run("x", input, &script([("F", vec![Says(answer)])])).await;
+        let machine = machine("T", json!({ "T": task("F", with_fields(catch_all(), fields.clone())) }));
+        let ended = machine.run("x", input, &script([("F", vec![Returns(answer)])])).await;
         if ok {
             assert!(matches!(ended.outcome, Outcome::Succeeded(_)), "{fields}");
         } else {
@@ -432,7 +433,7 @@ async fn a_full_history_ends_the_execution() {
 // ------------ loading
 
 #[test]
-fn what_is_not_known_is_refused_by_name() {
+fn unknown_fields_and_values_are_refused_by_name() {
     let ok =
         || json!({ "QueryLanguage": "JSONata", "StartAt": "T", "States": { "T": task("F", json!({ "End": true })) } });
     Workflow::load(&ok().to_string()).unwrap();
@@ -456,7 +457,7 @@ fn what_is_not_known_is_refused_by_name() {
         (in_task("Catch", json!([catch(&["A"], "Nowhere")])), "T: there is no state Nowhere"),
         (in_task("Catch", json!([catch(&["States.TaskFailed"], "T")])), "States.TaskFailed"),
         (in_task("Catch", json!([catch(&["States.ALL", "A"], "T")])), "States.ALL"),
-        (in_task("Retry", json!([with(retrier, json!({ "JitterStrategy": "NONE" }))])), "NONE"),
+        (in_task("Retry", json!([with_fields(retrier, json!({ "JitterStrategy": "NONE" }))])), "NONE"),
         (in_task("Output", json!("{% $states. %}")), "$states."),
         (in_task("Output", json!("so {% 1 %}")), "in part only"),
         (in_task("Arguments", json!({ "FunctionName": "F", "Payload": 1 })), "FunctionName F"),

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use thaw_core::Tier;
 
-use super::StorageTier;
+use super::objects::StorageTier;
 
 /// An action at a time.
 #[derive(Debug, Clone, PartialEq, Serialize)]

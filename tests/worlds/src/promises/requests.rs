@@ -1,6 +1,8 @@
-//! Promises about the responses to `POST /v1/restores`.
+//! Promises about requests: the responses to `POST /v1/restores`, and the plans.
 
 use serde_json::Value;
+use thaw_core::{Row, Source};
+use thaw_steps::ledger::restores::RestoreRecord;
 
 use super::Checker;
 use crate::environment::{ClientRequest, Environment};
@@ -38,6 +40,19 @@ impl Checker {
             let details =
                 format!("request {} ({same_body}) is answered with {status}: {body}, was {first:?}", request.id);
             self.violate("the same key and body are the same restore", details);
+        }
+    }
+
+    /// Checks that the plan of a prefix has every object of the prefix exactly once.
+    pub(super) fn check_prefix(&mut self, env: &Environment, record: &RestoreRecord, planned: &[Row]) {
+        let Source::Prefix { prefix, .. } = &record.request.source else { return };
+        for key in env.world.objects.iter().filter_map(|object| env.world.full_key(object.id)) {
+            let count = planned.iter().filter(|row| row.object.key == key).count();
+            let has_prefix = key.starts_with(prefix.as_str());
+            if count != usize::from(has_prefix) && !self.objects.is_changed(&key) {
+                let details = format!("{} of {prefix:?} has {key} {count} times", record.id);
+                self.violate("a plan has every object of its prefix exactly once", details);
+            }
         }
     }
 }
