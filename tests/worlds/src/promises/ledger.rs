@@ -2,10 +2,10 @@
 //! or not coming.
 
 use jiff::Timestamp;
-use thaw_core::{Batch, Call, Decision, FailureCode, How, News, Row, State, Tier};
-use thaw_steps::ledger::chunks::ChunkRecord;
-use thaw_steps::ledger::readiness::NewsRecord;
-use thaw_steps::ledger::restores::RestoreRecord;
+use thaw_core::{Batch, Call, Decision, FailureCode, PublishedReason, Readiness, Row, State, Tier};
+use thaw_steps::ledger::rows::chunks::ChunkRecord;
+use thaw_steps::ledger::rows::readiness::ReadinessRecord;
+use thaw_steps::ledger::rows::restores::RestoreRecord;
 
 use super::Checker;
 use super::ledger_model::row_id;
@@ -15,7 +15,7 @@ use crate::environment::Environment;
 impl Checker {
     /// A row was inserted, or replaced if `is_replaced`.
     pub(crate) fn row_written(&mut self, env: &Environment, row: Row, is_replaced: bool) {
-        self.cover(format!("row {}", row.state.word()));
+        self.cover(format!("row {}", row.state.as_str()));
         let id = row_id(&row);
         let old = self.ledger.rows.get(&id).cloned().map(|row| self.ledger.with_batch(row));
         match (&old, is_replaced) {
@@ -104,22 +104,22 @@ impl Checker {
         for row in self.ledger.claimed_by(&id) {
             let with_batch = self.ledger.with_batch(row.clone());
             if with_batch.state != row.state {
-                self.cover(format!("row {}", with_batch.state.word()));
+                self.cover(format!("row {}", with_batch.state.as_str()));
                 self.state_reached(env, Some(&row), &with_batch);
             }
         }
     }
 
     /// A readiness record was written: some objects of a chunk can be read.
-    pub(crate) fn readiness_written(&mut self, env: &Environment, written: &NewsRecord) {
+    pub(crate) fn readiness_written(&mut self, env: &Environment, written: &ReadinessRecord) {
         let Some(record) = restore_record(env, written.restore.as_str()) else { return };
         self.cover(if written.entries.len() > 1 { "readiness of many" } else { "readiness of one" });
         let Some(plan) = &record.plan else { return };
         let rows = planned_rows(env, &record, plan.written_at(written.chunk), written.chunk);
         for (_, row) in (0..).zip(rows).filter(|(entry, _)| written.entries.contains(entry)) {
-            let latest: &mut News = self.ledger.readiness.entry(row_id(&row)).or_insert(written.news);
-            if latest.at <= written.news.at {
-                *latest = written.news;
+            let latest: &mut Readiness = self.ledger.readiness.entry(row_id(&row)).or_insert(written.readiness);
+            if latest.at <= written.readiness.at {
+                *latest = written.readiness;
             }
             self.check_readable(env, &row);
         }
@@ -183,8 +183,8 @@ fn is_legal(old: &State, new: &State) -> bool {
             State::Planned | State::Restoring { .. } | State::Failed { code: FailureCode::RetrievalTimedOut, .. },
             State::Published { how, .. },
         ) => match how {
-            How::Invalidated { .. } => false,
-            How::NothingStale | How::NoPath | How::NotCurrent | How::AlreadyPublished => true,
+            PublishedReason::Invalidated { .. } => false,
+            PublishedReason::NothingStale | PublishedReason::NoPath | PublishedReason::NotCurrent | PublishedReason::AlreadyPublished => true,
         },
         (State::Failed { code: FailureCode::RetrievalTimedOut, .. }, State::Failed { .. }) => true,
         (State::Restored { claim: None, expires, .. }, State::Restored { claim: Some(_), expires: new, .. }) => {
@@ -200,21 +200,21 @@ fn is_legal(old: &State, new: &State) -> bool {
         }
         // The completion of its invalidation is written into the batch only, never into the row.
         (State::Restored { claim, .. }, State::Published { how, .. }) => match how {
-            How::Invalidated { .. } => false,
+            PublishedReason::Invalidated { .. } => false,
             // The object was replaced while CloudFront was not available, and its batch went on without it.
-            How::NotCurrent => true,
-            How::NothingStale | How::NoPath | How::AlreadyPublished => claim.is_none(),
+            PublishedReason::NotCurrent => true,
+            PublishedReason::NothingStale | PublishedReason::NoPath | PublishedReason::AlreadyPublished => claim.is_none(),
         },
         _ => false,
     }
 }
 
-fn description(how: &How) -> &'static str {
+fn description(how: &PublishedReason) -> &'static str {
     match how {
-        How::Invalidated { .. } => "invalidated",
-        How::NothingStale => "nothing stale",
-        How::NoPath => "no path",
-        How::NotCurrent => "not current",
-        How::AlreadyPublished => "already published",
+        PublishedReason::Invalidated { .. } => "invalidated",
+        PublishedReason::NothingStale => "nothing stale",
+        PublishedReason::NoPath => "no path",
+        PublishedReason::NotCurrent => "not current",
+        PublishedReason::AlreadyPublished => "already published",
     }
 }

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use thaw_core::{Batch, Call, FailureCode, How, News, Row, State, Status};
-use thaw_steps::ledger::restores::RestoreRecord;
+use thaw_core::{Batch, Call, FailureCode, PublishedReason, Readiness, Row, State, Status};
+use thaw_steps::ledger::rows::restores::RestoreRecord;
 
 use super::ledger_reader::{covers, planned_rows};
 use crate::environment::Environment;
@@ -24,7 +24,7 @@ pub(super) struct LedgerModel {
     /// The rows that their chunk records as accepted by S3.
     pub accepted: BTreeMap<RowId, State>,
     /// What a readiness record says of rows. It holds while the row says no more than `planned`.
-    pub readiness: BTreeMap<RowId, News>,
+    pub readiness: BTreeMap<RowId, Readiness>,
     /// The batches, and when each was completed. A completed batch decides the state of the rows that it claimed.
     pub batches: BTreeMap<String, (Batch, Option<Timestamp>)>,
 }
@@ -66,7 +66,7 @@ impl LedgerModel {
             let code = FailureCode::RefusedByCloudFront;
             State::Failed { at: *at, code, message: "CloudFront refused it".to_owned() }
         } else {
-            let how = How::Invalidated { batch: claim.clone() };
+            let how = PublishedReason::Invalidated { batch: claim.clone() };
             State::Published { at: *at, readable: *readable, expires: *expires, how }
         };
         Row { state, ..row }
@@ -75,7 +75,7 @@ impl LedgerModel {
     /// A row in the state that its readiness record says, if there is one.
     pub(super) fn with_readiness(&self, row: Row) -> Row {
         match (&row.state, self.readiness.get(&row_id(&row))) {
-            (State::Planned, Some(News { at, expires })) => {
+            (State::Planned, Some(Readiness { at, expires })) => {
                 Row { state: State::Restored { at: *at, expires: *expires, claim: None }, ..row }
             }
             _ => row,

@@ -1,9 +1,9 @@
 //! Reads the ledger and the work files as they are now.
 
 use jiff::Timestamp;
-use thaw_core::{Batch, Call, Place, RestoreId, Row, Status};
-use thaw_steps::ledger::chunks::{ChunkEntry, chunk_name};
-use thaw_steps::ledger::restores::RestoreRecord;
+use thaw_core::{Batch, Call, ChunkPosition, RestoreId, Row, Status};
+use thaw_steps::ledger::rows::chunks::{ChunkEntry, chunk_name};
+use thaw_steps::ledger::rows::restores::RestoreRecord;
 use thaw_steps::ports::{Ledger, WorkFiles};
 
 use crate::environment::Environment;
@@ -31,7 +31,7 @@ pub(super) fn planned_rows(env: &Environment, record: &RestoreRecord, written_at
     let file = block_on(env.work_files.get(&chunk_name(&record.id, written_at, chunk)));
     let file = file.ok().flatten().unwrap_or_default();
     let entries: Vec<ChunkEntry> = serde_json::from_slice(&file).unwrap_or_default();
-    let row = |(entry, planned): (u32, &ChunkEntry)| planned.row(record, written_at, Place { chunk, entry });
+    let row = |(entry, planned): (u32, &ChunkEntry)| planned.row(record, written_at, ChunkPosition { chunk, entry });
     (0..).zip(&entries).map(row).collect()
 }
 

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 use thaw_core::{FailureCode, RestoreAnswer, Row, State, Status, Tier};
-use thaw_steps::ledger::restores::RestoreRecord;
+use thaw_steps::ledger::rows::restores::RestoreRecord;
 
 use super::Checker;
 use super::ledger_reader::restore_records;
@@ -37,7 +37,7 @@ impl Checker {
     }
 
     fn check_record(&mut self, record: &RestoreRecord) {
-        self.cover(format!("restore {}", record.status.word()));
+        self.cover(format!("restore {}", record.status.as_str()));
         if record.status == Status::Running {
             let details = format!("{} is said to run, and does not", record.id);
             self.violate("a status never says more than is known", details);

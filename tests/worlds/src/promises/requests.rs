@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use thaw_core::{Row, Source};
-use thaw_steps::ledger::restores::RestoreRecord;
+use thaw_steps::ledger::rows::restores::RestoreRecord;
 
 use super::Checker;
 use crate::environment::{ClientRequest, Environment};

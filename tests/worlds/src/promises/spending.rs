@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use thaw_core::{Decision, ObjectId, RestoreAnswer, Tier, Usd};
-use thaw_steps::ledger::restores::RestoreRecord;
+use thaw_steps::ledger::rows::restores::RestoreRecord;
 
 use super::Checker;
 use super::ledger_reader::restore_record;

@@ -1,7 +1,7 @@
 //! Promises about what viewers see.
 
 use jiff::Timestamp;
-use thaw_core::{How, Row, State};
+use thaw_core::{PublishedReason, Row, State};
 use thaw_sim::model::ObjectRef;
 
 use super::Checker;
@@ -10,23 +10,23 @@ use crate::environment::{BUCKET, DISTRIBUTION, Environment};
 
 impl Checker {
     /// Checks an object that is published: CloudFront has dropped what it cached before the object was readable.
-    pub(super) fn check_published(&mut self, env: &Environment, row: &Row, how: &How, readable_since: Timestamp) {
+    pub(super) fn check_published(&mut self, env: &Environment, row: &Row, how: &PublishedReason, readable_since: Timestamp) {
         let Some(object) = env.world.object_with_key(&row.object.key) else { return };
         if self.objects.is_changed(&row.object.key) {
             return;
         }
         match how {
-            How::Invalidated { .. } | How::AlreadyPublished => {
+            PublishedReason::Invalidated { .. } | PublishedReason::AlreadyPublished => {
                 self.check_invalidation_completed(env, row, how, object, readable_since);
             }
-            How::NothingStale => {
+            PublishedReason::NothingStale => {
                 let readable = env.aws.with(|sim, now| sim.look(&ObjectRef::new(BUCKET, &row.object.key), now));
                 if readable.is_ok_and(|head| head.readable) && env.view(object) != Some(200) {
                     let details = format!("{} of {}", row.object, row.restore);
                     self.violate("nothing stale means that a viewer sees it", details);
                 }
             }
-            How::NoPath | How::NotCurrent => {
+            PublishedReason::NoPath | PublishedReason::NotCurrent => {
                 let details = format!("{} of {} is {how:?}", row.object, row.restore);
                 self.violate("an object that a distribution shows is published", details);
             }
@@ -39,14 +39,14 @@ impl Checker {
         &mut self,
         env: &Environment,
         row: &Row,
-        how: &How,
+        how: &PublishedReason,
         object: u32,
         readable_since: Timestamp,
     ) {
         let key = &row.object.key;
         let copy = self.objects.latest_copy(key, row.object.version.as_deref(), readable_since);
         let Some(copy) = copy else { return };
-        if *how == How::AlreadyPublished && self.objects.is_mistaken_for_shortened(key, copy, row.planned_at) {
+        if *how == PublishedReason::AlreadyPublished && self.objects.is_mistaken_for_shortened(key, copy, row.planned_at) {
             return;
         }
         let now = env.now();

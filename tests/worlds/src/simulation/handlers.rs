@@ -8,14 +8,9 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use thaw_steps::api::{adopt, cancel_restore, create_plan, create_restore, get_restores, http};
 use thaw_steps::events::queue::QueueBatch;
-use thaw_steps::events::{
-    announce_expiries, check_executions, on_inbox_file, on_restore_completed, on_restore_initiated,
-};
-use thaw_steps::workflow::{
-    check_invalidations, check_jobs, check_restores, create_jobs, invalidate, plan, report, report_failure,
-    start_restores,
-};
-use thaw_steps::{Newest, Settings, Step, StepError};
+use thaw_steps::events::{announce_expiries, check_executions, on_inbox_file, on_restore_completed, on_restore_initiated};
+use thaw_steps::workflow::{check_invalidations, check_jobs, check_restores, create_jobs, invalidate, plan, report, report_failure, start_restores};
+use thaw_steps::{CurrentVersions, Settings, Step, StepError};
 
 use super::ports::FaultInjectingPorts;
 use crate::workflow::TaskError;
@@ -101,7 +96,7 @@ async fn run_on_restore_completed(
     let is_new = p.invocation.number.is_multiple_of(2);
     let warm = if is_new { None } else { warm_functions.borrow_mut().pop() };
     let patience = usize::try_from(p.invocation.number % 3).unwrap_or(0);
-    let mut newest = warm.unwrap_or_else(|| Newest::patient(patience));
+    let mut newest = warm.unwrap_or_else(|| CurrentVersions::patient(patience));
     let result = on_restore_completed::run(batch, &mut newest, p, p, p, p, &p.simulator.settings, now).await;
     warm_functions.borrow_mut().push(newest);
     to_json(result)

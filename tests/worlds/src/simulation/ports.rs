@@ -6,15 +6,11 @@ use std::rc::Rc;
 
 use jiff::SignedDuration;
 use serde_json::Value;
-use thaw_core::{Execution, Facts, Job, ObjectId, RestoreAnswer, RestoreId, S3Uri, Status, Tier, Trouble};
+use thaw_core::{Execution, Facts, Job, ObjectId, RestoreAnswer, RestoreId, S3Uri, Status, Tier, CallError};
 use thaw_steps::Step;
-use thaw_steps::ledger::restores::RestoreRecord;
-use thaw_steps::ports::{
-    CreateInvalidations, CreateJobs, CreatedJob, Cursor, DeadLetters, Distributions, Invalidation, InvalidationStatus,
-    Item, ItemKey, Ledger, ListFrom, ListRestores, LongFiles, NewJob, Page, Piece, PortError, Put, PutEvents,
-    ReadArchive, ReadDistributions, ReadExecutions, ReadInvalidations, ReadJobs, RequestRestores, StartExecutions,
-    StopExecutions, UpdateJobs, VersionMarker, VersionPage, WorkFiles,
-};
+use thaw_steps::ledger::rows::restores::RestoreRecord;
+use thaw_steps::ledger::restores::{ListRestores, RestoreCursor};
+use thaw_steps::ports::{CreateInvalidations, CreateJobs, CreatedJob, DeadLetters, Distributions, Invalidation, InvalidationStatus, Item, ItemKey, Ledger, ListFrom, LongFiles, NewJob, Page, Piece, PortError, Put, PutEvents, ReadArchive, ReadDistributions, ReadExecutions, ReadInvalidations, ReadJobs, RequestRestores, StartExecutions, StopExecutions, UpdateJobs, VersionMarker, VersionPage, WorkFiles};
 
 use super::simulator::Simulator;
 use super::{services, step_functions};
@@ -65,12 +61,12 @@ impl FaultInjectingPorts {
                 let _lost = effect().await;
                 return pending().await;
             }
-            Some(CallFaultKind::Throttled) => return Err(injected(call, Some(Trouble::Throttled))),
+            Some(CallFaultKind::Throttled) => return Err(injected(call, Some(CallError::Throttled))),
             Some(CallFaultKind::PermanentError) => return Err(injected(call, None)),
-            Some(CallFaultKind::Unavailable) => return Err(injected(call, Some(Trouble::Unavailable))),
+            Some(CallFaultKind::Unavailable) => return Err(injected(call, Some(CallError::Unavailable))),
             Some(CallFaultKind::ResponseLost) => {
                 let _lost = effect().await;
-                return Err(injected(call, Some(Trouble::Unavailable)));
+                return Err(injected(call, Some(CallError::Unavailable)));
             }
             Some(CallFaultKind::SdkRetry) => {
                 let _lost = effect().await;
@@ -104,7 +100,7 @@ impl FaultInjectingPorts {
     }
 }
 
-fn injected(call: ServiceCall, trouble: Option<Trouble>) -> PortError {
+fn injected(call: ServiceCall, trouble: Option<CallError>) -> PortError {
     PortError { what: format!("{call:?}"), says: "injected fault".to_owned(), trouble }
 }
 
@@ -258,7 +254,7 @@ impl Ledger for FaultInjectingPorts {
         self.call(ServiceCall::GetItems, "", || self.env().ledger.get_many(keys)).await
     }
 
-    async fn peek_many<T: Item>(&self, keys: &[ItemKey]) -> Result<Vec<T>, PortError> {
+    async fn get_many_eventually<T: Item>(&self, keys: &[ItemKey]) -> Result<Vec<T>, PortError> {
         let found: Vec<T> = self.get_many(keys).await?;
         Ok(found.into_iter().filter_map(|item| self.simulator.recent_writes.borrow().read(self.env(), item)).collect())
     }
@@ -278,7 +274,7 @@ impl Ledger for FaultInjectingPorts {
         Ok(known_bug::query(self.bug(), self.invocation.step, items))
     }
 
-    async fn peek_query<T: Item>(&self, begin: &ItemKey) -> Result<Vec<T>, PortError> {
+    async fn query_eventually<T: Item>(&self, begin: &ItemKey) -> Result<Vec<T>, PortError> {
         let items: Vec<T> = self.query(begin).await?;
         Ok(items.into_iter().filter_map(|item| self.simulator.recent_writes.borrow().read(self.env(), item)).collect())
     }
@@ -288,9 +284,9 @@ impl ListRestores for FaultInjectingPorts {
     async fn restores(
         &self,
         status: Option<Status>,
-        after: Option<&Cursor>,
+        after: Option<&RestoreCursor>,
         limit: usize,
-    ) -> Result<(Vec<RestoreRecord>, Option<Cursor>), PortError> {
+    ) -> Result<(Vec<RestoreRecord>, Option<RestoreCursor>), PortError> {
         self.call(ServiceCall::GetItems, "", || self.env().ledger.restores(status, after, limit)).await
     }
 }

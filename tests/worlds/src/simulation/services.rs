@@ -2,8 +2,8 @@
 
 use thaw_core::{Batch, ObjectId, RestoreAnswer, Row, State, Tier};
 use thaw_sim::model::{ObjectRef, RestoreState, RetrievalTier};
-use thaw_steps::ledger::chunks::ChunkRecord;
-use thaw_steps::ledger::readiness::NewsRecord;
+use thaw_steps::ledger::rows::chunks::ChunkRecord;
+use thaw_steps::ledger::rows::readiness::ReadinessRecord;
 use thaw_steps::ports::{CreateInvalidations, Invalidation, Item, Ledger, PortError, Put, RequestRestores};
 
 use super::simulator::Simulator;
@@ -135,7 +135,7 @@ fn observe_write<T: Item>(simulator: &Simulator, item: &T, is_replaced: bool) {
     if is_row(&key) {
         let row = as_row(item);
         env.log(|| {
-            let state = if is_replaced { description(&row) } else { row.state.word().to_owned() };
+            let state = if is_replaced { description(&row) } else { row.state.as_str().to_owned() };
             format!("    {} {}: {state}", row.restore, row.object.key)
         });
         simulator.recent_writes.borrow_mut().record(key.clone(), &row, env.now());
@@ -157,11 +157,11 @@ fn observe_write<T: Item>(simulator: &Simulator, item: &T, is_replaced: bool) {
         simulator.checker.borrow_mut().restore_written(env, &convert(item));
     }
     if key.sk.starts_with("news#") {
-        let readiness: NewsRecord = convert(item);
+        let readiness: ReadinessRecord = convert(item);
         env.log(|| {
             format!(
                 "    {} readiness of {:?} of chunk {}: {:?}",
-                readiness.restore, readiness.entries, readiness.chunk, readiness.news
+                readiness.restore, readiness.entries, readiness.chunk, readiness.readiness
             )
         });
         simulator.checker.borrow_mut().readiness_written(env, &readiness);
@@ -174,6 +174,6 @@ fn description(row: &Row) -> String {
         State::Failed { code, message, .. } => format!("failed, {code:?}: {message}"),
         State::Published { how, .. } => format!("published, {how:?}"),
         State::Restored { claim, expires, .. } => format!("restored until {expires:?}, claimed by {claim:?}"),
-        other => other.word().to_owned(),
+        other => other.as_str().to_owned(),
     }
 }

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use jiff::Timestamp;
 use serde_json::Value;
 use thaw_core::Usd;
-use thaw_steps::{Newest, Settings};
+use thaw_steps::{CurrentVersions, Settings};
 
 use super::fault_injector::FaultInjector;
 use super::queue::Queue;
@@ -31,7 +31,7 @@ pub(super) struct Simulator {
     pub execution_controls: RefCell<BTreeMap<String, ExecutionControl>>,
     pub spawn_execution: SpawnExecution,
     /// What warm and idle functions of OnRestoreCompleted keep in memory.
-    pub warm_functions: RefCell<Vec<Newest>>,
+    pub warm_functions: RefCell<Vec<CurrentVersions>>,
     pub recent_writes: RefCell<RecentWrites>,
     /// By job of S3 Batch Operations, how many of its tasks were observed.
     pub observed_tasks: RefCell<BTreeMap<String, usize>>,
