@@ -1,6 +1,6 @@
-//! Tasks and timers in virtual time: one thread, no clock but ours, the same order every time.
+//! A single-threaded async runtime in virtual time. The same tasks always run in the same order.
 //!
-//! When no task can go on, time jumps to the next timer. Two days of waiting take as long as there is work in them.
+//! When no task can run, the clock jumps to the next timer: two days of waiting take no real time.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -15,7 +15,7 @@ use thaw_sim::Clock;
 
 type Task = Pin<Box<dyn Future<Output = ()>>>;
 
-/// Runs tasks; clones are the same runtime.
+/// Runs tasks. Clones share the same tasks and clock.
 #[derive(Clone)]
 pub struct Runtime {
     inner: Rc<Inner>,
@@ -26,102 +26,91 @@ struct Inner {
     now: Cell<Timestamp>,
     tasks: RefCell<Vec<Option<Task>>>,
     wakers: RefCell<Vec<Waker>>,
-    free: RefCell<Vec<usize>>,
-    woken: Arc<Mutex<Vec<usize>>>,
+    free_slots: RefCell<Vec<usize>>,
+    ready: Arc<Mutex<Vec<usize>>>,
     timers: RefCell<BTreeMap<(Timestamp, u64), Waker>>,
-    serial: Cell<u64>,
-}
-
-struct Awake {
-    task: usize,
-    woken: Arc<Mutex<Vec<usize>>>,
-}
-
-impl Wake for Awake {
-    fn wake(self: Arc<Self>) {
-        self.woken.lock().unwrap_or_else(PoisonError::into_inner).push(self.task);
-    }
+    timer_count: Cell<u64>,
 }
 
 impl Runtime {
-    /// A runtime that moves this clock, which must be a manual one.
+    /// A runtime that advances this clock, which must be a manual one.
     pub fn new(clock: Clock) -> Self {
         let inner = Inner {
             now: Cell::new(clock.now()),
             clock,
             tasks: RefCell::default(),
             wakers: RefCell::default(),
-            free: RefCell::default(),
-            woken: Arc::default(),
+            free_slots: RefCell::default(),
+            ready: Arc::default(),
             timers: RefCell::default(),
-            serial: Cell::new(0),
+            timer_count: Cell::new(0),
         };
         Self { inner: Rc::new(inner) }
     }
 
-    /// The time.
+    /// The virtual time.
     pub fn now(&self) -> Timestamp {
         self.inner.now.get()
     }
 
-    /// Begins a task.
+    /// Starts a task.
     pub fn spawn(&self, task: impl Future<Output = ()> + 'static) {
-        let slot = self.inner.free.borrow_mut().pop();
+        let slot = self.inner.free_slots.borrow_mut().pop();
         let slot = slot.unwrap_or_else(|| {
             let mut wakers = self.inner.wakers.borrow_mut();
-            let awake = Awake { task: wakers.len(), woken: Arc::clone(&self.inner.woken) };
-            wakers.push(Waker::from(Arc::new(awake)));
+            let waker = TaskWaker { slot: wakers.len(), ready: Arc::clone(&self.inner.ready) };
+            wakers.push(Waker::from(Arc::new(waker)));
             self.inner.tasks.borrow_mut().push(None);
             wakers.len() - 1
         });
         self.inner.tasks.borrow_mut()[slot] = Some(Box::pin(task));
-        self.inner.woken.lock().unwrap_or_else(PoisonError::into_inner).push(slot);
+        self.inner.ready.lock().unwrap_or_else(PoisonError::into_inner).push(slot);
     }
 
-    /// Waits until a moment.
-    pub async fn until(&self, at: Timestamp) {
-        let serial = self.inner.serial.get();
-        self.inner.serial.set(serial + 1);
-        let timer = Timer { runtime: self, key: (at, serial) };
+    /// Sleeps until `deadline`.
+    pub async fn sleep_until(&self, deadline: Timestamp) {
+        let number = self.inner.timer_count.get();
+        self.inner.timer_count.set(number + 1);
+        let timer = Timer { runtime: self, key: (deadline, number) };
         poll_fn(|context| timer.poll(context)).await;
     }
 
-    /// Waits.
-    pub async fn sleep(&self, time: SignedDuration) {
-        self.until(later(self.now(), time)).await;
+    /// Sleeps for `duration`.
+    pub async fn sleep(&self, duration: SignedDuration) {
+        self.sleep_until(add(self.now(), duration)).await;
     }
 
-    /// Runs what can run, and answers when the next timer is due.
-    pub fn run_ready(&self) -> Option<Timestamp> {
+    /// Runs tasks until none is ready. Returns when the next timer is due.
+    pub fn run_until_idle(&self) -> Option<Timestamp> {
         loop {
-            let woken = std::mem::take(&mut *self.inner.woken.lock().unwrap_or_else(PoisonError::into_inner));
-            if woken.is_empty() {
+            let ready = std::mem::take(&mut *self.inner.ready.lock().unwrap_or_else(PoisonError::into_inner));
+            if ready.is_empty() {
                 return self.inner.timers.borrow().first_key_value().map(|((at, _), _)| *at);
             }
-            for slot in woken {
+            for slot in ready {
                 self.poll(slot);
             }
         }
     }
 
-    /// Moves time on to a moment, and wakes who waited for it.
-    pub fn advance_to(&self, at: Timestamp) {
-        self.inner.now.set(at);
-        self.inner.clock.set(at);
+    /// Advances the clock and wakes the tasks whose timers are due.
+    pub fn advance_to(&self, time: Timestamp) {
+        self.inner.now.set(time);
+        self.inner.clock.set(time);
         loop {
             let mut timers = self.inner.timers.borrow_mut();
-            let Some(first) = timers.first_entry().filter(|first| first.key().0 <= at) else { break };
+            let Some(first) = timers.first_entry().filter(|first| first.key().0 <= time) else { break };
             let waker = first.remove();
             drop(timers);
             waker.wake();
         }
     }
 
-    /// Forgets every task. What they held is let go.
+    /// Drops every task.
     pub fn clear(&self) {
         let tasks = std::mem::take(&mut *self.inner.tasks.borrow_mut());
         drop(tasks);
-        self.inner.free.borrow_mut().clear();
+        self.inner.free_slots.borrow_mut().clear();
         self.inner.wakers.borrow_mut().clear();
     }
 
@@ -130,8 +119,19 @@ impl Runtime {
         let waker = self.inner.wakers.borrow()[slot].clone();
         match task.as_mut().poll(&mut Context::from_waker(&waker)) {
             Poll::Pending => self.inner.tasks.borrow_mut()[slot] = Some(task),
-            Poll::Ready(()) => self.inner.free.borrow_mut().push(slot),
+            Poll::Ready(()) => self.inner.free_slots.borrow_mut().push(slot),
         }
+    }
+}
+
+struct TaskWaker {
+    slot: usize,
+    ready: Arc<Mutex<Vec<usize>>>,
+}
+
+impl Wake for TaskWaker {
+    fn wake(self: Arc<Self>) {
+        self.ready.lock().unwrap_or_else(PoisonError::into_inner).push(self.slot);
     }
 }
 
@@ -156,39 +156,34 @@ impl Drop for Timer<'_> {
     }
 }
 
-/// A moment after another.
-pub fn later(at: Timestamp, by: SignedDuration) -> Timestamp {
-    at.checked_add(by).unwrap_or(Timestamp::MAX)
-}
-
-/// Something that has happened or not, for those who wait for it.
+/// A flag that tasks can wait for.
 #[derive(Default)]
-pub struct Flag {
-    up: Cell<bool>,
+pub struct Signal {
+    is_set: Cell<bool>,
     waiting: RefCell<Vec<Waker>>,
 }
 
-impl Flag {
-    /// It has happened.
-    pub fn raise(&self) {
-        self.up.set(true);
+impl Signal {
+    /// Sets the signal and wakes all who wait for it.
+    pub fn set(&self) {
+        self.is_set.set(true);
         self.waiting.take().into_iter().for_each(Waker::wake);
     }
 
-    /// It may happen again.
-    pub fn lower(&self) {
-        self.up.set(false);
+    /// Resets the signal.
+    pub fn reset(&self) {
+        self.is_set.set(false);
     }
 
-    /// Whether it has happened.
-    pub fn is_up(&self) -> bool {
-        self.up.get()
+    /// Whether it is set.
+    pub fn is_set(&self) -> bool {
+        self.is_set.get()
     }
 
-    /// Waits until it has happened.
-    pub async fn raised(&self) {
+    /// Waits until it is set.
+    pub async fn wait(&self) {
         poll_fn(|context| {
-            if self.up.get() {
+            if self.is_set.get() {
                 return Poll::Ready(());
             }
             self.waiting.borrow_mut().push(context.waker().clone());
@@ -198,8 +193,13 @@ impl Flag {
     }
 }
 
-/// Runs a future that waits for nobody to its end: a look at things as they are at this moment.
-pub fn at_once<T>(future: impl Future<Output = T>) -> T {
+/// `time + duration`, or the latest timestamp if that is out of range.
+pub fn add(time: Timestamp, duration: SignedDuration) -> Timestamp {
+    time.checked_add(duration).unwrap_or(Timestamp::MAX)
+}
+
+/// Polls a future until it is ready. It must not wait for a timer or another task.
+pub fn block_on<T>(future: impl Future<Output = T>) -> T {
     let mut future = std::pin::pin!(future);
     let mut context = Context::from_waker(Waker::noop());
     loop {

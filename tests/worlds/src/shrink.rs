@@ -1,20 +1,20 @@
-//! Makes a failing world small: whatever can be left out while the same promise stays broken is left out.
+//! Shrinks a failing world: removes what can be removed while the same promise stays broken.
 
-use crate::world::{Object, What, World};
+use crate::world::{ActionKind, World};
 
-/// Worlds that are tried at most. Each takes milliseconds.
-const TRIES: u32 = 4_000;
+/// Worlds to try at most. Each takes milliseconds.
+const MAX_TRIES: u32 = 4_000;
 
-/// The smallest world found that still breaks what this one breaks. `broken` runs a world and names its first broken
-/// promise.
-pub fn shrunk(world: &World, broken: impl Fn(&World) -> Option<&'static str>) -> World {
-    let Some(promise) = broken(world) else { return world.clone() };
+/// The smallest world found that breaks the same promise as `world`. `first_violation` runs a world and returns the first
+/// promise that it breaks.
+pub fn shrink(world: &World, first_violation: impl Fn(&World) -> Option<&'static str>) -> World {
+    let Some(promise) = first_violation(world) else { return world.clone() };
     let mut smallest = world.clone();
     let mut tries = 0;
     loop {
-        let smaller = simpler(&smallest).into_iter().find(|world| {
+        let smaller = smaller_worlds(&smallest).into_iter().find(|world| {
             tries += 1;
-            tries < TRIES && broken(world) == Some(promise)
+            tries < MAX_TRIES && first_violation(world) == Some(promise)
         });
         match smaller {
             Some(world) => smallest = world,
@@ -23,87 +23,80 @@ pub fn shrunk(world: &World, broken: impl Fn(&World) -> Option<&'static str>) ->
     }
 }
 
-/// Worlds with one thing less, the largest steps first.
-fn simpler(world: &World) -> Vec<World> {
+/// Worlds with one thing less. Those with the largest change come first.
+fn smaller_worlds(world: &World) -> Vec<World> {
     let mut worlds = Vec::new();
-    let mut with = |change: &dyn Fn(&mut World)| {
-        let mut simpler = world.clone();
-        change(&mut simpler);
-        if simpler != *world {
-            worlds.push(simpler);
+    let mut try_change = |change: &dyn Fn(&mut World)| {
+        let mut smaller = world.clone();
+        change(&mut smaller);
+        if smaller != *world {
+            worlds.push(smaller);
         }
     };
-    with(&|world| world.faults.clear());
-    with(&|world| world.misses.clear());
-    with(&|world| world.deaths.clear());
-    with(&|world| world.storms.clear());
-    with(&|world| world.strays.clear());
-    with(&|world| world.acts.retain(|act| !matches!(act.what, What::View { .. })));
+    try_change(&|world| world.call_faults.clear());
+    try_change(&|world| world.invocation_faults.clear());
+    try_change(&|world| world.execution_kills.clear());
+    try_change(&|world| world.outages.clear());
+    try_change(&|world| world.event_faults.clear());
+    try_change(&|world| world.actions.retain(|action| !matches!(action.kind, ActionKind::ViewObject { .. })));
     for object in &world.objects {
-        with(&|world| without(world, object.id));
+        try_change(&|world| remove_object(world, object.id));
     }
-    for index in 0..world.acts.len() {
-        with(&|world| {
-            world.acts.remove(index);
-        });
+    for index in 0..world.actions.len() {
+        try_change(&|world| remove(&mut world.actions, index));
     }
-    for index in 0..world.faults.len() {
-        with(&|world| {
-            world.faults.remove(index);
-        });
+    for index in 0..world.call_faults.len() {
+        try_change(&|world| remove(&mut world.call_faults, index));
     }
-    for index in 0..world.misses.len() {
-        with(&|world| {
-            world.misses.remove(index);
-        });
+    for index in 0..world.invocation_faults.len() {
+        try_change(&|world| remove(&mut world.invocation_faults, index));
     }
-    for index in 0..world.deaths.len() {
-        with(&|world| {
-            world.deaths.remove(index);
-        });
+    for index in 0..world.execution_kills.len() {
+        try_change(&|world| remove(&mut world.execution_kills, index));
     }
-    for index in 0..world.storms.len() {
-        with(&|world| {
-            world.storms.remove(index);
-        });
-        with(&|world| world.storms[index].seconds /= 2);
+    for index in 0..world.outages.len() {
+        try_change(&|world| remove(&mut world.outages, index));
+        try_change(&|world| world.outages[index].seconds /= 2);
     }
-    for index in 0..world.strays.len() {
-        with(&|world| {
-            world.strays.remove(index);
-        });
+    for index in 0..world.event_faults.len() {
+        try_change(&|world| remove(&mut world.event_faults, index));
     }
-    with(&|world| world.versioned = false);
-    with(&|world| world.origin_path = "");
-    with(&|world| world.directory_index = "");
-    with(&|world| world.rules_off = false);
-    with(&|world| world.objects_per_chunk = 1_000);
-    with(&|world| world.keys_per_page = 1_000);
-    with(&|world| world.empty_pages = 0);
-    with(&|world| world.pages_per_call = 1_000);
+    try_change(&|world| world.versioned = false);
+    try_change(&|world| world.origin_path = "");
+    try_change(&|world| world.directory_index = "");
+    try_change(&|world| world.event_rules_disabled = false);
+    try_change(&|world| world.objects_per_chunk = 1_000);
+    try_change(&|world| world.keys_per_page = 1_000);
+    try_change(&|world| world.empty_page_percent = 0);
+    try_change(&|world| world.pages_per_plan_call = 1_000);
     for index in 0..world.objects.len() {
-        with(&|world| world.objects[index].takes = None);
+        try_change(&|world| world.objects[index].retrieval_seconds = None);
     }
     worlds
 }
 
-fn without(world: &mut World, object: u32) {
-    world.objects.retain(|one: &Object| one.id != object);
-    world.acts.retain_mut(|act| match &mut act.what {
-        What::Ask(ask) => {
-            ask.objects.retain(|one| *one != object);
-            !ask.objects.is_empty()
+fn remove<T>(items: &mut Vec<T>, index: usize) {
+    items.remove(index);
+}
+
+/// Removes an object and the actions that need it.
+fn remove_object(world: &mut World, id: u32) {
+    world.objects.retain(|object| object.id != id);
+    world.actions.retain_mut(|action| match &mut action.kind {
+        ActionKind::Request(request) => {
+            request.objects.retain(|object| *object != id);
+            !request.objects.is_empty()
         }
-        What::Foreign { object: one, .. }
-        | What::Delete { object: one }
-        | What::Overwrite { object: one, .. }
-        | What::Move { object: one, .. }
-        | What::View { object: one } => *one != object,
-        What::AskAgain { .. }
-        | What::Cancel { .. }
-        | What::Crowd { .. }
-        | What::NoCapacity { .. }
-        | What::CancelJobs
-        | What::Poison { .. } => true,
+        ActionKind::RestoreByOtherTool { object, .. }
+        | ActionKind::DeleteObject { object }
+        | ActionKind::OverwriteObject { object, .. }
+        | ActionKind::TransitionObject { object, .. }
+        | ActionKind::ViewObject { object } => *object != id,
+        ActionKind::RepeatRequest { .. }
+        | ActionKind::CancelRequest { .. }
+        | ActionKind::UseUpInvalidationQuota { .. }
+        | ActionKind::ExpeditedUnavailable { .. }
+        | ActionKind::CancelBatchJobs
+        | ActionKind::MalformedMessage { .. } => true,
     });
 }

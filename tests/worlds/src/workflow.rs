@@ -1,8 +1,8 @@
-//! Runs `statemachine/thaw.asl.json` as Step Functions does, in the time of whatever world it is given.
+//! Runs `statemachine/thaw.asl.json` as Step Functions does, on the clock of a [`Host`].
 //!
-//! Only the states and fields that thaw uses are known. A field that is not is refused when the definition is loaded:
-//! nothing in the file is ever ignored. Beyond what the local stack's emulator does, this knows `MaxDelaySeconds`, jitter
-//! and the two limits that end an execution on AWS: 256 KiB of data, and 25,000 events of history.
+//! It supports the states and fields that thaw uses. Loading a definition with any other field is an error, so nothing in
+//! the file is ignored. Unlike the emulator of the local stack, it has `MaxDelaySeconds`, jitter, and the two limits that
+//! end an execution on AWS: 256 KiB of data and 25,000 history events.
 
 mod definition;
 mod expression;
@@ -15,50 +15,50 @@ use serde_json::Value;
 pub use definition::Workflow;
 pub use expression::Template;
 
-/// What a workflow runs in: the functions it calls, and the time that passes.
-pub trait World {
-    /// Invokes a function. `function` is the step's name: `Plan` for `${PlanArn}`. An error is as Step Functions shows it:
-    /// the function's `errorType`, or `States.Timeout` when `timeout` seconds (the state's `TimeoutSeconds`) are over.
+/// What a workflow runs on: Lambda functions, a clock and random numbers.
+pub trait Host {
+    /// Invokes a function. `function` is the step's name: `Plan` for `${PlanArn}`. An error is the one that Step Functions
+    /// sees: the function's `errorType`, or `States.Timeout` after `timeout` seconds (the state's `TimeoutSeconds`).
     ///
-    /// The future is dropped when another iteration of the same Map fails. A Lambda that runs already would go on.
+    /// The future is dropped when another iteration of the same Map fails. The Lambda goes on, as it does on AWS.
     async fn invoke(&self, execution: &str, function: &str, payload: Value, timeout: u64) -> Result<Value, TaskError>;
 
-    /// Waits: for a Wait state, or before a retry.
+    /// Waits: in a Wait state, or before a retry.
     async fn wait(&self, seconds: u64);
 
-    /// A fraction from 0 up to 1, for `JitterStrategy` `FULL`.
+    /// A number from 0 up to but without 1, for `JitterStrategy` `FULL`.
     fn jitter(&self) -> f64;
 
-    /// Told of every state that is entered, of every retry and of every catch.
-    fn entered(&self, execution: &str, state: &str, what: Entered<'_>);
+    /// Is called whenever a state is entered, retried or caught.
+    fn observe(&self, execution: &str, state: &str, event: StateEvent<'_>);
+}
+
+/// Something that happens at a state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StateEvent<'a> {
+    /// The iteration, if the state is inside a Map.
+    pub iteration: Option<usize>,
+    /// What happens.
+    pub kind: StateEventKind<'a>,
 }
 
 /// What happens at a state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Entered<'a> {
-    /// The Map's iteration that the state belongs to, if it is inside a Map.
-    pub iteration: Option<usize>,
-    /// What happens.
-    pub how: PublishedReason<'a>,
-}
-
-/// How a state is entered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PublishedReason<'a> {
-    /// From the state before.
-    First,
-    /// Again after an error.
-    Retry {
+pub enum StateEventKind<'a> {
+    /// It is entered.
+    Entered,
+    /// It failed and is tried again.
+    Retried {
         /// The error's name.
         error: &'a str,
-        /// How long it waits before.
+        /// The delay before the retry.
         seconds: u64,
     },
-    /// Not again: the error is caught, and the next state is the catcher's.
-    Catch {
+    /// It failed, and a catcher caught the error.
+    Caught {
         /// The error's name.
         error: &'a str,
-        /// What comes next.
+        /// The catcher's next state.
         next: &'a str,
     },
 }
@@ -68,16 +68,16 @@ pub enum PublishedReason<'a> {
 pub struct TaskError {
     /// Its name.
     pub error: String,
-    /// What it says.
+    /// Its description.
     pub cause: String,
 }
 
-/// The end of an execution.
+/// The result of an execution.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Ended {
+pub struct ExecutionResult {
     /// How it ended.
     pub outcome: Outcome,
-    /// Events in its history.
+    /// The number of events in its history.
     pub events: u64,
 }
 

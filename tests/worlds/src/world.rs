@@ -1,808 +1,92 @@
-//! A world: what there is, what people do, and what goes wrong, as data. One number decides all of it.
+//! A world: the configuration, the actions and the faults of one simulation, as data. A seed generates all of it.
 //!
-//! Everything in it can be left out on its own, which is how a failing world is made small.
+//! Every part can be removed on its own. That is how [`crate::shrink`] makes a failing world small.
+
+mod actions;
+mod faults;
+mod generate;
+mod objects;
+mod serialize;
+mod viewer_paths;
 
 use serde::Serialize;
-use thaw_core::Tier;
 use thaw_sim::model::{QuotaAnswer, QuotaRegime};
-use thaw_steps::Step;
 
-use crate::bug::Bug;
-use crate::dice::Dice;
+pub use actions::{Action, ActionKind, RestoreRequest};
+pub use faults::{
+    CallFault, CallFaultKind, EventFault, EventFaultKind, ExecutionKill, InvocationFault, InvocationFaultKind,
+    KillReason, Service, ServiceCall, ServiceOutage,
+};
+pub use objects::{Object, StorageTier};
+use serialize::as_debug;
 
-const MINUTE: u32 = 60;
-const HOUR: u32 = 60 * MINUTE;
+use crate::known_bug::KnownBug;
 
 /// A world.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct World {
-    /// Decides what is not written here: how long calls and retrievals take.
+    /// Also decides what is not written here, such as latencies.
     pub seed: u64,
     /// Whether the bucket keeps versions.
     pub versioned: bool,
-    /// The path under which the distribution finds the bucket's objects.
+    /// The origin path of the distribution.
     pub origin_path: &'static str,
     /// The index document of directories, or nothing.
     pub directory_index: &'static str,
-    /// Whether the edge keeps a 403 for a month, or does not keep it.
-    pub keeps_errors: bool,
-    /// CloudFront's quotas.
+    /// Whether CloudFront caches a 403 for a month. Otherwise it does not cache it.
+    pub caches_errors: bool,
+    /// Which of CloudFront's quotas apply.
     #[serde(serialize_with = "as_debug")]
-    pub regime: QuotaRegime,
-    /// Whether the rules that tell of S3's events are off.
-    pub rules_off: bool,
-    /// How many objects a chunk has.
+    pub quota_regime: QuotaRegime,
+    /// Whether the EventBridge rules for S3's events are disabled.
+    pub event_rules_disabled: bool,
+    /// Objects in a chunk.
     pub objects_per_chunk: usize,
-    /// How many keys a page of a listing has at most.
+    /// Keys on a page of a listing at most.
     pub keys_per_page: usize,
-    /// Of a hundred pages, how many hold no key although more follow.
-    pub empty_pages: u32,
-    /// How many pages a call of Plan has time for.
-    pub pages_per_call: u32,
-    /// How S3 Batch Operations does.
-    pub jobs: Jobs,
-    /// The objects.
+    /// How many of a hundred pages are empty although more follow.
+    pub empty_page_percent: u32,
+    /// How many pages one call of Plan has time for.
+    pub pages_per_plan_call: u32,
+    /// The behaviour of S3 Batch Operations.
+    pub batch_operations: BatchOperations,
+    /// The objects in the bucket.
     pub objects: Vec<Object>,
-    /// What people and other tools do, in order.
-    pub acts: Vec<Act>,
-    /// What CloudFront says when a quota does not allow something.
+    /// What clients, operators and other tools do, in order.
+    pub actions: Vec<Action>,
+    /// CloudFront's error when a quota is used up.
     #[serde(serialize_with = "as_debug")]
     pub quota_answer: QuotaAnswer,
-    /// What may be spent on a day on what others restore, in dollars, if there is a limit.
+    /// The daily limit for joined restores in dollars, if there is one.
     pub joined_max_cost_usd: Option<f64>,
-    /// Calls that fail.
-    pub faults: Vec<Fault>,
-    /// Invocations that fail as a whole.
-    pub misses: Vec<Miss>,
-    /// Executions that nothing in them can save.
-    pub deaths: Vec<Death>,
-    /// Times at which a service is not well.
-    pub storms: Vec<Storm>,
-    /// Events that do not come as they should.
-    pub strays: Vec<Stray>,
-    /// A known bug to be found.
+    /// Service calls that fail.
+    pub call_faults: Vec<CallFault>,
+    /// Lambda invocations that fail as a whole.
+    pub invocation_faults: Vec<InvocationFault>,
+    /// Executions that are killed.
+    pub execution_kills: Vec<ExecutionKill>,
+    /// Periods in which calls to a service fail.
+    pub outages: Vec<ServiceOutage>,
+    /// S3 events that are lost, late or duplicated.
+    pub event_faults: Vec<EventFault>,
+    /// A known bug to put back in.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_debug")]
-    pub bug: Option<Bug>,
+    pub known_bug: Option<KnownBug>,
 }
 
-fn as_debug<S: serde::Serializer>(value: &impl std::fmt::Debug, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(&format_args!("{value:?}"))
-}
-
-/// How S3 Batch Operations does.
+/// The behaviour of S3 Batch Operations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Jobs {
+pub struct BatchOperations {
     /// Objects in a job at most.
-    pub objects: u64,
-    /// Seconds that a job is being prepared.
-    pub prepared_after: u32,
-    /// Milliseconds that it takes for an object.
+    pub objects_per_job: u64,
+    /// How long S3 prepares a job.
+    pub prepare_seconds: u32,
+    /// How long a job takes for one object.
     pub task_millis: u32,
-    /// Of a hundred objects, at how many its job is given up.
-    pub fails: u32,
-    /// Of a hundred objects, how many S3 is too busy for.
-    pub busy: u32,
-    /// Of a hundred jobs, how many S3 refuses.
-    pub refused: u32,
-}
-
-/// An object.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Object {
-    /// Names it in this world.
-    pub id: u32,
-    /// Its key.
-    pub key: String,
-    /// Where it lies.
-    pub place: Place,
-    /// Seconds that its retrieval takes, if not what is typical.
-    pub takes: Option<u32>,
-    /// Whether S3 answers 400 whenever it is asked to describe it.
-    pub head_refused: bool,
-}
-
-/// Where an object lies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub enum Place {
-    /// Readable.
-    Standard,
-    /// Readable.
-    InstantRetrieval,
-    /// `GLACIER`.
-    Flexible,
-    /// `DEEP_ARCHIVE`.
-    Deep,
-    /// Intelligent-Tiering, readable.
-    Intelligent,
-    /// Intelligent-Tiering, Archive Access.
-    ItArchive,
-    /// Intelligent-Tiering, Deep Archive Access.
-    ItDeep,
-}
-
-/// Something done at a time.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Act {
-    /// Seconds from the beginning of the world.
-    pub at: u32,
-    /// What.
-    pub what: What,
-}
-
-/// What is done.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub enum What {
-    /// `POST /v1/restores`.
-    Ask(Ask),
-    /// The same request with the same `Idempotency-Key`, or the key with another body.
-    AskAgain {
-        /// Which.
-        ask: u32,
-        /// Whether the body is the same.
-        same: bool,
-    },
-    /// `DELETE /v1/restores/{id}`.
-    Cancel {
-        /// Which.
-        ask: u32,
-    },
-    /// Another tool asks S3.
-    Foreign {
-        /// For which object.
-        object: u32,
-        /// How fast.
-        tier: Tier,
-        /// For how many days.
-        days: u32,
-    },
-    /// The object is deleted.
-    Delete {
-        /// Which.
-        object: u32,
-    },
-    /// Another object is put under the key.
-    Overwrite {
-        /// Which.
-        object: u32,
-        /// Where it lies.
-        place: Place,
-    },
-    /// A lifecycle rule moves it, and drops its copy.
-    Move {
-        /// Which.
-        object: u32,
-        /// Where to.
-        place: Place,
-    },
-    /// A viewer asks for it.
-    View {
-        /// Which.
-        object: u32,
-    },
-    /// Somebody else invalidates much, again and again.
-    Crowd {
-        /// For how many seconds.
-        seconds: u32,
-    },
-    /// S3 has no capacity for Expedited.
-    NoCapacity {
-        /// For how many seconds.
-        seconds: u32,
-    },
-    /// Somebody cancels all jobs of S3 Batch Operations that there are.
-    CancelJobs,
-    /// S3's message comes in a form that nobody can read.
-    Poison {
-        /// Which form.
-        form: u32,
-    },
-}
-
-/// A request for a restore.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Ask {
-    /// Names it in this world.
-    pub id: u32,
-    /// For which objects.
-    pub objects: Vec<u32>,
-    /// How fast.
-    pub tier: Tier,
-    /// For how many days, if it says.
-    pub days: Option<u32>,
-    /// `each`, `together` or `never`.
-    pub when: &'static str,
-    /// Only what can be stale.
-    pub only_if_stale: bool,
-    /// How many readable neighbours wildcards may cover.
-    pub max_over: u32,
-    /// What it may cost at most, in dollars.
-    pub max_cost_usd: Option<f64>,
-    /// Whether it has an `Idempotency-Key`.
-    pub keyed: bool,
-    /// Whether to fail when Expedited is not to be had.
-    pub fail_without_capacity: bool,
-    /// Whether something in it is wrong.
-    pub malformed: bool,
-    /// Whatever begins so, instead of the objects.
-    pub prefix: Option<&'static str>,
-    /// Only what it would do and cost.
-    pub dry_run: bool,
-    /// Whether S3 Batch Operations is to ask, if it says.
-    pub batch_operations: Option<bool>,
-}
-
-impl Ask {
-    /// Whether a door must refuse it.
-    pub fn is_wrong(&self) -> bool {
-        self.malformed || (self.batch_operations == Some(true) && self.tier == Tier::Expedited)
-    }
-}
-
-/// A call of a function that fails.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Fault {
-    /// Whose call.
-    #[serde(serialize_with = "as_debug")]
-    pub step: Step,
-    /// Which call.
-    pub call: Call,
-    /// The how many-th of those, from 0.
-    pub nth: u32,
-    /// How it fails.
-    pub fate: Fate,
-}
-
-/// How a call fails.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-pub enum Fate {
-    /// The function dies before the call.
-    DieBefore,
-    /// The function dies after the call took effect.
-    DieAfter,
-    /// The call is never answered, and did nothing: the function runs into its timeout.
-    HangBefore,
-    /// The call is never answered, and took effect.
-    HangAfter,
-    /// The service asks to be called more slowly.
-    Throttled,
-    /// The service fails.
-    Unavailable,
-    /// The service fails after the call took effect.
-    LostAnswer,
-    /// The answer gets lost, and the SDK calls again.
-    Repeated,
-    /// The service refuses, in a way that no retry mends: the state fails.
-    Refused,
-}
-
-/// The calls that functions make.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-#[allow(missing_docs, reason = "they are the ports' methods")]
-pub enum Call {
-    HeadObject,
-    ListObjects,
-    GetBucketVersioning,
-    RestoreObject,
-    PutFile,
-    GetFile,
-    CreateJob,
-    DescribeJob,
-    UpdateJobStatus,
-    ReadDistributions,
-    CreateInvalidation,
-    GetInvalidation,
-    GetItem,
-    GetItems,
-    Insert,
-    Replace,
-    Query,
-    StartExecution,
-    StopExecution,
-    DescribeExecution,
-    PutEvents,
-    PutAside,
-}
-
-impl Call {
-    /// Who answers it.
-    pub fn service(self) -> Service {
-        match self {
-            Self::HeadObject
-            | Self::ListObjects
-            | Self::GetBucketVersioning
-            | Self::RestoreObject
-            | Self::PutFile
-            | Self::GetFile
-            | Self::CreateJob
-            | Self::DescribeJob
-            | Self::UpdateJobStatus => Service::S3,
-            Self::ReadDistributions | Self::CreateInvalidation | Self::GetInvalidation => Service::CloudFront,
-            Self::GetItem | Self::GetItems | Self::Insert | Self::Replace | Self::Query => Service::DynamoDb,
-            Self::StartExecution | Self::StopExecution | Self::DescribeExecution => Service::StepFunctions,
-            Self::PutEvents => Service::EventBridge,
-            Self::PutAside => Service::Sqs,
-        }
-    }
-}
-
-/// A service.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[allow(missing_docs, reason = "they are AWS's names")]
-pub enum Service {
-    S3,
-    CloudFront,
-    DynamoDb,
-    StepFunctions,
-    EventBridge,
-    Sqs,
-    Lambda,
-}
-
-/// An invocation that fails as a whole.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Miss {
-    /// Of which function.
-    #[serde(serialize_with = "as_debug")]
-    pub step: Step,
-    /// The how many-th of its invocations, from 0.
-    pub nth: u32,
-    /// How.
-    pub how: Missed,
-}
-
-/// How an invocation fails.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-pub enum Missed {
-    /// Lambda does not begin it.
-    NotBegun,
-    /// It does all its work, and nobody hears of it.
-    AnswerLost,
-    /// The client of Step Functions gives the call up, while it goes on.
-    GoesOn,
-    /// It does all its work, and its answer is more than a state can carry.
-    TooMuchData,
-}
-
-/// An execution that dies.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Death {
-    /// The how many-th execution, from 0.
-    pub execution: u32,
-    /// When it has entered so many states.
-    pub entered: u32,
-    /// And so many milliseconds have passed.
-    pub millis: u32,
-    /// Of what.
-    pub how: Killed,
-}
-
-/// What ends an execution, and nothing in it can catch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-pub enum Killed {
-    /// `States.Runtime`.
-    Runtime,
-    /// It runs longer than Step Functions lets it.
-    TimedOut,
-    /// An operator stops it in the console, without a word.
-    Stopped,
-}
-
-/// A time at which a service is not well.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Storm {
-    /// Which.
-    pub service: Service,
-    /// From when, in seconds.
-    pub from: u32,
-    /// For how many seconds.
-    pub seconds: u32,
-    /// How many of a hundred calls fail.
-    pub percent: u32,
-    /// How they fail.
-    pub fate: Fate,
-}
-
-/// An event of S3 that does not come as it should.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Stray {
-    /// The how many-th event, from 0.
-    pub nth: u32,
-    /// What becomes of it.
-    pub fate: StrayFate,
-}
-
-/// What becomes of an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-pub enum StrayFate {
-    /// It does not come.
-    Lost,
-    /// It comes so many seconds late.
-    Late(u32),
-    /// It comes twice, the second time so many seconds later.
-    Twice(u32),
-}
-
-const KEYS: [&str; 19] = [
-    "a.jpg",
-    "2019/cat.jpg",
-    "2019/dog.jpg",
-    "dir/index.html",
-    "index.html",
-    "b c+d.jpg",
-    "x+1",
-    "x+2",
-    "x 9",
-    "x 9 z+.mp4",
-    "my dir/my index.html",
-    "p%2Bq.bin",
-    "üben/ß.pdf",
-    "it's.mp4",
-    "t/x~1.txt",
-    "t/xylophone.txt",
-    "t/plain.txt",
-    "100%25.bin",
-    "deep/er/and/deeper.tar",
-];
-
-impl World {
-    /// The world of this seed.
-    pub fn of(seed: u64) -> Self {
-        let mut dice = Dice::new(seed);
-        let rough = dice.one_in(8);
-        let calm = !rough && dice.one_in(6);
-        let objects = objects(&mut dice);
-        let acts = acts(&mut dice, &objects, rough);
-        let (faults, misses, storms, strays, deaths) = if calm {
-            Default::default()
-        } else {
-            let (faults, misses) = (faults(&mut dice, rough), misses(&mut dice, rough));
-            (faults, misses, storms(&mut dice), strays(&mut dice, rough), deaths(&mut dice))
-        };
-        Self {
-            seed,
-            versioned: dice.one_in(3),
-            origin_path: if dice.one_in(4) { "/public" } else { "" },
-            directory_index: if dice.one_in(3) { "index.html" } else { "" },
-            keeps_errors: !dice.one_in(4),
-            regime: dice.pick(&[QuotaRegime::InProgress, QuotaRegime::Rate, QuotaRegime::Both]),
-            rules_off: dice.one_in(7),
-            objects_per_chunk: dice.pick(&[1_000, 1_000, 1, 2, 3]),
-            jobs: jobs(&mut dice, calm),
-            objects,
-            acts,
-            faults,
-            misses,
-            deaths,
-            storms,
-            strays,
-            keys_per_page: dice.pick(&[1_000, 1_000, 1, 2, 3]),
-            empty_pages: dice.pick(&[0, 0, 0, 30]),
-            pages_per_call: dice.pick(&[1_000, 1_000, 1, 2]),
-            bug: None,
-            // Last, so that all else stays as it is.
-            quota_answer: dice.pick(&[QuotaAnswer::TooManyInvalidations, QuotaAnswer::Throttling, QuotaAnswer::Either]),
-            joined_max_cost_usd: dice.pick(&[None, Some(5.0), Some(0.02), Some(0.006), Some(0.0)]),
-        }
-    }
-}
-
-fn jobs(dice: &mut Dice, calm: bool) -> Jobs {
-    Jobs {
-        objects: dice.pick(&[1_000, 1_000, 1, 2]),
-        prepared_after: dice.pick(&[30, 300, HOUR]),
-        task_millis: dice.pick(&[1, 1_000, 900_000]),
-        fails: if calm { 0 } else { dice.pick(&[0, 0, 0, 20]) },
-        busy: if calm { 0 } else { dice.pick(&[0, 0, 0, 20]) },
-        refused: if calm { 0 } else { dice.pick(&[0, 0, 0, 50]) },
-    }
-}
-
-fn objects(dice: &mut Dice) -> Vec<Object> {
-    let count = if dice.one_in(10) { dice.below(12) + 1 } else { dice.below(5) + 1 };
-    let mut keys = KEYS.to_vec();
-    let places = [
-        Place::Flexible,
-        Place::Flexible,
-        Place::Flexible,
-        Place::Deep,
-        Place::Deep,
-        Place::ItArchive,
-        Place::ItDeep,
-        Place::Standard,
-        Place::InstantRetrieval,
-        Place::Intelligent,
-    ];
-    (0..count)
-        .map(|id| {
-            let key = keys.swap_remove(dice.below(u32::try_from(keys.len()).unwrap_or(1)) as usize);
-            let takes = match dice.below(12) {
-                // Quick, slow, slower than typical, and past every deadline.
-                0 => Some(dice.below(20 * MINUTE)),
-                1 => Some(12 * HOUR + dice.below(24 * HOUR)),
-                2 => Some(40 * HOUR + dice.below(60 * HOUR)),
-                3 => Some(170 * HOUR + dice.below(100 * HOUR)),
-                _ => None,
-            };
-            Object { id, key: key.to_owned(), place: dice.pick(&places), takes, head_refused: dice.one_in(16) }
-        })
-        .collect()
-}
-
-fn place(dice: &mut Dice) -> Place {
-    dice.pick(&[Place::Standard, Place::Flexible, Place::Flexible, Place::Deep, Place::ItArchive])
-}
-
-fn moment(dice: &mut Dice) -> u32 {
-    match dice.below(4) {
-        0 => dice.below(2 * MINUTE),
-        1 => dice.below(HOUR),
-        2 => dice.below(14 * HOUR),
-        _ => dice.below(80 * HOUR),
-    }
-}
-
-fn acts(dice: &mut Dice, objects: &[Object], rough: bool) -> Vec<Act> {
-    let object = |dice: &mut Dice| objects[dice.below(u32::try_from(objects.len()).unwrap_or(1)) as usize].id;
-    let asks = dice.pick(&[1, 1, 1, 2, 2, 3, 4]);
-    let mut acts: Vec<Act> = (0..asks)
-        .map(|id| {
-            let share = dice.pick(&[1, 2, 4, 4]);
-            let mut wanted: Vec<u32> =
-                objects.iter().filter(|_| dice.below(4) < share).map(|object| object.id).collect();
-            if wanted.is_empty() {
-                wanted.push(object(dice));
-            }
-            let at = if dice.one_in(2) { dice.below(30) } else { moment(dice) };
-            Act { at, what: What::Ask(ask(dice, id, wanted)) }
-        })
-        .collect();
-    let others = if rough { dice.below(12) } else { dice.below(6) };
-    for _ in 0..others {
-        let what = match dice.below(17) {
-            0 => What::AskAgain { ask: dice.below(asks), same: !dice.one_in(3) },
-            1 | 2 => What::Cancel { ask: dice.below(asks) },
-            3 | 4 => What::Foreign { object: object(dice), tier: tier(dice), days: 1 + dice.below(4) },
-            5 => What::Delete { object: object(dice) },
-            6 => What::Overwrite { object: object(dice), place: place(dice) },
-            7 => What::Move { object: object(dice), place: place(dice) },
-            8 => What::Crowd { seconds: 10 * MINUTE + dice.below(6 * HOUR) },
-            9 => What::NoCapacity { seconds: dice.below(2 * HOUR) },
-            10 => What::Poison { form: dice.below(5) },
-            11 => What::CancelJobs,
-            _ => What::View { object: object(dice) },
-        };
-        let at = match what {
-            // Before most requests, or nobody would miss it.
-            What::NoCapacity { .. } => 0,
-            _ => moment(dice),
-        };
-        acts.push(Act { at, what });
-    }
-    // Most objects were looked at before anybody asked for them: that is what makes an edge stale.
-    for object in objects {
-        if !dice.one_in(3) {
-            acts.push(Act { at: 0, what: What::View { object: object.id } });
-        }
-    }
-    acts.sort_by_key(|act| act.at);
-    acts
-}
-
-fn ask(dice: &mut Dice, id: u32, objects: Vec<u32>) -> Ask {
-    Ask {
-        id,
-        objects,
-        tier: tier(dice),
-        days: dice.one_in(2).then(|| 1 + dice.below(5)),
-        when: dice.pick(&["each", "each", "each", "together", "together", "never"]),
-        only_if_stale: dice.one_in(5),
-        max_over: dice.pick(&[0, 0, 1, 20]),
-        max_cost_usd: dice.one_in(8).then(|| dice.pick(&[0.0, 0.000_01, 0.01, 5.0])),
-        keyed: !dice.one_in(3),
-        fail_without_capacity: dice.one_in(4),
-        malformed: dice.one_in(25),
-        prefix: dice.one_in(4).then(|| dice.pick(&["", "", "2019/", "t/", "d", "nothing/"])),
-        dry_run: dice.one_in(20),
-        batch_operations: dice.pick(&[None, None, Some(true), Some(true), Some(false)]),
-    }
-}
-
-fn tier(dice: &mut Dice) -> Tier {
-    dice.pick(&[Tier::Standard, Tier::Standard, Tier::Bulk, Tier::Bulk, Tier::Expedited])
-}
-
-fn step(dice: &mut Dice) -> Step {
-    // Nobody drops a file into the inbox of a world, and its copies expire without notice.
-    let is_reached = |step: &Step| !matches!(step, Step::OnInboxFile | Step::AnnounceExpiries);
-    let reached: Vec<Step> = Step::ALL.into_iter().filter(is_reached).collect();
-    dice.pick(&reached)
-}
-
-fn fate(dice: &mut Dice) -> Fate {
-    dice.pick(&[
-        Fate::DieBefore,
-        Fate::DieAfter,
-        Fate::HangBefore,
-        Fate::HangAfter,
-        Fate::Throttled,
-        Fate::Unavailable,
-        Fate::LostAnswer,
-        Fate::Repeated,
-    ])
-}
-
-fn faults(dice: &mut Dice, rough: bool) -> Vec<Fault> {
-    let count = if rough { dice.below(14) } else { dice.below(6) };
-    (0..count)
-        .map(|_| {
-            let step = step(dice);
-            let call = dice.pick(calls_of(step));
-            let nth = if dice.one_in(2) { dice.below(2) } else { dice.below(12) };
-            // A door, or what an event or the clock calls, comes again by itself or tells its caller.
-            let fate = if step.is_in_the_workflow() && dice.one_in(12) { Fate::Refused } else { fate(dice) };
-            Fault { step, call, nth, fate }
-        })
-        .collect()
-}
-
-/// The calls that a function makes: a fault of another would never strike.
-fn calls_of(step: Step) -> &'static [Call] {
-    use Call::{
-        CreateInvalidation, CreateJob, DescribeJob, GetBucketVersioning, GetFile, GetInvalidation, GetItem, GetItems,
-        HeadObject, Insert, ListObjects, PutAside, PutEvents, PutFile, Query, ReadDistributions, Replace,
-        RestoreObject, StartExecution, StopExecution, UpdateJobStatus,
-    };
-    match step {
-        Step::Plan => &[
-            HeadObject,
-            ReadDistributions,
-            Insert,
-            Insert,
-            PutFile,
-            Replace,
-            PutEvents,
-            ListObjects,
-            GetBucketVersioning,
-            GetItems,
-        ],
-        Step::StartRestores => &[
-            GetItem,
-            GetFile,
-            GetItems,
-            HeadObject,
-            RestoreObject,
-            RestoreObject,
-            RestoreObject,
-            Insert,
-            Insert,
-            Replace,
-            Replace,
-        ],
-        Step::CreateJobs => {
-            &[GetItem, GetItems, GetFile, PutFile, PutFile, Insert, Insert, CreateJob, CreateJob, CreateJob, Replace]
-        }
-        Step::CheckJobs => &[
-            GetItem,
-            GetItems,
-            GetFile,
-            Query,
-            DescribeJob,
-            DescribeJob,
-            UpdateJobStatus,
-            UpdateJobStatus,
-            Replace,
-            Replace,
-        ],
-        Step::CheckRestores => {
-            &[GetItem, GetFile, GetItems, Query, HeadObject, HeadObject, Insert, Insert, Replace, PutEvents]
-        }
-        Step::Invalidate => &[
-            GetItem,
-            GetItems,
-            ReadDistributions,
-            Query,
-            Insert,
-            Query,
-            Replace,
-            Replace,
-            CreateInvalidation,
-            CreateInvalidation,
-            HeadObject,
-            ListObjects,
-        ],
-        Step::CheckInvalidations => &[GetItem, GetItems, GetInvalidation, Replace, Replace, Query],
-        Step::Report => &[GetItem, GetFile, GetItems, StartExecution, Insert, Replace, PutEvents],
-        Step::ReportFailure => &[GetItem, GetFile, GetItems, Replace, UpdateJobStatus, PutEvents],
-        Step::CreateRestore => &[Insert, StartExecution],
-        Step::CreatePlan => &[HeadObject, ReadDistributions],
-        Step::GetRestores => &[GetItem, GetFile, GetItems, Query],
-        Step::CancelRestore => &[GetItem, GetItems, Replace, UpdateJobStatus, StopExecution],
-        Step::OnRestoreCompleted => &[
-            Query,
-            Replace,
-            Replace,
-            HeadObject,
-            ReadDistributions,
-            Insert,
-            CreateInvalidation,
-            CreateInvalidation,
-            GetInvalidation,
-            PutAside,
-        ],
-        Step::OnRestoreInitiated => {
-            &[Query, ReadDistributions, GetItem, Insert, Insert, Replace, StartExecution, PutEvents, PutAside]
-        }
-        Step::OnInboxFile => &[Insert, StartExecution, PutFile, PutAside],
-        Step::AnnounceExpiries => &[GetItem, GetItems, Query, Replace, PutEvents],
-        Step::CheckExecutions => {
-            &[GetItem, GetItems, Call::DescribeExecution, UpdateJobStatus, PutEvents, PutEvents, Replace, Replace]
-        }
-        Step::Adopt => &[ListObjects, HeadObject, Query, Insert, StartExecution],
-    }
-}
-
-fn misses(dice: &mut Dice, rough: bool) -> Vec<Miss> {
-    let count = if rough { dice.below(6) } else { dice.below(2) };
-    (0..count)
-        .map(|_| {
-            let step = step(dice);
-            let too_much = step.is_in_the_workflow() && dice.one_in(8);
-            let how = dice.pick(&[Missed::NotBegun, Missed::AnswerLost, Missed::GoesOn]);
-            Miss { step, nth: dice.below(4), how: if too_much { Missed::TooMuchData } else { how } }
-        })
-        .collect()
-}
-
-fn deaths(dice: &mut Dice) -> Vec<Death> {
-    let count = if dice.one_in(5) { 1 + dice.below(2) } else { 0 };
-    (0..count)
-        .map(|_| Death {
-            execution: dice.below(3),
-            entered: 1 + dice.below(16),
-            millis: dice.pick(&[0, 150, 2_000, 40_000]),
-            how: dice.pick(&[Killed::Runtime, Killed::TimedOut, Killed::Stopped]),
-        })
-        .collect()
-}
-
-fn storms(dice: &mut Dice) -> Vec<Storm> {
-    let count = dice.pick(&[0, 0, 0, 1, 1, 2]);
-    (0..count)
-        .map(|_| {
-            let seconds = match dice.below(3) {
-                0 => dice.below(5 * MINUTE),
-                1 => dice.below(HOUR),
-                _ => dice.below(6 * HOUR),
-            };
-            Storm {
-                service: dice.pick(&[
-                    Service::S3,
-                    Service::CloudFront,
-                    Service::DynamoDb,
-                    Service::StepFunctions,
-                    Service::EventBridge,
-                    Service::Sqs,
-                    Service::Lambda,
-                ]),
-                from: moment(dice),
-                seconds,
-                percent: dice.pick(&[20, 60, 100]),
-                fate: dice.pick(&[Fate::Throttled, Fate::Unavailable, Fate::Unavailable, Fate::LostAnswer]),
-            }
-        })
-        .collect()
-}
-
-fn strays(dice: &mut Dice, rough: bool) -> Vec<Stray> {
-    let count = if rough { dice.below(8) } else { dice.below(4) };
-    (0..count)
-        .map(|_| {
-            let fate = match dice.below(3) {
-                0 => StrayFate::Lost,
-                1 => StrayFate::Late(dice.below(10 * HOUR)),
-                _ => StrayFate::Twice(dice.below(10 * HOUR)),
-            };
-            Stray { nth: dice.below(10), fate }
-        })
-        .collect()
+    /// The job fails at so many of a hundred objects.
+    pub job_failure_percent: u32,
+    /// S3 is too busy for so many of a hundred objects.
+    pub busy_percent: u32,
+    /// S3 refuses so many of a hundred jobs.
+    pub refused_percent: u32,
 }

@@ -1,4 +1,4 @@
-//! The definition as types: what is not here, thaw does not use, and loading it is an error.
+//! The definition as types. Loading a field that is not here is an error.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -11,22 +11,22 @@ use super::expression::Template;
 
 /// A state machine.
 #[derive(Debug)]
-pub struct Workflow(pub(super) Level);
+pub struct Workflow(pub(super) StateGraph);
 
 impl Workflow {
     /// Reads a definition. An error names the state and the field that it does not understand.
     pub fn load(asl: &str) -> Result<Self, String> {
-        let machine: Machine = serde_json::from_str(asl).map_err(|error| error.to_string())?;
-        let Machine { _comment, _query_language: QueryLanguage::JSONata, start_at, states } = machine;
-        let level = Level { start_at, states };
-        level.check()?;
-        Ok(Self(level))
+        let machine: StateMachine = serde_json::from_str(asl).map_err(|error| error.to_string())?;
+        let StateMachine { _comment, _query_language: QueryLanguage::JSONata, start_at, states } = machine;
+        let graph = StateGraph { start_at, states };
+        graph.check()?;
+        Ok(Self(graph))
     }
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct Machine {
+struct StateMachine {
     _comment: Option<String>,
     _query_language: QueryLanguage,
     start_at: String,
@@ -39,46 +39,46 @@ enum QueryLanguage {
     JSONata,
 }
 
-/// States among which an execution, or an iteration of a Map, finds its way.
+/// The states of a state machine or of a Map's `ItemProcessor`.
 #[derive(Debug)]
-pub(super) struct Level {
+pub(super) struct StateGraph {
     pub start_at: String,
     pub states: BTreeMap<String, State>,
 }
 
-impl Level {
-    /// Every way leads to a state, and every state that must have one has one.
+impl StateGraph {
+    /// Checks that every transition leads to a state, and that no state lacks one.
     fn check(&self) -> Result<(), String> {
-        self.has("StartAt", &self.start_at)?;
+        self.check_target("StartAt", &self.start_at)?;
         self.states.iter().try_for_each(|(name, state)| match state {
-            State::Task(task) => self.check_ways(name, &task.next, task.end, &task.catch),
+            State::Task(task) => self.check_transitions(name, &task.next, task.end, &task.catch),
             State::Map(map) => {
-                map.item_processor.level.check()?;
-                self.check_ways(name, &map.next, map.end, &map.catch)
+                map.item_processor.graph.check()?;
+                self.check_transitions(name, &map.next, map.end, &map.catch)
             }
-            State::Wait(wait) => self.check_ways(name, &wait.next, wait.end, &[]),
+            State::Wait(wait) => self.check_transitions(name, &wait.next, wait.end, &[]),
             State::Choice(choice) => {
-                choice.default.iter().try_for_each(|next| self.has(name, next))?;
-                choice.choices.iter().try_for_each(|rule| self.has(name, &rule.next))
+                choice.default.iter().try_for_each(|next| self.check_target(name, next))?;
+                choice.choices.iter().try_for_each(|rule| self.check_target(name, &rule.next))
             }
             State::Succeed(Succeed { _comment }) => Ok(()),
             State::Fail(_) => Ok(()),
         })
     }
 
-    fn check_ways(&self, name: &str, next: &Option<String>, end: bool, catch: &[Catcher]) -> Result<(), String> {
+    fn check_transitions(&self, name: &str, next: &Option<String>, end: bool, catch: &[Catcher]) -> Result<(), String> {
         if next.is_some() == end {
             return Err(format!("{name}: neither Next nor End, or both"));
         }
-        next.iter().chain(catch.iter().map(|catcher| &catcher.next)).try_for_each(|next| self.has(name, next))
+        next.iter().chain(catch.iter().map(|catcher| &catcher.next)).try_for_each(|next| self.check_target(name, next))
     }
 
-    fn has(&self, from: &str, name: &str) -> Result<(), String> {
+    fn check_target(&self, from: &str, name: &str) -> Result<(), String> {
         if self.states.contains_key(name) { Ok(()) } else { Err(format!("{from}: there is no state {name}")) }
     }
 }
 
-/// One by one, so that an error tells its state.
+/// Parses the states one by one, so that an error names its state.
 fn states<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, State>, D::Error> {
     let states = BTreeMap::<String, Value>::deserialize(deserializer)?;
     let state = |(name, state)| match State::deserialize(state) {
@@ -143,13 +143,13 @@ fn step<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> 
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub(super) struct Choice {
     _comment: Option<String>,
-    pub choices: Vec<Rule>,
+    pub choices: Vec<ChoiceRule>,
     pub default: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
-pub(super) struct Rule {
+pub(super) struct ChoiceRule {
     pub condition: Template,
     pub next: String,
 }
@@ -160,7 +160,7 @@ pub(super) struct Map {
     _comment: Option<String>,
     pub items: Template,
     pub item_selector: Template,
-    /// Zero would mean "no limit"; thaw always has one.
+    /// Zero would mean "no limit". thaw always has a limit.
     pub max_concurrency: NonZeroUsize,
     pub item_processor: ItemProcessor,
     pub output: Template,
@@ -174,7 +174,7 @@ pub(super) struct Map {
 #[derive(Debug, Deserialize)]
 #[serde(from = "Processor")]
 pub(super) struct ItemProcessor {
-    pub level: Level,
+    pub graph: StateGraph,
 }
 
 #[derive(Deserialize)]
@@ -188,7 +188,7 @@ struct Processor {
 
 impl From<Processor> for ItemProcessor {
     fn from(processor: Processor) -> Self {
-        Self { level: Level { start_at: processor.start_at, states: processor.states } }
+        Self { graph: StateGraph { start_at: processor.start_at, states: processor.states } }
     }
 }
 
@@ -254,8 +254,8 @@ enum JitterStrategy {
 }
 
 impl Retrier {
-    /// How long to wait before another attempt, when this retrier has made `made` already and chance says `jitter`. The
-    /// documentation tells that it is anything from 0 to the delay; we take whole seconds.
+    /// Seconds to wait before the next attempt, after `made` retries of this retrier. `jitter` is a random number. The
+    /// documentation allows anything from 0 to the full delay. This rounds it to whole seconds.
     pub(super) fn delay(&self, made: u32, jitter: f64) -> u64 {
         let backed_off = f64::from(self.interval_seconds) * self.backoff_rate.powf(f64::from(made));
         let most = self.max_delay_seconds.map_or(backed_off, |most| backed_off.min(f64::from(most)));
@@ -263,7 +263,7 @@ impl Retrier {
     }
 }
 
-/// The errors that a retrier or a catcher is for.
+/// The errors that a retrier or a catcher handles.
 #[derive(Debug, Deserialize)]
 #[serde(try_from = "Vec<String>")]
 pub(super) enum ErrorEquals {
@@ -279,7 +279,7 @@ impl TryFrom<Vec<String>> for ErrorEquals {
         if names == ["States.ALL"] {
             return Ok(Self::All);
         }
-        // `States.ALL` must stand alone, and `States.TaskFailed` is a wildcard too, which thaw does not use.
+        // `States.ALL` must stand alone. `States.TaskFailed` is also a wildcard, and thaw does not use it.
         let is_known = |name: &str| matches!(name, "States.Timeout" | "States.DataLimitExceeded");
         match names.iter().find(|name| name.starts_with("States.") && !is_known(name)) {
             Some(name) => Err(format!("ErrorEquals: {name} in {names:?} is not known here")),
@@ -289,7 +289,7 @@ impl TryFrom<Vec<String>> for ErrorEquals {
 }
 
 impl ErrorEquals {
-    /// Whether it is for this error. `States.ALL` is for neither of the two that end an execution (Developer Guide,
+    /// Whether it handles this error. `States.ALL` handles neither of the two that end an execution (Developer Guide,
     /// "Handling errors in Step Functions workflows").
     pub(super) fn matches(&self, error: &str) -> bool {
         match self {

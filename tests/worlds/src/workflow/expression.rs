@@ -1,6 +1,6 @@
-//! JSON with JSONata in it: `{% … %}` as a whole string, anywhere inside.
+//! JSON with JSONata expressions: a string `{% … %}` anywhere in it is an expression.
 //!
-//! The evaluator keeps numbers as JavaScript does, in 64 bits with a fraction; so does AWS's.
+//! Numbers are 64-bit floating point, as in JavaScript and in AWS's evaluator.
 
 use std::fmt;
 
@@ -11,16 +11,16 @@ use jsonata_core::value::JValue;
 use serde::de::{Deserialize, Deserializer, Error};
 use serde_json::Value;
 
-/// A JSON value of a definition, parsed once and evaluated whenever its state is entered.
+/// A JSON value of a definition. It is parsed once and evaluated whenever its state is entered.
 #[derive(Debug)]
 pub enum Template {
-    /// Has no expression in it.
+    /// A value without expressions.
     Plain(JValue),
-    /// Is an expression.
+    /// An expression.
     Expression(Expression),
-    /// An array, of which some items have expressions.
+    /// An array with expressions.
     Array(Vec<Template>),
-    /// An object, of which some members have expressions.
+    /// An object with expressions.
     Object(Vec<(String, Template)>),
 }
 
@@ -43,7 +43,7 @@ impl<'de> Deserialize<'de> for Template {
 }
 
 impl Template {
-    /// Parses the expressions of a JSON value. The error tells which one is wrong.
+    /// Parses the expressions of a JSON value. An error names the wrong expression.
     pub fn parse(value: Value) -> Result<Self, String> {
         match value {
             Value::String(text) => match text.strip_prefix("{%").and_then(|text| text.strip_suffix("%}")) {
@@ -60,14 +60,14 @@ impl Template {
         }
     }
 
-    /// The value under these variables, named without their `$`. The error says which expression failed, or answered
-    /// nothing; that is one as well.
+    /// Evaluates it with these variables, named without their `$`. An expression that fails or returns nothing is an
+    /// error, which names it.
     pub fn value(&self, variables: &[(&str, Value)]) -> Result<Value, String> {
         let variables: Vec<_> = variables.iter().map(|(name, value)| (*name, JValue::from(value.clone()))).collect();
-        self.evaluate(&variables).map(|value| plain(&value))
+        self.evaluate(&variables).map(|value| to_json(&value))
     }
 
-    /// The same among the evaluator's own values, which are cheap to clone.
+    /// The same with the evaluator's own values, which are cheap to clone.
     pub(super) fn evaluate(&self, variables: &[(&str, JValue)]) -> Result<JValue, String> {
         match self {
             Self::Plain(value) => Ok(value.clone()),
@@ -84,8 +84,8 @@ impl Template {
     }
 }
 
-/// As JSON that is not the evaluator's: whole numbers are written without a fraction, as JavaScript does.
-pub(super) fn plain(value: &JValue) -> Value {
+/// Converts a value of the evaluator to JSON. Whole numbers have no fraction, as in JavaScript.
+pub(super) fn to_json(value: &JValue) -> Value {
     serde_json::to_value(value).expect("the evaluator's values are JSON")
 }
 

@@ -1,19 +1,19 @@
-//! One execution.
+//! Runs one execution, and counts its history events.
 //!
 //! # Events
 //!
-//! The history is counted as the Developer Guide and the API's `HistoryEventType` tell it:
+//! The Developer Guide and the API's `HistoryEventType` define which events a state writes:
 //!
 //! | | events |
 //! |---|---|
 //! | execution | `ExecutionStarted`; `ExecutionSucceeded` or `ExecutionFailed` |
 //! | Choice, Wait, Succeed | entered, exited |
 //! | Fail | entered |
-//! | Task, `lambda:invoke` | entered, exited; for each attempt `TaskScheduled`, `TaskStarted` and `TaskSucceeded`, `TaskFailed` or `TaskTimedOut`. `TaskSubmitted` is for what waits for a job or a token |
-//! | Map, inline | entered, `MapStateStarted`, `MapStateSucceeded` or `MapStateFailed`, exited; for each iteration `MapIterationStarted` and `MapIterationSucceeded`, `MapIterationFailed` or `MapIterationAborted`, the last with the abortion of the state it was in |
+//! | Task, `lambda:invoke` | entered, exited; for each attempt `TaskScheduled`, `TaskStarted` and `TaskSucceeded`, `TaskFailed` or `TaskTimedOut`. `TaskSubmitted` is written only for a task that waits for a job or a token |
+//! | Map, inline | entered, `MapStateStarted`, `MapStateSucceeded` or `MapStateFailed`, exited; for each iteration `MapIterationStarted` and `MapIterationSucceeded`, `MapIterationFailed` or `MapIterationAborted`; an aborted iteration also writes that its state was aborted |
 //! | an expression that fails | `EvaluationFailed` |
 //!
-//! A state that fails is exited only if the error is caught.
+//! A failed state is exited only if its error is caught.
 
 use std::cell::Cell;
 use std::io;
@@ -22,43 +22,43 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use jsonata_core::value::JValue;
 use serde_json::Value;
 
-use super::definition::{Catcher, Choice, Fail, Level, Map, State, Task, Wait};
-use super::expression::{Template, plain};
-use super::{Ended, Entered, Outcome, PublishedReason, TaskError, Workflow, World};
+use super::definition::{Catcher, Choice, Fail, Map, State, StateGraph, Task, Wait};
+use super::expression::{Template, to_json};
+use super::{ExecutionResult, Host, Outcome, StateEvent, StateEventKind, TaskError, Workflow};
 
-/// Step Functions' limits (Developer Guide, "Quotas"): events of a history, and bytes of anything that goes into or comes
-/// out of a state or a task.
-const EVENTS: u64 = 25_000;
-const BYTES: usize = 256 * 1024;
+/// Events in a history at most (Developer Guide, "Quotas").
+const MAX_EVENTS: u64 = 25_000;
+/// Bytes in an input or output of a state or task at most (Developer Guide, "Quotas").
+const MAX_BYTES: usize = 256 * 1024;
 
-/// A Wait state waits so long at most.
-const LONGEST_WAIT: f64 = 99_999_999.0;
+/// The longest wait of a Wait state.
+const MAX_WAIT_SECONDS: f64 = 99_999_999.0;
 
 impl Workflow {
     /// Runs one execution from `StartAt` to its end.
-    pub async fn run(&self, name: &str, input: Value, world: &impl World) -> Ended {
+    pub async fn run(&self, name: &str, input: Value, host: &impl Host) -> ExecutionResult {
         let input = JValue::from(input);
-        let run = Run { execution: name, input: input.clone(), world, events: Cell::new(1) };
+        let run = Run { execution: name, input: input.clone(), host, events: Cell::new(1) };
         let ended = match within_limit("the execution's input", &input) {
-            Ok(()) => run.level(&self.0, input, Scope::default()).await,
+            Ok(()) => run.run_states(&self.0, input, Scope::default()).await,
             Err(error) => Err(error),
         };
         let outcome = match ended {
-            Ok(output) => Outcome::Succeeded(plain(&output)),
+            Ok(output) => Outcome::Succeeded(to_json(&output)),
             Err(error) => Outcome::Failed(error),
         };
-        Ended { outcome, events: run.events.get() + 1 }
+        ExecutionResult { outcome, events: run.events.get() + 1 }
     }
 }
 
-struct Run<'a, W> {
+struct Run<'a, H> {
     execution: &'a str,
     input: JValue,
-    world: &'a W,
+    host: &'a H,
     events: Cell<u64>,
 }
 
-/// What is known besides a state's input: the variables, and in a Map the item.
+/// What expressions can read besides a state's input: the variables and, in a Map, the item.
 #[derive(Clone, Default)]
 struct Scope {
     variables: Vec<(String, JValue)>,
@@ -76,25 +76,25 @@ impl Scope {
     }
 }
 
-/// What a Task or a Map comes to: its output and what it assigns.
-struct Done {
+/// The result of a Task: its output and the variables that it assigns.
+struct StateResult {
     output: JValue,
     assigned: Vec<(String, JValue)>,
 }
 
-impl<W: World> Run<'_, W> {
-    /// Runs states from `StartAt` until one has nothing after it, and answers its output.
-    async fn level(&self, level: &Level, mut input: JValue, mut scope: Scope) -> Result<JValue, TaskError> {
-        let mut name = level.start_at.as_str();
+impl<H: Host> Run<'_, H> {
+    /// Runs states from `StartAt` to a state without a next one, and returns its output.
+    async fn run_states(&self, graph: &StateGraph, mut input: JValue, mut scope: Scope) -> Result<JValue, TaskError> {
+        let mut name = graph.start_at.as_str();
         loop {
-            self.tell(name, &scope, PublishedReason::First);
+            self.notify(name, &scope, StateEventKind::Entered);
             self.record(1)?;
-            let (next, output) = match &level.states[name] {
+            let (next, output) = match &graph.states[name] {
                 State::Succeed(_) => (None, input),
-                State::Fail(fail) => return Err(self.fail(fail, &input, &scope)?),
+                State::Fail(fail) => return Err(self.failure(fail, &input, &scope)?),
                 State::Choice(choice) => (Some(self.choose(name, choice, &input, &scope)?), input),
                 State::Wait(wait) => {
-                    self.world.wait(self.seconds(wait, &input, &scope)?).await;
+                    self.host.wait(self.wait_seconds(wait, &input, &scope)?).await;
                     (wait.next.as_deref(), input)
                 }
                 State::Task(task) => match self.task(name, task, &input, &scope).await {
@@ -102,11 +102,11 @@ impl<W: World> Run<'_, W> {
                         done.assigned.into_iter().for_each(|(name, value)| scope.assign(name, value));
                         (task.next.as_deref(), done.output)
                     }
-                    Err(error) => self.caught(name, &task.catch, error, &input, &scope)?,
+                    Err(error) => self.catch(name, &task.catch, error, &input, &scope)?,
                 },
                 State::Map(map) => match Box::pin(self.map(map, &input, &scope)).await {
                     Ok(output) => (map.next.as_deref(), output),
-                    Err(error) => self.caught(name, &map.catch, error, &input, &scope)?,
+                    Err(error) => self.catch(name, &map.catch, error, &input, &scope)?,
                 },
             };
             self.record(1)?;
@@ -117,8 +117,8 @@ impl<W: World> Run<'_, W> {
         }
     }
 
-    /// Attempts until one succeeds or nothing is left to retry. Every retrier counts for itself.
-    async fn task(&self, name: &str, task: &Task, input: &JValue, scope: &Scope) -> Result<Done, TaskError> {
+    /// Runs a Task with its retries. Every retrier counts its own attempts.
+    async fn task(&self, name: &str, task: &Task, input: &JValue, scope: &Scope) -> Result<StateResult, TaskError> {
         let mut made = vec![0; task.retry.len()];
         loop {
             let error = match self.attempt(task, input, scope).await {
@@ -132,38 +132,38 @@ impl<W: World> Run<'_, W> {
             if made[at] >= retrier.max_attempts {
                 return Err(error);
             }
-            let seconds = retrier.delay(made[at], self.world.jitter());
+            let seconds = retrier.delay(made[at], self.host.jitter());
             made[at] += 1;
-            self.tell(name, scope, PublishedReason::Retry { error: &error.error, seconds });
-            self.world.wait(seconds).await;
+            self.notify(name, scope, StateEventKind::Retried { error: &error.error, seconds });
+            self.host.wait(seconds).await;
         }
     }
 
-    async fn attempt(&self, task: &Task, input: &JValue, scope: &Scope) -> Result<Done, TaskError> {
+    async fn attempt(&self, task: &Task, input: &JValue, scope: &Scope) -> Result<StateResult, TaskError> {
         let payload = self.evaluate("Arguments", &task.arguments.payload, scope, [("input", input.clone())])?;
         within_limit("the task's input", &payload)?;
         self.record(2)?;
         let function = &task.arguments.function_name;
-        let answer = self.world.invoke(self.execution, function, plain(&payload), task.timeout_seconds).await;
+        let answer = self.host.invoke(self.execution, function, to_json(&payload), task.timeout_seconds).await;
         self.record(1)?;
         let answer = JValue::from(answer?);
         within_limit("the task's result", &answer)?;
         let result = object([("Payload", answer)]);
-        let known = || [("input", input.clone()), ("result", result.clone())];
+        let bindings = || [("input", input.clone()), ("result", result.clone())];
         let mut assigned = Vec::new();
         for (name, value) in &task.assign {
-            assigned.push((name.clone(), self.evaluate("Assign", value, scope, known())?));
+            assigned.push((name.clone(), self.evaluate("Assign", value, scope, bindings())?));
         }
-        let output = self.evaluate("Output", &task.output, scope, known())?;
+        let output = self.evaluate("Output", &task.output, scope, bindings())?;
         within_limit("the state's output", &output)?;
-        Ok(Done { output, assigned })
+        Ok(StateResult { output, assigned })
     }
 
-    /// Runs the iterations, so many at once, each as soon as another has ended. The first that fails ends all.
+    /// Runs the iterations of a Map, at most `MaxConcurrency` at the same time. The first failure ends all of them.
     async fn map(&self, map: &Map, input: &JValue, scope: &Scope) -> Result<JValue, TaskError> {
         let items = self.evaluate("Items", &map.items, scope, [("input", input.clone())])?;
         let Some(items) = items.as_array() else {
-            return Err(self.unfit("Items", "is no array"));
+            return Err(self.evaluation_error("Items", "is no array"));
         };
         self.record(1)?;
         let running = Cell::new(0_u64);
@@ -197,7 +197,7 @@ impl<W: World> Run<'_, W> {
     async fn iterate(&self, map: &Map, input: &JValue, scope: Scope) -> Result<JValue, TaskError> {
         let selected = self.evaluate("ItemSelector", &map.item_selector, &scope, [("input", input.clone())])?;
         within_limit("the item", &selected)?;
-        self.level(&map.item_processor.level, selected, scope).await
+        self.run_states(&map.item_processor.graph, selected, scope).await
     }
 
     fn choose<'a>(&self, name: &str, choice: &'a Choice, input: &JValue, scope: &Scope) -> Result<&'a str, TaskError> {
@@ -206,32 +206,36 @@ impl<W: World> Run<'_, W> {
             match met.as_bool() {
                 Some(true) => return Ok(&rule.next),
                 Some(false) => {}
-                None => return Err(self.unfit("Condition", "is neither true nor false")),
+                None => return Err(self.evaluation_error("Condition", "is neither true nor false")),
             }
         }
         let none = || error("States.NoChoiceMatched", format!("no rule of {name} matched, and it has no Default"));
         choice.default.as_deref().ok_or_else(none)
     }
 
-    fn seconds(&self, wait: &Wait, input: &JValue, scope: &Scope) -> Result<u64, TaskError> {
+    fn wait_seconds(&self, wait: &Wait, input: &JValue, scope: &Scope) -> Result<u64, TaskError> {
         let seconds = self.evaluate("Seconds", &wait.seconds, scope, [("input", input.clone())])?;
         match seconds.as_f64() {
-            Some(seconds) if seconds.fract() == 0.0 && (0.0..=LONGEST_WAIT).contains(&seconds) => Ok(seconds as u64),
-            Some(_) | None => Err(self.unfit("Seconds", "is no whole number of seconds that Step Functions can wait")),
+            Some(seconds) if seconds.fract() == 0.0 && (0.0..=MAX_WAIT_SECONDS).contains(&seconds) => {
+                Ok(seconds as u64)
+            }
+            Some(_) | None => {
+                Err(self.evaluation_error("Seconds", "is no whole number of seconds that Step Functions can wait"))
+            }
         }
     }
 
-    /// The error that a Fail state tells; or the one that it meets on the way.
-    fn fail(&self, fail: &Fail, input: &JValue, scope: &Scope) -> Result<TaskError, TaskError> {
+    /// The error of a Fail state. It is an `Err` if one of its expressions fails.
+    fn failure(&self, fail: &Fail, input: &JValue, scope: &Scope) -> Result<TaskError, TaskError> {
         let text = |field, template| {
             let value = self.evaluate(field, template, scope, [("input", input.clone())])?;
-            value.as_str().map(str::to_owned).ok_or_else(|| self.unfit(field, "is no text"))
+            value.as_str().map(str::to_owned).ok_or_else(|| self.evaluation_error(field, "is no text"))
         };
         Ok(TaskError { error: text("Error", &fail.error)?, cause: text("Cause", &fail.cause)? })
     }
 
-    /// Where an error leads: to the first catcher that is for it, or on to whoever holds this state.
-    fn caught<'a>(
+    /// The next state and its input after an error, by the first matching catcher. Without one it returns the error.
+    fn catch<'a>(
         &self,
         name: &str,
         catchers: &'a [Catcher],
@@ -242,23 +246,23 @@ impl<W: World> Run<'_, W> {
         let Some(catcher) = catchers.iter().find(|catcher| catcher.error_equals.matches(&error.error)) else {
             return Err(error);
         };
-        self.tell(name, scope, PublishedReason::Catch { error: &error.error, next: &catcher.next });
+        self.notify(name, scope, StateEventKind::Caught { error: &error.error, next: &catcher.next });
         // `Cause` is optional, as in the history's events.
         let cause = (!error.cause.is_empty()).then(|| ("Cause", error.cause.into()));
         let told = object([("Error", error.error.into())].into_iter().chain(cause));
-        let known = [("input", input.clone()), ("errorOutput", told)];
-        let output = self.evaluate("Catch", &catcher.output, scope, known)?;
+        let bindings = [("input", input.clone()), ("errorOutput", told)];
+        let output = self.evaluate("Catch", &catcher.output, scope, bindings)?;
         within_limit("the state's output", &output)?;
         Ok((Some(&catcher.next), output))
     }
 
-    /// A field's value; `known` is what `$states` has besides `context`.
+    /// Evaluates a field. `bindings` are the members of `$states` besides `context`.
     fn evaluate<const N: usize>(
         &self,
         field: &str,
         template: &Template,
         scope: &Scope,
-        known: [(&str, JValue); N],
+        bindings: [(&str, JValue); N],
     ) -> Result<JValue, TaskError> {
         let execution = object([("Name", self.execution.into()), ("Input", self.input.clone())]);
         let execution = ("Execution", execution);
@@ -269,35 +273,35 @@ impl<W: World> Run<'_, W> {
             }
             None => object([execution]),
         };
-        let states = object(known.into_iter().chain([("context", context)]));
+        let states = object(bindings.into_iter().chain([("context", context)]));
         let mut variables = vec![("states", states)];
         variables.extend(scope.variables.iter().map(|(name, value)| (name.as_str(), value.clone())));
-        template.evaluate(&variables).map_err(|cause| self.unfit(field, &cause))
+        template.evaluate(&variables).map_err(|cause| self.evaluation_error(field, &cause))
     }
 
-    /// A field has a value that its state can do nothing with.
-    fn unfit(&self, field: &str, why: &str) -> TaskError {
+    /// The error for a field whose expression fails or has an unsuitable value.
+    fn evaluation_error(&self, field: &str, why: &str) -> TaskError {
         match self.record(1) {
             Ok(()) => error("States.QueryEvaluationError", format!("{field}: {why}")),
             Err(full) => full,
         }
     }
 
-    /// Writes events into the history. The last one that fits is kept for the execution's end (Developer Guide, "Avoid
-    /// reaching the history quota").
+    /// Writes events into the history. The last event that fits is reserved for the end of the execution (Developer
+    /// Guide, "Avoid reaching the history quota").
     fn record(&self, events: u64) -> Result<(), TaskError> {
         let so_far = self.events.get();
-        if so_far + events >= EVENTS {
-            self.events.set(EVENTS - 1);
-            let cause = format!("The execution reached the maximum number of history events ({EVENTS}).");
+        if so_far + events >= MAX_EVENTS {
+            self.events.set(MAX_EVENTS - 1);
+            let cause = format!("The execution reached the maximum number of history events ({MAX_EVENTS}).");
             return Err(error("States.Runtime", cause));
         }
         self.events.set(so_far + events);
         Ok(())
     }
 
-    fn tell(&self, state: &str, scope: &Scope, how: PublishedReason<'_>) {
-        self.world.entered(self.execution, state, Entered { iteration: scope.iteration(), how });
+    fn notify(&self, state: &str, scope: &Scope, kind: StateEventKind<'_>) {
+        self.host.observe(self.execution, state, StateEvent { iteration: scope.iteration(), kind });
     }
 }
 
@@ -325,8 +329,8 @@ fn within_limit(what: &str, value: &JValue) -> Result<(), TaskError> {
 
     let mut counter = Counter(0);
     serde_json::to_writer(&mut counter, value).expect("counting does not fail");
-    if counter.0 <= BYTES {
+    if counter.0 <= MAX_BYTES {
         return Ok(());
     }
-    Err(error("States.DataLimitExceeded", format!("{what} has {} bytes, more than {BYTES}", counter.0)))
+    Err(error("States.DataLimitExceeded", format!("{what} has {} bytes, more than {MAX_BYTES}", counter.0)))
 }

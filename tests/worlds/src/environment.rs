@@ -1,0 +1,110 @@
+//! The environment of a simulation: the clock, the simulated services, and what clients and executions did.
+//!
+//! The promises are checked against it, so nothing here comes from thaw's own view, except the ledger and the work files.
+
+mod records;
+mod setup;
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use jiff::{SignedDuration, Timestamp};
+use thaw_sim::ports::{Aws, WorkBucket};
+use thaw_steps::testing::memory::{MemoryEvents, MemoryLedger};
+
+pub(crate) use records::{ClientRequest, ExecutionEnd, Invocation, QueueName};
+pub(crate) use setup::{
+    BUCKET, DISTRIBUTION, MAX_PATHS_IN_PROGRESS, MAX_WILDCARDS_IN_PROGRESS, PATHS_PER_SECOND, WORK_BUCKET, put_request,
+    s3_storage,
+};
+
+use crate::rng::RandomSequence;
+use crate::runtime::{Runtime, add};
+use crate::world::World;
+
+/// When every simulation starts.
+const START: &str = "2026-11-22T10:00:00Z";
+
+/// The environment.
+pub(crate) struct Environment {
+    pub world: World,
+    pub start: Timestamp,
+    pub runtime: Runtime,
+    pub random: RandomSequence,
+    /// S3 and CloudFront.
+    pub aws: Aws,
+    pub work_files: WorkBucket,
+    pub ledger: MemoryLedger,
+    /// The events that thaw put on its bus.
+    pub events: MemoryEvents,
+    /// Every execution by its name, and when and how it ended, if it has.
+    pub executions: RefCell<BTreeMap<String, Option<(ExecutionEnd, Timestamp)>>>,
+    /// The accepted requests, by the id of the request in the world.
+    pub requests: RefCell<BTreeMap<u32, ClientRequest>>,
+    pub dead_letters: RefCell<BTreeMap<QueueName, Vec<String>>>,
+    timeline: RefCell<Option<String>>,
+}
+
+impl Environment {
+    /// The environment at the start of a world. It writes a timeline if `with_timeline`.
+    pub(crate) fn new(world: &World, with_timeline: bool) -> Self {
+        let start: Timestamp = START.parse().unwrap_or(Timestamp::UNIX_EPOCH);
+        let aws = Aws::new(setup::simulated_aws(world, start), start);
+        Self {
+            world: world.clone(),
+            start,
+            runtime: Runtime::new(aws.clock().clone()),
+            random: RandomSequence::new(world.seed),
+            work_files: WorkBucket::new(&aws, WORK_BUCKET),
+            aws,
+            ledger: MemoryLedger::default(),
+            events: MemoryEvents::default(),
+            executions: RefCell::default(),
+            requests: RefCell::default(),
+            dead_letters: RefCell::default(),
+            timeline: RefCell::new(with_timeline.then(String::new)),
+        }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.runtime.now()
+    }
+
+    /// The time so many seconds after the start.
+    pub(crate) fn at(&self, seconds: u32) -> Timestamp {
+        add(self.start, SignedDuration::from_secs(i64::from(seconds)))
+    }
+
+    /// A random latency between `low` and `high` milliseconds. One in 64 is up to 20 times as long as `high`.
+    pub(crate) fn latency(&self, low: u64, high: u64) -> SignedDuration {
+        let number = self.random.next();
+        let range = if number.is_multiple_of(64) { high * 20 } else { high - low };
+        SignedDuration::from_millis(i64::try_from(low + (number >> 8) % range).unwrap_or(0))
+    }
+
+    /// Requests an object from CloudFront in every spelling of its path. Returns the worst status.
+    pub(crate) fn view(&self, object: u32) -> Option<u16> {
+        let view = |path: String| {
+            let answer = self.aws.with(|sim, now| sim.serve(DISTRIBUTION, &path, now)).ok()?;
+            self.log(|| format!("    the edge answers {}, {:?} to {path}", answer.status, answer.outcome));
+            Some(answer.status)
+        };
+        self.world.viewer_paths(object).into_iter().filter_map(view).max()
+    }
+
+    /// Writes a line into the timeline, if there is one.
+    pub(crate) fn log(&self, line: impl FnOnce() -> String) {
+        if let Some(timeline) = self.timeline.borrow_mut().as_mut() {
+            let elapsed = self.now().duration_since(self.start).as_millis();
+            let (seconds, millis) = (elapsed / 1_000, elapsed % 1_000);
+            let (hours, minutes, seconds) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
+            let _ = writeln!(timeline, "{hours:3}:{minutes:02}:{seconds:02}.{millis:03}  {}", line());
+        }
+    }
+
+    /// What happened, line by line.
+    pub(crate) fn timeline(&self) -> String {
+        self.timeline.borrow().clone().unwrap_or_default()
+    }
+}

@@ -1,0 +1,113 @@
+//! Sets up the simulated S3 and CloudFront of a world.
+
+use jiff::Timestamp;
+use thaw_sim::Sim;
+use thaw_sim::cdn::{CustomErrorResponse, DistributionConfig, Origin};
+use thaw_sim::model::{AccessTier, FaultRule, PutRequest, RetrievalRule, Settings, SettingsChange, StorageClass};
+
+use crate::world::{StorageTier, World};
+
+/// The archive bucket.
+pub(crate) const BUCKET: &str = "archive";
+/// The bucket of thaw's own files.
+pub(crate) const WORK_BUCKET: &str = "work";
+/// The distribution that shows the archive bucket.
+pub(crate) const DISTRIBUTION: &str = "E1THAW";
+
+/// CloudFront's quotas. They are so small that other users can use them up with few paths.
+pub(crate) const MAX_PATHS_IN_PROGRESS: usize = 30;
+pub(crate) const MAX_WILDCARDS_IN_PROGRESS: usize = 2;
+/// More paths than any world's objects have.
+pub(crate) const PATHS_PER_SECOND: u32 = 60;
+
+/// The simulated AWS of a world at its start.
+pub(super) fn simulated_aws(world: &World, start: Timestamp) -> Sim {
+    let mut sim = Sim::new(Settings { seed: world.seed, ..Settings::default() });
+    sim.change_settings(&settings(world));
+    sim.create_bucket(BUCKET, world.versioned);
+    sim.create_bucket(WORK_BUCKET, false);
+    sim.set_faults(fault_rules(world));
+    sim.put_distribution(distribution(world), start).unwrap_or_else(|error| panic!("{error:?}"));
+    let rules = world.objects.iter().filter_map(|object| {
+        let key = world.full_key(object.id)?;
+        Some(RetrievalRule { key, seconds: object.retrieval_seconds? })
+    });
+    sim.set_retrieval_rules(rules.collect());
+    for object in &world.objects {
+        let Some(key) = world.full_key(object.id) else { continue };
+        sim.put_object(put_request(&key, object.storage_tier), start).unwrap_or_else(|error| panic!("{error:?}"));
+    }
+    sim
+}
+
+fn settings(world: &World) -> SettingsChange {
+    SettingsChange {
+        regime: Some(world.quota_regime),
+        paths_in_progress: Some(MAX_PATHS_IN_PROGRESS),
+        wildcards_in_progress: Some(MAX_WILDCARDS_IN_PROGRESS),
+        paths_per_second: Some(PATHS_PER_SECOND),
+        quota_answer: Some(world.quota_answer),
+        job_prepare_seconds: Some(world.batch_operations.prepare_seconds),
+        job_task_millis: Some(world.batch_operations.task_millis),
+        keys_per_page: Some(world.keys_per_page),
+        ..Default::default()
+    }
+}
+
+/// The random faults of the simulated services, and the objects whose HeadObject always fails.
+fn fault_rules(world: &World) -> Vec<FaultRule> {
+    let random = |operation: &str, code: &str, percent: u32| {
+        (percent > 0).then(|| FaultRule::new(operation, code).sometimes(f64::from(percent) / 100.0))
+    };
+    let random_faults = [
+        random("JobTask", "JobFailed", world.batch_operations.job_failure_percent),
+        random("JobTask", "SlowDown", world.batch_operations.busy_percent),
+        random("CreateJob", "BadRequestException", world.batch_operations.refused_percent),
+        random("ListObjectsV2", "EmptyPage", world.empty_page_percent),
+        random("ListObjectVersions", "EmptyPage", world.empty_page_percent),
+    ];
+    let failing = world.objects.iter().filter(|object| object.head_fails);
+    let failing = failing.filter_map(|object| world.full_key(object.id));
+    let failing = failing.map(|key| FaultRule::new("HeadObject", "BadRequest").on(&key));
+    random_faults.into_iter().flatten().chain(failing).collect()
+}
+
+fn distribution(world: &World) -> DistributionConfig {
+    let cached_error = CustomErrorResponse {
+        error_code: 403,
+        error_caching_min_ttl: Some(86_400 * 30),
+        ..CustomErrorResponse::default()
+    };
+    DistributionConfig {
+        id: Some(DISTRIBUTION.to_owned()),
+        origins: vec![Origin {
+            id: "s3".to_owned(),
+            bucket: BUCKET.to_owned(),
+            origin_path: world.origin_path.to_owned(),
+            ..Origin::default()
+        }],
+        directory_index: Some(world.directory_index.to_owned()).filter(|index| !index.is_empty()),
+        default_root_object: "index.html".to_owned(),
+        custom_error_responses: if world.caches_errors { vec![cached_error] } else { Vec::new() },
+        ..DistributionConfig::default()
+    }
+}
+
+/// The request that puts an object into a storage tier. The object's body is its key.
+pub(crate) fn put_request(key: &str, storage_tier: StorageTier) -> PutRequest {
+    let (class, tier) = s3_storage(storage_tier);
+    PutRequest { tier, ..PutRequest::new(BUCKET, key, class, key.to_owned()) }
+}
+
+/// S3's storage class and access tier.
+pub(crate) fn s3_storage(storage_tier: StorageTier) -> (StorageClass, AccessTier) {
+    match storage_tier {
+        StorageTier::Standard => (StorageClass::Standard, AccessTier::Frequent),
+        StorageTier::GlacierInstantRetrieval => (StorageClass::GlacierIr, AccessTier::Frequent),
+        StorageTier::GlacierFlexibleRetrieval => (StorageClass::Glacier, AccessTier::Frequent),
+        StorageTier::GlacierDeepArchive => (StorageClass::DeepArchive, AccessTier::Frequent),
+        StorageTier::IntelligentTiering => (StorageClass::IntelligentTiering, AccessTier::Frequent),
+        StorageTier::IntelligentTieringArchive => (StorageClass::IntelligentTiering, AccessTier::ArchiveAccess),
+        StorageTier::IntelligentTieringDeepArchive => (StorageClass::IntelligentTiering, AccessTier::DeepArchiveAccess),
+    }
+}

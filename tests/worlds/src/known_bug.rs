@@ -1,0 +1,281 @@
+//! Known bugs: mistakes of other projects that restore or invalidate, put back in on purpose.
+//!
+//! Each is a change between a function and a service, or in the text of the workflow. None of it is deployed code. A suite
+//! that does not find all of them proves nothing.
+
+use std::cell::Cell;
+
+use jiff::Timestamp;
+use thaw_core::{Facts, Missing, ObjectId, RestoreAnswer, State, Tier};
+use thaw_steps::Step;
+use thaw_steps::ports::{Invalidation, Item, ListedRestore, Page, PortError, VersionPage};
+
+use crate::ledger_item::{as_row, is_row};
+
+/// A known bug.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KnownBug {
+    /// The price is for the requested tier, and the request to S3 does not have it.
+    TierNotSent,
+    /// `Days` is also sent for Intelligent-Tiering.
+    DaysSentForIntelligentTiering,
+    /// `Days` is never sent.
+    DaysNotSent,
+    /// `Days` is not sent for any object after an Intelligent-Tiering object.
+    DaysLost,
+    /// The version is not sent.
+    VersionNotSent,
+    /// A 409 from S3 is a failure.
+    InProgressIsFailure,
+    /// No Expedited capacity is a failure, whatever the request says.
+    NoCapacityIsFailure,
+    /// `ArchiveStatus` is ignored, so archived Intelligent-Tiering looks readable.
+    ArchiveStatusIgnored,
+    /// Only events report that a copy is ready. Nothing polls S3.
+    NoPolling,
+    /// As [`Self::NoPolling`], and an event that comes before the row is written finds no restore.
+    RowWrittenAfterRequest,
+    /// An object counts as readable after a fixed time. Nothing polls S3.
+    FixedWait,
+    /// One bad object fails the others.
+    OneObjectFailsAll,
+    /// A restore of one object never ends.
+    SingleObjectNeverDone,
+    /// Only one of the restores that wait for an object is notified.
+    OneRequesterNotified,
+    /// The caller reference of an invalidation is the time.
+    CallerReferenceIsTime,
+    /// Errors of CloudFront are ignored.
+    CloudFrontErrorsDropped,
+    /// An invalidation counts as completed when it is created.
+    InvalidationNotAwaited,
+    /// A listing ends at an empty page, even if S3 says that more follow.
+    EmptyPageEndsListing,
+    /// Restores of other tools are joined without a cost limit.
+    JoinedWithoutLimit,
+    /// A `+` is not escaped in a path, and S3 reads it as a blank.
+    PlusNotEscaped,
+    /// Of a path with a blank, only the spelling with `%20` is invalidated, and not the one with `+`.
+    BlankSpelledOneWay,
+    /// The ledger is not told that an execution died.
+    DeadExecutionNotReported,
+}
+
+impl KnownBug {
+    /// Every known bug, in the order of `known-bugs.md`.
+    pub const ALL: [Self; 22] = [
+        Self::TierNotSent,
+        Self::DaysSentForIntelligentTiering,
+        Self::DaysNotSent,
+        Self::DaysLost,
+        Self::VersionNotSent,
+        Self::InProgressIsFailure,
+        Self::NoCapacityIsFailure,
+        Self::ArchiveStatusIgnored,
+        Self::NoPolling,
+        Self::RowWrittenAfterRequest,
+        Self::FixedWait,
+        Self::OneObjectFailsAll,
+        Self::SingleObjectNeverDone,
+        Self::OneRequesterNotified,
+        Self::CallerReferenceIsTime,
+        Self::CloudFrontErrorsDropped,
+        Self::InvalidationNotAwaited,
+        Self::EmptyPageEndsListing,
+        Self::JoinedWithoutLimit,
+        Self::PlusNotEscaped,
+        Self::BlankSpelledOneWay,
+        Self::DeadExecutionNotReported,
+    ];
+
+    /// Its description, and the projects that have it.
+    pub fn description(self) -> (&'static str, &'static str) {
+        match self {
+            Self::TierNotSent => ("the tier is priced and not sent", "aws-stepfunctions-examples"),
+            Self::DaysSentForIntelligentTiering => ("Days is sent for Intelligent-Tiering", "steps-s3-copy, s3cmd"),
+            Self::DaysNotSent => ("Days is never sent", "media2cloud"),
+            Self::DaysLost => ("Days is lost after an Intelligent-Tiering object", "rclone"),
+            Self::VersionNotSent => ("the version is left out", "most"),
+            Self::InProgressIsFailure => ("409 is a failure", "cumulus-orca, aws-stepfunctions-examples"),
+            Self::NoCapacityIsFailure => ("no Expedited capacity is a failure", "all"),
+            Self::ArchiveStatusIgnored => ("archived Intelligent-Tiering looks readable", "steps-s3-copy"),
+            Self::NoPolling => ("only events report a copy, nothing polls", "cumulus-orca"),
+            Self::RowWrittenAfterRequest => {
+                ("the row is written after S3 is asked", "step-functions-workflows-collection")
+            }
+            Self::FixedWait => ("a fixed wait without a poll", "guidance for automated restore and copy"),
+            Self::OneObjectFailsAll => ("one bad object fails all", "cloud-pipeline, herd"),
+            Self::SingleObjectNeverDone => ("a restore of one object is never complete", "preservation-services"),
+            Self::OneRequesterNotified => ("one of two requesters is notified", "aws-stepfunctions-examples"),
+            Self::CallerReferenceIsTime => {
+                ("the caller reference is the time", "terraform-aws-cloudfront-invalidation")
+            }
+            Self::CloudFrontErrorsDropped => {
+                ("errors of CloudFront are dropped", "terraform-aws-cloudfront-invalidation")
+            }
+            Self::InvalidationNotAwaited => ("an invalidation counts as completed when it is created", "most"),
+            Self::EmptyPageEndsListing => ("an empty truncated page ends the listing", "TileDB, s3ql"),
+            Self::JoinedWithoutLimit => ("joined restores without limit", "an earlier thaw"),
+            Self::PlusNotEscaped => ("a plus is not escaped in a path", "crates.io"),
+            Self::BlankSpelledOneWay => ("a blank's second spelling is not invalidated", "most"),
+            Self::DeadExecutionNotReported => ("a dead execution is reported as running", "most"),
+        }
+    }
+
+    /// The workflow with the bug, if the bug is in the workflow.
+    pub fn changed_workflow(self, asl: &str) -> Option<String> {
+        let (right, wrong) = match self {
+            Self::SingleObjectNeverDone => (
+                "{% $states.input.all_published %}",
+                "{% $states.input.all_published and $states.input.counts.published > 1 %}",
+            ),
+            _ => return None,
+        };
+        assert!(asl.contains(right), "the workflow no longer has {right}");
+        Some(asl.replace(right, wrong))
+    }
+}
+
+/// Changes the response of HeadObject.
+pub fn head(bug: Option<KnownBug>, step: Step, facts: Facts, now: Timestamp) -> Result<Facts, PortError> {
+    let mut head = match facts {
+        Facts::Found(head) => head,
+        Facts::Missing(Missing::Refused { says }) if bug == Some(KnownBug::OneObjectFailsAll) => {
+            return Err(PortError { what: "HeadObject".to_owned(), says, trouble: None });
+        }
+        Facts::Missing(_) => return Ok(facts),
+    };
+    let is_poll = step == Step::CheckRestores;
+    match bug {
+        Some(KnownBug::ArchiveStatusIgnored) => head.archive_status = None,
+        Some(KnownBug::NoPolling | KnownBug::RowWrittenAfterRequest) if is_poll => {
+            head.storage_class = Some("GLACIER".to_owned());
+            head.restore = Some(r#"ongoing-request="true""#.to_owned());
+        }
+        Some(KnownBug::FixedWait) if is_poll => {
+            let expires = (now + jiff::SignedDuration::from_hours(48)).strftime("%a, %d %b %Y 00:00:00 GMT");
+            head.storage_class = Some("GLACIER".to_owned());
+            head.restore = Some(format!(r#"ongoing-request="false", expiry-date="{expires}""#));
+        }
+        _ => {}
+    }
+    Ok(Facts::Found(head))
+}
+
+/// Changes a page of a listing.
+pub fn list(bug: Option<KnownBug>, step: Step, mut page: Page) -> Page {
+    if step == Step::CheckRestores && matches!(bug, Some(KnownBug::NoPolling | KnownBug::RowWrittenAfterRequest)) {
+        page.objects.iter_mut().for_each(|listed| listed.restore = Some(ListedRestore::Ongoing));
+    }
+    if bug == Some(KnownBug::EmptyPageEndsListing) && page.objects.is_empty() {
+        page.next = None;
+    }
+    page
+}
+
+/// Changes a page of a listing of versions.
+pub fn list_versions(bug: Option<KnownBug>, mut page: VersionPage) -> VersionPage {
+    if bug == Some(KnownBug::EmptyPageEndsListing) && page.objects.is_empty() {
+        page.next = None;
+    }
+    page
+}
+
+/// Changes a request for RestoreObject. `days_lost` is the state of [`KnownBug::DaysLost`] in one invocation.
+pub fn restore(
+    bug: Option<KnownBug>,
+    days_lost: &Cell<bool>,
+    object: &ObjectId,
+    days: Option<u32>,
+    tier: Tier,
+) -> (ObjectId, Option<u32>, Tier) {
+    let mut object = object.clone();
+    match bug {
+        Some(KnownBug::TierNotSent) => return (object, days, Tier::Standard),
+        Some(KnownBug::DaysSentForIntelligentTiering) => return (object, days.or(Some(3)), tier),
+        Some(KnownBug::DaysNotSent) => return (object, None, tier),
+        Some(KnownBug::DaysLost) => {
+            if days.is_none() {
+                days_lost.set(true);
+            }
+            return (object, days.filter(|_| !days_lost.get()), tier);
+        }
+        Some(KnownBug::VersionNotSent) => object.version = None,
+        _ => {}
+    }
+    (object, days, tier)
+}
+
+/// Changes the response of RestoreObject.
+pub fn restore_answer(bug: Option<KnownBug>, answer: RestoreAnswer) -> Result<RestoreAnswer, PortError> {
+    let refused = |code: &str| RestoreAnswer::Refused { code: code.to_owned(), message: "a bug".to_owned() };
+    match (bug, answer) {
+        (Some(KnownBug::InProgressIsFailure), RestoreAnswer::InProgress) => Ok(refused("RestoreAlreadyInProgress")),
+        (Some(KnownBug::NoCapacityIsFailure), RestoreAnswer::NoExpeditedCapacity) => {
+            Ok(refused("GlacierExpeditedRetrievalNotAvailable"))
+        }
+        (Some(KnownBug::OneObjectFailsAll), RestoreAnswer::InProgress | RestoreAnswer::Refused { .. }) => {
+            Err(PortError { what: "RestoreObject".to_owned(), says: "a bug".to_owned(), trouble: None })
+        }
+        (_, answer) => Ok(answer),
+    }
+}
+
+/// Changes the caller reference of an invalidation.
+pub fn reference(bug: Option<KnownBug>, now: Timestamp, reference: &str) -> String {
+    match bug {
+        Some(KnownBug::CallerReferenceIsTime) => now.to_string(),
+        _ => reference.to_owned(),
+    }
+}
+
+/// Changes the paths of an invalidation.
+pub fn items(bug: Option<KnownBug>, items: &[String]) -> Vec<String> {
+    match bug {
+        Some(KnownBug::PlusNotEscaped) => items.iter().map(|item| item.replace("%2B", "+")).collect(),
+        Some(KnownBug::BlankSpelledOneWay) => {
+            // CloudFront refuses an empty list.
+            let is_left = |item: &&String| !item.contains('+') || items.len() == 1;
+            items.iter().filter(is_left).cloned().collect()
+        }
+        _ => items.to_vec(),
+    }
+}
+
+/// Changes the response of CreateInvalidation.
+pub fn invalidation(bug: Option<KnownBug>, made: Result<Invalidation, PortError>) -> Result<Invalidation, PortError> {
+    match (bug, made) {
+        (Some(KnownBug::CloudFrontErrorsDropped), Err(_)) => {
+            Ok(Invalidation::Accepted { id: "dropped".to_owned(), completed: true })
+        }
+        (_, made) => made,
+    }
+}
+
+/// Changes the response of a query for the rows of an object.
+pub fn query<T: Item>(bug: Option<KnownBug>, step: Step, mut items: Vec<T>) -> Vec<T> {
+    match bug {
+        Some(KnownBug::OneRequesterNotified) if items.first().is_some_and(|item| is_row(&item.key())) => {
+            items.truncate(1);
+        }
+        Some(KnownBug::RowWrittenAfterRequest) if step == Step::OnRestoreCompleted => {
+            items.retain(|item| !is_row(&item.key()) || as_row(item).state != State::Planned);
+        }
+        _ => {}
+    }
+    items
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_known_bug_is_in_the_list() {
+        let list = include_str!("../../known-bugs.md");
+        for (description, projects) in KnownBug::ALL.map(KnownBug::description) {
+            assert!(list.contains(&format!("| {description} | {projects} |")), "{description}");
+        }
+        assert_eq!(list.lines().filter(|line| line.starts_with("| ")).count(), 1 + KnownBug::ALL.len());
+    }
+}

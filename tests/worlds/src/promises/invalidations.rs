@@ -1,0 +1,120 @@
+//! Promises about invalidations: no archived object is invalidated, and no path is paid twice for one copy.
+
+use jiff::Timestamp;
+use percent_encoding::percent_decode_str;
+use thaw_core::{Batch, Candidate, RestoreId, State};
+use thaw_sim::model::ObjectRef;
+
+use super::ledger_reader::{batches_awaiting, covers};
+use super::{Checker, MAX_STALENESS};
+use crate::environment::{BUCKET, DISTRIBUTION, Environment};
+use crate::runtime::add;
+use crate::world::Object;
+
+impl Checker {
+    /// CloudFront accepted a new invalidation of these paths.
+    pub(crate) fn invalidated(&mut self, env: &Environment, invalidation_paths: &[String]) {
+        for path in invalidation_paths {
+            self.cover(format!("invalidated {}", if path.ends_with('*') { "wildcard" } else { "path" }));
+            let batches = batches_awaiting(env, path);
+            if batches.iter().any(|batch| batch.is_folded(DISTRIBUTION, path)) {
+                self.cover("invalidated folded paths");
+            }
+            for object in &env.world.objects {
+                self.check_invalidated_object(env, path, object, &batches);
+            }
+        }
+    }
+
+    /// Checks one object that an invalidation path may cover.
+    fn check_invalidated_object(
+        &mut self,
+        env: &Environment,
+        invalidation_path: &str,
+        object: &Object,
+        batches: &[Batch],
+    ) {
+        let now = env.now();
+        let Some(full_key) = env.world.full_key(object.id) else { return };
+        let cached_paths = env.world.cached_paths(object.id);
+        if !covers_some_spelling(invalidation_path, &object.key)
+            && !cached_paths.iter().any(|path| covers(invalidation_path, path))
+        {
+            return;
+        }
+        let current = ObjectRef::new(BUCKET, &full_key);
+        let Ok(head) = env.aws.with(|sim, now| sim.head_uncounted(&current, now)) else { return };
+        let recently = add(now, -MAX_STALENESS);
+        let was_readable =
+            env.aws.with(|sim, _| sim.head_uncounted(&current, recently)).is_ok_and(|head| head.readable);
+        if !head.readable && !was_readable && !self.objects.is_changed_since(&full_key, recently) {
+            self.violate(
+                "no archived object is ever invalidated",
+                format!("{invalidation_path} covers {full_key}, which is archived"),
+            );
+        }
+        let candidates = batches.iter().flat_map(|batch| &batch.candidates);
+        let candidates: Vec<&Candidate> = candidates.filter(|candidate| candidate.object.key == full_key).collect();
+        let is_wildcard = invalidation_path.ends_with('*');
+        // A wildcard may cover other objects too. They are not what it was paid for.
+        if is_wildcard && candidates.is_empty() {
+            return;
+        }
+        let Some(copy) = self.objects.latest_copy(&full_key, head.version.as_deref(), now) else { return };
+        if self.is_for_earlier_copy(&candidates, copy) {
+            return;
+        }
+        let covered = cached_paths.iter().filter(|path| covers(invalidation_path, path)).cloned();
+        let paths = if is_wildcard { covered.collect() } else { vec![invalidation_path.to_owned()] };
+        for path in paths {
+            self.check_paid_once(&path, &full_key, copy, now);
+        }
+    }
+
+    /// Whether an invalidation is for an earlier copy than this one. Others have changed the object since, and this copy
+    /// is of their object. The restore that requested this copy pays for it later.
+    fn is_for_earlier_copy(&self, candidates: &[&Candidate], copy: Timestamp) -> bool {
+        let readable_since = candidates.iter().flat_map(|candidate| {
+            let id = |restore: &RestoreId| {
+                (restore.to_string(), candidate.object.key.clone(), candidate.object.version.clone())
+            };
+            candidate.restores.iter().filter_map(move |restore| match &self.ledger.rows.get(&id(restore))?.state {
+                State::Restored { at, .. } => Some(*at),
+                _ => None,
+            })
+        });
+        let Some(known) = readable_since.max() else { return false };
+        candidates.first().is_some_and(|candidate| {
+            self.objects.changes(&candidate.object.key).any(|changed| known < changed && changed < copy)
+        })
+    }
+
+    /// Checks that a path was not paid before for the same copy of an object.
+    fn check_paid_once(&mut self, path: &str, key: &str, copy: Timestamp, now: Timestamp) {
+        // It may have been paid for what was there before the change.
+        let is_changed_recently = self.objects.is_changed_since(key, add(now, -MAX_STALENESS));
+        // What others put there after the copy is not the copy.
+        let is_copy = self.objects.changes(key).all(|changed| changed < copy);
+        let is_known = self.objects.is_copy_known(key, copy, now);
+        let paid = self.paid_copies.entry((path.to_owned(), key.to_owned())).or_default();
+        if is_changed_recently {
+            return;
+        }
+        if is_copy && is_known && paid.contains(&copy) {
+            self.violate(
+                "no path is paid twice for one copy",
+                format!("{path} is invalidated again for the copy of {key} that is readable since {copy}"),
+            );
+        } else {
+            paid.push(copy);
+        }
+    }
+}
+
+/// Whether a wildcard covers a key in any spelling. A viewer may spell each blank in another way.
+fn covers_some_spelling(invalidation_path: &str, key: &str) -> bool {
+    invalidation_path.strip_suffix('*').is_some_and(|stem| {
+        let stem = percent_decode_str(&stem.replace('+', " ")).decode_utf8_lossy().into_owned();
+        format!("/{key}").starts_with(&stem)
+    })
+}
