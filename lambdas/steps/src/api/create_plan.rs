@@ -1,4 +1,5 @@
-//! `POST /v1/plans`: what a restore would do, take and cost. Nothing is written and nothing is started.
+//! `POST /v1/plans`: what a restore would do and cost, and how long it would take. Nothing is written and nothing is
+//! started.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -10,11 +11,11 @@ use crate::planning::survey::Survey;
 use crate::ports::{Ledger, ReadArchive, ReadDistributions, WorkFiles};
 use crate::{Settings, StepError};
 
-/// Objects of a listing that are planned while somebody waits. An HTTP API waits 30 seconds, which is 200 pages after each
-/// other.
-const AT_THE_DOOR: u64 = 100_000;
+/// The most objects of a listing that are planned within one HTTP answer. An HTTP API waits 30 seconds, enough for 200
+/// pages one after the other.
+const MOST_OBJECTS_OVER_HTTP: u64 = 100_000;
 
-/// Plans a restore: the same body, checked in the same way, as for a real one.
+/// Plans a restore. The body and its checks are the same as for a restore.
 pub async fn run(
     request: &http::Request,
     archive: &impl ReadArchive,
@@ -27,7 +28,7 @@ pub async fn run(
     plan(request, archive, cdn, ledger, files, settings, now).await.into()
 }
 
-/// The answer when the plan was not made in time.
+/// The answer when planning took too long.
 pub fn too_late(seconds: u64) -> Response {
     Response::problem(&Problem::too_long_to_wait_for(seconds))
 }
@@ -42,7 +43,7 @@ async fn plan(
     now: Timestamp,
 ) -> Result<Response, StepError> {
     let asked = read_request(&request.body_bytes()?, settings)?;
-    let survey = Survey::of(&asked, AT_THE_DOOR, archive, cdn, ledger, files, settings, now).await?;
+    let survey = Survey::of(&asked, MOST_OBJECTS_OVER_HTTP, archive, cdn, ledger, files, settings, now).await?;
     Ok(Response::json(200, &PlanView::of(asked, survey)))
 }
 
@@ -186,7 +187,7 @@ mod tests {
         assert_eq!((&plan["over_max_cost"], &plan["max_cost_usd"]), (&json!(true), &json!(0.000_001)));
         let plan = body(&post(&json!({"bucket": "archive", "keys": ["a"], "max_cost_usd": 1_000})).await);
         assert_eq!(plan["over_max_cost"], false);
-        // What costs as much as it may is not over.
+        // A price that equals the limit is not over it.
         let limit = &plan["cost"]["total_usd"];
         let plan = body(&post(&json!({"bucket": "archive", "keys": ["a"], "max_cost_usd": limit})).await);
         assert_eq!(plan["over_max_cost"], false);

@@ -1,6 +1,7 @@
-//! The HTTP API described in OpenAPI 3.1, from the types that the doors read and answer with.
+//! The description of the HTTP API in OpenAPI 3.1, from the types of its requests and answers.
 //!
-//! The functions here only carry the descriptions; what answers is [`crate::api::create_restore`] and its siblings.
+//! The functions here only carry descriptions. The routes are served by [`crate::api::create_restore`] and its
+//! siblings.
 
 #![expect(dead_code, reason = "descriptions are never called")]
 
@@ -13,7 +14,7 @@ use crate::api::create_plan::PlanView;
 use crate::views::object_view::{ObjectPage, ObjectState};
 use crate::views::restore_view::{RestorePage, RestoreView};
 
-/// The document, ready to be written down.
+/// The document as JSON.
 pub fn document() -> Value {
     let mut document = serde_json::to_value(Api::openapi()).expect("an OpenAPI document is JSON");
     document["components"]["securitySchemes"] = json!({"iam": {
@@ -28,8 +29,8 @@ pub fn document() -> Value {
     document
 }
 
-/// Says what derived schemas cannot. Our answers leave out what there is nothing to say about, so no field is ever null;
-/// and the lines of a doc comment are no lines of a text.
+/// Completes what derived schemas cannot express. Answers leave out empty fields, so no field is ever null; and the
+/// line breaks of a doc comment mean nothing.
 fn tidy(part: &mut Value) {
     match part {
         Value::Object(fields) => {
@@ -76,7 +77,7 @@ fn tidy(part: &mut Value) {
 )]
 struct Api;
 
-/// What any call may meet.
+/// Answers that every route may give.
 #[derive(IntoResponses)]
 enum CallError {
     #[response(
