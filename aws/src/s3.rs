@@ -218,7 +218,7 @@ impl Archive {
         let failed = || port_error(format!("GetObject of {object}"), &error);
         match answer(&error) {
             None => Err(failed()),
-            // The object can be read, whatever its headers say.
+            // The object can be read, even if its headers cannot be parsed.
             Some(answer) if answer.status < 300 => Ok(missing),
             Some(answer) => missing
                 .confirmed_by_get(answer.status, answer.code, answer.message)
@@ -276,7 +276,7 @@ async fn read_piece(
                 _ if is_about_a_key(answer.code, answer.message) => {
                     Err(PortError { trouble: Some(CallError::KeyDenied), ..failed })
                 }
-                // Wrong credentials and a wrong clock answer 403, too.
+                // Wrong credentials and a wrong clock answer 403 too, and are no missing file.
                 (403 | 404, None | Some(CallError::Denied | CallError::WrongBucket)) => Ok(None),
                 // An empty file has no first byte. The parser reports that.
                 (416, _) => Ok(Some(Piece { bytes: Vec::new(), etag: String::new(), more: false })),
@@ -383,7 +383,7 @@ fn restore_request(days: Option<u32>, tier: Tier) -> Result<RestoreRequest, aws_
     Ok(RestoreRequest::builder().set_days(days).glacier_job_parameters(parameters).build())
 }
 
-/// Keeps the HTTP status of the answer, which tells a restore that began (202) from a copy that was extended (200).
+/// Keeps the HTTP status of the answer, which distinguishes a restore that began (202) from a copy that was extended (200).
 #[derive(Debug, Clone, Default)]
 struct HttpStatus(Arc<AtomicU16>);
 

@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_copies_is_asked_for_without_days_and_only_lists_with_versions_say_so() {
+    fn jobs_without_copies_have_no_days_and_lists_name_versions_only_if_there_are_any() {
         assert_eq!(operation(None, Tier::Bulk).expiration_in_days(), None);
         let standard = operation(Some(3), Tier::Standard);
         assert_eq!(standard.expiration_in_days(), Some(3));

@@ -31,7 +31,7 @@ pub struct PortError {
 pub trait ReadArchive {
     /// `HeadObject`, of the version if the object names one.
     ///
-    /// That an object does not exist, or may not be read, is an answer. Only trouble with the service is an error.
+    /// A missing object, or one that may not be read, is an answer. Only trouble with the service is an error.
     async fn head(&self, object: &ObjectId) -> Result<Facts, PortError>;
 
     /// One page (at most 1,000 keys) of `ListObjectsV2` with `RestoreStatus`: the keys under `prefix` from a place on,

@@ -64,15 +64,15 @@ async fn adopt(
     Ok(Response::json(200, &AdoptionView::of(asked, search, restores)))
 }
 
-/// What one call adopted.
+/// The result of one call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AdoptionView {
-    /// The bucket that was looked at.
+    /// The bucket that was searched.
     pub bucket: String,
-    /// What the keys begin with.
+    /// The prefix of the keys.
     pub prefix: String,
-    /// Keys that were looked at.
+    /// Keys that were searched.
     pub looked_at: u64,
     /// Objects that are being restored, or have a copy, and that thaw takes care of already.
     pub known: u64,
@@ -80,9 +80,9 @@ pub struct AdoptionView {
     pub adopted: u64,
     /// The restores that take care of those.
     pub restores: Vec<AdoptedRestore>,
-    /// What came of it, in words.
+    /// A summary in words.
     pub says: String,
-    /// Where to go on, if not all keys were looked at: the cursor of the next call.
+    /// The cursor of the next call, if not all keys were searched.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_cursor: Option<String>,
 }
@@ -95,7 +95,7 @@ pub struct AdoptedRestore {
     pub id: RestoreId,
     /// How many objects it has.
     pub objects: u64,
-    /// Where it stands.
+    /// Its address.
     pub href: String,
 }
 
@@ -144,7 +144,7 @@ async fn search(
         questions += likely.len();
         let found = look_at(&asked.bucket, likely, archive, now).await?;
         questions += 2 * found.len();
-        for (object, known) in known(found, ledger).await? {
+        for (object, known) in with_care(found, ledger).await? {
             if known {
                 search.known += 1;
             } else {
@@ -216,7 +216,7 @@ async fn look_at(
 }
 
 /// For each object, whether thaw takes care of it already.
-async fn known(found: Vec<Found>, ledger: &impl Ledger) -> Result<Vec<(ObjectId, bool)>, StepError> {
+async fn with_care(found: Vec<Found>, ledger: &impl Ledger) -> Result<Vec<(ObjectId, bool)>, StepError> {
     let with_rows: Vec<(Found, Vec<Row>)> = stream::iter(found)
         .map(|found| async {
             let rows = crate::ledger::rows::rows_of(&found.0, ledger).await?;
@@ -344,7 +344,7 @@ mod tests {
         stack.insert(&row).await;
         let is_known = async || {
             let found = vec![(row.object.clone(), ListedRestore::Copy(now()))];
-            known(found, &stack.ledger).await.unwrap()[0].1
+            with_care(found, &stack.ledger).await.unwrap()[0].1
         };
         assert!(!is_known().await, "its restore does not run");
         stack.insert(&done("b", &["a"])).await;

@@ -47,43 +47,43 @@ async fn plan(
     Ok(Response::json(200, &PlanView::of(asked, survey)))
 }
 
-/// What a restore would do, take and cost.
+/// A plan: what a restore would do and cost, and how long it would take.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PlanView {
     /// The bucket the objects are in.
     pub bucket: String,
-    /// How fast, as asked.
+    /// The requested tier.
     pub tier: Tier,
     /// How many days copies would stay.
     pub days: u32,
-    /// Where the objects stand now. What would be asked of S3 counts as planned.
+    /// The states of the objects now. Objects that S3 would be asked for count as planned.
     pub counts: Counts,
-    /// How much lies where.
+    /// Objects and bytes by kind of archive.
     pub by_kind: Vec<KindTotal>,
-    /// What it would cost, by line.
+    /// The price, line by line.
     pub cost: Cost,
-    /// The limit that was sent along.
+    /// The limit of the request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_cost_usd: Option<Usd>,
     /// Whether the cost is over that limit, so that the restore would be refused.
     pub over_max_cost: bool,
-    /// When the first and the last object would typically be readable; absent if nothing needs to be waited for.
+    /// When the first and the last object would typically be readable; absent if no object has to be waited for.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(min_items = 2, max_items = 2))]
     pub ready_between: Option<[Timestamp; 2]>,
-    /// Names the plan. A request with this as `confirm` is carried out only if it would be planned like this.
+    /// The hash that names the plan. A request with this hash as `confirm` is only carried out if its plan is the same.
     pub hash: String,
-    /// Whether S3 Batch Operations would ask for what is archived.
+    /// Whether S3 Batch Operations would ask for the archived objects.
     pub batch_operations: bool,
-    /// The same at other tiers, cheapest first.
+    /// Prices and times of other tiers, cheapest first.
     pub alternatives: Vec<Alternative>,
     /// How many paths would be invalidated.
     pub paths: u64,
-    /// How many are expected to be billed for them: fewer where wildcards stand for several, of a prefix that is published
-    /// together.
+    /// How many paths are expected to be billed: fewer than `paths` where a wildcard stands for several, for a prefix that
+    /// is published together.
     pub billed_paths: u64,
-    /// What the requester should know.
+    /// Warnings for the requester.
     pub warnings: Vec<String>,
     /// The first 20 objects that cannot be restored, and why.
     pub failures: Vec<Failure>,
@@ -122,7 +122,7 @@ mod tests {
     use crate::testing::memory::{MemoryFiles, MemoryLedger};
     use crate::testing::stack::{body, is_problem, now, read, settings};
 
-    /// A bucket where every key lies in Flexible Retrieval but those that are gone.
+    /// A bucket where every object is in Flexible Retrieval, except keys that begin with `gone`.
     struct Archive;
 
     impl ReadArchive for Archive {

@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_out_and_what_is_null_are_both_nothing() {
+    fn missing_and_null_fields_mean_the_same() {
         let nulls = json!({
             "version": "2.0", "routeKey": null, "rawPath": null, "headers": null, "queryStringParameters": null,
             "pathParameters": null, "body": null, "isBase64Encoded": null, "requestContext": null,

@@ -132,7 +132,7 @@ mod tests {
     use crate::testing::archive::Bucket;
     use crate::testing::stack::now;
 
-    /// A bucket in which the newest version of each key is `v2`. A page covers so many keys.
+    /// A bucket in which the newest version of each key is `v2`. A page covers `keys_per_page` keys.
     fn bucket(keys_per_page: usize) -> Bucket {
         Bucket::of((0..1_000).map(|n| format!("{n:03}")), None, 2 * keys_per_page)
     }

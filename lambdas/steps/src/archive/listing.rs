@@ -292,7 +292,7 @@ mod tests {
     struct Bucket {
         keys: BTreeSet<String>,
         versions: usize,
-        /// One of so many pages holds no key; 0 means none.
+        /// One of this many pages holds no key; 0 means none.
         empty: usize,
         asked: RefCell<Vec<String>>,
         being_answered: Cell<usize>,
@@ -371,7 +371,7 @@ mod tests {
             Ok(folders.into_iter().take(1_000).collect())
         }
 
-        /// A page holds so many versions. The first of each key is the current one.
+        /// A page holds `PAGE` versions. The first of each key is the current one.
         async fn list_versions(
             &self,
             _: &str,
@@ -441,9 +441,10 @@ mod tests {
     #[tokio::test]
     async fn folders_are_found_below_others_and_objects_beside_them_are_not_forgotten() {
         let deep = (0..60).flat_map(|day| numbered(&format!("a/2019/08/{day:02}/"), 2 * PAGE));
-        let beside = numbered("a/2019/08/", PAGE).chain(numbered("a/2019/08/3", PAGE)).chain(numbered("a/z", 3 * PAGE));
+        let neighbours =
+            numbered("a/2019/08/", PAGE).chain(numbered("a/2019/08/3", PAGE)).chain(numbered("a/z", 3 * PAGE));
         let named_like_folders = (0..60).step_by(7).map(|day| format!("a/2019/08/{day:02}/"));
-        let bucket = Bucket::of(deep.chain(beside).chain(named_like_folders));
+        let bucket = Bucket::of(deep.chain(neighbours).chain(named_like_folders));
         let (rounds, _) = bucket.keeps_the_order("a/").await;
         assert!(rounds < 50, "{rounds}");
         // A prefix need not be a folder.

@@ -135,10 +135,10 @@ pub async fn reserve(
     at: Timestamp,
 ) -> Result<Reserved, StepError> {
     let new = Day::new(kind, at);
-    let mut known = ledger.get::<Day>(&new.key()).await?;
+    let mut day = ledger.get::<Day>(&new.key()).await?;
     for _ in 0..16 {
-        let is_new = known.is_none();
-        let mut next = known.take().unwrap_or_else(|| new.clone());
+        let is_new = day.is_none();
+        let mut next = day.take().unwrap_or_else(|| new.clone());
         // Several attempts of a plan may run, and which one is written is not known yet. The highest price counts.
         let before = match next.planned.remove(id) {
             Some(before) => Some(before),
@@ -166,7 +166,7 @@ pub async fn reserve(
         };
         match put {
             Put::Done => return Ok(Reserved::Yes),
-            Put::Lost(other) => known = Some(other),
+            Put::Lost(other) => day = Some(other),
         }
     }
     Err(StepError::Unavailable(format!("the budget of {}: lost sixteen races for it", new.day)))
@@ -196,9 +196,9 @@ async fn move_some(day: &mut Day, ledger: &impl Ledger) -> Result<(), StepError>
 /// Records that somebody was notified that the budget of that day refused something.
 pub async fn note_told(kind: BudgetKind, ledger: &impl Ledger, at: Timestamp) -> Result<(), StepError> {
     let new = Day { told: true, ..Day::new(kind, at) };
-    if let Put::Lost(known) = ledger.insert(&new).await? {
+    if let Put::Lost(day) = ledger.insert(&new).await? {
         let next = |day: &Day| (!day.told).then(|| Day { told: true, revision: day.revision + 1, ..day.clone() });
-        crate::ledger::update::update(ledger, known, next).await?;
+        crate::ledger::update::update(ledger, day, next).await?;
     }
     Ok(())
 }

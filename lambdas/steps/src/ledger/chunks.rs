@@ -543,20 +543,20 @@ pub fn as_accepted(row: Row, accepted: Option<Timestamp>, record: &RestoreRecord
 }
 
 /// The state of an object after S3 accepted it (202), or after the decision to wait for somebody else's request.
-pub fn accepted_state(row: &Row, wanted: Tier, at: Timestamp) -> State {
-    let (tier, joined) = accepted_as(row, wanted);
+pub fn accepted_state(row: &Row, requested: Tier, at: Timestamp) -> State {
+    let (tier, joined) = accepted_as(row, requested);
     State::Restoring { since: at, tier, joined }
 }
 
 /// The tier at which an accepted object is waited for, and whether somebody else asked for it.
-pub fn accepted_as(row: &Row, wanted: Tier) -> (Tier, bool) {
+pub fn accepted_as(row: &Row, requested: Tier) -> (Tier, bool) {
     match row.decision {
-        Decision::Restore | Decision::Extend | Decision::Join => (wanted, false),
+        Decision::Restore | Decision::Extend | Decision::Join => (requested, false),
         // S3 is not asked, so it may be fetching at any tier. A tier that is not offered for this kind has no known
         // duration.
         Decision::Watch | Decision::Nothing => {
-            let is_offered = row.kind.is_none_or(|kind| kind.window(wanted).is_some());
-            (if is_offered { wanted } else { Tier::Standard }, true)
+            let is_offered = row.kind.is_none_or(|kind| kind.window(requested).is_some());
+            (if is_offered { requested } else { Tier::Standard }, true)
         }
     }
 }
@@ -751,10 +751,10 @@ mod tests {
         let states: Vec<_> = fetched.iter().map(|object| (object.entry, object.row.state.clone())).collect();
         assert_eq!(states, [(0, restoring()), (2, restoring())]);
         let no_rows = MemoryLedger::default();
-        let lost = async |still: &[u32]| {
-            let still: Vec<ChunkObject> =
-                fetched.iter().filter(|object| still.contains(&object.entry)).cloned().collect();
-            let open = open_objects(&no_rows, &record, &chunk, &entries, &still, async |batch| Ok(batch)).await;
+        let lost = async |unread: &[u32]| {
+            let unread: Vec<ChunkObject> =
+                fetched.iter().filter(|object| unread.contains(&object.entry)).cloned().collect();
+            let open = open_objects(&no_rows, &record, &chunk, &entries, &unread, async |batch| Ok(batch)).await;
             open.map_err(|error| error.to_string().split(" of ").next().unwrap().to_owned()).map(|(open, _)| open.len())
         };
         // The row of `b` has to be read, because it says more than its range does. S3 was not asked for `d`.

@@ -43,9 +43,9 @@ impl EntrySet {
 
 impl FromIterator<u32> for EntrySet {
     fn from_iter<I: IntoIterator<Item = u32>>(entries: I) -> Self {
-        let mut some = Self::default();
-        entries.into_iter().for_each(|entry| some.insert(entry));
-        some
+        let mut set = Self::default();
+        entries.into_iter().for_each(|entry| set.insert(entry));
+        set
     }
 }
 
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn it_has_what_it_took_and_no_other() {
+    fn a_set_has_the_entries_that_it_took_and_no_others() {
         assert!(Finished::default().is_empty() && has(&Finished::default()).is_empty());
         let finished = of(&[17, 0, 7, 8]);
         assert_eq!((has(&finished), finished.counts.cancelled, finished.is_empty()), (vec![0, 7, 8, 17], 4, false));
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_read_as_it_was_written() {
+    fn a_set_is_read_as_it_was_written() {
         let finished = of(&[3, 50]);
         let text = serde_json::to_string(&finished).unwrap();
         assert_eq!(serde_json::from_str::<Finished>(&text).unwrap(), finished);

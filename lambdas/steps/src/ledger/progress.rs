@@ -63,7 +63,7 @@ impl RestoreProgress {
     }
 }
 
-/// The row as a reader of the restore sees it: whatever a cancelled restore left undone is cancelled, also in the
+/// The row as a reader of the restore sees it: all that a cancelled restore left undone is cancelled, also in the
 /// moment before the row itself says so.
 pub fn shown(record: &RestoreRecord, row: Row) -> Row {
     if record.status != Status::Cancelled || row.is_settled() {

@@ -83,8 +83,8 @@ pub async fn record(readiness: &[(&Row, Readiness)], ledger: &impl Ledger) -> Re
 }
 
 /// The readiness of a chunk's entries: the latest record of each counts.
-pub async fn of_chunk(known: &ChunkRecord, ledger: &impl Ledger) -> Result<HashMap<u32, Readiness>, StepError> {
-    read(&ReadinessRecord::key_of(&known.restore, known.made_at, known.chunk), ledger).await
+pub async fn of_chunk(record: &ChunkRecord, ledger: &impl Ledger) -> Result<HashMap<u32, Readiness>, StepError> {
+    read(&ReadinessRecord::key_of(&record.restore, record.made_at, record.chunk), ledger).await
 }
 
 /// Sets the rows that still say `planned` to what their readiness records say.
@@ -157,9 +157,9 @@ mod tests {
         }
         let applied = applied(rows.to_vec(), &stack).await;
         let expires = |row: &Row| row.state.expires().unwrap();
-        let known: Vec<_> = applied.iter().map(|row| (expires(row), row.revision)).collect();
+        let actual: Vec<_> = applied.iter().map(|row| (expires(row), row.revision)).collect();
         assert_eq!(
-            known,
+            actual,
             reported.iter().map(|(row, readiness)| (readiness.expires.unwrap(), row.revision)).collect::<Vec<_>>()
         );
     }
@@ -196,7 +196,7 @@ mod tests {
         let (planned, restoring) = (at(0, 0), Row { state: restoring(), ..at(0, 1) });
         record(&[(&planned, readiness(0, 9)), (&restoring, readiness(0, 9))], &stack.ledger).await.unwrap();
         let applied = applied(vec![restoring.clone(), at(1, 0), at(0, 3)], &stack).await;
-        assert_eq!(applied, [restoring, at(1, 0), at(0, 3)], "nor do another chunk's news tell of it");
+        assert_eq!(applied, [restoring, at(1, 0), at(0, 3)], "and the records of another chunk do not apply");
     }
 
     #[test]

@@ -77,8 +77,8 @@ pub async fn batches_of(
     let objects: BTreeSet<&ObjectId> = rows.iter().map(|row| &row.object).collect();
     let keys: Vec<_> = claims.iter().map(batch_key).collect();
     let mut batches: Vec<Batch> = Vec::new();
-    for some in keys.chunks(BATCHES_AT_ONCE) {
-        for mut batch in ledger.get_many::<Batch>(some).await? {
+    for page in keys.chunks(BATCHES_AT_ONCE) {
+        for mut batch in ledger.get_many::<Batch>(page).await? {
             batch.candidates.retain(|candidate| objects.contains(&candidate.object));
             batches.push(batch);
         }
@@ -111,8 +111,8 @@ async fn merged(
     }
     let mut with_cloudfront = BTreeSet::new();
     let ids: Vec<&BatchId> = claimed.keys().collect();
-    for some in ids.chunks(BATCHES_AT_ONCE) {
-        let keys: Vec<ItemKey> = some.iter().copied().map(batch_key).collect();
+    for page in ids.chunks(BATCHES_AT_ONCE) {
+        let keys: Vec<ItemKey> = page.iter().copied().map(batch_key).collect();
         let batches = stream::iter(ledger.get_many::<Batch>(&keys).await?);
         let mut polled = std::pin::pin!(batches.map(|batch| look(batch)).buffer_unordered(LOOKS_AT_ONCE));
         while let Some(batch) = polled.try_next().await? {

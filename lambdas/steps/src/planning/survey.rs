@@ -168,7 +168,7 @@ struct Tally {
     bytes: u64,
     /// Objects and bytes that S3 is asked to fetch, or to fetch faster.
     retrieved: (u64, u64),
-    /// Objects of those that are archived, and that nobody has asked for.
+    /// Objects of those that are archived, and that have not been asked for.
     archived: u64,
     /// Bytes whose copies are paid for.
     copied: u64,
@@ -611,7 +611,7 @@ mod tests {
         }
     }
 
-    /// A distribution that shows the keys under a prefix, and keeps errors for so many seconds.
+    /// A distribution that shows the keys under a prefix, and caches errors for `error_ttl` seconds.
     fn showing(prefix: &str, error_ttl: u64) -> Distribution {
         let domain = "archive.s3.amazonaws.com".to_owned();
         Distribution {
@@ -807,8 +807,12 @@ mod tests {
         ];
         assert_eq!(found.len(), begins.len(), "{found:?}");
         assert!(found.iter().zip(begins).all(|(warning, begins)| warning.starts_with(begins)), "{found:?}");
-        let known = Settings { directory_index: "index.html".to_owned(), ..settings() };
-        assert_eq!(warnings(json!({}), known).await.len(), 4, "who sets DirectoryIndex says what the function does");
+        let with_index = Settings { directory_index: "index.html".to_owned(), ..settings() };
+        assert_eq!(
+            warnings(json!({}), with_index).await.len(),
+            4,
+            "who sets DirectoryIndex says what the function does"
+        );
         assert_eq!(warnings(json!({"publish": {"when": "never"}}), settings()).await, [""; 0]);
     }
 

@@ -233,8 +233,8 @@ impl MemoryJobs {
 
     /// Sets the state of a job.
     pub fn set(&self, id: &str, job: Job) {
-        if let Some((_, known)) = self.jobs.borrow_mut().get_mut(id) {
-            *known = job;
+        if let Some((_, existing)) = self.jobs.borrow_mut().get_mut(id) {
+            *existing = job;
         }
     }
 

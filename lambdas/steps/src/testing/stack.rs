@@ -262,11 +262,11 @@ pub(crate) async fn four_chunks(stack: &Stack) -> RestoreId {
         stack.insert(&done(name, &[name])).await;
     }
     let id = stack.planned(&["0", "1", "2", "3"].map(|name| (name, restored(Some(name)))), 1).await;
-    let known = chunks::record(&stack.ledger, &stack.record(&id).await, 1).await.unwrap();
-    let many = |mut known: ChunkRecord| {
-        known.counts.total = OBJECTS_PER_CALL;
-        known
+    let chunk = chunks::record(&stack.ledger, &stack.record(&id).await, 1).await.unwrap();
+    let many = |mut chunk: ChunkRecord| {
+        chunk.counts.total = OBJECTS_PER_CALL;
+        chunk
     };
-    chunks::change(&stack.ledger, known, many).await.unwrap();
+    chunks::change(&stack.ledger, chunk, many).await.unwrap();
     id
 }

@@ -53,9 +53,9 @@ async fn a_listing_is_tried_for_as_many_objects_as_it_costs() {
 #[tokio::test]
 async fn a_listing_goes_on_while_its_pages_pay() {
     assert_eq!(calls(&Bucket::of(keys(0..39), ONGOING, 13), rows(0..39)).await, (3, 0));
-    // A page tells of twelve objects: the rest is asked one by one.
+    // A page shows twelve objects. The rest is asked about one by one.
     assert_eq!(calls(&Bucket::of(keys(0..39), ONGOING, 12), rows(0..39)).await, (1, 27));
-    // Only every tenth key is ours.
+    // Only every tenth key is asked about.
     let sparse = || keys(0..300).iter().step_by(10).map(|key| waiting(key)).collect();
     assert_eq!(calls(&Bucket::of(keys(0..300), ONGOING, 100), sparse()).await, (1, 20));
 }

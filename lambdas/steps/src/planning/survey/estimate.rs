@@ -253,7 +253,7 @@ impl Surveyor<'_> {
         warnings
     }
 
-    /// What origin the objects would need to be shown, and which origins there are.
+    /// The text about the origin that would show the objects, and the origins that exist.
     fn looked_for(&self) -> String {
         let bucket = &self.request.bucket;
         let seen = |distribution: &Distribution| {
