@@ -256,7 +256,7 @@ mod tests {
         let (stack, events) = (Stack::default(), MemoryEvents::default());
         let soon = next_midnight(now());
         let id = stack.planned(&[("a", published(Some(soon)))], 1).await;
-        let earlier = RestoreId::try_from("earlier-before".to_owned()).unwrap();
+        let earlier = RestoreId::try_from("announced-before".to_owned()).unwrap();
         let restores = BTreeMap::from([(id.clone(), None), (earlier, Some(3))]);
         stack.insert(&ExpiriesOfDay { at: soon, restores, revision: 1 }).await;
         for _ in 0..2 {
