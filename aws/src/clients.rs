@@ -1,4 +1,4 @@
-//! What all clients share: one connection pool, the credentials, the region, the endpoints.
+//! What all clients share: the connection pool, credentials, Region and endpoints.
 
 use std::time::Duration;
 
@@ -18,37 +18,36 @@ use thaw_core::RESTORES_PER_SECOND;
 use crate::s3control::AsItIs;
 use crate::{Archive, Bus, Cdn, DeadLetterQueue, Executions, Jobs, LedgerTable, NewJobs, WorkBucket};
 
-/// Makes the clients of AWS's services, each when it is asked for.
+/// Makes the clients of AWS's services, each on request.
 #[derive(Debug, Clone)]
 pub struct Clients {
     shared: SdkConfig,
     /// In the order of [`Service::ALL`]; `None` is AWS's own endpoint.
     endpoints: [Option<String>; Service::ALL.len()],
-    /// Restores that S3 takes per second from the account.
+    /// The restores per second that S3 takes from the account.
     restores_per_second: u32,
 }
 
 /// Why a function cannot start.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StartError {
-    /// Lambda sets these for every function.
+    /// Lambda sets this variable for every function.
     #[error("the environment has no {0}")]
     Missing(&'static str),
-    /// The template sets it.
+    /// The template sets this variable.
     #[error("RESTORES_PER_SECOND is {0:?}, not a number from 1 up")]
     RestoresPerSecond(String),
-    /// On the local stack, no call may leave the machine.
+    /// On the local stack no call may leave the machine.
     #[error("THAW_LOCAL is set, but {service} would be called at {endpoint}: only 127.0.0.1 and localhost may be")]
     LeavesTheMachine {
         /// The service.
         service: &'static str,
-        /// Where it would be called.
+        /// The endpoint that it would have.
         endpoint: String,
     },
 }
 
-/// The services, by the names that `AWS_ENDPOINT_URL_…` gives them (SDKs and Tools Reference Guide, "Service-specific
-/// endpoints").
+/// The services by the names in `AWS_ENDPOINT_URL_…` (SDKs and Tools Reference Guide, "Service-specific endpoints").
 #[derive(Debug, Clone, Copy)]
 enum Service {
     S3,
@@ -85,15 +84,15 @@ impl Service {
 }
 
 impl Clients {
-    /// Reads credentials, region and endpoints from the environment, as Lambda sets them.
+    /// Reads credentials, Region and endpoints from the environment, as Lambda sets them.
     ///
-    /// No other source is tried: profiles, STS and instance metadata have no place in a function, and code that is not
+    /// No other source is tried. Profiles, STS and instance metadata have no place in a function, and code that is not
     /// linked starts fastest.
     pub fn from_env() -> Result<Self, StartError> {
         Self::read(|name| std::env::var(name).ok())
     }
 
-    /// The same from a function that knows the environment.
+    /// The same with a function that answers environment variables.
     pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, StartError> {
         let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
         let need = |name: &'static str| variable(name).ok_or(StartError::Missing(name));
@@ -129,7 +128,7 @@ impl Clients {
             .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
             .retry_config(RetryConfig::standard())
             .timeout_config(timeouts())
-            // It guards long downloads; ours are a few kilobytes and have a timeout.
+            // It guards long downloads. Here they have a few kilobytes, and a timeout.
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             // The signature covers the body already.
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
@@ -140,7 +139,7 @@ impl Clients {
 
     /// The archive buckets.
     pub fn archive(&self) -> Archive {
-        // More attempts than usual, because many calls at once are normal here.
+        // More attempts than usual, because many concurrent calls are normal here.
         let config = self.s3().retry_config(RetryConfig::standard().with_max_attempts(6));
         Archive::new(config, self.restores_per_second)
     }
@@ -152,7 +151,7 @@ impl Clients {
 
     fn s3(&self) -> aws_sdk_s3::config::Builder {
         let config = aws_sdk_s3::config::Builder::from(&self.shared_at(Service::S3));
-        // A bucket's name before an IP address or `localhost` resolves nowhere.
+        // A bucket name in front of an IP address or `localhost` does not resolve.
         let local = self.endpoint(Service::S3).is_some_and(is_loopback);
         config.force_path_style(local)
     }
@@ -167,7 +166,7 @@ impl Clients {
         Jobs::new(aws_sdk_s3control::Client::from_conf(config.build()), account)
     }
 
-    /// New jobs of this account, with lists in this bucket, on which S3 works in this role.
+    /// New jobs of this account, with lists in this bucket. S3 works on them in this role.
     pub fn new_jobs(&self, account: String, role: String, work_bucket: String) -> NewJobs {
         NewJobs::new(self.jobs(account), role, work_bucket)
     }
@@ -177,7 +176,7 @@ impl Clients {
         let config = aws_sdk_cloudfront::config::Builder::from(&self.shared_at(Service::CloudFront));
         // A simulator's distributions change as fast as its clock runs.
         let keep = if self.endpoint(Service::CloudFront).is_some() { Duration::ZERO } else { crate::cloudfront::KEPT };
-        // Its API answers a few calls a second.
+        // The API of CloudFront takes a few calls a second.
         Cdn::new(config.retry_config(RetryConfig::standard().with_max_attempts(5)), keep)
     }
 
@@ -212,8 +211,8 @@ impl Clients {
     }
 }
 
-/// None of our calls waits for anything but the service itself: answers come in milliseconds, CloudFront's in a second
-/// or two. The SDK's own retries follow a timeout; every call of ours may be sent twice.
+/// Calls only wait for the service itself: answers come in milliseconds, and those of CloudFront in a second or two.
+/// The SDK retries after a timeout; every call here may be sent twice.
 fn timeouts() -> TimeoutConfig {
     TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(3))
@@ -232,7 +231,7 @@ fn stays_on_this_machine(endpoints: &[Option<String>]) -> Result<(), StartError>
     Ok(())
 }
 
-/// Whether a URL is on this machine for sure. What looks unusual is not.
+/// Whether a URL is certainly on this machine. An unusual URL counts as elsewhere.
 fn is_loopback(endpoint: &str) -> bool {
     let Some(rest) = endpoint.strip_prefix("http://").or_else(|| endpoint.strip_prefix("https://")) else {
         return false;

@@ -30,14 +30,14 @@ use thaw_steps::ports::{
 
 use crate::error::{Answer, answer, element, port_error, unexpected};
 
-/// An invalidation that CloudFront has not taken after this time is left to the caller. A function that hears of events asks
-/// for a few calls and has a minute.
+/// How long a call waits until CloudFront accepts an invalidation, before that is left to the caller. A function for
+/// events sends a few calls and has a minute.
 const PATIENCE: Duration = Duration::from_secs(8);
 
-/// Distributions that are read at a time: CloudFront's API takes few calls a second.
+/// Distributions that are read concurrently. CloudFront's API takes few calls a second.
 const AT_ONCE: usize = 8;
 
-/// How long distributions are not read again. A change of one takes minutes to reach the edges.
+/// How long distributions are cached. A change of one takes minutes to reach the edge locations.
 pub(crate) const KEPT: Duration = Duration::from_secs(120);
 
 /// CloudFront.
@@ -45,39 +45,40 @@ pub(crate) const KEPT: Duration = Duration::from_secs(120);
 pub struct Cdn {
     client: Client,
     patience: Duration,
-    /// How fast paths are sent. Kept as long as the function is: the next call begins where this one ended.
+    /// The rate limiter for paths. It lives as long as the function, so the next invocation begins at the rate of this
+    /// one.
     pace: Arc<Mutex<RateLimiter>>,
-    known: Arc<Mutex<Known>>,
+    cache: Arc<Mutex<Cache>>,
 }
 
 impl Cdn {
-    /// `keep` is how long distributions are not read again.
+    /// `keep` is how long distributions are cached.
     pub(crate) fn new(config: Builder, keep: Duration) -> Self {
         Self {
             client: Client::from_conf(config.retry_classifier(TooManyIsAnAnswer).build()),
             patience: PATIENCE,
             pace: Arc::new(Mutex::new(RateLimiter::of_invalidations(Timestamp::now()))),
-            known: Arc::new(Mutex::new(Known { keep, ..Known::default() })),
+            cache: Arc::new(Mutex::new(Cache { keep, ..Cache::default() })),
         }
     }
 
-    /// The same for a function that has the time to wait so long for CloudFront to take a call.
+    /// The same for a function that has more time to wait until CloudFront accepts a call.
     #[must_use]
     pub fn patient(self, patience: Duration) -> Self {
         Self { patience, ..self }
     }
 
     fn pace<T>(&self, of: impl FnOnce(&mut RateLimiter, Timestamp) -> T) -> T {
-        // It is a few numbers, which are right also after a panic.
+        // A few numbers, which are valid also after a panic.
         of(&mut self.pace.lock().unwrap_or_else(PoisonError::into_inner), Timestamp::now())
     }
 
-    /// What of the query string the cache policies put into the cache key, by their ids.
+    /// For these cache policies, which part of the query string is in the cache key.
     async fn cache_policies(&self, ids: BTreeSet<String>) -> Result<BTreeMap<String, QueryStrings>, PortError> {
         let read = async |id: String| {
             let output = match self.client.get_cache_policy().id(&id).send().await {
                 Ok(output) => output,
-                // A stack of an earlier version may not read policies, and a policy may be gone by now.
+                // A stack of an earlier version may not read policies, and a policy may be deleted by now.
                 Err(error) if answer(&error).is_some_and(|answer| matches!(answer.status, 403 | 404)) => {
                     return Ok((id, QueryStrings::Unknown));
                 }
@@ -91,7 +92,7 @@ impl Cdn {
         stream::iter(ids).map(read).buffered(AT_ONCE).try_collect().await
     }
 
-    /// `None` if there is none.
+    /// Reads a distribution; `None` if it does not exist.
     async fn distribution(&self, id: &str) -> Result<Option<Whole>, PortError> {
         let what = || format!("GetDistribution of {id}");
         let output = match self.client.get_distribution().id(id).send().await {
@@ -128,7 +129,7 @@ impl Cdn {
         Ok(names.map(|names| names.items().to_vec()).unwrap_or_default())
     }
 
-    /// The distributions with these ids, or those with the bucket as an origin, as CloudFront knows them now.
+    /// Reads the distributions with these ids, or those with the bucket as an origin, without the cache.
     async fn read(&self, bucket: &str, ids: &[String]) -> Result<Distributions, PortError> {
         let found = if ids.is_empty() { self.with_origin(bucket).await? } else { ids.to_vec() };
         let mut all: Vec<(String, Option<Whole>)> = stream::iter(found)
@@ -182,16 +183,16 @@ impl Cdn {
 impl ReadDistributions for Cdn {
     async fn distributions(&self, bucket: &str, ids: &[String]) -> Result<Distributions, PortError> {
         let key = (bucket.to_owned(), ids.to_vec());
-        if let Some(known) = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&key, Instant::now()) {
-            return Ok(known);
+        if let Some(cached) = self.cache.lock().unwrap_or_else(PoisonError::into_inner).get(&key, Instant::now()) {
+            return Ok(cached);
         }
         let read = self.read(bucket, ids).await?;
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).put(key, &read, Instant::now());
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner).put(key, &read, Instant::now());
         Ok(read)
     }
 }
 
-/// A distribution, as it is read.
+/// A distribution with all that is read of it.
 struct Whole {
     distribution: Distribution,
     serving: Serving,
@@ -201,8 +202,8 @@ struct Whole {
     policy: Option<String>,
 }
 
-/// The distributions that are invalidated, and the others. Where they were `named`, a staging distribution with viewers that was
-/// not is left out: thaw may not invalidate it.
+/// Splits distributions into those that are invalidated and the others. If the distributions were `named`, a staging
+/// distribution with viewers that was not named is left out, because thaw may not invalidate it.
 fn sorted(
     bucket: &str,
     all: Vec<(String, Option<Whole>)>,
@@ -225,23 +226,23 @@ fn sorted(
                 out.shown.push(whole.distribution);
             }
         }
-        // Gone between the list and the reading: nobody named it.
+        // It was deleted between the listing and the reading, and was not named.
         out.left_out.extend(why.filter(|why| named || *why != LeftOut::Gone).map(|why| (id, why)));
     }
-    // One that is found by its origins and is not among these has another origin.
+    // Found by its origin it would be among these, so it has another origin.
     out.left_out.extend(others.into_iter().filter(|_| named).map(|domain| (domain, LeftOut::NotNamed)));
     out
 }
 
-/// What was read of distributions, by bucket and ids. A function that hears of events reads them every few seconds otherwise,
+/// A cache of distributions, by bucket and ids. Without it, a function for events would read them every few seconds,
 /// and accounts have hundreds.
 #[derive(Debug, Default)]
-struct Known {
+struct Cache {
     read: BTreeMap<(String, Vec<String>), (Instant, Distributions)>,
     keep: Duration,
 }
 
-impl Known {
+impl Cache {
     fn get(&self, key: &(String, Vec<String>), now: Instant) -> Option<Distributions> {
         let (at, read) = self.read.get(key)?;
         (now.duration_since(*at) < self.keep).then(|| read.clone())
@@ -253,7 +254,8 @@ impl Known {
 }
 
 impl CreateInvalidations for Cdn {
-    /// At the pace that CloudFront bears. What it has not taken after some time is left to the caller, who tries later.
+    /// Sends the invalidation at the rate that CloudFront takes. If CloudFront does not accept it in time, the caller
+    /// has to try later.
     async fn invalidate(
         &self,
         distribution: &str,
@@ -267,7 +269,7 @@ impl CreateInvalidations for Cdn {
             let patience = give_up.saturating_duration_since(Instant::now());
             let wait = match (self.pace(|pace, now| pace.admit_many(slots, now, patience)), refused) {
                 (Ok(wait), _) => wait,
-                // What CloudFront said says more than how long it would have been.
+                // CloudFront's own error says more than the expected wait.
                 (Err(_), Some(error)) => return Err(error),
                 (Err(wait), None) => {
                     return Err(PortError {
@@ -345,9 +347,9 @@ impl ReadInvalidations for Cdn {
     }
 }
 
-/// CloudFront answers `Throttling` to too many calls, and `TooManyInvalidationsInProgress` to too many paths, in a second as
-/// in progress. The SDK would repeat the first at a rhythm of its own, and the second not at all: it is a 400 that the model
-/// does not call retryable. Both are what the pace learns from.
+/// CloudFront answers `Throttling` to too many calls, and `TooManyInvalidationsInProgress` to too many paths in a
+/// second or in progress. The SDK would retry the first at its own rate, and the second not at all, because it is a 400
+/// that the model does not call retryable. The rate limiter has to learn from both.
 #[derive(Debug)]
 struct TooManyIsAnAnswer;
 
@@ -361,7 +363,7 @@ impl ClassifyRetry for TooManyIsAnAnswer {
         let Some(error) = error.and_then(|error| error.downcast_ref::<CreateInvalidationError>()) else {
             return RetryAction::NoActionIndicated;
         };
-        // The SDK reads only errors wrapped as the service documents them.
+        // The SDK only parses errors in the documented wrapping.
         let body = context.response().and_then(|response| std::str::from_utf8(response.body().bytes()?).ok());
         let code = error.code().or_else(|| element(body?, "Code"));
         match code.and_then(|code| trouble(0, code)) {
@@ -374,15 +376,15 @@ impl ClassifyRetry for TooManyIsAnAnswer {
 }
 
 fn batch(items: &[String], caller_reference: &str) -> Result<InvalidationBatch, aws_sdk_cloudfront::error::BuildError> {
-    // Its own count beside the list is a thing of the XML protocol. `i32` holds it: a call has a hundred paths at most.
+    // The XML protocol needs the number of items too. It fits into `i32`: a call has at most a hundred paths.
     let quantity = i32::try_from(items.len()).unwrap_or(i32::MAX);
     let paths = Paths::builder().quantity(quantity).set_items(Some(items.to_vec())).build()?;
     InvalidationBatch::builder().paths(paths).caller_reference(caller_reference).build()
 }
 
-/// Whether CloudFront will never take this call, whoever sends it again (API Reference, "CreateInvalidation").
+/// Whether CloudFront refuses this call for good (API Reference, "CreateInvalidation").
 ///
-/// A reference that was used before for other paths is answered with `InvalidArgument`, in spite of the reference.
+/// A reference that was used before for other paths is answered with `InvalidArgument`.
 fn refuses(answer: &Answer<'_>) -> bool {
     match (answer.status, answer.code) {
         (
@@ -394,13 +396,13 @@ fn refuses(answer: &Answer<'_>) -> bool {
             | "NoSuchDistribution"
             | "InvalidationBatchAlreadyExists",
         ) => true,
-        // Without a code that could be read, the status says as much.
+        // Without a readable code the status decides.
         (404 | 413, "") => true,
         _ => false,
     }
 }
 
-/// Whether CloudFront does not know the distribution, or the invalidation, that was named (API Reference, "GetInvalidation").
+/// Whether CloudFront does not know the named distribution or invalidation (API Reference, "GetInvalidation").
 fn is_gone(answer: &Answer<'_>) -> bool {
     matches!((answer.code, answer.status), ("NoSuchDistribution" | "NoSuchInvalidation", _) | ("", 404))
 }
@@ -409,10 +411,10 @@ fn is_completed(status: &str) -> bool {
     status == "Completed"
 }
 
-/// What CloudFront assumes where a config names none (Developer Guide, "How CloudFront caches HTTP 4xx and 5xx").
+/// CloudFront's default if a config has no value (Developer Guide, "How CloudFront caches HTTP 4xx and 5xx").
 const DEFAULT_ERROR_TTL: i64 = 10;
 
-/// The part of a config that decides paths and staleness.
+/// The part of a config that decides about paths and staleness.
 #[expect(
     deprecated,
     reason = "behaviours without a cache policy are not deprecated, and say it with `ForwardedValues`"
@@ -444,7 +446,7 @@ fn read_config(id: &str, config: &DistributionConfig) -> Distribution {
     let errors = config.custom_error_responses().map(CustomErrorResponses::items).unwrap_or_default();
     let errors = errors.iter().filter_map(|error| {
         let seconds = error.error_caching_min_ttl().unwrap_or(DEFAULT_ERROR_TTL);
-        // A code or TTL that is no such number is no rule.
+        // An invalid code or TTL makes no rule.
         Some(ErrorRule { code: error.error_code().try_into().ok()?, min_ttl: seconds.try_into().ok()? })
     });
     Distribution {
@@ -479,8 +481,9 @@ fn read_origins(origins: Option<&Origins>) -> Vec<Origin> {
     origins.map(Origins::items).unwrap_or_default().iter().map(read).collect()
 }
 
-/// The name of the function that sees a behaviour's requests before the cache does, if there is one. It may rewrite the path;
-/// a CloudFront Function may also name another origin (Developer Guide, "Helper methods for origin modification").
+/// The name of the function that sees the requests of a behaviour before the cache, if there is one. It may rewrite the
+/// path, and a CloudFront Function may also select another origin (Developer Guide, "Helper methods for origin
+/// modification").
 fn viewer_function(
     lambdas: Option<&LambdaFunctionAssociations>,
     functions: Option<&FunctionAssociations>,
@@ -490,11 +493,11 @@ fn viewer_function(
     let lambdas = lambdas.map(LambdaFunctionAssociations::items).unwrap_or_default().iter();
     let lambdas = lambdas.map(|function| (function.event_type(), function.lambda_function_arn()));
     let (_, arn) = functions.chain(lambdas).find(|(event, _)| **event == EventType::ViewerRequest)?;
-    // `…:function/name`, and `…:function:name:version`.
+    // `…:function/name`, or `…:function:name:version`.
     arn.rsplit_once("function").map(|(_, name)| name.trim_start_matches(['/', ':']).to_owned())
 }
 
-/// The cache policies of a config's behaviours, by pattern.
+/// The cache policies of a config's behaviours, by path pattern.
 fn cache_policies(config: &DistributionConfig) -> BTreeMap<String, String> {
     let named = config.cache_behaviors().map(CacheBehaviors::items).unwrap_or_default();
     let named = named.iter().map(|behaviour| (behaviour.path_pattern(), behaviour.cache_policy_id()));
@@ -503,7 +506,7 @@ fn cache_policies(config: &DistributionConfig) -> BTreeMap<String, String> {
     all.map(|(pattern, id)| (pattern.to_owned(), id.to_owned())).collect()
 }
 
-/// What a behaviour without a cache policy puts into the cache key (API Reference, "ForwardedValues").
+/// What a behaviour without a cache policy has in its cache key (API Reference, "ForwardedValues").
 fn of_forwarded_values(values: Option<&ForwardedValues>) -> QueryStrings {
     let Some(values) = values.filter(|values| values.query_string()) else { return QueryStrings::None };
     let names = values.query_string_cache_keys().map(QueryStringCacheKeys::items).unwrap_or_default();
@@ -521,7 +524,7 @@ fn of_cache_policy(config: &CachePolicyQueryStringsConfig) -> QueryStrings {
     }
 }
 
-/// Whether a function on the origin's side may change what is cached.
+/// Whether a function at the origin's side may change what is cached.
 fn has_origin_function(functions: Option<&LambdaFunctionAssociations>) -> bool {
     let functions = functions.map(LambdaFunctionAssociations::items).unwrap_or_default();
     functions
@@ -638,7 +641,7 @@ mod tests {
     }
 
     #[test]
-    fn what_of_a_query_string_is_in_the_cache_key_is_read_in_both_ways_of_saying_it() {
+    fn query_strings_in_the_cache_key_are_read_from_policies_and_forwarded_values() {
         let names = || ["v".to_owned()].into();
         let forwarded = |query_string, keys: &[&str]| {
             let keys = QueryStringCacheKeys::builder()
@@ -665,7 +668,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_no_repetition_mends_is_refused() {
+    fn only_calls_that_no_retry_can_save_are_refused() {
         let check = |status, code, expected| {
             assert_eq!(refuses(&Answer { status, code, message: "", region: "" }), expected, "{status} {code}");
         };
@@ -684,7 +687,7 @@ mod tests {
     }
 
     #[test]
-    fn a_distribution_or_an_invalidation_that_is_gone_is_told_from_trouble() {
+    fn a_distribution_or_an_invalidation_that_is_gone_is_no_service_error() {
         let gone = |status, code| is_gone(&Answer { status, code, message: "", region: "" });
         assert!(gone(404, "NoSuchDistribution") && gone(404, "NoSuchInvalidation") && gone(404, ""));
         assert!(!gone(403, "AccessDenied") && !gone(400, "InvalidArgument") && !gone(413, "BatchTooLarge"));
@@ -699,7 +702,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_gone_or_has_no_viewers_is_left_out_and_stops_no_other() {
+    fn distributions_without_viewers_are_left_out_and_do_not_stop_the_others() {
         let whole = |id: &str, staging| {
             let serving =
                 Serving { enabled: true, staging, domain: format!("{id}.cloudfront.net"), ..Serving::default() };
@@ -721,13 +724,13 @@ mod tests {
 
     #[test]
     fn distributions_are_read_again_after_two_minutes() {
-        let (mut known, now) = (Known { keep: KEPT, ..Known::default() }, Instant::now());
+        let (mut cache, now) = (Cache { keep: KEPT, ..Cache::default() }, Instant::now());
         let read = Distributions { left_out: vec![("E1".to_owned(), LeftOut::Gone)], ..Distributions::default() };
         let key = ("archive".to_owned(), vec!["E1".to_owned()]);
-        assert_eq!(known.get(&key, now), None);
-        known.put(key.clone(), &read, now);
-        assert_eq!(known.get(&key, now + KEPT - Duration::from_secs(1)), Some(read));
-        assert_eq!(known.get(&key, now + KEPT), None);
-        assert_eq!(known.get(&("other".to_owned(), key.1), now), None);
+        assert_eq!(cache.get(&key, now), None);
+        cache.put(key.clone(), &read, now);
+        assert_eq!(cache.get(&key, now + KEPT - Duration::from_secs(1)), Some(read));
+        assert_eq!(cache.get(&key, now + KEPT), None);
+        assert_eq!(cache.get(&("other".to_owned(), key.1), now), None);
     }
 }

@@ -1,6 +1,6 @@
-//! DynamoDB: the ledger.
+//! DynamoDB: the table of the ledger.
 //!
-//! An item is the value as its type serialises it, plus:
+//! An item is the serialised value, plus:
 //!
 //! | attribute | holds |
 //! |---|---|
@@ -37,22 +37,22 @@ pub struct LedgerTable {
 /// An item as DynamoDB has it.
 type Attributes = HashMap<String, AttributeValue>;
 
-/// Hours that an item is kept after its last write: 400 days, so that last year's restores can be looked up. Everything
-/// about a restore stays as long as the restore does. What asks again with an `Idempotency-Key` must find it for 90 days
-/// at least: so long Step Functions refuses the name of a closed execution.
+/// Hours that an item is kept after its last write: 400 days, so that last year's restores can be looked up. All items
+/// of a restore stay as long as the restore. A repeated request with an `Idempotency-Key` must find it for at least 90
+/// days, because for so long Step Functions refuses the name of a closed execution.
 const KEEP_HOURS: i64 = 400 * 24;
 
-/// A batch speaks for the rows that it has claimed, so it is there for longer: DynamoDB deletes what has expired "within a
-/// few days", in any order (Developer Guide, "Using time to live").
+/// Hours that a batch is kept. It holds the state of the rows that it claimed, so it must outlive them, and DynamoDB
+/// deletes expired items "within a few days", in any order (Developer Guide, "Using time to live").
 const KEEP_BATCH_HOURS: i64 = KEEP_HOURS + 30 * 24;
 
-/// Keys in one `BatchGetItem` (DynamoDB API Reference).
+/// The most keys of one `BatchGetItem` (DynamoDB API Reference).
 const KEYS_PER_READ: usize = 100;
 
-/// Times that a `BatchGetItem` may answer with nothing but "later".
+/// How often `BatchGetItem` may answer without any item before the read fails as throttled.
 const EMPTY_ANSWERS: u32 = 6;
 
-/// The value of `listing`; the index holds restores only.
+/// The value of `listing`. The index holds restores only.
 const LISTING: &str = "restore";
 
 impl LedgerTable {
@@ -82,13 +82,13 @@ impl LedgerTable {
             Err(SdkError::ServiceError(error)) if error.err().is_conditional_check_failed_exception() => {
                 match error.into_err() {
                     PutItemError::ConditionalCheckFailedException(failed) => failed.item.unwrap_or_default(),
-                    // The guard above holds.
+                    // Cannot happen after the guard above.
                     _ => Attributes::new(),
                 }
             }
             Err(error) => return Err(port_error(what(), &error)),
         };
-        // The SDK sent the call again because the first answer got lost.
+        // The SDK sent the call again, because the first answer got lost.
         if there.get("write").and_then(|by| by.as_s().ok()) == Some(&write) {
             return Ok(Put::Done);
         }
@@ -118,14 +118,14 @@ impl LedgerTable {
 
     async fn read_many<T: Item>(&self, keys: &[ItemKey], consistent: bool) -> Result<Vec<T>, PortError> {
         // DynamoDB refuses a call that names a key twice.
-        let mut wanted: Vec<_> = keys.iter().collect::<BTreeSet<_>>().into_iter().map(attributes).collect();
-        let mut items = Vec::with_capacity(wanted.len());
+        let mut pending: Vec<_> = keys.iter().collect::<BTreeSet<_>>().into_iter().map(attributes).collect();
+        let mut items = Vec::with_capacity(pending.len());
         let mut empty = 0;
-        while !wanted.is_empty() {
-            let rest = wanted.split_off(wanted.len().min(KEYS_PER_READ));
-            let (found, later) = self.read_some(wanted, consistent).await?;
-            // DynamoDB leaves keys for later when the answer gets too long, which is no reason to wait, and when it is
-            // asked too fast.
+        while !pending.is_empty() {
+            let rest = pending.split_off(pending.len().min(KEYS_PER_READ));
+            let (found, later) = self.read_some(pending, consistent).await?;
+            // DynamoDB leaves keys unprocessed when the answer gets too long, which needs no wait, and when it is
+            // throttling.
             if found.is_empty() && !later.is_empty() {
                 empty += 1;
                 if empty == EMPTY_ANSWERS {
@@ -138,8 +138,8 @@ impl LedgerTable {
                 let key = key_of(&item);
                 items.push(decode(&key, item)?);
             }
-            wanted = later;
-            wanted.extend(rest);
+            pending = later;
+            pending.extend(rest);
         }
         Ok(items)
     }
@@ -150,7 +150,7 @@ impl LedgerTable {
         loop {
             let call = self.client.query().table_name(&self.table).consistent_read(consistent);
             let call = call.expression_attribute_values(":pk", text(&begin.pk));
-            // DynamoDB takes no empty text for a key.
+            // DynamoDB takes no empty string for a key.
             let call = match begin.sk.as_str() {
                 "" => call.key_condition_expression("pk = :pk"),
                 prefix => call
@@ -228,7 +228,7 @@ impl ListRestores for LedgerTable {
                 .expression_attribute_names("#listing", "listing")
                 .expression_attribute_values(":listing", text(LISTING));
             call = match status {
-                // DynamoDB counts the limit before the filter, so a filtered page is read whole and cut below.
+                // DynamoDB counts the limit before the filter. So with a filter, pages are read whole and cut below.
                 Some(status) => call
                     .filter_expression("#status = :status")
                     .expression_attribute_names("#status", "status")
@@ -252,14 +252,14 @@ impl ListRestores for LedgerTable {
                 return Ok((records, None));
             }
         }
-        // A rare status: what was found so far, and where to go on.
+        // A rare status: answers the restores found so far, and where to go on.
         let next = from.as_ref().and_then(cursor).ok_or_else(|| unexpected(what, "a page ends nowhere"))?;
         Ok((records, Some(next)))
     }
 }
 
-/// Pages of the index read for one page of the answer. A page is 1 MB, some thousand restores; ten take well under the
-/// 30 s of an HTTP API.
+/// Pages of the index that are read for one page of the answer. A page is 1 MB, some thousand restores. Ten take well
+/// under the 30 s of an HTTP API.
 const PAGES_PER_CALL: usize = 10;
 
 enum Condition {
@@ -272,7 +272,7 @@ fn encode<T: Item>(item: &T, now: Timestamp, write: &str) -> Result<Attributes, 
     let key = item.key();
     let mut all: Attributes = to_item(item).map_err(|error| unexpected(format!("writing {}", shown(&key)), error))?;
     let keep = if key.sk == "batch" { KEEP_BATCH_HOURS } else { KEEP_HOURS };
-    // 400 days from now is far from the end of time.
+    // 400 days from now is a valid time.
     let ttl = now.checked_add(keep.hours()).unwrap_or(Timestamp::MAX).as_second();
     if is_restore(&key) {
         all.insert("listing".to_owned(), text(LISTING));
@@ -296,7 +296,7 @@ fn is_restore(key: &ItemKey) -> bool {
     key.sk == "restore"
 }
 
-/// RFC 3339 with all nine digits: as text, earlier sorts before later.
+/// RFC 3339 with all nine digits, so that the text sorts by time.
 fn sortable(at: Timestamp) -> String {
     format!("{at:.9}")
 }
@@ -316,9 +316,9 @@ fn cursor(key: &Attributes) -> Option<RestoreCursor> {
     Some(RestoreCursor { requested_at, id: RestoreId::try_from(id.to_owned()).ok()? })
 }
 
-/// A name that no other write has.
+/// A unique name for a write.
 fn write_name() -> String {
-    // The standard library seeds each of these differently, from the system's randomness.
+    // The standard library seeds each of these from the system's randomness.
     format!("{:016x}", RandomState::new().hash_one(Timestamp::now().as_nanosecond()))
 }
 

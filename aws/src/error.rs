@@ -5,21 +5,21 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use thaw_core::CallError;
 use thaw_steps::ports::PortError;
 
-/// A service's answer that is an error, as far as it was understood.
+/// An error answer of a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Answer<'a> {
     /// The HTTP status.
     pub status: u16,
-    /// The service's name for the error; empty where it sent none.
+    /// The service's name for the error; empty if it sent none.
     pub code: &'a str,
-    /// Its words.
+    /// The service's message.
     pub message: &'a str,
-    /// The Region of the bucket, where S3 says that it is another one: `x-amz-bucket-region`, which also an answer without a body
-    /// has, or `<Region>`. Empty otherwise.
+    /// The Region of the bucket, if S3 answers that it is in another one; empty otherwise. From the header
+    /// `x-amz-bucket-region`, which is there without a body too, or from `<Region>`.
     pub region: &'a str,
 }
 
-/// The service's answer, if there was one: otherwise the request did not reach it, or its answer did not reach us.
+/// The service's answer. `None` if the request did not reach the service, or its answer did not arrive.
 pub(crate) fn answer<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> Option<Answer<'_>> {
     let raw = error.raw_response()?;
     let body = raw.body().bytes().and_then(|body| std::str::from_utf8(body).ok()).unwrap_or_default();
@@ -30,8 +30,8 @@ pub(crate) fn answer<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>)
     Some(Answer {
         status,
         region: region.filter(|_| is_elsewhere).unwrap_or_default(),
-        // The SDK reads only errors wrapped as the service documents them; CloudFront and gateways in front of a
-        // service send others too.
+        // The SDK only parses errors in the documented wrapping. CloudFront, and gateways in front of a service, send
+        // others too.
         code: error.code().or_else(|| element(body, "Code")).unwrap_or_default(),
         message: error.message().or_else(|| element(body, "Message")).unwrap_or_default(),
     })
@@ -44,16 +44,17 @@ where
 {
     let what = what.into();
     match answer(error) {
-        // An answer that says yes but cannot be read broke off on its way. A redirect is an answer: the SDK follows none.
+        // A success that cannot be parsed broke off on its way. A redirect is an error answer, because the SDK follows
+        // none.
         Some(answer) if answer.status < 300 => {
             PortError { what, says: causes(error), trouble: Some(CallError::Unavailable) }
         }
         Some(answer) => PortError { what, says: answer.to_string(), trouble: answer.trouble() },
         None => {
             let trouble = match error {
-                // A request that cannot be built is a bug of ours; that credentials are missing is no better.
+                // A request that cannot be built is a bug, and so are missing credentials.
                 SdkError::ConstructionFailure(_) => None,
-                // Timeouts, connections that fail or break off.
+                // Timeouts, and connections that fail or break off.
                 _ => Some(CallError::Unavailable),
             };
             PortError { what, says: causes(error), trouble }
@@ -61,13 +62,13 @@ where
     }
 }
 
-/// The error of a port for something that AWS sent and nobody foresaw.
+/// The error of a port for an unforeseen answer of AWS.
 pub(crate) fn unexpected(what: impl Into<String>, says: impl std::fmt::Display) -> PortError {
     PortError { what: what.into(), says: says.to_string(), trouble: None }
 }
 
 impl Answer<'_> {
-    /// Whether it is trouble of any service.
+    /// The kind of error, if it is one that any service may have.
     pub(crate) fn trouble(&self) -> Option<CallError> {
         thaw_core::trouble(self.status, self.code).or(match (self.status, self.code) {
             (401 | 403, "") => Some(CallError::Denied),
@@ -90,13 +91,13 @@ impl std::fmt::Display for Answer<'_> {
     }
 }
 
-/// The text of the first XML element of this name.
+/// The text of the first XML element with this name.
 pub(crate) fn element<'a>(body: &'a str, name: &str) -> Option<&'a str> {
     let (_, rest) = body.split_once(&format!("<{name}>"))?;
     rest.split_once(&format!("</{name}>")).map(|(text, _)| text)
 }
 
-/// The error and what caused it; an SDK's error alone says no more than "dispatch failure".
+/// The error with its causes. An SDK's error alone only says "dispatch failure".
 pub(crate) fn causes(error: &(dyn std::error::Error + 'static)) -> String {
     let mut says = error.to_string();
     let mut cause = error.source();
@@ -143,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bucket_in_another_region_is_no_broken_connection_and_its_region_is_told() {
+    fn a_bucket_in_another_region_is_reported_with_its_region() {
         let elsewhere = Some(CallError::WrongBucket);
         let says = "PermanentRedirect: words (HTTP 301); the bucket is in eu-west-1";
         let body = "<Error><Code>PermanentRedirect</Code><Region>eu-west-1</Region></Error>";
@@ -167,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn what_never_arrived_may_work_next_time() {
+    fn a_call_without_an_answer_may_work_next_time() {
         let timeout = SdkError::<HeadObjectError, HttpResponse>::timeout_error("slow");
         assert_eq!(port_error("a call", &timeout).trouble, Some(CallError::Unavailable));
         let refused = ConnectorError::io("connection refused".into());

@@ -31,10 +31,10 @@ impl PutEvents for Bus {
     }
 }
 
-/// EventBridge answers 200 even if it took no event: each entry says for itself what became of it.
+/// EventBridge answers 200 even if it refused all events: each entry has its own result.
 fn taken(what: &str, entry: &PutEventsResultEntry) -> Result<(), PortError> {
     let Some(code) = entry.error_code() else { return Ok(()) };
-    // Like any service's error that has a code; `InternalFailure` is EventBridge's own word here.
+    // Read like the errors of other services. `InternalFailure` is specific to EventBridge.
     let trouble = match code {
         "InternalFailure" | "InternalException" => Some(thaw_core::CallError::Unavailable),
         _ => thaw_core::trouble(200, code),

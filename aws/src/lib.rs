@@ -11,12 +11,12 @@
 //! | EventBridge | [`Bus`] | `PutEvents` |
 //! | SQS | [`DeadLetterQueue`] | `DeadLetters` |
 //!
-//! [`Clients`] makes them, each when it is asked for, over one connection pool.
+//! [`Clients`] makes each of them on request, over one connection pool.
 //!
 //! # What does this crate not do?
 //!
-//! It decides nothing: what an answer means is in [`thaw_core`], what to do about it in [`thaw_steps`]. It retries what
-//! the SDK retries, for seconds; longer waiting belongs to the workflow.
+//! It decides nothing. [`thaw_core`] says what an answer means, and [`thaw_steps`] what to do about it. Calls are
+//! retried within seconds, as the SDK does; longer waits are left to the workflow.
 
 mod clients;
 mod cloudfront;

@@ -36,23 +36,24 @@ use thaw_steps::ports::{
 
 use crate::error::{answer, causes, port_error, unexpected};
 
-/// Bytes of a manifest that are read at once: a few thousand lines, and ten times as many where it is packed.
+/// Bytes of a manifest that are read at a time: a few thousand lines, or ten times as many if it is compressed.
 const PIECE_BYTES: u64 = 256 * 1024;
 
-/// A restore that S3 has not taken after this time is left to the workflow, which tries again later. So a function does
-/// not work on for long after S3 has stopped to take any.
+/// How long a call waits until S3 accepts a restore, before that is left to the workflow. So a function does not work
+/// on for long after S3 has stopped accepting any.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The archive buckets.
 #[derive(Debug, Clone)]
 pub struct Archive {
     client: Client,
-    /// How fast restores are asked for. Kept as long as the function is: the next chunk begins where this one ended.
+    /// The rate limiter for restores. It lives as long as the function, so the next chunk begins at the rate of this
+    /// one.
     pace: Arc<Mutex<RateLimiter>>,
 }
 
 impl Archive {
-    /// `restores_per_second`: what S3 takes from the account, which the lanes of a restore share.
+    /// `restores_per_second` is what S3 takes from the account. The lanes of a restore share it.
     pub(crate) fn new(config: Builder, restores_per_second: u32) -> Self {
         let pace = RateLimiter::new(restores_per_second / LANES, restores_per_second, Timestamp::now());
         Self {
@@ -62,7 +63,7 @@ impl Archive {
     }
 
     fn pace<T>(&self, of: impl FnOnce(&mut RateLimiter, Timestamp) -> T) -> T {
-        // It is a few numbers, which are right also after a panic.
+        // A few numbers, which are valid also after a panic.
         of(&mut self.pace.lock().unwrap_or_else(PoisonError::into_inner), Timestamp::now())
     }
 }
@@ -75,7 +76,7 @@ impl ReadArchive for Archive {
             Ok(output) => Ok(Facts::Found(read_head(&output))),
             Err(error) => {
                 let Some(raw) = error.raw_response() else { return Err(port_error(what(), &error)) };
-                // It has no body that could break off: whoever asks again reads the same.
+                // A HEAD has no body that could break off, so a retry would get the same answer.
                 if raw.status().is_success() {
                     return Ok(Facts::Missing(Missing::Unreadable { says: causes(&error) }));
                 }
@@ -100,14 +101,14 @@ impl ReadArchive for Archive {
         };
         let output = call
             .optional_object_attributes(OptionalObjectAttributes::RestoreStatus)
-            // XML cannot carry the control characters that a key may hold.
+            // XML cannot carry the control characters that a key may have.
             .encoding_type(EncodingType::Url)
             .customize()
             .config_override(Config::builder().timeout_config(listing_timeouts()))
             .send()
             .await
             .map_err(|error| port_error(what(), &error))?;
-        // Who encodes the keys says so.
+        // The answer says whether its keys are encoded.
         let encoded = output.encoding_type() == Some(&EncodingType::Url);
         let objects = output.contents().iter().filter_map(|object| read_listed(object, encoded)).collect();
         let token = next_token(&output).map_err(|says| unexpected(what(), says))?;
@@ -129,7 +130,7 @@ impl ReadArchive for Archive {
             let encoded = output.encoding_type() == Some(&EncodingType::Url);
             let folders = output.common_prefixes().iter().filter_map(|folder| folder.prefix());
             token = next_token(&output).map_err(|says| unexpected(what(), says))?;
-            // A page that holds nothing at all tells nothing of what follows.
+            // An empty page says nothing about what follows.
             if token.is_none() || !output.contents().is_empty() || !output.common_prefixes().is_empty() {
                 return Ok(folders.map(|folder| decoded(folder, encoded)).collect());
             }
@@ -185,7 +186,7 @@ impl ReadArchive for Archive {
 }
 
 impl RequestRestores for Archive {
-    /// At the pace that S3 bears.
+    /// Sends the request at the rate that S3 takes.
     async fn restore(&self, object: &ObjectId, days: Option<u32>, tier: Tier) -> Result<RestoreAnswer, PortError> {
         let give_up = Instant::now() + PATIENCE;
         loop {
@@ -209,14 +210,15 @@ impl RequestRestores for Archive {
 }
 
 impl Archive {
-    /// What an error to a `HeadObject`, which has no body, was about: `GetObject` of a single byte is answered with one.
+    /// Finds out what the error of a `HeadObject` means, which has no body: a `GetObject` of a single byte is answered
+    /// with one.
     async fn without_doubt(&self, object: &ObjectId, missing: Missing) -> Result<Missing, PortError> {
         let call = self.client.get_object().bucket(&object.bucket).key(&object.key).range("bytes=0-0");
         let Err(error) = call.set_version_id(object.version.clone()).send().await else { return Ok(missing) };
         let failed = || port_error(format!("GetObject of {object}"), &error);
         match answer(&error) {
             None => Err(failed()),
-            // It can be had, whatever else its headers say.
+            // The object can be read, even if its headers cannot be parsed.
             Some(answer) if answer.status < 300 => Ok(missing),
             Some(answer) => missing
                 .confirmed_by_get(answer.status, answer.code, answer.message)
@@ -241,7 +243,7 @@ impl Archive {
             .await;
         let read = match &sent {
             Ok(_) => RestoreAnswer::read(status.get(), "", ""),
-            // An answer that cannot be read is a yes or a no all the same: its status says which.
+            // An answer that cannot be parsed is still a yes or a no: its status says which.
             Err(error) => match answer(error) {
                 Some(answer) => RestoreAnswer::read(answer.status, answer.code, answer.message),
                 None => return Err(port_error(what(), error)),
@@ -274,11 +276,11 @@ async fn read_piece(
                 _ if is_about_a_key(answer.code, answer.message) => {
                     Err(PortError { trouble: Some(CallError::KeyDenied), ..failed })
                 }
-                // The credentials and the clock answer 403 too.
+                // Wrong credentials and a wrong clock answer 403 too, and are no missing file.
                 (403 | 404, None | Some(CallError::Denied | CallError::WrongBucket)) => Ok(None),
-                // An empty file has no first byte. Its reader says what is the matter.
+                // An empty file has no first byte. The parser reports that.
                 (416, _) => Ok(Some(Piece { bytes: Vec::new(), etag: String::new(), more: false })),
-                // It was changed: the plan begins again.
+                // The file was changed, so the plan begins again.
                 (412, _) => Err(PortError { trouble: Some(CallError::Unavailable), ..failed }),
                 _ => Err(failed),
             };
@@ -296,9 +298,9 @@ async fn read_piece(
     Ok(Some(Piece { bytes, etag, more }))
 }
 
-/// How long a page of a listing may take. S3 passes over delete markers and older versions while its caller waits, and of
-/// those there may be millions in a row (S3 User Guide, "Managing delete markers"; AWS names no time). The whole call, with
-/// its retries, ends within what Plan keeps for a page.
+/// The timeouts of a page of a listing. S3 skips delete markers and older versions while the caller waits, and there
+/// may be millions in a row (S3 User Guide, "Managing delete markers"; AWS names no time). The whole call with its
+/// retries ends within the time that Plan keeps for a page.
 fn listing_timeouts() -> TimeoutConfig {
     TimeoutConfig::builder()
         .read_timeout(Duration::from_secs(60))
@@ -307,7 +309,7 @@ fn listing_timeouts() -> TimeoutConfig {
         .build()
 }
 
-/// How the next page is asked for; `None` after the last.
+/// The token of the next page; `None` after the last.
 fn next_token(output: &ListObjectsV2Output) -> Result<Option<String>, &'static str> {
     match (output.is_truncated(), output.next_continuation_token()) {
         (Some(true), Some(token)) => Ok(Some(token.to_owned())),
@@ -316,7 +318,7 @@ fn next_token(output: &ListObjectsV2Output) -> Result<Option<String>, &'static s
     }
 }
 
-/// What a `HeadObject` answered, unread.
+/// The fields of a `HeadObject`, not parsed yet.
 fn read_head(output: &HeadObjectOutput) -> Head {
     Head {
         storage_class: output.storage_class().map(|class| class.as_str().to_owned()),
@@ -365,7 +367,7 @@ fn timestamp(time: &DateTime) -> Option<Timestamp> {
     Timestamp::new(time.secs(), time.subsec_nanos().try_into().ok()?).ok()
 }
 
-/// S3 encodes keys as forms do: a space is `+`.
+/// Decodes a key. S3 encodes keys like forms: a space is `+`.
 fn decoded(key: &str, encoded: bool) -> String {
     if encoded { percent_decode_str(&key.replace('+', " ")).decode_utf8_lossy().into_owned() } else { key.to_owned() }
 }
@@ -381,12 +383,12 @@ fn restore_request(days: Option<u32>, tier: Tier) -> Result<RestoreRequest, aws_
     Ok(RestoreRequest::builder().set_days(days).glacier_job_parameters(parameters).build())
 }
 
-/// Keeps the HTTP status of the answer, which tells a restore that began (202) from a copy that stays longer (200).
+/// Keeps the HTTP status of the answer, which distinguishes a restore that began (202) from a copy that was extended (200).
 #[derive(Debug, Clone, Default)]
 struct HttpStatus(Arc<AtomicU16>);
 
 impl HttpStatus {
-    /// 0 before there is an answer.
+    /// The status; 0 before there is an answer.
     fn get(&self) -> u16 {
         self.0.load(Ordering::Relaxed)
     }
@@ -408,8 +410,8 @@ impl Intercept for HttpStatus {
     }
 }
 
-/// S3 keeps what an uploader wrote into `Content-Disposition` and the like as bytes, and answers with them: a `ü` may be
-/// one of Latin-1. None of those headers matters here, and without this the SDK would not read the others either.
+/// Lets the SDK skip unreadable headers. S3 keeps the bytes that an uploader wrote into `Content-Disposition` and the
+/// like, and a `ü` may be Latin-1. Those headers do not matter here, but the SDK would fail to read the others too.
 #[derive(Debug)]
 struct SkipUnreadable;
 
@@ -428,9 +430,8 @@ impl Intercept for SkipUnreadable {
     }
 }
 
-/// S3 answers 503 where it has no Expedited capacity, and where restores come too fast. The SDK would repeat the call as
-/// it repeats every 503. For the one, S3 says to try again later, and the request says what to do instead; the other is
-/// what the pace learns from.
+/// S3 answers 503 if it has no Expedited capacity, and if restores come too fast. The SDK would retry both. But without
+/// capacity the request says what to do instead, and the rate limiter has to learn from the other.
 #[derive(Debug)]
 struct SlowDownIsAnAnswer;
 
@@ -512,12 +513,13 @@ impl LongFiles for WorkBucket {
             Err(error) => {
                 let is_gone = answer(&error).is_some_and(|answer| answer.code == "NoSuchUpload");
                 let error = port_error(what(), &error);
-                // It was finished by a call whose answer got lost, or is too old: whoever begins anew writes the same.
+                // An earlier call finished it and its answer got lost, or the upload is too old. A new upload writes
+                // the same file.
                 return Err(if is_gone { PortError { trouble: Some(CallError::Unavailable), ..error } } else { error });
             }
         };
         let etag = output.e_tag.ok_or_else(|| unexpected(what(), "the answer has no ETag"))?;
-        // S3 says it in quotation marks, and wants to hear it without.
+        // S3 sends the ETag in quotation marks, and expects it without.
         Ok(etag.trim_matches('"').to_owned())
     }
 
@@ -557,7 +559,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sdk_does_not_repeat_what_the_pace_learns_from() {
+    fn the_sdk_does_not_retry_errors_that_the_rate_limiter_learns_from() {
         let action = |code: &str| {
             let mut context = InterceptorContext::new(Input::erase(()));
             let error = RestoreObjectError::generic(ErrorMetadata::builder().code(code).build());
@@ -612,7 +614,7 @@ mod tests {
     }
 
     #[test]
-    fn a_listing_goes_on_until_s3_says_that_it_is_over() {
+    fn a_listing_goes_on_until_s3_says_that_it_has_ended() {
         let page = |truncated, token: Option<&str>| {
             let page = ListObjectsV2Output::builder().set_is_truncated(truncated);
             next_token(&page.set_next_continuation_token(token.map(str::to_owned)).build())

@@ -14,7 +14,7 @@ use thaw_steps::ports::{CreateJobs, CreatedJob, NewJob, PortError, ReadJobs, Upd
 
 use crate::error::{Answer, answer, port_error, unexpected};
 
-/// Jobs that there are.
+/// Existing jobs.
 #[derive(Debug, Clone)]
 pub struct Jobs {
     client: Client,
@@ -31,7 +31,7 @@ impl Jobs {
         match call.requested_job_status(status).send().await {
             Ok(_) => Ok(()),
             Err(error) => match answer(&error) {
-                // It is in no state to become that, or there is none any more.
+                // The job is in no state that allows the change, or does not exist any more.
                 Some(answer) if answer.code == "JobStatusException" || is_gone(&answer) => Ok(()),
                 Some(_) | None => Err(port_error(format!("UpdateJobStatus of {id}"), &error)),
             },
@@ -61,19 +61,19 @@ impl UpdateJobs for Jobs {
     }
 }
 
-/// Whether S3 knows no such job. The service model names the error and gives it no HTTP status (botocore, `s3control`,
-/// "NotFoundException"), and S3's own name for it is another.
+/// Whether S3 does not know the job. The service model names the error without an HTTP status (botocore, `s3control`,
+/// "NotFoundException"), and S3's own name for it differs.
 fn is_gone(answer: &Answer<'_>) -> bool {
     answer.status == 404 || matches!(answer.code, "NoSuchJob" | "NoSuchJobException" | "NotFoundException")
 }
 
-/// Jobs that are to be.
+/// Creates jobs.
 #[derive(Debug, Clone)]
 pub struct NewJobs {
     jobs: Jobs,
-    /// As whom S3 works on them.
+    /// The role in which S3 works on the jobs.
     role: String,
-    /// Where their lists and reports are.
+    /// The bucket of their lists and reports.
     work_bucket: String,
 }
 
@@ -124,7 +124,7 @@ impl CreateJobs for NewJobs {
     }
 }
 
-/// Jobs with a higher one go first. There is room on both sides for those of others.
+/// The priority of the jobs. S3 prefers higher ones, and this leaves room on both sides for the jobs of others.
 const PRIORITY: i32 = 10;
 
 fn manifest(job: &NewJob<'_>, bucket: &str) -> Result<JobManifest, BuildError> {
@@ -141,7 +141,7 @@ fn manifest(job: &NewJob<'_>, bucket: &str) -> Result<JobManifest, BuildError> {
 }
 
 fn operation(days: Option<u32>, tier: Tier) -> S3InitiateRestoreObjectOperation {
-    // Expedited is refused at the doors; S3 refuses it too.
+    // The API refuses Expedited for jobs, and so does S3.
     let tier = match tier {
         Tier::Bulk => S3GlacierJobTier::Bulk,
         Tier::Standard => S3GlacierJobTier::Standard,
@@ -151,7 +151,7 @@ fn operation(days: Option<u32>, tier: Tier) -> S3InitiateRestoreObjectOperation 
     S3InitiateRestoreObjectOperation::builder().set_expiration_in_days(days).glacier_job_tier(tier).build()
 }
 
-/// What a `DescribeJob` answered; `None` if it describes no job.
+/// The job of a `DescribeJob`; `None` if it describes none.
 fn read_job(output: &DescribeJobOutput) -> Option<Job> {
     let job = output.job()?;
     let tasks = job.progress_summary();
@@ -166,8 +166,8 @@ fn read_job(output: &DescribeJobOutput) -> Option<Job> {
     })
 }
 
-/// The endpoint as it is. With one of our own, the SDK puts the account's id before its host, which resolves nowhere on
-/// this machine. It can go when the SDK leaves IP addresses and `localhost` alone.
+/// Uses the endpoint without changes. The SDK puts the account's id in front of the host of a custom endpoint, which
+/// does not resolve on this machine. This can go when the SDK leaves IP addresses and `localhost` alone.
 #[derive(Debug)]
 pub(crate) struct AsItIs(pub String);
 
@@ -202,7 +202,7 @@ mod tests {
         let output = DescribeJobOutput::builder().job(job.build()).build();
         let expected = Job { status: JobStatus::Failed, succeeded: 7, failed: 2, why: "no manifest".to_owned() };
         assert_eq!(read_job(&output), Some(expected));
-        // It has no numbers before it is prepared.
+        // A job has no numbers before it is prepared.
         let job = JobDescriptor::builder().status(Status::Preparing).build();
         let output = DescribeJobOutput::builder().job(job).build();
         let expected = Job { status: JobStatus::Underway, succeeded: 0, failed: 0, why: String::new() };
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_copies_is_asked_for_without_days_and_only_lists_with_versions_say_so() {
+    fn jobs_without_copies_have_no_days_and_lists_name_versions_only_if_there_are_any() {
         assert_eq!(operation(None, Tier::Bulk).expiration_in_days(), None);
         let standard = operation(Some(3), Tier::Standard);
         assert_eq!(standard.expiration_in_days(), Some(3));

@@ -6,7 +6,7 @@ use thaw_steps::ports::{DeadLetters, PortError};
 
 use crate::error::{port_error, unexpected};
 
-/// The dead-letter queue of a reader.
+/// The dead-letter queue of a queue's reader.
 #[derive(Debug, Clone)]
 pub struct DeadLetterQueue {
     client: Client,
@@ -32,8 +32,8 @@ impl DeadLetters for DeadLetterQueue {
     }
 }
 
-/// A text as SQS takes it in an attribute: not empty, and only of the characters that XML 1.0 knows (API Reference,
-/// "SendMessage"). The message itself came through SQS, so it has no others.
+/// The reason as a valid message attribute of SQS: not empty, and only characters of XML 1.0 (API Reference,
+/// "SendMessage"). The message itself came through SQS, so its characters are valid.
 fn attribute(reason: &str) -> String {
     let is_taken = |char: char| !matches!(char, '\u{0}'..'\u{20}' | '\u{fffe}' | '\u{ffff}') || "\t\n\r".contains(char);
     let text: String = reason.chars().map(|char| if is_taken(char) { char } else { '\u{fffd}' }).collect();

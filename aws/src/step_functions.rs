@@ -26,7 +26,7 @@ impl StartExecutions for Executions {
         let call = self.client.start_execution().state_machine_arn(&self.machine_arn).name(id.as_str());
         match call.input(input.to_string()).send().await {
             Ok(_) => Ok(()),
-            // AWS answers a repeated call with the first one's execution only while that one runs and the input is the
+            // AWS answers a repeated call with the first execution only while that one runs and if the input is the
             // same, byte for byte.
             Err(error) if answer(&error).is_some_and(|answer| answer.code == "ExecutionAlreadyExists") => Ok(()),
             Err(error) => Err(port_error(format!("StartExecution of {id}"), &error)),
@@ -34,7 +34,7 @@ impl StartExecutions for Executions {
     }
 }
 
-/// `StopExecution` takes at most 32,768 characters of cause (API Reference); nobody reads that many.
+/// The most characters of a cause that are sent. `StopExecution` takes 32,768 (API Reference), more than anybody reads.
 const CAUSE: usize = 1_000;
 
 impl StopExecutions for Executions {
@@ -67,7 +67,7 @@ fn execution(output: &DescribeExecutionOutput) -> Execution {
         Said::TimedOut => ExecutionStatus::TimedOut,
         Said::Aborted => ExecutionStatus::Aborted,
         Said::PendingRedrive => ExecutionStatus::PendingRedrive,
-        // Of a status that is not known yet nobody may conclude that it is an end.
+        // A status that is unknown here must not be taken for an end.
         _ => ExecutionStatus::Running,
     };
     Execution {
@@ -78,7 +78,8 @@ fn execution(output: &DescribeExecutionOutput) -> Execution {
     }
 }
 
-/// `arn:aws:states:R:A:stateMachine:M` has the executions `arn:aws:states:R:A:execution:M:NAME`.
+/// The ARN of an execution: `arn:aws:states:R:A:stateMachine:M` has the executions
+/// `arn:aws:states:R:A:execution:M:NAME`.
 fn execution_arn(machine_arn: &str, id: &RestoreId) -> String {
     format!("{}:{id}", machine_arn.replacen(":stateMachine:", ":execution:", 1))
 }

@@ -1,23 +1,23 @@
-//! What time it is: the only clock of the steps.
+//! The only clock of the steps.
 
 use jiff::{SignedDuration, Timestamp};
 
-/// The real time; on the local stack a faster one, so that a retrieval of twelve hours can be watched.
+/// The real time, or on the local stack a faster one, so that a retrieval of twelve hours can be watched.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Clock {
-    /// The system's.
+    /// The system's clock.
     Real,
-    /// Runs from an origin on, faster by a factor.
+    /// A clock that runs faster from an origin on.
     Scaled {
         /// When virtual and real time were the same.
         origin: Timestamp,
-        /// Virtual seconds in a real one.
+        /// Virtual seconds per real second.
         scale: f64,
     },
 }
 
 impl Clock {
-    /// Reads `THAW_CLOCK`, "origin in unix seconds,scale". Only the local stack sets it.
+    /// Reads `THAW_CLOCK`, "<origin in Unix seconds>,<scale>". Only the local stack sets it.
     pub fn from_env() -> Result<Self, String> {
         match std::env::var("THAW_CLOCK") {
             Ok(text) if !text.is_empty() => {
@@ -34,7 +34,7 @@ impl Clock {
         Some(Self::Scaled { origin, scale })
     }
 
-    /// Now.
+    /// The time now.
     pub fn now(self) -> Timestamp {
         self.at(Timestamp::now())
     }

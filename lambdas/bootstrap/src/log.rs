@@ -1,8 +1,8 @@
-//! JSON log lines, as Lambda's advanced logging reads them: one object a line, with `timestamp` and `level`.
+//! JSON log lines for Lambda's advanced logging: one object a line, with `timestamp` and `level`.
 //!
-//! This is a subscriber of our own because the usual one costs as much as the rest of the logging does not need:
-//! spans, filters by regular expression, formats, time zones. It takes the events of thaw's crates, and errors of the
-//! Lambda runtime. Nothing of the SDK, so no header, signature or body ever reaches a log.
+//! This is a subscriber of our own, because the usual one brings much that is not needed here: spans, filters by
+//! regular expression, formats, time zones. It takes the events of thaw's crates, and errors of the Lambda runtime. It
+//! takes none of the SDK, so no header, signature or body is ever logged.
 
 use std::cell::RefCell;
 use std::fmt::Debug;
@@ -16,26 +16,26 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
 thread_local! {
-    /// The id of the invocation that runs. There is one thread, and one invocation at a time.
+    /// The id of the current invocation. There is one thread, and one invocation at a time.
     static REQUEST: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-/// Sends events, and the words of a panic, to standard output.
+/// Sends events, and the messages of panics, to standard output.
 pub fn init() {
     let level = std::env::var("AWS_LAMBDA_LOG_LEVEL").ok().and_then(|level| level.parse().ok());
     let lines = JsonLines { level: level.unwrap_or(LevelFilter::INFO), write: to_stdout };
-    // Fails only if there is a subscriber already, and this is the first thing that `main` does.
+    // Fails only if there is a subscriber already, and this is the first call in `main`.
     let _ = tracing::subscriber::set_global_default(lines);
     std::panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
 }
 
-/// An invocation begins: its lines carry this id.
+/// Begins an invocation: its log lines carry this id.
 pub fn begin(request_id: &str) {
     REQUEST.with(|request| request_id.clone_into(&mut request.borrow_mut()));
 }
 
 fn to_stdout(line: &str) {
-    // Where a log line cannot be written, there is nobody to tell.
+    // If a log line cannot be written, there is no other place to report that.
     let _ = std::io::stdout().write_all(line.as_bytes());
 }
 
@@ -48,7 +48,7 @@ struct JsonLines {
 impl JsonLines {
     fn takes(&self, metadata: &Metadata<'_>) -> bool {
         let target = metadata.target();
-        // The runtime logs a handler's error and panic too; ours are logged already.
+        // The runtime logs errors and panics of a handler too; thaw logs them already.
         let of_runtime = target.starts_with("lambda_runtime") && !target.ends_with("::panic");
         let ours = target.starts_with("thaw") || target.starts_with("bootstrap");
         metadata.is_event()
@@ -95,7 +95,7 @@ fn line(event: &Event<'_>, at: Timestamp, request: &str) -> String {
     Value::Object(line).to_string()
 }
 
-/// The fields of an event by name; its words are the field `message`.
+/// The fields of an event by name. Its message is the field `message`.
 #[derive(Default)]
 struct Fields(Map<String, Value>);
 
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn only_thaw_is_heard_and_errors_of_the_runtime() {
+    fn only_events_of_thaw_and_errors_of_the_runtime_are_logged() {
         let lines = logged(LevelFilter::INFO, || {
             tracing::debug!("too quiet");
             tracing::error!(target: "aws_smithy_runtime", "headers of a request");

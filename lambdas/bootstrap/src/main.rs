@@ -1,7 +1,7 @@
-//! One binary for all of thaw's functions: `_HANDLER` picks the step.
+//! One binary for all of thaw's functions: `_HANDLER` selects the step.
 //!
-//! This is the only place where the steps, AWS and the Lambda runtime meet. The `match` below is the list of all
-//! functions; each builds only the clients it needs, and its role in the template allows no others.
+//! The only place where the steps, AWS and the Lambda runtime meet. The `match` below lists all functions. Each builds
+//! only the clients that it needs, and its role in the template allows no others.
 
 mod clock;
 mod log;
@@ -24,14 +24,14 @@ use thaw_steps::workflow::{
 use thaw_steps::{CurrentVersions, Settings, Step};
 
 use crate::clock::Clock;
-use crate::serve::{Deadline, serve, serve_door, serve_door_in_time, serve_until};
+use crate::serve::{Deadline, serve, serve_http, serve_http_in_time, serve_until};
 
-/// Plan begins no page after this. A listing's page may take three minutes (`aws/src/s3.rs`); then its objects may be asked about
-/// one by one, and a chunk and a draft written.
+/// Plan begins no page with less time than this. A page of a listing may take three minutes (`aws/src/s3.rs`). After
+/// it, its objects may be asked about one by one, and a chunk and a draft are written.
 const TIME_FOR_A_PAGE: Duration = Duration::from_secs(5 * 60);
 
-// One event at a time: a second thread would only add switching on the share of a CPU that a small function has
-// (measured: 1.9 times the requests at 128 MB).
+// One event at a time: a second thread would only add switching on the CPU share of a small function (measured: 1.9
+// times the requests at 128 MB).
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     log::init();
@@ -86,7 +86,7 @@ async fn run() -> Result<(), Error> {
             serve(async |input| check_restores::run(input, archive, ledger, files, bus, now()).await).await
         }
         Step::Invalidate => {
-            // A function that gave up would read all once more that it had read before it asked.
+            // Patient, because a function that gave up earlier would have to read everything again.
             let cdn = &clients.cdn().patient(Duration::from_secs(60));
             let (archive, ledger, files) = (&clients.archive(), &ledger()?, &files()?);
             serve(async |input| invalidate::run(input, cdn, archive, ledger, files, settings, now()).await).await
@@ -105,27 +105,27 @@ async fn run() -> Result<(), Error> {
         }
         Step::CreateRestore => {
             let (ledger, files, executions) = (&ledger()?, &files()?, &executions()?);
-            serve_door(async |request| create_restore::run(request, ledger, files, executions, settings, now()).await)
+            serve_http(async |request| create_restore::run(request, ledger, files, executions, settings, now()).await)
                 .await
         }
         Step::CreatePlan => {
             let (archive, cdn, ledger, files) = (&clients.archive(), &clients.cdn(), &ledger()?, &files()?);
             let run = async |request: &_| create_plan::run(request, archive, cdn, ledger, files, settings, now()).await;
-            serve_door_in_time(run, create_plan::too_late).await
+            serve_http_in_time(run, create_plan::too_late).await
         }
         Step::GetRestores => {
             let (ledger, files) = (&ledger()?, &files()?);
-            serve_door(async |request| get_restores::run(request, ledger, files).await).await
+            serve_http(async |request| get_restores::run(request, ledger, files).await).await
         }
         Step::CancelRestore => {
             let (ledger, files, executions, jobs) = (&ledger()?, &files()?, &executions()?, &jobs()?);
-            serve_door(async |request| cancel_restore::run(request, ledger, files, executions, jobs, now()).await).await
+            serve_http(async |request| cancel_restore::run(request, ledger, files, executions, jobs, now()).await).await
         }
         Step::Adopt => {
             let (archive, ledger, files, executions) = (&clients.archive(), &ledger()?, &files()?, &executions()?);
             let run =
                 async |request: &_| adopt::run(request, archive, ledger, files, executions, settings, now()).await;
-            serve_door(run).await
+            serve_http(run).await
         }
         Step::OnRestoreCompleted => {
             let (cdn, archive, ledger) = (&clients.cdn(), &clients.archive(), &ledger()?);
@@ -171,7 +171,7 @@ async fn run() -> Result<(), Error> {
     }
 }
 
-/// A variable that the template sets for this function.
+/// An environment variable that the template sets for this function.
 fn need(name: &str) -> Result<String, Error> {
     let value = std::env::var(name).unwrap_or_default();
     if value.is_empty() { Err(format!("the environment has no {name}").into()) } else { Ok(value) }

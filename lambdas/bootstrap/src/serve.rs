@@ -1,4 +1,4 @@
-//! Runs one step for ever, and turns its errors into names that the state machine can match.
+//! Serves one step: receives events, and reports errors under names that the state machine can match.
 
 use std::fmt::{self, Debug, Formatter};
 use std::panic::AssertUnwindSafe;
@@ -15,18 +15,18 @@ use thaw_steps::api::http::{Request, Response};
 
 use crate::log;
 
-/// When Lambda ends an invocation.
+/// The time at which Lambda ends the invocation.
 #[derive(Debug, Clone, Copy)]
 pub struct Deadline(SystemTime);
 
 impl Deadline {
-    /// How much time is left.
+    /// The time that is left.
     pub fn left(self) -> Duration {
         self.0.duration_since(SystemTime::now()).unwrap_or_default()
     }
 }
 
-/// Serves a step: a state of the workflow or a queue's reader.
+/// Serves a step of the workflow or of an event.
 pub async fn serve<I, O>(step: impl AsyncFn(I) -> Result<O, StepError>) -> Result<(), Error>
 where
     I: DeserializeOwned,
@@ -36,7 +36,7 @@ where
     serve_until(async |input, _| step(input).await).await
 }
 
-/// Serves a step that stops before its time is up.
+/// Serves a step that has to know its deadline.
 pub async fn serve_until<I, O>(step: impl AsyncFn(I, Deadline) -> Result<O, StepError>) -> Result<(), Error>
 where
     I: DeserializeOwned,
@@ -58,54 +58,60 @@ async fn answer<I, O>(
 where
     I: DeserializeOwned,
 {
-    // Boxed: the future of a step is large, and this keeps it off the stack of the runtime's own.
+    // Boxed, because the future of a step is large and would be on the stack of the runtime's own.
     let done = async { step(read(payload)?, deadline).await }.boxed_local();
     let done = AssertUnwindSafe(done).catch_unwind().await;
     done.unwrap_or_else(|_| Err(panicked())).map_err(Reported::new)
 }
 
-/// Serves a door, which always answers.
-pub async fn serve_door(door: impl AsyncFn(&Request) -> Response) -> Result<(), Error> {
-    let door = &door;
-    serve(async |request: Request| Ok(door(&request).await)).await
+/// Serves a function of the HTTP API, which always answers.
+pub async fn serve_http(handler: impl AsyncFn(&Request) -> Response) -> Result<(), Error> {
+    let handler = &handler;
+    serve(async |request: Request| Ok(handler(&request).await)).await
 }
 
-/// Serves a door that only looks, and would rather answer `too_late`, which is told how many seconds it had, than not at all.
-pub async fn serve_door_in_time(
-    door: impl AsyncFn(&Request) -> Response,
+/// Serves a read-only function of the HTTP API. Shortly before the deadline it answers `too_late`, which gets the
+/// seconds that it had.
+pub async fn serve_http_in_time(
+    handler: impl AsyncFn(&Request) -> Response,
     too_late: impl Fn(u64) -> Response,
 ) -> Result<(), Error> {
-    let (door, too_late) = (&door, &too_late);
-    serve_until(async |request: Request, deadline| Ok(in_time(door(&request), too_late, deadline.left()).await)).await
+    let (handler, too_late) = (&handler, &too_late);
+    serve_until(async |request: Request, deadline| Ok(in_time(handler(&request), too_late, deadline.left()).await))
+        .await
 }
 
-async fn in_time(door: impl Future<Output = Response>, too_late: impl Fn(u64) -> Response, left: Duration) -> Response {
+async fn in_time(
+    handler: impl Future<Output = Response>,
+    too_late: impl Fn(u64) -> Response,
+    left: Duration,
+) -> Response {
     let time = left.saturating_sub(TIME_TO_ANSWER);
-    tokio::time::timeout(time, door).await.unwrap_or_else(|_| too_late(time.as_secs()))
+    tokio::time::timeout(time, handler).await.unwrap_or_else(|_| too_late(time.as_secs()))
 }
 
-/// What is left for an answer when a door is given up.
+/// The time that is kept for the answer when a request is given up.
 const TIME_TO_ANSWER: Duration = Duration::from_secs(3);
 
-/// Reads the input ourselves: an error of the runtime's own parser would be reported under the name of a Rust type.
+/// Deserialises the input here, because the runtime would report an error under the name of a Rust type.
 fn read<I: DeserializeOwned>(payload: Value) -> Result<I, StepError> {
     I::deserialize(&payload)
         .map_err(|error| Problem::field("input", &payload, format!("cannot be read ({error}).")).into())
 }
 
-/// A panic is a bug, and reported like one. What it says was logged by the panic hook.
+/// A panic is a bug and is reported like one. The panic hook has logged its message.
 fn panicked() -> StepError {
     StepError::Unexpected("thaw panicked; its log says where".to_owned())
 }
 
-/// A step's error on its way to Lambda.
+/// The error of a step as it is reported to Lambda.
 struct Reported {
     name: &'static str,
     message: String,
 }
 
 impl Reported {
-    /// Logs the error: here it leaves thaw.
+    /// Logs the error, because it leaves thaw here.
     fn new(error: StepError) -> Self {
         let (name, message) = (error.name(), error.to_string());
         tracing::error!(error.name = name, "{message}");
@@ -131,12 +137,12 @@ mod tests {
 
     use super::*;
 
-    /// What Lambda is told when a step that takes a number and fails like this gets this payload.
+    /// What is reported to Lambda about this step, which takes a number, with this payload.
     fn check(step: impl AsyncFn(u8) -> Result<u8, StepError>, payload: Value) -> Result<u8, (String, String)> {
         let step = async |input, _| step(input).await;
         let deadline = Deadline(SystemTime::now() + Duration::from_secs(60));
         let answer = answer(&step, payload, deadline).now_or_never().expect("nothing in here waits");
-        answer.map_err(Diagnostic::from).map_err(|told| (told.error_type, told.error_message))
+        answer.map_err(Diagnostic::from).map_err(|reported| (reported.error_type, reported.error_message))
     }
 
     #[test]
@@ -145,13 +151,13 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_is_told_under_its_stable_name() {
+    fn a_failure_is_reported_under_its_stable_name() {
         let failed = check(async |_| Err(StepError::Throttled("slower".to_owned())), json!(1));
         assert_eq!(failed, Err(("Throttled".to_owned(), "slower".to_owned())));
     }
 
     #[test]
-    fn an_input_that_cannot_be_read_is_told_as_a_bad_request() {
+    fn an_input_that_cannot_be_read_is_reported_as_a_bad_request() {
         let (name, says) = check(async |n| Ok(n), json!({"a": "b"})).unwrap_err();
         assert_eq!(name, "InvalidRequest");
         assert!(says.starts_with("input: cannot be read"), "{says}");
@@ -165,14 +171,14 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_door_that_takes_too_long_is_answered_for() {
+    async fn a_request_that_takes_too_long_still_gets_an_answer() {
         let too_late = |seconds| Response::json(422, &seconds);
         let after = async |seconds| {
-            let door = async {
+            let handler = async {
                 tokio::time::sleep(Duration::from_secs(seconds)).await;
                 Response::json(200, &seconds)
             };
-            let response = in_time(door, too_late, Duration::from_secs(29)).await;
+            let response = in_time(handler, too_late, Duration::from_secs(29)).await;
             (response.status_code, response.body)
         };
         assert_eq!(after(25).await, (200, "25".to_owned()));
@@ -180,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_is_told_as_a_bug() {
+    fn a_panic_is_reported_as_a_bug() {
         let (name, _) = check(async |n| if n == 1 { panic!("boom") } else { Ok(n) }, json!(1)).unwrap_err();
         assert_eq!(name, "Unexpected");
     }

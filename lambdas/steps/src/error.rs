@@ -1,4 +1,4 @@
-//! What a step can fail with. The machine acts on the name, a person on the message.
+//! The errors of a step. The state machine matches on the name, and people read the message.
 
 use thaw_core::{CallError, IllegalEvent, Problem};
 
@@ -7,10 +7,10 @@ use crate::ports::PortError;
 /// Why a step failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StepError {
-    /// What was asked for is wrong; nothing was spent.
+    /// The request is wrong. Nothing was spent.
     #[error("{}", .0.detail)]
     InvalidRequest(Box<Problem>),
-    /// A service asked to be called more slowly.
+    /// A service throttles.
     #[error("{0}")]
     Throttled(String),
     /// CloudFront has too many invalidations in progress.
@@ -22,13 +22,13 @@ pub enum StepError {
     /// A permission is missing.
     #[error("{0}")]
     Denied(String),
-    /// A bug in thaw, or an answer nobody foresaw.
+    /// A bug in thaw, or an unforeseen answer of a service.
     #[error("{0}")]
     Unexpected(String),
 }
 
 impl StepError {
-    /// Every name, for the contract between the code and the state machine.
+    /// All names, for the contract test between code and state machine.
     pub const NAMES: [&str; 6] =
         ["InvalidRequest", "Throttled", "TooManyInvalidationsInProgress", "Unavailable", "Denied", "Unexpected"];
 
@@ -44,7 +44,7 @@ impl StepError {
         }
     }
 
-    /// Whether the same may succeed a while later.
+    /// Whether the same call may succeed a while later.
     pub fn may_pass(&self) -> bool {
         match self {
             Self::Throttled(_) | Self::TooManyInvalidationsInProgress(_) | Self::Unavailable(_) => true,
@@ -52,7 +52,7 @@ impl StepError {
         }
     }
 
-    /// The answer of a door that met this error.
+    /// The answer of the API for this error.
     pub fn problem(self) -> Problem {
         match self {
             Self::InvalidRequest(problem) => *problem,
@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn trouble_keeps_its_name_for_the_machine_and_its_words_for_a_person() {
+    fn a_service_error_keeps_its_name_and_its_message() {
         for (trouble, name, status) in [
             (Some(CallError::Throttled), "Throttled", 503),
             (Some(CallError::TooManyInvalidations), "TooManyInvalidationsInProgress", 503),
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_caller_can_mend_stays_a_problem_and_bugs_are_unexpected() {
+    fn a_problem_of_the_caller_stays_one_and_bugs_are_unexpected() {
         let error = StepError::from(Problem::no_such_restore("r"));
         assert_eq!((error.name(), error.problem().status), ("InvalidRequest", 404));
         let illegal = advance(&State::Planned, &Event::Claimed { batch: "b".to_owned().into() }).unwrap_err();

@@ -1,9 +1,9 @@
-//! What each state and each door of thaw does, over narrow ports.
+//! The code of thaw's functions: one module for each state of the workflow and each entry point, over narrow ports.
 //!
-//! A step reads the world through ports, asks [`thaw_core`] what to do, and does it. It never waits and never retries:
-//! the workflow does. Every step may run twice, and may die anywhere and run again.
+//! A step reads state through ports, asks [`thaw_core`] what to do, and does it. It never waits and never retries: the
+//! workflow does. Every step may run twice, and may die anywhere and run again.
 //!
-//! | in the workflow | at the doors |
+//! | in the workflow | entry points |
 //! |---|---|
 //! | [`plan`] | [`create_restore`] |
 //! | [`start_restores`] | [`create_plan`] |
@@ -11,12 +11,12 @@
 //! | [`check_restores`] | [`cancel_restore`] |
 //! | [`invalidate`], [`check_invalidations`] | [`adopt`] |
 //! | [`report`], [`report_failure`] | [`on_restore_completed`], [`on_restore_initiated`], [`on_inbox_file`] |
-//! | | [`announce_expiries`], by the clock |
-//! | | [`check_executions`], by the clock and when an execution ends |
+//! | | [`announce_expiries`], on a schedule |
+//! | | [`check_executions`], on a schedule and when an execution ends |
 
-// Lambda runs one event at a time on one thread: futures need not be `Send`, so async functions in traits are fine.
+// Lambda runs one event at a time on one thread. So futures need not be `Send`, and async functions in traits are fine.
 #![allow(async_fn_in_trait, reason = "one thread, one event at a time")]
-// Every enum is matched whole: a new variant makes the compiler list the places to think about.
+// Every enum is matched exhaustively, so that the compiler lists the places that a new variant concerns.
 #![cfg_attr(not(test), warn(clippy::wildcard_enum_match_arm))]
 
 pub mod api;
@@ -38,26 +38,26 @@ pub use error::StepError;
 pub use planning::survey::{MOST_OBJECTS, Survey};
 pub use settings::Settings;
 
-/// Every function thaw has. State name = handler = module = resource.
+/// The functions of thaw. State, handler, module and resource have the same name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Step {
-    /// Looks at the objects, decides, prices and writes the plan down.
+    /// Looks at the objects, decides what to do, computes the price and writes the plan.
     Plan,
     /// Asks S3 for the objects of one chunk.
     StartRestores,
-    /// Has S3 Batch Operations ask S3 for a part of the objects.
+    /// Creates jobs of S3 Batch Operations for a part of the objects.
     CreateJobs,
-    /// Looks how far its jobs are.
+    /// Polls these jobs.
     CheckJobs,
-    /// Looks which objects can be read.
+    /// Polls S3 for objects that can be read.
     CheckRestores,
     /// Invalidates the paths of readable objects.
     Invalidate,
-    /// Looks which invalidations took effect.
+    /// Polls CloudFront for invalidations that are complete.
     CheckInvalidations,
-    /// Writes down how the restore ended.
+    /// Records how the restore ended.
     Report,
-    /// Writes down why the restore could not go on.
+    /// Records why the restore could not go on.
     ReportFailure,
     /// `POST /v1/restores`.
     CreateRestore,
@@ -73,16 +73,16 @@ pub enum Step {
     OnRestoreCompleted,
     /// Somebody began a restore.
     OnRestoreInitiated,
-    /// Somebody dropped a file into the inbox.
+    /// A file was written into the inbox.
     OnInboxFile,
-    /// The clock: says which copies expire at the next midnight.
+    /// On a schedule: announces which copies expire at the next midnight.
     AnnounceExpiries,
-    /// An execution ended, or the clock: finds restores that are said to run and do not.
+    /// When an execution ended, and on a schedule: finds restores whose status is running and whose execution is not.
     CheckExecutions,
 }
 
 impl Step {
-    /// Every step, in the order of the workflow and then of the doors.
+    /// All steps: first those of the workflow, then the entry points.
     pub const ALL: [Self; 19] = [
         Self::Plan,
         Self::StartRestores,
@@ -130,7 +130,7 @@ impl Step {
         }
     }
 
-    /// Whether a state of the workflow calls it; the others are doors, and what events or the clock call.
+    /// Whether a state of the workflow calls it. The others are called by the HTTP API, by events or on a schedule.
     pub fn is_in_the_workflow(self) -> bool {
         match self {
             Self::Plan
@@ -155,7 +155,7 @@ impl Step {
         }
     }
 
-    /// The handler in the template, which Lambda hands over in `_HANDLER`: the name in kebab-case.
+    /// The handler in the template, which Lambda passes in `_HANDLER`: the name in kebab-case.
     pub fn handler(self) -> String {
         let mut handler = String::new();
         for (index, char) in self.name().char_indices() {

@@ -1,4 +1,4 @@
-//! What the steps need of the world, in their own words. `thaw-aws` implements it on AWS, `thaw-sim` in process.
+//! The ports: what the steps need of other systems. `thaw-aws` implements them on AWS, `thaw-sim` in process.
 
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
@@ -9,40 +9,39 @@ use thaw_core::{
     RestoreAnswer, RestoreId, S3Uri, Tier,
 };
 
-/// Objects a step asks a service about at a time. With 64 in flight, the SDK on one thread sends some 2,600 requests a
+/// Concurrent requests of a step to one service. With 64 in flight, the SDK on one thread sends some 2,600 requests a
 /// second at 20 ms each, more than S3's 1,000 restores a second per account.
 pub(crate) const IN_FLIGHT: usize = 64;
 
-/// A service did not do what it was asked.
+/// A call of a service failed.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{what}: {says}")]
 pub struct PortError {
-    /// What was being done, to what: "HeadObject of s3://b/k".
+    /// The call and its object: "HeadObject of s3://b/k".
     pub what: String,
-    /// What the service said.
+    /// The service's message.
     pub says: String,
-    /// What kind of trouble it is; `None` is an answer nobody foresaw.
+    /// The kind of error; `None` for an unforeseen answer.
     pub trouble: Option<CallError>,
 }
 
-/// Asks S3 about objects.
+/// Reads the state of objects in S3, and manifests.
 pub trait ReadArchive {
     /// `HeadObject`, of the version if the object names one.
     ///
-    /// An object that is not there, or may not be read, is an answer; trouble is an error.
+    /// A missing object, or one that may not be read, is an answer. Only trouble with the service is an error.
     async fn head(&self, object: &ObjectId) -> Result<Facts, PortError>;
 
     /// One page (at most 1,000 keys) of `ListObjectsV2` with `RestoreStatus`: the keys under `prefix` from a place on,
     /// current versions only.
     async fn list(&self, bucket: &str, prefix: &str, from: &ListFrom) -> Result<Page, PortError>;
 
-    /// The folders directly under `prefix` that hold keys after `after`, in order, each with its prefix and its slash: those
-    /// of one page of `ListObjectsV2` with the delimiter `/`. Where there are thousands of them, or of keys beside them, not
-    /// all.
+    /// The folders directly under `prefix` that hold keys after `after`, in order, each with its prefix and its slash.
+    /// They are those of one page of `ListObjectsV2` with the delimiter `/`, so there may be more.
     async fn folders(&self, bucket: &str, prefix: &str, after: &str) -> Result<Vec<String>, PortError>;
 
-    /// One page (at most 1,000 versions, older ones and delete markers included) of `ListObjectVersions` with
-    /// `RestoreStatus`: the current versions under `prefix`, each with its id. `after` is where the page before ended.
+    /// One page of `ListObjectVersions` with `RestoreStatus`, of at most 1,000 versions including older ones and delete
+    /// markers: the current versions under `prefix`, each with its id. `after` is where the page before ended.
     async fn list_versions(
         &self,
         bucket: &str,
@@ -50,32 +49,34 @@ pub trait ReadArchive {
         after: Option<&VersionMarker>,
     ) -> Result<VersionPage, PortError>;
 
-    /// A piece of a manifest, or of a file in the inbox, from this byte on; `None` if there is no such file or it may not be read.
+    /// A piece of a manifest, or of a file in the inbox, from this byte on; `None` if the file does not exist or may
+    /// not be read.
     ///
-    /// `etag` is that of the piece before: a file that was changed since is trouble, and read again from its beginning.
+    /// `etag` is that of the piece before. If the file was changed since, this fails with `Unavailable`, and the file
+    /// is read again from its beginning.
     async fn read(&self, manifest: &S3Uri, from: u64, etag: Option<&str>) -> Result<Option<Piece>, PortError>;
 
-    /// Whether objects of the bucket have versions (`GetBucketVersioning`: enabled, or suspended by now).
+    /// Whether objects of the bucket have versions (`GetBucketVersioning`: enabled, or suspended after it was).
     async fn has_versions(&self, bucket: &str) -> Result<bool, PortError>;
 }
 
 /// A piece of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Piece {
-    /// Its bytes: some hundred thousand at most.
+    /// The bytes: some hundred thousand at most.
     pub bytes: Vec<u8>,
-    /// Names the content of the whole file.
+    /// The ETag of the whole file.
     pub etag: String,
-    /// Whether more follows.
+    /// Whether the file goes on after them.
     pub more: bool,
 }
 
 /// Where a page of `ListObjectsV2` begins.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ListFrom {
-    /// After this key (`StartAfter`); the empty key is the beginning.
+    /// After this key (`StartAfter`). The empty key is the beginning.
     After(String),
-    /// Where a page ended that held no key (`ContinuationToken`).
+    /// After a page without a key (`ContinuationToken`).
     Token(String),
 }
 
@@ -85,7 +86,7 @@ impl ListFrom {
         Self::After(key.into())
     }
 
-    /// The key, if the place is one.
+    /// The key, if the page begins after one.
     pub fn key(&self) -> Option<&str> {
         match self {
             Self::After(key) => Some(key),
@@ -97,8 +98,8 @@ impl ListFrom {
 /// A page of a listing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Page {
-    /// In order of keys. It may hold none although more follow: S3 promises "up to" a number of keys a page, and only
-    /// `IsTruncated` says that the listing is over (API Reference, "ListObjectsV2").
+    /// The objects in the order of keys. There may be none although more pages follow: S3 promises "up to" a number of
+    /// keys a page, and only `IsTruncated` says whether the listing has ended (API Reference, "ListObjectsV2").
     pub objects: Vec<Listed>,
     /// Where the next page begins; `None` after the last.
     pub next: Option<ListFrom>,
@@ -107,8 +108,8 @@ pub struct Page {
 impl Page {
     /// A page, and the token that continues it if it is truncated.
     ///
-    /// The next page begins after the last key of this one. A key stays a place for as long as it takes; how long a token
-    /// does, S3 does not say. So the token is only used where there is no key.
+    /// The next page begins after the last key of this one, because a key stays valid for any time, while S3 does not
+    /// say how long a token does. So the token is only used if the page has no key.
     pub fn new(objects: Vec<Listed>, token: Option<String>) -> Self {
         let next = token.map(|token| match objects.last() {
             Some(last) => ListFrom::after(&last.key),
@@ -121,7 +122,8 @@ impl Page {
 /// A page of a listing of versions.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct VersionPage {
-    /// In order of keys. It may hold none although more follow, where keys have many older versions.
+    /// The objects in the order of keys. There may be none although more pages follow, where keys have many older
+    /// versions.
     pub objects: Vec<Listed>,
     /// Where the next page begins; `None` after the last.
     pub next: Option<VersionMarker>,
@@ -149,7 +151,7 @@ pub struct Listed {
     pub size: u64,
     /// When it was last written.
     pub modified: Timestamp,
-    /// What S3 says of its restore; `None` when it says nothing.
+    /// The status of its restore; `None` if S3 sent none.
     pub restore: Option<ListedRestore>,
 }
 
@@ -158,13 +160,13 @@ pub struct Listed {
 pub enum ListedRestore {
     /// `IsRestoreInProgress`.
     Ongoing,
-    /// A copy is live until then.
+    /// A copy exists that expires at this time.
     Copy(Timestamp),
 }
 
 impl Listed {
-    /// Whether the object can be read, as far as a listing tells: it does not tell the access tiers of
-    /// Intelligent-Tiering.
+    /// Whether the object can be read; `None` if a listing does not show that, because the object is of
+    /// Intelligent-Tiering, whose access tiers it leaves out.
     pub fn readability(&self, now: Timestamp) -> Option<Readability> {
         let kind = match self.storage_class.as_str() {
             "GLACIER" => ArchiveKind::Flexible,
@@ -182,29 +184,29 @@ impl Listed {
 
 /// Asks S3 to restore objects.
 pub trait RequestRestores {
-    /// `RestoreObject`. `days` is `None` for Intelligent-Tiering, where S3 refuses them.
+    /// `RestoreObject`. `days` is `None` for Intelligent-Tiering, where S3 refuses any.
     async fn restore(&self, object: &ObjectId, days: Option<u32>, tier: Tier) -> Result<RestoreAnswer, PortError>;
 }
 
 /// Files in the work bucket.
 pub trait WorkFiles {
-    /// Writes a file, replacing what was there.
+    /// Writes a file, and replaces an existing one.
     async fn put(&self, name: &str, bytes: Vec<u8>) -> Result<(), PortError>;
 
     /// Reads a file; `None` if there is none.
     async fn get(&self, name: &str) -> Result<Option<Vec<u8>>, PortError>;
 }
 
-/// Files in the work bucket that are too long to be held in memory.
+/// Files in the work bucket that are too long for memory.
 pub trait LongFiles {
-    /// `CreateMultipartUpload`; answers the upload's id. One that is never finished goes away by itself after a day.
+    /// `CreateMultipartUpload`; answers the upload's id. The bucket deletes unfinished uploads after a day.
     async fn begin(&self, name: &str) -> Result<String, PortError>;
 
-    /// `UploadPart`; answers the part's ETag. Numbers begin with 1, and each part but the last has 5 MiB at least.
+    /// `UploadPart`; answers the part's ETag. Numbers begin with 1, and each part but the last has at least 5 MiB.
     async fn add(&self, name: &str, upload: &str, number: u32, part: Vec<u8>) -> Result<String, PortError>;
 
-    /// `CompleteMultipartUpload` of the parts with these ETags, in order; answers the file's ETag. The same parts make the
-    /// same file, with the same ETag.
+    /// `CompleteMultipartUpload` of the parts with these ETags, in order; answers the file's ETag. The same parts make
+    /// a file with the same ETag.
     async fn finish(&self, name: &str, upload: &str, parts: &[String]) -> Result<String, PortError>;
 
     /// A piece of a file from this byte on; `None` if there is no such file.
@@ -213,80 +215,80 @@ pub trait LongFiles {
 
 /// Creates jobs of S3 Batch Operations.
 pub trait CreateJobs {
-    /// `CreateJob`. The same token answers the same job. The job does not run before it is confirmed.
+    /// `CreateJob`. Idempotent: the same token answers the same job. The job does not run before it is confirmed.
     async fn create_job(&self, job: &NewJob<'_>) -> Result<CreatedJob, PortError>;
 }
 
-/// A job that asks for restores.
+/// A job that sends restore requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewJob<'a> {
-    /// Names the call: whoever repeats it means the same job.
+    /// The idempotency token of the call.
     pub token: &'a str,
-    /// The restore that it is for: the job's description.
+    /// The restore that the job is for, as the job's description.
     pub restore: &'a RestoreId,
     /// The file in the work bucket that lists the objects.
     pub manifest: &'a str,
-    /// Its ETag: another file than that is not read.
+    /// The ETag of that file. S3 refuses a file with another one.
     pub etag: &'a str,
     /// What the objects have in common.
     pub group: JobGroup,
     /// How long copies stay; `None` for objects that have none.
     pub days: Option<u32>,
-    /// How fast.
+    /// The tier.
     pub tier: Tier,
-    /// Where in the work bucket the report goes: `<here>/job-<id>/manifest.json`.
+    /// The folder of the report in the work bucket. The report is `<folder>/job-<id>/manifest.json`.
     pub report: &'a str,
 }
 
 /// S3's answer to a `CreateJob`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CreatedJob {
-    /// It has made the job, or knew it already.
+    /// The job exists, made by this call or an earlier one.
     Accepted {
-        /// Its id.
+        /// The job's id.
         id: String,
     },
-    /// It will never take this call (`BadRequestException` and the like).
+    /// S3 refuses the call for good (`BadRequestException` and the like).
     Refused {
-        /// Its words.
+        /// S3's message.
         says: String,
     },
 }
 
-/// Looks at jobs of S3 Batch Operations.
+/// Polls jobs of S3 Batch Operations.
 pub trait ReadJobs {
     /// `DescribeJob`; `None` if S3 does not know it.
     async fn job(&self, id: &str) -> Result<Option<Job>, PortError>;
 }
 
-/// Lets jobs of S3 Batch Operations run, and stops them.
+/// Confirms and cancels jobs of S3 Batch Operations.
 pub trait UpdateJobs {
-    /// `UpdateJobStatus` to `Ready`. That the job is not to be confirmed any more is a success.
+    /// `UpdateJobStatus` to `Ready`. Succeeds also if the job does not wait for a confirmation any more.
     async fn confirm_job(&self, id: &str) -> Result<(), PortError>;
 
-    /// `UpdateJobStatus` to `Cancelled`. That there is none, or that it has ended, is a success.
+    /// `UpdateJobStatus` to `Cancelled`. Succeeds also if there is no such job, or if it has ended.
     async fn cancel_job(&self, id: &str) -> Result<(), PortError>;
 }
 
 /// Reads distributions.
 pub trait ReadDistributions {
-    /// The distributions with these ids; if none are named, those of the account that have the bucket as an origin. They may
-    /// have been read some minutes ago.
+    /// The distributions with these ids; if no ids are given, those of the account that have the bucket as an origin.
+    /// They may come from a cache of some minutes.
     async fn distributions(&self, bucket: &str, ids: &[String]) -> Result<Distributions, PortError>;
 }
 
 /// Distributions that may be invalidated, and those that are not.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Distributions {
-    /// How they show keys.
+    /// The distributions that may be invalidated, with all that decides about paths.
     pub shown: Vec<Distribution>,
-    /// The ids of the others (or domain names, where only those are known), and why.
+    /// The ids of the others (or domain names, if only these are known), and why.
     pub left_out: Vec<(String, LeftOut)>,
 }
 
 /// Begins invalidations.
 pub trait CreateInvalidations {
-    /// `CreateInvalidation`. The same reference with the same items answers the first invalidation again.
+    /// `CreateInvalidation`. Idempotent: the same reference with the same items answers the first invalidation.
     async fn invalidate(
         &self,
         distribution: &str,
@@ -298,75 +300,75 @@ pub trait CreateInvalidations {
 /// CloudFront's answer to a `CreateInvalidation`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Invalidation {
-    /// It took the call.
+    /// CloudFront accepted the call.
     Accepted {
-        /// Its id.
+        /// The invalidation's id.
         id: String,
-        /// Whether it took effect already.
+        /// Whether it is complete already.
         completed: bool,
     },
-    /// It will never take this call (`InvalidArgument` and the like).
+    /// CloudFront refuses the call for good (`InvalidArgument` and the like).
     Refused {
-        /// Its words.
+        /// CloudFront's message.
         says: String,
     },
-    /// There is no such distribution any more, so none of its paths is shown (`NoSuchDistribution`).
+    /// The distribution does not exist any more, so none of its paths is shown (`NoSuchDistribution`).
     Gone {
-        /// Its words.
+        /// CloudFront's message.
         says: String,
     },
 }
 
-/// How an invalidation stands.
+/// The status of an invalidation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum InvalidationStatus {
-    /// Some edges have not heard of it yet.
+    /// Some edge locations are not invalidated yet.
     InProgress,
-    /// It has taken effect everywhere.
+    /// It is complete everywhere.
     Completed,
-    /// CloudFront does not know it, or its distribution, any more (`NoSuchInvalidation`, `NoSuchDistribution`).
+    /// CloudFront does not know it or its distribution any more (`NoSuchInvalidation`, `NoSuchDistribution`).
     Gone {
-        /// Its words.
+        /// CloudFront's message.
         says: String,
     },
 }
 
-/// Looks at invalidations.
+/// Polls invalidations.
 pub trait ReadInvalidations {
-    /// How an invalidation stands (`GetInvalidation`).
+    /// The status of an invalidation (`GetInvalidation`).
     async fn invalidation(&self, distribution: &str, id: &str) -> Result<InvalidationStatus, PortError>;
 }
 
-/// The ledger: the only memory. Reads see every write that was answered before; peeks cost half as much, and may miss those
-/// of the last moment (DynamoDB Developer Guide, "Read consistency").
+/// The ledger, the only memory of thaw. Reads are strongly consistent, except those named `eventually`: these cost half
+/// as much, and may miss writes of the last moment (DynamoDB Developer Guide, "Read consistency").
 pub trait Ledger {
     /// The item with this key.
     async fn get<T: Item>(&self, key: &ItemKey) -> Result<Option<T>, PortError>;
 
-    /// The items with these keys, in any order; those that do not exist are left out.
+    /// The items with these keys, in any order. Items that do not exist are left out.
     async fn get_many<T: Item>(&self, keys: &[ItemKey]) -> Result<Vec<T>, PortError>;
 
-    /// A peek at the items with these keys.
+    /// The same by eventually consistent reads.
     async fn get_many_eventually<T: Item>(&self, keys: &[ItemKey]) -> Result<Vec<T>, PortError>;
 
     /// Writes an item if there is none with its key.
     async fn insert<T: Item>(&self, item: &T) -> Result<Put<T>, PortError>;
 
-    /// Writes an item over the one whose revision is one less.
+    /// Replaces the item whose revision is one less.
     async fn replace<T: Item>(&self, item: &T) -> Result<Put<T>, PortError>;
 
     /// The items of a partition whose sort keys begin with that of this key, in their order.
     async fn query<T: Item>(&self, begin: &ItemKey) -> Result<Vec<T>, PortError>;
 
-    /// A peek at the same.
+    /// The same by eventually consistent reads.
     async fn query_eventually<T: Item>(&self, begin: &ItemKey) -> Result<Vec<T>, PortError>;
 }
 
 /// An item of the ledger.
 pub trait Item: Serialize + DeserializeOwned + Clone {
-    /// Where it is kept.
+    /// The item's key.
     fn key(&self) -> ItemKey;
-    /// Counts its changes.
+    /// The revision, which counts the item's changes.
     fn revision(&self) -> u64;
 }
 
@@ -379,28 +381,28 @@ pub struct ItemKey {
     pub sk: String,
 }
 
-/// What became of a conditional write.
+/// The result of a conditional write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Put<T> {
-    /// It was written.
+    /// The item was written.
     Done,
-    /// The condition did not hold: this is what is there.
+    /// The condition did not hold, and this is the existing item.
     Lost(T),
 }
 
 /// Starts executions.
 pub trait StartExecutions {
-    /// `StartExecution`. That an execution of this name exists already is a success: names are ids.
+    /// `StartExecution`. Succeeds also if an execution of this name exists, because names are ids.
     async fn start(&self, id: &RestoreId, input: &Value) -> Result<(), PortError>;
 }
 
 /// Stops executions.
 pub trait StopExecutions {
-    /// `StopExecution`. That there is none, or that it has ended, is a success.
+    /// `StopExecution`. Succeeds also if there is no such execution, or if it has ended.
     async fn stop(&self, id: &RestoreId, cause: &str) -> Result<(), PortError>;
 }
 
-/// Looks at executions.
+/// Polls executions.
 pub trait ReadExecutions {
     /// `DescribeExecution`, which is eventually consistent; `None` if Step Functions knows no execution of this name.
     async fn execution(&self, id: &RestoreId) -> Result<Option<Execution>, PortError>;
@@ -408,11 +410,11 @@ pub trait ReadExecutions {
 
 /// Puts events on the default bus.
 pub trait PutEvents {
-    /// One event of source `thaw`.
+    /// Sends one event of source `thaw`.
     async fn put_event(&self, detail_type: &str, detail: &Value) -> Result<(), PortError>;
 }
 
-/// Keeps messages that can never be read.
+/// Stores messages that can never be read.
 pub trait DeadLetters {
     /// Sends a message's text to the dead-letter queue of the queue it came from, with the reason in words.
     async fn put_aside(&self, message: &str, reason: &str) -> Result<(), PortError>;

@@ -1,31 +1,32 @@
-//! What the stack's parameters say.
+//! The settings of a function, from the parameters of the stack.
 
 use thaw_core::{BATCH_OPERATIONS_OVER, OBJECTS_PER_JOB, Usd};
 
-/// The settings of a function. Each function gets only those it needs; the others are empty.
+/// The settings of a function. Each function gets only those that it needs; the others have their defaults.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// The buckets this stack may restore from (`ARCHIVE_BUCKETS`).
+    /// The buckets that this stack may restore from (`ARCHIVE_BUCKETS`).
     pub archive_buckets: Vec<String>,
     /// The bucket with the inbox (`WORK_BUCKET`).
     pub work_bucket: String,
-    /// What a manifest in the inbox may cost by its plan (`INBOX_MAX_COST_USD`); `None` is no limit.
+    /// The limit for the planned price of a manifest in the inbox (`INBOX_MAX_COST_USD`); `None` is no limit.
     pub inbox_max_cost: Option<Usd>,
-    /// What may be spent on a day (UTC) on restores that others began, by their plans (`JOINED_MAX_COST_USD`); `None` is no
+    /// The limit for the planned prices of all joined restores of a day (UTC) (`JOINED_MAX_COST_USD`); `None` is no
     /// limit.
     pub joined_max_cost: Option<Usd>,
-    /// The distributions it may invalidate; empty: those that have the bucket as an origin (`DISTRIBUTION_IDS`).
+    /// The distributions that may be invalidated (`DISTRIBUTION_IDS`). If empty, those that have the bucket as an
+    /// origin.
     pub distribution_ids: Vec<String>,
-    /// The index document of directories, empty for none (`DIRECTORY_INDEX`).
+    /// The index document of directories (`DIRECTORY_INDEX`); empty for none.
     pub directory_index: String,
-    /// What all restores of a day (UTC) may cost together by their plans (`DAILY_BUDGET_USD`); `None` is no limit.
+    /// The limit for the planned prices of all restores of a day (UTC) (`DAILY_BUDGET_USD`); `None` is no limit.
     pub daily_budget: Option<Usd>,
-    /// Archived objects of a restore above which S3 Batch Operations asks for them, unless the request says otherwise
+    /// A restore of more archived objects than this is left to S3 Batch Operations, unless the request says otherwise
     /// (`BATCH_OPERATIONS_OVER`).
     pub batch_operations_over: u64,
-    /// Objects in a job at most. No parameter sets it; tests do, to have more than one job.
+    /// The most objects of a job. No parameter sets it. Tests do, to have more than one job.
     pub objects_per_job: u64,
-    /// Objects in the first chunks of a restore. No parameter sets it; worlds do, to have more than one chunk.
+    /// Objects in the first chunks of a restore. No parameter sets it. Worlds do, to have more than one chunk.
     pub objects_per_chunk: usize,
 }
 
@@ -47,7 +48,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Reads the settings from a function that knows the environment.
+    /// Reads the settings. `variable` answers environment variables.
     pub fn read(variable: impl Fn(&str) -> Option<String>) -> Self {
         let list = |name| {
             let text = variable(name).unwrap_or_default();

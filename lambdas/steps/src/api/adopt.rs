@@ -1,7 +1,8 @@
-//! `POST /v1/adoptions`: finds what S3 restores, or keeps a copy of, without thaw knowing, and takes it on.
+//! `POST /v1/adoptions`: finds objects that S3 restores, or has copies of, without thaw knowing, and follows them.
 //!
-//! Whatever was lost (the ledger, the stack, an event, an execution), S3 still knows what it restores. So nothing that was
-//! paid for is lost: it is found by listing, followed and published like a restore that another tool began.
+//! If the ledger, the stack, an event or an execution was lost, S3 still knows what it restores. Such objects are found
+//! by a listing, and followed and published like restores that another tool began. So nothing that was paid for is
+//! lost.
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
@@ -16,19 +17,19 @@ use crate::planning::accepting::{join_only, start};
 use crate::ports::{IN_FLIGHT, Ledger, ListFrom, Listed, ListedRestore, ReadArchive, StartExecutions, WorkFiles};
 use crate::{Settings, StepError};
 
-/// Pages of a thousand keys in one call: an HTTP API waits 30 seconds.
+/// Pages of a thousand keys in one call. An HTTP API waits 30 seconds.
 const PAGES: usize = 20;
 
-/// No page is begun after so many questions to S3 and the ledger about single objects. One page asks at most three per
-/// object, so that a call asks at most 6,000, which its share of a CPU sends in half of the time it has.
+/// No page is begun after so many requests about single objects to S3 and the ledger. A page needs at most three for
+/// each object, so a call sends at most 6,000. With the function's share of a CPU that takes half of the time that it
+/// has.
 const QUESTIONS: usize = 3_000;
 
-/// Restores of the same objects that have ended without taking care of them, and of the same day.
+/// Ids that are tried for restores of the same objects on the same day. Earlier ones may have ended without taking care
+/// of the objects.
 const TRIES: usize = 100;
 
-/// Takes on restores that thaw does not know.
-///
-/// Asking twice is fine: what the first call took on, the second one knows.
+/// Adopts restores that thaw does not know. Idempotent: a second call knows what the first one adopted.
 pub async fn run(
     request: &http::Request,
     archive: &impl ReadArchive,
@@ -63,15 +64,15 @@ async fn adopt(
     Ok(Response::json(200, &AdoptionView::of(asked, search, restores)))
 }
 
-/// What one call adopted.
+/// The result of one call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AdoptionView {
-    /// The bucket that was looked at.
+    /// The bucket that was searched.
     pub bucket: String,
-    /// What the keys begin with.
+    /// The prefix of the keys.
     pub prefix: String,
-    /// Keys that were looked at.
+    /// Keys that were searched.
     pub looked_at: u64,
     /// Objects that are being restored, or have a copy, and that thaw takes care of already.
     pub known: u64,
@@ -79,9 +80,9 @@ pub struct AdoptionView {
     pub adopted: u64,
     /// The restores that take care of those.
     pub restores: Vec<AdoptedRestore>,
-    /// What came of it, in words.
+    /// A summary in words.
     pub says: String,
-    /// Where to go on, if not all keys were looked at: the cursor of the next call.
+    /// The cursor of the next call, if not all keys were searched.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_cursor: Option<String>,
 }
@@ -94,7 +95,7 @@ pub struct AdoptedRestore {
     pub id: RestoreId,
     /// How many objects it has.
     pub objects: u64,
-    /// Where it stands.
+    /// Its address.
     pub href: String,
 }
 
@@ -111,12 +112,12 @@ impl AdoptionView {
     }
 }
 
-/// What was found.
+/// The result of a search.
 #[derive(Default)]
 struct Search {
     looked_at: u64,
     known: u64,
-    /// In order of keys.
+    /// In the order of keys.
     unknown: Vec<ObjectId>,
     next_cursor: Option<String>,
 }
@@ -133,7 +134,7 @@ async fn search(
     let (mut from, mut pages) = (ListFrom::after(after.clone()), 0);
     while pages < PAGES {
         let page = archive.list(&asked.bucket, &asked.prefix, &from).await?;
-        // A page without a key brings the cursor no further, so it is not the last of a call.
+        // The cursor is a key, so a call does not end with a page that has none.
         pages += usize::from(!page.objects.is_empty());
         search.looked_at += page.objects.len() as u64;
         if let Some(last) = page.objects.last() {
@@ -143,7 +144,7 @@ async fn search(
         questions += likely.len();
         let found = look_at(&asked.bucket, likely, archive, now).await?;
         questions += 2 * found.len();
-        for (object, known) in known(found, ledger).await? {
+        for (object, known) in with_care(found, ledger).await? {
             if known {
                 search.known += 1;
             } else {
@@ -162,10 +163,11 @@ async fn search(
     Ok(search)
 }
 
-/// Whether a listing leaves it open that the object is being restored or has a copy.
+/// Whether an object in a listing may be in restoration or have a copy.
 ///
-/// `RestoreStatus` is left out for what is not being restored and has no copy (API Reference, "RestoreStatus"). But a
-/// listing does not tell the access tiers of Intelligent-Tiering, nor whether it says anything of their restores.
+/// S3 leaves `RestoreStatus` out for objects that are not being restored and have no copy (API Reference,
+/// "RestoreStatus"). But a listing does not show the access tiers of Intelligent-Tiering, and it is undocumented
+/// whether it shows their restores.
 fn is_likely(listed: &Listed, now: Timestamp) -> bool {
     match listed.restore {
         Some(ListedRestore::Ongoing) => true,
@@ -174,10 +176,11 @@ fn is_likely(listed: &Listed, now: Timestamp) -> bool {
     }
 }
 
-/// An object with what S3 does, or has done, for it.
+/// An object, and whether S3 restores it or has a copy.
 type Found = (ObjectId, ListedRestore);
 
-/// The versions that are being restored or have a copy: a listing does not tell versions, and the ledger knows no others.
+/// Asks S3 about likely objects. Answers those that are being restored or have a copy, with their versions: the listing
+/// does not show versions, and the ledger needs them.
 async fn look_at(
     bucket: &str,
     likely: Vec<Listed>,
@@ -194,11 +197,11 @@ async fn look_at(
                         Ok(Readability::Restoring(_)) => Some(ListedRestore::Ongoing),
                         Ok(Readability::Copy { expires, .. }) => Some(ListedRestore::Copy(expires)),
                         Ok(Readability::Readable | Readability::Archived(_)) => None,
-                        // Its restore will say, for people, what is the matter.
+                        // The restore will report the problem in words.
                         Err(_) => listed.restore,
                     }
                 }
-                // Its restore will say, for people, what is the matter.
+                // The restore will report the problem in words.
                 Facts::Missing(Missing::Denied | Missing::Refused { .. } | Missing::Unreadable { .. }) => {
                     listed.restore
                 }
@@ -212,8 +215,8 @@ async fn look_at(
         .await
 }
 
-/// The objects, each with whether thaw takes care of it.
-async fn known(found: Vec<Found>, ledger: &impl Ledger) -> Result<Vec<(ObjectId, bool)>, StepError> {
+/// For each object, whether thaw takes care of it already.
+async fn with_care(found: Vec<Found>, ledger: &impl Ledger) -> Result<Vec<(ObjectId, bool)>, StepError> {
     let with_rows: Vec<(Found, Vec<Row>)> = stream::iter(found)
         .map(|found| async {
             let rows = crate::ledger::rows::rows_of(&found.0, ledger).await?;
@@ -233,11 +236,11 @@ async fn known(found: Vec<Found>, ledger: &impl Ledger) -> Result<Vec<(ObjectId,
     Ok(with_rows.iter().map(answer).collect())
 }
 
-/// Whether a row takes care of what S3 does now for its object: a restore that runs waits for it, or it has published
-/// this very copy (or was asked never to).
+/// Whether a row takes care of what S3 has or does for its object now: its restore runs and waits for the object, or it
+/// has published this very copy, or it never publishes.
 ///
-/// What has failed or was cancelled is adopted again: S3 goes on all the same, and whoever asks for an adoption asks for
-/// that. So is what a restore left behind that ended before its objects did.
+/// Failed and cancelled objects are adopted again: S3 continues anyway, and that is what an adoption is for. So are
+/// objects of a restore that ended before they came.
 fn takes_care(row: &Row, restore_runs: bool, now: ListedRestore) -> bool {
     let this_copy = |expires: Option<Timestamp>| match now {
         ListedRestore::Copy(until) => expires == Some(until),
@@ -251,7 +254,7 @@ fn takes_care(row: &Row, restore_runs: bool, now: ListedRestore) -> bool {
     }
 }
 
-/// Begins a restore that follows these objects, or finds the one that an equal call has begun and that still runs.
+/// Starts a restore that follows these objects, or finds the running one of an equal call.
 async fn take_on(
     bucket: &str,
     objects: &[ObjectId],
@@ -263,7 +266,7 @@ async fn take_on(
     let request = join_only(bucket, objects);
     for tried in 0..TRIES {
         let id = RestoreId::new(now, &request, &hash(&["adoption", &request.hash(), &tried.to_string()]));
-        // One that has ended takes care of nothing, or the ledger would know its objects.
+        // A restore that has ended takes care of nothing. Otherwise the ledger would know its objects.
         if start(&id, &request, now, ledger, files, executions).await?
             || crate::ledger::restores::record(ledger, &id).await?.status == Status::Running
         {
@@ -315,7 +318,8 @@ mod tests {
             |expires| State::Published { at: now(), readable: now(), expires, how: PublishedReason::NoPath };
         let failed =
             State::Failed { at: now(), code: FailureCode::RetrievalTimedOut, message: "S3 was slow".to_owned() };
-        // The state; while its restore runs, and after it has ended: ongoing, the row's copy, another copy.
+        // For each state, whether the row takes care of the object: while its restore runs and after it has ended, if
+        // S3 is restoring, has the row's copy, or has another copy.
         for (state, runs, ended) in [
             (State::Planned, [true; 3], [false; 3]),
             (restoring(), [true; 3], [false; 3]),
@@ -340,7 +344,7 @@ mod tests {
         stack.insert(&row).await;
         let is_known = async || {
             let found = vec![(row.object.clone(), ListedRestore::Copy(now()))];
-            known(found, &stack.ledger).await.unwrap()[0].1
+            with_care(found, &stack.ledger).await.unwrap()[0].1
         };
         assert!(!is_known().await, "its restore does not run");
         stack.insert(&done("b", &["a"])).await;

@@ -1,4 +1,4 @@
-//! `DELETE /v1/restores/{id}`: stops waiting and publishing. What S3 has begun, nobody can stop.
+//! `DELETE /v1/restores/{id}`: stops waiting and publishing. Restores that S3 has begun cannot be stopped.
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
@@ -16,7 +16,7 @@ use crate::ledger::rows;
 use crate::ports::{IN_FLIGHT, Ledger, StopExecutions, UpdateJobs, WorkFiles};
 use crate::views::restore_view::RestoreView;
 
-/// Cancels a restore. Cancelling it again is fine, and finishes what an earlier try left undone.
+/// Cancels a restore. Idempotent: a second call completes what an earlier one left undone.
 pub async fn run(
     request: &http::Request,
     ledger: &impl Ledger,
@@ -42,7 +42,7 @@ async fn cancel(
     let by_jobs = jobs::all(ledger, &record).await?.iter().any(is_asking);
     let says = says(&record, &RestoreProgress::of(&record, ledger, files).await?, by_jobs);
 
-    // The flag goes up first: steps that run at this moment see it and ask for nothing more.
+    // The status comes first: steps that run at this moment see it and ask for nothing more.
     let record = restores::change(ledger, record, |record| {
         record.status = Status::Cancelled;
         record.completed_at = Some(now);
@@ -57,25 +57,25 @@ async fn cancel(
     }
     let says = record.says.as_deref().unwrap_or("The restore was cancelled.");
     jobs::cancel(ledger, &record, s3).await?;
-    // Read again: what moved on before the flag was seen is cancelled as well.
-    let known = chunks::records(ledger, &record).await?;
-    // Of more objects than a door can wait for, the events find that their restore was cancelled.
-    let objects = chunks::all_objects(ledger, files, &record, &known).await?.unwrap_or_default();
+    // Read again, to cancel rows that steps wrote before they saw the status.
+    let chunks = chunks::records(ledger, &record).await?;
+    // If there are too many objects for one HTTP answer, the events of S3 find that their restore was cancelled.
+    let objects = chunks::all_objects(ledger, files, &record, &chunks).await?.unwrap_or_default();
     let event = Event::Cancelled { at: record.completed_at.unwrap_or(now) };
-    let is_open = |known: &&ChunkObject| known.written != RowPresence::Nothing && known.row.ends_with_a_cancel();
+    let is_open = |object: &&ChunkObject| object.written != RowPresence::Nothing && object.row.ends_with_a_cancel();
     stream::iter(objects.iter().filter(is_open))
-        .map(|known| rows::apply(ledger, &known.row, &event))
+        .map(|object| rows::apply(ledger, &object.row, &event))
         .buffer_unordered(IN_FLIGHT)
         .try_collect::<Vec<_>>()
         .await?;
-    // Last: until then the execution itself would do at its next look what is left undone here.
+    // Stopped last: until then the execution itself completes what a failed call leaves undone here.
     executions.stop(&record.id, says).await?;
     info!(restore = %record.id, "cancelled restore {}: {says}", record.id);
     Ok(Response::json(202, &RestoreView::read(&record, ledger, files).await?)
         .with("location", format!("/v1/restores/{}", record.id)))
 }
 
-/// What was stopped, what cannot be, and what that means for the bill.
+/// The text: what was stopped, what cannot be stopped, and what has to be paid.
 fn says(record: &RestoreRecord, progress: &RestoreProgress, by_jobs: bool) -> String {
     if record.plan.is_none() {
         return "Cancelled before anything was asked of S3: nothing is being restored, and nothing was spent."

@@ -1,4 +1,5 @@
-//! `POST /v1/plans`: what a restore would do, take and cost. Nothing is written and nothing is started.
+//! `POST /v1/plans`: what a restore would do and cost, and how long it would take. Nothing is written and nothing is
+//! started.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -10,11 +11,11 @@ use crate::planning::survey::Survey;
 use crate::ports::{Ledger, ReadArchive, ReadDistributions, WorkFiles};
 use crate::{Settings, StepError};
 
-/// Objects of a listing that are planned while somebody waits. An HTTP API waits 30 seconds, which is 200 pages after each
-/// other.
-const AT_THE_DOOR: u64 = 100_000;
+/// The most objects of a listing that are planned within one HTTP answer. An HTTP API waits 30 seconds, enough for 200
+/// pages one after the other.
+const MOST_OBJECTS_OVER_HTTP: u64 = 100_000;
 
-/// Plans a restore: the same body, checked in the same way, as for a real one.
+/// Plans a restore. The body and its checks are the same as for a restore.
 pub async fn run(
     request: &http::Request,
     archive: &impl ReadArchive,
@@ -27,7 +28,7 @@ pub async fn run(
     plan(request, archive, cdn, ledger, files, settings, now).await.into()
 }
 
-/// The answer when the plan was not made in time.
+/// The answer when planning took too long.
 pub fn too_late(seconds: u64) -> Response {
     Response::problem(&Problem::too_long_to_wait_for(seconds))
 }
@@ -42,47 +43,47 @@ async fn plan(
     now: Timestamp,
 ) -> Result<Response, StepError> {
     let asked = read_request(&request.body_bytes()?, settings)?;
-    let survey = Survey::of(&asked, AT_THE_DOOR, archive, cdn, ledger, files, settings, now).await?;
+    let survey = Survey::of(&asked, MOST_OBJECTS_OVER_HTTP, archive, cdn, ledger, files, settings, now).await?;
     Ok(Response::json(200, &PlanView::of(asked, survey)))
 }
 
-/// What a restore would do, take and cost.
+/// A plan: what a restore would do and cost, and how long it would take.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PlanView {
     /// The bucket the objects are in.
     pub bucket: String,
-    /// How fast, as asked.
+    /// The requested tier.
     pub tier: Tier,
     /// How many days copies would stay.
     pub days: u32,
-    /// Where the objects stand now. What would be asked of S3 counts as planned.
+    /// The states of the objects now. Objects that S3 would be asked for count as planned.
     pub counts: Counts,
-    /// How much lies where.
+    /// Objects and bytes by kind of archive.
     pub by_kind: Vec<KindTotal>,
-    /// What it would cost, by line.
+    /// The price, line by line.
     pub cost: Cost,
-    /// The limit that was sent along.
+    /// The limit of the request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_cost_usd: Option<Usd>,
     /// Whether the cost is over that limit, so that the restore would be refused.
     pub over_max_cost: bool,
-    /// When the first and the last object would typically be readable; absent if nothing needs to be waited for.
+    /// When the first and the last object would typically be readable; absent if no object has to be waited for.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(min_items = 2, max_items = 2))]
     pub ready_between: Option<[Timestamp; 2]>,
-    /// Names the plan. A request with this as `confirm` is carried out only if it would be planned like this.
+    /// The hash that names the plan. A request with this hash as `confirm` is only carried out if its plan is the same.
     pub hash: String,
-    /// Whether S3 Batch Operations would ask for what is archived.
+    /// Whether S3 Batch Operations would ask for the archived objects.
     pub batch_operations: bool,
-    /// The same at other tiers, cheapest first.
+    /// Prices and times of other tiers, cheapest first.
     pub alternatives: Vec<Alternative>,
     /// How many paths would be invalidated.
     pub paths: u64,
-    /// How many are expected to be billed for them: fewer where wildcards stand for several, of a prefix that is published
-    /// together.
+    /// How many paths are expected to be billed: fewer than `paths` where a wildcard stands for several, for a prefix that
+    /// is published together.
     pub billed_paths: u64,
-    /// What the requester should know.
+    /// Warnings for the requester.
     pub warnings: Vec<String>,
     /// The first 20 objects that cannot be restored, and why.
     pub failures: Vec<Failure>,
@@ -121,7 +122,7 @@ mod tests {
     use crate::testing::memory::{MemoryFiles, MemoryLedger};
     use crate::testing::stack::{body, is_problem, now, read, settings};
 
-    /// A bucket where every key lies in Flexible Retrieval but those that are gone.
+    /// A bucket where every object is in Flexible Retrieval, except keys that begin with `gone`.
     struct Archive;
 
     impl ReadArchive for Archive {
@@ -186,7 +187,7 @@ mod tests {
         assert_eq!((&plan["over_max_cost"], &plan["max_cost_usd"]), (&json!(true), &json!(0.000_001)));
         let plan = body(&post(&json!({"bucket": "archive", "keys": ["a"], "max_cost_usd": 1_000})).await);
         assert_eq!(plan["over_max_cost"], false);
-        // What costs as much as it may is not over.
+        // A price that equals the limit is not over it.
         let limit = &plan["cost"]["total_usd"];
         let plan = body(&post(&json!({"bucket": "archive", "keys": ["a"], "max_cost_usd": limit})).await);
         assert_eq!(plan["over_max_cost"], false);

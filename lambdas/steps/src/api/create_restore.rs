@@ -1,4 +1,5 @@
-//! `POST /v1/restores`, and `POST /v1/restores/{id}/retry`, `/expedite`, `/extend`: validates, starts an execution, writes the restore down. Prices and S3 are the plan's business.
+//! `POST /v1/restores`, and `POST /v1/restores/{id}/retry`, `/expedite`, `/extend`: validates the request, starts an
+//! execution and writes the restore's record. Price and S3 are left to the plan.
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -15,8 +16,8 @@ use crate::{Settings, StepError};
 
 /// Accepts a restore.
 ///
-/// With an `Idempotency-Key`, the same request may come any number of times, at once or years apart: it makes one
-/// restore and one execution, and whatever an earlier try left undone is done by the next one.
+/// With an `Idempotency-Key`, the same request may come any number of times, concurrently or years apart. It makes one
+/// restore and one execution, and each request completes what an earlier one left undone.
 pub async fn run(
     request: &http::Request,
     ledger: &impl Ledger,
@@ -38,7 +39,7 @@ async fn accept(
 ) -> Result<Response, StepError> {
     let asked = match FollowUp::of(request) {
         None => read_request(&request.body_bytes()?, settings)?,
-        Some(again) => again.read(request, ledger).await?,
+        Some(follow_up) => follow_up.read(request, ledger).await?,
     };
     let (id, requested_at, new) = match idempotency_key(request)? {
         Some(key) => {
@@ -60,15 +61,15 @@ async fn accept(
     if new {
         info!(restore = %id, objects = asked.source.count(), "accepted restore {id}");
     }
-    // Only what never changes goes into this body. So equal requests get equal answers, byte for byte, however many
-    // come at once and whatever has happened since; where the restore stands now is what the Location says.
+    // The body holds only what never changes. So equal requests get equal answers, byte for byte, at any time and any
+    // concurrency. The Location shows the present state of the restore.
     let body = RestoreView::accepted(&id, &asked, requested_at);
     Ok(Response::json(if new { 202 } else { 200 }, &body)
         .with("location", &body.links.this)
         .with("retry-after", RETRY_RUNNING_SECONDS))
 }
 
-/// The routes of this door, as the template spells them.
+/// The routes of this function, as in the template.
 pub const ROUTES: [&str; 4] = [
     "POST /v1/restores",
     "POST /v1/restores/{id}/retry",
@@ -76,15 +77,15 @@ pub const ROUTES: [&str; 4] = [
     "POST /v1/restores/{id}/extend",
 ];
 
-/// Something that is asked about the objects of another restore. It makes a new restore of some of them, so that it is
-/// planned, priced, limited and watched like any other; what both wait for is published once, for both.
+/// A follow-up request about the objects of another restore. It makes a new restore of some of them, which is planned,
+/// priced, limited and watched like any other. Objects that both restores wait for are published once.
 #[derive(Debug, Clone, Copy)]
 enum FollowUp {
-    /// Ask once more for what failed.
+    /// Asks again for objects that failed.
     Retry,
-    /// Ask for a faster tier of what S3 still fetches.
+    /// Asks for a faster tier for objects that S3 still fetches.
     Expedite,
-    /// Keep the copies longer.
+    /// Keeps the copies longer.
     Extend,
 }
 
@@ -99,7 +100,7 @@ impl FollowUp {
         }
     }
 
-    /// Fields that a body may have: what is not said is as it was.
+    /// The fields that the body may have. A field that is left out keeps the other restore's value.
     fn fields(self) -> &'static [&'static str] {
         match self {
             Self::Retry => &[
@@ -118,7 +119,8 @@ impl FollowUp {
         }
     }
 
-    /// What is asked for: the other restore's request, about some of its objects, with what the body changes.
+    /// Makes the request of the new restore: that of the other restore, for some of its objects, with the changes of
+    /// the body.
     async fn read(self, request: &http::Request, ledger: &impl Ledger) -> Result<Request, StepError> {
         let record = named_restore(request, ledger).await?;
         let body = request.body_bytes()?;
@@ -146,7 +148,7 @@ impl FollowUp {
             confirm: None,
             dry_run: false,
             join_only: false,
-            // Another tier may not be offered there.
+            // Not offered at every tier.
             batch_operations: None,
             ..record.request.clone()
         };
@@ -160,7 +162,7 @@ impl FollowUp {
             Self::Expedite => {
                 asked.insert("tier".to_owned(), json!(Tier::Expedited));
             }
-            // The least that S3 can be asked for is said, and not guessed.
+            // The days must be given, because any default would be a guess.
             Self::Extend if !changes.contains_key("days") => {
                 return Err(Problem::missing("days", "Say how many days from now the copies are to stay.").into());
             }
@@ -176,7 +178,8 @@ impl FollowUp {
     }
 }
 
-/// The `Idempotency-Key`: 1 to 255 visible ASCII characters (the HTTP working group's draft leaves the limit to us).
+/// The `Idempotency-Key`: 1 to 255 visible ASCII characters. The draft of the HTTP working group leaves the limit to
+/// the server.
 fn idempotency_key(request: &http::Request) -> Result<Option<&str>, Problem> {
     let Some(key) = request.header("idempotency-key") else { return Ok(None) };
     if (1..=255).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -186,8 +189,8 @@ fn idempotency_key(request: &http::Request) -> Result<Option<&str>, Problem> {
     Err(Problem::field("Idempotency-Key", &Value::from(key), why))
 }
 
-/// Without a key nobody can repeat this very request, so a restore that may not have been started must not run: its plan
-/// finds that it has ended. If even that cannot be written, the first error is still the one to report.
+/// Records a restore that may not have been started as failed, so that its plan stops. Without a key nobody can repeat
+/// this very request. If the record cannot be written either, the first error is still the one to report.
 async fn abandon(id: &RestoreId, asked: &Request, error: StepError, ledger: &impl Ledger, now: Timestamp) -> StepError {
     let says = format!("It could not be started, and nothing was asked of S3: {error}. Send the request again.");
     let end = |record: &mut RestoreRecord| {
@@ -199,7 +202,7 @@ async fn abandon(id: &RestoreId, asked: &Request, error: StepError, ledger: &imp
         let mut failed = RestoreRecord::new(id.clone(), asked, now);
         end(&mut failed);
         let mut written = ledger.insert(&failed).await?;
-        // What is planned already may have asked S3: it goes on, and the list of restores shows it.
+        // A planned restore may have asked S3. It goes on, and is in the list of restores.
         while let Put::Lost(record) = &written
             && record.plan.is_none()
             && record.status == Status::Running

@@ -1,4 +1,5 @@
-//! `GET /v1/restores`, `GET /v1/restores/{id}`, `GET /v1/restores/{id}/objects`: where everything stands, from the ledger.
+//! `GET /v1/restores`, `GET /v1/restores/{id}`, `GET /v1/restores/{id}/objects`: the state of restores and their
+//! objects, from the ledger.
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -15,16 +16,16 @@ use crate::ports::{Ledger, WorkFiles};
 use crate::views::object_view::{ObjectPage, ObjectState, ObjectView};
 use crate::views::restore_view::{RETRY_RUNNING_SECONDS, RestorePage, RestoreSummary, RestoreView};
 
-/// Restores on a page: a page of items of at most a few kilobytes each is one DynamoDB query.
+/// Restores on a page. Their items have at most a few kilobytes each, so a page is one DynamoDB query.
 const PAGE: usize = 50;
 
-/// Objects on a page: as many rows as ten questions to the ledger bring.
+/// Objects on a page: the rows of ten reads of the ledger.
 const OBJECTS_ON_A_PAGE: usize = 1_000;
 
-/// The routes of this door, as the template spells them.
+/// The routes of this function, as in the template.
 pub const ROUTES: [&str; 3] = ["GET /v1/restores", "GET /v1/restores/{id}", "GET /v1/restores/{id}/objects"];
 
-/// Answers a question about restores. Changes nothing.
+/// Answers a request about restores. Changes nothing.
 pub async fn run(request: &http::Request, ledger: &(impl Ledger + ListRestores), files: &impl WorkFiles) -> Response {
     let [all, one, objects] = ROUTES;
     let answer = match request.route_key.as_str() {
@@ -71,7 +72,7 @@ async fn get_objects(
     let state = word(request, "state", &ObjectState::ALL.map(|state| (state.as_str(), state)))?;
     let record = named_restore(request, ledger).await?;
     let Some(plan) = &record.plan else {
-        // There are no objects to show until they are planned.
+        // There are no objects before the restore is planned.
         if let Some(cursor) = request.query("cursor") {
             return Err(bad_cursor(cursor).into());
         }
@@ -83,8 +84,8 @@ async fn get_objects(
             read_place(cursor).filter(|(chunk, _)| *chunk < plan.chunks).ok_or_else(|| bad_cursor(cursor))?
         }
     };
-    let known = chunks::record(ledger, &record, chunk).await?;
-    let entries = chunks::entries(files, &record, &known).await?;
+    let chunk_record = chunks::record(ledger, &record, chunk).await?;
+    let entries = chunks::entries(files, &record, &chunk_record).await?;
     if from > 0 && from >= entries.len() {
         return Err(bad_cursor(request.query("cursor").unwrap_or_default()).into());
     }
@@ -95,8 +96,8 @@ async fn get_objects(
         (chunk + 1 < plan.chunks).then(|| format!("{}.0", chunk + 1))
     };
     let page = entries[from..to].iter().zip(u32::try_from(from).unwrap_or(u32::MAX)..);
-    let objects = chunks::objects_of(ledger, &record, &known, page).await?;
-    let rows = objects.into_iter().map(|known| known.row);
+    let objects = chunks::objects_of(ledger, &record, &chunk_record, page).await?;
+    let rows = objects.into_iter().map(|object| object.row);
     let mut rows: Vec<Row> = rows.map(|row| shown(&record, row)).collect();
     rows.retain(|row| state.is_none_or(|state| ObjectState::of(&row.state) == state));
     rows.sort_by(|one, other| one.object.cmp(&other.object));
@@ -106,7 +107,7 @@ async fn get_objects(
     Ok(Response::json(200, &page))
 }
 
-/// A place in the list of a restore's objects: the chunk, and the object in it.
+/// Parses a cursor of the list of objects: a chunk, and an object in it.
 fn read_place(cursor: &str) -> Option<(u32, usize)> {
     let (chunk, object) = cursor.split_once('.')?;
     Some((chunk.parse().ok()?, object.parse().ok()?))
@@ -121,7 +122,7 @@ fn word<T: Copy>(request: &http::Request, name: &str, words: &[(&str, T)]) -> Re
     })
 }
 
-/// A cursor as text: `2026-11-22T10:00:00Z~<id>`, which no browser and no shell needs to quote.
+/// The text of a cursor, `2026-11-22T10:00:00Z~<id>`. Neither browsers nor shells need to quote it.
 fn write_cursor(cursor: &RestoreCursor) -> String {
     format!("{}~{}", cursor.requested_at, cursor.id)
 }

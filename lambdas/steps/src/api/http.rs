@@ -1,4 +1,4 @@
-//! Requests and answers of an API Gateway HTTP API (payload format 2.0): only what the doors read and say.
+//! The parts of requests and answers of an API Gateway HTTP API (payload format 2.0) that the functions use.
 
 use std::collections::BTreeMap;
 
@@ -10,40 +10,40 @@ use thaw_core::{Problem, RestoreId};
 
 use crate::StepError;
 
-/// A request. API Gateway leaves out what is empty, others send `null`: both are nothing.
+/// A request. API Gateway leaves out empty fields, and other senders use `null`. Both mean the same.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Request {
-    /// The route that matched, as the template spells it: `GET /v1/restores/{id}`.
+    /// The matching route, as in the template: `GET /v1/restores/{id}`.
     #[serde(deserialize_with = "or_nothing")]
     pub route_key: String,
-    /// The path that was asked for.
+    /// The path of the request.
     #[serde(deserialize_with = "or_nothing")]
     pub raw_path: String,
     /// The headers. API Gateway sends their names in lower case.
     #[serde(deserialize_with = "or_nothing")]
     pub headers: BTreeMap<String, String>,
-    /// The query, decoded. API Gateway joins the values of a name that came twice with a comma.
+    /// The query, decoded. API Gateway joins the values of a name that comes twice with a comma.
     #[serde(deserialize_with = "or_nothing")]
     pub query_string_parameters: BTreeMap<String, String>,
-    /// What stood in the braces of the route.
+    /// The values of the path parameters.
     #[serde(deserialize_with = "or_nothing")]
     pub path_parameters: BTreeMap<String, String>,
     /// The body, as it came or in base64.
     pub body: Option<String>,
-    /// Whether the body is in base64: API Gateway does that with everything that does not call itself text.
+    /// Whether the body is in base64. API Gateway encodes every body whose content type is not text.
     #[serde(deserialize_with = "or_nothing")]
     pub is_base64_encoded: bool,
-    /// What API Gateway knows of the request.
+    /// API Gateway's data about the request.
     #[serde(deserialize_with = "or_nothing")]
     pub request_context: RequestContext,
 }
 
-/// What API Gateway knows of a request.
+/// API Gateway's data about a request.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RequestContext {
-    /// Its id, different for every request.
+    /// The id of the request, which is unique.
     #[serde(deserialize_with = "or_nothing")]
     pub request_id: String,
 }
@@ -53,12 +53,12 @@ fn or_nothing<'de, T: Default + Deserialize<'de>, D: Deserializer<'de>>(deserial
 }
 
 impl Request {
-    /// A header, whatever the case of its name.
+    /// A header by its name, in any case.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(header, _)| header.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 
-    /// The body's bytes, which are UTF-8. No body is an empty one.
+    /// The bytes of the body, which must be UTF-8. A missing body is empty.
     pub fn body_bytes(&self) -> Result<Vec<u8>, Problem> {
         let body = self.body.as_deref().unwrap_or_default();
         if !self.is_base64_encoded {
@@ -71,18 +71,18 @@ impl Request {
         }
     }
 
-    /// The restore that the path names. No other name can be a restore's.
+    /// The restore that the path names. A name that cannot be an id is that of no restore.
     pub(crate) fn restore_id(&self) -> Result<RestoreId, Problem> {
         let id = self.path_parameters.get("id").cloned().unwrap_or_default();
         RestoreId::try_from(id.clone()).map_err(|_| Problem::no_such_restore(&id.chars().take(80).collect::<String>()))
     }
 
-    /// A query parameter; one that is there but empty is as good as none.
+    /// A query parameter. An empty one counts as missing.
     pub(crate) fn query(&self, name: &str) -> Option<&str> {
         self.query_string_parameters.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
-    /// Refuses query parameters that nobody would read: a misspelt filter must not answer with everything.
+    /// Refuses unknown query parameters: a misspelt filter must not be ignored and answer everything.
     pub(crate) fn expect_queries(&self, known: &[&str]) -> Result<(), Problem> {
         let unknown = self.query_string_parameters.iter().find(|(name, _)| !known.contains(&name.as_str()));
         let Some((name, value)) = unknown else { return Ok(()) };
@@ -108,7 +108,7 @@ pub struct Response {
 }
 
 impl Response {
-    /// JSON. Answers are about this very moment, so no cache may keep them.
+    /// An answer in JSON. It is only valid at this moment, so no cache may keep it.
     pub fn json(status_code: u16, body: &impl Serialize) -> Self {
         Self::new(status_code, "application/json", body)
     }
@@ -133,11 +133,11 @@ impl Response {
     }
 }
 
-/// Seconds after which a request that met a busy service is worth another try.
+/// Seconds after which a request is worth another try if a service was busy.
 const RETRY_BUSY_SECONDS: u32 = 5;
 
 impl From<Result<Self, StepError>> for Response {
-    /// A door always answers. What its caller cannot mend is logged for the operator, here and only here.
+    /// The API always answers. An error that the caller cannot fix is logged for the operator, and only here.
     fn from(result: Result<Self, StepError>) -> Self {
         result.unwrap_or_else(|error| {
             let name = error.name();
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_out_and_what_is_null_are_both_nothing() {
+    fn missing_and_null_fields_mean_the_same() {
         let nulls = json!({
             "version": "2.0", "routeKey": null, "rawPath": null, "headers": null, "queryStringParameters": null,
             "pathParameters": null, "body": null, "isBase64Encoded": null, "requestContext": null,

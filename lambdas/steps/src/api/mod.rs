@@ -1,4 +1,4 @@
-//! The HTTP API: one file per function, which answers one or several routes.
+//! The HTTP API: one file per function, for one or several routes.
 
 use thaw_core::Problem;
 

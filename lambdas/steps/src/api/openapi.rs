@@ -1,6 +1,7 @@
-//! The HTTP API described in OpenAPI 3.1, from the types that the doors read and answer with.
+//! The description of the HTTP API in OpenAPI 3.1, from the types of its requests and answers.
 //!
-//! The functions here only carry the descriptions; what answers is [`crate::api::create_restore`] and its siblings.
+//! The functions here only carry descriptions. The routes are served by [`crate::api::create_restore`] and its
+//! siblings.
 
 #![expect(dead_code, reason = "descriptions are never called")]
 
@@ -13,7 +14,7 @@ use crate::api::create_plan::PlanView;
 use crate::views::object_view::{ObjectPage, ObjectState};
 use crate::views::restore_view::{RestorePage, RestoreView};
 
-/// The document, ready to be written down.
+/// The document as JSON.
 pub fn document() -> Value {
     let mut document = serde_json::to_value(Api::openapi()).expect("an OpenAPI document is JSON");
     document["components"]["securitySchemes"] = json!({"iam": {
@@ -28,8 +29,8 @@ pub fn document() -> Value {
     document
 }
 
-/// Says what derived schemas cannot. Our answers leave out what there is nothing to say about, so no field is ever null;
-/// and the lines of a doc comment are no lines of a text.
+/// Completes what derived schemas cannot express. Answers leave out empty fields, so no field is ever null; and the
+/// line breaks of a doc comment mean nothing.
 fn tidy(part: &mut Value) {
     match part {
         Value::Object(fields) => {
@@ -76,7 +77,7 @@ fn tidy(part: &mut Value) {
 )]
 struct Api;
 
-/// What any call may meet.
+/// Answers that every route may give.
 #[derive(IntoResponses)]
 enum CallError {
     #[response(
@@ -94,8 +95,8 @@ enum CallError {
 
 /// Start a restore
 ///
-/// Answers before anything is looked at or spent: the body holds what was accepted and never changes, so equal requests
-/// get equal answers. Follow the Location to see where the restore stands.
+/// Answers before S3 is asked and before anything is spent. The body holds what was accepted and never changes, so
+/// equal requests get equal answers. Follow the Location to see the present state of the restore.
 #[utoipa::path(
     post, path = "/v1/restores", operation_id = "CreateRestore", tag = "restores",
     params(
@@ -117,9 +118,10 @@ enum CallError {
 )]
 fn create_restore() {}
 
-/// Ask once more for what failed
+/// Ask again for failed objects
 ///
-/// Starts a restore of the objects of another one that have failed, with the same settings where the body changes none.
+/// Starts a restore of the objects of another one that have failed. Settings that the body leaves out are those of the
+/// other restore.
 #[utoipa::path(
     post, path = "/v1/restores/{id}/retry", operation_id = "RetryRestore", tag = "restores",
     params(
@@ -144,7 +146,8 @@ fn retry_restore() {}
 
 /// Ask for a faster tier
 ///
-/// Starts a restore of the objects of another one that S3 still fetches, at a faster tier: S3 speeds them up where it can. Both restores publish them once.
+/// Starts a restore of the objects of another one that S3 still fetches, at a faster tier. S3 speeds them up if it can.
+/// Each object is published once for both restores.
 #[utoipa::path(
     post, path = "/v1/restores/{id}/expedite", operation_id = "ExpediteRestore", tag = "restores",
     params(
@@ -169,7 +172,8 @@ fn expedite_restore() {}
 
 /// Keep copies longer
 ///
-/// Starts a restore of the objects of another one that are readable, which asks S3 to keep their copies longer. Nothing is invalidated again.
+/// Starts a restore of the readable objects of another one, which asks S3 to keep their copies longer. Nothing is
+/// invalidated again.
 #[utoipa::path(
     post, path = "/v1/restores/{id}/extend", operation_id = "ExtendRestore", tag = "restores",
     params(
@@ -194,7 +198,7 @@ fn extend_restore() {}
 
 /// See what a restore would do, take and cost
 ///
-/// The same body as for a restore. Every object is looked at; nothing is written and nothing is started.
+/// Takes the same body as for a restore. The state of every object is read; nothing is written and nothing is started.
 #[utoipa::path(
     post, path = "/v1/plans", operation_id = "CreatePlan", tag = "restores",
     request_body(content = ref("#/components/schemas/RestoreRequest"), content_type = "application/json", description = "At most 2 MiB."),
@@ -223,7 +227,7 @@ fn create_plan() {}
 )]
 fn get_restores() {}
 
-/// See where a restore stands
+/// See the state of a restore
 #[utoipa::path(
     get, path = "/v1/restores/{id}", operation_id = "GetRestore", tag = "restores",
     params(("id" = thaw_core::RestoreId, Path, description = "The restore's id.")),
@@ -258,8 +262,8 @@ fn get_objects() {}
 
 /// Cancel a restore
 ///
-/// Stops waiting, publishing, and whatever was not yet asked of S3. What S3 has begun it cannot cancel, and that is paid
-/// for: `says` tells how many objects that are. Cancelling twice is fine.
+/// Stops waiting, publishing, and all requests that were not yet sent to S3. Restores that S3 has begun cannot be
+/// cancelled and are paid for: `says` tells how many objects these are. Idempotent.
 #[utoipa::path(
     delete, path = "/v1/restores/{id}", operation_id = "CancelRestore", tag = "restores",
     params(("id" = thaw_core::RestoreId, Path, description = "The restore's id.")),
@@ -275,10 +279,10 @@ fn cancel_restore() {}
 
 /// Adopt restores that thaw does not know
 ///
-/// Looks, page by page, for objects that S3 is restoring, or keeps a copy of, without thaw knowing: after the ledger or
-/// the stack was lost, or where S3's events were. What is found is followed and published like a restore that another
-/// tool began; S3 is asked for nothing. Asking twice is fine. Only current versions are found. Objects of
-/// Intelligent-Tiering are found while they are being restored: afterwards nothing tells them from others.
+/// Looks, page by page, for objects that S3 is restoring, or has copies of, without thaw knowing, because the ledger,
+/// the stack or events were lost. These objects are followed and published like restores that another tool began; S3 is
+/// asked for nothing. Idempotent. Only current versions are found. Objects of Intelligent-Tiering are only found while
+/// they are being restored: afterwards they look like any other.
 #[utoipa::path(
     post, path = "/v1/adoptions", operation_id = "Adopt", tag = "restores",
     request_body(content = ref("#/components/schemas/AdoptionRequest"), content_type = "application/json"),

@@ -1,9 +1,9 @@
-//! Which versions are the newest, as S3 said minutes ago: where events tell of many objects that lie close together, it is
-//! asked for a page of them at once.
+//! A cache of which versions are the newest of their keys. It asks S3 for a page of versions at a time, where events
+//! report many objects that lie close together.
 //!
-//! Of a large restore each call hears of a few objects, here and there among all of its keys. A page is too dear for them, but
-//! what it tells is believed for some minutes ([`FACTS_VALID_FOR`]), and in that time it answers for many. So a function keeps it from
-//! call to call. Nothing is lost with a function that dies: S3 is asked again.
+//! Each call gets events of a few objects of a large restore, scattered over all of its keys. A page costs too much for
+//! these alone, but it stays valid for some minutes ([`FACTS_VALID_FOR`]) and answers for many in that time. So a
+//! function keeps it from call to call. If the function dies, S3 is asked again.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::hash::{BuildHasher, RandomState};
@@ -17,18 +17,18 @@ use crate::archive::listing::{PageStart, Pages};
 use crate::archive::listing_lookup::OBJECTS_PER_PAGE_THAT_PAY;
 use crate::ports::ReadArchive;
 
-/// Objects between two pages at most, where pages do not pay: they cost a sixty-fourth more then.
+/// The most objects between two pages where pages do not pay off. The pages then add a sixty-fourth to the cost.
 const MOST_PATIENT: usize = 64 * OBJECTS_PER_PAGE_THAT_PAY;
 
 /// What a function remembers of S3's listings of versions.
 #[derive(Debug)]
 pub struct CurrentVersions {
-    /// By the bucket and the key after which they begin.
+    /// The pages by bucket and the key after which they begin.
     pages: BTreeMap<(String, String), Page>,
-    /// Objects that no page told of since the last page was listed: they are asked about one by one.
+    /// Objects since the last page that no page answers for. They are asked about one by one.
     alone: usize,
-    /// How many of those there are before the next page is listed. A page that has paid halves it, and one that has not
-    /// doubles it.
+    /// How many of those there are before the next page is listed. A page that has paid off halves it, and one that has
+    /// not doubles it.
     patience: usize,
     hasher: RandomState,
 }
@@ -37,11 +37,11 @@ pub struct CurrentVersions {
 #[derive(Debug)]
 struct Page {
     at: Timestamp,
-    /// The last key that it tells of; `None` if it tells of all that follow.
+    /// The last key that the page covers; `None` if it covers all that follow.
     last: Option<String>,
-    /// Keys with their newest versions, hashed: a thousand of them are kept in sixteen kilobytes.
+    /// Keys with their newest versions, hashed: a thousand of them take sixteen kilobytes.
     newest: HashSet<u64>,
-    /// For how many objects it has answered.
+    /// The number of objects that it has answered for.
     answered: usize,
 }
 
@@ -52,12 +52,12 @@ impl Default for CurrentVersions {
 }
 
 impl CurrentVersions {
-    /// Nothing is remembered yet. The first page is listed after so many objects have been asked about one by one.
+    /// An empty cache. The first page is listed after this many objects were asked about one by one.
     pub fn patient(patience: usize) -> Self {
         Self { pages: BTreeMap::new(), alone: 0, patience, hasher: RandomState::new() }
     }
 
-    /// Those of these versions that are the newest of their keys, as far as listings tell.
+    /// The objects among these whose version is the newest of its key, as far as pages say.
     pub async fn of(
         &mut self,
         versions: impl Iterator<Item = &ObjectId>,
@@ -84,21 +84,21 @@ impl CurrentVersions {
         Ok(newest)
     }
 
-    /// Forgets what is no longer believed.
+    /// Drops pages that are too old.
     fn forget(&mut self, now: Timestamp) {
         let patience = &mut self.patience;
         self.pages.retain(|_, page| {
-            let is_believed = now < page.at + FACTS_VALID_FOR;
-            if !is_believed {
+            let is_valid = now < page.at + FACTS_VALID_FOR;
+            if !is_valid {
                 let has_paid = page.answered >= OBJECTS_PER_PAGE_THAT_PAY;
                 let next = if has_paid { *patience / 2 } else { 2 * *patience };
                 *patience = next.clamp(OBJECTS_PER_PAGE_THAT_PAY, MOST_PATIENT);
             }
-            is_believed
+            is_valid
         });
     }
 
-    /// The page that tells of a key.
+    /// The page that covers a key.
     fn page_of(&mut self, object: &ObjectId) -> Option<&mut Page> {
         let place = (object.bucket.clone(), object.key.clone());
         let ((bucket, _), page) = self.pages.range_mut(..place).next_back()?;
@@ -108,13 +108,13 @@ impl CurrentVersions {
 
     /// Lists the page that begins with an object.
     async fn list(&mut self, object: &ObjectId, archive: &impl ReadArchive, now: Timestamp) -> Result<(), StepError> {
-        // S3 lists keys after a key: that without its last character comes before it.
+        // S3 lists the keys after a key. The key without its last character comes before it.
         let mut before = object.key.clone();
         before.pop();
         let pages = Pages { bucket: object.bucket.clone(), versions: true };
         let page = pages.after("", &PageStart::after(&before), archive).await?;
         let listed = page.objects.iter().map(|listed| self.hash(&listed.key, listed.version.as_deref()));
-        // The current version of a key comes first, so it is here wherever among the versions the page ends.
+        // The current version of a key comes first, so a page has it even if it ends among the versions of that key.
         let last = page.next.as_ref().and_then(PageStart::key).map(str::to_owned);
         let page = Page { at: now, last, newest: listed.collect(), answered: 0 };
         self.pages.insert((object.bucket.clone(), before), page);
@@ -132,7 +132,7 @@ mod tests {
     use crate::testing::archive::Bucket;
     use crate::testing::stack::now;
 
-    /// The newest version of each key is `v2`; a page tells of so many keys.
+    /// A bucket in which the newest version of each key is `v2`. A page covers `keys_per_page` keys.
     fn bucket(keys_per_page: usize) -> Bucket {
         Bucket::of((0..1_000).map(|n| format!("{n:03}")), None, 2 * keys_per_page)
     }
@@ -141,7 +141,7 @@ mod tests {
         ObjectId { bucket: "archive".to_owned(), key: format!("{key:03}"), version: Some(version.to_owned()) }
     }
 
-    async fn told(
+    async fn newest_of(
         newest: &mut CurrentVersions,
         keys: impl Iterator<Item = usize>,
         bucket: &Bucket,
@@ -152,20 +152,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_page_is_listed_once_as_many_were_asked_about_as_it_costs_and_answers_for_ten_minutes() {
+    async fn a_page_is_listed_after_as_many_requests_as_it_costs_and_answers_for_ten_minutes() {
         let (bucket, mut newest) = (bucket(500), CurrentVersions::default());
-        assert_eq!(told(&mut newest, 0..13, &bucket, now()).await, 0);
+        assert_eq!(newest_of(&mut newest, 0..13, &bucket, now()).await, 0);
         assert!(bucket.lists.borrow().is_empty());
-        // From the fourteenth on a page answers, also those that come later and lie before.
-        assert_eq!(told(&mut newest, 300..303, &bucket, now()).await, 3);
+        // From the fourteenth object on a page answers, also for objects that come later and lie before it.
+        assert_eq!(newest_of(&mut newest, 300..303, &bucket, now()).await, 3);
         let last = now() + FACTS_VALID_FOR - std::time::Duration::from_secs(1);
-        assert_eq!(told(&mut newest, [301, 799].into_iter(), &bucket, last).await, 2);
-        assert_eq!(told(&mut newest, 299..302, &bucket, now() + FACTS_VALID_FOR).await, 0);
+        assert_eq!(newest_of(&mut newest, [301, 799].into_iter(), &bucket, last).await, 2);
+        assert_eq!(newest_of(&mut newest, 299..302, &bucket, now() + FACTS_VALID_FOR).await, 0);
         assert_eq!(*bucket.lists.borrow(), [(String::new(), "30".to_owned())]);
     }
 
     #[tokio::test]
-    async fn only_the_newest_version_in_its_bucket_is_told_and_no_page_is_listed_where_there_is_one() {
+    async fn a_page_answers_for_the_newest_versions_of_its_bucket_and_is_listed_once() {
         let (bucket, mut newest) = (bucket(100), CurrentVersions::patient(0));
         let elsewhere = ObjectId { bucket: "archive2".to_owned(), ..object(500, "v2") };
         let versions = [object(500, "v2"), object(500, "v1"), object(5_000, "v2"), elsewhere];
@@ -173,7 +173,7 @@ mod tests {
         assert_eq!(bucket.lists.borrow().len(), 1);
         // Before its first key, and after its last.
         for (key, after) in [(449, "44"), (600, "60")] {
-            assert_eq!(told(&mut newest, [key].into_iter(), &bucket, now()).await, 1);
+            assert_eq!(newest_of(&mut newest, [key].into_iter(), &bucket, now()).await, 1);
             assert_eq!(bucket.lists.borrow().last().unwrap().1, after);
         }
         assert_eq!(newest.of(versions[2..].iter(), &bucket, now()).await.unwrap().len(), 1);
@@ -181,15 +181,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn where_pages_do_not_pay_fewer_are_listed() {
+    async fn fewer_pages_are_listed_where_they_do_not_pay_off() {
         let bucket = bucket(10);
         let mut newest = CurrentVersions::default();
-        // Each call is of another ten minutes, and a page tells of ten keys: ten answers do not pay.
+        // Each call is ten minutes after the one before. A page covers ten keys, and ten answers do not pay off.
         let mut at = now();
         let mut listed = async |newest: &mut CurrentVersions, keys: &mut dyn Iterator<Item = usize>| {
             at += FACTS_VALID_FOR;
             let before = bucket.lists.borrow().len();
-            told(newest, keys, &bucket, at).await;
+            newest_of(newest, keys, &bucket, at).await;
             bucket.lists.borrow().len() - before
         };
         assert_eq!(listed(&mut newest, &mut (0..1_000).step_by(10)).await, 7);
@@ -199,7 +199,7 @@ mod tests {
             "13 doubled seven times is more than 832"
         );
         assert_eq!(newest.patience, MOST_PATIENT);
-        // One page that pays, and it is worth trying.
+        // After one page that pays off, pages are tried more often.
         let mut newest = CurrentVersions { alone: MOST_PATIENT, ..newest };
         let keys = std::iter::repeat_n(500, 13);
         assert_eq!(

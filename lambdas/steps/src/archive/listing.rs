@@ -1,7 +1,8 @@
-//! A prefix, listed in several places at once and told in the order of keys.
+//! Lists the objects under a prefix in the order of keys, with several requests at a time.
 //!
-//! Pages follow upon each other: each says where the next one begins. So a listing that gets long looks which folders are
-//! ahead of it, and goes on in several of them at the same time, as far as it has room for what comes too early.
+//! Each page of a listing says where the next one begins, so one listing has one request at a time. A long listing
+//! therefore looks for folders ahead of it, and lists several of them concurrently. Pages that come before their turn
+//! wait in memory, within a limit.
 
 use std::collections::VecDeque;
 
@@ -11,33 +12,34 @@ use serde::{Deserialize, Serialize};
 use crate::StepError;
 use crate::ports::{ListFrom, Listed, Page, ReadArchive, VersionMarker, VersionPage};
 
-/// Pages before a listing looks for folders: what is shorter gains nothing.
+/// Pages before a listing looks for folders. A shorter one would gain nothing.
 const PAGES_ALONE: u32 = 4;
 
-/// Places that are listed at once.
+/// Ranges that are listed concurrently.
 const LANES: usize = 8;
 
-/// Pages that a place may be ahead of its turn. All places together hold 80,000 objects; `cargo xtask bench plan` shows
-/// what that takes.
+/// Pages that a range may be ahead of its turn. All ranges together hold at most 80,000 objects. `cargo xtask bench
+/// plan` shows how much memory that takes.
 const AHEAD: usize = 10;
 
-/// Pages from which it is told how large folders are.
+/// Pages from which the size of folders is estimated.
 const SAMPLE: usize = 4;
 
-/// How deep folders are looked for. On each level those of fewer than `LANES` others are asked for, one call each.
+/// Levels of folders that are searched. On each level, if there are fewer than `LANES` folders, one call for each looks
+/// below it.
 const LEVELS: usize = 4;
 
-/// What is listed, page by page.
+/// A kind of listing: of keys or of versions, of one bucket.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Pages {
     /// The bucket.
     pub bucket: String,
-    /// Whether versions are listed. A listing of keys does not tell which version it shows.
+    /// Whether versions are listed. A listing of keys does not say which version it shows.
     pub versions: bool,
 }
 
 impl Pages {
-    /// The page from a place on, and where the next one begins.
+    /// Reads one page from a place on.
     pub async fn after(
         &self,
         prefix: &str,
@@ -71,10 +73,10 @@ impl Pages {
     }
 }
 
-/// What a page of either kind tells.
+/// A page of a listing of either kind.
 #[derive(Debug)]
 pub struct ListingPage {
-    /// In order of keys. It may hold none although more follow.
+    /// The objects in the order of keys. There may be none although more pages follow.
     pub objects: Vec<Listed>,
     /// Where the next page begins; `None` after the last.
     pub next: Option<PageStart>,
@@ -83,9 +85,10 @@ pub struct ListingPage {
 /// A place in a listing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PageStart {
-    /// In one of keys; after a key, it is one in a listing of versions, too: after all versions of the key.
+    /// A place in a listing of keys. A place after a key is valid in a listing of versions, too: after all versions of
+    /// the key.
     Keys(ListFrom),
-    /// In one of versions.
+    /// A place in a listing of versions.
     Versions(VersionMarker),
 }
 
@@ -95,7 +98,7 @@ impl PageStart {
         Self::Keys(ListFrom::after(key))
     }
 
-    /// The key that the place is at or after, if it tells one.
+    /// The key that the place is at or after, if it has one.
     pub fn key(&self) -> Option<&str> {
         match self {
             Self::Keys(from) => from.key(),
@@ -109,23 +112,24 @@ impl PageStart {
 pub struct Listing<'a> {
     pages: Pages,
     prefix: &'a str,
-    /// Where it goes on after the page that was handed out last; `None` after the last page.
+    /// Where the listing goes on after the page that was returned last; `None` after the last page.
     place: Option<PageStart>,
-    /// What is left of the prefix, in order. The last one has no end.
+    /// The rest of the prefix as ranges, in order. The last range has no end.
     ranges: VecDeque<Range>,
-    /// The keys of the last pages of the last range: they tell how many folders a page has.
+    /// The keys of the last pages of the last range, from which the number of folders in a page is estimated.
     sample: VecDeque<Vec<String>>,
-    /// Pages before it looks for folders, and before it does so again when there are none.
+    /// Pages to read before it looks for folders.
     alone: u32,
+    /// What `alone` is set to after a search that found no folder; it grows with each such search.
     patience: u32,
 }
 
-/// Keys after a place, up to an end.
+/// The keys after a place, up to an end.
 #[derive(Debug)]
 struct Range {
     /// Where its next page begins; `None` after the last.
     next: Option<PageStart>,
-    /// The last key that it may have; `None` if nothing is listed after it.
+    /// The last key that the range may have; `None` if it has no end.
     end: Option<String>,
     /// Pages that wait for their turn.
     pages: VecDeque<ListingPage>,
@@ -144,26 +148,26 @@ impl Range {
         self.pages.push_back(ListingPage { objects, next });
     }
 
-    /// The place where it ends and the next range begins.
+    /// The place where the range ends and the next one begins.
     fn end(&self) -> Option<PageStart> {
         self.end.as_deref().map(PageStart::after)
     }
 }
 
 impl<'a> Listing<'a> {
-    /// From a place on, which is that of a listing of the same pages; `None` if that has ended.
+    /// A listing from a place of another listing of the same pages on; `None` if that has ended.
     pub fn from(place: Option<PageStart>, pages: Pages, prefix: &'a str) -> Self {
         let ranges = place.iter().map(|place| Range::new(place.clone(), None)).collect();
         Self { pages, prefix, place, ranges, sample: VecDeque::new(), alone: PAGES_ALONE, patience: PAGES_ALONE }
     }
 
-    /// What is listed.
+    /// The kind of listing.
     pub fn pages(&self) -> &Pages {
         &self.pages
     }
 
-    /// Where it goes on after the page that was handed out last; `None` after the last. What was listed ahead of it is
-    /// listed once more by whoever goes on from there.
+    /// Where the listing goes on after the page that was returned last; `None` after the last. Pages that were read
+    /// ahead are read again by a listing that goes on from there.
     pub fn place(&self) -> Option<&PageStart> {
         self.place.as_ref()
     }
@@ -190,7 +194,7 @@ impl<'a> Listing<'a> {
         }
     }
 
-    /// Lists a page of the first range, and of as many after it as there are lanes and room for.
+    /// Reads one page of the first range, and of as many further ranges as there are lanes and room for.
     async fn list(&mut self, archive: &impl ReadArchive) -> Result<(), StepError> {
         let mut room = LANES * AHEAD - self.ranges.iter().map(|range| range.pages.len()).sum::<usize>();
         let is_listed = |(at, range): &(usize, &Range)| {
@@ -211,13 +215,13 @@ impl<'a> Listing<'a> {
         Ok(())
     }
 
-    /// Parts what is left where folders begin, if it is long and has some.
+    /// Splits the rest of the listing at folders, if it is long and has some.
     async fn look_ahead(&mut self, place: &PageStart, archive: &impl ReadArchive) -> Result<(), StepError> {
         if self.alone > 0 {
             self.alone -= 1;
             return Ok(());
         }
-        // After a page without a key it waits for one that has some: nobody knows which folders are behind.
+        // After a page without a key the place does not say which folders are ahead. The next page with a key will.
         let Some(after) = place.key() else { return Ok(()) };
         let folders = self.folders_after(after, archive).await?;
         let Some(first) = folders.first() else {
@@ -226,23 +230,23 @@ impl<'a> Listing<'a> {
             return Ok(());
         };
         self.patience = PAGES_ALONE;
-        // As many folders as fill the pages that a place may be ahead. One that fills all of the sample is larger than anybody
-        // knows.
+        // So many folders a range that they fill the pages that a range may be ahead. A folder that fills the whole
+        // sample is of unknown size.
         let in_sample = folders_in(self.sample.iter().rev().flatten(), first.matches('/').count());
         let together = if in_sample > 1 { in_sample * AHEAD / self.sample.len() } else { 1 };
-        // Enough of them that no lane waits long for the last.
+        // At least two ranges a lane, so that no lane waits long for the last one.
         let together = together.clamp(1, folders.len().div_ceil(2 * LANES));
         let cuts: Vec<&String> = folders.iter().step_by(together).collect();
         if let Some(open) = self.ranges.front_mut() {
             open.end = cuts.first().map(|end| (*end).clone());
         }
-        // What is called exactly like a folder is the last key before it.
+        // A key that is exactly a folder's name is the last key of the range before it.
         let ends = cuts.iter().skip(1).map(|end| Some(*end)).chain([None]);
         self.ranges.extend(cuts.iter().zip(ends).map(|(begin, end)| Range::new(PageStart::after(begin), end)));
         Ok(())
     }
 
-    /// The next thousand folders after a key, as deep as it takes to find enough of them.
+    /// The next thousand folders after a key, from the level on which there are enough.
     async fn folders_after(&self, after: &str, archive: &impl ReadArchive) -> Result<Vec<String>, StepError> {
         let (mut parents, mut found) = (vec![self.prefix.to_owned()], Vec::new());
         for _ in 0..LEVELS {
@@ -260,7 +264,7 @@ impl<'a> Listing<'a> {
     }
 }
 
-/// How many folders of a depth keys in order are in.
+/// How many folders of this depth keys in order are in.
 fn folders_in<'a>(keys: impl Iterator<Item = &'a String>, depth: usize) -> usize {
     let folder = |key: &'a String| key.match_indices('/').nth(depth.saturating_sub(1)).map(|(at, _)| &key[..at]);
     let mut folders: Vec<Option<&str>> = keys.map(folder).collect();
@@ -283,12 +287,12 @@ mod tests {
     /// Keys of a page.
     const PAGE: usize = 10;
 
-    /// A bucket that remembers what it was asked, and how often it was asked anew while nobody else was being answered.
+    /// A bucket that records its requests, and counts the rounds: requests that come while no other is being answered.
     #[derive(Default)]
     struct Bucket {
         keys: BTreeSet<String>,
         versions: usize,
-        /// Of so many pages, one holds no key; 0 is none.
+        /// One of this many pages holds no key; 0 means none.
         empty: usize,
         asked: RefCell<Vec<String>>,
         being_answered: Cell<usize>,
@@ -314,7 +318,7 @@ mod tests {
             self.keys.iter().filter(move |key| key.starts_with(prefix) && key.as_str() > after)
         }
 
-        /// All keys under a prefix as a listing tells them, in how many rounds, and how many calls.
+        /// All keys under a prefix in the order of the listing, the number of rounds, and the number of calls.
         async fn listed(&self, prefix: &str) -> (Vec<String>, usize, usize) {
             let pages = Pages { bucket: "archive".to_owned(), versions: self.versions > 1 };
             let mut listing = Listing::from(Some(PageStart::after("")), pages, prefix);
@@ -346,7 +350,7 @@ mod tests {
         }
 
         async fn list(&self, _: &str, prefix: &str, from: &ListFrom) -> Result<Page, PortError> {
-            // A token is a key, and a mark that its page has been without one.
+            // A token is a key, and a mark that the page before held no key.
             let (after, was_empty) = match from {
                 ListFrom::After(key) => (key, false),
                 ListFrom::Token(key) => (key, true),
@@ -367,7 +371,7 @@ mod tests {
             Ok(folders.into_iter().take(1_000).collect())
         }
 
-        /// A page has so many versions, of which the first of each key is the current one.
+        /// A page holds `PAGE` versions. The first of each key is the current one.
         async fn list_versions(
             &self,
             _: &str,
@@ -412,10 +416,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_short_or_has_no_folders_is_listed_page_after_page() {
+    async fn a_short_prefix_or_one_without_folders_is_listed_page_after_page() {
         assert_eq!(Bucket::of([]).keeps_the_order("a/").await, (1, 1));
         assert_eq!(Bucket::of(folders(4, PAGE)).keeps_the_order("a/").await, (4, 4));
-        // A hundred pages of one folder: it is asked for others after 4, 20 and 84 of them, four levels at first.
+        // A hundred pages of one folder: the listing looks for others after 4, 20 and 84 of them, and the first time on
+        // four levels.
         let (rounds, calls) = Bucket::of(numbered("a/b/c/d/e/", 100 * PAGE)).keeps_the_order("a/").await;
         assert_eq!((rounds, calls), (112, 112));
     }
@@ -436,9 +441,10 @@ mod tests {
     #[tokio::test]
     async fn folders_are_found_below_others_and_objects_beside_them_are_not_forgotten() {
         let deep = (0..60).flat_map(|day| numbered(&format!("a/2019/08/{day:02}/"), 2 * PAGE));
-        let beside = numbered("a/2019/08/", PAGE).chain(numbered("a/2019/08/3", PAGE)).chain(numbered("a/z", 3 * PAGE));
+        let neighbours =
+            numbered("a/2019/08/", PAGE).chain(numbered("a/2019/08/3", PAGE)).chain(numbered("a/z", 3 * PAGE));
         let named_like_folders = (0..60).step_by(7).map(|day| format!("a/2019/08/{day:02}/"));
-        let bucket = Bucket::of(deep.chain(beside).chain(named_like_folders));
+        let bucket = Bucket::of(deep.chain(neighbours).chain(named_like_folders));
         let (rounds, _) = bucket.keeps_the_order("a/").await;
         assert!(rounds < 50, "{rounds}");
         // A prefix need not be a folder.
@@ -489,10 +495,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_large_folder_does_not_fill_the_memory_with_those_after_it() {
+    async fn the_pages_after_a_large_folder_do_not_fill_the_memory() {
         let large = numbered("a/000000/", 300 * PAGE);
         let rest = (1..300).flat_map(|folder| numbered(&format!("a/{folder:06}/"), 3 * PAGE));
-        // `listed` counts the pages that wait.
+        // `listed` checks the number of pages that wait.
         Bucket::of(large.chain(rest)).keeps_the_order("a/").await;
     }
 }

@@ -1,4 +1,4 @@
-//! What a listing tells of objects that lie close together, where that costs less than to ask for each of them.
+//! Looks objects up in listings where they lie so close together that a page costs less than a request for each.
 
 use std::collections::BTreeMap;
 
@@ -8,18 +8,18 @@ use crate::StepError;
 use crate::archive::listing::{ListingPage, PageStart, Pages};
 use crate::ports::{Listed, ReadArchive};
 
-/// A listing costs as much as 12.5 `HeadObject` calls ($0.005 against $0.0004 per 1,000), so a page pays off when it
-/// answers for more objects than that.
+/// A page of a listing costs as much as 12.5 `HeadObject` calls ($0.005 against $0.0004 per 1,000), so it pays off if
+/// it answers for more objects than that.
 pub const OBJECTS_PER_PAGE_THAT_PAY: usize = 13;
 
-/// Lists where keys are dense. Answers what the listing told, and the items that it did not look_up enough about.
+/// Lists where keys are dense. Answers the items that a listing answered for, and the items that it did not.
 ///
-/// `said` is what it means for an item how its object is listed; `None` is not enough. Of a version a listing tells only if
-/// it is the newest.
+/// `answer_of` is what an object in the listing means for an item; `None` means that it says too little. A listing of
+/// versions only answers for the newest version of a key.
 pub async fn look_up<T, A>(
     items: Vec<T>,
     object: impl Fn(&T) -> &ObjectId,
-    said: impl Fn(&T, &Listed) -> Option<A>,
+    answer_of: impl Fn(&T, &Listed) -> Option<A>,
     archive: &impl ReadArchive,
 ) -> Result<(Vec<(T, A)>, Vec<T>), StepError> {
     let mut listings: BTreeMap<Pages, Vec<T>> = BTreeMap::new();
@@ -28,22 +28,22 @@ pub async fn look_up<T, A>(
         let pages = Pages { bucket: bucket.clone(), versions: version.is_some() };
         listings.entry(pages).or_default().push(item);
     }
-    let (mut told, mut unknown) = (Vec::new(), Vec::new());
+    let (mut answered, mut unknown) = (Vec::new(), Vec::new());
     for (pages, mut items) in listings {
         items.sort_by(|a, b| object(a).cmp(object(b)));
-        let (some, others) = list(&pages, items, &object, &said, archive).await?;
-        told.extend(some);
+        let (more, others) = list(&pages, items, &object, &answer_of, archive).await?;
+        answered.extend(more);
         unknown.extend(others);
     }
-    Ok((told, unknown))
+    Ok((answered, unknown))
 }
 
-/// One page is tried at the first key; while pages answer for enough objects to pay, the listing goes on.
+/// Lists one page from the first key on, and goes on while pages answer for enough objects to pay off.
 async fn list<T, A>(
     pages: &Pages,
     items: Vec<T>,
     object: impl Fn(&T) -> &ObjectId,
-    said: impl Fn(&T, &Listed) -> Option<A>,
+    answer_of: impl Fn(&T, &Listed) -> Option<A>,
     archive: &impl ReadArchive,
 ) -> Result<(Vec<(T, A)>, Vec<T>), StepError> {
     let (first, last) = match items.as_slice() {
@@ -51,11 +51,11 @@ async fn list<T, A>(
         _ => return Ok((Vec::new(), items)),
     };
     let prefix = common_prefix(&first.key, &last.key).to_owned();
-    let (mut told, mut unknown) = (Vec::new(), Vec::new());
+    let (mut answered, mut unknown) = (Vec::new(), Vec::new());
     let mut items = items.into_iter().peekable();
     let mut from = PageStart::after("");
     while let Some(first) = items.peek() {
-        // S3 lists keys after a key; the key before ours is ours without its last character, or something smaller.
+        // S3 lists the keys after a key. An item's key without its last character comes before it.
         let mut before = object(first).key.clone();
         before.pop();
         if from.key().is_some_and(|after| before.as_str() > after) {
@@ -66,31 +66,31 @@ async fn list<T, A>(
         let answer = |item: &T| {
             let ObjectId { key, version, .. } = object(item);
             let listed = listed.get(key.as_str()).filter(|listed| version.is_none() || *version == listed.version);
-            said(item, listed?)
+            answer_of(item, listed?)
         };
-        let mut answered = 0;
-        // The current version of a key comes first, so it is here wherever among the versions the page ends. A page without a
-        // key tells of nothing.
-        let is_told = |item: &T| match &next {
+        let mut found = 0;
+        // The current version of a key comes first, so a page has it even if it ends among the versions of that key. A
+        // page without a key says nothing about any item.
+        let is_covered = |item: &T| match &next {
             None => true,
             Some(next) => next.key().is_some_and(|last| object(item).key.as_str() <= last),
         };
-        while let Some(item) = items.next_if(is_told) {
+        while let Some(item) = items.next_if(is_covered) {
             match answer(&item) {
-                Some(said) => {
-                    answered += 1;
-                    told.push((item, said));
+                Some(answer) => {
+                    found += 1;
+                    answered.push((item, answer));
                 }
                 None => unknown.push(item),
             }
         }
         match next {
-            Some(next) if answered >= OBJECTS_PER_PAGE_THAT_PAY => from = next,
+            Some(next) if found >= OBJECTS_PER_PAGE_THAT_PAY => from = next,
             Some(_) | None => break,
         }
     }
     unknown.extend(items);
-    Ok((told, unknown))
+    Ok((answered, unknown))
 }
 
 fn common_prefix<'a>(first: &'a str, last: &str) -> &'a str {

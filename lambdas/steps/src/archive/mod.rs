@@ -1,4 +1,4 @@
-//! What S3 says of objects, with as few calls as it takes.
+//! Reads the state of objects from S3 with few calls.
 
 use std::time::Duration;
 
@@ -7,6 +7,6 @@ pub mod listing;
 pub mod listing_lookup;
 pub mod restore_status;
 
-/// What S3 said of an object is believed for so long when its paths are invalidated. Somebody may archive it in between,
-/// so it is little; a look, and the call that follows from it, are seconds apart.
+/// How old S3's answer about an object may be when its paths are invalidated. Short, because somebody may archive the
+/// object in between. A look and the call that follows from it are seconds apart.
 pub const FACTS_VALID_FOR: Duration = Duration::from_secs(10 * 60);

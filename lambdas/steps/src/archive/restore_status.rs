@@ -1,4 +1,5 @@
-//! Looks: what S3 says of objects that are being restored, with as few calls as it takes.
+//! Polls S3 for the state of objects that are being restored, with few calls: listings where keys lie close together,
+//! and `HeadObject` for the rest.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +13,7 @@ use crate::StepError;
 use crate::archive::listing_lookup::look_up;
 use crate::ports::{IN_FLIGHT, Listed, ListedRestore, ReadArchive};
 
-/// When the next look at these rows makes sense, in seconds; 0 if one of them can be published now.
+/// Seconds until the next look at these rows may find something new; 0 if one of them can be published now.
 pub fn seconds_until_next_look<'a>(
     rows: impl Iterator<Item = &'a Row> + Clone,
     others_on_their_way: bool,
@@ -25,7 +26,7 @@ pub fn seconds_until_next_look<'a>(
             Some(Look::Last) | None => 0,
         }),
         State::Restored { .. } if row.is_to_publish(others_on_their_way, now) => Some(0),
-        // It waits for others, but not for longer than its copy lives.
+        // The object waits for the others of its restore, but not for longer than its copy lives.
         State::Restored { .. } if !row.publish.never() => row.waits_until().map(|until| seconds_from(now, until)),
         State::Planned
         | State::Available
@@ -35,54 +36,55 @@ pub fn seconds_until_next_look<'a>(
         | State::Cancelled { .. } => None,
     };
     let seconds = rows.clone().filter_map(wait).min();
-    // An event may look_up of a copy at any time, and it must not expire while it waits for the others.
+    // Events make objects readable between looks, and a copy must not expire while it waits for the others.
     let together = rows.into_iter().any(|row| row.publish.when == PublishWhen::Together && !row.is_settled());
     if together { seconds.unwrap_or(TOGETHER).min(TOGETHER) } else { seconds.unwrap_or(0) }
 }
 
-/// Seconds between looks at most where objects wait for each other: half of what a copy has left when it stops waiting.
+/// The most seconds between two looks if objects wait for each other: half of what a copy has left when it stops
+/// waiting.
 const TOGETHER: u64 = 6 * 3_600;
 
 fn seconds_from(now: Timestamp, until: Timestamp) -> u64 {
     u64::try_from(until.as_second() - now.as_second()).unwrap_or(0)
 }
 
-/// The whole second that is so many seconds away: whoever waits so long is there, and not a moment too early.
+/// The whole second that is this many seconds away. A wait of so many seconds never ends before it.
 pub fn after(now: Timestamp, seconds: u64) -> Timestamp {
     let second = now.as_second().saturating_add(i64::try_from(seconds).unwrap_or(i64::MAX));
     Timestamp::from_second(second).unwrap_or(Timestamp::MAX)
 }
 
-/// What a look learned: the row and what happened to it.
+/// The result of a look at one row.
 pub struct Polled {
-    /// The row as it was.
+    /// The row before the look.
     pub row: Row,
-    /// What S3 said; `None` if it is still fetching.
+    /// What happened to it; `None` if S3 is still fetching it.
     pub event: Option<Event>,
 }
 
-/// What listings told of objects; of some, nothing.
+/// The restore status of objects in listings; `None` if the listings do not show it.
 pub type ListedStatuses = BTreeMap<ObjectId, Option<ListedRestore>>;
 
-/// What listings look_up of these rows' objects, where they lie close together.
+/// The restore status of these rows' objects in listings, where they lie close together.
 pub async fn listed(rows: impl Iterator<Item = &Row>, archive: &impl ReadArchive) -> Result<ListedStatuses, StepError> {
     let objects = rows.filter(|row| is_listable(row)).map(|row| row.object.clone()).collect();
-    let (told, unknown) = look_up(objects, |object| object, |_, listed| listed.restore, archive).await?;
-    let told = told.into_iter().map(|(object, restore)| (object, Some(restore)));
-    Ok(told.chain(unknown.into_iter().map(|object| (object, None))).collect())
+    let (known, unknown) = look_up(objects, |object| object, |_, listed| listed.restore, archive).await?;
+    let known = known.into_iter().map(|(object, restore)| (object, Some(restore)));
+    Ok(known.chain(unknown.into_iter().map(|object| (object, None))).collect())
 }
 
-/// Whether S3 still fetches a row's object, as it was told, and nothing else is to be said of it.
-pub fn is_still_fetched(row: &Row, told: &ListedStatuses, now: Timestamp) -> bool {
-    let told = told.get(&row.object).copied().flatten();
-    told.is_some_and(|restore| said(row, restore, now) == Some(None))
+/// Whether S3 still fetches a row's object, according to a listing, and there is nothing to record.
+pub fn is_still_fetched(row: &Row, listing: &ListedStatuses, now: Timestamp) -> bool {
+    let status = listing.get(&row.object).copied().flatten();
+    status.is_some_and(|restore| event_of(row, restore, now) == Some(None))
 }
 
-/// Looks at all rows whose time has come, and at those that wait for others: their copies may live shorter by now. What was
-/// `told` of some just now is not asked again.
+/// Looks at all rows that are due, and at those that wait for others, because their copies may have been shortened.
+/// Objects whose status `listing` has are not asked about again.
 pub async fn look_at(
     rows: Vec<Row>,
-    told: &ListedStatuses,
+    listing: &ListedStatuses,
     others_on_their_way: bool,
     archive: &impl ReadArchive,
     now: Timestamp,
@@ -91,15 +93,15 @@ pub async fn look_at(
     for row in rows {
         let is_of_interest = is_due(&row, now) || row.is_held_back(others_on_their_way, now);
         let is_waited_for = is_of_interest || matches!(row.state, State::Restoring { .. });
-        match told.get(&row.object).map(|told| told.and_then(|restore| said(&row, restore, now))) {
-            // Also of what is not due: it is known now.
+        match listing.get(&row.object).map(|status| status.and_then(|restore| event_of(&row, restore, now))) {
+            // A status that is known counts before the row is due, too.
             Some(Some(event)) if is_waited_for => seen.push(Polled { row, event }),
             None if is_of_interest && is_listable(&row) => listable.push(row),
             Some(_) | None if is_of_interest => rest.push(row),
             Some(_) | None => {}
         }
     }
-    let what = |row: &Row, listed: &Listed| said(row, listed.restore?, now);
+    let what = |row: &Row, listed: &Listed| event_of(row, listed.restore?, now);
     let (listed, unknown) = look_up(listable, |row| &row.object, what, archive).await?;
     seen.extend(listed.into_iter().map(|(row, event)| Polled { row, event }));
     rest.extend(unknown);
@@ -124,14 +126,15 @@ fn is_due(row: &Row, now: Timestamp) -> bool {
     }
 }
 
-/// No listing shows Intelligent-Tiering access tiers.
+/// No listing shows the access tiers of Intelligent-Tiering.
 fn is_listable(row: &Row) -> bool {
     row.kind.is_some_and(ArchiveKind::has_copy)
 }
 
-/// What a listing says of a row: `None` if it does not say enough, else the event or that S3 is still fetching.
-#[expect(clippy::option_option, reason = "not told, told that nothing happened, told what happened")]
-fn said(row: &Row, restore: ListedRestore, now: Timestamp) -> Option<Option<Event>> {
+/// What a listing's restore status means for a row: `None` if it says too little, `Some(None)` if S3 is still fetching,
+/// else the event.
+#[expect(clippy::option_option, reason = "too little is known, nothing happened, or this happened")]
+fn event_of(row: &Row, restore: ListedRestore, now: Timestamp) -> Option<Option<Event>> {
     match restore {
         ListedRestore::Copy(expires) if expires > now => {
             Some(Some(Event::Readable { at: now, expires: Some(expires) }))
@@ -182,8 +185,8 @@ fn still_fetching(row: &Row, now: Timestamp) -> Option<Event> {
     }
 }
 
-/// What S3's description means for a row that is looked at. Why one that waits for others can no longer be read is found
-/// out when it is published.
+/// What S3's description means for a row that is looked at. If a copy that waits for others cannot be read any more,
+/// the reason is found when it is published.
 fn readiness(row: &Row, facts: &Facts, now: Timestamp) -> Option<Event> {
     let was_readable = matches!(row.state, State::Restored { .. });
     meaning(row, facts, now).filter(|event| !was_readable || matches!(event, Event::Readable { .. }))

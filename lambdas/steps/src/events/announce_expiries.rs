@@ -1,7 +1,7 @@
-//! AnnounceExpiries: say which copies go away at the next midnight, while they can still be kept.
+//! AnnounceExpiries: announces which copies expire at the next midnight, while they can still be extended.
 //!
-//! Copies expire at midnight, UTC. So a restore writes down at its end on which days some of its copies do, and a few
-//! times a day the restores of the next midnight are announced, each once.
+//! Copies expire at midnight UTC. A restore records at its end on which days some of its copies expire. Four times a
+//! day the restores of the next midnight are announced, each once.
 
 use std::collections::BTreeSet;
 
@@ -21,26 +21,26 @@ use crate::ledger::update::update;
 use crate::ledger::{chunks, readiness};
 use crate::ports::{IN_FLIGHT, Ledger, Put, PutEvents, WorkFiles};
 
-/// Restores that are announced at a time.
+/// Restores that are announced concurrently.
 const ANNOUNCED_AT_ONCE: usize = 8;
 
 /// Objects that are read at a time.
 const READ_AT_ONCE: usize = 1_000;
 
-/// What was announced.
+/// The result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Output {
-    /// In words.
+    /// A summary in words.
     pub says: String,
-    /// Restores with copies that expire at the next midnight: announced now, or by an earlier run.
+    /// Restores with copies that expire at the next midnight, announced by this run or an earlier one.
     pub announced: usize,
 }
 
-/// Announces what expires at the next midnight. `_` is what the schedule sends.
+/// Announces what expires at the next midnight. The first parameter is the event of the schedule.
 ///
-/// A restore is announced for what nobody has extended since, as far as thaw knows: by an event `Copy Expiring`. Dies
-/// between the event and its note, and the event comes twice. One that cannot be announced stops no other: it is tried again
-/// by the next run, and this one fails at its end.
+/// A restore is announced by an event `Copy Expiring`, for the copies that no restore of thaw has extended. If the
+/// function dies between the event and its record, the event is sent twice. A restore that cannot be announced does not
+/// stop the others: the next run tries it again, and this run fails at its end.
 pub async fn run(
     _: Value,
     ledger: &impl Ledger,
@@ -50,29 +50,29 @@ pub async fn run(
 ) -> Result<Output, StepError> {
     let midnight = next_midnight(now);
     let mut expected = ledger.query::<ExpiryRecord>(&ExpiryRecord::all_at(midnight)).await?;
-    // As earlier versions kept them.
+    // The item of earlier versions.
     let day = ledger.get::<ExpiriesOfDay>(&ExpiriesOfDay::key_of(midnight)).await?;
-    let known: BTreeSet<RestoreId> = expected.iter().map(|one| one.restore.clone()).collect();
+    let listed: BTreeSet<RestoreId> = expected.iter().map(|one| one.restore.clone()).collect();
     for (restore, announced) in day.map(|day| day.restores).unwrap_or_default() {
-        if !known.contains(&restore) {
+        if !listed.contains(&restore) {
             expected.push(ExpiryRecord { at: midnight, restore, announced, revision: 0 });
         }
     }
-    let told: Vec<(RestoreId, Result<u64, StepError>)> = stream::iter(expected)
+    let results: Vec<(RestoreId, Result<u64, StepError>)> = stream::iter(expected)
         .map(async |expected| {
             let id = expected.restore.clone();
-            let told = match expected.announced {
+            let result = match expected.announced {
                 Some(objects) => Ok(objects),
                 None => announce(expected, ledger, files, events).await,
             };
-            (id, told)
+            (id, result)
         })
         .buffered(ANNOUNCED_AT_ONCE)
         .collect()
         .await;
     let (mut announced, mut trouble) = (0, None);
-    for (id, told) in told {
-        match told {
+    for (id, result) in results {
+        match result {
             Ok(objects) => announced += usize::from(objects > 0),
             Err(error) => {
                 warn!(restore = %id, "its copies that expire at {midnight} are not announced: {error}");
@@ -87,7 +87,7 @@ pub async fn run(
     Ok(Output { says, announced })
 }
 
-/// Announces one restore, if there is something to announce, and notes that. Answers for how many objects.
+/// Announces one restore, if it has expiring copies, and records that. Answers for how many objects.
 async fn announce(
     expected: ExpiryRecord,
     ledger: &impl Ledger,
@@ -106,12 +106,12 @@ async fn announce(
         events.put_event("Copy Expiring", &detail).await?;
         info!(restore = %id, objects, "{says}");
     }
-    let told =
+    let noted =
         |one: &ExpiryRecord| ExpiryRecord { announced: Some(objects), revision: one.revision + 1, ..one.clone() };
-    // Of an earlier version's day, the restore gets an item of its own.
+    // A restore from an item of an earlier version gets an item of its own.
     let new = ExpiryRecord { announced: Some(objects), revision: 0, ..expected.clone() };
-    if let Put::Lost(known) = ledger.insert(&new).await? {
-        update(ledger, known, |one| one.announced.is_none().then(|| told(one))).await?;
+    if let Put::Lost(existing) = ledger.insert(&new).await? {
+        update(ledger, existing, |one| one.announced.is_none().then(|| noted(one))).await?;
     }
     Ok(objects)
 }
@@ -123,7 +123,8 @@ fn says(id: &RestoreId, objects: u64, midnight: Timestamp) -> String {
     )
 }
 
-/// How many objects of a restore have a copy that expires then, and no row of any restore that knows of a later expiry.
+/// How many objects of a restore have a copy that expires at this midnight, and no row of any restore with a later
+/// expiry.
 async fn expiring(
     record: &RestoreRecord,
     midnight: Timestamp,
@@ -131,25 +132,25 @@ async fn expiring(
     files: &impl WorkFiles,
 ) -> Result<u64, StepError> {
     let mut expiring = 0;
-    for known in chunks::records(ledger, record).await?.iter().filter(|known| known.expire.contains(&midnight)) {
-        let rows = chunks::objects(ledger, files, record, known).await?.into_iter().map(|known| known.row);
+    for chunk in chunks::records(ledger, record).await?.iter().filter(|chunk| chunk.expire.contains(&midnight)) {
+        let rows = chunks::objects(ledger, files, record, chunk).await?.into_iter().map(|object| object.row);
         let rows: Vec<Row> = rows.filter(|row| row.state.expires() == Some(midnight)).collect();
-        for some in rows.chunks(READ_AT_ONCE) {
-            // As the ledger has them: how long a copy lives is no matter of CloudFront.
-            let mut all: Vec<Vec<Row>> = stream::iter(some)
+        for page in rows.chunks(READ_AT_ONCE) {
+            // Read without batches: when a copy expires has nothing to do with CloudFront.
+            let mut all: Vec<Vec<Row>> = stream::iter(page)
                 .map(async |row| ledger.query::<Row>(&rows_key(&row.object)).await)
                 .buffer_unordered(IN_FLIGHT)
                 .try_collect()
                 .await?;
             readiness::apply(all.iter_mut().flatten(), ledger).await?;
-            let goes = |rows: &&Vec<Row>| rows.iter().all(|row| row.state.expires() <= Some(midnight));
-            expiring += all.iter().filter(goes).count() as u64;
+            let is_last = |rows: &&Vec<Row>| rows.iter().all(|row| row.state.expires() <= Some(midnight));
+            expiring += all.iter().filter(is_last).count() as u64;
         }
     }
     Ok(expiring)
 }
 
-/// The midnight after a time.
+/// The next midnight UTC after a time.
 fn next_midnight(now: Timestamp) -> Timestamp {
     let today = now.to_zoned(TimeZone::UTC).date();
     let tomorrow = today.checked_add(1.day()).unwrap_or(today);
@@ -188,7 +189,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_restore_that_cannot_be_announced_stops_no_other() {
+    async fn a_restore_that_cannot_be_announced_does_not_stop_the_others() {
         let (stack, events) = (Stack::default(), MemoryEvents::default());
         let soon = next_midnight(now());
         let id = stack.planned(&[("a", published(Some(soon)))], 1).await;
@@ -202,14 +203,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_expires_at_the_next_midnight_and_was_not_extended_is_told_once() {
+    async fn copies_that_expire_at_midnight_without_an_extension_are_announced_once() {
         let (stack, events) = (Stack::default(), MemoryEvents::default());
         let soon = next_midnight(now());
         let later = next_midnight(soon);
         let objects = [("a", Some(soon)), ("b", Some(soon)), ("c", Some(later)), ("d", None), ("e", Some(soon))];
         let objects: Vec<_> = objects.map(|(key, expires)| (key, published(expires))).into();
         let id = stack.planned(&objects, 2).await;
-        // Other restores keep two of them for longer; one of those waits yet for its other objects.
+        // Other restores extend two of the copies. One of these still waits for its other objects.
         let other = RestoreId::try_from("other".to_owned()).unwrap();
         stack.insert(&row(&other, "b", published(Some(later)))).await;
         let waits = Row { place: Some(ChunkPosition { chunk: 0, entry: 0 }), ..row(&other, "e", State::Planned) };
@@ -220,14 +221,14 @@ mod tests {
             report::run(input, &stack.ledger, &stack.executions, &events, now()).await.unwrap();
         }
         let announce = async |now| run(Value::Null, &stack.ledger, &stack.files, &events, now).await.unwrap().announced;
-        let told = || {
-            let told = events.events().into_iter().filter(|(name, _)| name == "Copy Expiring");
-            told.map(|(_, detail)| (detail["objects"].clone(), detail["expires"].clone())).collect::<Vec<_>>()
+        let sent = || {
+            let sent = events.events().into_iter().filter(|(name, _)| name == "Copy Expiring");
+            sent.map(|(_, detail)| (detail["objects"].clone(), detail["expires"].clone())).collect::<Vec<_>>()
         };
         assert_eq!((announce(now()).await, announce(now()).await), (1, 1));
-        assert_eq!(told(), [(json!(1), json!(soon))]);
+        assert_eq!(sent(), [(json!(1), json!(soon))]);
         assert_eq!((announce(soon).await, announce(soon).await), (1, 1));
-        assert_eq!(told(), [(json!(1), json!(soon)), (json!(1), json!(later))]);
+        assert_eq!(sent(), [(json!(1), json!(soon)), (json!(1), json!(later))]);
         assert_eq!(announce(later).await, 0);
     }
 
@@ -245,7 +246,7 @@ mod tests {
         assert_eq!(of_day().count(), 10_001);
         let largest = of_day().map(|(key, item)| item_size(&key, &item)).max().unwrap();
         assert!(largest <= 1_024, "{largest} bytes are more than one unit of writing");
-        // The others are not in this ledger, and stop nobody.
+        // The other restores are not in this ledger, and do not stop this one.
         run(Value::Null, &stack.ledger, &stack.files, &events, now()).await.unwrap_err();
         assert_eq!(events.events().len(), 1);
     }
@@ -255,8 +256,8 @@ mod tests {
         let (stack, events) = (Stack::default(), MemoryEvents::default());
         let soon = next_midnight(now());
         let id = stack.planned(&[("a", published(Some(soon)))], 1).await;
-        let told = RestoreId::try_from("told-before".to_owned()).unwrap();
-        let restores = BTreeMap::from([(id.clone(), None), (told, Some(3))]);
+        let earlier = RestoreId::try_from("announced-before".to_owned()).unwrap();
+        let restores = BTreeMap::from([(id.clone(), None), (earlier, Some(3))]);
         stack.insert(&ExpiriesOfDay { at: soon, restores, revision: 1 }).await;
         for _ in 0..2 {
             let output = run(Value::Null, &stack.ledger, &stack.files, &events, now()).await.unwrap();

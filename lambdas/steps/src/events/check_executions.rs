@@ -1,9 +1,9 @@
-//! CheckExecutions: whether the executions of restores that are said to run do run.
+//! CheckExecutions: whether restores whose status is running have a running execution.
 //!
-//! Some ends of an execution nothing in it can catch: `States.Runtime`, `StopExecution` by an operator, an error of
-//! ReportFailure itself. EventBridge tells of an end within seconds, but Step Functions sends its events by best effort
-//! (EventBridge Events Reference, "AWS Step Functions events"). So the clock has all restores that are said to run looked at a
-//! few times a day as well.
+//! An execution cannot catch all of its ends: `States.Runtime`, `StopExecution` by an operator, an error of
+//! ReportFailure itself. EventBridge reports an end within seconds, but Step Functions sends its events on a
+//! best-effort basis (EventBridge Events Reference, "AWS Step Functions events"). So a schedule also has all running
+//! restores checked four times a day.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
@@ -21,26 +21,28 @@ use crate::ports::{Ledger, PutEvents, ReadExecutions, UpdateJobs, WorkFiles};
 /// Restores that are listed at a time.
 const PAGE: usize = 100;
 
-/// The clock leaves out younger ones: `DescribeExecution` is eventually consistent, and the index lags.
+/// The schedule leaves out younger restores, because `DescribeExecution` is eventually consistent and the index lags
+/// behind.
 const YOUNGEST: SignedDuration = SignedDuration::from_mins(15);
 
-/// And older ones: no restore runs for so long, and the list would be read back to its beginning each time.
+/// The schedule leaves out older restores, too. No restore runs for so long, and otherwise each run would read the
+/// whole list.
 const OLDEST: SignedDuration = SignedDuration::from_hours(31 * 24);
 
-/// What was found.
+/// The result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Output {
-    /// In words.
+    /// A summary in words.
     pub says: String,
-    /// Restores whose executions had ended without a word, and that have failed now.
+    /// Restores whose executions had ended without a report. They have failed now.
     pub ended: usize,
 }
 
-/// Looks at the execution that an event of Step Functions names. For any other event, which is the clock's, it looks at those of
-/// all restores that are said to run. A restore whose execution has ended has failed.
+/// Checks the execution that an event of Step Functions names. Any other event is the schedule's: then the executions
+/// of all running restores are checked. A restore whose execution has ended has failed.
 ///
-/// Doing it twice is fine: a restore that has ended is left alone. A restore whose execution cannot be looked at stops no
-/// other, and this fails at its end.
+/// Idempotent: a restore that has ended is left alone. A restore whose execution cannot be checked does not stop the
+/// others, and the run fails at its end.
 pub async fn run(
     event: Value,
     executions: &impl ReadExecutions,
@@ -60,7 +62,7 @@ pub async fn run(
     Ok(Output { says, ended })
 }
 
-/// What it takes to check executions: each port is a permission.
+/// The ports of a check: each port is a permission.
 struct Check<'a, X, L, F, E, J> {
     executions: &'a X,
     ledger: &'a L,
@@ -71,11 +73,11 @@ struct Check<'a, X, L, F, E, J> {
 }
 
 impl<X: ReadExecutions, L: Ledger + ListRestores, F: WorkFiles, E: PutEvents, J: UpdateJobs> Check<'_, X, L, F, E, J> {
-    /// Checks an execution that has ended, as an event says. Answers whether its restore failed by this.
+    /// Checks an execution that has ended according to an event. Answers whether its restore failed because of this.
     ///
-    /// Fails with `Unavailable` while Step Functions does not know of the end that its event told: the event comes again.
+    /// Fails with `Unavailable` while Step Functions still says that the execution runs: then the event comes again.
     async fn ended(&self, name: &str) -> Result<bool, StepError> {
-        // Executions that are started by hand may have any name; those that no restore can have were refused.
+        // An execution that is started by hand may have any name. One with a name that no restore can have was refused.
         let Ok(id) = RestoreId::try_from(name.to_owned()) else { return Ok(false) };
         let Some(record) = self.running(&id).await? else { return Ok(false) };
         let execution = self.executions.execution(&id).await?;
@@ -88,7 +90,7 @@ impl<X: ReadExecutions, L: Ledger + ListRestores, F: WorkFiles, E: PutEvents, J:
         }
     }
 
-    /// Checks the executions of all restores that are said to run. Answers how many restores failed by this.
+    /// Checks the executions of all running restores. Answers how many restores failed because of this.
     async fn all(&self) -> Result<usize, StepError> {
         let (mut after, mut ended, mut trouble) = (None, 0, None);
         loop {
@@ -113,24 +115,24 @@ impl<X: ReadExecutions, L: Ledger + ListRestores, F: WorkFiles, E: PutEvents, J:
 
     async fn listed(&self, id: &RestoreId) -> Result<bool, StepError> {
         let Some(why) = why_it_ended(self.executions.execution(id).await?.as_ref()) else { return Ok(false) };
-        // Read after the execution was seen to have ended: what its last state wrote is there.
+        // Read after the execution has ended, so that the last write of the execution is included.
         match self.running(id).await? {
             Some(record) => self.fail(record, &why).await,
             None => Ok(false),
         }
     }
 
-    /// The record of a restore that is said to run.
+    /// The record of a restore, if its status is running.
     async fn running(&self, id: &RestoreId) -> Result<Option<RestoreRecord>, StepError> {
         let record = self.ledger.get::<RestoreRecord>(&RestoreRecord::key_of(id)).await?;
         Ok(record.filter(|record| record.status == Status::Running))
     }
 
-    /// Ends a restore whose execution has ended. Answers whether it was this that ended it.
+    /// Ends a restore whose execution has ended. Answers whether this call ended it.
     async fn fail(&self, record: RestoreRecord, why: &str) -> Result<bool, StepError> {
         let counts = RestoreProgress::of(&record, self.ledger, self.files).await?.counts;
         let mut says = says(why, counts);
-        if chunks::records(self.ledger, &record).await?.iter().any(|known| !known.settled) {
+        if chunks::records(self.ledger, &record).await?.iter().any(|chunk| !chunk.settled) {
             says.push_str(&format!(
                 " Nobody waits for the others any more: what S3 is fetching is published when S3 says that it is done, and POST /v1/restores/{}/retry asks for them again and waits.",
                 record.id

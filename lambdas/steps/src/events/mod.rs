@@ -1,4 +1,5 @@
-//! What happens without a request: events of S3 and Step Functions, files in the inbox, the clock. One file per function.
+//! Functions without an HTTP request: events of S3 and Step Functions, files in the inbox, schedules. One file per
+//! function.
 
 pub mod announce_expiries;
 pub mod check_executions;

@@ -1,5 +1,5 @@
-//! OnRestoreInitiated: somebody began restores in the bucket. Those that thaw did not begin, it joins, for as much as may be
-//! spent on what others restore.
+//! OnRestoreInitiated: somebody began restores in an archive bucket. thaw joins those that it did not begin itself,
+//! within a daily budget.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,10 +17,12 @@ use crate::ports::{DeadLetters, IN_FLIGHT, Ledger, PutEvents, ReadDistributions,
 use crate::publishing::distributions;
 use crate::{Settings, StepError};
 
-/// Joins the foreign restores of a batch of messages: one execution per bucket and batch, never one per object.
+/// Joins the foreign restores of a batch of messages: one execution for each bucket and batch, never one for each
+/// object.
 ///
-/// What would cost more than the day's rest of `JoinedMaxCostUsd` is left alone, and costs nothing: the first time of a day,
-/// an event `Restores Not Joined` says so. Dies between the event and its note, and the event comes twice.
+/// Restores that would cost more than the rest of the day's `JoinedMaxCostUsd` are left alone, and cost nothing. The
+/// first time on a day an event `Restores Not Joined` says so. If the function dies between this event and its record,
+/// the event is sent twice.
 #[expect(
     clippy::too_many_arguments,
     reason = "each port is a permission; the signature reads like the function's policy"
@@ -36,8 +38,8 @@ pub async fn run(
     settings: &Settings,
     now: Timestamp,
 ) -> Result<QueueResponse, StepError> {
-    let (told, mut failing) = batch.read(S3EventKind::Initiated, dead_letters, settings).await;
-    let known: Vec<(&str, S3Event, Result<bool, StepError>)> = stream::iter(told)
+    let (initiated, mut failing) = batch.read(S3EventKind::Initiated, dead_letters, settings).await;
+    let checked: Vec<(&str, S3Event, Result<bool, StepError>)> = stream::iter(initiated)
         .map(|(message, event)| async move {
             let known = is_known(&event, ledger).await;
             (message, event, known)
@@ -46,9 +48,9 @@ pub async fn run(
         .collect()
         .await;
 
-    // The objects of a bucket, and the messages that told of them.
+    // The objects of each bucket, and the messages that reported them.
     let mut foreign: BTreeMap<String, Foreign> = BTreeMap::new();
-    for (message, event, known) in known {
+    for (message, event, known) in checked {
         match known {
             Ok(true) => {}
             Ok(false) => {
@@ -79,7 +81,7 @@ struct Foreign<'a> {
     first: Option<Timestamp>,
 }
 
-/// Whether a restore of thaw waits for the object, or has dealt with the very restore that the event tells of.
+/// Whether a restore of thaw waits for the object, or is finished with the restore that the event reports.
 ///
 /// thaw writes its row before it asks S3, so its own restores are always known.
 async fn is_known(event: &S3Event, ledger: &impl Ledger) -> Result<bool, StepError> {
@@ -90,7 +92,7 @@ async fn is_known(event: &S3Event, ledger: &impl Ledger) -> Result<bool, StepErr
 fn is_of(event: &S3Event, row: &Row) -> bool {
     match &row.state {
         State::Planned | State::Restoring { .. } | State::Restored { .. } => true,
-        // Settled by now: known if the event is older, because it came late, or twice.
+        // Finished by now. The event is about the same restore if it is older, because it came late or twice.
         State::Available => event.at <= row.planned_at,
         State::Published { at, .. } | State::Failed { at, .. } | State::Cancelled { at } => event.at <= *at,
     }
@@ -111,11 +113,11 @@ async fn join(
     let objects: Vec<&ObjectId> = foreign.objects.iter().collect();
     for objects in objects.chunks(MAX_KEYS) {
         let mut request = join_only(bucket, objects.iter().copied());
-        // The same messages make the same restore, however often they come, and it counts on the same day.
+        // The same messages always make the same restore, and it counts on the same day.
         let begun = foreign.first.unwrap_or(now);
         if let Some(limit) = settings.joined_max_cost {
             let price = price(bucket, objects, cdn, settings).await?;
-            // Its plan must not find that it costs more.
+            // The plan must not find that it costs more than was reserved.
             request.max_cost_usd = Some(price);
             let seed = hash(&[&request.hash(), &begun.to_string()]);
             let id = RestoreId::new(begun, &request, &seed);
@@ -127,7 +129,7 @@ async fn join(
                 }
                 Reserved::No { told: false, spent } => {
                     let left = LeftAlone { bucket, objects: objects.len(), price, spent, limit };
-                    left.tell(events).await?;
+                    left.announce(events).await?;
                     budget::note_told(BudgetKind::Joined, ledger, begun).await?;
                     continue;
                 }
@@ -141,8 +143,8 @@ async fn join(
     Ok(())
 }
 
-/// What publishing these objects costs at most: their paths wherever they are shown, and thaw's own part. Nothing is asked of
-/// S3.
+/// The most that publishing these objects costs: their paths in all distributions, and thaw's own costs. S3 is not
+/// asked for anything.
 async fn price(
     bucket: &str,
     objects: &[&ObjectId],
@@ -159,7 +161,7 @@ async fn price(
     Ok(book.invalidation(paths) + book.overhead(Overhead::expected(objects.len() as u64)))
 }
 
-/// Restores that others began and thaw does not join.
+/// Restores that somebody else began and that thaw does not join.
 struct LeftAlone<'a> {
     bucket: &'a str,
     objects: usize,
@@ -169,7 +171,7 @@ struct LeftAlone<'a> {
 }
 
 impl LeftAlone<'_> {
-    async fn tell(&self, events: &impl PutEvents) -> Result<(), StepError> {
+    async fn announce(&self, events: &impl PutEvents) -> Result<(), StepError> {
         let Self { bucket, objects, price, spent, limit } = self;
         let says = format!(
             "Others began restores of {objects} objects in {bucket}. To publish them would cost ${price}, and of the ${limit} that thaw may spend in a day on what others restore, ${spent} are used. S3 restores them, and thaw leaves them alone; it does the same with others of this day that cost too much, and says nothing more. POST /v1/adoptions with {{\"bucket\": \"{bucket}\"}} publishes them; the parameter JoinedMaxCostUsd is the limit."
@@ -191,7 +193,7 @@ mod tests {
     use crate::testing::stack::{Stack, done, now, restored, row};
 
     #[tokio::test]
-    async fn a_restore_of_what_a_batch_has_published_is_known_only_if_it_is_older() {
+    async fn a_restore_of_a_published_object_is_known_only_if_it_is_older_than_the_publication() {
         let stack = Stack::default();
         let row = row(&RestoreId::try_from("r".to_owned()).unwrap(), "a", restored(Some("b")));
         stack.insert(&row).await;

@@ -1,4 +1,4 @@
-//! The shapes of an SQS event source: only what the steps read.
+//! The parts of an SQS event that the steps read, and their answer.
 
 use std::collections::BTreeSet;
 
@@ -13,16 +13,17 @@ use crate::ports::{DeadLetters, IN_FLIGHT};
 /// The messages of one invocation.
 #[derive(Debug, Clone, Deserialize)]
 pub struct QueueBatch {
-    /// In any order.
+    /// The messages, in any order.
     #[serde(rename = "Records")]
     pub records: Vec<QueueMessage>,
 }
 
 impl QueueBatch {
-    /// The events of this kind in buckets of ours, with the ids of their messages; and the ids of messages that come again.
+    /// The S3 events of this kind in the stack's archive buckets, with the ids of their messages; and the ids of
+    /// messages that must come again.
     ///
-    /// A message that can never be read goes to the dead letters at once, with the reason. It comes again only if that
-    /// fails. One that can be read but is not for us (another kind, another bucket, S3's test message) is done.
+    /// A message that can never be read goes to the dead-letter queue at once, with the reason. It comes again only if
+    /// that fails. A message that can be read but is of another kind or bucket (or is S3's test message) is done.
     pub(crate) async fn read(
         &self,
         kind: S3EventKind,
@@ -34,7 +35,7 @@ impl QueueBatch {
         self.read_with(ours, dead_letters).await
     }
 
-    /// The same for files that were written, whatever their bucket.
+    /// The same for the events of files that were written, in any bucket.
     pub(crate) async fn dropped(&self, dead_letters: &impl DeadLetters) -> (Vec<(&str, InboxFile)>, BTreeSet<&str>) {
         self.read_with(|body| Ok(read_inbox_file(body)?.into_iter().collect()), dead_letters).await
     }
@@ -61,7 +62,7 @@ impl QueueBatch {
     }
 }
 
-/// Answers the message's id if it must come again.
+/// Sends a message to the dead-letter queue. Answers its id if that fails and it must come again.
 async fn put_aside<'a>(
     message: &'a QueueMessage,
     error: UnreadableEvent,
@@ -90,24 +91,24 @@ pub struct QueueMessage {
     pub body: String,
 }
 
-/// Which messages come again.
+/// The answer: the messages that must come again.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct QueueResponse {
-    /// All others are done.
+    /// The messages that must come again. All others are done.
     pub batch_item_failures: Vec<BatchItemFailure>,
 }
 
-/// A message that comes again.
+/// A message that must come again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BatchItemFailure {
-    /// Its id.
+    /// The message's id.
     pub item_identifier: String,
 }
 
 impl QueueResponse {
-    /// These messages come again.
+    /// An answer with these messages.
     pub fn failing<'a>(ids: impl IntoIterator<Item = &'a str>) -> Self {
         let failure = |id: &str| BatchItemFailure { item_identifier: id.to_owned() };
         Self { batch_item_failures: ids.into_iter().map(failure).collect() }

@@ -1,10 +1,9 @@
-//! Budgets of a day: what all restores of a stack may cost together by their plans, and what may be spent on those that
-//! others began.
+//! Daily budgets: the sum of the planned prices of all restores of a stack, and of those that join what others began.
 //!
-//! A budget is exact however many functions plan at once, and what a reservation costs does not grow with the day: one item
-//! has the sum, and the last few reservations by restore, so that a restore that is planned again is known. Older ones have an
-//! item each, and the sum has them too. A reservation moves there before it leaves the sum's item; so whoever finds it in
-//! neither has never made it.
+//! A budget is exact with any number of concurrent plans, and a reservation costs the same on a busy day. One item
+//! holds the sum and the last few reservations by restore, so that a second plan of a restore finds its reservation.
+//! Older reservations have an item each and stay in the sum. A reservation is written to its own item before it leaves
+//! the sum's item, so a restore that is found in neither has no reservation.
 
 use std::collections::BTreeMap;
 
@@ -15,10 +14,10 @@ use thaw_core::{RestoreId, Usd};
 use crate::StepError;
 use crate::ports::{Item, ItemKey, Ledger, Put};
 
-/// Reservations that are kept in the sum's item: few, as each reservation writes all of it.
+/// Reservations that are kept in the sum's item. Few, because each reservation writes the whole item.
 const RECENT: usize = 8;
 
-/// Reservations that one reservation moves to items of their own. An item of an earlier version has thousands.
+/// Reservations that one call moves to items of their own. The sum's item of an earlier version has thousands.
 const MOVED_AT_ONCE: usize = 25;
 
 /// What a budget is for.
@@ -27,63 +26,63 @@ const MOVED_AT_ONCE: usize = 25;
 pub enum BudgetKind {
     /// All restores of the stack (`DailyBudgetUsd`).
     Restores,
-    /// Those that others began (`JoinedMaxCostUsd`).
+    /// Restores that join what others began (`JoinedMaxCostUsd`).
     Joined,
 }
 
 impl BudgetKind {
     fn as_str(self) -> &'static str {
         match self {
-            // As earlier versions called it.
+            // The name that earlier versions used.
             Self::Restores => "budget",
             Self::Joined => "joined",
         }
     }
 }
 
-/// What came of a reservation.
+/// The result of a reservation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reserved {
-    /// It is set aside, by this call or an earlier one.
+    /// The price is reserved, by this call or an earlier one.
     Yes,
-    /// The day's budget does not allow it, and nothing was set aside.
+    /// The day's budget is too small, and nothing was reserved.
     No {
-        /// What others have set aside.
+        /// What others have reserved.
         spent: Usd,
-        /// Whether `tell_once` was called for this budget and day.
+        /// Whether `note_told` was called for this budget and day.
         told: bool,
     },
 }
 
-/// What was planned on a day.
+/// The reservations of a day.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Day {
     /// The day, in UTC.
     day: String,
-    /// What for.
+    /// Which budget.
     #[serde(default = "restores")]
     purse: BudgetKind,
     /// Reservations that have no item of their own yet.
     planned: BTreeMap<RestoreId, Usd>,
-    /// The sum of the others.
+    /// The sum of the reservations that have one.
     #[serde(default)]
     moved: Usd,
-    /// Whether somebody was told that the budget did not allow something.
+    /// Whether somebody was notified that the budget refused something.
     #[serde(default)]
     told: bool,
     /// Counts the changes.
     revision: u64,
 }
 
-/// Earlier versions had no other.
+/// Items of earlier versions have no `purse`: there was only this budget.
 fn restores() -> BudgetKind {
     BudgetKind::Restores
 }
 
 impl Day {
-    fn new(purse: BudgetKind, at: Timestamp) -> Self {
+    fn new(kind: BudgetKind, at: Timestamp) -> Self {
         let day = at.strftime("%Y-%m-%d").to_string();
-        Self { day, purse, planned: BTreeMap::new(), moved: Usd::default(), told: false, revision: 0 }
+        Self { day, purse: kind, planned: BTreeMap::new(), moved: Usd::default(), told: false, revision: 0 }
     }
 
     fn spent(&self) -> Usd {
@@ -105,7 +104,7 @@ impl Item for Day {
     }
 }
 
-/// What a restore was planned at, after it has left the sum's item.
+/// The reservation of a restore after it has left the sum's item.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Reservation {
     day: String,
@@ -125,22 +124,22 @@ impl Item for Reservation {
     }
 }
 
-/// Sets the price of a restore aside in the budget of the day of `at`, once, however often it is planned: that of its dearest
-/// plan.
+/// Reserves the price of a restore in the budget of the day of `at`. A restore has one reservation however often it is
+/// planned: that of its most expensive plan.
 pub async fn reserve(
-    purse: BudgetKind,
+    kind: BudgetKind,
     id: &RestoreId,
     price: Usd,
     budget: Usd,
     ledger: &impl Ledger,
     at: Timestamp,
 ) -> Result<Reserved, StepError> {
-    let new = Day::new(purse, at);
-    let mut known = ledger.get::<Day>(&new.key()).await?;
+    let new = Day::new(kind, at);
+    let mut day = ledger.get::<Day>(&new.key()).await?;
     for _ in 0..16 {
-        let is_new = known.is_none();
-        let mut next = known.take().unwrap_or_else(|| new.clone());
-        // Of several tries of a plan nobody knows yet which one is written: the dearest counts.
+        let is_new = day.is_none();
+        let mut next = day.take().unwrap_or_else(|| new.clone());
+        // Several attempts of a plan may run, and which one is written is not known yet. The highest price counts.
         let before = match next.planned.remove(id) {
             Some(before) => Some(before),
             None => {
@@ -167,18 +166,18 @@ pub async fn reserve(
         };
         match put {
             Put::Done => return Ok(Reserved::Yes),
-            Put::Lost(other) => known = Some(other),
+            Put::Lost(other) => day = Some(other),
         }
     }
     Err(StepError::Unavailable(format!("the budget of {}: lost sixteen races for it", new.day)))
 }
 
-/// Writes some reservations into items of their own, and only then takes them out of the sum's item, which the caller writes.
-/// A reservation only ever gets dearer; so whoever was slower lowers none.
+/// Writes some reservations to items of their own, and then takes them out of the sum's item, which the caller writes.
+/// A reservation never goes down, so a slow writer lowers none.
 async fn move_some(day: &mut Day, ledger: &impl Ledger) -> Result<(), StepError> {
-    let some: Vec<(RestoreId, Usd)> =
+    let oldest: Vec<(RestoreId, Usd)> =
         day.planned.iter().take(MOVED_AT_ONCE).map(|(id, usd)| (id.clone(), *usd)).collect();
-    for (id, usd) in some {
+    for (id, usd) in oldest {
         let mut next = day.reservation(&id, usd);
         let mut put = ledger.insert(&next).await?;
         while let Put::Lost(there) = put {
@@ -194,12 +193,12 @@ async fn move_some(day: &mut Day, ledger: &impl Ledger) -> Result<(), StepError>
     Ok(())
 }
 
-/// Notes that somebody was told that the budget of that day did not allow something.
-pub async fn note_told(purse: BudgetKind, ledger: &impl Ledger, at: Timestamp) -> Result<(), StepError> {
-    let new = Day { told: true, ..Day::new(purse, at) };
-    if let Put::Lost(known) = ledger.insert(&new).await? {
+/// Records that somebody was notified that the budget of that day refused something.
+pub async fn note_told(kind: BudgetKind, ledger: &impl Ledger, at: Timestamp) -> Result<(), StepError> {
+    let new = Day { told: true, ..Day::new(kind, at) };
+    if let Put::Lost(day) = ledger.insert(&new).await? {
         let next = |day: &Day| (!day.told).then(|| Day { told: true, revision: day.revision + 1, ..day.clone() });
-        crate::ledger::update::update(ledger, known, next).await?;
+        crate::ledger::update::update(ledger, day, next).await?;
     }
     Ok(())
 }
@@ -230,7 +229,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_day_has_its_budget_and_a_restore_is_set_aside_once() {
+    async fn a_day_has_its_budget_and_a_restore_reserves_once() {
         let ledger = MemoryLedger::default();
         let ask = async |name, price, at| ask(&ledger, name, price, 10, at).await;
         assert!(ask("a", 6, now()).await);
@@ -244,21 +243,21 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn budgets_know_nothing_of_each_other() {
+    async fn the_two_budgets_are_independent() {
         let ledger = MemoryLedger::default();
-        for purse in [BudgetKind::Restores, BudgetKind::Joined] {
-            let asked = reserve(purse, &id("a"), usd(6), usd(10), &ledger, now()).await.unwrap();
+        for kind in [BudgetKind::Restores, BudgetKind::Joined] {
+            let asked = reserve(kind, &id("a"), usd(6), usd(10), &ledger, now()).await.unwrap();
             assert_eq!(asked, Reserved::Yes);
         }
         note_told(BudgetKind::Joined, &ledger, now()).await.unwrap();
-        for (purse, told) in [(BudgetKind::Restores, false), (BudgetKind::Joined, true)] {
-            let asked = reserve(purse, &id("b"), usd(6), usd(10), &ledger, now()).await.unwrap();
+        for (kind, told) in [(BudgetKind::Restores, false), (BudgetKind::Joined, true)] {
+            let asked = reserve(kind, &id("b"), usd(6), usd(10), &ledger, now()).await.unwrap();
             assert_eq!(asked, Reserved::No { spent: usd(6), told });
         }
     }
 
     #[tokio::test]
-    async fn what_was_moved_is_known_and_counts() {
+    async fn a_moved_reservation_is_found_and_still_counts() {
         let ledger = MemoryLedger::default();
         for n in 0..30 {
             assert!(ask(&ledger, &n.to_string(), 1, 40, now()).await);
@@ -272,7 +271,7 @@ mod tests {
         assert!(ask(&ledger, "0", 11, 40, now()).await);
         assert_eq!(sum(&ledger).await.spent(), usd(40));
         assert!(!ask(&ledger, "another", 1, 40, now()).await);
-        // Moved once more, at its new price.
+        // Moved again, at its new price.
         for n in 30..60 {
             assert!(ask(&ledger, &n.to_string(), 1, 1_000, now()).await);
         }

@@ -1,9 +1,10 @@
-//! Chunks: which objects a restore has, file by file, and what is known of each file's objects as a whole.
+//! Chunks: the objects of a restore in files, and in the ledger one item for each file with the state of its objects as
+//! a whole.
 //!
-//! The plan writes a chunk's file once, with every object as it was found. An object gets a row in the ledger when S3 is
-//! about to be asked for it, and that row is written again only when something happens that is not the same for all: so
-//! what S3 accepted for a whole stretch of a chunk is noted once, in the chunk's own item; and what S3 lets be read, once for
-//! all that are told together (`news.rs`). That CloudFront is done is noted once, too: in the batch (`ledger.rs`).
+//! The plan writes a chunk's file once, with every object as it was found. An object gets a row in the ledger when S3
+//! is about to be asked for it. That row is written again only when something happens to this object alone. What
+//! happens to many objects alike is recorded once: that S3 accepted a range of entries, in the chunk's item; that S3
+//! made objects readable, in a readiness record (`readiness.rs`); that CloudFront is done, in the batch (`rows.rs`).
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -22,13 +23,14 @@ use crate::ledger::rows::{self, row_key};
 use crate::ledger::update::update;
 use crate::ports::{Item, ItemKey, Ledger, WorkFiles};
 
-/// Objects that a door counts one by one, and cancels one by one. Of larger restores it tells what the last look knew.
+/// The most objects of a restore that an API handler counts and cancels one by one. For a larger restore it reports the
+/// counts of the last look.
 pub const COUNTED_LIVE: u64 = 10_000;
 
-/// Failures that are kept in words for each chunk; the list of a restore's objects has them all.
+/// Failures that a chunk keeps in words. The list of a restore's objects shows them all.
 const FAILURES_KEPT: usize = 20;
 
-/// An object in a chunk file: its row, as the plan found it.
+/// An object in a chunk file: its row as the plan found it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChunkEntry {
     /// The key.
@@ -39,15 +41,15 @@ pub struct ChunkEntry {
     /// Bytes; 0 if S3 did not say.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub size: u64,
-    /// Where it lies.
+    /// Which kind of archive it is in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<ArchiveKind>,
-    /// What to do.
+    /// What is to be done about it.
     pub decision: Decision,
-    /// Whether it is not the current version, so that no path shows it.
+    /// Whether it is not the current version. No path shows it then.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub old: bool,
-    /// Where it stands from the beginning.
+    /// Its state when it was planned.
     #[serde(flatten)]
     pub state: State,
 }
@@ -62,10 +64,10 @@ impl ChunkEntry {
         ObjectId { bucket: record.request.bucket.clone(), key: self.key.clone(), version: self.version.clone() }
     }
 
-    /// The object's row before anything happened.
+    /// The object's row before anything happened to it.
     pub fn row(&self, record: &RestoreRecord, made_at: Timestamp, place: ChunkPosition) -> Row {
-        // A plan of several calls may have seen a live copy later than the first object of its chunk. The row waits for that
-        // copy since then, and for no earlier one.
+        // A plan that took several calls may have found a live copy later than the first object of its chunk. The row
+        // waits for that copy from then on, not from the beginning of the chunk.
         let planned_at = match &self.state {
             State::Restored { at, .. } => *at,
             State::Planned
@@ -91,75 +93,75 @@ impl ChunkEntry {
     }
 }
 
-/// What is known of a chunk's objects as a whole.
+/// The state of a chunk's objects as a whole.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChunkRecord {
     /// The restore.
     pub restore: RestoreId,
-    /// When its first object was looked at, or a moment before. Its rows are planned since then.
+    /// When its first object was looked at, or a moment before. Its rows have this time as `planned_at`.
     pub made_at: Timestamp,
-    /// When the call began that wrote it; `None` if that is the same.
+    /// When the call that wrote it began; `None` if that is `made_at`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub written_at: Option<Timestamp>,
     /// The chunk's number.
     pub chunk: u32,
-    /// A hash of its file: what S3 is asked for is what was planned, and nothing that came into the file since.
+    /// The hash of its file. S3 is only asked for what was planned: a file that was changed since is refused.
     pub file_hash: String,
-    /// Which of its entries S3 has accepted, as far as it accepted all of a stretch alike.
+    /// The ranges of entries that S3 has accepted as a whole.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub accepted: Vec<Accepted>,
-    /// Where the objects stood when they were last counted.
+    /// The states of the objects when they were last counted.
     pub counts: Counts,
-    /// When that was; `None` if only the plan counted them.
+    /// When they were last counted; `None` if only the plan counted them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counted_at: Option<Timestamp>,
-    /// Of those that are readable: how many are to be published now, and are not with CloudFront yet.
+    /// How many readable objects are to be published now, and are not with CloudFront yet.
     #[serde(default)]
     pub to_invalidate: u64,
-    /// Of those that are readable: how many wait for the others of their restore.
+    /// How many readable objects wait for the others of their restore.
     #[serde(default)]
     pub waiting: u64,
-    /// When it makes sense to look at them again; `None` if nothing is left to wait for.
+    /// When the next look may find something new; `None` if nothing is left to wait for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub look_at: Option<Timestamp>,
-    /// Those of its entries that S3 was still fetching, and of which their rows say no more than their stretches do.
+    /// Entries that S3 was still fetching, and whose rows say no more than the chunk's accepted ranges do.
     #[serde(default, skip_serializing_if = "EntrySet::is_empty")]
     pub fetching: EntrySet,
-    /// Those of its entries that are readable, and not with CloudFront yet.
+    /// Entries that are readable, and not with CloudFront yet.
     #[serde(default, skip_serializing_if = "EntrySet::is_empty")]
     pub readable: EntrySet,
-    /// Those of its entries that nothing can change any more.
+    /// Entries that are finished: nothing can change them any more.
     #[serde(rename = "over", default, skip_serializing_if = "Finished::is_empty")]
     pub finished: Finished,
-    /// Whether nothing is left to do for any of them.
+    /// Whether nothing is left to do for any entry.
     pub settled: bool,
-    /// Whether some were given up that S3 may still deliver: then an event makes them readable, and the chunk is not
-    /// settled any more.
+    /// Whether some objects were given up that S3 may still deliver. An event then makes them readable, and the chunk
+    /// is no longer settled.
     #[serde(default)]
     pub may_revive: bool,
-    /// When copies of its objects go away.
+    /// When copies of its objects expire.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub expire: BTreeSet<Timestamp>,
-    /// The first failures.
+    /// The first failures, at most 20.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failures: Vec<Failure>,
     /// Counts the changes. Every write is conditional on it.
     pub revision: u64,
 }
 
-/// A stretch of a chunk's entries whose rows may still say `planned`: S3 has accepted them all.
+/// A range of a chunk's entries that S3 has accepted. Their rows may still say `planned`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Accepted {
     /// The first entry.
     pub from: u32,
     /// The entry after the last.
     pub to: u32,
-    /// When.
+    /// When S3 accepted them.
     pub at: Timestamp,
 }
 
 impl ChunkRecord {
-    /// A chunk of a plan, of which nothing was asked yet.
+    /// A chunk of a new plan: S3 was asked for nothing yet.
     pub fn new(record: &RestoreRecord, made_at: Timestamp, chunk: u32, entries: &[ChunkEntry], file: &[u8]) -> Self {
         let new = Self {
             restore: record.id.clone(),
@@ -182,20 +184,21 @@ impl ChunkRecord {
             failures: Vec::new(),
             revision: 0,
         };
-        // Rows are many times as large as entries, and a plan has a million: a thousand at a time stay in the CPU's caches.
-        let known = |(entry, planned): (u32, &ChunkEntry)| {
+        // Rows are many times as large as entries, and a plan may have a million. A thousand rows at a time stay in the
+        // CPU's caches.
+        let to_object = |(entry, planned): (u32, &ChunkEntry)| {
             let row = planned.row(record, made_at, ChunkPosition { chunk, entry });
             ChunkObject { entry, row, written: RowPresence::Nothing }
         };
         let part = |(from, entries): (u32, &[ChunkEntry])| {
-            let objects: Vec<ChunkObject> = (from..).zip(entries).map(known).collect();
+            let objects: Vec<ChunkObject> = (from..).zip(entries).map(to_object).collect();
             new.clone().counted(&objects, &BTreeSet::new(), None, made_at)
         };
         let parts = (0..).step_by(1_000).zip(entries.chunks(1_000));
         parts.map(part).reduce(Self::and).unwrap_or(new)
     }
 
-    /// What is known of two parts of a chunk.
+    /// Adds up two parts of a chunk.
     fn and(mut self, other: Self) -> Self {
         self.counts += other.counts;
         self.expire.extend(other.expire);
@@ -212,38 +215,38 @@ impl ChunkRecord {
         }
     }
 
-    /// The same after its objects were counted: all that are not over, and of the others none counts again. `called` are
-    /// those whose batches are with CloudFront.
+    /// The record after a count of its objects. `objects` must hold every entry that is not finished; finished ones
+    /// among them are not counted twice. `with_cloudfront` are the objects whose batches are with CloudFront.
     pub fn counted(
         self,
         objects: &[ChunkObject],
-        called: &BTreeSet<ObjectId>,
+        with_cloudfront: &BTreeSet<ObjectId>,
         look_at: Option<Timestamp>,
         now: Timestamp,
     ) -> Self {
         let (mut finished, mut failures) = (self.finished.clone(), self.failures.clone());
-        let open = objects.iter().filter(|known| !finished.has(known.entry));
-        let (ended, open): (Vec<&ChunkObject>, Vec<&ChunkObject>) = open.partition(|known| known.row.is_final());
-        finished.take(ended.iter().map(|known| (known.entry, &known.row)));
-        let rows: Vec<&Row> = open.iter().map(|known| &known.row).collect();
+        let open = objects.iter().filter(|object| !finished.has(object.entry));
+        let (ended, open): (Vec<&ChunkObject>, Vec<&ChunkObject>) = open.partition(|object| object.row.is_final());
+        finished.take(ended.iter().map(|object| (object.entry, &object.row)));
+        let rows: Vec<&Row> = open.iter().map(|object| &object.row).collect();
         let is_readable = |row: &Row| matches!(row.state, State::Restored { .. }) && !row.is_settled();
-        let is_called = |row: &Row| row.state.claim().is_some() && called.contains(&row.object);
-        let readable = || open.iter().filter(|known| is_readable(&known.row) && !is_called(&known.row));
+        let is_with_cloudfront = |row: &Row| row.state.claim().is_some() && with_cloudfront.contains(&row.object);
+        let readable = || open.iter().filter(|object| is_readable(&object.row) && !is_with_cloudfront(&object.row));
         let waits = |row: &Row| row.state.claim().is_none() && !row.is_to_publish(true, now);
-        let waiting = readable().filter(|known| waits(&known.row)).count() as u64;
+        let waiting = readable().filter(|object| waits(&object.row)).count() as u64;
         let to_invalidate = readable().count() as u64 - waiting;
-        let readable = readable().map(|known| known.entry).collect();
-        let is_fetched = |known: &ChunkObject| {
-            known.written == RowPresence::AsAccepted && matches!(known.row.state, State::Restoring { .. })
+        let readable = readable().map(|object| object.entry).collect();
+        let is_fetched = |object: &ChunkObject| {
+            object.written == RowPresence::AsAccepted && matches!(object.row.state, State::Restoring { .. })
         };
-        let fetching = open.iter().filter(|known| is_fetched(known)).map(|known| known.entry).collect();
-        // Of those that are over nobody knows more than what was kept.
+        let fetching = open.iter().filter(|object| is_fetched(object)).map(|object| object.entry).collect();
+        // Timeouts of open entries are found anew below. Failures of finished entries are only kept here.
         failures.retain(|failure| failure.code != FailureCode::RetrievalTimedOut);
         failures.extend(
             ended
                 .into_iter()
                 .chain(open.iter().copied())
-                .filter_map(|known| Failure::of(&known.row))
+                .filter_map(|object| Failure::of(&object.row))
                 .take(FAILURES_KEPT),
         );
         failures.truncate(FAILURES_KEPT);
@@ -268,17 +271,17 @@ impl ChunkRecord {
         }
     }
 
-    /// Whether some of its objects are readable and not known to be visible, or may be so without the chunk knowing.
+    /// Whether some objects are readable but not known to be visible, or may become readable without the chunk knowing.
     pub fn is_publishing(&self) -> bool {
         (!self.settled && self.counts.restored > 0) || self.may_revive
     }
 
-    /// Whether S3 has accepted the entry, and when.
+    /// When S3 accepted the entry; `None` if it has not, or not as part of a range.
     pub fn accepted_at(&self, entry: u32) -> Option<Timestamp> {
         self.accepted.iter().find(|one| (one.from..one.to).contains(&entry)).map(|one| one.at)
     }
 
-    /// When the call began that wrote it.
+    /// When the call that wrote it began.
     pub fn written_at(&self) -> Timestamp {
         self.written_at.unwrap_or(self.made_at)
     }
@@ -298,7 +301,7 @@ impl Item for ChunkRecord {
     }
 }
 
-/// The file of a chunk in the work bucket.
+/// The name of a chunk's file in the work bucket.
 pub fn chunk_name(id: &RestoreId, written_at: Timestamp, chunk: u32) -> String {
     format!("restores/{id}/chunks/{}/{chunk:05}.json", written_at.as_millisecond())
 }
@@ -308,39 +311,40 @@ pub fn chunk_name(id: &RestoreId, written_at: Timestamp, chunk: u32) -> String {
 pub struct ChunkObject {
     /// The number of its entry in the chunk.
     pub entry: u32,
-    /// Its row, with what is known of its chunk as a whole.
+    /// Its row, with the chunk's accepted ranges and readiness records applied.
     pub row: Row,
-    /// What the ledger has of the row.
+    /// What the ledger itself has of the row.
     pub written: RowPresence,
 }
 
-/// What the ledger has of an object.
+/// What the ledger has of an object's row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RowPresence {
-    /// Nothing: it was never to be asked for, or was not asked for yet.
+    /// Nothing: S3 was not asked for it yet, or never will be.
     Nothing,
-    /// A row that still says `planned`: its chunk knows that S3 has accepted it, and its chunk's news whether it can be read.
+    /// A row that still says `planned`. The chunk says that S3 has accepted it, and a readiness record may say that it
+    /// can be read.
     AsAccepted,
-    /// A row that says where it stands.
+    /// A row that says the state itself.
     Row,
 }
 
-/// What a restore's plan says; an error before it is made.
+/// A restore's plan; an error if there is none yet.
 pub fn plan_of(record: &RestoreRecord) -> Result<&Planned, StepError> {
     record.plan.as_ref().ok_or_else(|| StepError::Unexpected(format!("restore {} has no plan yet", record.id)))
 }
 
-/// The entries of a chunk, as they were planned.
+/// The entries of a chunk, as they were planned. Fails if the file is gone or was changed since.
 pub async fn entries(
     files: &impl WorkFiles,
     record: &RestoreRecord,
-    known: &ChunkRecord,
+    chunk: &ChunkRecord,
 ) -> Result<Vec<ChunkEntry>, StepError> {
-    let name = chunk_name(&record.id, known.written_at(), known.chunk);
+    let name = chunk_name(&record.id, chunk.written_at(), chunk.chunk);
     let Some(file) = files.get(&name).await? else {
         return Err(StepError::Unexpected(format!("the work bucket has no {name}")));
     };
-    if hash_bytes(&file) != known.file_hash {
+    if hash_bytes(&file) != chunk.file_hash {
         return Err(StepError::Unexpected(format!(
             "{name} in the work bucket is not what was planned: it was changed"
         )));
@@ -348,14 +352,14 @@ pub async fn entries(
     Ok(serde_json::from_slice(&file)?)
 }
 
-/// What is known of every chunk of a restore, in order; none while it is not planned.
+/// The records of all chunks of a restore, in order; none while the restore is not planned.
 pub async fn records(ledger: &impl Ledger, record: &RestoreRecord) -> Result<Vec<ChunkRecord>, StepError> {
     let Some(plan) = &record.plan else { return Ok(Vec::new()) };
     let key = |chunk| ChunkRecord::key_of(&record.id, plan.written_at(chunk), chunk);
     let keys: Vec<_> = (0..plan.chunks).map(key).collect();
     let mut records: Vec<ChunkRecord> = ledger.get_many(&keys).await?;
     records.sort_by_key(|record| record.chunk);
-    // They are written before the plan. One that is gone would make the restore look smaller than it is.
+    // Chunks are written before the plan. A missing one would make the restore look smaller than it is.
     if records.len() != keys.len() {
         let gone = keys.len() - records.len().min(keys.len());
         return Err(StepError::Unexpected(format!(
@@ -367,116 +371,119 @@ pub async fn records(ledger: &impl Ledger, record: &RestoreRecord) -> Result<Vec
     Ok(records)
 }
 
-/// What is known of one chunk.
+/// The record of one chunk.
 pub async fn record(ledger: &impl Ledger, record: &RestoreRecord, chunk: u32) -> Result<ChunkRecord, StepError> {
     let key = ChunkRecord::key_of(&record.id, plan_of(record)?.written_at(chunk), chunk);
     let found = ledger.get(&key).await?;
     found.ok_or_else(|| StepError::Unexpected(format!("the ledger has lost chunk {chunk} of restore {}", record.id)))
 }
 
-/// Changes what is known of a chunk. A change of nothing is not written.
+/// Changes a chunk's record, with optimistic concurrency. A change that changes nothing is not written.
 pub async fn change(
     ledger: &impl Ledger,
-    known: ChunkRecord,
+    chunk: ChunkRecord,
     change: impl Fn(ChunkRecord) -> ChunkRecord,
 ) -> Result<ChunkRecord, StepError> {
-    let next = |known: &ChunkRecord| {
-        let next = change(known.clone());
-        (next != *known).then(|| ChunkRecord { revision: known.revision + 1, ..next })
+    let next = |chunk: &ChunkRecord| {
+        let next = change(chunk.clone());
+        (next != *chunk).then(|| ChunkRecord { revision: chunk.revision + 1, ..next })
     };
-    update(ledger, known, next).await
+    update(ledger, chunk, next).await
 }
 
-/// A chunk's objects as they stand now.
+/// A chunk's objects as they are now.
 pub async fn objects(
     ledger: &impl Ledger,
     files: &impl WorkFiles,
     record: &RestoreRecord,
-    known: &ChunkRecord,
+    chunk: &ChunkRecord,
 ) -> Result<Vec<ChunkObject>, StepError> {
-    let entries = entries(files, record, known).await?;
+    let entries = entries(files, record, chunk).await?;
     let all = entries.iter().zip(0..);
-    objects_of(ledger, record, known, all).await
+    objects_of(ledger, record, chunk, all).await
 }
 
-/// Those that S3 was still fetching when the chunk was counted, as they stood then. No row is read.
-pub fn fetching(record: &RestoreRecord, known: &ChunkRecord, entries: &[ChunkEntry]) -> Vec<ChunkObject> {
-    let fetching = planned(record, known, entries.iter().zip(0..).filter(|(_, entry)| known.fetching.has(*entry)));
+/// The objects that S3 was still fetching at the last count, as they were then. No row is read.
+pub fn fetching(record: &RestoreRecord, chunk: &ChunkRecord, entries: &[ChunkEntry]) -> Vec<ChunkObject> {
+    let fetching = planned(record, chunk, entries.iter().zip(0..).filter(|(_, entry)| chunk.fetching.has(*entry)));
     let as_their_stretch = |(entry, row)| {
-        let accepted = known.accepted_at(entry)?;
+        let accepted = chunk.accepted_at(entry)?;
         Some(ChunkObject { entry, row: as_accepted(row, Some(accepted), record), written: RowPresence::AsAccepted })
     };
     fetching.into_iter().filter_map(as_their_stretch).collect()
 }
 
-/// Those that are not over, by a peek, and those of them whose batches are with CloudFront; without `still`, objects that S3
-/// still fetches. What `look` makes of a batch is what it says.
+/// The chunk's objects that are not finished, by an eventually consistent read, and those of them whose batches are
+/// with CloudFront. `still_fetching` are left out: S3 still fetches these. `look` gets each batch of a claimed row and
+/// answers the batch to go by; it may ask CloudFront.
 pub async fn open_objects(
     ledger: &impl Ledger,
     record: &RestoreRecord,
-    known: &ChunkRecord,
+    chunk: &ChunkRecord,
     entries: &[ChunkEntry],
-    still: &[ChunkObject],
+    still_fetching: &[ChunkObject],
     look: impl AsyncFn(Batch) -> Result<Batch, StepError>,
 ) -> Result<(Vec<ChunkObject>, BTreeSet<ObjectId>), StepError> {
-    let unread: EntrySet = still.iter().map(|known| known.entry).collect();
-    let is_open = |entry: u32| !known.finished.has(entry) && !unread.has(entry);
-    let open = planned(record, known, entries.iter().zip(0..).filter(|(_, entry)| is_open(*entry)));
-    let (written, called) = rows::with_keys_eventually(&keys_of(&open), ledger, look).await?;
-    Ok((together(ledger, record, known, open, written).await?, called))
+    let unread: EntrySet = still_fetching.iter().map(|object| object.entry).collect();
+    let is_open = |entry: u32| !chunk.finished.has(entry) && !unread.has(entry);
+    let open = planned(record, chunk, entries.iter().zip(0..).filter(|(_, entry)| is_open(*entry)));
+    let (written, with_cloudfront) = rows::with_keys_eventually(&keys_of(&open), ledger, look).await?;
+    Ok((merged(ledger, record, chunk, open, written).await?, with_cloudfront))
 }
 
-/// Those that were readable and not with CloudFront when the chunk was counted, with their numbers. No row is read.
+/// The entries that were readable and not with CloudFront at the last count, with their numbers. No row is read.
 pub async fn readable_entries(
     files: &impl WorkFiles,
     record: &RestoreRecord,
-    known: &ChunkRecord,
+    chunk: &ChunkRecord,
 ) -> Result<Vec<(ChunkEntry, u32)>, StepError> {
-    if known.readable.is_empty() {
+    if chunk.readable.is_empty() {
         return Ok(Vec::new());
     }
-    let entries = entries(files, record, known).await?;
-    Ok(entries.into_iter().zip(0..).filter(|(_, entry)| known.readable.has(*entry)).collect())
+    let entries = entries(files, record, chunk).await?;
+    Ok(entries.into_iter().zip(0..).filter(|(_, entry)| chunk.readable.has(*entry)).collect())
 }
 
-/// Some of a chunk's objects as they stand now, by entries and their numbers.
+/// Some of a chunk's objects as they are now, by entries and their numbers.
 pub async fn objects_of(
     ledger: &impl Ledger,
     record: &RestoreRecord,
-    known: &ChunkRecord,
+    chunk: &ChunkRecord,
     entries: impl Iterator<Item = (&ChunkEntry, u32)>,
 ) -> Result<Vec<ChunkObject>, StepError> {
-    let planned = planned(record, known, entries);
+    let planned = planned(record, chunk, entries);
     let written = rows::with_keys(&keys_of(&planned), ledger).await?;
-    together(ledger, record, known, planned, written).await
+    merged(ledger, record, chunk, planned, written).await
 }
 
-/// The rows of entries before anything happened, with the entries' numbers.
+/// The rows of entries before anything happened to them, each with its entry's number.
 fn planned<'a>(
     record: &RestoreRecord,
-    known: &ChunkRecord,
+    chunk: &ChunkRecord,
     entries: impl Iterator<Item = (&'a ChunkEntry, u32)>,
 ) -> Vec<(u32, Row)> {
-    let (made_at, chunk) = (known.made_at, known.chunk);
-    entries.map(|(planned, entry)| (entry, planned.row(record, made_at, ChunkPosition { chunk, entry }))).collect()
+    let (made_at, number) = (chunk.made_at, chunk.chunk);
+    entries
+        .map(|(planned, entry)| (entry, planned.row(record, made_at, ChunkPosition { chunk: number, entry })))
+        .collect()
 }
 
-/// The keys of those that have a row in the ledger once they were asked for.
+/// The keys of the rows that the ledger may have: settled objects never get one.
 fn keys_of(planned: &[(u32, Row)]) -> Vec<ItemKey> {
     let rows = planned.iter().map(|(_, row)| row).filter(|row| !row.is_settled());
     rows.map(|row| row_key(&row.object, &row.restore)).collect()
 }
 
-/// What was planned, what the ledger has of it, what is known of the chunk as a whole, and the news of its objects.
-async fn together(
+/// Merges the planned rows with the ledger's rows, the chunk's accepted ranges and its readiness records.
+async fn merged(
     ledger: &impl Ledger,
     record: &RestoreRecord,
-    known: &ChunkRecord,
+    chunk: &ChunkRecord,
     planned: Vec<(u32, Row)>,
     written: Vec<Row>,
 ) -> Result<Vec<ChunkObject>, StepError> {
     let readiness = match written.iter().any(|row| row.state == State::Planned) {
-        true => readiness::of_chunk(&known.restore, known.made_at, known.chunk, ledger).await?,
+        true => readiness::of_chunk(&chunk.restore, chunk.made_at, chunk.chunk, ledger).await?,
         false => HashMap::new(),
     };
     let of = planned.iter().filter(|(_, row)| !row.is_settled()).count();
@@ -484,7 +491,7 @@ async fn together(
     let mut lost = 0;
     let mut objects = Vec::with_capacity(planned.len());
     for (entry, row) in planned {
-        let accepted = known.accepted_at(entry);
+        let accepted = chunk.accepted_at(entry);
         objects.push(match written.remove(&row.key()) {
             Some(row) => {
                 let written = match (&row.state, accepted) {
@@ -497,14 +504,16 @@ async fn together(
                 ChunkObject { entry, row, written }
             }
             None => {
-                // Rows are written before S3 is asked. One that is gone would make the restore look done.
+                // Rows are written before S3 is asked. A missing row would make the restore look done.
                 lost += usize::from(accepted.is_some() && !row.is_settled());
                 let state = match record.status {
-                    // What was not asked for, or not published, when its restore was cancelled never is.
+                    // An object that was not asked for, or not published, when its restore was cancelled stays that
+                    // way.
                     Status::Cancelled if row.ends_with_a_cancel() => {
                         State::Cancelled { at: record.completed_at.unwrap_or(record.requested_at) }
                     }
-                    // One that could not go on did nothing about it, not even about a copy that others keep.
+                    // A restore that failed did nothing about such an object, not even about a copy that somebody else
+                    // restored.
                     Status::Failed if row.ends_with_a_cancel() => State::Planned,
                     Status::Running | Status::Succeeded | Status::PartlyFailed | Status::Failed | Status::Cancelled => {
                         row.state.clone()
@@ -516,16 +525,16 @@ async fn together(
         });
     }
     if lost > 0 {
-        let chunk = known.chunk;
+        let number = chunk.chunk;
         return Err(StepError::Unexpected(format!(
-            "the ledger has lost {lost} of the {of} rows of chunk {chunk} of restore {}",
+            "the ledger has lost {lost} of the {of} rows of chunk {number} of restore {}",
             record.id
         )));
     }
     Ok(objects)
 }
 
-/// A row that says `planned` although S3 has accepted its whole stretch.
+/// The row with the state that follows from its accepted range, if the row itself still says `planned`.
 pub fn as_accepted(row: Row, accepted: Option<Timestamp>, record: &RestoreRecord) -> Row {
     match (&row.state, accepted) {
         (State::Planned, Some(at)) => Row { state: accepted_state(&row, record.request.tier, at), ..row },
@@ -533,64 +542,65 @@ pub fn as_accepted(row: Row, accepted: Option<Timestamp>, record: &RestoreRecord
     }
 }
 
-/// What S3's yes (202) makes of an object, or the decision not to ask for it because others did.
-pub fn accepted_state(row: &Row, wanted: Tier, at: Timestamp) -> State {
-    let (tier, joined) = accepted_as(row, wanted);
+/// The state of an object after S3 accepted it (202), or after the decision to wait for somebody else's request.
+pub fn accepted_state(row: &Row, requested: Tier, at: Timestamp) -> State {
+    let (tier, joined) = accepted_as(row, requested);
     State::Restoring { since: at, tier, joined }
 }
 
-/// The tier at which an object is waited for that S3 has accepted, and whether others asked for it.
-pub fn accepted_as(row: &Row, wanted: Tier) -> (Tier, bool) {
+/// The tier at which an accepted object is waited for, and whether somebody else asked for it.
+pub fn accepted_as(row: &Row, requested: Tier) -> (Tier, bool) {
     match row.decision {
-        Decision::Restore | Decision::Extend | Decision::Join => (wanted, false),
-        // S3 is not asked, so it may be busy at any tier: one that is not offered could not even be waited for.
+        Decision::Restore | Decision::Extend | Decision::Join => (requested, false),
+        // S3 is not asked, so it may be fetching at any tier. A tier that is not offered for this kind has no known
+        // duration.
         Decision::Watch | Decision::Nothing => {
-            let is_offered = row.kind.is_none_or(|kind| kind.window(wanted).is_some());
-            (if is_offered { wanted } else { Tier::Standard }, true)
+            let is_offered = row.kind.is_none_or(|kind| kind.window(requested).is_some());
+            (if is_offered { requested } else { Tier::Standard }, true)
         }
     }
 }
 
-/// All objects of a restore as they stand now; `None` if they are too many to read while somebody waits.
+/// All objects of a restore as they are now; `None` if they are too many to read while somebody waits for the answer.
 pub async fn all_objects(
     ledger: &impl Ledger,
     files: &impl WorkFiles,
     record: &RestoreRecord,
     chunks: &[ChunkRecord],
 ) -> Result<Option<Vec<ChunkObject>>, StepError> {
-    if chunks.iter().map(|known| known.counts.total).sum::<u64>() > COUNTED_LIVE {
+    if chunks.iter().map(|chunk| chunk.counts.total).sum::<u64>() > COUNTED_LIVE {
         return Ok(None);
     }
     let mut all = Vec::new();
-    for known in chunks {
-        all.extend(objects(ledger, files, record, known).await?);
+    for chunk in chunks {
+        all.extend(objects(ledger, files, record, chunk).await?);
     }
     Ok(Some(all))
 }
 
-/// Whether its execution has nothing left to do for a chunk. One that has failed asks S3 for nothing more, so objects that
-/// it did not ask for are no reason to go on.
-pub fn is_done(known: &ChunkRecord, record: &RestoreRecord) -> bool {
+/// Whether the execution has nothing left to do for a chunk. A failed restore asks S3 for nothing more, so objects that
+/// it did not ask for do not keep it going.
+pub fn is_done(chunk: &ChunkRecord, record: &RestoreRecord) -> bool {
     let is_awaited = match record.status {
-        Status::Running | Status::Cancelled => !known.settled,
+        Status::Running | Status::Cancelled => !chunk.settled,
         Status::Succeeded | Status::PartlyFailed | Status::Failed => {
-            let unpublished = if record.request.publish.never() { 0 } else { known.counts.restored };
-            known.counts.restoring + unpublished > 0
+            let unpublished = if record.request.publish.never() { 0 } else { chunk.counts.restored };
+            chunk.counts.restoring + unpublished > 0
         }
     };
     !is_awaited
 }
 
-/// Where the objects of all chunks stand.
+/// The sum of the counts of all chunks.
 pub fn total(all: &[ChunkRecord]) -> Counts {
     let mut counts = Counts::default();
-    all.iter().for_each(|known| counts += known.counts);
+    all.iter().for_each(|chunk| counts += chunk.counts);
     counts
 }
 
-/// Seconds until the first chunk is due.
+/// Seconds until the first chunk is due; 0 if it is due now, or if nothing is left to wait for.
 pub fn wait_seconds(all: &[ChunkRecord], record: &RestoreRecord, now: Timestamp) -> u64 {
-    let first = all.iter().filter(|known| !is_done(known, record)).filter_map(|known| known.look_at).min();
+    let first = all.iter().filter(|chunk| !is_done(chunk, record)).filter_map(|chunk| chunk.look_at).min();
     first.map_or(0, |at| u64::try_from(at.as_second() - now.as_second()).unwrap_or(0))
 }
 
@@ -603,18 +613,18 @@ mod tests {
     use crate::testing::memory::{MemoryFiles, MemoryLedger};
     use crate::testing::stack::{Stack, now, restored, restoring};
 
-    async fn known(stack: &Stack, id: &RestoreId) -> (RestoreRecord, ChunkRecord) {
+    async fn stored(stack: &Stack, id: &RestoreId) -> (RestoreRecord, ChunkRecord) {
         let record = stack.record(id).await;
-        let known = super::record(&stack.ledger, &record, 0).await.unwrap();
-        (record, known)
+        let chunk = super::record(&stack.ledger, &record, 0).await.unwrap();
+        (record, chunk)
     }
 
     #[tokio::test]
-    async fn what_has_no_row_when_its_restore_is_cancelled_or_fails_ends_with_it() {
+    async fn an_object_without_a_row_ends_with_its_restore() {
         let stack = Stack::default();
         let id = stack.planned(&["a", "b", "c"].map(|key| (key, State::Planned)), 3).await;
-        let (record, known) = known(&stack, &id).await;
-        let mut entries = entries(&stack.files, &record, &known).await.unwrap();
+        let (record, chunk) = stored(&stack, &id).await;
+        let mut entries = entries(&stack.files, &record, &chunk).await.unwrap();
         (entries[0].state, entries[2].state) = (restored(None), State::Available);
         let no_rows = MemoryLedger::default();
         for (status, words) in [
@@ -623,44 +633,44 @@ mod tests {
             (Status::Failed, ["planned", "planned", "available"]),
         ] {
             let record = RestoreRecord { status, ..record.clone() };
-            let objects = objects_of(&no_rows, &record, &known, entries.iter().zip(0..)).await.unwrap();
-            assert_eq!(objects.iter().map(|known| known.row.state.as_str()).collect::<Vec<_>>(), words);
+            let objects = objects_of(&no_rows, &record, &chunk, entries.iter().zip(0..)).await.unwrap();
+            assert_eq!(objects.iter().map(|object| object.row.state.as_str()).collect::<Vec<_>>(), words);
         }
     }
 
     #[tokio::test]
-    async fn a_row_that_is_gone_is_an_error_and_never_an_end() {
+    async fn a_missing_row_is_an_error_and_never_looks_like_an_end() {
         let stack = Stack::default();
         let id = stack.planned(&[("a", restoring()), ("b", restoring())], 2).await;
-        let (record, before) = known(&stack, &id).await;
+        let (record, before) = stored(&stack, &id).await;
         let asked =
-            |known: ChunkRecord| ChunkRecord { accepted: vec![Accepted { from: 0, to: 5, at: now() }], ..known };
-        let known = change(&stack.ledger, before, asked).await.unwrap();
-        assert_eq!(objects(&stack.ledger, &stack.files, &record, &known).await.unwrap().len(), 2);
+            |chunk: ChunkRecord| ChunkRecord { accepted: vec![Accepted { from: 0, to: 5, at: now() }], ..chunk };
+        let chunk = change(&stack.ledger, before, asked).await.unwrap();
+        assert_eq!(objects(&stack.ledger, &stack.files, &record, &chunk).await.unwrap().len(), 2);
         // S3 was asked for more objects than the ledger knows.
         let plan = plan_of(&record).unwrap();
-        let mut more = entries(&stack.files, &record, &known).await.unwrap();
+        let mut more = entries(&stack.files, &record, &chunk).await.unwrap();
         more.extend(
             ["lost", "lost too", "lost as well"].map(|key| ChunkEntry { key: key.to_owned(), ..more[0].clone() }),
         );
         let name = chunk_name(&id, plan.made_at, 0);
         let file = serde_json::to_vec(&more).unwrap();
         stack.files.put(&name, file.clone()).await.unwrap();
-        let error = objects(&stack.ledger, &stack.files, &record, &known).await.unwrap_err();
+        let error = objects(&stack.ledger, &stack.files, &record, &chunk).await.unwrap_err();
         assert!(error.to_string().ends_with("is not what was planned: it was changed"), "{error}");
-        let known = ChunkRecord { file_hash: hash_bytes(&file), ..known };
-        let error = objects(&stack.ledger, &stack.files, &record, &known).await.unwrap_err();
+        let chunk = ChunkRecord { file_hash: hash_bytes(&file), ..chunk };
+        let error = objects(&stack.ledger, &stack.files, &record, &chunk).await.unwrap_err();
         assert_eq!(error.to_string(), format!("the ledger has lost 3 of the 5 rows of chunk 0 of restore {id}"));
-        let error = objects(&stack.ledger, &MemoryFiles::default(), &record, &known).await.unwrap_err();
+        let error = objects(&stack.ledger, &MemoryFiles::default(), &record, &chunk).await.unwrap_err();
         assert_eq!((error.name(), error.to_string()), ("Unexpected", format!("the work bucket has no {name}")));
     }
 
     #[tokio::test]
-    async fn what_is_known_of_a_chunk_is_the_sum_of_its_parts() {
+    async fn a_chunks_record_is_the_sum_of_its_parts() {
         let stack = Stack::default();
         let id = stack.planned(&[("a", State::Planned)], 1).await;
-        let (mut record, known) = known(&stack, &id).await;
-        let entry = entries(&stack.files, &record, &known).await.unwrap().remove(0);
+        let (mut record, chunk) = stored(&stack, &id).await;
+        let entry = entries(&stack.files, &record, &chunk).await.unwrap().remove(0);
         let failed = State::Failed { at: now(), code: FailureCode::NoSuchKey, message: String::new() };
         let readable = State::Restored { at: now(), expires: None, claim: None };
         let states = [readable, State::Planned, failed];
@@ -683,7 +693,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_over_is_read_once_and_counts_for_ever() {
+    async fn a_finished_entry_is_read_once_and_stays_counted() {
         let stack = Stack::default();
         let failed = |code| State::Failed { at: now(), code, message: String::new() };
         let expires = copy_expiry(now(), 3);
@@ -697,23 +707,23 @@ mod tests {
             ("d", failed(FailureCode::NoSuchKey)),
         ];
         let id = stack.planned(&objects, 4).await;
-        let (record, before) = known(&stack, &id).await;
-        let codes = |known: &ChunkRecord| known.failures.iter().map(|failure| failure.code).collect::<Vec<_>>();
+        let (record, before) = stored(&stack, &id).await;
+        let codes = |chunk: &ChunkRecord| chunk.failures.iter().map(|failure| failure.code).collect::<Vec<_>>();
         assert_eq!(codes(&before), [FailureCode::NoSuchKey, FailureCode::RetrievalTimedOut]);
         assert!(before.may_revive && !before.settled && before.readable.is_empty());
 
         let entries = entries(&stack.files, &record, &before).await.unwrap();
         let as_it_is = async |batch| Ok(batch);
         let (open, _) = open_objects(&stack.ledger, &record, &before, &entries, &[], as_it_is).await.unwrap();
-        assert_eq!(open.iter().map(|known| known.entry).collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(open.iter().map(|object| object.entry).collect::<Vec<_>>(), [1, 2]);
         let all = self::objects(&stack.ledger, &stack.files, &record, &before).await.unwrap();
-        let now_restored = |known: &ChunkObject| ChunkObject {
-            row: Row { state: restored.clone(), ..known.row.clone() },
-            ..known.clone()
+        let now_restored = |object: &ChunkObject| ChunkObject {
+            row: Row { state: restored.clone(), ..object.row.clone() },
+            ..object.clone()
         };
         let (open, all): (Vec<_>, Vec<_>) =
             (open.iter().map(now_restored).collect(), all.iter().map(now_restored).collect());
-        // Who read all of them, before they were over, counts none twice.
+        // The count may be given all objects, also finished ones: none counts twice.
         for objects in [open, all] {
             let after = before.clone().counted(&objects, &BTreeSet::new(), None, now());
             let Counts { total, published, restored, failed, .. } = after.counts;
@@ -727,42 +737,42 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn of_what_s3_still_fetches_no_row_is_read_if_it_says_no_more_than_its_stretch() {
+    async fn the_row_of_an_object_that_s3_still_fetches_is_not_read_if_it_says_no_more_than_its_range() {
         let stack = Stack::default();
         let objects = [("a", State::Planned), ("b", restoring()), ("c", State::Planned), ("d", State::Planned)];
         let id = stack.planned(&objects, 4).await;
-        let (record, known) = known(&stack, &id).await;
-        let known = ChunkRecord { accepted: vec![Accepted { from: 0, to: 3, at: now() }], ..known };
-        let all = self::objects(&stack.ledger, &stack.files, &record, &known).await.unwrap();
-        let known = known.counted(&all, &BTreeSet::new(), None, now());
-        assert_eq!((0..5).filter(|entry| known.fetching.has(*entry)).collect::<Vec<_>>(), [0, 2]);
-        let entries = entries(&stack.files, &record, &known).await.unwrap();
-        let fetched = fetching(&record, &known, &entries);
-        let states: Vec<_> = fetched.iter().map(|known| (known.entry, known.row.state.clone())).collect();
+        let (record, chunk) = stored(&stack, &id).await;
+        let chunk = ChunkRecord { accepted: vec![Accepted { from: 0, to: 3, at: now() }], ..chunk };
+        let all = self::objects(&stack.ledger, &stack.files, &record, &chunk).await.unwrap();
+        let chunk = chunk.counted(&all, &BTreeSet::new(), None, now());
+        assert_eq!((0..5).filter(|entry| chunk.fetching.has(*entry)).collect::<Vec<_>>(), [0, 2]);
+        let entries = entries(&stack.files, &record, &chunk).await.unwrap();
+        let fetched = fetching(&record, &chunk, &entries);
+        let states: Vec<_> = fetched.iter().map(|object| (object.entry, object.row.state.clone())).collect();
         assert_eq!(states, [(0, restoring()), (2, restoring())]);
         let no_rows = MemoryLedger::default();
-        let lost = async |still: &[u32]| {
-            let still: Vec<ChunkObject> =
-                fetched.iter().filter(|known| still.contains(&known.entry)).cloned().collect();
-            let open = open_objects(&no_rows, &record, &known, &entries, &still, async |batch| Ok(batch)).await;
+        let lost = async |unread: &[u32]| {
+            let unread: Vec<ChunkObject> =
+                fetched.iter().filter(|object| unread.contains(&object.entry)).cloned().collect();
+            let open = open_objects(&no_rows, &record, &chunk, &entries, &unread, async |batch| Ok(batch)).await;
             open.map_err(|error| error.to_string().split(" of ").next().unwrap().to_owned()).map(|(open, _)| open.len())
         };
-        // Of `b` nobody can say it without its row, and of `d` S3 was not asked.
+        // The row of `b` has to be read, because it says more than its range does. S3 was not asked for `d`.
         assert_eq!(lost(&[0, 2]).await, Err("the ledger has lost 1".to_owned()));
         assert_eq!(lost(&[2]).await, Err("the ledger has lost 2".to_owned()));
         assert_eq!(no_rows.insert(&all[1].row).await.unwrap(), Put::Done);
         assert_eq!(lost(&[0, 2]).await, Ok(2));
-        // Once something happens to it alone, its row is read.
+        // The row is read as soon as something happens to this object alone.
         let with = |state: State| {
             let one = ChunkObject { row: Row { state, ..all[0].row.clone() }, ..all[0].clone() };
-            known.clone().counted(&[one], &BTreeSet::new(), None, now())
+            chunk.clone().counted(&[one], &BTreeSet::new(), None, now())
         };
         assert!(with(restoring()).fetching.has(0));
         assert!(with(restored(None)).fetching.is_empty() && with(State::Cancelled { at: now() }).fetching.is_empty());
     }
 
     #[tokio::test]
-    async fn a_chunk_that_is_gone_is_an_error_and_never_an_end() {
+    async fn a_missing_chunk_is_an_error_and_never_looks_like_an_end() {
         let stack = Stack::default();
         let id = stack.planned(&[("a", restoring())], 1).await;
         stack.change(&id, |record| record.plan.as_mut().unwrap().chunks = 3).await;
@@ -771,14 +781,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_s3_accepted_as_a_stretch_is_being_restored_and_what_happened_since_stands() {
+    async fn an_accepted_range_is_being_restored_except_where_a_row_says_more() {
         let stack = Stack::default();
         let objects_asked = [("a", State::Planned), ("b", restored(None)), ("c", State::Planned)];
         let id = stack.planned(&objects_asked, 3).await;
-        let (record, known) = known(&stack, &id).await;
-        let known = ChunkRecord { accepted: vec![Accepted { from: 0, to: 2, at: now() }], ..known };
-        let found = objects(&stack.ledger, &stack.files, &record, &known).await.unwrap();
-        let states: Vec<_> = found.into_iter().map(|known| known.row.state).collect();
+        let (record, chunk) = stored(&stack, &id).await;
+        let chunk = ChunkRecord { accepted: vec![Accepted { from: 0, to: 2, at: now() }], ..chunk };
+        let found = objects(&stack.ledger, &stack.files, &record, &chunk).await.unwrap();
+        let states: Vec<_> = found.into_iter().map(|object| object.row.state).collect();
         assert_eq!(states, [restoring(), restored(None), State::Planned]);
     }
 
@@ -791,16 +801,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_race_for_a_chunk_is_won_by_both() {
+    async fn both_writers_that_race_for_a_chunk_get_their_change_in() {
         let stack = Stack::default();
         let id = stack.planned(&[("a", restoring())], 1).await;
-        let (_, seen) = known(&stack, &id).await;
+        let (_, seen) = stored(&stack, &id).await;
         let asked =
-            |known: ChunkRecord| ChunkRecord { accepted: vec![Accepted { from: 0, to: 1, at: now() }], ..known };
+            |chunk: ChunkRecord| ChunkRecord { accepted: vec![Accepted { from: 0, to: 1, at: now() }], ..chunk };
         change(&stack.ledger, seen.clone(), asked).await.unwrap();
-        let settled = change(&stack.ledger, seen, |known| ChunkRecord { settled: true, ..known }).await.unwrap();
+        let settled = change(&stack.ledger, seen, |chunk| ChunkRecord { settled: true, ..chunk }).await.unwrap();
         assert!(settled.settled && settled.accepted_at(0) == Some(now()) && settled.revision == 2);
-        // What changes nothing is not written.
-        assert_eq!(change(&stack.ledger, settled.clone(), |known| known).await.unwrap(), settled);
+        // A change that changes nothing is not written.
+        assert_eq!(change(&stack.ledger, settled.clone(), |chunk| chunk).await.unwrap(), settled);
     }
 }

@@ -1,4 +1,4 @@
-//! How a restore ends: in its record, and in the notice of its end.
+//! The end of a restore: its record, and the notice of its end.
 
 use jiff::Timestamp;
 use serde_json::json;
@@ -9,16 +9,16 @@ use crate::ledger::jobs;
 use crate::ledger::restores::{self, RestoreRecord};
 use crate::ports::{Ledger, PutEvents, UpdateJobs};
 
-/// Why a restore cannot go on, and where its objects stand, in words.
+/// The text for a restore that cannot go on: why, and the states of its objects.
 pub fn says(why: &str, counts: Counts) -> String {
     if counts.total == 0 { why.to_owned() } else { format!("{why} {}", sentence(counts, &[])) }
 }
 
-/// Ends a restore that cannot go on, in these words. Its jobs are cancelled. Answers its record as it is now.
+/// Ends a restore that cannot go on as failed, with this text, and cancels its jobs. Answers its record as it is now.
 ///
-/// The record is written last: a function that dies before leaves a restore that is said to run, and CheckExecutions
-/// finds it. A restore that had ended when its report failed is announced as it ended; one that was cancelled was
-/// announced by CancelRestore.
+/// The record is written last. A function that dies before leaves a restore that looks as if it ran, and
+/// CheckExecutions finds it. A restore that had ended before its report failed is announced as it ended. A cancelled
+/// restore was announced by CancelRestore.
 pub async fn fail(
     record: RestoreRecord,
     counts: Counts,

@@ -1,4 +1,4 @@
-//! Which entries of a chunk somebody has to read, and which nobody has to read again.
+//! Sets of a chunk's entries as bitmaps, and the finished entries of a chunk.
 
 use std::collections::BTreeSet;
 
@@ -6,17 +6,17 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use thaw_core::{Bytes, Counts, Row};
 
-/// Some entries of a chunk: a bit for each, the first one the lowest of the first byte.
+/// A set of a chunk's entries as a bitmap. Entry 0 is the lowest bit of the first byte.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EntrySet(Bytes);
 
 impl EntrySet {
-    /// Whether there are none.
+    /// Whether the set is empty.
     pub fn is_empty(&self) -> bool {
         self.0.0.is_empty()
     }
 
-    /// Whether an entry is one of them.
+    /// Whether the set has an entry.
     pub fn has(&self, entry: u32) -> bool {
         let (byte, bit) = place(entry);
         self.0.0.get(byte).is_some_and(|byte| byte & bit != 0)
@@ -30,7 +30,7 @@ impl EntrySet {
         self.0.0[byte] |= bit;
     }
 
-    /// These and the others.
+    /// The union of two sets.
     pub fn and(mut self, other: &Self) -> Self {
         let longest = self.0.0.len().max(other.0.0.len());
         self.0.0.resize(longest, 0);
@@ -43,9 +43,9 @@ impl EntrySet {
 
 impl FromIterator<u32> for EntrySet {
     fn from_iter<I: IntoIterator<Item = u32>>(entries: I) -> Self {
-        let mut some = Self::default();
-        entries.into_iter().for_each(|entry| some.insert(entry));
-        some
+        let mut set = Self::default();
+        entries.into_iter().for_each(|entry| set.insert(entry));
+        set
     }
 }
 
@@ -53,13 +53,13 @@ fn place(entry: u32) -> (usize, u8) {
     (usize::try_from(entry / 8).unwrap_or(usize::MAX), 1 << (entry % 8))
 }
 
-/// EntrySet that are finished: their rows are final ([`Row::is_final`]), and this is what they add up to. None is ever taken out.
+/// Finished entries and their counts. Their rows are final ([`Row::is_final`]), so an entry is never taken out.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finished {
     entries: EntrySet,
-    /// Where their objects stand.
+    /// The counts of these entries.
     pub counts: Counts,
-    /// When their copies go away.
+    /// When their copies expire.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub expire: BTreeSet<Timestamp>,
 }
@@ -75,7 +75,7 @@ impl Finished {
         self.entries.has(entry)
     }
 
-    /// Takes entries in that it does not have yet.
+    /// Adds entries. The caller only passes entries that it does not have yet: each is counted.
     pub fn take<'a>(&mut self, entries: impl IntoIterator<Item = (u32, &'a Row)>) {
         for (entry, row) in entries {
             self.entries.insert(entry);
@@ -84,7 +84,7 @@ impl Finished {
         }
     }
 
-    /// Those of two parts of a chunk.
+    /// Adds up two parts of a chunk.
     pub fn and(mut self, other: Self) -> Self {
         self.counts += other.counts;
         self.expire.extend(other.expire);
@@ -101,20 +101,20 @@ mod tests {
 
     fn of(entries: &[u32]) -> Finished {
         let row = row(&RestoreId::try_from("r".to_owned()).unwrap(), "a", State::Cancelled { at: now() });
-        let mut over = Finished::default();
-        over.take(entries.iter().map(|entry| (*entry, &row)));
-        over
+        let mut finished = Finished::default();
+        finished.take(entries.iter().map(|entry| (*entry, &row)));
+        finished
     }
 
-    fn has(over: &Finished) -> Vec<u32> {
-        (0..100).filter(|entry| over.has(*entry)).collect()
+    fn has(finished: &Finished) -> Vec<u32> {
+        (0..100).filter(|entry| finished.has(*entry)).collect()
     }
 
     #[test]
-    fn it_has_what_it_took_and_no_other() {
+    fn a_set_has_the_entries_that_it_took_and_no_others() {
         assert!(Finished::default().is_empty() && has(&Finished::default()).is_empty());
-        let over = of(&[17, 0, 7, 8]);
-        assert_eq!((has(&over), over.counts.cancelled, over.is_empty()), (vec![0, 7, 8, 17], 4, false));
+        let finished = of(&[17, 0, 7, 8]);
+        assert_eq!((has(&finished), finished.counts.cancelled, finished.is_empty()), (vec![0, 7, 8, 17], 4, false));
         for (a, b) in [(&[1, 30][..], &[2][..]), (&[2], &[1, 30])] {
             let both = of(a).and(of(b));
             assert_eq!((has(&both), both.counts.cancelled), (vec![1, 2, 30], 3));
@@ -122,9 +122,9 @@ mod tests {
     }
 
     #[test]
-    fn it_is_read_as_it_was_written() {
-        let over = of(&[3, 50]);
-        let text = serde_json::to_string(&over).unwrap();
-        assert_eq!(serde_json::from_str::<Finished>(&text).unwrap(), over);
+    fn a_set_is_read_as_it_was_written() {
+        let finished = of(&[3, 50]);
+        let text = serde_json::to_string(&finished).unwrap();
+        assert_eq!(serde_json::from_str::<Finished>(&text).unwrap(), finished);
     }
 }

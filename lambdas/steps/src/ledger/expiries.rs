@@ -1,4 +1,4 @@
-//! On which days copies of a restore go away.
+//! When copies of a restore expire: one item for each restore and midnight.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use thaw_core::RestoreId;
 use crate::StepError;
 use crate::ports::{Item, ItemKey, Ledger, Put};
 
-/// Writes down that a restore, which ends, has copies that expire at these times.
+/// Records that a restore, which ends now, has copies that expire at these times. Times that have passed are left out.
 pub async fn note(
     id: &RestoreId,
     expire: &BTreeSet<Timestamp>,
@@ -18,27 +18,28 @@ pub async fn note(
 ) -> Result<(), StepError> {
     for at in expire.iter().filter(|at| **at > now) {
         let new = ExpiryRecord { at: *at, restore: id.clone(), announced: None, revision: 0 };
-        // A second report changes nothing of what was told.
+        // A record that exists stays: a second report must not undo its announcement.
         let (Put::Done | Put::Lost(_)) = ledger.insert(&new).await?;
     }
     Ok(())
 }
 
-/// That a restore has copies that expire at a midnight: an item each, so that none grows with the restores of a day.
+/// A restore has copies that expire at this midnight. One item for each restore, so that no item grows with the
+/// restores of a day.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ExpiryRecord {
     /// The midnight.
     pub at: Timestamp,
     /// The restore.
     pub restore: RestoreId,
-    /// For how many objects it was announced; `None` while it was not.
+    /// For how many objects the expiry was announced; `None` while it was not.
     pub announced: Option<u64>,
     /// Counts the changes.
     pub revision: u64,
 }
 
 impl ExpiryRecord {
-    /// Where the keys of all of a midnight begin.
+    /// The beginning of the keys of all records of a midnight.
     pub fn all_at(at: Timestamp) -> ItemKey {
         ItemKey { pk: format!("E#{at}"), sk: "expiries#".to_owned() }
     }
@@ -55,20 +56,20 @@ impl Item for ExpiryRecord {
     }
 }
 
-/// All restores with copies that expire at a midnight, in one item: earlier versions wrote it, and it is read for as long as
-/// copies live that they restored.
+/// All restores with copies that expire at a midnight, in one item, as earlier versions wrote it. It is read as long as
+/// copies exist that they restored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ExpiriesOfDay {
     /// The midnight.
     pub at: Timestamp,
-    /// The restores, and for how many objects they were announced; `None` while they were not.
+    /// The restores, and for how many objects their expiry was announced; `None` while it was not.
     pub restores: BTreeMap<RestoreId, Option<u64>>,
     /// Counts the changes.
     pub revision: u64,
 }
 
 impl ExpiriesOfDay {
-    /// Where that of a midnight is kept.
+    /// The key of a midnight's item.
     pub fn key_of(at: Timestamp) -> ItemKey {
         ItemKey { pk: format!("E#{at}"), sk: "expiries".to_owned() }
     }

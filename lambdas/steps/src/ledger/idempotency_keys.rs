@@ -6,21 +6,21 @@ use thaw_core::RestoreId;
 
 use crate::ports::{Item, ItemKey};
 
-/// What an `Idempotency-Key`, or a file in the inbox, stands for.
+/// The restore that an `Idempotency-Key`, or a file in the inbox, stands for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyRecord {
-    /// The key, hashed: callers may put anything into it.
+    /// The hash of the key, because callers may put anything into it.
     pub key_hash: String,
-    /// The restore it made.
+    /// The restore that the first request made.
     pub id: RestoreId,
-    /// The hash of the body it came with.
+    /// The hash of the body that the key came with.
     pub body_hash: String,
-    /// When.
+    /// When the first request came.
     pub requested_at: Timestamp,
 }
 
 impl KeyRecord {
-    /// Where it is kept.
+    /// The ledger's key for it.
     pub fn key_of(key_hash: &str) -> ItemKey {
         ItemKey { pk: format!("K#{key_hash}"), sk: "key".to_owned() }
     }

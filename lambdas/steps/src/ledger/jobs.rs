@@ -1,4 +1,4 @@
-//! The jobs of a restore in the ledger: which there are, and what became of them.
+//! The jobs of a restore in the ledger: which there are, and how they ended.
 
 use std::ops::Range;
 
@@ -11,30 +11,30 @@ use crate::ledger::restores::{Planned, RestoreRecord};
 use crate::ledger::update::update;
 use crate::ports::{Item, ItemKey, Ledger, UpdateJobs};
 
-/// A job of S3 Batch Operations, from the moment that its list is written.
+/// A job of S3 Batch Operations. Its record exists from the moment that its list is written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobRecord {
     /// The restore.
     pub restore: RestoreId,
     /// When its plan was made.
     pub made_at: Timestamp,
-    /// The first chunk whose objects it asks for. The next part begins where they end.
+    /// The first chunk whose objects it restores. They end where the next part begins.
     pub first_chunk: u32,
     /// What its objects have in common.
     pub group: JobGroup,
-    /// How many there are in its list.
+    /// The number of objects in its list.
     pub objects: u64,
     /// The ETag of its list.
     pub etag: String,
-    /// When that was written.
+    /// When the list was written.
     pub created_at: Timestamp,
-    /// S3's id for it; `None` until S3 has told. A job that is not known by its id is never confirmed, so it never runs.
+    /// S3's id of the job; `None` until S3 answered. A job without a known id is never confirmed, so it never runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
-    /// Whether it was confirmed, or was about to be: from then on it may have asked for any of its objects.
+    /// Whether it was confirmed, or is about to be. From then on it may have asked for any of its objects.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub confirmed: bool,
-    /// How it ended.
+    /// How it ended; `None` while it has not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end: Option<JobEnd>,
     /// Counts the changes. Every write is conditional on it.
@@ -42,7 +42,7 @@ pub struct JobRecord {
 }
 
 impl JobRecord {
-    /// Where the job of a group of a part is kept.
+    /// The key of the job of a group of a part.
     fn key_of(restore: &RestoreId, made_at: Timestamp, first_chunk: u32, group: JobGroup) -> ItemKey {
         let sk = format!("job#{}#{first_chunk:05}-{}", made_at.as_millisecond(), group.as_str());
         ItemKey { pk: format!("R#{restore}"), sk }
@@ -53,18 +53,18 @@ impl JobRecord {
         format!("restores/{restore}/jobs/{}", made_at.as_millisecond())
     }
 
-    /// The file that lists the objects of a group of a part.
+    /// The name of the file that lists the objects of a group of a part.
     pub fn list_name(restore: &RestoreId, made_at: Timestamp, first_chunk: u32, group: JobGroup) -> String {
         format!("{}/{first_chunk:05}-{}.csv", Self::folder(restore, made_at), group.as_str())
     }
 
-    /// Names the job to S3, whoever creates it.
+    /// The idempotency token of the job for `CreateJob`.
     pub fn token(&self) -> String {
         let made_at = self.made_at.as_millisecond().to_string();
         hash(&[self.restore.as_str(), &made_at, &self.first_chunk.to_string(), self.group.as_str()])
     }
 
-    /// Whether it may still be asking.
+    /// Whether it may still send requests.
     pub fn is_open(&self) -> bool {
         self.end.is_none()
     }
@@ -88,7 +88,7 @@ impl Item for JobRecord {
     }
 }
 
-/// The first chunk of the part that a chunk belongs to; `None` if jobs ask for nothing.
+/// The first chunk of the part that a chunk belongs to; `None` if the plan has no jobs.
 pub fn part_of(plan: &Planned, chunk: u32) -> Option<u32> {
     plan.jobs.iter().copied().rfind(|first| *first <= chunk)
 }
@@ -99,7 +99,7 @@ pub fn chunks_of(plan: &Planned, first_chunk: u32) -> Range<u32> {
     first_chunk..end
 }
 
-/// The jobs that there are of these parts.
+/// The jobs of these parts, as far as there are any.
 pub async fn of_parts(
     ledger: &impl Ledger,
     record: &RestoreRecord,
@@ -119,14 +119,13 @@ pub async fn all(ledger: &impl Ledger, record: &RestoreRecord) -> Result<Vec<Job
     of_parts(ledger, record, parts).await
 }
 
-/// Whether jobs ask for what is archived in a chunk. Where one has ended before its time, thaw does.
+/// Whether jobs ask for the archived objects of a chunk. If a job of the part was abandoned, thaw asks for them itself.
 pub async fn ask_for(ledger: &impl Ledger, record: &RestoreRecord, chunk: u32) -> Result<bool, StepError> {
     let Some(part) = record.plan.as_ref().and_then(|plan| part_of(plan, chunk)) else { return Ok(false) };
     Ok(!of_parts(ledger, record, &[part]).await?.iter().any(JobRecord::is_abandoned))
 }
 
-/// Cancels the jobs of a restore that has ended, as far as they may still be asking. One that the ledger does not know by its id
-/// was never confirmed, and will not be.
+/// Cancels the open jobs of a restore that has ended. A job without a known id was never confirmed, and will not be.
 pub async fn cancel(ledger: &impl Ledger, record: &RestoreRecord, s3: &impl UpdateJobs) -> Result<(), StepError> {
     for job in all(ledger, record).await? {
         if let Some(id) = job.id.as_ref().filter(|_| job.is_open()) {
@@ -136,7 +135,7 @@ pub async fn cancel(ledger: &impl Ledger, record: &RestoreRecord, s3: &impl Upda
     Ok(())
 }
 
-/// Changes what is known of a job. A change of nothing is not written.
+/// Changes a job's record, with optimistic concurrency. A change that changes nothing is not written.
 pub async fn change(
     ledger: &impl Ledger,
     job: JobRecord,

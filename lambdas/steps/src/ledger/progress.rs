@@ -1,4 +1,4 @@
-//! Where the objects of a restore stand, counted.
+//! How far a restore is: the counts of its objects, and its failures.
 
 use std::collections::BTreeSet;
 
@@ -10,33 +10,33 @@ use crate::ledger::chunks::{self, ChunkObject, ChunkRecord};
 use crate::ledger::restores::RestoreRecord;
 use crate::ports::{Ledger, WorkFiles};
 
-/// Where a restore's objects stand.
+/// How far a restore is.
 #[derive(Debug, Clone, Default)]
 pub struct RestoreProgress {
-    /// How many are where.
+    /// How many objects are in which state.
     pub counts: Counts,
     /// The first failures.
     pub failures: Vec<Failure>,
-    /// The batches that publish them, if they were counted now.
+    /// The batches that publish its objects, if they were counted now.
     pub claims: BTreeSet<BatchId>,
-    /// How many of them a batch has claimed that are not known to be visible, if they were counted now.
+    /// How many claimed objects are not known to be visible, if they were counted now.
     pub claimed: u64,
     /// When the last look counted them; `None` if they were counted now.
     pub counted_at: Option<Timestamp>,
 }
 
 impl RestoreProgress {
-    /// Counts a restore's objects now if they are few enough, else says how the last look counted them.
+    /// Counts a restore's objects now if they are few enough. Otherwise answers the counts of the last look.
     pub async fn of(record: &RestoreRecord, ledger: &impl Ledger, files: &impl WorkFiles) -> Result<Self, StepError> {
-        let known = chunks::records(ledger, record).await?;
-        Ok(match chunks::all_objects(ledger, files, record, &known).await? {
+        let chunks = chunks::records(ledger, record).await?;
+        Ok(match chunks::all_objects(ledger, files, record, &chunks).await? {
             Some(objects) => Self::now(record, objects),
-            None => Self::as_counted(record, known),
+            None => Self::as_counted(record, chunks),
         })
     }
 
     fn now(record: &RestoreRecord, objects: Vec<ChunkObject>) -> Self {
-        let mut rows: Vec<Row> = objects.into_iter().map(|known| shown(record, known.row)).collect();
+        let mut rows: Vec<Row> = objects.into_iter().map(|object| shown(record, object.row)).collect();
         rows.sort_by(|one, other| one.object.cmp(&other.object));
         Self {
             counts: Counts::of(&rows),
@@ -47,12 +47,12 @@ impl RestoreProgress {
         }
     }
 
-    fn as_counted(record: &RestoreRecord, known: Vec<ChunkRecord>) -> Self {
+    fn as_counted(record: &RestoreRecord, chunks: Vec<ChunkRecord>) -> Self {
         let mut progress =
-            Self { counted_at: known.iter().filter_map(|known| known.counted_at).min(), ..Self::default() };
-        for known in known {
-            progress.counts += known.counts;
-            progress.failures.extend(known.failures);
+            Self { counted_at: chunks.iter().filter_map(|chunk| chunk.counted_at).min(), ..Self::default() };
+        for chunk in chunks {
+            progress.counts += chunk.counts;
+            progress.failures.extend(chunk.failures);
         }
         if record.status == Status::Cancelled {
             let counts = &mut progress.counts;
@@ -63,8 +63,8 @@ impl RestoreProgress {
     }
 }
 
-/// A row as its restore makes it look: whatever a cancelled restore has left undone is cancelled, also in the moment
-/// before the row itself says so.
+/// The row as a reader of the restore sees it: all that a cancelled restore left undone is cancelled, also in the
+/// moment before the row itself says so.
 pub fn shown(record: &RestoreRecord, row: Row) -> Row {
     if record.status != Status::Cancelled || row.is_settled() {
         return row;

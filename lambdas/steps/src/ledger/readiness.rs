@@ -1,6 +1,6 @@
-//! News: that S3 lets objects be read. It is written once for many, with the number of each in its chunk, and an object's row
-//! is written only when something comes of it. A row and the news of its chunk together say where an object stands
-//! (`chunks.rs` puts them together).
+//! Readiness records: S3 has made some objects of a chunk readable. One record holds the entry numbers of many objects,
+//! so their rows are not written. Row and readiness record together say in which state an object is (`chunks.rs` and
+//! [`apply`] merge them).
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -12,10 +12,10 @@ use thaw_core::{ChunkPosition, Readiness, RestoreId, Row, State, hash};
 use crate::StepError;
 use crate::ports::{IN_FLIGHT, Item, ItemKey, Ledger};
 
-/// Entries in one item: some 5 KB.
+/// The most entries of one record: some 5 KB.
 const ENTRIES: usize = 1_000;
 
-/// What S3 said of some entries of a chunk.
+/// What S3 reported of some entries of a chunk.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReadinessRecord {
     /// The restore.
@@ -24,15 +24,15 @@ pub struct ReadinessRecord {
     pub made_at: Timestamp,
     /// The chunk's number.
     pub chunk: u32,
-    /// What S3 said.
+    /// When thaw learned that they are readable, and when their copies expire.
     #[serde(rename = "news")]
     pub readiness: Readiness,
-    /// Of which entries, by their numbers in the chunk.
+    /// The numbers of the entries in the chunk.
     pub entries: Vec<u32>,
 }
 
 impl ReadinessRecord {
-    /// What the keys of a chunk's news begin with.
+    /// The beginning of the keys of a chunk's readiness records.
     fn key_of(restore: &RestoreId, made_at: Timestamp, chunk: u32) -> ItemKey {
         ItemKey { pk: format!("R#{restore}"), sk: format!("news#{}#{chunk:05}#", made_at.as_millisecond()) }
     }
@@ -42,8 +42,8 @@ impl Item for ReadinessRecord {
     fn key(&self) -> ItemKey {
         let ItemKey { pk, sk } = Self::key_of(&self.restore, self.made_at, self.chunk);
         let Readiness { at, expires } = self.readiness;
-        let said = format!("{at} {expires:?} {:?}", self.entries);
-        ItemKey { pk, sk: format!("{sk}{}", &hash(&[&said])[..16]) }
+        let content = format!("{at} {expires:?} {:?}", self.entries);
+        ItemKey { pk, sk: format!("{sk}{}", &hash(&[&content])[..16]) }
     }
 
     fn revision(&self) -> u64 {
@@ -51,29 +51,29 @@ impl Item for ReadinessRecord {
     }
 }
 
-/// Whether news of a row are kept here, while it says that S3 is to be asked for it, and no more. Not those of one that is
-/// never published, of which nothing comes but that it can be read: others would take it for one that waits. A row of an
-/// earlier version of thaw does not say where its restore has it.
+/// Whether the readiness of a row is recorded here, as long as the row says `planned`. Not for a row that is never
+/// published: it would look like one that waits for its publication. A row of an earlier version of thaw does not say
+/// its place in a chunk.
 pub fn is_recorded_for(row: &Row) -> bool {
     row.place.is_some() && !row.publish.never()
 }
 
-/// Writes down news of these rows. Doing it twice is fine.
+/// Records the readiness of these rows. Idempotent.
 pub async fn record(readiness: &[(&Row, Readiness)], ledger: &impl Ledger) -> Result<(), StepError> {
-    let mut together: BTreeMap<_, Vec<u32>> = BTreeMap::new();
+    let mut groups: BTreeMap<_, Vec<u32>> = BTreeMap::new();
     for (row, Readiness { at, expires }) in readiness {
         let Some(ChunkPosition { chunk, entry }) = row.place else { continue };
-        together.entry((&row.restore, row.planned_at, chunk, *at, *expires)).or_default().push(entry);
+        groups.entry((&row.restore, row.planned_at, chunk, *at, *expires)).or_default().push(entry);
     }
     let mut records = Vec::new();
-    for ((restore, made_at, chunk, at, expires), mut entries) in together {
+    for ((restore, made_at, chunk, at, expires), mut entries) in groups {
         entries.sort_unstable();
         for entries in entries.chunks(ENTRIES).map(<[u32]>::to_vec) {
             let readiness = Readiness { at, expires };
             records.push(ReadinessRecord { restore: restore.clone(), made_at, chunk, readiness, entries });
         }
     }
-    // One that is there already has been told twice.
+    // A record that exists already is the same: its key holds a hash of its content.
     let mut written = stream::iter(records)
         .map(|record| async move { ledger.insert(&record).await.map(|_| ()) })
         .buffer_unordered(IN_FLIGHT);
@@ -81,7 +81,7 @@ pub async fn record(readiness: &[(&Row, Readiness)], ledger: &impl Ledger) -> Re
     Ok(())
 }
 
-/// The news of a chunk's entries: what S3 said last of each.
+/// The readiness of a chunk's entries: the latest record of each counts.
 pub async fn of_chunk(
     restore: &RestoreId,
     made_at: Timestamp,
@@ -91,7 +91,7 @@ pub async fn of_chunk(
     read(&ReadinessRecord::key_of(restore, made_at, chunk), ledger).await
 }
 
-/// Gives rows, as the ledger has them, their news.
+/// Sets the rows that still say `planned` to what their readiness records say.
 pub async fn apply(rows: impl Iterator<Item = &mut Row>, ledger: &impl Ledger) -> Result<(), StepError> {
     let mut chunks: BTreeMap<ItemKey, Vec<(u32, &mut Row)>> = BTreeMap::new();
     for row in rows.filter(|row| row.state == State::Planned) {
@@ -136,11 +136,11 @@ mod tests {
         Row { place: Some(ChunkPosition { chunk, entry }), ..row(&id, &format!("{chunk}/{entry}"), State::Planned) }
     }
 
-    fn said(seconds: u32, lives: u32) -> Readiness {
+    fn readiness(seconds: u32, lives: u32) -> Readiness {
         Readiness { at: now() + seconds * SECOND, expires: Some(now() + lives * SECOND) }
     }
 
-    async fn heard(mut rows: Vec<Row>, stack: &Stack) -> Vec<Row> {
+    async fn applied(mut rows: Vec<Row>, stack: &Stack) -> Vec<Row> {
         apply(rows.iter_mut(), &stack.ledger).await.unwrap();
         rows
     }
@@ -150,20 +150,21 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_told_together_is_one_item_and_telling_it_twice_is_telling_it_once() {
+    async fn what_is_reported_together_is_one_item_and_reporting_it_again_changes_nothing() {
         let stack = Stack::default();
         let rows = [at(0, 7), at(0, 300), at(1, 7), at(0, 2)];
-        let told: Vec<(&Row, Readiness)> = rows.iter().zip([said(0, 9), said(0, 9), said(0, 9), said(0, 8)]).collect();
+        let reported: Vec<(&Row, Readiness)> =
+            rows.iter().zip([readiness(0, 9), readiness(0, 9), readiness(0, 9), readiness(0, 8)]).collect();
         for _ in 0..2 {
-            record(&told, &stack.ledger).await.unwrap();
+            record(&reported, &stack.ledger).await.unwrap();
             assert_eq!(items(&stack).await, 3, "two of a chunk that S3 keeps equally long, and two others");
         }
-        let heard = heard(rows.to_vec(), &stack).await;
+        let applied = applied(rows.to_vec(), &stack).await;
         let expires = |row: &Row| row.state.expires().unwrap();
-        let known: Vec<_> = heard.iter().map(|row| (expires(row), row.revision)).collect();
+        let actual: Vec<_> = applied.iter().map(|row| (expires(row), row.revision)).collect();
         assert_eq!(
-            known,
-            told.iter().map(|(row, readiness)| (readiness.expires.unwrap(), row.revision)).collect::<Vec<_>>()
+            actual,
+            reported.iter().map(|(row, readiness)| (readiness.expires.unwrap(), row.revision)).collect::<Vec<_>>()
         );
     }
 
@@ -172,38 +173,38 @@ mod tests {
         for (rows, expected) in [(ENTRIES, 1), (ENTRIES + 1, 2)] {
             let stack = Stack::default();
             let rows: Vec<Row> = (0..u32::try_from(rows).unwrap()).map(|entry| at(0, entry)).collect();
-            let told: Vec<(&Row, Readiness)> = rows.iter().map(|row| (row, said(0, 9))).collect();
-            record(&told, &stack.ledger).await.unwrap();
+            let reported: Vec<(&Row, Readiness)> = rows.iter().map(|row| (row, readiness(0, 9))).collect();
+            record(&reported, &stack.ledger).await.unwrap();
             assert_eq!(items(&stack).await, expected);
-            let heard = heard(rows, &stack).await;
-            assert!(heard.iter().all(|row| matches!(row.state, State::Restored { .. })));
+            let applied = applied(rows, &stack).await;
+            assert!(applied.iter().all(|row| matches!(row.state, State::Restored { .. })));
         }
     }
 
     #[tokio::test]
-    async fn the_last_word_counts_in_whichever_order_it_is_read() {
+    async fn the_latest_report_counts_in_any_order() {
         for order in [[0, 1], [1, 0]] {
             let (stack, row) = (Stack::default(), at(0, 0));
             for which in order {
-                record(&[(&row, [said(1, 50), said(2, 40)][which])], &stack.ledger).await.unwrap();
+                record(&[(&row, [readiness(1, 50), readiness(2, 40)][which])], &stack.ledger).await.unwrap();
             }
-            let heard = heard(vec![row], &stack).await;
-            let Readiness { at, expires } = said(2, 40);
-            assert_eq!(heard[0].state, State::Restored { at, expires, claim: None });
+            let applied = applied(vec![row], &stack).await;
+            let Readiness { at, expires } = readiness(2, 40);
+            assert_eq!(applied[0].state, State::Restored { at, expires, claim: None });
         }
     }
 
     #[tokio::test]
-    async fn a_row_that_says_more_speaks_for_itself() {
+    async fn a_row_that_says_more_than_planned_is_not_changed() {
         let stack = Stack::default();
         let (planned, restoring) = (at(0, 0), Row { state: restoring(), ..at(0, 1) });
-        record(&[(&planned, said(0, 9)), (&restoring, said(0, 9))], &stack.ledger).await.unwrap();
-        let heard = heard(vec![restoring.clone(), at(1, 0), at(0, 3)], &stack).await;
-        assert_eq!(heard, [restoring, at(1, 0), at(0, 3)], "nor do another chunk's news tell of it");
+        record(&[(&planned, readiness(0, 9)), (&restoring, readiness(0, 9))], &stack.ledger).await.unwrap();
+        let applied = applied(vec![restoring.clone(), at(1, 0), at(0, 3)], &stack).await;
+        assert_eq!(applied, [restoring, at(1, 0), at(0, 3)], "and the records of another chunk do not apply");
     }
 
     #[test]
-    fn what_is_never_published_or_has_no_place_is_written_into_its_row() {
+    fn readiness_without_publication_or_place_is_not_recorded_here() {
         let mut never = at(0, 0);
         never.publish.when = thaw_core::PublishWhen::Never;
         let of_before = Row { place: None, ..at(0, 0) };

@@ -1,4 +1,4 @@
-//! A restore as a whole: what was asked, what was planned, how it ended.
+//! A restore as a whole: the request, the plan, and how it ended.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,16 +15,16 @@ use crate::ports::{Item, ItemKey, Ledger, PortError};
 pub struct RestoreRecord {
     /// Its id.
     pub id: RestoreId,
-    /// What was asked for, without the keys: those are in the request's file and in the chunks.
+    /// The request without its keys. Those are in the request's file and in the chunks.
     pub request: Request,
-    /// How many objects were asked for; `None` if only looking tells, and nobody has looked yet.
+    /// How many objects were asked for; `None` while that is unknown, because S3 was not listed yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked: Option<u64>,
-    /// When.
+    /// When it was requested.
     pub requested_at: Timestamp,
-    /// Whether it runs, and how it ended.
+    /// Whether it still runs, or how it ended.
     pub status: Status,
-    /// What the plan found; `None` until it is written.
+    /// What the plan found; `None` until there is a plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<Planned>,
     /// When it ended.
@@ -33,7 +33,7 @@ pub struct RestoreRecord {
     /// How it ended, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub says: Option<String>,
-    /// Whether the notice that it is late was sent.
+    /// Whether the notice was sent that it is late.
     #[serde(default)]
     pub late: bool,
     /// Counts the changes.
@@ -43,51 +43,51 @@ pub struct RestoreRecord {
 /// What a plan found, as far as the restore needs it later.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Planned {
-    /// When it was made. Names its jobs, and its chunks unless `written` says otherwise.
+    /// When the plan was made. It names the plan's jobs, and its chunks unless `written` says otherwise.
     pub made_at: Timestamp,
-    /// Which calls wrote its chunks, if it took more than one: in order, each with its first chunk.
+    /// The calls that wrote its chunks, in order, if it took more than one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub written: Vec<WrittenBy>,
-    /// Names the plan for whoever confirms it.
+    /// The hash by which a requester confirms the plan.
     pub hash: String,
     /// How many chunk files there are.
     pub chunks: u32,
-    /// The counts when it was planned.
+    /// The counts of the objects when they were planned.
     pub counts: Counts,
-    /// What lies where.
+    /// Objects and bytes by kind of archive.
     pub by_kind: Vec<KindTotal>,
-    /// When the objects are typically readable: the first and the last; `None` if nothing needs to be waited for.
+    /// When the objects are typically readable: the first and the last; `None` if none has to be waited for.
     pub ready_between: Option<[Timestamp; 2]>,
-    /// The price by line.
+    /// The price, line by line.
     pub cost: Cost,
-    /// The same at other tiers.
+    /// The prices of other tiers.
     pub alternatives: Vec<Alternative>,
-    /// The first chunk of each part that S3 Batch Operations asks for; empty if thaw asks by itself.
+    /// The first chunk of each part that S3 Batch Operations asks for; empty if thaw sends all requests itself.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub jobs: Vec<u32>,
     /// Paths that will be invalidated.
     pub paths: u64,
-    /// How many are expected to be billed for them.
+    /// How many of them CloudFront is expected to bill.
     #[serde(default)]
     pub billed_paths: u64,
-    /// Bytes whose temporary copies the price includes.
+    /// The bytes of the temporary copies in the price.
     #[serde(default)]
     pub copied_bytes: u64,
-    /// What the requester should know.
+    /// Warnings for the requester.
     pub warnings: Vec<String>,
 }
 
 /// A call that wrote chunks of a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WrittenBy {
-    /// When it began. Names its chunks, so that a try that was given up cannot change them any more.
+    /// When the call began. It names the call's chunks, so that an abandoned attempt cannot change them any more.
     pub at: Timestamp,
-    /// The first chunk that it wrote.
+    /// The first chunk that the call wrote.
     pub from_chunk: u32,
 }
 
 impl Planned {
-    /// When the call began that wrote a chunk.
+    /// When the call that wrote a chunk began.
     pub fn written_at(&self, chunk: u32) -> Timestamp {
         let by = self.written.iter().rev().find(|by| by.from_chunk <= chunk);
         by.map_or(self.made_at, |by| by.at)
@@ -95,7 +95,7 @@ impl Planned {
 }
 
 impl RestoreRecord {
-    /// A restore that was just asked for.
+    /// A restore that was just requested.
     pub fn new(id: RestoreId, request: &Request, now: Timestamp) -> Self {
         Self {
             id,
@@ -111,12 +111,12 @@ impl RestoreRecord {
         }
     }
 
-    /// Where the restore with this id is kept.
+    /// The key of a restore.
     pub fn key_of(id: &RestoreId) -> ItemKey {
         ItemKey { pk: format!("R#{id}"), sk: "restore".to_owned() }
     }
 
-    /// The record with something changed.
+    /// The record with a change, and the next revision.
     pub fn with(&self, change: impl FnOnce(&mut Self)) -> Self {
         let mut record = Self { revision: self.revision + 1, ..self.clone() };
         change(&mut record);
@@ -134,13 +134,13 @@ impl Item for RestoreRecord {
     }
 }
 
-/// The restore with this id.
+/// The restore with this id; an error if there is none.
 pub async fn record(ledger: &impl Ledger, id: &RestoreId) -> Result<RestoreRecord, StepError> {
     let found = ledger.get(&RestoreRecord::key_of(id)).await?;
     found.ok_or_else(|| StepError::Unexpected(format!("the ledger has no restore {id}")))
 }
 
-/// Where these restores stand, as far as there are such.
+/// The statuses of these restores. Ids without a restore are left out.
 pub async fn statuses(
     restores: impl Iterator<Item = &RestoreId>,
     ledger: &impl Ledger,
@@ -150,7 +150,8 @@ pub async fn statuses(
     Ok(records.into_iter().map(|record| (record.id, record.status)).collect())
 }
 
-/// Changes a restore that still runs. Answers it as it is now: unchanged if it has ended.
+/// Changes a restore that still runs, with optimistic concurrency. Answers the record as it is now: unchanged if the
+/// restore has ended.
 pub async fn change(
     ledger: &impl Ledger,
     record: RestoreRecord,
@@ -183,7 +184,7 @@ pub struct RestoreCursor {
     pub id: RestoreId,
 }
 
-/// The file of a request in the work bucket, for requests too large for an execution's input.
+/// The name of a request's file in the work bucket, for requests that are too large for an execution's input.
 pub fn request_name(id: &RestoreId) -> String {
     format!("restores/{id}/request.json")
 }

@@ -1,4 +1,5 @@
-//! The items of the ledger and how they change.
+//! Rows: one object of one restore each. Reads merge a row with the batch that claimed it; writes apply events with
+//! optimistic concurrency.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,21 +29,22 @@ impl Item for Batch {
     }
 }
 
-/// Where the row of an object in a restore is kept. Bucket names hold no `/` and no upper case, so no object's key can
-/// be mistaken for a restore's, a batch's or an idempotency key's.
+/// The key of an object's row in a restore. Bucket names have no `/` and no upper case, so the key of a row can never
+/// be that of a restore, a batch or an idempotency key.
 pub fn row_key(object: &ObjectId, restore: &RestoreId) -> ItemKey {
     let ItemKey { pk, sk } = rows_key(object);
     ItemKey { pk, sk: format!("{sk}{restore}") }
 }
 
-/// What the keys of the rows of an object (this very version) begin with. S3 calls the version of an object from before
-/// versioning `null`, and its events leave it out.
+/// The beginning of the keys of an object's rows, of this version only. S3 calls a version from before versioning
+/// `null`, and leaves it out of its events.
 pub fn rows_key(object: &ObjectId) -> ItemKey {
     let version = object.named_version().unwrap_or_default();
     ItemKey { pk: format!("{}/{}", object.bucket, object.key), sk: format!("{version}#") }
 }
 
-/// Whether one of these restores has a row of a key, in whichever version. A peek: it may miss those of the last moment.
+/// Whether one of these restores has a row of a key, of any version. An eventually consistent read: it may miss rows of
+/// the last moment.
 pub async fn is_restored_by(
     bucket: &str,
     key: &str,
@@ -53,18 +55,20 @@ pub async fn is_restored_by(
     Ok(rows.iter().any(|row| restores.contains(&row.restore)))
 }
 
-/// Where a batch is kept.
+/// The key of a batch.
 pub fn batch_key(id: &BatchId) -> ItemKey {
     ItemKey { pk: format!("I#{}", id.as_str()), sk: "batch".to_owned() }
 }
 
-/// Batches that are in memory at once: the rows of a large restore were claimed by thousands, each with a hundred objects.
+/// Batches that are in memory at once. Thousands may have claimed the rows of a large restore, with a hundred objects
+/// each.
 pub const BATCHES_AT_ONCE: usize = 50;
 
-/// And so many are looked at in CloudFront at once: it is far away, and one after the other would take half a second each.
+/// Batches that are polled in CloudFront at once. A call takes about half a second, so one after the other would be too
+/// slow.
 const LOOKS_AT_ONCE: usize = 8;
 
-/// These batches, oldest first, with no more of their objects than are among the rows: they may have a hundred each.
+/// These batches, oldest first. Candidates that are not among the rows are dropped: a batch may have a hundred.
 pub async fn batches_of(
     claims: BTreeSet<BatchId>,
     rows: &[Row],
@@ -73,8 +77,8 @@ pub async fn batches_of(
     let objects: BTreeSet<&ObjectId> = rows.iter().map(|row| &row.object).collect();
     let keys: Vec<_> = claims.iter().map(batch_key).collect();
     let mut batches: Vec<Batch> = Vec::new();
-    for some in keys.chunks(BATCHES_AT_ONCE) {
-        for mut batch in ledger.get_many::<Batch>(some).await? {
+    for page in keys.chunks(BATCHES_AT_ONCE) {
+        for mut batch in ledger.get_many::<Batch>(page).await? {
             batch.candidates.retain(|candidate| objects.contains(&candidate.object));
             batches.push(batch);
         }
@@ -83,16 +87,18 @@ pub async fn batches_of(
     Ok(batches)
 }
 
-/// Rows as they stand. What a batch has claimed is not written again when CloudFront is done: the batch says so, once for
-/// all of its objects. A row and its batch together say where an object stands, and only this puts them together.
+/// Merges rows with their batches. A claimed row is not written again when CloudFront is done: the batch records that
+/// once for all of its objects. So only row and batch together say in which state an object is, and this is the only
+/// place that merges them.
 ///
-/// Each batch is read once. The ledger keeps it for longer than the rows that it speaks for.
+/// Each batch is read once. The ledger keeps a batch for longer than the rows that it claimed.
 pub async fn with_batches(rows: Vec<Row>, ledger: &impl Ledger) -> Result<Vec<Row>, StepError> {
-    Ok(told(rows, ledger, async |batch| Ok(batch)).await?.0)
+    Ok(merged(rows, ledger, async |batch| Ok(batch)).await?.0)
 }
 
-/// The same, and those of their objects whose batches are with CloudFront. What `look` makes of a batch is what it says.
-async fn told(
+/// Merges rows with their batches, and answers the objects whose batches are with CloudFront too. `look` gets each
+/// batch and answers the batch to go by; it may ask CloudFront.
+async fn merged(
     mut rows: Vec<Row>,
     ledger: &impl Ledger,
     look: impl AsyncFn(Batch) -> Result<Batch, StepError>,
@@ -105,11 +111,11 @@ async fn told(
     }
     let mut with_cloudfront = BTreeSet::new();
     let ids: Vec<&BatchId> = claimed.keys().collect();
-    for some in ids.chunks(BATCHES_AT_ONCE) {
-        let keys: Vec<ItemKey> = some.iter().copied().map(batch_key).collect();
+    for page in ids.chunks(BATCHES_AT_ONCE) {
+        let keys: Vec<ItemKey> = page.iter().copied().map(batch_key).collect();
         let batches = stream::iter(ledger.get_many::<Batch>(&keys).await?);
-        let mut looked = std::pin::pin!(batches.map(|batch| look(batch)).buffer_unordered(LOOKS_AT_ONCE));
-        while let Some(batch) = looked.try_next().await? {
+        let mut polled = std::pin::pin!(batches.map(|batch| look(batch)).buffer_unordered(LOOKS_AT_ONCE));
+        while let Some(batch) = polled.try_next().await? {
             for place in claimed.get(&batch.id).into_iter().flatten() {
                 let row = rows[*place].clone().with_batch(&batch);
                 if batch.is_with_cloudfront(&row.object) {
@@ -122,20 +128,20 @@ async fn told(
     Ok((rows, with_cloudfront))
 }
 
-/// The rows of an object in all restores, as they stand.
+/// The rows of an object in all restores, merged with their batches.
 pub async fn rows_of(object: &ObjectId, ledger: &impl Ledger) -> Result<Vec<Row>, StepError> {
     with_batches(ledger.query::<Row>(&rows_key(object)).await?, ledger).await
 }
 
-/// The same from a peek: enough for whoever only wants to know what to do next, since what is done about a row is written
-/// over that very row, or not at all. None found is looked for once more: rows are written before S3 is asked, and S3 may
-/// be quick.
+/// The same by an eventually consistent read. That is enough to decide what to do next: the write that follows is
+/// conditional on the row that was read. If the read finds no row, it is repeated as a strongly consistent one: rows
+/// are written before S3 is asked, and S3 may answer fast.
 pub async fn rows_of_eventually(object: &ObjectId, ledger: &impl Ledger) -> Result<Vec<Row>, StepError> {
     let rows = ledger.query_eventually::<Row>(&rows_key(object)).await?;
     if rows.is_empty() { rows_of(object, ledger).await } else { with_batches(rows, ledger).await }
 }
 
-/// The same of many objects, in their order, which all have rows: a batch that has claimed many of them is read once.
+/// The same for many objects that all have rows, in their order. A batch that claimed many of them is read once.
 pub async fn rows_of_each_eventually(objects: &[ObjectId], ledger: &impl Ledger) -> Result<Vec<Vec<Row>>, StepError> {
     let rows: Vec<Vec<Row>> = stream::iter(objects)
         .map(async |object| ledger.query_eventually::<Row>(&rows_key(object)).await)
@@ -147,8 +153,9 @@ pub async fn rows_of_each_eventually(objects: &[ObjectId], ledger: &impl Ledger)
     Ok(counts.into_iter().map(|count| all.by_ref().take(count).collect()).collect())
 }
 
-/// The rows with these keys from a peek, as they stand, and those of their objects whose batches are with CloudFront. Those
-/// that a peek does not show are read. What `look` makes of a batch is what it says.
+/// The rows with these keys, by an eventually consistent read, merged with their batches; and their objects whose
+/// batches are with CloudFront. Rows that the read misses are read again consistently. `look` gets each batch and
+/// answers the batch to go by; it may ask CloudFront.
 pub async fn with_keys_eventually(
     keys: &[ItemKey],
     ledger: &impl Ledger,
@@ -160,30 +167,31 @@ pub async fn with_keys_eventually(
         let missing: Vec<ItemKey> = keys.iter().filter(|key| !seen.contains(key)).cloned().collect();
         rows.extend(ledger.get_many::<Row>(&missing).await?);
     }
-    told(rows, ledger, look).await
+    merged(rows, ledger, look).await
 }
 
-/// The rows with these keys, as they stand; those that do not exist are left out.
+/// The rows with these keys, merged with their batches. Rows that do not exist are left out.
 pub async fn with_keys(keys: &[ItemKey], ledger: &impl Ledger) -> Result<Vec<Row>, StepError> {
     with_batches(ledger.get_many(keys).await?, ledger).await
 }
 
-/// Folds an event into a row and writes it. Whoever loses the race folds into what the winner wrote, and tries again.
+/// Applies an event to a row and writes it. A writer that loses the race applies the event to what the winner wrote,
+/// and tries again.
 ///
-/// Answers the row as it stands now. An event that is illegal in the state it meets is an error of the caller.
+/// Answers the row as it is now. Fails if the event is illegal in the row's state: that is a bug of the caller.
 pub async fn apply(ledger: &impl Ledger, row: &Row, event: &Event) -> Result<Row, StepError> {
     apply_all(ledger, row, std::slice::from_ref(event)).await
 }
 
-/// The same for events that are written down at once: one write.
+/// The same for several events in one write.
 pub async fn apply_all(ledger: &impl Ledger, row: &Row, events: &[Event]) -> Result<Row, StepError> {
     let mut current = row.clone();
-    // Each loss means that somebody else moved the row on, and a life has few steps.
+    // Each lost race means that another writer moved the row on, and a row has few states to go through.
     for _ in 0..16 {
         let Some(next) = current.after_all(events)? else { return Ok(current) };
         current = match ledger.replace(&next).await? {
             Put::Done => return Ok(next),
-            // A batch may have published it since.
+            // A batch may have published the row since.
             Put::Lost(other) => with_batches(vec![other], ledger).await?.remove(0),
         };
     }

@@ -1,9 +1,10 @@
-//! Optimistic concurrency: a write is conditional on the revision that was read, and whoever loses the race starts over.
+//! Optimistic concurrency: a write is conditional on the revision that was read. A writer that loses the race reads
+//! what the winner wrote and tries again, up to sixteen times.
 
 use crate::StepError;
 use crate::ports::{Item, ItemKey, Ledger, Put};
 
-/// Replaces an item by what follows from it, nothing if it is to stay; whoever loses the race goes on from what the winner
+/// Replaces an item by `next` of it; `None` leaves it as it is. After a lost race `next` is applied to what the winner
 /// wrote. Answers the item as it is now.
 pub async fn update<T: Item>(ledger: &impl Ledger, item: T, next: impl Fn(&T) -> Option<T>) -> Result<T, StepError> {
     let mut current = item;

@@ -1,4 +1,4 @@
-//! How a request becomes a restore: it is refused if it is about foreign buckets, gets its id, and its execution is started.
+//! How a request becomes a restore: it is refused for foreign buckets, gets an id, and its execution is started.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -12,27 +12,29 @@ use crate::ledger::restores::{RestoreRecord, request_name};
 use crate::ports::{Ledger, Put, StartExecutions, WorkFiles};
 use crate::{Settings, StepError};
 
-/// Bytes of a request that go into the execution's input, where a person can read them in the console. Step Functions
-/// takes 262,144 (Developer Guide, "Quotas related to state executions"), and the input is wrapped on its way to Plan.
+/// The largest request, in bytes, that becomes the execution's input, where people can read it in the console. Step
+/// Functions takes 262,144 (Developer Guide, "Quotas related to state executions"), and the input is wrapped on its way
+/// to Plan.
 const INPUT_BYTES: usize = 200_000;
 
-/// What a body asks for, if it is right and about a bucket of ours.
+/// Parses the body of a request and checks its buckets.
 pub fn read_request(body: &[u8], settings: &Settings) -> Result<Request, Problem> {
-    let asked = Request::read(body)?;
-    refuse_foreign(&asked, settings)?;
-    Ok(asked)
+    let request = Request::read(body)?;
+    refuse_foreign(&request, settings)?;
+    Ok(request)
 }
 
-/// thaw may restore from the archive buckets, and of manifests read what lies there or in the inbox; and nothing else.
-pub fn refuse_foreign(asked: &Request, settings: &Settings) -> Result<(), Problem> {
+/// Refuses buckets that thaw may not use. It restores from the archive buckets, and reads manifests from these and from
+/// the inbox.
+pub fn refuse_foreign(request: &Request, settings: &Settings) -> Result<(), Problem> {
     let Settings { archive_buckets, work_bucket, .. } = settings;
-    if !archive_buckets.contains(&asked.bucket) {
-        return Err(Problem::foreign_bucket(&asked.bucket, archive_buckets));
+    if !archive_buckets.contains(&request.bucket) {
+        return Err(Problem::foreign_bucket(&request.bucket, archive_buckets));
     }
     let may_read = |file: &S3Uri| {
         archive_buckets.contains(&file.bucket) || (file.bucket == *work_bucket && file.key.starts_with(INBOX))
     };
-    match &asked.source {
+    match &request.source {
         Source::Manifest { manifest, .. } if !may_read(manifest) => {
             let why = format!(
                 "must lie in one of the stack's archive buckets, {}, or in its inbox, s3://{work_bucket}/{INBOX}.",
@@ -44,59 +46,61 @@ pub fn refuse_foreign(asked: &Request, settings: &Settings) -> Result<(), Proble
     }
 }
 
-/// Gives the key to this request, or finds the request that has it, which may be another. Whoever writes first decides id
-/// and time for all.
+/// Claims an idempotency key for this request. Answers the key's record, which may belong to an earlier request: the
+/// first writer decides id and time.
 pub async fn claim(
     key_hash: String,
-    asked: &Request,
+    request: &Request,
     ledger: &impl Ledger,
     now: Timestamp,
 ) -> Result<KeyRecord, StepError> {
-    let id = RestoreId::new(now, asked, &key_hash);
-    let claim = KeyRecord { key_hash, id, body_hash: asked.hash(), requested_at: now };
+    let id = RestoreId::new(now, request, &key_hash);
+    let claim = KeyRecord { key_hash, id, body_hash: request.hash(), requested_at: now };
     match ledger.insert(&claim).await? {
         Put::Done => Ok(claim),
         Put::Lost(first) => Ok(first),
     }
 }
 
-/// Starts a restore's execution and writes the restore down, as often as it is called. A long request goes into a file.
+/// Starts a restore's execution and writes its record; a long request goes into a file. Idempotent: see [`begin`].
 pub async fn start(
     id: &RestoreId,
-    asked: &Request,
+    request: &Request,
     requested_at: Timestamp,
     ledger: &impl Ledger,
     files: &impl WorkFiles,
     executions: &impl StartExecutions,
 ) -> Result<bool, StepError> {
-    let body = serde_json::to_vec(asked)?;
+    let body = serde_json::to_vec(request)?;
     let input = if body.len() > INPUT_BYTES {
         let name = request_name(id);
         files.put(&name, body).await?;
         json!({"request_in": name})
     } else {
-        serde_json::to_value(asked)?
+        serde_json::to_value(request)?
     };
-    begin(id, asked, &input, requested_at, ledger, executions).await
+    begin(id, request, &input, requested_at, ledger, executions).await
 }
 
-/// Starts a restore's execution with this input and writes the restore down, as often as it is called: what has been planned or
-/// has ended is not started again, and what exists is left alone. Answers whether it was not written down yet.
+/// Starts a restore's execution with this input and writes its record. Idempotent: a restore that was planned or has
+/// ended is not started again, and an existing record stays. Answers whether the restore is new: an earlier call of the
+/// same request has not written its record.
 ///
-/// The execution comes first. Whoever dies in between leaves a restore that runs and that its plan writes down; the
-/// other way round it would leave one that is said to run and never will.
+/// The execution is started first. A function that dies in between leaves a restore that runs, and its Plan writes the
+/// record. The other order would leave a record of a restore that never runs.
 pub async fn begin(
     id: &RestoreId,
-    asked: &Request,
+    request: &Request,
     input: &Value,
     requested_at: Timestamp,
     ledger: &impl Ledger,
     executions: &impl StartExecutions,
 ) -> Result<bool, StepError> {
-    let fresh = RestoreRecord::new(id.clone(), asked, requested_at);
+    let fresh = RestoreRecord::new(id.clone(), request, requested_at);
     let written = ledger.get::<RestoreRecord>(&RestoreRecord::key_of(id)).await?;
     if let Some(record) = &written {
-        // Ids end in 48 bits of a hash, so this takes luck nobody has; but then it must not join a stranger's restore.
+        // Ids end in 48 bits of a hash, so a collision is very unlikely. If there is one, the request must not join
+        // another caller's restore.
         if (&record.request, record.asked) != (&fresh.request, fresh.asked) {
             return Err(StepError::Unexpected(format!("{id} is the id of another restore already")));
         }
@@ -105,28 +109,28 @@ pub async fn begin(
         }
     }
     executions.start(id, input).await?;
-    // Whoever is told of the restore finds it.
+    // The record is written before the caller gets the id.
     Ok(match ledger.insert(&fresh).await? {
         Put::Done => true,
-        // Its plan was faster, and wrote down its own time; or another try of this request was, with ours.
+        // Plan was faster and wrote its own time; or another attempt of this request was, with the same time.
         Put::Lost(record) => written.is_none() && record.requested_at != requested_at,
     })
 }
 
-/// A request that follows running restores and publishes what they bring, and never asks S3 for one.
+/// A request that follows restores that run already and publishes their objects. It never asks S3 for a restore.
 pub fn join_only<'a>(bucket: &str, objects: impl IntoIterator<Item = &'a ObjectId>) -> Request {
     let asked = |object: &ObjectId| RequestedObject { key: object.key.clone(), version_id: object.version.clone() };
     Request {
         bucket: bucket.to_owned(),
         source: Source::Keys { keys: objects.into_iter().map(asked).collect() },
-        // What others asked for is not known; Bulk is what can take longest.
+        // The tier of the other requester is unknown. Bulk is the slowest.
         tier: Tier::Bulk,
         days: None,
         on_expedited_unavailable: ExpeditedFallback::Standard,
         max_cost_usd: None,
         publish: Publish::default(),
         notify: Vec::new(),
-        // Nothing is asked for.
+        // There are no restore requests to leave to jobs.
         batch_operations: None,
         join_only: true,
         dry_run: false,

@@ -1,8 +1,8 @@
-//! Drafts: what a plan that is not finished knows, handed from one call to the next.
+//! Drafts: the state of an unfinished plan, handed from one call to the next.
 //!
-//! A call that has planned for some minutes writes a file and answers a cursor, which names it. Whoever is handed the cursor
-//! goes on from there, and once more if it dies: a file's name has the moment of the call that wrote it and the hash of its
-//! content. So of two calls that go on from the same cursor, neither changes what the other reads.
+//! A call that has planned for some minutes writes a file and answers a cursor that names it. The next call, or its
+//! retry, continues from there. The name of a file has the time of the call that wrote it and the hash of its content.
+//! So if two calls continue from the same cursor, neither changes what the other reads.
 
 use std::collections::HashSet;
 use std::fmt::{self, Display, Formatter};
@@ -19,32 +19,32 @@ use crate::planning::sources::SourcePlace;
 use crate::planning::survey::SurveyState;
 use crate::ports::WorkFiles;
 
-/// Bytes of what is remembered of an object that was seen.
+/// Bytes that are kept of an object that was seen: its hash.
 const SEEN_BYTES: usize = 16;
 
-/// What a plan knows between two calls. As large as a chunk and the keys of one call of Invalidate, however many objects
-/// there are.
+/// The state of a plan between two calls. It is as large as a chunk and the keys of one call of Invalidate, for any
+/// number of objects.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Draft {
     /// How many calls have worked on it.
     pub calls: u32,
     /// Where the next objects come from.
     pub place: SourcePlace,
-    /// What the objects looked at come to.
+    /// The survey so far.
     pub survey: SurveyState,
-    /// Files that name the objects that were seen; none of a listing.
+    /// Files with the objects that were seen; none for a listing.
     pub seen: Vec<SeenFile>,
-    /// Objects that were looked at, and do not fill a chunk yet.
+    /// Objects that were surveyed and do not fill a chunk yet.
     pub waiting: Vec<ChunkEntry>,
-    /// When the first of them was looked at, or a moment before.
+    /// When the first of them was surveyed, or a moment before.
     pub waiting_since: Option<Timestamp>,
-    /// Objects of each chunk that was written.
+    /// The number of objects of each chunk that was written.
     pub chunks: Vec<u64>,
-    /// Which calls wrote them.
+    /// The calls that wrote the chunks.
     pub written: Vec<WrittenBy>,
 }
 
-/// A file of what one call has seen.
+/// A file with the objects that one call has seen.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SeenFile {
     name: String,
@@ -52,7 +52,7 @@ pub struct SeenFile {
 }
 
 impl Draft {
-    /// Of a plan that begins.
+    /// The draft of a new plan.
     pub fn new() -> Self {
         Self {
             calls: 0,
@@ -72,7 +72,7 @@ impl Draft {
         Ok(serde_json::from_slice(&file)?)
     }
 
-    /// Writes it down, as a call that began at this moment leaves it. `seen` is what that call has seen.
+    /// Writes the draft of a call that began at this time. `seen` are the objects that this call has seen.
     pub async fn write(
         mut self,
         seen: &[u128],
@@ -96,7 +96,7 @@ impl Draft {
         Ok(named)
     }
 
-    /// The objects that were seen by all calls before.
+    /// The objects that all calls so far have seen.
     pub async fn seen(&self, files: &impl WorkFiles) -> Result<HashSet<u128>, StepError> {
         let mut all = HashSet::new();
         for SeenFile { name, hash } in &self.seen {
@@ -109,7 +109,8 @@ impl Draft {
     }
 }
 
-/// A file as it was written. What is asked of S3 is what was planned, whoever may write to the work bucket.
+/// Reads a file, and fails if it was changed since it was written. So S3 is only asked for what was planned, even if
+/// others can write to the work bucket.
 async fn unchanged(name: &str, hash: &str, files: &impl WorkFiles) -> Result<Vec<u8>, StepError> {
     let Some(file) = files.get(name).await? else {
         return Err(StepError::Unexpected(format!("the work bucket has no {name}")));
@@ -120,7 +121,7 @@ async fn unchanged(name: &str, hash: &str, files: &impl WorkFiles) -> Result<Vec
     Ok(file)
 }
 
-/// Names a draft, and says what its content is.
+/// The name of a draft, with the hash of its content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cursor {
     /// How many calls have worked on the draft.

@@ -1,4 +1,4 @@
-//! What a request would do, and how it becomes a restore.
+//! Surveys and prices requests, and turns them into restores.
 
 pub mod accepting;
 pub mod draft;

@@ -1,4 +1,4 @@
-//! What a request would do and cost: every object looked at, nothing written, nothing begun.
+//! A survey: what a request would do and cost. It reads the state of every object, writes nothing and starts nothing.
 
 mod estimate;
 
@@ -21,65 +21,67 @@ use crate::ports::{Distributions, IN_FLIGHT, ItemKey, Ledger, Listed, ReadArchiv
 use crate::publishing::folding::{Forecast, ForecastState};
 use crate::{Settings, StepError};
 
-/// Failures that a plan tells in words. The list of a restore's objects has them all.
+/// Failures that a plan shows in words. The list of a restore's objects shows them all.
 const FAILURES_SHOWN: usize = 20;
 
-/// Objects of a restore at most. Its execution's history holds 25,000 events, and every 20,000 objects that are published
-/// take fourteen of them (`tests/it/steps/history.rs` adds up all).
+/// The most objects of a restore. The history of its execution holds 25,000 events, and every 20,000 published objects
+/// take fourteen of them (`tests/it/steps/history.rs` adds all up).
 pub const MOST_OBJECTS: u64 = 12_000_000;
 
-/// The same where no listing tells that each comes once, so that those that were seen must be remembered: at 17 bytes and
-/// in a table of 2^23 places, a third of the memory of Plan while it grows to that.
+/// The most objects of a restore without a listing. The objects seen so far must be remembered then, because one may
+/// come twice: 17 bytes each in a table of 2^23 slots, which takes a third of Plan's memory while it grows to that
+/// size.
 const MOST_REMEMBERED: u64 = 7_000_000;
 
 /// What a request would do and cost.
 #[derive(Debug, Clone)]
 pub struct Survey {
-    /// Where the objects stand. What would be asked of S3 counts as planned.
+    /// The states of the objects. Those that S3 would be asked for count as planned.
     pub counts: Counts,
-    /// What lies where.
+    /// Objects and bytes by kind of archive.
     pub by_kind: Vec<KindTotal>,
-    /// The price by line.
+    /// The price, line by line.
     pub cost: Cost,
-    /// When the first and the last object are typically readable; `None` if nothing needs to be waited for.
+    /// When the first and the last object are typically readable; `None` if none has to be waited for.
     pub ready_between: Option<[Timestamp; 2]>,
-    /// The same at other tiers, cheapest first.
+    /// Prices and times of other tiers, cheapest first.
     pub alternatives: Vec<Alternative>,
-    /// Whether S3 Batch Operations asks for what is archived.
+    /// Whether S3 Batch Operations asks for the archived objects.
     pub batch_operations: bool,
     /// Paths that would be invalidated.
     pub paths: u64,
-    /// How many would be billed for them: fewer where wildcards are expected to stand for several.
+    /// Paths that CloudFront would bill: fewer than `paths` where wildcards are expected to stand for several.
     pub billed_paths: u64,
-    /// Bytes whose temporary copies the price includes.
+    /// The bytes of the temporary copies in the price.
     pub copied_bytes: u64,
-    /// What the requester should know.
+    /// Warnings for the requester.
     pub warnings: Vec<String>,
-    /// The first 20 that cannot be restored, and why.
+    /// The first 20 objects that cannot be restored, and why.
     pub failures: Vec<Failure>,
-    /// Names the plan: another one if it would restore, cost or publish something else. A later request can confirm it.
+    /// The hash that names the plan. It changes if the plan would restore, cost or publish something else. A later
+    /// request can confirm it.
     pub hash: String,
 }
 
 /// One object of a survey.
 #[derive(Debug, Clone)]
 pub struct Surveyed {
-    /// The object, its version pinned.
+    /// The object, with its version.
     pub object: ObjectId,
     /// Bytes; 0 if S3 did not say.
     pub size: u64,
     /// Whether it is the current version.
     pub current: bool,
-    /// What to do.
+    /// What is to be done about it.
     pub action: PlannedAction,
 }
 
 impl Survey {
-    /// Looks at every object and decides, as far as one answer over HTTP can wait for.
+    /// Surveys all objects of a request, within the time of one HTTP answer.
     ///
-    /// Fails if the request cannot be carried out as a whole (an S3 or CloudFront that does not answer; `days` set for
-    /// objects that are all Intelligent-Tiering; more objects than `most`); what is wrong with one object is that
-    /// object's failure.
+    /// Fails if the request cannot be carried out as a whole: S3 or CloudFront does not answer, `days` is set and all
+    /// archived objects are Intelligent-Tiering, or there are more objects than `most`. A problem with one object is a
+    /// failure of that object only.
     #[expect(clippy::too_many_arguments, reason = "each port is a permission; the rest is what is planned")]
     pub async fn of(
         request: &Request,
@@ -103,32 +105,32 @@ impl Survey {
     }
 }
 
-/// Looks at objects page by page, and adds up what it sees.
+/// Reads the state of objects page by page, and adds up the results.
 #[derive(Debug)]
 pub struct Surveyor<'a> {
     request: &'a Request,
     distributions: Vec<Distribution>,
-    /// Those that are not invalidated, and why.
+    /// Distributions that are not invalidated, and why.
     left_out: Vec<(String, LeftOut)>,
     directory_index: &'a str,
-    /// How many archived objects thaw asks for by itself, and how many a job has at most.
+    /// More archived objects than this are left to S3 Batch Operations.
     batch_operations_over: u64,
     objects_per_job: u64,
     now: Timestamp,
-    /// What was seen already, as hashes: a manifest may name an object twice, and it is asked, priced and kept once.
+    /// Hashes of the objects seen so far. A manifest may name an object twice, and it counts once.
     seen: HashSet<u128>,
-    /// Those of them that were seen since the survey went on.
+    /// Hashes of the objects seen by this call.
     newly_seen: Vec<u128>,
-    /// How much asking it took: an object that was asked for by itself counts as ten of a listing.
+    /// The cost of reading so far, in objects of a listing. A `HeadObject` counts as ten of them.
     effort: u64,
-    /// Sum of hashes over what is done with which object: who confirms a plan confirms those objects.
+    /// The sum of hashes of each object and what is done with it. A confirmed plan is confirmed for these objects.
     digest: u128,
     totals: Totals,
-    /// Of what is listed, how much it folds.
+    /// The forecast of folding, if the objects are listed.
     forecast: Option<Forecast>,
 }
 
-/// What a survey knows when it is handed over to another call, without the objects that it has seen.
+/// The state of a survey between two calls, without the objects that it has seen.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct SurveyState {
     digest: u128,
@@ -136,22 +138,22 @@ pub struct SurveyState {
     forecast: Option<ForecastState>,
 }
 
-/// What was seen, added up.
+/// The sums over all objects.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 struct Totals {
     counts: Counts,
     by_kind: BTreeMap<ArchiveKind, Tally>,
     paths: u64,
-    /// The same if all are published together, where that can be foretold.
+    /// The billed paths if all objects are published together, where there is a forecast.
     folded: Option<u64>,
     without_path: u64,
     wildcards: u64,
     /// Wildcards that clear a path with any query string.
     variants: u64,
-    /// Objects whose paths have several characters with two spellings.
+    /// Objects whose paths have several characters that can be spelled in two ways.
     mixed_spellings: u64,
-    /// Objects whose only possible stale answer is an error that is kept briefly.
+    /// Objects of which viewers may have at most a cached error that expires soon.
     only_errors: u64,
     old_versions: u64,
     joined: u64,
@@ -160,26 +162,26 @@ struct Totals {
     failures: Vec<Failure>,
 }
 
-/// What was seen of a kind.
+/// The sums over the objects of one kind.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 struct Tally {
     objects: u64,
     bytes: u64,
-    /// Those that S3 is asked to fetch, or to fetch faster: objects and bytes.
+    /// Objects and bytes that S3 is asked to fetch, or to fetch faster.
     retrieved: (u64, u64),
-    /// Those of them that lie in an archive, and nobody has asked for them.
+    /// Objects of those that are archived, and that have not been asked for.
     archived: u64,
-    /// Those whose copy is paid for, in bytes.
+    /// Bytes whose copies are paid for.
     copied: u64,
-    /// Those that move to a tier that costs more and stay there for months, in bytes.
+    /// Bytes that move to a more expensive tier and stay there for months.
     moved: u64,
-    /// Those that others have S3 fetch, nobody knows how fast.
+    /// Objects that S3 fetches for somebody else, at an unknown tier.
     watched: u64,
 }
 
 impl<'a> Surveyor<'a> {
-    /// Reads which paths there are.
+    /// Reads the distributions.
     pub async fn new(
         request: &'a Request,
         cdn: &impl ReadDistributions,
@@ -196,7 +198,7 @@ impl<'a> Surveyor<'a> {
             Source::Prefix { prefix, .. } if !distributions.is_empty() => {
                 Some(Forecast::new(&request.bucket, prefix, &distributions))
             }
-            // What lies beside them was not listed.
+            // The keys beside these objects are not listed, so there is no forecast.
             Source::Prefix { .. } | Source::Keys { .. } | Source::Manifest { .. } | Source::Restore { .. } => None,
         };
         Ok(Self {
@@ -216,22 +218,22 @@ impl<'a> Surveyor<'a> {
         })
     }
 
-    /// Goes on where another call stopped, which has seen these objects.
+    /// Continues the survey of another call, which has seen these objects.
     #[must_use]
     pub fn from(self, so_far: SurveyState, seen: HashSet<u128>) -> Self {
-        let SurveyState { digest, totals, forecast: foretold } = so_far;
+        let SurveyState { digest, totals, forecast: earlier } = so_far;
         let (distributions, directory_index) = (&self.distributions, self.directory_index);
         let bucket = &self.request.bucket;
         let paths_of = |key: &str| paths_of(distributions, bucket, key, directory_index);
-        let forecast = match (self.forecast, foretold) {
-            (Some(forecast), Some(foretold)) => Some(forecast.from(foretold, paths_of)),
-            // It was not foretold from the beginning, so it is not foretold at all.
+        let forecast = match (self.forecast, earlier) {
+            (Some(forecast), Some(earlier)) => Some(forecast.from(earlier, paths_of)),
+            // A forecast has to begin with the first object.
             (Some(_) | None, None) | (None, Some(_)) => None,
         };
         Self { seen, digest, totals, forecast, ..self }
     }
 
-    /// What another call goes on with.
+    /// The state with which another call continues.
     pub fn state(&self) -> SurveyState {
         SurveyState {
             digest: self.digest,
@@ -240,32 +242,32 @@ impl<'a> Surveyor<'a> {
         }
     }
 
-    /// The objects that were seen since this call went on, as hashes; none of a listing, which names each once.
+    /// Hashes of the objects seen by this call. None for a listing, which names each object once.
     pub fn newly_seen(&self) -> &[u128] {
         &self.newly_seen
     }
 
-    /// Where the objects stand that were looked at.
+    /// The counts of the objects surveyed so far.
     pub fn counts(&self) -> Counts {
         self.totals.counts
     }
 
-    /// Looks at a page of objects and decides. Answers those that were not seen before, in order.
+    /// Surveys a page of objects. Answers those that were not seen before, in order.
     pub async fn look_at(
         &mut self,
         page: Vec<SourceItem>,
         archive: &impl ReadArchive,
     ) -> Result<Vec<Surveyed>, StepError> {
         let (request, now) = (self.request, self.now);
-        let looked: Vec<Looked> = stream::iter(page)
-            .map(|found| look_at(found, request, archive, now))
+        let results: Vec<Looked> = stream::iter(page)
+            .map(|item| look_at(item, request, archive, now))
             .buffered(IN_FLIGHT)
             .try_collect()
             .await?;
         let is_listing = matches!(request.source, Source::Prefix { .. });
-        let mut new = Vec::with_capacity(looked.len());
-        for looked in looked {
-            let (surveyed, effort) = match looked {
+        let mut new = Vec::with_capacity(results.len());
+        for result in results {
+            let (surveyed, effort) = match result {
                 Looked::At(surveyed, effort) => (surveyed, effort),
                 Looked::Beside(key) => {
                     if let Some(forecast) = &mut self.forecast {
@@ -275,7 +277,8 @@ impl<'a> Surveyor<'a> {
                 }
             };
             self.effort += effort;
-            // A key and its current version by name are one object, once the version is pinned. A listing names each once.
+            // An object may be named by its key and again with its current version: both are the same once the version
+            // is known. A listing names each object once.
             if !is_listing {
                 let seen = fingerprint(&surveyed.object, None);
                 if !self.seen.insert(seen) {
@@ -307,7 +310,7 @@ impl<'a> Surveyor<'a> {
             let tally = totals.by_kind.entry(kind).or_default();
             tally.objects += 1;
             tally.bytes += surveyed.size;
-            // Joining may make S3 fetch faster, and then it costs what the faster tier costs.
+            // A join may make S3 fetch faster, and then it costs what the faster tier costs.
             if matches!(decision, Decision::Restore | Decision::Join) {
                 tally.retrieved.0 += 1;
                 tally.retrieved.1 += surveyed.size;
@@ -322,8 +325,8 @@ impl<'a> Surveyor<'a> {
             tally.watched += u64::from(decision == Decision::Watch && surveyed.action.known.is_none());
         }
         totals.joined += u64::from(decision == Decision::Join);
-        let is_wanted = surveyed.is_archived_and_wanted();
-        totals.old_versions += u64::from(is_wanted && !surveyed.current);
+        let is_archived = surveyed.is_archived_and_wanted();
+        totals.old_versions += u64::from(is_archived && !surveyed.current);
         let until = now + Duration::from_secs(86_400 * u64::from(request.copy_days()));
         match &surveyed.action.known {
             Some(Event::Readable { expires: Some(expires), .. }) if decision == Decision::Watch => {
@@ -338,7 +341,7 @@ impl<'a> Surveyor<'a> {
             }
             _ => {}
         }
-        let is_published = !request.publish.never() && is_wanted && surveyed.current;
+        let is_published = !request.publish.never() && is_archived && surveyed.current;
         let paths = if is_published { self.add_paths(&surveyed.object) } else { BTreeMap::new() };
         match &mut self.forecast {
             Some(forecast) => forecast.pass(&surveyed.object.key, paths),
@@ -346,7 +349,7 @@ impl<'a> Surveyor<'a> {
         }
     }
 
-    /// What the distributions show of a wanted object: its paths by distribution.
+    /// The paths under which the distributions show an object, by distribution.
     fn add_paths(&mut self, object: &ObjectId) -> BTreeMap<String, BTreeSet<String>> {
         let ObjectId { bucket, key, .. } = object;
         let shown: Vec<_> =
@@ -362,7 +365,8 @@ impl<'a> Surveyor<'a> {
         totals.variants += variants.len() as u64;
         totals.wildcards += others.iter().filter(|path| path.ends_with('*')).count() as u64;
         let epoch = Timestamp::UNIX_EPOCH;
-        // Readable since the epoch, seen an hour later: only what is kept longer than that can still be stale.
+        // Readable since the epoch, and seen an hour later: only an answer that is cached for longer can still be
+        // stale.
         let later = epoch + Duration::from_secs(3_600);
         let lasting = |distribution: &Distribution| {
             staleness(distribution, bucket, key, self.directory_index, epoch, later) != Staleness::Impossible
@@ -372,7 +376,7 @@ impl<'a> Surveyor<'a> {
         ids.zip(shown).map(|(id, shown)| (id, shown.paths)).filter(|(_, paths)| !paths.is_empty()).collect()
     }
 
-    /// Adds it all up.
+    /// Completes the survey.
     ///
     /// Fails if `days` was set and every archived object is Intelligent-Tiering.
     pub fn finish(mut self) -> Result<Survey, StepError> {
@@ -406,8 +410,8 @@ impl<'a> Surveyor<'a> {
         })
     }
 
-    /// `days` means nothing for Intelligent-Tiering. Where only some objects are, it is left out for those; where all
-    /// are, the caller expects something that cannot happen.
+    /// `days` has no meaning for Intelligent-Tiering. If only some objects are of that class, it is left out for these.
+    /// If all are, the caller expects something that cannot happen.
     fn refuse_days_without_copies(&self) -> Result<(), StepError> {
         let Some(days) = self.request.days else { return Ok(()) };
         let mut kinds = self.totals.by_kind.keys().peekable();
@@ -418,7 +422,8 @@ impl<'a> Surveyor<'a> {
         Ok(())
     }
 
-    /// Paths that are expected to be billed. Of those that are published one by one, nobody knows which will meet in a call.
+    /// Paths that are expected to be billed. For objects that are published one by one there is no forecast, because it
+    /// is unknown which of them will share a call.
     fn billed_paths(&self) -> u64 {
         let Totals { paths, folded, .. } = self.totals;
         match self.request.publish.when {
@@ -428,7 +433,7 @@ impl<'a> Surveyor<'a> {
     }
 }
 
-/// What the distributions show of a key: its paths by distribution.
+/// The paths under which the distributions show a key, by distribution.
 fn paths_of(
     distributions: &[Distribution],
     bucket: &str,
@@ -439,23 +444,23 @@ fn paths_of(
     shown.filter(|(_, paths)| !paths.is_empty()).collect()
 }
 
-/// What became of an object of a page.
+/// The result for one object of a page.
 enum Looked {
-    /// It was looked at, which took so much asking.
+    /// It was surveyed, at this cost of reading.
     At(Surveyed, u64),
-    /// It is not meant, and lies beside those that are.
+    /// It is not part of the request, but lies beside its objects.
     Beside(String),
 }
 
-/// Looks at one object.
+/// Surveys one object.
 async fn look_at(
-    found: SourceItem,
+    item: SourceItem,
     request: &Request,
     archive: &impl ReadArchive,
     now: Timestamp,
 ) -> Result<Looked, StepError> {
     let bucket = request.bucket.clone();
-    let (object, listed_size) = match found {
+    let (object, listed_size) = match item {
         SourceItem::Beside(key) => return Ok(Looked::Beside(key)),
         SourceItem::Asked(asked) => (ObjectId { bucket, key: asked.key, version: asked.version_id }, 0),
         SourceItem::Listed(listed) => match listed.readability(now) {
@@ -474,13 +479,13 @@ async fn look_at(
         let object = ObjectId { version: head.version, ..object };
         return Ok(Looked::At(Surveyed { object, size: head.size, current: true, action }, 10));
     };
-    // A version that was named may not be the one that viewers get.
+    // A version that the request names may not be the one that viewers get.
     let newest = match archive.head(&ObjectId { version: None, ..object.clone() }).await? {
         Facts::Found(newest) => Some(newest.version),
         Facts::Missing(_) => None,
     };
     let current = newest.as_ref().is_some_and(|newest| object.is_version(newest.as_deref()));
-    // In a bucket without versions S3 describes the null version, which is all there is, and names none.
+    // In a bucket without versioning S3 describes the null version, the only one, and names no version.
     let is_unversioned = named == NULL_VERSION && newest == Some(None);
     let version = object.version.clone().filter(|_| !is_unversioned);
     Ok(Looked::At(Surveyed { object: ObjectId { version, ..object }, size: head.size, current, action }, 10))
@@ -491,7 +496,7 @@ fn of_listing(bucket: String, listed: Listed, action: PlannedAction) -> Surveyed
     Surveyed { object, size: listed.size, current: true, action }
 }
 
-/// 128 bits of a hash over an object, and what is done with it: that two of a billion share them is as likely as losing
+/// 128 bits of a hash of an object and what is done with it. A collision among a billion objects is as likely as losing
 /// all of them.
 fn fingerprint(object: &ObjectId, decision: Option<Decision>) -> u128 {
     let done = decision.map_or("", Decision::as_str);
@@ -554,7 +559,8 @@ mod tests {
     use crate::testing::memory::{MemoryFiles, MemoryLedger};
     use crate::testing::stack::{now, settings};
 
-    /// A bucket where the first folder of a key says what the object is. Each has a GiB, and the versions v1 and v2.
+    /// A bucket where the first folder of a key says what the object is. Each object has a GiB, and the versions v1 and
+    /// v2.
     struct Archive;
 
     impl ReadArchive for Archive {
@@ -609,7 +615,7 @@ mod tests {
         }
     }
 
-    /// A distribution that shows the keys under a prefix, and keeps errors for so many seconds.
+    /// A distribution that shows the keys under a prefix, and caches errors for `error_ttl` seconds.
     fn showing(prefix: &str, error_ttl: u64) -> Distribution {
         let domain = "archive.s3.amazonaws.com".to_owned();
         Distribution {
@@ -670,11 +676,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_object_pays_for_what_s3_is_asked() {
+    async fn each_object_pays_for_its_own_request() {
         let cost = shown(all(), json!({"days": 30})).await.cost;
         let lines: Vec<_> = cost.lines.iter().map(|line| (line.amount.as_str(), line.usd.as_f64())).collect();
-        // What runs already may be made faster, so it pays a retrieval; the live copy pays its longer life only; what
-        // moves back for good has no copy, and its dearer months instead.
+        // A restore that runs already may be made faster, so it pays a retrieval. A live copy only pays its longer
+        // life. An object that moves back for good has no copy, but the storage of the more expensive months.
         assert_eq!(lines[0], ("5 at Standard", (3.0 * 0.05 + 0.1) / 1_000.0));
         assert_eq!(lines[1], ("5.000 GiB", 3.0 * 0.01 + 0.02));
         assert_eq!(lines[2], ("4.000 GiB for 30 days", 4.0 * 0.023));
@@ -696,12 +702,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn it_is_ready_between_the_first_and_the_last_that_is_waited_for() {
+    async fn a_plan_is_ready_between_the_first_and_the_last_object() {
         let hours = |from, to| Some([from, to].map(|hours: u64| now() + Duration::from_secs(hours * 3_600)));
         for (keys, join_only, ready) in [
             (json!(["flexible/1", "deep/1", "copied/1", "standard/1"]), false, hours(3, 12)),
             (json!(["running/1"]), false, hours(3, 5)),
-            // Nobody knows at which tier others asked: Bulk takes longest.
+            // The tier of the other requester is unknown: Bulk takes longest.
             (json!(["running/1"]), true, hours(5, 12)),
             (json!(["copied/1"]), true, None),
             (json!(["copied/1", "standard/1", "gone"]), false, None),
@@ -722,12 +728,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_should_know_something_is_told_it_and_nobody_else() {
+    async fn each_warning_comes_where_it_applies_and_nowhere_else() {
         let flexible = || json!(["flexible/1"]);
         let old = || json!([{"key": "flexible/1", "version_id": "v1"}]);
         let everywhere = || vec![showing("", A_MONTH)];
         let never = || json!({"publish": {"when": "never"}});
-        for (distributions, keys, more, told) in [
+        for (distributions, keys, more, warning) in [
             (everywhere(), flexible(), json!({}), None),
             (vec![], flexible(), json!({}), Some("no distribution has the bucket archive as an origin")),
             (vec![], flexible(), never(), None),
@@ -758,24 +764,24 @@ mod tests {
             (everywhere(), json!(["flexible/1", "denied"]), json!({}), Some("S3 answers 403 for some objects")),
         ] {
             let warnings = survey(distributions, keys.clone(), more.clone()).await.unwrap().warnings;
-            match told {
+            match warning {
                 None => assert_eq!(warnings, [""; 0], "{keys} {more}"),
-                Some(told) => {
-                    assert!(warnings.len() == 1 && warnings[0].starts_with(told), "{keys} {more} {warnings:?}");
+                Some(warning) => {
+                    assert!(warnings.len() == 1 && warnings[0].starts_with(warning), "{keys} {more} {warnings:?}");
                 }
             }
         }
     }
 
     #[tokio::test]
-    async fn distributions_that_are_left_out_and_functions_that_nobody_knows_are_named() {
+    async fn skipped_distributions_and_unknown_functions_are_named() {
         struct Mixed;
         impl ReadDistributions for Mixed {
             async fn distributions(&self, _: &str, _: &[String]) -> Result<Distributions, PortError> {
                 let viewer_functions = BTreeMap::from([("*".to_owned(), "rewrite".to_owned())]);
                 let mut shown = vec![Distribution { viewer_functions, ..showing("", A_MONTH) }];
                 shown[0].behaviours[0].query_strings = QueryStrings::All;
-                // The access point's is no news while another one shows all.
+                // The access point is not worth a warning while another distribution shows all objects.
                 let left_out = [
                     ("E2", LeftOut::Gone),
                     ("E3", LeftOut::TenantOnly),
@@ -795,7 +801,7 @@ mod tests {
             let survey = Survey::of(&request, MOST, &Archive, &Mixed, ledger, files, &settings, now());
             survey.await.unwrap().warnings
         };
-        let told = warnings(json!({}), settings()).await;
+        let found = warnings(json!({}), settings()).await;
         let begins = [
             "there is no distribution E2",
             "E3 is a multi-tenant",
@@ -803,10 +809,14 @@ mod tests {
             "the function rewrite",
             "E1 caches by query string (*)",
         ];
-        assert_eq!(told.len(), begins.len(), "{told:?}");
-        assert!(told.iter().zip(begins).all(|(told, begins)| told.starts_with(begins)), "{told:?}");
-        let known = Settings { directory_index: "index.html".to_owned(), ..settings() };
-        assert_eq!(warnings(json!({}), known).await.len(), 4, "who sets DirectoryIndex says what the function does");
+        assert_eq!(found.len(), begins.len(), "{found:?}");
+        assert!(found.iter().zip(begins).all(|(warning, begins)| warning.starts_with(begins)), "{found:?}");
+        let with_index = Settings { directory_index: "index.html".to_owned(), ..settings() };
+        assert_eq!(
+            warnings(json!({}), with_index).await.len(),
+            4,
+            "who sets DirectoryIndex says what the function does"
+        );
         assert_eq!(warnings(json!({"publish": {"when": "never"}}), settings()).await, [""; 0]);
     }
 
@@ -837,8 +847,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_waits_may_plan_as_much_as_is_said_and_no_more() {
-        // S3 is asked for each.
+    async fn a_plan_over_http_is_limited_to_its_maximum() {
+        // S3 is asked about each object.
         let of_two = |most| survey_at_most(most, vec![], json!(["flexible/1", "deep/1"]), json!({}));
         assert!(of_two(20).await.is_ok());
         let refused = of_two(19).await.unwrap_err();

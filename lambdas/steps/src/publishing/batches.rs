@@ -1,14 +1,14 @@
-//! Batches: from the claims on their rows to what CloudFront did.
+//! Batches of objects that are published together: claiming their rows, calling CloudFront, and recording its answers.
 //!
-//! A batch is written to the ledger, then claims its rows, then is sealed, and only then is CloudFront called. Whoever
-//! finds a claim on a row finishes that batch instead of making another; so a crash, a retry, or the two ways meeting end
-//! in the same call with the same reference. When CloudFront is done with all of it, that is noted in the batch and nowhere
-//! else: no row is written for it (`ledger.rs` says how rows stand then).
+//! A batch is written to the ledger, then claims its rows, then is sealed, and only then is CloudFront called. A
+//! function that finds a claim on a row finishes that batch instead of making another. So a crash, a retry, or an event
+//! and the execution at the same time end in the same call with the same caller reference. When CloudFront is done with
+//! the whole batch, only the batch records it, and no row is written (`ledger/rows.rs` merges them).
 //!
-//! Two restores that learn at once that an object can be read may make two batches of it, and one of them may not have
-//! seen the other's row. So a batch claims the rows of an object in the order of their restores, and stops at the first
-//! that another batch has: the object is that one's, and the claims it made are given back. Of batches that meet, the one
-//! that gets furthest meets nobody, so one of them always has the object.
+//! Two restores that learn at the same time that an object can be read may make two batches of it, and one batch may
+//! not know the other's row. So a batch claims the rows of an object in the order of their restores, and stops at the
+//! first row that another batch holds. That other batch has the object then, and the claims made so far are released.
+//! Of competing batches, the one that is furthest in this order meets no other, so one of them always gets the object.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -31,9 +31,9 @@ use crate::publishing::path_safety::{cannot_be_invalidated, cover_of_prefix, why
 /// The rows of objects that wait, as the ledger had them a moment ago.
 pub type Rows = BTreeMap<ObjectId, Vec<Row>>;
 
-/// Takes a batch from wherever it stands to CloudFront: claim, seal, call.
+/// Takes a batch from any state to CloudFront: claim, seal, call. Idempotent.
 ///
-/// `rows` are those that are known to wait; others are read.
+/// `rows` are rows that are known to wait. Others are read from the ledger.
 pub async fn carry_out(
     batch: Batch,
     rows: &Rows,
@@ -48,7 +48,7 @@ pub async fn carry_out(
     } else {
         batch
     };
-    // Calls may be taken apart on the way, so there may be more at the end than at the start.
+    // A refused call may be split, so there may be more calls at the end than at the start.
     let mut index = 0;
     while let Some(call) = batch.calls.as_ref().and_then(|calls| calls.get(index)).cloned() {
         if call.invalidation.is_some() || call.refused.is_some() {
@@ -73,7 +73,7 @@ pub async fn carry_out(
     Ok(batch)
 }
 
-/// Writes a changed batch down. Answers it as it is now: as the winner wrote it, if the race is lost.
+/// Writes a changed batch. Answers it as it is now: after a lost race, what the winner wrote.
 async fn write(next: Batch, ledger: &impl Ledger, now: Timestamp) -> Result<Batch, StepError> {
     let next = next.noted(now);
     Ok(match ledger.replace(&next).await? {
@@ -82,7 +82,7 @@ async fn write(next: Batch, ledger: &impl Ledger, now: Timestamp) -> Result<Batc
     })
 }
 
-/// Whether a refused call has more than one path in it, or stands for more.
+/// Whether a refused call has more than one path, or one that stands for several objects.
 fn may_be_split(batch: &Batch, call: &Call) -> bool {
     match call.items.as_slice() {
         [one] => batch.is_folded(&call.distribution, one),
@@ -90,11 +90,11 @@ fn may_be_split(batch: &Batch, call: &Call) -> bool {
     }
 }
 
-/// CloudFront would not take the batch for a while: what can no longer be shown leaves it, and wildcards that would touch
-/// something archived by now are not asked for.
+/// Checks a batch again that CloudFront did not take for a while. Objects that can no longer be shown leave it, and
+/// wildcards that would cover something archived by now are split up.
 ///
-/// A call whose answer got lost may have been accepted, and then its other paths are paid again under their new reference.
-/// That is rare and costs cents; an archived object that nobody can see any more costs a visitor.
+/// A call whose answer got lost may have been accepted. Then its other paths are paid again under their new reference.
+/// That is rare and costs cents, while an invalidated archived object is lost to visitors.
 async fn without_what_is_gone(
     batch: Batch,
     archive: &impl ReadArchive,
@@ -126,7 +126,7 @@ async fn without_what_is_gone(
         }
     }
     let id = batch.id.clone();
-    // Another function may be faster: what CloudFront has taken since stays, and the batch speaks for it.
+    // Another function may be faster. Objects that CloudFront has accepted since then stay in the batch.
     let next = |batch: &Batch| {
         let waiting = gone.keys().filter(|object| batch.waits(object)).cloned().collect();
         let left = batch.without(&waiting, &unfolded);
@@ -141,9 +141,9 @@ async fn without_what_is_gone(
     Ok(left)
 }
 
-/// Why an object with a `~` in its path, which only a wildcard invalidates, can no longer be invalidated, if it cannot.
+/// The event of an object whose path has a `~`, if the wildcard for it now covers something archived; else `None`.
 ///
-/// It is in a batch because thaw may look at all that its wildcards cover.
+/// The object is in a batch, so thaw was allowed to read all that its wildcards cover.
 async fn why_not_covered(
     candidate: &Candidate,
     archive: &impl ReadArchive,
@@ -152,7 +152,7 @@ async fn why_not_covered(
     let ObjectId { bucket, key, .. } = &candidate.object;
     let is_wildcard = candidate.paths.values().flatten().any(|path| path.ends_with('*'));
     let covers = match key.split_once('~') {
-        // Batches of earlier versions do not say what: at least this, which the same origin shows.
+        // Batches of earlier versions do not say what they cover. At least this, which the same origin shows.
         Some((before, _)) if is_wildcard && candidate.covers.is_empty() => {
             [Covered { domain: format!("{bucket}.s3.amazonaws.com"), prefix: before.to_owned() }].into()
         }
@@ -162,49 +162,51 @@ async fn why_not_covered(
     Ok(covered.archived().map(|what| cannot_be_invalidated(&what, now)))
 }
 
-/// Claims the batch's objects, and settles which it got. What it claimed of the others it gives back.
+/// Claims the batch's objects, records in the batch which ones it got, and releases its claims on the others.
 async fn seal(batch: Batch, rows: &Rows, ledger: &impl Ledger, now: Timestamp) -> Result<Batch, StepError> {
     let claims: Vec<(ObjectId, ClaimOutcome)> = stream::iter(&batch.candidates)
         .map(|candidate| async {
-            let (mut got, mut is_gone) = (false, false);
+            let (mut held, mut is_gone) = (false, false);
             for restore in &candidate.restores {
-                let known =
+                let waiting =
                     rows.get(&candidate.object).and_then(|rows| rows.iter().find(|row| row.restore == *restore));
-                let row = match known {
+                let row = match waiting {
                     Some(row) => row.clone(),
-                    // As the ledger has it: whoever else claimed it has the object, whether CloudFront is done or not.
+                    // Read without its batch: if another batch has claimed the row it has the object, whether
+                    // CloudFront is done or not.
                     None => match ledger.get::<Row>(&row_key(&candidate.object, restore)).await? {
                         Some(row) => row,
                         None => continue,
                     },
                 };
                 match claim(&row, candidate.readiness, &batch.id, ledger).await? {
-                    Claim::Held => got = true,
+                    Claim::Held => held = true,
                     Claim::Settled => {}
                     Claim::Failed => is_gone = true,
                     Claim::Taken => return Ok((candidate.object.clone(), ClaimOutcome::Nothing)),
                 }
             }
-            let got = match (got, is_gone) {
-                (true, _) => ClaimOutcome::It,
+            let held = match (held, is_gone) {
+                (true, _) => ClaimOutcome::Won,
                 (false, true) => ClaimOutcome::Gone,
                 (false, false) => ClaimOutcome::Nothing,
             };
-            Ok::<_, StepError>((candidate.object.clone(), got))
+            Ok::<_, StepError>((candidate.object.clone(), held))
         })
         .buffer_unordered(IN_FLIGHT)
         .try_collect()
         .await?;
-    let those =
+    let objects_with =
         |what: ClaimOutcome| claims.iter().filter(move |(_, got)| *got == what).map(|(object, _)| object.clone());
-    let next = batch.not_over(&those(ClaimOutcome::Gone).collect()).sealed(&those(ClaimOutcome::It).collect());
+    let next =
+        batch.not_over(&objects_with(ClaimOutcome::Gone).collect()).sealed(&objects_with(ClaimOutcome::Won).collect());
     let sealed = write(next, ledger, now).await?;
-    let wanted = batch.candidates.into_iter().map(|candidate| candidate.object).collect();
-    release(&sealed, &wanted, ledger).await?;
+    let objects = batch.candidates.into_iter().map(|candidate| candidate.object).collect();
+    release(&sealed, &objects, ledger).await?;
     Ok(sealed)
 }
 
-/// Gives back the batch's claims on those of the objects that it was sealed without.
+/// Releases the batch's claims on those of the objects that it was sealed without.
 pub async fn release(batch: &Batch, objects: &BTreeSet<ObjectId>, ledger: &impl Ledger) -> Result<(), StepError> {
     for object in objects.iter().filter(|object| !batch.has(object)) {
         for row in rows_of(object, ledger).await?.iter().filter(|row| row.state.claim() == Some(&batch.id)) {
@@ -218,14 +220,14 @@ pub async fn release(batch: &Batch, objects: &BTreeSet<ObjectId>, ledger: &impl 
 #[derive(PartialEq, Eq)]
 enum ClaimOutcome {
     /// The object.
-    It,
-    /// Nothing: it is another's, or nobody wants it any more. It can be read all the same.
+    Won,
+    /// Not the object: another batch has it, or no row waits for it any more. It is still readable.
     Nothing,
-    /// Nothing: it failed, and may be archived.
+    /// Not the object: it failed, and may be archived.
     Gone,
 }
 
-/// What came of a claim on a row.
+/// The result of a claim on a row.
 pub enum Claim {
     /// The batch holds it.
     Held,
@@ -237,7 +239,7 @@ pub enum Claim {
     Failed,
 }
 
-/// Claims a row for a batch, if it waits: that it can be read is written down in the same change.
+/// Claims a row for a batch if it waits. The same write records that the object can be read.
 pub async fn claim(
     row: &Row,
     readiness: Option<Readiness>,
@@ -246,7 +248,7 @@ pub async fn claim(
 ) -> Result<Claim, StepError> {
     let mut row = row.clone();
     let claimed = Event::Claimed { batch: batch.clone() };
-    // Each loss means that somebody else moved the row on, and a life has few steps.
+    // Each lost race means that another writer moved the row on, and a row has few states to go through.
     for _ in 0..16 {
         let next = match (&row.state, readiness) {
             (State::Restored { claim: Some(held), .. }, _) if held == batch => return Ok(Claim::Held),
@@ -270,7 +272,7 @@ pub async fn claim(
     Err(StepError::Unavailable(format!("{}: lost sixteen races for its row", row.object)))
 }
 
-/// The batch after CloudFront was asked which of its invalidations took effect.
+/// Polls CloudFront for the batch's invalidations that are not complete, and records the answers in the batch.
 pub async fn confirmed(
     mut batch: Batch,
     cdn: &impl ReadInvalidations,
@@ -283,7 +285,7 @@ pub async fn confirmed(
         let next = match cdn.invalidation(&call.distribution, &invalidation).await? {
             InvalidationStatus::InProgress => continue,
             InvalidationStatus::Completed => batch.with_call(index, |call| call.completed = true),
-            // It is paid for, and nobody will ever know whether it took effect. The restore goes on.
+            // The invalidation is paid for, and whether it took effect stays unknown. The restore goes on.
             InvalidationStatus::Gone { says } => {
                 let says = format!(
                     "whether invalidation {invalidation} of {} took effect is not known: {says}",
@@ -297,7 +299,8 @@ pub async fn confirmed(
     Ok(batch)
 }
 
-/// Whether a row's object is visible because its paths were invalidated. Another restore may have been content without.
+/// Whether a row's object is visible because its paths were invalidated. Other rows may be published without an
+/// invalidation.
 pub fn was_invalidated(row: &Row) -> bool {
     match &row.state {
         State::Published { how, .. } => match how {
@@ -327,7 +330,7 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// A batch of one object that two restores wait for, after it was sealed over these rows of theirs: whether it kept the
+    /// Seals a batch of one object that two restores wait for, with rows in these states. Answers whether it kept the
     /// object, and the claims on the rows.
     async fn sealed(one: State, two: State) -> (bool, Vec<Option<String>>) {
         let ids = ["one", "two"].map(|id| RestoreId::try_from(id.to_owned()).unwrap());
@@ -357,16 +360,16 @@ mod tests {
         let theirs = || restored(Some("theirs"));
         let ours = || restored(Some("ours"));
         assert_eq!(sealed(restored(None), restored(None)).await, (true, claims([Some("ours"), Some("ours")])));
-        // A try of the same batch that died took the first row already.
+        // An attempt of the same batch that died had claimed the first row already.
         assert_eq!(sealed(ours(), restored(None)).await, (true, claims([Some("ours"), Some("ours")])));
         assert_eq!(sealed(theirs(), restored(None)).await, (false, claims([Some("theirs"), None])));
-        // What it claimed before it found out is given back.
+        // A claim that was made before the other batch was found is released.
         assert_eq!(sealed(restored(None), theirs()).await, (false, claims([None, Some("theirs")])));
         assert_eq!(sealed(ours(), theirs()).await, (false, claims([None, Some("theirs")])));
         let published = |how| State::Published { at: now(), readable: now(), expires: None, how };
         let by_them = published(PublishedReason::Invalidated { batch: BatchId::from("theirs".to_owned()) });
         assert_eq!(sealed(restored(None), by_them).await, (false, claims([None, None])));
-        // Nobody pays for these.
+        // Settled rows need no publication.
         let cancelled = || State::Cancelled { at: now() };
         for settled in [cancelled(), published(PublishedReason::NothingStale)] {
             assert_eq!(sealed(settled.clone(), restored(None)).await, (true, claims([None, Some("ours")])));
@@ -376,7 +379,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_finishes_a_batch_that_others_began_knows_what_they_had_heard() {
+    async fn a_batch_keeps_the_readiness_for_the_function_that_finishes_it() {
         let id = RestoreId::try_from("r".to_owned()).unwrap();
         let stack = Stack::default();
         let row = row(&id, "a", State::Planned);
@@ -405,7 +408,7 @@ mod tests {
         );
     }
 
-    /// A claim that is worth nothing would keep its object from ever being published.
+    /// A claim without an object in its batch would keep the object from ever being published.
     #[tokio::test]
     async fn a_claim_that_a_dead_function_left_is_given_back_by_the_next() {
         let id = RestoreId::try_from("r".to_owned()).unwrap();
@@ -443,7 +446,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_cloudfront_did_not_take_for_ten_minutes_is_looked_at_again() {
+    async fn a_batch_that_cloudfront_did_not_take_for_ten_minutes_is_checked_again() {
         for (seconds, asked) in [(599, vec![vec!["/a", "/gone"]]), (600, vec![vec!["/a"]])] {
             let (stack, edge) = (Stack::default(), Edge::default());
             let batch = batch_of(&["a", "gone"], &stack).await;
@@ -460,7 +463,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_was_slower_goes_on_without_what_is_gone_and_keeps_what_cloudfront_took() {
+    async fn a_slower_function_drops_objects_that_are_gone_and_keeps_those_that_cloudfront_took() {
         for (taken, left) in [(None, vec!["a"]), (Some("I1".to_owned()), vec!["a", "gone"])] {
             let (stack, edge) = (Stack::default(), Edge::default());
             let seen = batch_of(&["a", "gone"], &stack).await;
@@ -480,7 +483,7 @@ mod tests {
 
     /// A batch of an earlier version does not say what its wildcards cover.
     #[tokio::test]
-    async fn what_lies_under_a_wildcard_is_looked_at_again_also_for_who_does_not_say_what() {
+    async fn a_wildcard_is_checked_again_even_if_the_batch_does_not_say_what_it_covers() {
         let archive = near(&[("t/cold", "GLACIER", None)]);
         let other = Covered { domain: "other.s3.amazonaws.com".to_owned(), prefix: "t/".to_owned() };
         for (path, covers, found) in [
@@ -504,7 +507,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_a_version_hides_from_is_asked_about_under_its_key() {
+    async fn the_current_version_of_a_key_decides_about_an_object_with_a_version() {
         let stack = Stack::default();
         let mut batch = batch_of(&["gone"], &stack).await;
         batch.candidates[0].object.version = Some("v1".to_owned());

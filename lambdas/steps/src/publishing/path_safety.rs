@@ -1,6 +1,7 @@
-//! What viewers could get under a key now: whether its paths may be touched.
+//! Whether the paths of a key may be invalidated: what viewers would get under it now.
 //!
-//! Never invalidating what is archived is a promise, so S3 is asked, and what cannot be known counts as archived.
+//! thaw promises never to invalidate an archived object. So S3 is asked, and an object whose state is unknown counts as
+//! archived.
 
 use std::collections::BTreeSet;
 
@@ -11,10 +12,11 @@ use crate::StepError;
 use crate::archive::listing_lookup::look_up;
 use crate::ports::{ListFrom, Listed, ReadArchive};
 
-/// Pages of neighbours that are read before a wildcard for a `~` is dared. Past them nobody knows what it would cover.
+/// Pages of neighbours that are read before a wildcard is used for a `~`. If there are more, what it would cover is
+/// unknown.
 const PAGES_OF_NEIGHBOURS: usize = 10;
 
-/// Why what S3 now has under the key of an object that was readable must not be invalidated on its behalf.
+/// The event of an object that was readable, if its key must not be invalidated now; `None` if viewers can get it.
 pub fn why_not_shown(object: &ObjectId, newest: &Facts, now: Timestamp) -> Option<Event> {
     let fail = |code, message: &str| Some(Event::Failed { at: now, code, message: message.to_owned() });
     let hidden = Some(Event::Published { at: now, how: PublishedReason::NotCurrent });
@@ -33,7 +35,7 @@ pub fn why_not_shown(object: &ObjectId, newest: &Facts, now: Timestamp) -> Optio
             Missing::Key | Missing::Version | Missing::DeleteMarker => {
                 fail(FailureCode::NoSuchKey, "it was deleted before it was published")
             }
-            // Which version viewers get is not known.
+            // Which version viewers get is unknown.
             Missing::Denied => {
                 fail(FailureCode::AccessDenied, "S3 answers 403: thaw may no longer read it, or it is gone")
             }
@@ -44,8 +46,8 @@ pub fn why_not_shown(object: &ObjectId, newest: &Facts, now: Timestamp) -> Optio
     }
 }
 
-/// Those of the objects of which a listing tells that viewers could get them now, where they lie close together. It asks
-/// for no other.
+/// Those of the objects that viewers can get now according to a listing, where they lie close together. Nothing is
+/// asked about the others.
 pub async fn shown(
     objects: impl Iterator<Item = &ObjectId>,
     archive: &impl ReadArchive,
@@ -53,12 +55,12 @@ pub async fn shown(
 ) -> Result<BTreeSet<ObjectId>, StepError> {
     let is_readable =
         |listed: &Listed| matches!(listed.readability(now), Some(Readability::Readable | Readability::Copy { .. }));
-    let said = |_: &ObjectId, listed: &Listed| is_readable(listed).then_some(());
-    let (shown, _) = look_up(objects.cloned().collect(), |object| object, said, archive).await?;
+    let readable = |_: &ObjectId, listed: &Listed| is_readable(listed).then_some(());
+    let (shown, _) = look_up(objects.cloned().collect(), |object| object, readable, archive).await?;
     Ok(shown.into_iter().map(|(object, ())| object).collect())
 }
 
-/// What it means for an object that CloudFront takes none of its paths, and that a wildcard would also cover this.
+/// The event of an object whose path CloudFront does not take, and whose wildcard would cover `what`, too.
 pub fn cannot_be_invalidated(what: &str, now: Timestamp) -> Event {
     let message = format!(
         "it is readable, but CloudFront cannot invalidate its path, and the wildcard that would cover it also covers {what}"
@@ -69,8 +71,7 @@ pub fn cannot_be_invalidated(what: &str, now: Timestamp) -> Event {
 /// What a wildcard would cover.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WildcardCover {
-    /// Something that is archived and not readable, or might be, in words. Never invalidating that is a promise, so what
-    /// cannot be known counts as archived.
+    /// Something archived, in words. Anything that may not be readable counts as archived.
     Archived(String),
     /// Only what viewers can get: buckets and keys.
     Readable(BTreeSet<(String, String)>),
@@ -86,7 +87,7 @@ impl WildcardCover {
     }
 }
 
-/// What a wildcard for an object of this bucket covers. Into which other buckets thaw may look, `may_look` says.
+/// What the wildcards of an object in this bucket cover. `may_look` says which other buckets thaw may read.
 pub async fn wildcard_cover(
     covers: &BTreeSet<Covered>,
     bucket: &str,
@@ -114,7 +115,7 @@ pub async fn wildcard_cover(
     Ok(WildcardCover::Readable(readable))
 }
 
-/// What lies under a prefix. What is archived is named.
+/// What lies under a prefix. An archived object is named.
 pub async fn cover_of_prefix(
     bucket: &str,
     prefix: &str,
@@ -127,7 +128,7 @@ pub async fn cover_of_prefix(
         for listed in &page.objects {
             let doubtful = match listed.readability(now) {
                 Some(Readability::Readable | Readability::Copy { .. }) => false,
-                // A listing may leave a restore's status out.
+                // A listing may leave out the status of a restore.
                 Some(Readability::Archived(_) | Readability::Restoring(_)) | None => true,
             };
             if doubtful && is_archived(bucket, &listed.key, archive, now).await? {
@@ -143,7 +144,8 @@ pub async fn cover_of_prefix(
     Ok(WildcardCover::Archived(format!("those under {prefix:?}, of which there are too many to look at")))
 }
 
-/// Whether an object can be read now; `None` if S3 shows none. What S3 would not describe counts as archived.
+/// Whether an object can be read now; `None` if there is no such object. One that S3 does not describe counts as
+/// archived.
 pub async fn can_be_read(
     object: &ObjectId,
     archive: &impl ReadArchive,
@@ -159,7 +161,7 @@ pub async fn can_be_read(
     })
 }
 
-/// Whether a neighbour is archived. Nothing is shown under a key that is not there, so nothing is lost by touching it.
+/// Whether a neighbour is archived. A key without an object shows nothing, so an invalidation loses nothing.
 pub async fn is_archived(
     bucket: &str,
     key: &str,
@@ -184,7 +186,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn only_what_can_be_read_under_the_key_is_invalidated() {
+    fn a_key_is_invalidated_only_if_it_can_be_read() {
         let object = row(&RestoreId::try_from("r".to_owned()).unwrap(), "a", State::Planned).object;
         let version = ObjectId { version: Some("v1".to_owned()), ..object.clone() };
         let newest = |version: &str, restore: Option<&str>| {
@@ -219,7 +221,7 @@ mod tests {
         }
     }
 
-    /// The archived neighbour that is found, and which neighbours S3 was asked about.
+    /// The archived neighbour that is found, and the neighbours that S3 was asked about.
     async fn found(listed: &[(&str, &str, Option<ListedRestore>)]) -> (Option<String>, Vec<String>) {
         let neighbours = near(listed);
         let found = cover_of_prefix("archive", "", &neighbours, now()).await.unwrap();
@@ -242,7 +244,7 @@ mod tests {
             let expected = if asked { vec!["cold".to_owned()] } else { vec![] };
             assert_eq!(answer, (asked.then(|| "cold".to_owned()), expected), "{class} {restore:?}");
         }
-        // A listing knows less than a HEAD.
+        // A listing says less than a HEAD.
         assert_eq!(found(&[("warm", "GLACIER", None)]).await, (None, vec!["warm".to_owned()]));
         let sealed = Some("sealed".to_owned());
         assert_eq!(found(&[("sealed", "GLACIER", None)]).await.0, sealed, "what S3 would not describe may be archived");
@@ -264,7 +266,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn neighbours_are_looked_through_page_by_page_and_not_for_ever() {
+    async fn neighbours_are_read_page_by_page_up_to_a_limit() {
         let warm = |count: usize| (0..count).map(|n| format!("{n:02}")).collect::<Vec<_>>();
         let of = async |keys: Vec<String>| {
             let listed: Vec<_> = keys.iter().map(|key| (key.as_str(), "GLACIER", None)).collect();
@@ -277,7 +279,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_thaw_may_not_look_at_counts_as_archived() {
+    async fn a_bucket_that_thaw_may_not_read_counts_as_archived() {
         let among = async |domain: &str, archive: &Neighbours| {
             let covers = [Covered { domain: domain.to_owned(), prefix: String::new() }].into();
             wildcard_cover(&covers, "archive", |bucket| bucket == "ours", archive, now()).await.unwrap().archived()

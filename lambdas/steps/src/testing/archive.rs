@@ -1,4 +1,4 @@
-//! S3 as the tests of single steps need it.
+//! S3 for the tests of single steps.
 
 use std::cell::RefCell;
 
@@ -7,7 +7,7 @@ use thaw_core::{Facts, Head, Missing, ObjectId, S3Uri};
 use crate::ports::{ListFrom, Listed, ListedRestore, Page, Piece, PortError, ReadArchive, VersionMarker, VersionPage};
 use crate::testing::stack::now;
 
-/// A bucket that lists so many keys a page, and remembers what it was asked. Every object is still being fetched.
+/// A bucket that lists so many keys a page and records its requests. Every object is still being fetched.
 pub(crate) struct Bucket {
     pub(crate) listed: Vec<Listed>,
     page: usize,
@@ -72,14 +72,14 @@ impl ReadArchive for Bucket {
     }
 }
 
-/// What else lies under a prefix, listed two a page. A HEAD says that it is archived where the key says so, and that it
-/// is not there; a version always is.
+/// What lies beside an object under a prefix, listed two a page. A HEAD answers by the key: archived, or missing. A
+/// version always exists.
 pub(crate) struct Neighbours {
     pub(crate) listed: Vec<Listed>,
     pub(crate) asked: RefCell<Vec<String>>,
 }
 
-/// The same bucket, which answers each page only after one without a key.
+/// The same bucket with an empty page before each page.
 pub(crate) struct Sparse<'a, A>(pub(crate) &'a A);
 
 impl<A: ReadArchive> ReadArchive for Sparse<'_, A> {

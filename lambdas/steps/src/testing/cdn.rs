@@ -1,4 +1,4 @@
-//! CloudFront as the tests of single steps need it.
+//! CloudFront for the tests of single steps.
 
 use std::cell::RefCell;
 
@@ -9,7 +9,7 @@ use crate::ports::{
     ReadInvalidations,
 };
 
-/// A distribution that shows every key, and takes every path but those that say `bad`.
+/// A distribution that shows every key, and refuses paths with `bad` in them.
 #[derive(Default)]
 pub(crate) struct Edge {
     pub(crate) shows: Vec<Distribution>,

@@ -1,8 +1,9 @@
-//! The ledger, the work bucket, the jobs, the executions, the bus and the dead letters in memory: the steps can be run, and watched, without AWS.
+//! The ledger, the work bucket, jobs, executions, the event bus and the dead-letter queue in memory, to run and observe
+//! the steps without AWS.
 //!
-//! They keep what AWS promises and nothing more: conditional writes, strongly consistent reads, items of 400 KB, names that
-//! are taken only once. Items are kept as JSON, so that what a step reads is what it could have written. Each call lets other
-//! futures run first, so that steps that run at once do meet in between.
+//! They promise what AWS promises and nothing more: conditional writes, strongly consistent reads, items of at most 400
+//! KB, unique names of executions. Items are stored as JSON, so that a step reads only what can be serialised. Each
+//! call first yields to other futures, so that concurrent steps interleave.
 
 use std::cell::RefCell;
 use std::cmp::Reverse;
@@ -18,12 +19,12 @@ use crate::ports::{
     ReadExecutions, ReadJobs, StartExecutions, StopExecutions, UpdateJobs, WorkFiles,
 };
 
-/// Bytes that DynamoDB takes in an item: 400 KB (Developer Guide, "Service, account, and table quotas").
+/// The most bytes of an item in DynamoDB: 400 KB (Developer Guide, "Service, account, and table quotas").
 const MOST_BYTES: usize = 400 * 1_024;
 
-/// Bytes of an item in the ledger's table (DynamoDB Developer Guide, "Item sizes and formats").
+/// The bytes of an item in the ledger's table (DynamoDB Developer Guide, "Item sizes and formats").
 pub fn item_size(key: &ItemKey, item: &Value) -> usize {
-    // What thaw-aws adds: the key, `ttl`, `write` with 16 characters, and `listing`, or no more than that.
+    // What thaw-aws adds at most: the key, `ttl`, `write` with 16 characters, and `listing`.
     let added = "pksk".len() + key.pk.len() + key.sk.len() + "ttl".len() + 6 + "write".len() + 16;
     added + "listingrestore".len() + size_of_value(item)
 }
@@ -31,10 +32,10 @@ pub fn item_size(key: &ItemKey, item: &Value) -> usize {
 fn size_of_value(value: &Value) -> usize {
     match value {
         Value::Null | Value::Bool(_) => 1,
-        // Two digits are a byte, and one more.
+        // One byte for two digits, and one more.
         Value::Number(number) => number.to_string().len().div_ceil(2) + 1,
         Value::String(text) => text.len(),
-        // What is kept as bytes: JSON has only numbers for them.
+        // Stored as binary in DynamoDB. JSON has only numbers for bytes.
         Value::Array(items) if !items.is_empty() && items.iter().all(is_byte) => items.len(),
         Value::Array(items) => 3 + items.iter().map(|item| 1 + size_of_value(item)).sum::<usize>(),
         Value::Object(fields) => {
@@ -209,7 +210,7 @@ impl LongFiles for MemoryFiles {
     }
 
     async fn read(&self, name: &str, from: u64) -> Result<Option<Piece>, PortError> {
-        // Small, so that more than one is needed.
+        // Small, so that a file has more than one piece.
         const BYTES: usize = 64;
         let Some(file) = self.get(name).await? else { return Ok(None) };
         let from = usize::try_from(from).unwrap_or(usize::MAX).min(file.len());
@@ -218,22 +219,22 @@ impl LongFiles for MemoryFiles {
     }
 }
 
-/// S3 Batch Operations: which jobs were created, and what was said to them. They do not run: a test says how far they are.
+/// S3 Batch Operations: the jobs that were created, and their status. They do not run: a test sets how far they are.
 #[derive(Debug, Default)]
 pub struct MemoryJobs {
     jobs: RefCell<BTreeMap<String, (String, Job)>>,
 }
 
 impl MemoryJobs {
-    /// The jobs by their ids: the list that each was given, and how far it is.
+    /// The jobs by their ids, each with the name of its list.
     pub fn jobs(&self) -> BTreeMap<String, (String, Job)> {
         self.jobs.borrow().clone()
     }
 
-    /// Moves a job on.
+    /// Sets the state of a job.
     pub fn set(&self, id: &str, job: Job) {
-        if let Some((_, known)) = self.jobs.borrow_mut().get_mut(id) {
-            *known = job;
+        if let Some((_, existing)) = self.jobs.borrow_mut().get_mut(id) {
+            *existing = job;
         }
     }
 
@@ -278,7 +279,8 @@ impl UpdateJobs for MemoryJobs {
     }
 }
 
-/// The state machine's executions: which were started with what, and which were stopped and why. They do not run.
+/// The executions of the state machine: those that were started, with their inputs, and those that were stopped, with
+/// the cause. They do not run.
 #[derive(Debug, Default)]
 pub struct MemoryExecutions {
     started: RefCell<BTreeMap<RestoreId, Value>>,
@@ -292,12 +294,12 @@ impl MemoryExecutions {
         self.started.borrow().clone()
     }
 
-    /// From now on an execution is described so.
+    /// Sets how an execution is described from now on.
     pub fn end(&self, id: &RestoreId, execution: Execution) {
         self.ended.borrow_mut().insert(id.clone(), Some(execution));
     }
 
-    /// From now on it is not known any more.
+    /// From now on the execution is unknown.
     pub fn forget(&self, id: &RestoreId) {
         self.ended.borrow_mut().insert(id.clone(), None);
     }
@@ -339,14 +341,14 @@ impl ReadExecutions for MemoryExecutions {
     }
 }
 
-/// The event bus: what was put on it, in order.
+/// The event bus: all events in order.
 #[derive(Debug, Default)]
 pub struct MemoryEvents {
     events: RefCell<Vec<(String, Value)>>,
 }
 
 impl MemoryEvents {
-    /// Every event: its detail-type and its detail.
+    /// All events, each with its detail-type and its detail.
     pub fn events(&self) -> Vec<(String, Value)> {
         self.events.borrow().clone()
     }
@@ -360,14 +362,14 @@ impl PutEvents for MemoryEvents {
     }
 }
 
-/// A dead-letter queue: what was put aside and why, in order.
+/// A dead-letter queue: all messages with their reasons, in order.
 #[derive(Debug, Default)]
 pub struct MemoryDeadLetters {
     letters: RefCell<Vec<(String, String)>>,
 }
 
 impl MemoryDeadLetters {
-    /// Every message with its reason.
+    /// All messages with their reasons.
     pub fn letters(&self) -> Vec<(String, String)> {
         self.letters.borrow().clone()
     }
@@ -381,7 +383,7 @@ impl DeadLetters for MemoryDeadLetters {
     }
 }
 
-/// Gives every other future a turn, as a call over a network does.
+/// Gives every other future a turn, as a network call does.
 pub(crate) async fn yield_now() {
     let mut waited = false;
     std::future::poll_fn(|context| {

@@ -1,4 +1,4 @@
-//! What only tests, benches and the simulator use.
+//! Used only by tests, benches and the simulator.
 
 #[cfg(test)]
 pub(crate) mod archive;

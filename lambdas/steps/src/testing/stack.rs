@@ -1,4 +1,4 @@
-//! A stack in memory with its doors, for their tests.
+//! A stack in memory with its API, for tests.
 
 use std::collections::BTreeSet;
 
@@ -19,7 +19,7 @@ use crate::ports::{Item, Ledger, Put, WorkFiles};
 use crate::testing::memory::{MemoryExecutions, MemoryFiles, MemoryJobs, MemoryLedger};
 use crate::workflow::OBJECTS_PER_CALL;
 
-/// When the stories of the tests begin.
+/// The time at which tests begin.
 pub fn now() -> Timestamp {
     "2026-11-22T10:00:00Z".parse().unwrap()
 }
@@ -33,7 +33,7 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// `POST /v1/restores` at a time, with or without an `Idempotency-Key`.
+    /// `POST /v1/restores` at this time, with or without an `Idempotency-Key`.
     pub async fn post_at(&self, key: Option<&str>, body: &str, now: Timestamp) -> Response {
         let mut event = json!({
             "routeKey": "POST /v1/restores", "body": body, "requestContext": {"requestId": format!("request at {now}")},
@@ -55,9 +55,9 @@ impl Stack {
         serde_json::from_value(body(&response)["id"].clone()).unwrap()
     }
 
-    /// A restore of these objects, planned, each in its state; so many of them in a chunk.
+    /// A planned restore of these objects with these states, with so many objects in a chunk.
     pub async fn planned(&self, objects: &[(&str, State)], in_chunk: usize) -> RestoreId {
-        // The door takes no more keys; the plan may have found any number.
+        // The API takes at most 1,000 keys, while a plan may find any number.
         let keys: Vec<_> = objects.iter().map(|(key, _)| *key).take(1_000).collect();
         let id = self.accepted(&keys).await;
         let rows: Vec<Row> = objects.iter().map(|(key, state)| row(&id, key, state.clone())).collect();
@@ -82,13 +82,13 @@ impl Stack {
         for (chunk, rows) in (0..).zip(rows.chunks(in_chunk)) {
             let entries: Vec<_> = rows.iter().map(entry).collect();
             let file = serde_json::to_vec(&entries).unwrap();
-            let known = ChunkRecord::new(&record, now(), chunk, &entries, &file);
+            let chunk_record = ChunkRecord::new(&record, now(), chunk, &entries, &file);
             self.files.put(&chunk_name(&id, now(), chunk), file).await.unwrap();
             let objects: Vec<ChunkObject> = (0..)
                 .zip(rows)
                 .map(|(entry, row)| ChunkObject { entry, row: row.clone(), written: RowPresence::Row })
                 .collect();
-            self.insert(&known.counted(&objects, &BTreeSet::new(), None, now())).await;
+            self.insert(&chunk_record.counted(&objects, &BTreeSet::new(), None, now())).await;
         }
         for row in &rows {
             self.insert(row).await;
@@ -115,7 +115,7 @@ impl Stack {
         record(&self.ledger, id).await.unwrap()
     }
 
-    /// `GET` of a route, for an id or none, with a query.
+    /// `GET` of a route, with an id and a query.
     pub async fn get(&self, route: &str, id: &str, query: Value) -> Response {
         let event = json!({"routeKey": route, "pathParameters": {"id": id}, "queryStringParameters": query});
         get_restores::run(&read(event), &self.ledger, &self.files).await
@@ -147,7 +147,7 @@ pub fn body(response: &Response) -> Value {
     serde_json::from_str(&response.body).unwrap()
 }
 
-/// That the answer is a problem of this status about this field.
+/// Asserts that the answer is a problem with this status about this field.
 #[track_caller]
 pub fn is_problem(response: &Response, status: u16, field: Option<&str>) {
     let problem = body(response);
@@ -161,7 +161,7 @@ pub fn is_problem(response: &Response, status: u16, field: Option<&str>) {
     );
 }
 
-/// What a plan would have written of a row's object.
+/// The entry that the plan would have written for a row.
 fn entry(row: &Row) -> ChunkEntry {
     ChunkEntry {
         key: row.object.key.clone(),
@@ -190,7 +190,7 @@ pub fn row(id: &RestoreId, key: &str, state: State) -> Row {
     }
 }
 
-/// A batch of these objects with which CloudFront is done: it refused paths that say `bad`.
+/// A batch of these objects that CloudFront has completed. It refused paths with `bad` in them.
 pub fn done(batch: &str, keys: &[&str]) -> Batch {
     let id = RestoreId::try_from("r".to_owned()).unwrap();
     let path = |key: &str| BTreeSet::from([format!("/{key}")]);
@@ -229,12 +229,12 @@ pub fn restored(claim: Option<&str>) -> State {
     State::Restored { at: now(), expires: Some(now()), claim: claim.map(|id| id.to_owned().into()) }
 }
 
-/// A restore of this id.
+/// The id of a restore.
 pub(crate) fn id(restore: &str) -> RestoreId {
     RestoreId::try_from(restore.to_owned()).unwrap()
 }
 
-/// A sealed batch of one path for each key, and its rows in the ledger.
+/// A sealed batch with one path for each key, and its rows in the ledger.
 pub(crate) async fn batch_of(keys: &[&str], stack: &Stack) -> Batch {
     let object = |key: &str| row(&id("r"), key, State::Planned).object;
     let candidate = |key: &&str| Candidate {
@@ -255,18 +255,18 @@ pub(crate) async fn batch_of(keys: &[&str], stack: &Stack) -> Batch {
     sealed
 }
 
-/// Four objects, each in a chunk of its own and published, as their batches know. It looks as if the second chunk had as
-/// many as a call takes.
+/// Four objects, each in a chunk of its own, and published according to their batches. The second chunk pretends to
+/// have as many objects as a call takes.
 pub(crate) async fn four_chunks(stack: &Stack) -> RestoreId {
     for name in ["0", "1", "2", "3"] {
         stack.insert(&done(name, &[name])).await;
     }
     let id = stack.planned(&["0", "1", "2", "3"].map(|name| (name, restored(Some(name)))), 1).await;
-    let known = chunks::record(&stack.ledger, &stack.record(&id).await, 1).await.unwrap();
-    let many = |mut known: ChunkRecord| {
-        known.counts.total = OBJECTS_PER_CALL;
-        known
+    let chunk = chunks::record(&stack.ledger, &stack.record(&id).await, 1).await.unwrap();
+    let many = |mut chunk: ChunkRecord| {
+        chunk.counts.total = OBJECTS_PER_CALL;
+        chunk
     };
-    chunks::change(&stack.ledger, known, many).await.unwrap();
+    chunks::change(&stack.ledger, chunk, many).await.unwrap();
     id
 }

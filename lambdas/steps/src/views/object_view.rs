@@ -1,4 +1,4 @@
-//! What the doors say about one object of a restore.
+//! The API's view of one object of a restore.
 
 use std::collections::BTreeSet;
 
@@ -12,9 +12,10 @@ use crate::ledger::progress::claim;
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ObjectPage {
-    /// In the order of keys and versions within the page.
+    /// The objects. Within a page they are in the order of keys and versions.
     pub objects: Vec<ObjectView>,
-    /// Asks for the next page; absent on the last one. A page of a filtered list may be empty and not be the last.
+    /// The cursor of the next page; absent on the last one. A page of a filtered list may be empty without being the
+    /// last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_cursor: Option<String>,
 }
@@ -25,28 +26,28 @@ pub struct ObjectPage {
 pub struct ObjectView {
     /// The key.
     pub key: String,
-    /// The version, pinned when it was planned; absent in a bucket without versions.
+    /// The version, fixed when the restore was planned; absent in a bucket without versions.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version_id: Option<String>,
     /// Bytes; 0 if S3 did not say.
     pub size: u64,
-    /// Where it lies; absent if it is not archived or S3 did not say.
+    /// Which kind of archive it is in; absent if it is not archived or S3 did not say.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kind: Option<ArchiveKind>,
-    /// Where it stands.
+    /// The object's state.
     pub state: ObjectState,
-    /// Since when.
+    /// Since when it is in this state.
     pub since: Timestamp,
-    /// While it is restored: at which tier. Not the one asked for if S3 had no Expedited capacity.
+    /// The tier while it is restored. It differs from the requested one if S3 had no Expedited capacity.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tier: Option<Tier>,
-    /// While it is restored: whether somebody else's request is fetching it.
+    /// Whether somebody else's request is fetching it, while it is restored.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub joined: bool,
-    /// When its copy goes away, where there is one and it is known.
+    /// When its copy expires, if there is one and that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub copy_expires: Option<Timestamp>,
-    /// Why it is known to be visible.
+    /// Why a published object is known to be visible.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub how: Option<PublishedHow>,
     /// The paths that are invalidated for it.
@@ -60,14 +61,14 @@ pub struct ObjectView {
     pub message: Option<String>,
 }
 
-/// Where an object stands.
+/// The state of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ObjectState {
     /// S3 has not been asked for it yet.
     Planned,
-    /// It was never archived: there is nothing to do.
+    /// It was not archived, so there is nothing to do.
     Available,
     /// S3 is fetching it.
     Restoring,
@@ -88,7 +89,7 @@ pub enum ObjectState {
 pub enum PublishedHow {
     /// CloudFront completed the invalidation of its paths.
     Invalidated,
-    /// `only_if_stale` was asked, and nothing stale can be cached.
+    /// `only_if_stale` was requested, and nothing stale can be cached.
     NothingStale,
     /// No distribution serves it.
     NoPath,
@@ -110,7 +111,7 @@ impl ObjectState {
         Self::Cancelled,
     ];
 
-    /// The state's word.
+    /// The API's word for a state.
     pub(crate) fn of(state: &State) -> Self {
         match state {
             State::Planned => Self::Planned,
@@ -150,7 +151,7 @@ impl PublishedHow {
 }
 
 impl ObjectView {
-    /// A row, with its paths from the batch that claimed it.
+    /// The view of a row, with its paths from the batch that claimed it.
     pub(crate) fn of(row: &Row, batches: &[Batch]) -> Self {
         let base = Self {
             key: row.object.key.clone(),
@@ -184,7 +185,7 @@ impl ObjectView {
     }
 }
 
-/// The paths of an object in the batch that claimed it, of all distributions, each once.
+/// The paths of an object in the batch that claimed it, for all distributions, each once.
 fn paths(row: &Row, batches: &[Batch]) -> Vec<String> {
     let Some(batch) = claim(row).and_then(|id| batches.iter().find(|batch| batch.id == *id)) else {
         return Vec::new();

@@ -1,4 +1,4 @@
-//! What the doors say about a restore: made from the ledger's items, never kept.
+//! The API's view of a restore: made from the ledger's items for each answer, never stored.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -10,71 +10,72 @@ use crate::ledger::restores::RestoreRecord;
 use crate::ledger::rows::batches_of;
 use crate::ports::{Ledger, WorkFiles};
 
-/// Seconds after which it is worth asking again about a restore that runs. Restores take hours; a person who looks at a
-/// screen wants to see the last step within a minute.
+/// Seconds after which a running restore is worth another poll. Restores take hours, but a person at a screen wants to
+/// see the last step within a minute.
 pub(crate) const RETRY_RUNNING_SECONDS: u32 = 60;
 
-/// Failures in the view of a restore; the list of its objects has them all.
+/// Failures in the view of a restore. The list of its objects shows them all.
 const FAILURES_SHOWN: usize = 20;
 
-/// A restore, and where it stands.
+/// A restore and its progress.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RestoreView {
     /// Its id, which is the name of its execution.
     pub id: RestoreId,
-    /// Whether it runs, and how it ended.
+    /// Whether it runs, or how it ended.
     pub status: Status,
-    /// What it is doing.
+    /// What it is doing now.
     pub stage: Stage,
     /// The bucket the objects are in.
     pub bucket: String,
-    /// How fast, as asked.
+    /// The requested tier.
     pub tier: Tier,
-    /// How many days copies stay. Objects of Intelligent-Tiering have no copy: they come back for good.
+    /// How many days copies stay. Objects of Intelligent-Tiering have no copy: they move back for good.
     pub days: u32,
-    /// How many objects are where. Until it is planned, only `total` is known, and of a prefix not even that.
+    /// How many objects are in which state. Before it is planned only `total` is known, and for a prefix not even that.
     pub counts: Counts,
-    /// When they were counted, if that was not now: restores of more than 10,000 objects are counted when they are looked
-    /// at.
+    /// When the objects were counted, if not now. Restores of more than 10,000 objects are only counted when thaw polls
+    /// S3 for them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub counted_at: Option<Timestamp>,
-    /// When it was asked for.
+    /// When it was requested.
     pub requested_at: Timestamp,
-    /// When the first and the last object are typically readable; absent until it is planned, and if nothing needs to be
-    /// waited for.
+    /// When the first and the last object are typically readable; absent before it is planned, and if no object has to
+    /// be waited for.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(min_items = 2, max_items = 2))]
     pub ready_between: Option<[Timestamp; 2]>,
     /// When it ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub completed_at: Option<Timestamp>,
-    /// What it was estimated to cost; absent until it is planned.
+    /// The estimated cost; absent before it is planned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost: Option<Cost>,
-    /// Names the plan; absent until there is one. A request that confirms it is carried out only if it would be planned so.
+    /// The hash that names the plan; absent before there is one. A request that confirms this hash is only carried out
+    /// if its plan is the same.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan_hash: Option<String>,
-    /// How much lies where; empty until it is planned.
+    /// Objects and bytes by kind of archive; empty before it is planned.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub by_kind: Vec<KindTotal>,
-    /// Whether S3 Batch Operations asks for what is archived; absent until it is planned.
+    /// Whether S3 Batch Operations asks for the archived objects; absent before it is planned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub batch_operations: Option<bool>,
-    /// The same at other tiers, as the plan priced it.
+    /// Prices and times of other tiers, from the plan.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub alternatives: Vec<Alternative>,
-    /// Paths that the plan counted.
+    /// The number of paths in the plan.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub paths: Option<u64>,
-    /// How many are expected to be billed for them: fewer where wildcards stand for several.
+    /// How many paths are expected to be billed: fewer than `paths` where a wildcard stands for several.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub billed_paths: Option<u64>,
-    /// The invalidations that publish its objects, of restores that are counted now.
+    /// The invalidations that publish its objects, if these were counted now.
     pub invalidations: Vec<InvalidationView>,
     /// The first 20 objects that failed.
     pub failures: Vec<Failure>,
-    /// What the requester should know.
+    /// Warnings for the requester.
     pub warnings: Vec<String>,
     /// How it ended, in words.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -101,19 +102,19 @@ impl Links {
 }
 
 impl RestoreView {
-    /// The restore as it stands now, counted from its rows.
+    /// The view of a restore as it is now.
     pub async fn read(record: &RestoreRecord, ledger: &impl Ledger, files: &impl WorkFiles) -> Result<Self, StepError> {
         let mut progress = RestoreProgress::of(record, ledger, files).await?;
         let batches = batches_of(std::mem::take(&mut progress.claims), &[], ledger).await?;
         Ok(Self::of(record, progress, &batches))
     }
 
-    /// A restore at the moment it was asked for.
+    /// The view of a restore when it is requested.
     pub(crate) fn accepted(id: &RestoreId, asked: &Request, requested_at: Timestamp) -> Self {
         Self::of(&RestoreRecord::new(id.clone(), asked, requested_at), RestoreProgress::default(), &[])
     }
 
-    /// A restore from where its objects stand and from the batches that claimed them.
+    /// The view of a restore from the progress of its objects and the batches that claimed them.
     pub(crate) fn of(record: &RestoreRecord, progress: RestoreProgress, batches: &[Batch]) -> Self {
         let plan = record.plan.as_ref();
         let RestoreProgress { counts, failures, counted_at, claims: _, claimed: _ } = progress;
@@ -158,29 +159,29 @@ impl RestoreView {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct InvalidationView {
-    /// CloudFront's id for it; absent until CloudFront has taken it.
+    /// CloudFront's id of it; absent before CloudFront has accepted it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     /// The distribution's id.
     pub distribution: String,
-    /// Where it stands.
+    /// Its status.
     pub status: InvalidationStatus,
-    /// How many paths it has. Other restores of the same objects share it.
+    /// How many paths it has. It may be shared with other restores of the same objects.
     pub paths: u64,
 }
 
-/// Where an invalidation stands.
+/// The status of an invalidation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum InvalidationStatus {
-    /// CloudFront has not taken it yet.
+    /// CloudFront has not accepted it yet.
     Pending,
-    /// CloudFront is telling its edges.
+    /// CloudFront is invalidating its edge locations.
     InProgress,
-    /// It took effect everywhere.
+    /// It is complete everywhere.
     Completed,
-    /// CloudFront will not take it.
+    /// CloudFront refused it for good.
     Refused,
 }
 
@@ -205,15 +206,15 @@ fn invalidations(batches: &[Batch]) -> Vec<InvalidationView> {
 pub struct RestoreSummary {
     /// Its id.
     pub id: RestoreId,
-    /// Whether it runs, and how it ended.
+    /// Whether it runs, or how it ended.
     pub status: Status,
     /// The bucket the objects are in.
     pub bucket: String,
-    /// How fast, as asked.
+    /// The requested tier.
     pub tier: Tier,
-    /// How many objects were asked for.
+    /// How many objects were requested.
     pub objects: u64,
-    /// When it was asked for.
+    /// When it was requested.
     pub requested_at: Timestamp,
     /// When the first and the last object are typically readable.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -230,7 +231,7 @@ pub struct RestoreSummary {
 }
 
 impl RestoreSummary {
-    /// What the restore's own item knows.
+    /// The summary from the restore's own item.
     pub(crate) fn of(record: RestoreRecord) -> Self {
         Self {
             links: Links::of(&record.id),
@@ -253,7 +254,7 @@ impl RestoreSummary {
 pub struct RestorePage {
     /// Newest first.
     pub restores: Vec<RestoreSummary>,
-    /// Asks for the next page; absent on the last one.
+    /// The cursor of the next page; absent on the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_cursor: Option<String>,
 }

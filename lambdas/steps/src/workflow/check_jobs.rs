@@ -1,4 +1,4 @@
-//! CheckJobs: look how far the jobs are, and note what they have asked for.
+//! CheckJobs: polls the jobs of S3 Batch Operations and records what they have asked S3 for.
 
 use std::collections::BTreeMap;
 
@@ -20,14 +20,14 @@ use crate::workflow::counting::{counted, settled};
 use crate::workflow::{OBJECTS_PER_CALL, restore_id};
 use crate::{Settings, StepError};
 
-/// Refused objects that are read from a report, some minutes of work. Where there are more, thaw asks by itself: the answers
-/// come chunk by chunk then, and nothing is lost with a function that dies.
+/// The most refusals that are read from a report: some minutes of work. If there are more, thaw asks S3 itself. Then
+/// answers are recorded chunk by chunk, and a function that dies loses few of them.
 const READ_AT_MOST: u64 = 100_000;
 
 /// Refused objects that are looked up in the ledger at a time.
 const AT_ONCE: usize = 100;
 
-/// What the state hands over.
+/// The input of the state.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Input {
     /// The restore's id.
@@ -37,28 +37,28 @@ pub struct Input {
     pub from_chunk: u32,
 }
 
-/// What the next states decide on.
+/// The output, on which the next states decide.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Output {
-    /// In words.
+    /// A summary in words.
     pub says: String,
-    /// Where the objects stand.
+    /// The counts of the restore's objects.
     pub counts: Counts,
-    /// Whether no job is asking any more.
+    /// Whether no job is sending requests any more.
     pub jobs_done: bool,
-    /// The chunks of which thaw asks for the rest by itself.
+    /// The chunks of which thaw asks for the rest itself.
     pub chunks: Vec<u32>,
-    /// Seconds until the next look: at the jobs, or at the objects if they are done.
+    /// Seconds until the next look: at the jobs, or at the objects if the jobs are done.
     pub wait_seconds: u64,
-    /// The chunk that the next call begins with; 0 if this look is over.
+    /// The chunk that the next call begins with; 0 if this look is complete.
     pub next_chunk: u32,
 }
 
-/// Looks at the jobs. Lets those run that wait for it, reads what was refused from the reports of those that are complete, and
-/// once no job asks any more, notes chunk by chunk what S3 has accepted.
+/// Polls the jobs. Confirms those that wait for it, and reads refusals from the reports of those that are complete.
+/// Once no job sends requests any more, records chunk by chunk what S3 has accepted.
 ///
-/// A job that failed, was cancelled or does not end leaves the chunks of its part to StartRestores, which looks at S3 before
-/// it asks for anything that may have been asked for. Of a restore that was cancelled the jobs are cancelled.
+/// A job that failed, was cancelled or does not end leaves the chunks of its part to StartRestores. That step asks S3
+/// for the state of an object before it repeats a request. If the restore was cancelled, its jobs are cancelled.
 pub async fn run(
     input: Input,
     s3: &(impl ReadJobs + UpdateJobs),
@@ -92,27 +92,27 @@ pub async fn run(
             next_chunk: 0,
         });
     }
-    let again: Vec<u32> = jobs
+    let retry: Vec<u32> = jobs
         .iter()
         .filter(|job| job.is_abandoned() && is_running)
         .flat_map(|job| jobs::chunks_of(plan, job.first_chunk))
         .collect();
-    let is_asked = |known: &ChunkRecord| !again.contains(&known.chunk) && !known.settled && is_running;
+    let is_asked = |chunk: &ChunkRecord| !retry.contains(&chunk.chunk) && !chunk.settled && is_running;
     let (mut noted, mut next_chunk) = (0, 0);
-    for known in all.iter_mut().filter(|known| known.chunk >= input.from_chunk && is_asked(known)) {
+    for chunk in all.iter_mut().filter(|chunk| chunk.chunk >= input.from_chunk && is_asked(chunk)) {
         if noted >= OBJECTS_PER_CALL {
-            next_chunk = known.chunk;
+            next_chunk = chunk.chunk;
             break;
         }
-        noted += known.counts.total;
-        let accepted = chunks::change(ledger, known.clone(), |known| known.accepting_all(now)).await?;
+        noted += chunk.counts.total;
+        let accepted = chunks::change(ledger, chunk.clone(), |chunk| chunk.accepting_all(now)).await?;
         let rows = settled(&record, &accepted, ledger, files, now).await?;
-        *known = counted(accepted, rows, ledger, now).await?.0;
+        *chunk = counted(accepted, rows, ledger, now).await?.0;
     }
-    let open = |known: &&ChunkRecord| is_asked(known);
+    let open = |chunk: &&ChunkRecord| is_asked(chunk);
     let asked: Vec<ChunkRecord> = all.iter().filter(open).cloned().collect();
     let counts = total(&all);
-    let mut chunks = again.clone();
+    let mut chunks = retry.clone();
     chunks.sort_unstable();
     chunks.dedup();
     let left = if chunks.is_empty() {
@@ -125,7 +125,7 @@ pub async fn run(
     Ok(Output { says, counts, jobs_done: true, chunks, wait_seconds: wait_seconds(&asked, &record, now), next_chunk })
 }
 
-/// A job after what is to be done about it was done.
+/// Polls one job and does the next thing for it. Answers its record as it is then.
 #[expect(clippy::too_many_arguments, reason = "each port is a permission; the rest is what is known")]
 async fn checked(
     record: &RestoreRecord,
@@ -138,7 +138,7 @@ async fn checked(
     now: Timestamp,
 ) -> Result<JobRecord, StepError> {
     let Some(id) = job.id.clone() else {
-        // Nobody will confirm it: whoever was to note its id has died for good.
+        // No call will confirm this job: the one that should have recorded its id has died.
         let end = next_move(None, job.objects, ahead, job.created_at, now);
         return match end {
             JobMove::Over(end) => ended(job, end, ledger).await,
@@ -149,11 +149,11 @@ async fn checked(
         s3.cancel_job(&id).await?;
         return Ok(job);
     }
-    let known = s3.job(&id).await?;
-    match next_move(known.as_ref(), job.objects, ahead, job.created_at, now) {
+    let reported = s3.job(&id).await?;
+    match next_move(reported.as_ref(), job.objects, ahead, job.created_at, now) {
         JobMove::Wait => Ok(job),
         JobMove::Confirm => {
-            // Noted first: whoever cancels the restore is to know what may have been asked for.
+            // Recorded first: CancelRestore has to know what may have been asked for.
             let job = jobs::change(ledger, job, |job| job.confirmed = true).await?;
             s3.confirm_job(&id).await?;
             Ok(job)
@@ -163,8 +163,8 @@ async fn checked(
             Ok(job)
         }
         JobMove::Over(JobEnd::Asked { refused }) if refused > 0 => {
-            let told = refusals(record, &id, refused, ledger, files, settings, now).await?;
-            let end = match told {
+            let outcome = refusals(record, &id, refused, ledger, files, settings, now).await?;
+            let end = match outcome {
                 Ok(()) => JobEnd::Asked { refused },
                 Err(why) => JobEnd::Abandoned { why },
             };
@@ -187,8 +187,8 @@ async fn ended(job: JobRecord, end: JobEnd, ledger: &impl Ledger) -> Result<JobR
     .await
 }
 
-/// Reads the report of a job, and notes in the rows what S3 said no to. Answers why that is not all that there is to know, if
-/// it is not.
+/// Reads the report of a job, and records the refusals in the rows. Answers a reason if the report does not account for
+/// all refusals.
 async fn refusals(
     record: &RestoreRecord,
     id: &str,
@@ -238,8 +238,8 @@ async fn refusals(
     Ok(if noted == refused { Ok(()) } else { Err(format!("of {refused} refusals, {noted} could be noted")) })
 }
 
-/// Whether a refusal may be about the job's role and not about the object: S3 works on a job with that role, and thaw asks with another,
-/// which may be allowed where that one is not (a bucket's policy, a KMS key's).
+/// Whether a refusal may be about the job's role and not about the object. S3 uses that role for a job, and thaw uses
+/// another, which a bucket policy or a KMS key policy may allow where it denies the job's.
 fn may_be_the_jobs_own(answer: &RestoreAnswer) -> bool {
     match answer {
         RestoreAnswer::Refused { code, .. } => code == "AccessDenied" || code.starts_with("KMS."),
@@ -251,8 +251,8 @@ fn may_be_the_jobs_own(answer: &RestoreAnswer) -> bool {
     }
 }
 
-/// Notes some refusals in the rows. Answers how many: not those of objects that the ledger does not know, nor those that
-/// asking again, or asking in thaw's own role, may mend.
+/// Records some refusals in the rows. Answers for how many objects the report is conclusive: not for objects that the
+/// ledger does not know, and not for refusals that another request, or one with thaw's own role, may avoid.
 async fn note(
     record: &RestoreRecord,
     tasks: Vec<FailedTask>,
@@ -278,7 +278,7 @@ async fn note(
         noted += 1;
         match row.state {
             State::Planned => {}
-            // An event has come, or an earlier try was here.
+            // An event came first, or an earlier attempt recorded it.
             State::Available
             | State::Restoring { .. }
             | State::Restored { .. }
@@ -304,14 +304,14 @@ mod tests {
     use crate::testing::stack::{Stack, now, row, settings};
     use crate::workflow::create_jobs;
 
-    /// A restore of two objects with a job that S3 says this of.
+    /// A restore of two objects with a job. S3 reports `job` for it.
     async fn with_job(stack: &Stack, job: Job) -> RestoreId {
         let id = stack.planned(&[("a", State::Planned), ("b", State::Planned)], 2).await;
         stack.change(&id, |record| record.plan.as_mut().unwrap().jobs = vec![0]).await;
         let input = create_jobs::Input { restore: id.to_string(), part: 0 };
         create_jobs::run(input, &stack.jobs, &stack.ledger, &stack.files, now()).await.unwrap();
-        let known = stack.jobs.jobs();
-        stack.jobs.set(known.keys().next().unwrap(), job);
+        let jobs = stack.jobs.jobs();
+        stack.jobs.set(jobs.keys().next().unwrap(), job);
         id
     }
 
@@ -334,20 +334,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_a_report_does_not_tell_is_asked_for_again() {
-        // It has none; and its job is about fewer objects than there are in its list.
+    async fn objects_that_a_report_does_not_account_for_are_asked_for_again() {
+        // The first has no report. The second job is about fewer objects than its list has.
         for job in [complete(1, 1), complete(1, 0)] {
             let stack = Stack::default();
             let id = with_job(&stack, job).await;
             let output = check(&stack, &id).await;
             assert_eq!((output.jobs_done, output.chunks, output.counts.planned), (true, vec![0], 2), "{}", output.says);
-            // And it stays so.
+            // A second look finds the same.
             assert_eq!(check(&stack, &id).await.chunks, [0]);
         }
     }
 
     #[tokio::test]
-    async fn what_a_job_was_refused_and_others_have_brought_meanwhile_has_not_failed() {
+    async fn a_refused_object_that_somebody_else_restored_has_not_failed() {
         let (stack, id) = (Stack::default(), RestoreId::try_from("r".to_owned()).unwrap());
         let rows = [0, 1].map(|entry| {
             let place = Some(ChunkPosition { chunk: 0, entry });
@@ -367,16 +367,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn of_very_many_refusals_the_report_is_not_read() {
+    async fn a_report_of_very_many_refusals_is_not_read() {
         let stack = Stack::default();
         let id = with_job(&stack, complete(0, 0)).await;
         let (record, settings) = (stack.record(&id).await, settings());
-        let told = refusals(&record, "job", READ_AT_MOST + 1, &stack.ledger, &stack.files, &settings, now()).await;
-        assert_eq!(told.unwrap(), Err("S3 refused 100001 objects".to_owned()));
+        let outcome = refusals(&record, "job", READ_AT_MOST + 1, &stack.ledger, &stack.files, &settings, now()).await;
+        assert_eq!(outcome.unwrap(), Err("S3 refused 100001 objects".to_owned()));
     }
 
     #[tokio::test]
-    async fn a_job_that_waits_for_it_is_let_run_once_the_ledger_says_so() {
+    async fn a_suspended_job_is_confirmed_after_the_ledger_says_so() {
         let stack = Stack::default();
         let waits = Job { status: JobStatus::Suspended, ..complete(0, 0) };
         let id = with_job(&stack, waits).await;

@@ -1,4 +1,4 @@
-//! CheckRestores: look which objects can be read, and say what comes next.
+//! CheckRestores: looks which objects can be read by now, and answers what comes next.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -18,7 +18,7 @@ use crate::ledger::rows::apply;
 use crate::ports::{IN_FLIGHT, Ledger, PutEvents, ReadArchive, WorkFiles};
 use crate::workflow::{LONGEST_FUNCTION_SECONDS, OBJECTS_PER_CALL, restore_id};
 
-/// What the state hands over.
+/// The input of the state.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Input {
     /// The restore's id.
@@ -28,26 +28,26 @@ pub struct Input {
     pub from_chunk: u32,
 }
 
-/// What the next states decide on.
+/// The output, on which the next states decide.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Output {
-    /// In words.
+    /// A summary in words.
     pub says: String,
-    /// Where the objects stand.
+    /// The counts of the restore's objects.
     pub counts: Counts,
-    /// Whether objects are readable whose paths are not with CloudFront yet.
+    /// Whether readable objects have paths that are not with CloudFront yet.
     pub anything_to_invalidate: bool,
-    /// Whether paths are with CloudFront, and not yet known to be clean.
+    /// Whether paths are with CloudFront that are not known to be invalidated yet.
     pub anything_to_confirm: bool,
     /// Whether nothing is left to do.
     pub all_published: bool,
     /// Seconds until the next look.
     pub wait_seconds: u64,
-    /// The chunk that the next call begins with; 0 if this look is over.
+    /// The chunk that the next call begins with; 0 if this look is complete.
     pub next_chunk: u32,
 }
 
-/// Looks at what is being restored, chunk by chunk, where a look is due.
+/// Looks at the objects that are being restored, chunk by chunk, where a look is due.
 pub async fn run(
     input: Input,
     archive: &impl ReadArchive,
@@ -59,43 +59,43 @@ pub async fn run(
     let record = restores::record(ledger, &restore_id(input.restore)?).await?;
     let mut all = chunks::records(ledger, &record).await?;
     let others_on_their_way = total(&all).awaited(record.status) > 0;
-    // Whoever woke this up did so for the chunk that is due first, whatever the clocks say.
-    let first = all.iter().filter(|known| !is_done(known, &record)).filter_map(|known| known.look_at).min();
+    // The execution woke up for the chunk that is due first. That chunk is due even if this clock is behind.
+    let first = all.iter().filter(|chunk| !is_done(chunk, &record)).filter_map(|chunk| chunk.look_at).min();
     let due = first.unwrap_or(now).max(now);
     let (mut looked_at, mut late, mut next_chunk) = (0, false, 0);
-    for known in &mut all {
-        if known.chunk < input.from_chunk || !is_due(known, &record, due) {
+    for chunk in &mut all {
+        if chunk.chunk < input.from_chunk || !is_due(chunk, &record, due) {
             continue;
         }
         if looked_at >= OBJECTS_PER_CALL {
-            next_chunk = known.chunk;
+            next_chunk = chunk.chunk;
             break;
         }
-        looked_at += known.counts.total;
-        let (objects, called) = look(&record, known, others_on_their_way, archive, ledger, files, now).await?;
-        let rows = objects.iter().map(|known| &known.row);
+        looked_at += chunk.counts.total;
+        let (objects, with_cloudfront) = look(&record, chunk, others_on_their_way, archive, ledger, files, now).await?;
+        let rows = objects.iter().map(|object| &object.row);
         late |= is_late(rows.clone(), now);
-        // Whether others are on their way is known when all chunks are: until then, they are.
+        // Whether other objects are still on their way is only known after the last chunk. Until then it is assumed.
         let wait = seconds_until_next_look(rows, true, now);
         let look_at = after(now, wait);
-        let counted = |known: ChunkRecord| known.counted(&objects, &called, Some(look_at), now);
-        *known = chunks::change(ledger, known.clone(), counted).await?;
+        let counted = |chunk: ChunkRecord| chunk.counted(&objects, &with_cloudfront, Some(look_at), now);
+        *chunk = chunks::change(ledger, chunk.clone(), counted).await?;
     }
     let counts = total(&all);
     let is_over = next_chunk == 0;
-    let to_invalidate = all.iter().any(|known| known.to_invalidate > 0);
-    let nobody_waits_any_more = counts.awaited(record.status) == 0 && all.iter().any(|known| known.waiting > 0);
+    let to_invalidate = all.iter().any(|chunk| chunk.to_invalidate > 0);
+    let nobody_waits_any_more = counts.awaited(record.status) == 0 && all.iter().any(|chunk| chunk.waiting > 0);
     let anything_to_invalidate = is_over && (to_invalidate || nobody_waits_any_more);
-    let is_with_cloudfront = |known: &ChunkRecord| {
-        let readable = known.to_invalidate + known.waiting;
-        !known.settled && !record.request.publish.never() && known.counts.restored > readable
+    let is_with_cloudfront = |chunk: &ChunkRecord| {
+        let readable = chunk.to_invalidate + chunk.waiting;
+        !chunk.settled && !record.request.publish.never() && chunk.counts.restored > readable
     };
     let output = Output {
         says: sentence(counts, &[]),
         counts,
         anything_to_invalidate,
         anything_to_confirm: anything_to_invalidate || is_over && all.iter().any(is_with_cloudfront),
-        all_published: is_over && all.iter().all(|known| is_done(known, &record)),
+        all_published: is_over && all.iter().all(|chunk| is_done(chunk, &record)),
         wait_seconds: wait_seconds(&all, &record, now),
         next_chunk,
     };
@@ -106,27 +106,27 @@ pub async fn run(
     Ok(output)
 }
 
-/// Whether a look at a chunk may tell something new. A restore that was cancelled settles what is left at once.
-fn is_due(known: &ChunkRecord, record: &RestoreRecord, due: Timestamp) -> bool {
-    let is_time = record.status == Status::Cancelled || known.look_at.is_none_or(|at| at <= due);
-    known.may_revive || (!known.settled && (is_time || may_be_asked_for_unnoted(known, record)))
+/// Whether a look at a chunk may find something new. A cancelled restore is settled at once.
+fn is_due(chunk: &ChunkRecord, record: &RestoreRecord, due: Timestamp) -> bool {
+    let is_time = record.status == Status::Cancelled || chunk.look_at.is_none_or(|at| at <= due);
+    chunk.may_revive || (!chunk.settled && (is_time || may_be_asked_for_unnoted(chunk, record)))
 }
 
-/// Whether S3 may have been asked for objects of a chunk by a function, or a job, that the failure of its restore kept from
-/// noting it: nobody has looked since the last of them ended.
-fn may_be_asked_for_unnoted(known: &ChunkRecord, record: &RestoreRecord) -> bool {
+/// Whether S3 may have been asked for objects of a chunk without a record of it, by a function or a job that was
+/// interrupted when the restore failed. True until one look after the last of them must have ended.
+fn may_be_asked_for_unnoted(chunk: &ChunkRecord, record: &RestoreRecord) -> bool {
     let ended = record
         .completed_at
         .filter(|_| record.status == Status::Failed)
         .map(|failed| after(failed, LONGEST_FUNCTION_SECONDS));
-    known.counts.planned > 0 && ended.is_some_and(|ended| known.counted_at.is_none_or(|counted| counted < ended))
+    chunk.counts.planned > 0 && ended.is_some_and(|ended| chunk.counted_at.is_none_or(|counted| counted < ended))
 }
 
-/// Looks at a chunk's objects, without those that are over. Answers how they stand now, and those whose batches are with
-/// CloudFront.
+/// Looks at the objects of a chunk that are not finished. Answers them as they are now, and those whose batches are
+/// with CloudFront.
 async fn look(
     record: &RestoreRecord,
-    known: &ChunkRecord,
+    chunk: &ChunkRecord,
     others_on_their_way: bool,
     archive: &impl ReadArchive,
     ledger: &impl Ledger,
@@ -134,46 +134,48 @@ async fn look(
     now: Timestamp,
 ) -> Result<(Vec<ChunkObject>, BTreeSet<ObjectId>), StepError> {
     let as_it_is = async |batch| Ok(batch);
-    let entries = chunks::entries(files, record, known).await?;
+    let entries = chunks::entries(files, record, chunk).await?;
     if record.status == Status::Cancelled {
-        let (objects, called) = chunks::open_objects(ledger, record, known, &entries, &[], as_it_is).await?;
+        let (objects, with_cloudfront) = chunks::open_objects(ledger, record, chunk, &entries, &[], as_it_is).await?;
         let open =
-            objects.iter().filter(|known| known.written != RowPresence::Nothing && known.row.ends_with_a_cancel());
-        let cancelled = open.map(|known| (known.row.clone(), Event::Cancelled { at: now })).collect();
-        return Ok((updated(ledger, objects, cancelled).await?, called));
+            objects.iter().filter(|object| object.written != RowPresence::Nothing && object.row.ends_with_a_cancel());
+        let cancelled = open.map(|object| (object.row.clone(), Event::Cancelled { at: now })).collect();
+        return Ok((updated(ledger, objects, cancelled).await?, with_cloudfront));
     }
-    // S3 first: a page of its listing costs as much as peeks at eighty rows, and most of a thousand are still fetched.
-    let mut still = chunks::fetching(record, known, &entries);
-    let told = listed(still.iter().map(|known| &known.row), archive).await?;
-    still.retain(|known| is_still_fetched(&known.row, &told, now));
-    let (objects, called) = chunks::open_objects(ledger, record, known, &entries, &still, as_it_is).await?;
-    let rows: Vec<Row> = objects.iter().map(|known| known.row.clone()).collect();
-    let seen = look_at(rows, &told, others_on_their_way, archive, now).await?;
+    // S3 first. A page of its listing costs as much as eventually consistent reads of eighty rows, and most objects of
+    // its thousand are still being fetched.
+    let mut still_fetching = chunks::fetching(record, chunk, &entries);
+    let listing = listed(still_fetching.iter().map(|object| &object.row), archive).await?;
+    still_fetching.retain(|object| is_still_fetched(&object.row, &listing, now));
+    let (objects, with_cloudfront) =
+        chunks::open_objects(ledger, record, chunk, &entries, &still_fetching, as_it_is).await?;
+    let rows: Vec<Row> = objects.iter().map(|object| object.row.clone()).collect();
+    let seen = look_at(rows, &listing, others_on_their_way, archive, now).await?;
     let mut learned: Vec<(Row, Event)> = seen.into_iter().filter_map(|seen| Some((seen.row, seen.event?))).collect();
     if record.status != Status::Running {
-        learned.extend(asked_after_all(&objects, record, archive, now).await?);
+        learned.extend(found_in_s3(&objects, record, archive, now).await?);
     }
     let mut objects = updated(ledger, objects, learned).await?;
-    objects.extend(still);
-    Ok((objects, called))
+    objects.extend(still_fetching);
+    Ok((objects, with_cloudfront))
 }
 
-/// What S3 says of objects that a restore was about to ask for when it failed: whether it did, only S3 knows. What S3 neither
-/// fetches nor has is left as it is.
-async fn asked_after_all(
+/// The state in S3 of objects that a failed restore was about to ask for: the ledger does not know whether it did.
+/// Objects that S3 neither fetches nor has readable stay as they are.
+async fn found_in_s3(
     objects: &[ChunkObject],
     record: &RestoreRecord,
     archive: &impl ReadArchive,
     now: Timestamp,
 ) -> Result<Vec<(Row, Event)>, StepError> {
-    let unknown = |known: &&ChunkObject| known.written == RowPresence::Row && known.row.state == State::Planned;
-    let told: Vec<(Row, Option<Event>)> = stream::iter(objects.iter().filter(unknown))
-        .map(async |known| {
-            let event = match archive.head(&known.row.object).await? {
+    let unknown = |object: &&ChunkObject| object.written == RowPresence::Row && object.row.state == State::Planned;
+    let found: Vec<(Row, Option<Event>)> = stream::iter(objects.iter().filter(unknown))
+        .map(async |object| {
+            let event = match archive.head(&object.row.object).await? {
                 Facts::Found(head) => match head.readability(now) {
                     Ok(Readability::Restoring(_)) => {
-                        // Others may fetch it, at a tier that was not asked for.
-                        let (tier, _) = chunks::accepted_as(&known.row, record.request.tier);
+                        // Somebody else may have asked for it, at another tier.
+                        let (tier, _) = chunks::accepted_as(&object.row, record.request.tier);
                         Some(Event::Joined { at: now, tier })
                     }
                     Ok(Readability::Copy { expires, .. }) => Some(Event::Readable { at: now, expires: Some(expires) }),
@@ -182,39 +184,40 @@ async fn asked_after_all(
                 },
                 Facts::Missing(_) => None,
             };
-            Ok::<_, StepError>((known.row.clone(), event))
+            Ok::<_, StepError>((object.row.clone(), event))
         })
         .buffer_unordered(IN_FLIGHT)
         .try_collect()
         .await?;
-    Ok(told.into_iter().filter_map(|(row, event)| Some((row, event?))).collect())
+    Ok(found.into_iter().filter_map(|(row, event)| Some((row, event?))).collect())
 }
 
-/// The objects after these events. That one can be read is news, unless its row speaks for itself.
+/// The objects after these events. That an object can be read goes into a readiness record, unless its row has to be
+/// written.
 async fn updated(
     ledger: &impl Ledger,
     mut objects: Vec<ChunkObject>,
     events: Vec<(Row, Event)>,
 ) -> Result<Vec<ChunkObject>, StepError> {
     let mut events: HashMap<ObjectId, Event> = events.into_iter().map(|(row, event)| (row.object, event)).collect();
-    let (mut told, mut changes) = (Vec::new(), Vec::new());
-    for known in &mut objects {
-        match (events.remove(&known.row.object), known.written) {
+    let (mut ready, mut changes) = (Vec::new(), Vec::new());
+    for object in &mut objects {
+        match (events.remove(&object.row.object), object.written) {
             (None, _) => {}
             (Some(Event::Readable { at, expires }), RowPresence::AsAccepted)
-                if readiness::is_recorded_for(&known.row) =>
+                if readiness::is_recorded_for(&object.row) =>
             {
                 let readiness = Readiness { at, expires };
-                let row = known.row.clone().with_readiness(readiness);
-                if row != known.row {
-                    known.row = row;
-                    told.push((&known.row, readiness));
+                let row = object.row.clone().with_readiness(readiness);
+                if row != object.row {
+                    object.row = row;
+                    ready.push((&object.row, readiness));
                 }
             }
-            (Some(event), _) => changes.push((&mut known.row, event)),
+            (Some(event), _) => changes.push((&mut object.row, event)),
         }
     }
-    readiness::record(&told, ledger).await?;
+    readiness::record(&ready, ledger).await?;
     stream::iter(changes)
         .map(async |(row, event)| {
             *row = apply(ledger, row, &event).await?;
@@ -268,68 +271,68 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_call_looks_at_so_many_and_the_next_at_the_rest() {
+    async fn a_call_stops_after_its_maximum_and_the_next_goes_on() {
         let stack = Stack::default();
         let restore = four_chunks(&stack).await;
         let look = async |from_chunk| {
             let input = Input { restore: restore.to_string(), from_chunk };
             let (archive, events) = (&nobody_near(), &MemoryEvents::default());
-            let looked = run(input, archive, &stack.ledger, &stack.files, events, now()).await.unwrap();
-            (looked.counts.published, looked.next_chunk, looked.anything_to_confirm, looked.all_published)
+            let output = run(input, archive, &stack.ledger, &stack.files, events, now()).await.unwrap();
+            (output.counts.published, output.next_chunk, output.anything_to_confirm, output.all_published)
         };
         assert_eq!(look(0).await, (2, 2, false, false));
         assert_eq!(look(2).await, (4, 0, false, true));
     }
 
     #[tokio::test]
-    async fn of_what_a_listing_shows_as_still_fetched_a_look_reads_no_row() {
+    async fn the_row_of_an_object_that_a_listing_shows_as_still_fetched_is_not_read() {
         let stack = Stack::default();
         let keys: Vec<String> = (0..20).map(|n| format!("{n:02}")).collect();
         let id = stack.planned(&keys.iter().map(|key| (key.as_str(), State::Planned)).collect::<Vec<_>>(), 20).await;
         let record = stack.record(&id).await;
-        let known = chunks::record(&stack.ledger, &record, 0).await.unwrap().accepting_all(now());
-        let objects = chunks::objects(&stack.ledger, &stack.files, &record, &known).await.unwrap();
-        // A ledger without rows: who reads one finds that it is lost.
+        let chunk = chunks::record(&stack.ledger, &record, 0).await.unwrap().accepting_all(now());
+        let objects = chunks::objects(&stack.ledger, &stack.files, &record, &chunk).await.unwrap();
+        // A ledger without rows: a read of one fails, because it looks lost.
         let ledger = MemoryLedger::default();
         ledger.insert(&record).await.unwrap();
-        ledger.insert(&known.counted(&objects, &BTreeSet::new(), None, now())).await.unwrap();
+        ledger.insert(&chunk.counted(&objects, &BTreeSet::new(), None, now())).await.unwrap();
         let at = now() + Duration::from_secs(4 * 3_600);
         for (restore, restoring) in
             [(ListedRestore::Ongoing, Some(20)), (ListedRestore::Copy(at + FACTS_VALID_FOR), None)]
         {
             let archive = Bucket::of(keys.clone(), Some(restore), 1_000);
             let input = Input { restore: id.to_string(), from_chunk: 0 };
-            let looked = run(input, &archive, &ledger, &stack.files, &MemoryEvents::default(), at).await;
-            assert_eq!(looked.ok().map(|looked| looked.counts.restoring), restoring, "{restore:?}");
+            let output = run(input, &archive, &ledger, &stack.files, &MemoryEvents::default(), at).await;
+            assert_eq!(output.ok().map(|output| output.counts.restoring), restoring, "{restore:?}");
             assert_eq!((archive.lists.borrow().len(), archive.heads.borrow().len()), (1, 0));
         }
     }
 
     #[tokio::test]
-    async fn a_restore_that_has_failed_looks_once_at_what_may_have_been_asked_for_whenever_its_chunk_is_due() {
+    async fn a_failed_restore_looks_once_at_what_may_have_been_asked_for_even_if_its_chunk_is_not_due() {
         let stack = Stack::default();
         let id = stack.planned(&[("a", State::Planned), ("b", restoring())], 2).await;
         stack.change(&id, |record| (record.status, record.completed_at) = (Status::Failed, Some(now()))).await;
         let record = stack.record(&id).await;
-        let known = chunks::record(&stack.ledger, &record, 0).await.unwrap();
+        let chunk = chunks::record(&stack.ledger, &record, 0).await.unwrap();
         let in_hours = Some(after(now(), 48 * 3_600));
         let counted = |seconds: u64| ChunkRecord {
             look_at: in_hours,
             counted_at: Some(after(now(), seconds)),
             settled: false,
-            ..known.clone()
+            ..chunk.clone()
         };
         let due = after(now(), LONGEST_FUNCTION_SECONDS);
         assert!(is_due(&counted(LONGEST_FUNCTION_SECONDS - 1), &record, due));
         assert!(!is_due(&counted(LONGEST_FUNCTION_SECONDS), &record, due), "it was looked at");
         let running = RestoreRecord { status: Status::Running, completed_at: None, ..record.clone() };
         assert!(!is_due(&counted(0), &running, due));
-        let all_asked = ChunkRecord { counts: Counts { planned: 0, ..known.counts }, ..counted(0) };
+        let all_asked = ChunkRecord { counts: Counts { planned: 0, ..chunk.counts }, ..counted(0) };
         assert!(!is_due(&all_asked, &record, due));
     }
 
     #[test]
-    fn what_s3_fetches_is_late_after_its_typical_time() {
+    fn an_object_is_late_after_its_typical_time() {
         let at = |seconds: u64| now() + Duration::from_secs(5 * 3_600 + seconds);
         let rows = [of(restored(None)), of(restoring())];
         assert!(!is_late(rows.iter(), at(0)) && is_late(rows.iter(), at(1)));

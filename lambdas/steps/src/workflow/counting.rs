@@ -1,4 +1,4 @@
-//! Where a chunk's objects stand once S3 was asked for them, by StartRestores or by a job.
+//! Counts a chunk's objects after StartRestores or a job has asked S3 for them.
 
 use std::collections::BTreeSet;
 
@@ -12,38 +12,39 @@ use crate::ledger::restores::RestoreRecord;
 use crate::ledger::rows::{self, apply};
 use crate::ports::{Ledger, WorkFiles};
 
-/// A chunk's objects as the ledger has them. The door of a cancel has cancelled the rows that it saw; these may have come
-/// after.
+/// A chunk's objects as the ledger has them. CancelRestore has cancelled the rows that it read. Rows that came after
+/// that are cancelled here.
 pub async fn settled(
     record: &RestoreRecord,
-    known: &ChunkRecord,
+    chunk: &ChunkRecord,
     ledger: &impl Ledger,
     files: &impl WorkFiles,
     now: Timestamp,
 ) -> Result<Vec<ChunkObject>, StepError> {
-    let mut objects = chunks::objects(ledger, files, record, known).await?;
-    let is_left = |known: &&mut ChunkObject| known.written != RowPresence::Nothing && known.row.ends_with_a_cancel();
-    for known in objects.iter_mut().filter(|known| record.status == Status::Cancelled && is_left(known)) {
-        known.row = apply(ledger, &known.row, &Event::Cancelled { at: now }).await?;
+    let mut objects = chunks::objects(ledger, files, record, chunk).await?;
+    let is_left = |object: &&mut ChunkObject| object.written != RowPresence::Nothing && object.row.ends_with_a_cancel();
+    for object in objects.iter_mut().filter(|object| record.status == Status::Cancelled && is_left(object)) {
+        object.row = apply(ledger, &object.row, &Event::Cancelled { at: now }).await?;
     }
     Ok(objects)
 }
 
-/// Notes where a chunk's objects stand now that S3 was asked for them, and when to look; in seconds, too.
+/// Records the counts of a chunk after S3 was asked for its objects, and when to look at them. Answers the seconds
+/// until then, too.
 pub async fn counted(
-    known: ChunkRecord,
+    chunk: ChunkRecord,
     mut objects: Vec<ChunkObject>,
     ledger: &impl Ledger,
     now: Timestamp,
 ) -> Result<(ChunkRecord, u64), StepError> {
-    let rows: Vec<Row> = objects.iter().map(|known| known.row.clone()).collect();
-    // A batch may have published what an earlier try asked for.
+    let rows: Vec<Row> = objects.iter().map(|object| object.row.clone()).collect();
+    // A batch may have published objects that an earlier attempt asked for.
     let rows = rows::with_batches(rows, ledger).await?;
-    for (known, row) in objects.iter_mut().zip(&rows) {
-        known.row.clone_from(row);
+    for (object, row) in objects.iter_mut().zip(&rows) {
+        object.row.clone_from(row);
     }
     let wait_seconds = seconds_until_next_look(rows.iter(), Counts::of(&rows).on_their_way() > 0, now);
     let look_at = after(now, wait_seconds);
-    let counted = |known: ChunkRecord| known.counted(&objects, &BTreeSet::new(), Some(look_at), now);
-    Ok((chunks::change(ledger, known, counted).await?, wait_seconds))
+    let counted = |chunk: ChunkRecord| chunk.counted(&objects, &BTreeSet::new(), Some(look_at), now);
+    Ok((chunks::change(ledger, chunk, counted).await?, wait_seconds))
 }

@@ -1,4 +1,4 @@
-//! CreateJobs: have S3 Batch Operations ask for what is archived, one part of the objects after the other.
+//! CreateJobs: creates jobs of S3 Batch Operations that ask for the archived objects, one part of the objects per call.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -15,35 +15,35 @@ use crate::ledger::restores::{self, RestoreRecord};
 use crate::ports::{CreateJobs, CreatedJob, Ledger, LongFiles, NewJob, Put, WorkFiles};
 use crate::workflow::restore_id;
 
-/// Bytes of a list that are sent at a time. S3 takes 10,000 of those for a file, of 5 MiB at least.
+/// Bytes of a list that are uploaded at a time. S3 takes 10,000 parts for a file, of at least 5 MiB each.
 const PART_BYTES: usize = 8 * 1024 * 1024;
 
-/// What the state hands over.
+/// The input of the state.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Input {
     /// The restore's id.
     pub restore: String,
-    /// The part to create the jobs of: what the call before said.
+    /// The part whose jobs are created: `next_part` of the call before.
     #[serde(default)]
     pub part: usize,
 }
 
-/// What the next states decide on.
+/// The output, on which the next states decide.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Output {
-    /// In words.
+    /// A summary in words.
     pub says: String,
-    /// The part that the next call creates the jobs of; 0 if there is none left.
+    /// The part whose jobs the next call creates; 0 if none is left.
     pub next_part: usize,
-    /// Seconds until it makes sense to look at the jobs.
+    /// Seconds until the first look at the jobs.
     pub wait_seconds: u64,
 }
 
-/// Creates the jobs of one part, one for each group of objects that may share one.
+/// Creates the jobs of one part, one for each group of objects that may share a job.
 ///
-/// A list is written from the chunks' files and from nothing else, so whoever writes it again writes the same. It is noted in
-/// the ledger before S3 is asked for the job, and the job's id after. None of the jobs runs: that takes a confirmation, and
-/// only a job that the ledger knows by its id is confirmed. A job that S3 refuses is noted as one that will not ask.
+/// A list is made from the chunks' files alone, so a second attempt writes the same list. The job is recorded in the
+/// ledger before S3 is asked for it, and its id afterwards. No job runs yet: it has to be confirmed, and only a job
+/// whose id is in the ledger is. A job that S3 refuses is recorded as abandoned.
 pub async fn run(
     input: Input,
     s3: &impl CreateJobs,
@@ -57,8 +57,8 @@ pub async fn run(
     let Some(first_chunk) = plan.jobs.get(input.part).copied().filter(|_| record.status == Status::Running) else {
         return Ok(done("No job is to be created.".to_owned(), 0));
     };
-    let known = jobs::of_parts(ledger, &record, &[first_chunk]).await?;
-    let mut lists = Lists::new(&record, plan.made_at, first_chunk, &known, files);
+    let existing = jobs::of_parts(ledger, &record, &[first_chunk]).await?;
+    let mut lists = Lists::new(&record, plan.made_at, first_chunk, &existing, files);
     for chunk in jobs::chunks_of(plan, first_chunk) {
         let chunk = chunks::record(ledger, &record, chunk).await?;
         for entry in chunks::entries(files, &record, &chunk).await? {
@@ -67,7 +67,7 @@ pub async fn run(
             lists.add(group, &object).await?;
         }
     }
-    let mut created = known;
+    let mut created = existing;
     for (group, objects, etag) in lists.finish().await? {
         let job = JobRecord {
             restore: record.id.clone(),
@@ -137,18 +137,18 @@ async fn create(
     }
 }
 
-/// The lists of a part's jobs, written as they grow.
+/// The lists of a part's jobs, uploaded as they grow.
 struct Lists<'a, F> {
     record: &'a RestoreRecord,
     made_at: Timestamp,
     first_chunk: u32,
-    /// Those that are written already.
+    /// Groups whose lists were written by an earlier call.
     written: Vec<JobGroup>,
     open: BTreeMap<JobGroup, List>,
     files: &'a F,
 }
 
-/// A list that is being written.
+/// A list that is being uploaded.
 struct List {
     name: String,
     upload: String,
@@ -158,8 +158,14 @@ struct List {
 }
 
 impl<'a, F: LongFiles> Lists<'a, F> {
-    fn new(record: &'a RestoreRecord, made_at: Timestamp, first_chunk: u32, known: &[JobRecord], files: &'a F) -> Self {
-        let written = known.iter().map(|job| job.group).collect();
+    fn new(
+        record: &'a RestoreRecord,
+        made_at: Timestamp,
+        first_chunk: u32,
+        existing: &[JobRecord],
+        files: &'a F,
+    ) -> Self {
+        let written = existing.iter().map(|job| job.group).collect();
         Self { record, made_at, first_chunk, written, open: BTreeMap::new(), files }
     }
 
@@ -183,7 +189,7 @@ impl<'a, F: LongFiles> Lists<'a, F> {
         Ok(())
     }
 
-    /// The lists with their numbers of objects and their ETags.
+    /// Completes the lists. Answers each with its number of objects and its ETag.
     async fn finish(self) -> Result<Vec<(JobGroup, u64, String)>, StepError> {
         let mut finished = Vec::new();
         for (group, mut list) in self.open {
@@ -198,7 +204,7 @@ impl<'a, F: LongFiles> Lists<'a, F> {
 impl List {
     async fn send(&mut self, files: &impl LongFiles) -> Result<(), StepError> {
         let number = u32::try_from(self.parts.len() + 1).unwrap_or(u32::MAX);
-        // Lines are cut anywhere: parts have the same bytes whoever sends them.
+        // Lines may be cut anywhere. Each attempt sends parts with the same bytes.
         let rest = self.waiting.split_off(self.waiting.len().min(PART_BYTES));
         let part = std::mem::replace(&mut self.waiting, rest);
         if !part.is_empty() {
@@ -215,7 +221,7 @@ mod tests {
     use super::*;
     use crate::testing::stack::{Stack, now};
 
-    /// A restore of these objects, left to jobs, one chunk in each part.
+    /// A restore of these objects that is left to jobs, with one chunk in each part.
     async fn left_to_jobs(stack: &Stack, keys: &[&str]) -> RestoreId {
         let objects: Vec<_> = keys.iter().map(|key| (*key, State::Planned)).collect();
         let id = stack.planned(&objects, 1).await;
@@ -235,7 +241,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_list_that_is_longer_than_a_part_is_sent_in_parts_and_holds_every_line_once() {
-        // Each line has a little more than three thousand bytes: a character of two is six when it is encoded.
+        // Each line has a little more than three thousand bytes: a character of two bytes has six when it is encoded.
         let keys: Vec<String> = (0..3_000).map(|n| format!("{n:04}{}", "ü".repeat(510))).collect();
         let stack = Stack::default();
         let record = stack.record(&stack.accepted(&["a"]).await).await;
@@ -262,7 +268,7 @@ mod tests {
         assert_eq!(next[0].says, "S3 Batch Operations has 1 new jobs for 1 objects.");
         assert_eq!(next.map(|output| output.next_part), [1, 2, 0]);
         assert_eq!(stack.jobs.jobs().len(), 3);
-        // Again, and past the end.
+        // A call again, and one past the end.
         assert_eq!((create(&stack, &id, 1).await.next_part, create(&stack, &id, 7).await.next_part), (2, 0));
         assert_eq!(stack.jobs.jobs().len(), 3);
     }

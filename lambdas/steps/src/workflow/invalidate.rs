@@ -1,4 +1,4 @@
-//! Invalidate: make readable objects visible.
+//! Invalidate: publishes the readable objects of a restore, so that viewers see them.
 
 use std::collections::HashMap;
 
@@ -17,34 +17,34 @@ use crate::publishing::publish::{PublishRequest, RowWithReadiness, publish};
 use crate::workflow::restore_id;
 use crate::{Settings, StepError};
 
-/// An invalidation is complete within 25 seconds in 95 of 100 cases (AWS, What's New, April 2026).
+/// 95 of 100 invalidations are complete within 25 seconds (AWS, What's New, April 2026).
 const EDGES_TAKE: u64 = 25;
 
-/// Objects that are read at a time, so that none are read for the next call.
+/// Objects that are read at a time, so that few are read that only the next call takes.
 const READ_AT_ONCE: usize = 1_000;
 
-/// What the state hands over.
+/// The input of the state.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Input {
     /// The restore's id.
     pub restore: String,
 }
 
-/// What came of it.
+/// The result.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Output {
-    /// In words.
+    /// A summary in words.
     pub says: String,
     /// Seconds until CloudFront is asked whether it is done.
     pub wait_seconds: u64,
-    /// The chunk after the last whose objects this call took; 0 if it left none.
+    /// The chunk after the last one whose objects this call took; 0 if it took all.
     pub until_chunk: u32,
 }
 
-/// Publishes what can be published.
+/// Publishes the objects that can be published.
 ///
-/// Fails with `Throttled`, `TooManyInvalidationsInProgress` or `Unavailable` when CloudFront says so: what was begun is
-/// in the ledger, and the next run goes on from there.
+/// Fails with `Throttled`, `TooManyInvalidationsInProgress` or `Unavailable` when CloudFront does. The ledger has what
+/// was begun, and the next run continues from there.
 pub async fn run(
     input: Input,
     cdn: &(impl ReadDistributions + CreateInvalidations),
@@ -57,31 +57,33 @@ pub async fn run(
     let record = restores::record(ledger, &restore_id(input.restore)?).await?;
     let all = chunks::records(ledger, &record).await?;
     let on_their_way = total(&all).awaited(record.status) > 0;
-    let mut wanted = PublishRequest::default();
-    // The chunk after the last of which something was taken; and as an answer, if more is left.
+    let mut request = PublishRequest::default();
+    // `after_last` is the chunk after the last one of which an object was taken. It becomes `until_chunk` if some are
+    // left.
     let (mut taken, mut after_last, mut until_chunk) = (0, 0, 0);
-    'chunks: for known in &all {
-        let readable = chunks::readable_entries(files, &record, known).await?;
+    'chunks: for chunk in &all {
+        let readable = chunks::readable_entries(files, &record, chunk).await?;
         if readable.is_empty() {
             continue;
         }
-        let readiness = readiness::of_chunk(&known.restore, known.made_at, known.chunk, ledger).await?;
-        for some in readable.chunks(READ_AT_ONCE) {
+        let readiness = readiness::of_chunk(&chunk.restore, chunk.made_at, chunk.chunk, ledger).await?;
+        for entries in readable.chunks(READ_AT_ONCE) {
             if taken >= OBJECTS_PER_CALL {
                 until_chunk = after_last;
                 break 'chunks;
             }
-            after_last = known.chunk + 1;
-            for rows in heard(&record, some, &readiness, ledger).await? {
-                let Some(own) = rows.iter().find(|heard| heard.row.restore == record.id) else { continue };
+            after_last = chunk.chunk + 1;
+            for rows in with_readiness(&record, entries, &readiness, ledger).await? {
+                let Some(own) = rows.iter().find(|row| row.row.restore == record.id) else { continue };
                 let row = own.now()?;
                 match row.state.claim() {
-                    // Also of a restore that would rather wait for its other objects: whoever began it may have died.
+                    // Continued even if the restore would wait for its other objects: the function that began the batch
+                    // may have died.
                     Some(batch) => {
-                        wanted.begun.entry(batch.clone()).or_default().insert(row.object);
+                        request.begun.entry(batch.clone()).or_default().insert(row.object);
                     }
                     None if row.is_to_publish(on_their_way, now) => {
-                        wanted.objects.insert(row.object, rows);
+                        request.objects.insert(row.object, rows);
                     }
                     None => continue,
                 }
@@ -89,14 +91,14 @@ pub async fn run(
             }
         }
     }
-    let published = publish(wanted, cdn, archive, ledger, settings, now).await?;
+    let published = publish(request, cdn, archive, ledger, settings, now).await?;
     let says = format!("{} invalidations of {} paths are with CloudFront.", published.invalidations, published.paths);
     info!(restore = %record.id, "{says}");
     Ok(Output { says, wait_seconds: EDGES_TAKE, until_chunk })
 }
 
-/// All rows of each of these objects, in this restore and in others, with what S3 said of the object that they do not say.
-async fn heard(
+/// All rows of each object, of this restore and of others, with the readiness that they do not say themselves.
+async fn with_readiness(
     record: &RestoreRecord,
     entries: &[(ChunkEntry, u32)],
     readiness: &HashMap<u32, Readiness>,
@@ -108,9 +110,9 @@ async fn heard(
     let others = rows.iter().flatten().filter(|row| waits(row) && row.restore != record.id);
     let statuses = statuses(others.map(|row| &row.restore), ledger).await?;
     let runs = |row: &Row| statuses.get(&row.restore) == Some(&Status::Running);
-    let heard = |((_, number), rows): (&(ChunkEntry, u32), Vec<Row>)| {
+    let add_readiness = |((_, number), rows): (&(ChunkEntry, u32), Vec<Row>)| {
         let own = rows.iter().find(|row| row.restore == record.id);
-        let said = own.and_then(|row| match (&row.state, readiness.get(number)) {
+        let reported = own.and_then(|row| match (&row.state, readiness.get(number)) {
             (State::Planned, readiness) => readiness.copied(),
             (State::Restored { at, expires, .. }, _) => Some(Readiness { at: *at, expires: *expires }),
             (
@@ -122,15 +124,15 @@ async fn heard(
                 _,
             ) => None,
         });
-        // What can be read for one restore can be read for all that wait for it: two that find out at once each see the other's
-        // row, and only one of them pays.
-        let is_told = |row: &Row, readiness: &Readiness| {
+        // An object that is readable for one restore is readable for all that wait for it. If two restores find out at
+        // the same time, each sees the other's row, and only one pays.
+        let applies_to = |row: &Row, readiness: &Readiness| {
             waits(row) && (row.restore == record.id || runs(row) && row.is_concerned_by(readiness.at))
         };
-        let readiness_of = |row: &Row| said.filter(|readiness| is_told(row, readiness));
+        let readiness_of = |row: &Row| reported.filter(|readiness| applies_to(row, readiness));
         rows.into_iter().map(|row| RowWithReadiness { readiness: readiness_of(&row), row }).collect()
     };
-    Ok(entries.iter().zip(rows).map(heard).collect())
+    Ok(entries.iter().zip(rows).map(add_readiness).collect())
 }
 
 #[cfg(test)]
@@ -144,13 +146,13 @@ mod tests {
     use crate::workflow::check_invalidations;
 
     #[tokio::test]
-    async fn of_very_many_objects_some_are_taken_and_looked_at_before_the_next() {
+    async fn a_call_takes_a_part_of_very_many_objects_and_the_next_the_rest() {
         let stack = Stack::default();
         let keys: Vec<String> = (0..OBJECTS_PER_CALL + 1_500).map(|n| format!("{n:05}")).collect();
         let objects: Vec<_> = keys.iter().map(|key| (key.as_str(), restored(None))).collect();
-        // The second chunk is taken in part.
+        // The first call takes only a part of the second chunk.
         let id = stack.planned(&objects, OBJECTS_PER_CALL - 500).await;
-        // No distribution shows them, so they are done without a path.
+        // No distribution shows them, so they are published without a path.
         let edge = Edge::default();
         let mut seen = Vec::new();
         for _ in 0..2 {
@@ -159,16 +161,16 @@ mod tests {
             let (archive, ledger, files) = (&nobody_near(), &stack.ledger, &stack.files);
             let Output { until_chunk, .. } = run(input, &edge, archive, ledger, files, &settings, now()).await.unwrap();
             let input = check_invalidations::Input { restore, from_chunk: 0, until_chunk };
-            let looked = check_invalidations::run(input, &edge, ledger, files, now()).await.unwrap();
-            let Counts { published, restored, .. } = looked.counts;
-            seen.push((until_chunk, looked.anything_to_invalidate, looked.all_published, published, restored));
+            let output = check_invalidations::run(input, &edge, ledger, files, now()).await.unwrap();
+            let Counts { published, restored, .. } = output.counts;
+            seen.push((until_chunk, output.anything_to_invalidate, output.all_published, published, restored));
         }
         let all = OBJECTS_PER_CALL as u64 + 1_500;
         assert_eq!(seen, [(2, true, false, all - 1_000, 1_000), (0, false, true, all, 0)]);
     }
 
     #[tokio::test]
-    async fn as_many_as_a_call_takes_are_taken_by_one() {
+    async fn one_call_takes_its_maximum_and_leaves_none() {
         let stack = Stack::default();
         let keys: Vec<String> = (0..OBJECTS_PER_CALL).map(|n| format!("{n:05}")).collect();
         let objects: Vec<_> = keys.iter().map(|key| (key.as_str(), restored(None))).collect();

@@ -16,14 +16,14 @@ pub mod report;
 pub mod report_failure;
 pub mod start_restores;
 
-/// Objects that one call looks at before it hands the rest to the next one: some minutes of the fifteen that it has.
+/// Objects that one call looks at before it leaves the rest to the next: some minutes of its fifteen.
 pub(crate) const OBJECTS_PER_CALL: u64 = 1_000_000;
 
-/// Seconds until the first look after a failure: a function that was asking S3 when another failed may go on for as long as
-/// Lambda lets it (the template's longest `Timeout`).
+/// Seconds until the first look after a failure. A function that was asking S3 when another one failed may go on for as
+/// long as Lambda allows (the longest `Timeout` in the template).
 const LONGEST_FUNCTION_SECONDS: u64 = 900;
 
-/// The restore's id, which is the execution's name. Executions that are started by hand may have any.
+/// The restore's id, which is the execution's name. An execution that is started by hand may have any name.
 fn restore_id(name: String) -> Result<RestoreId, StepError> {
     RestoreId::try_from(name).map_err(|error| {
         let name = Value::from(error.to_string());

@@ -1,7 +1,8 @@
-//! Plan: look at every object, decide, price, refuse or write it all down. Nothing is asked of S3 that costs a restore.
+//! Plan: looks at every object, decides what to do, computes the price, and refuses the restore or writes the plan. It
+//! sends S3 no restore requests.
 //!
-//! What is too much for one call, the next one goes on with (`plan/draft.rs`). Nothing is priced, reserved or accepted before
-//! the last object was looked at.
+//! A plan that is too large for one call continues in the next (`planning/draft.rs`). Price, budget and acceptance come
+//! after the last object was looked at.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -20,54 +21,54 @@ use crate::ports::{Ledger, Put, PutEvents, ReadArchive, ReadDistributions, WorkF
 use crate::workflow::restore_id;
 use crate::{Settings, StepError};
 
-/// Pages after which a call that meets trouble hands over what it has, instead of leaving all of it to be done once more.
-/// Where pages take minutes and one of a hundred fails, no call would come to its end. Trouble that comes sooner is left to the
-/// workflow, which waits before it calls again.
+/// A call that fails after this many pages keeps them and hands over, instead of losing all of them. Otherwise, where a
+/// call makes a hundred pages and one of a hundred fails, no call would ever finish. If a call fails earlier, the
+/// workflow retries it after a pause.
 const PAGES_WORTH_KEEPING: u32 = 8;
 
-/// Objects in a chunk at most. A chunk is one Lambda call: at 250 restores a second, a quarter of what S3 takes from an
-/// account, it takes three minutes of the fifteen that a function has.
+/// The most objects of a chunk. A chunk is one Lambda call. At 250 restores a second, a quarter of what S3 takes from
+/// an account, it takes three minutes of the function's fifteen.
 const MOST_IN_A_CHUNK: usize = 50_000;
 
-/// Chunks of the smallest size; after every ten more the size doubles. Each chunk is an iteration of a Map, and an
-/// execution's history holds 25,000 events.
+/// Chunks of the smallest size. After these the size doubles with every ten chunks. Each chunk is an iteration of a
+/// Map, and the history of an execution holds 25,000 events.
 const SMALL_CHUNKS: usize = 40;
 
-/// What the state hands over.
+/// The input of the state.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Input {
     /// The execution's name.
     pub restore: String,
-    /// The execution's input: a request's body, or `{"request_in": "<file>"}` for one too large for an input.
+    /// The execution's input: the body of a request, or `{"request_in": "<file>"}` if it is too large for an input.
     pub request: Value,
-    /// Where to go on: what the call before answered. Empty for the first one.
+    /// Where to go on: the cursor that the call before answered. Empty for the first call.
     #[serde(default)]
     pub cursor: String,
 }
 
-/// What the execution goes on with, and what a person reads in the console.
+/// The output: the execution goes on with it, and people read it in the console.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Output {
     /// What will happen, in words.
     pub says: String,
-    /// What the next call goes on with, if the plan is not finished; else empty.
+    /// Where the next call goes on, if the plan is not finished; else empty.
     pub cursor: String,
-    /// The chunks with something to ask of S3.
+    /// The chunks with objects to ask S3 for.
     pub chunks: Vec<u32>,
-    /// The counts.
+    /// The counts of the objects.
     pub counts: Counts,
-    /// Names the plan.
+    /// The hash that names the plan.
     pub hash: String,
     /// The price.
     pub cost: Cost,
-    /// When it will be ready, typically.
+    /// When the objects are typically readable: the first and the last.
     pub ready_between: Option<[Timestamp; 2]>,
-    /// What the requester should know.
+    /// Warnings for the requester.
     pub warnings: Vec<String>,
 }
 
 impl Output {
-    /// Of a restore that ended before it was planned.
+    /// The output for a restore that ended before it was planned.
     fn nothing(says: String) -> Self {
         Self {
             says,
@@ -84,8 +85,8 @@ impl Output {
 
 /// Plans a restore, or as much of it as there is time for.
 ///
-/// `is_time_left` tells whether the call may begin another page: of a thousand keys, or of some thousand lines of a manifest.
-/// A call that may not does one all the same, so that each brings the plan on.
+/// `is_time_left` says whether the call may begin another page: a thousand keys, or some thousand lines of a manifest.
+/// Each call does at least one page, so that the plan always makes progress.
 #[expect(
     clippy::too_many_arguments,
     reason = "each port is a permission; the signature reads like the function's policy"
@@ -107,11 +108,11 @@ pub async fn run(
     refuse_foreign(&request, settings)?;
     let record = written_record(ledger, &id, &request, now).await?;
     if record.status != Status::Running {
-        // Cancelled already, or its door could not be sure that it was started and said that it was not.
+        // It was cancelled already, or the endpoint could not be sure that it had started and answered that it had not.
         return Ok(Output::nothing(record.says.unwrap_or_default()));
     }
     let (record, plan) = match record.plan.clone() {
-        // An earlier try decided, and only its notice is missing. What has changed since changes nothing of it.
+        // An earlier attempt planned it, and only the notice is missing. Changes since then do not change the plan.
         Some(plan) => (record, plan),
         None => {
             let made =
@@ -124,7 +125,7 @@ pub async fn run(
                     return Ok(Output { cursor: cursor.to_string(), counts, ..Output::nothing(says) });
                 }
             };
-            // A try that was given up may still be at it: whichever plan is written first is the plan.
+            // An abandoned attempt may still be running. The first plan that is written counts.
             let write = |record: &mut RestoreRecord| {
                 record.plan.get_or_insert_with(|| plan.clone());
             };
@@ -134,32 +135,32 @@ pub async fn run(
         }
     };
     let all = chunks::records(ledger, &record).await?;
-    // Cancelled while it was planned, nothing has been asked of S3, and nothing will be.
-    let is_wanted = |known: &&ChunkRecord| !known.settled && record.status == Status::Running && !request.dry_run;
+    // If the restore was cancelled meanwhile, nothing was asked of S3, and nothing will be.
+    let has_requests = |chunk: &&ChunkRecord| !chunk.settled && record.status == Status::Running && !request.dry_run;
     let output = Output {
         says: says(&plan, &request),
         cursor: String::new(),
-        chunks: all.iter().filter(is_wanted).map(|known| known.chunk).collect(),
+        chunks: all.iter().filter(has_requests).map(|chunk| chunk.chunk).collect(),
         counts: plan.counts,
         hash: plan.hash,
         cost: plan.cost,
         ready_between: plan.ready_between,
         warnings: plan.warnings,
     };
-    tell(output, &id, &request, events).await
+    announced(output, &id, &request, events).await
 }
 
-/// What a call has made.
+/// The result of a call.
 enum Made {
-    /// The plan.
+    /// The finished plan.
     Plan(Box<Planned>),
-    /// What the next call goes on with, and where the objects stand that were looked at.
+    /// Where the next call goes on, and the counts so far.
     Draft(Cursor, Counts),
 }
 
-/// Looks at objects and writes the chunks down. Refuses what costs more than it may, once all were looked at.
+/// Looks at objects and writes chunks. After the last object, refuses a plan whose price is too high.
 ///
-/// Chunks are written under the moment of this try. Of a try that dies they are left over, and nobody reads them.
+/// Chunks are written under the time of this attempt. The chunks of an attempt that dies are left over and never read.
 #[expect(clippy::too_many_arguments, reason = "each port is a permission; the rest is what is planned")]
 async fn make(
     cursor: Option<Cursor>,
@@ -185,21 +186,21 @@ async fn make(
     let mut pages = 0;
     loop {
         draft.place = objects.place();
-        let looked = match objects.next(archive, ledger, files).await {
+        let found = match objects.next(archive, ledger, files).await {
             Ok(Some(page)) => surveyor.look_at(page, archive).await.map(Some),
             Ok(None) => Ok(None),
             Err(error) => Err(error),
         };
-        let looked = match looked {
-            Ok(looked) => looked,
+        let found = match found {
+            Ok(found) => found,
             Err(error) if error.may_pass() && pages >= PAGES_WORTH_KEEPING => {
                 warn!(restore = %record.id, "handed over: {error}");
                 break;
             }
             Err(error) => return Err(error),
         };
-        let is_last = looked.is_none();
-        for surveyed in looked.into_iter().flatten() {
+        let is_last = found.is_none();
+        for surveyed in found.into_iter().flatten() {
             draft.waiting.push(surveyed.entry()?);
         }
         draft.waiting_since = draft.waiting_since.or(Some(now));
@@ -218,7 +219,7 @@ async fn make(
     Ok(Made::Draft(cursor, surveyor.counts()))
 }
 
-/// Writes down the chunks that are full, and the last one however full it is.
+/// Writes the chunks that are full, and with the last page the rest.
 async fn write_chunks(
     draft: &mut Draft,
     is_last: bool,
@@ -236,23 +237,23 @@ async fn write_chunks(
         }
         let rest = draft.waiting.split_off(size.min(draft.waiting.len()));
         let entries = std::mem::replace(&mut draft.waiting, rest);
-        // What does not fit was looked at by this call.
+        // The objects that are left over were looked at by this call.
         let made_at = draft.waiting_since.replace(now).unwrap_or(now);
         let number = u32::try_from(draft.chunks.len()).unwrap_or(u32::MAX);
         let file = serde_json::to_vec(&entries)?;
-        let known = ChunkRecord::new(record, made_at, number, &entries, &file);
-        let known = ChunkRecord { written_at: Some(now).filter(|now| *now != made_at), ..known };
+        let chunk = ChunkRecord::new(record, made_at, number, &entries, &file);
+        let chunk = ChunkRecord { written_at: Some(now).filter(|now| *now != made_at), ..chunk };
         files.put(&chunk_name(&record.id, now, number), file).await?;
-        // An answer that got lost: the same try wrote the same.
-        let (Put::Done | Put::Lost(_)) = ledger.insert(&known).await?;
+        // If the answer of an earlier insert got lost, the same attempt wrote the same item.
+        let (Put::Done | Put::Lost(_)) = ledger.insert(&chunk).await?;
         if draft.written.last().is_none_or(|by| by.at != now) {
             draft.written.push(WrittenBy { at: now, from_chunk: number });
         }
-        draft.chunks.push(known.counts.total);
+        draft.chunks.push(chunk.counts.total);
     }
 }
 
-/// The plan of all objects, if it may be carried out.
+/// The plan of all objects; an error if it may not be carried out.
 async fn accept(
     draft: Draft,
     survey: Survey,
@@ -324,13 +325,18 @@ impl Planned {
     }
 }
 
-/// Objects in a chunk, from the size of the first ones.
+/// The size of a chunk, from the size of the first ones.
 fn chunk_size(smallest: usize, chunk: usize) -> usize {
     let doublings = (chunk + 1).saturating_sub(SMALL_CHUNKS).div_ceil(10).min(16);
     (smallest << doublings).min(MOST_IN_A_CHUNK)
 }
 
-async fn tell(output: Output, id: &RestoreId, request: &Request, events: &impl PutEvents) -> Result<Output, StepError> {
+async fn announced(
+    output: Output,
+    id: &RestoreId,
+    request: &Request,
+    events: &impl PutEvents,
+) -> Result<Output, StepError> {
     info!(restore = %id, objects = output.counts.total, cost_usd = %output.cost.total_usd, "planned: {}", output.says);
     let detail = json!({
         "schema_version": 1, "id": id, "bucket": request.bucket, "tier": request.tier, "counts": output.counts,
@@ -354,7 +360,7 @@ async fn read_request(input: &Value, files: &impl WorkFiles) -> Result<Request, 
     }
 }
 
-/// The record of the restore: the door wrote it, or (for an execution started by hand) nobody yet.
+/// The record of the restore. An endpoint wrote it, but if the execution was started by hand there may be none yet.
 async fn written_record(
     ledger: &impl Ledger,
     id: &RestoreId,

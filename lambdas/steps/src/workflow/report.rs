@@ -1,4 +1,4 @@
-//! Report: write down how the restore ended, and say so.
+//! Report: records how the restore ended, and announces it.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -16,28 +16,28 @@ use crate::planning::accepting::begin;
 use crate::ports::{Ledger, PutEvents, StartExecutions};
 use crate::workflow::restore_id;
 
-/// What the state hands over.
+/// The input of the state.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Input {
     /// The restore's id.
     pub restore: String,
 }
 
-/// How it ended.
+/// The result.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Output {
     /// The status.
     pub status: Status,
-    /// Whether the execution ends green.
+    /// Whether the execution succeeds.
     pub succeeded: bool,
-    /// In words: the Cause of an execution that ends red.
+    /// A summary in words: the Cause of an execution that fails.
     pub says: String,
-    /// Where the objects are.
+    /// The counts of the restore's objects.
     pub counts: Counts,
 }
 
-/// Ends a restore whose objects are all settled. Where others had asked S3 for fewer days than this restore, another restore
-/// begins that keeps the copies for as long as was asked.
+/// Ends a restore whose objects are all settled. If somebody else had asked S3 for fewer days than this restore,
+/// another restore begins that extends these copies to the requested days.
 pub async fn run(
     input: Input,
     ledger: &impl Ledger,
@@ -48,12 +48,12 @@ pub async fn run(
     let record = restores::record(ledger, &restore_id(input.restore)?).await?;
     let all = chunks::records(ledger, &record).await?;
     let counts = total(&all);
-    let earliest = all.iter().filter_map(|known| known.expire.first()).min().copied();
+    let earliest = all.iter().filter_map(|chunk| chunk.expire.first()).min().copied();
     if !record.request.dry_run {
-        let expire = all.iter().flat_map(|known| known.expire.iter().copied()).collect();
+        let expire = all.iter().flat_map(|chunk| chunk.expire.iter().copied()).collect();
         expiries::note(&record.id, &expire, ledger, now).await?;
     }
-    let failures: Vec<Failure> = all.into_iter().flat_map(|known| known.failures).collect();
+    let failures: Vec<Failure> = all.into_iter().flat_map(|chunk| chunk.failures).collect();
     let outcome = if record.request.dry_run {
         let says = "Only a plan was asked for: nothing was asked of S3, and nothing was spent on it.".to_owned();
         Outcome { status: Status::Succeeded, says }
@@ -73,7 +73,7 @@ pub async fn run(
         record.says = Some(outcome.says.clone());
     })
     .await?;
-    // A cancelled restore was reported by the door that cancelled it.
+    // CancelRestore has announced a cancelled restore.
     if record.status != Status::Cancelled && !record.request.dry_run {
         announce(&record, record.status, counts, &outcome.says, events).await?;
     }
@@ -82,20 +82,20 @@ pub async fn run(
     Ok(Output { status: record.status, succeeded: record.status == Status::Succeeded, says, counts })
 }
 
-/// Whether a copy that ends then ends before the days are over that were asked for.
+/// Whether a copy that expires at this time expires before the requested days are over.
 ///
-/// S3 keeps the days of whoever asked first: of a restore that was running already, and of another's that won the race for it. A
-/// restore that only joins asks for no days.
+/// S3 keeps the days of the first request. That may be one that was running already, or one of another requester that
+/// won a race. A restore that only joins requests no days.
 fn ends_early(record: &RestoreRecord, earliest: Timestamp) -> bool {
-    // A copy that this restore has asked for was ready after the plan was made.
+    // A copy that this restore asked for was ready after the plan was made.
     let plan = record.plan.as_ref().filter(|_| !record.request.join_only);
     plan.is_some_and(|plan| earliest < copy_expiry(plan.made_at, record.request.copy_days()))
 }
 
-/// The restore that keeps this one's copies for the days that were asked for.
+/// The restore that extends this one's copies to the requested days.
 ///
-/// Only for a restore whose price includes copies, and for no more than that price: what others fetched first was not paid for.
-/// A restore that keeps the copies of another makes no further one.
+/// Only for a restore whose price includes copies, and for at most that price: copies that somebody else fetched first
+/// were not paid for. An extension makes no further extension.
 fn extension(record: &RestoreRecord) -> Option<(RestoreId, Request)> {
     let asked = &record.request;
     let keeps_copies =
@@ -116,7 +116,7 @@ fn extension(record: &RestoreRecord) -> Option<(RestoreId, Request)> {
     Some((id, request))
 }
 
-/// That some copies end early, and what is done about it, in words.
+/// The text about copies that expire early, and what is done about it.
 fn says_early(record: &RestoreRecord, earliest: Timestamp, extension: Option<&(RestoreId, Request)>) -> String {
     let days = record.request.copy_days();
     let then = match extension {
@@ -137,9 +137,9 @@ mod tests {
     use crate::testing::stack::{Stack, now, restored};
 
     #[tokio::test]
-    async fn the_end_is_written_down_and_told_by_its_name() {
+    async fn the_end_is_recorded_and_announced_by_its_name() {
         let failed = || State::Failed { at: now(), code: FailureCode::NoSuchKey, message: "gone".to_owned() };
-        for (states, status, told) in [
+        for (states, status, event) in [
             (vec![("a", restored(None))], Status::Succeeded, Some("Restore Completed")),
             (vec![("a", restored(None)), ("b", failed())], Status::PartlyFailed, Some("Restore Failed")),
             (vec![("a", failed())], Status::Failed, Some("Restore Failed")),
@@ -155,7 +155,7 @@ mod tests {
             assert_eq!((output.status, output.succeeded), (status, status == Status::Succeeded));
             assert_eq!(stack.record(&id).await.status, status);
             let events = events.events();
-            assert_eq!(events.first().map(|(name, _)| name.as_str()), told);
+            assert_eq!(events.first().map(|(name, _)| name.as_str()), event);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! ReportFailure: the restore cannot go on. Write down why, in words, and say so.
+//! ReportFailure: ends a restore that cannot go on, records why in words, and announces it.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -13,33 +13,33 @@ use crate::ledger::restores::RestoreRecord;
 use crate::ports::{Ledger, PutEvents, UpdateJobs, WorkFiles};
 use crate::workflow::LONGEST_FUNCTION_SECONDS;
 
-/// What the state hands over.
+/// The input of the state.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Input {
     /// The restore's id: the execution's name.
     pub restore: String,
     /// The name of the error; empty if Step Functions has none.
     pub error: String,
-    /// What Step Functions knows of it: for a Lambda's error, JSON with an `errorMessage`. Empty if it knows nothing.
+    /// The cause from Step Functions: for an error of a Lambda, JSON with an `errorMessage`. Empty if there is none.
     pub cause: String,
 }
 
-/// Why the execution ends red.
+/// The reason with which the execution fails.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Output {
     /// The name of the error.
     pub error: String,
-    /// In words: the execution's Cause.
+    /// A summary in words: the Cause of the execution.
     pub says: String,
-    /// Whether S3 may be fetching objects for it, or may have fetched some that are not published: the execution goes on to
-    /// look at them.
+    /// Whether S3 may still be fetching objects of this restore, or may have fetched some that are not published. The
+    /// execution then goes on to look at them.
     pub anything_left: bool,
     /// Seconds until the first of those looks.
     pub wait_seconds: u64,
 }
 
-/// Ends a restore that cannot go on. Nothing more is asked for: its jobs are cancelled. Objects that S3 is fetching keep
-/// their rows, and are still published.
+/// Ends a restore that cannot go on. Nothing more is asked of S3, and the jobs are cancelled. Objects that S3 is
+/// fetching keep their rows and are still published.
 pub async fn run(
     input: Input,
     ledger: &impl Ledger,
@@ -52,7 +52,7 @@ pub async fn run(
     let (says, anything_left) = match RestoreId::try_from(input.restore.clone()) {
         Err(_) => (why, false),
         Ok(id) => match ledger.get::<RestoreRecord>(&RestoreRecord::key_of(&id)).await? {
-            // It was refused before anything was written.
+            // The restore was refused before anything was written.
             None => (why, false),
             Some(record) => end(record, &why, ledger, files, events, s3, now).await?,
         },
@@ -63,7 +63,7 @@ pub async fn run(
     Ok(Output { error, says, anything_left, wait_seconds: LONGEST_FUNCTION_SECONDS })
 }
 
-/// Ends it. Answers what is said, and whether anything is left that can be published.
+/// Ends the restore. Answers the text, and whether objects are left that can be published.
 async fn end(
     record: RestoreRecord,
     why: &str,
@@ -77,7 +77,7 @@ async fn end(
     let says = says(why, counts);
     let record = fail(record, counts, &says, ledger, events, s3, now).await?;
     let is_watched = record.status != Status::Cancelled && !record.request.dry_run;
-    let anything_left = is_watched && chunks::records(ledger, &record).await?.iter().any(|known| !known.settled);
+    let anything_left = is_watched && chunks::records(ledger, &record).await?.iter().any(|chunk| !chunk.settled);
     Ok((says, anything_left))
 }
 

@@ -1,4 +1,5 @@
-//! StartRestores: ask S3 for the objects of one chunk, or note that a job will. One bad object never stops the others.
+//! StartRestores: asks S3 to restore the objects of one chunk, or leaves them to a job. A refused object does not stop
+//! the others.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -24,11 +25,11 @@ use crate::ports::{IN_FLIGHT, Ledger, Put, ReadArchive, RequestRestores, WorkFil
 use crate::workflow::counting::{counted, settled};
 use crate::workflow::restore_id;
 
-/// Entries that are noted as accepted at once. A function that dies loses the answers of so many, and of those that are on
-/// their way; the next try looks at those before it asks.
+/// Entries that are recorded as accepted together. A function that dies loses the answers of at most this many, and of
+/// the requests in flight. The next attempt asks S3 for the state of these objects before it repeats a request.
 const RANGE: usize = 250;
 
-/// What the state hands over.
+/// The input of the state.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Input {
     /// The restore's id.
@@ -37,27 +38,28 @@ pub struct Input {
     pub chunk: u32,
 }
 
-/// What came of it.
+/// The result.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Output {
-    /// In words.
+    /// A summary in words.
     pub says: String,
-    /// Where the chunk's objects stand.
+    /// The counts of the chunk's objects.
     pub counts: Counts,
-    /// Seconds until it makes sense to look at this chunk.
+    /// Seconds until the first look at this chunk.
     pub wait_seconds: u64,
-    /// Whether some of the objects are left to a job of S3 Batch Operations.
+    /// Whether some objects are left to a job of S3 Batch Operations.
     pub for_a_job: bool,
 }
 
-/// Asks S3 for what is still planned in a chunk.
+/// Asks S3 for the objects of a chunk that are still planned.
 ///
-/// What S3 Batch Operations is to ask for gets its row and nothing else; unless its job has ended without doing so.
+/// An object that a job of S3 Batch Operations is to ask for only gets its row, unless the job was abandoned.
 ///
-/// Each object's row is written before S3 is asked for it. What S3 accepts is noted range by range, so a second run
-/// goes on where the first one died; S3 is looked at before it is asked again for what may have been asked for. One bad
-/// object stops no other; where S3 or the ledger wants to be asked more slowly than the ports can bear, nothing new is
-/// begun. Fails with `Throttled` or `Unavailable` if some objects are still planned at the end.
+/// Each object's row is written before S3 is asked for it. Accepted requests are recorded range by range, so a second
+/// run continues where the first died. It asks S3 for the state of an object that may have been asked for before it
+/// repeats the request. A refused object does not stop the others. If S3 or the ledger throttles more than the ports
+/// can absorb, no new requests are begun. Fails with `Throttled` or `Unavailable` if some objects are still planned at
+/// the end.
 pub async fn run(
     input: Input,
     archive: &(impl RequestRestores + ReadArchive),
@@ -66,18 +68,18 @@ pub async fn run(
     now: Timestamp,
 ) -> Result<Output, StepError> {
     let record = restores::record(ledger, &restore_id(input.restore)?).await?;
-    let mut known = chunks::record(ledger, &record, input.chunk).await?;
-    let entries = chunks::entries(files, &record, &known).await?;
-    let is_first_try = known.accepted.is_empty() && known.revision == 0;
+    let mut chunk = chunks::record(ledger, &record, input.chunk).await?;
+    let entries = chunks::entries(files, &record, &chunk).await?;
+    let is_first_try = chunk.accepted.is_empty() && chunk.revision == 0;
     let mut objects = Vec::with_capacity(entries.len());
     let mut trouble = None;
     let by_jobs = jobs::ask_for(ledger, &record, input.chunk).await?;
-    let asking = Asking { record: &record, chunk: input.chunk, made_at: known.made_at, by_jobs, archive, ledger, now };
-    let to_ask = ranges(&known, &entries);
+    let asking = Asking { record: &record, chunk: input.chunk, made_at: chunk.made_at, by_jobs, archive, ledger, now };
+    let to_ask = ranges(&chunk, &entries);
     let mut open: BTreeMap<u32, EntryRange> =
         to_ask.iter().map(|(from, entries)| (*from, EntryRange::new(entries.len()))).collect();
     let slow_down = Cell::new(false);
-    // Not range by range: nobody waits for the slowest of 250.
+    // All entries in one stream, not range by range: then no range waits for the slowest request of the one before.
     let to_ask = to_ask.into_iter().flat_map(|(from, entries)| (from..).zip(entries).map(move |one| (from, one)));
     let mut answers = stream::iter(to_ask)
         .take_while(|_| future::ready(!slow_down.get()))
@@ -86,9 +88,9 @@ pub async fn run(
     while let Some((from, answer)) = answers.next().await {
         let Some(range) = open.get_mut(&from) else { continue };
         match answer {
-            Ok((known, AnswerNoted::Alike)) => range.accepted.push(known),
-            Ok((known, AnswerNoted::Noted)) => range.settled.push(known),
-            Ok((known, AnswerNoted::ByJob)) => range.by_job.push(known),
+            Ok((object, AnswerNoted::Alike)) => range.accepted.push(object),
+            Ok((object, AnswerNoted::Noted)) => range.settled.push(object),
+            Ok((object, AnswerNoted::ByJob)) => range.by_job.push(object),
             Err(error) => {
                 slow_down.set(slow_down.get() || matches!(error, StepError::Throttled(_)));
                 trouble.get_or_insert(error);
@@ -100,25 +102,25 @@ pub async fn run(
         {
             if !range.accepted.is_empty() {
                 let to = from + range.entries;
-                known = chunks::change(ledger, known, |known| known.accepting(from, to, now)).await?;
+                chunk = chunks::change(ledger, chunk, |chunk| chunk.accepting(from, to, now)).await?;
             }
             let tier = record.request.tier;
             let accepted = range.accepted.into_iter();
-            objects.extend(accepted.map(|known| {
-                let state = accepted_state(&known.row, tier, now);
-                ChunkObject { row: Row { state, ..known.row }, written: RowPresence::AsAccepted, ..known }
+            objects.extend(accepted.map(|object| {
+                let state = accepted_state(&object.row, tier, now);
+                ChunkObject { row: Row { state, ..object.row }, written: RowPresence::AsAccepted, ..object }
             }));
             objects.extend(range.settled);
         }
     }
     drop(answers);
-    // A range that cannot be noted as a whole: what S3 accepted of it is noted one by one.
+    // Ranges that cannot be recorded as a whole: each accepted object is recorded in its row.
     let left = open.values().map(EntryRange::left).sum::<u32>();
     let mut for_a_job = false;
     for range in open.into_values() {
-        for known in range.accepted {
-            let row = apply(ledger, &known.row, &accepted_event(&known.row, &record, now)).await?;
-            objects.push(ChunkObject { row, ..known });
+        for object in range.accepted {
+            let row = apply(ledger, &object.row, &accepted_event(&object.row, &record, now)).await?;
+            objects.push(ChunkObject { row, ..object });
         }
         for_a_job |= !range.by_job.is_empty();
         objects.extend(range.settled.into_iter().chain(range.by_job));
@@ -128,36 +130,36 @@ pub async fn run(
         warn!(restore = %record.id, chunk = input.chunk, left, "{left} of {of} objects are still to be asked for: {trouble}");
         return Err(trouble);
     }
-    // Read again: it may have been cancelled meanwhile.
+    // Read again, because the restore may have been cancelled meanwhile.
     let record = restores::record(ledger, &record.id).await?;
     if !is_first_try || record.status == Status::Cancelled {
-        // What an earlier try did is only in the ledger.
-        objects = settled(&record, &known, ledger, files, now).await?;
+        // Only the ledger knows what an earlier attempt did.
+        objects = settled(&record, &chunk, ledger, files, now).await?;
     }
-    let (known, wait_seconds) = counted(known, objects, ledger, now).await?;
-    let says = format!("Chunk {}: {}", input.chunk, thaw_core::sentence(known.counts, &[]));
+    let (chunk, wait_seconds) = counted(chunk, objects, ledger, now).await?;
+    let says = format!("Chunk {}: {}", input.chunk, thaw_core::sentence(chunk.counts, &[]));
     info!(restore = %record.id, chunk = input.chunk, "{says}");
-    Ok(Output { says, counts: known.counts, wait_seconds, for_a_job })
+    Ok(Output { says, counts: chunk.counts, wait_seconds, for_a_job })
 }
 
 /// The ranges of a chunk that S3 has not accepted as a whole yet, each with the number of its first entry.
-fn ranges<'a>(known: &ChunkRecord, entries: &'a [ChunkEntry]) -> Vec<(u32, &'a [ChunkEntry])> {
+fn ranges<'a>(chunk: &ChunkRecord, entries: &'a [ChunkEntry]) -> Vec<(u32, &'a [ChunkEntry])> {
     let numbered = (0..).step_by(RANGE).zip(entries.chunks(RANGE));
-    numbered.filter(|(from, _)| known.accepted_at(*from).is_none()).collect()
+    numbered.filter(|(from, _)| chunk.accepted_at(*from).is_none()).collect()
 }
 
 impl ChunkRecord {
-    /// The same after S3 has accepted all entries. What it had accepted before, it had then.
+    /// The record after S3 has accepted all entries. Ranges that it accepted before keep their time.
     pub(crate) fn accepting_all(mut self, at: Timestamp) -> Self {
         let to = u32::try_from(self.counts.total).unwrap_or(u32::MAX);
-        // A second try changes nothing.
+        // A second attempt changes nothing.
         if !self.accepted.iter().any(|one| (one.from, one.to) == (0, to)) {
             self.accepted.push(Accepted { from: 0, to, at });
         }
         self
     }
 
-    /// The same after S3 has accepted these entries.
+    /// The record after S3 has accepted these entries.
     fn accepting(mut self, from: u32, to: u32, at: Timestamp) -> Self {
         if self.accepted_at(from).is_some() {
             return self;
@@ -170,15 +172,15 @@ impl ChunkRecord {
     }
 }
 
-/// A range that is being asked for.
+/// A range whose objects are being asked for.
 struct EntryRange {
-    /// How many it has.
+    /// The number of its entries.
     entries: u32,
-    /// What S3 accepted, or what others have S3 fetch: still `planned` in the ledger.
+    /// Objects that S3 accepted, or that it fetches for somebody else. Their rows still say `planned`.
     accepted: Vec<ChunkObject>,
-    /// What needs nothing of S3, or was answered in a way of its own, which the ledger has.
+    /// Objects that need no request, or whose answer is recorded in their own row.
     settled: Vec<ChunkObject>,
-    /// What a job is to ask for.
+    /// Objects that a job is to ask for.
     by_job: Vec<ChunkObject>,
 }
 
@@ -188,7 +190,7 @@ impl EntryRange {
         Self { entries, accepted: Vec::new(), settled: Vec::new(), by_job: Vec::new() }
     }
 
-    /// Those that were not asked for, or whose answer is missing.
+    /// Entries without an answer so far.
     fn left(&self) -> u32 {
         let answered = self.accepted.len() + self.settled.len() + self.by_job.len();
         self.entries.saturating_sub(u32::try_from(answered).unwrap_or(u32::MAX))
@@ -199,13 +201,13 @@ impl EntryRange {
     }
 }
 
-/// What it takes to ask for objects.
+/// What all requests of a call share.
 struct Asking<'a, A, L> {
     record: &'a RestoreRecord,
     chunk: u32,
     /// When the chunk was planned.
     made_at: Timestamp,
-    /// Whether jobs ask for what is archived.
+    /// Whether jobs ask for the archived objects.
     by_jobs: bool,
     archive: &'a A,
     ledger: &'a L,
@@ -227,7 +229,7 @@ impl<A: RequestRestores + ReadArchive, L: Ledger> Asking<'_, A, L> {
     async fn ask_for(&self, row: Row) -> Result<(Row, AnswerNoted), StepError> {
         let (row, is_new) = match self.ledger.insert(&row).await? {
             Put::Done => (row, true),
-            // An earlier try wrote it; and whatever has happened since, it has happened.
+            // An earlier attempt wrote the row, and it may have moved on since.
             Put::Lost(existing) => (existing, false),
         };
         match row.state {
@@ -243,9 +245,9 @@ impl<A: RequestRestores + ReadArchive, L: Ledger> Asking<'_, A, L> {
             return Ok((row, AnswerNoted::ByJob));
         }
         let may_be_asked_for = match row.decision {
-            // An earlier try wrote the row, and died.
+            // An earlier attempt wrote the row and died, perhaps after its request.
             Decision::Restore => !is_new,
-            // Others did. S3 may have finished since the plan, and told of it before there was a row to find.
+            // Somebody else asked for it. S3 may have finished since the plan, when an event found no row to change.
             Decision::Watch => true,
             Decision::Extend | Decision::Join | Decision::Nothing => false,
         };
@@ -277,11 +279,12 @@ impl<A: RequestRestores + ReadArchive, L: Ledger> Asking<'_, A, L> {
         Ok((apply(self.ledger, &row, &event).await?, AnswerNoted::Noted))
     }
 
-    /// For how many days a copy is asked for; `None` for what makes none: S3 refuses days for Intelligent-Tiering.
+    /// The days that a copy is asked for; `None` if the object has no copy: S3 refuses days for Intelligent-Tiering.
     ///
-    /// Who makes a running restore faster "must not change any other parameters, such as the Days request element" (User Guide,
-    /// "Upgrading the speed of an in-progress restore"). So a join repeats the days of the restore that runs, where the ledger knows
-    /// it. Those of others nobody tells: S3 refuses other days than theirs, and goes on fetching.
+    /// A request that speeds up a running restore "must not change any other parameters, such as the Days request
+    /// element" (User Guide, "Upgrading the speed of an in-progress restore"). So a join repeats the days of the
+    /// running restore, if the ledger knows them. The days of a restore that was not started by thaw are unknown: S3
+    /// refuses a request with other days, and goes on fetching.
     async fn days(&self, row: &Row) -> Result<Option<u32>, StepError> {
         if !row.kind.is_none_or(ArchiveKind::has_copy) {
             return Ok(None);
@@ -302,15 +305,15 @@ impl<A: RequestRestores + ReadArchive, L: Ledger> Asking<'_, A, L> {
             | State::Cancelled { .. } => false,
         };
         let others = rows.iter().filter(runs).filter(|other| other.restore != row.restore);
-        // Of several the last has asked for what runs now: those before have ended.
+        // If several asked, the last one's request is running now: the earlier ones have ended.
         let Some(other) = others.max_by_key(|other| other.planned_at) else { return Ok(Some(own)) };
         let record = self.ledger.get::<RestoreRecord>(&RestoreRecord::key_of(&other.restore)).await?;
         Ok(Some(record.map_or(own, |record| record.request.copy_days())))
     }
 
-    /// Whether S3 was asked for an object already, by an earlier try that could not note the answer or by others; and if so,
-    /// that it can be read by now, if it can. To ask for it again would be free while S3 fetches it, and no longer once there
-    /// is a copy.
+    /// Whether S3 was asked for an object already, by an earlier attempt that could not record the answer or by
+    /// somebody else: `None` if it was not, `Some(None)` while S3 fetches it, and an event if it can be read. A
+    /// repeated request is free while S3 fetches the object, but no longer once there is a copy.
     async fn asked_already(&self, row: &Row) -> Result<Option<Option<Event>>, StepError> {
         let readable = |expires| Some(Some(Event::Readable { at: self.now, expires }));
         Ok(match self.archive.head(&row.object).await? {
@@ -320,13 +323,14 @@ impl<A: RequestRestores + ReadArchive, L: Ledger> Asking<'_, A, L> {
                 Ok(Readability::Readable) => readable(None),
                 Ok(Readability::Archived(_)) | Err(_) => None,
             },
-            // S3 will say what is the matter.
+            // The request that follows gets the reason from S3.
             Facts::Missing(_) => None,
         })
     }
 }
 
-/// What S3's answer means for an object that it is fetching: whatever it refuses, it goes on with that. Unless the object is gone.
+/// The meaning of S3's answer for an object that it is fetching already: it goes on fetching after any refusal, unless
+/// the object is gone.
 fn while_it_is_fetched(answer: RestoreAnswer) -> RestoreAnswer {
     match answer {
         RestoreAnswer::Refused { ref code, .. }
@@ -343,17 +347,17 @@ fn while_it_is_fetched(answer: RestoreAnswer) -> RestoreAnswer {
     }
 }
 
-/// Where the answer to an object is noted.
+/// Where the answer for an object is recorded.
 enum AnswerNoted {
-    /// Like that of most: with its range.
+    /// With its range, as for most objects.
     Alike,
-    /// In its row, or it needs no note.
+    /// In its own row, or nowhere because nothing has to be recorded.
     Noted,
     /// When its job has ended: it was not asked for yet.
     ByJob,
 }
 
-/// The event by which an object is noted as accepted in its own row.
+/// The event that records an accepted request in the object's own row.
 fn accepted_event(row: &Row, record: &RestoreRecord, now: Timestamp) -> Event {
     let (tier, joined) = accepted_as(row, record.request.tier);
     if joined { Event::Joined { at: now, tier } } else { Event::Requested { at: now, tier } }
@@ -367,16 +371,16 @@ mod tests {
     use crate::testing::stack::{Stack, now};
 
     #[tokio::test]
-    async fn stretches_that_were_accepted_together_become_one_and_nothing_between_them_is_accepted() {
+    async fn adjacent_ranges_that_were_accepted_together_become_one_and_gaps_stay_open() {
         let stack = Stack::default();
         let id = stack.planned(&[("a", State::Planned)], 1).await;
         let fresh = chunks::record(&stack.ledger, &stack.record(&id).await, 0).await.unwrap();
         let later = now() + std::time::Duration::from_secs(1);
         let all = |ranges: &[(u32, u32, Timestamp)]| {
             let accepting =
-                |known: ChunkRecord, (from, to, at): &(u32, u32, Timestamp)| known.accepting(*from, *to, *at);
-            let known = ranges.iter().fold(fresh.clone(), accepting);
-            known.accepted.iter().map(|one| (one.from, one.to, one.at)).collect::<Vec<_>>()
+                |chunk: ChunkRecord, (from, to, at): &(u32, u32, Timestamp)| chunk.accepting(*from, *to, *at);
+            let chunk = ranges.iter().fold(fresh.clone(), accepting);
+            chunk.accepted.iter().map(|one| (one.from, one.to, one.at)).collect::<Vec<_>>()
         };
         assert_eq!(all(&[(0, 10, now()), (10, 20, now())]), [(0, 20, now())]);
         for apart in [[(0, 10, now()), (20, 30, now())], [(0, 10, now()), (10, 20, later)]] {

@@ -12,7 +12,7 @@ fn failed() -> State {
     State::Failed { at: now(), code: FailureCode::NoSuchKey, message: "gone".to_owned() }
 }
 
-/// Cancels, and answers the body; nothing of the restore is left running.
+/// Cancels the restore and answers the body. Asserts that nothing of the restore goes on.
 async fn cancelled(stack: &Stack, id: &RestoreId) -> Value {
     let response = stack.delete(id.as_str()).await;
     let answer = body(&response);
@@ -20,9 +20,9 @@ async fn cancelled(stack: &Stack, id: &RestoreId) -> Value {
     assert_eq!((&answer["stage"], &answer["completed_at"]), (&json!("ended"), &json!(now())));
     assert_eq!(stack.executions.stopped()[id], answer["says"].as_str().unwrap());
     let record = stack.record(id).await;
-    let known = chunks::records(&stack.ledger, &record).await.unwrap();
+    let chunks = chunks::records(&stack.ledger, &record).await.unwrap();
     for ChunkObject { row, .. } in
-        chunks::all_objects(&stack.ledger, &stack.files, &record, &known).await.unwrap().unwrap()
+        chunks::all_objects(&stack.ledger, &stack.files, &record, &chunks).await.unwrap().unwrap()
     {
         assert!(row.is_settled() || row.state.claim().is_some(), "{row:?}");
     }
@@ -45,7 +45,7 @@ async fn a_restore_that_is_not_planned_yet_has_cost_nothing() {
 }
 
 #[tokio::test]
-async fn what_was_stopped_and_what_cannot_be_is_said_and_nothing_else() {
+async fn the_answer_says_what_was_stopped_and_what_cannot_be() {
     const STOPPED: &str = "Cancelled: thaw has stopped waiting and publishes nothing more.";
     let by_batch = || State::Published {
         at: now(),
@@ -72,7 +72,7 @@ async fn what_was_stopped_and_what_cannot_be_is_said_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn what_is_published_or_failed_stays_so() {
+async fn published_and_failed_objects_stay_so() {
     let stack = Stack::default();
     let id = stack.planned(&[("a", published()), ("b", failed()), ("c", restoring())], 2).await;
     let answer = cancelled(&stack, &id).await;
@@ -81,7 +81,7 @@ async fn what_is_published_or_failed_stays_so() {
 }
 
 #[tokio::test]
-async fn what_a_batch_has_claimed_keeps_its_claim() {
+async fn a_claimed_object_keeps_its_claim() {
     let stack = Stack::default();
     let id = stack.planned(&[("claimed", restored(Some("b"))), ("free", restored(None))], 2).await;
     cancelled(&stack, &id).await;
@@ -92,7 +92,7 @@ async fn what_a_batch_has_claimed_keeps_its_claim() {
 }
 
 #[tokio::test]
-async fn what_a_batch_has_published_is_not_cancelled() {
+async fn a_published_object_is_not_cancelled() {
     let stack = Stack::default();
     let id = stack.planned(&[("a", restored(Some("b"))), ("c", restored(Some("theirs")))], 2).await;
     stack.insert(&done("b", &["a"])).await;
@@ -137,7 +137,7 @@ async fn a_restore_that_ended_cannot_be_cancelled() {
 }
 
 #[tokio::test]
-async fn a_restore_that_nobody_knows_cannot_be_cancelled() {
+async fn an_unknown_restore_cannot_be_cancelled() {
     let stack = Stack::default();
     is_problem(&stack.delete("no-such").await, 404, Some("id"));
     is_problem(&stack.delete("a b").await, 404, Some("id"));

@@ -26,7 +26,7 @@ async fn a_restore_is_accepted_written_down_and_started() {
 
     let id = RestoreId::try_from(id.to_owned()).unwrap();
     assert_eq!(stack.record(&id).await.asked, Some(1));
-    // The console shows what was asked for, defaults and all.
+    // The console shows the whole request with its defaults.
     let input = &stack.executions.started()[&id];
     assert_eq!((&input["keys"], &input["tier"]), (&json!([{"key": "2019/cat.jpg"}]), &json!("Standard")));
     assert!(stack.files.names().is_empty());
@@ -54,8 +54,8 @@ async fn a_replay_answers_the_same_at_any_later_time() {
     let reordered = r#"{ "keys": ["2019/cat.jpg"], "tier": "Standard", "bucket": "archive" }"#;
     for status in Status::ALL {
         stack.change(&id, |record| record.status = status).await;
-        let again = stack.post_at(Some("k"), reordered, later()).await;
-        assert_eq!((again.status_code, &again.body), (200, &first.body), "{status:?}");
+        let replay = stack.post_at(Some("k"), reordered, later()).await;
+        assert_eq!((replay.status_code, &replay.body), (200, &first.body), "{status:?}");
     }
 }
 
@@ -89,7 +89,7 @@ async fn a_key_must_be_visible_ascii() {
 
 #[tokio::test]
 async fn a_replay_makes_what_an_earlier_try_left_undone() {
-    // That try died after it had written the key, and before the restore.
+    // The earlier attempt died after it had written the key, and before the restore.
     let stack = Stack::default();
     let asked = Request::parse(&one()).unwrap();
     claim(hash(&["idempotency-key", "k"]), &asked, &stack.ledger, now()).await.unwrap();
@@ -98,7 +98,7 @@ async fn a_replay_makes_what_an_earlier_try_left_undone() {
     assert_eq!(body(&response)["requested_at"], json!(now()));
     assert_eq!(stack.executions.started().len(), 1);
 
-    // This one died after it had written the restore, and before the start.
+    // This attempt died after it had written the restore, and before the start.
     let stack = Stack::default();
     let claim = claim(hash(&["idempotency-key", "k"]), &asked, &stack.ledger, now()).await.unwrap();
     stack.insert(&RestoreRecord::new(claim.id, &asked, now())).await;
@@ -107,7 +107,7 @@ async fn a_replay_makes_what_an_earlier_try_left_undone() {
 }
 
 #[tokio::test]
-async fn what_was_planned_or_has_ended_is_not_started_again() {
+async fn a_planned_or_ended_restore_is_not_started_again() {
     for end in [Status::Succeeded, Status::PartlyFailed, Status::Failed, Status::Cancelled] {
         let stack = Stack::default();
         let asked = Request::parse(&one()).unwrap();
@@ -154,14 +154,14 @@ async fn a_restore_that_could_not_be_started_does_not_look_as_if_it_ran() {
     assert_eq!(records[0].status, Status::Failed);
     assert!(records[0].says.as_ref().unwrap().contains("StartExecution: no answer"));
 
-    // With a key the same request comes again, and mends it.
+    // With a key the same request may come again, and completes the start.
     is_problem(&run(&event(Some("k")), &stack.ledger, &stack.files, &Down, &settings, now()).await, 503, None);
     assert_eq!(stack.post(Some("k"), &one()).await.status_code, 202);
     assert_eq!(stack.executions.started().len(), 1);
 }
 
 #[tokio::test]
-async fn a_restore_that_is_planned_while_its_door_gives_it_up_goes_on() {
+async fn a_restore_that_is_planned_while_the_api_gives_it_up_goes_on() {
     let stack = Stack::default();
     let other = stack.planned(&[("b", thaw_core::State::Planned)], 9).await;
     let plan = stack.record(&other).await.plan;
@@ -169,7 +169,7 @@ async fn a_restore_that_is_planned_while_its_door_gives_it_up_goes_on() {
     let record = stack.record(&id).await;
     let asked = record.request.clone();
     let error = StepError::Unavailable("no answer".to_owned());
-    // The door reads that nothing is planned, and writes after the plan was written.
+    // The API reads that there is no plan, and writes after the plan was written.
     let give_up = abandon(&id, &asked, error, &stack.ledger, now());
     let planned = crate::ledger::restores::change(&stack.ledger, record, |record| record.plan.clone_from(&plan));
     futures_util::future::join(give_up, planned).await.1.unwrap();

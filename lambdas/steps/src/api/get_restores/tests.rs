@@ -93,7 +93,7 @@ async fn an_accepted_restore_and_a_read_one_look_alike() {
 }
 
 #[tokio::test]
-async fn an_ended_restore_says_how_and_asks_nobody_to_come_again() {
+async fn an_ended_restore_says_how_it_ended_and_has_no_retry_after() {
     let stack = Stack::default();
     let id = stack.planned(&[("a", failed())], 1).await;
     stack
@@ -142,7 +142,7 @@ async fn the_invalidations_of_a_restore_are_those_that_claimed_its_objects() {
 }
 
 #[tokio::test]
-async fn what_a_batch_has_claimed_stands_where_the_batch_says() {
+async fn a_claimed_object_has_the_state_that_its_batch_says() {
     let stack = Stack::default();
     let id = stack.planned(&["a", "bad"].map(|key| (key, restored(Some("b")))), 1).await;
     let counts = async || {
@@ -161,7 +161,7 @@ async fn what_a_batch_has_claimed_stands_where_the_batch_says() {
 }
 
 #[tokio::test]
-async fn an_object_says_where_it_stands() {
+async fn an_object_shows_its_state() {
     let stack = Stack::default();
     let objects = [("a", published(by_batch())), ("b", failed()), ("c", restoring()), ("d", State::Planned)];
     let id = stack.planned(&objects, 9).await;
@@ -202,7 +202,7 @@ async fn objects_come_chunk_by_chunk_and_by_state() {
 }
 
 #[tokio::test]
-async fn what_a_cancelled_restore_left_undone_looks_cancelled_at_once() {
+async fn open_objects_of_a_cancelled_restore_look_cancelled_at_once() {
     let stack = Stack::default();
     let objects =
         [("a", restoring()), ("b", published(PublishedReason::NoPath)), ("c", failed()), ("d", restored(None))];
@@ -244,14 +244,14 @@ async fn a_chunk_that_is_longer_than_a_page_takes_more_than_one() {
     let stack = Stack::default();
     let id = stack.planned(&[("0000", State::Available)], 1).await;
     let record = stack.record(&id).await;
-    let known = chunks::record(&stack.ledger, &record, 0).await.unwrap();
-    let entry = chunks::entries(&stack.files, &record, &known).await.unwrap().remove(0);
+    let chunk = chunks::record(&stack.ledger, &record, 0).await.unwrap();
+    let entry = chunks::entries(&stack.files, &record, &chunk).await.unwrap().remove(0);
     let entries: Vec<_> = (0..1_001).map(|n| chunks::ChunkEntry { key: format!("{n:04}"), ..entry.clone() }).collect();
     let file = serde_json::to_vec(&entries).unwrap();
     let file_hash = thaw_core::hash_bytes(&file);
-    stack.files.put(&chunks::chunk_name(&id, known.made_at, 0), file).await.unwrap();
-    let longer = |known| chunks::ChunkRecord { file_hash: file_hash.clone(), ..known };
-    chunks::change(&stack.ledger, known, longer).await.unwrap();
+    stack.files.put(&chunks::chunk_name(&id, chunk.made_at, 0), file).await.unwrap();
+    let longer = |chunk| chunks::ChunkRecord { file_hash: file_hash.clone(), ..chunk };
+    chunks::change(&stack.ledger, chunk, longer).await.unwrap();
     let first = body(&stack.objects(&id, json!({})).await);
     assert_eq!((first["objects"].as_array().unwrap().len(), &first["next_cursor"]), (1_000, &json!("0.1000")));
     let last = body(&stack.objects(&id, json!({"cursor": "0.1000"})).await);
@@ -274,7 +274,7 @@ async fn restores_are_listed_by_status() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_asked_is_refused_by_its_parameter() {
+async fn an_unknown_parameter_is_refused_by_its_name() {
     let stack = Stack::default();
     let id = stack.planned(&[("a", State::Planned)], 1).await;
     let [all, one, objects] = ROUTES;

@@ -9,7 +9,7 @@ use crate::testing::stack::{now, restored, restoring, row};
 const HOUR: u64 = 3_600;
 const SECOND: Duration = Duration::from_secs(1);
 
-/// When a look at what was asked for at `now()` is due.
+/// When a look at an object that was asked for at `now()` is due.
 fn later() -> Timestamp {
     now() + Duration::from_secs(4 * HOUR)
 }
@@ -53,15 +53,15 @@ async fn a_listing_is_tried_for_as_many_objects_as_it_costs() {
 #[tokio::test]
 async fn a_listing_goes_on_while_its_pages_pay() {
     assert_eq!(calls(&Bucket::of(keys(0..39), ONGOING, 13), rows(0..39)).await, (3, 0));
-    // A page tells of twelve objects: the rest is asked one by one.
+    // A page shows twelve objects. The rest is asked about one by one.
     assert_eq!(calls(&Bucket::of(keys(0..39), ONGOING, 12), rows(0..39)).await, (1, 27));
-    // Only every tenth key is ours.
+    // Only every tenth key is asked about.
     let sparse = || keys(0..300).iter().step_by(10).map(|key| waiting(key)).collect();
     assert_eq!(calls(&Bucket::of(keys(0..300), ONGOING, 100), sparse()).await, (1, 20));
 }
 
 #[tokio::test]
-async fn a_listing_begins_at_the_first_key_and_skips_what_is_not_ours() {
+async fn a_listing_begins_at_the_first_key_and_skips_other_objects() {
     let bucket = Bucket::of(keys(0..2_000), ONGOING, 20);
     let far_apart = [rows(1_000..1_020), rows(1_500..1_520)].concat();
     assert_eq!(calls(&bucket, far_apart).await.1, 0);
@@ -72,7 +72,7 @@ async fn a_listing_begins_at_the_first_key_and_skips_what_is_not_ours() {
 }
 
 #[tokio::test]
-async fn what_a_listing_does_not_tell_is_asked_one_by_one() {
+async fn objects_that_a_listing_does_not_show_are_asked_about_one_by_one() {
     assert_eq!(calls(&Bucket::of(keys(0..20), None, 1_000), rows(0..20)).await, (1, 20));
     assert_eq!(calls(&Bucket::of(keys(0..15), ONGOING, 1_000), rows(0..20)).await, (1, 5));
     let gone = Some(ListedRestore::Copy(later()));
@@ -86,35 +86,35 @@ fn changed(change: fn(&mut Row)) -> Vec<Row> {
 }
 
 #[tokio::test]
-async fn what_was_told_already_is_not_asked_again() {
+async fn a_status_that_is_known_is_not_asked_for_again() {
     let bucket = Bucket::of(keys(0..20), ONGOING, 1_000);
     let rows = rows(0..21);
     let (fresh, readable) = (now() + Duration::from_secs(1), Some(ListedRestore::Copy(later() + SECOND)));
-    let mut told = listed(rows.iter(), &bucket).await.unwrap();
-    assert_eq!((told.len(), told.values().filter(|told| **told == ONGOING).count()), (21, 20));
-    for (restore, still) in [(ONGOING, [true, true]), (readable, [false; 2]), (None, [false; 2])] {
-        told.insert(rows[0].object.clone(), restore);
-        assert_eq!([fresh, later()].map(|at| is_still_fetched(&rows[0], &told, at)), still, "{restore:?}");
+    let mut listing = listed(rows.iter(), &bucket).await.unwrap();
+    assert_eq!((listing.len(), listing.values().filter(|status| **status == ONGOING).count()), (21, 20));
+    for (restore, still_fetched) in [(ONGOING, [true, true]), (readable, [false; 2]), (None, [false; 2])] {
+        listing.insert(rows[0].object.clone(), restore);
+        assert_eq!([fresh, later()].map(|at| is_still_fetched(&rows[0], &listing, at)), still_fetched, "{restore:?}");
     }
     assert!(!is_still_fetched(&rows[0], &ListedStatuses::new(), later()));
-    assert!(!is_still_fetched(&rows[1], &told, now() + Duration::from_secs(39 * HOUR)), "it is given up");
-    told.insert(rows[1].object.clone(), readable);
-    // Of the first and the last a listing told nothing; only when a look is due S3 is asked.
+    assert!(!is_still_fetched(&rows[1], &listing, now() + Duration::from_secs(39 * HOUR)), "it is given up");
+    listing.insert(rows[1].object.clone(), readable);
+    // The listing does not show the first and the last. S3 is asked about them when a look is due.
     for (at, events, heads) in [(fresh, 1, vec![]), (later(), 1, vec![&rows[0], &rows[20]])] {
-        let seen = look_at(rows.clone(), &told, true, &bucket, at).await.unwrap();
+        let seen = look_at(rows.clone(), &listing, true, &bucket, at).await.unwrap();
         assert_eq!(seen.iter().filter(|seen| seen.event.is_some()).count(), events);
         let mut asked = bucket.heads.take();
         asked.sort();
         assert_eq!(asked, heads.iter().map(|row| row.object.key.clone()).collect::<Vec<_>>());
     }
     assert_eq!(bucket.lists.borrow().len(), 1);
-    // What is no longer waited for stays as it is.
+    // A row that nobody waits for stays as it is.
     let published = Row { state: restored(Some("b")), ..rows[1].clone() };
-    assert!(look_at(vec![published], &told, true, &bucket, later()).await.unwrap().is_empty());
+    assert!(look_at(vec![published], &listing, true, &bucket, later()).await.unwrap().is_empty());
 }
 
 #[tokio::test]
-async fn what_has_no_copy_is_not_listed() {
+async fn an_object_without_a_copy_is_not_listed() {
     let tiered = changed(|row| row.kind = Some(ArchiveKind::ItArchive));
     let unknown = changed(|row| row.kind = None);
     for rows in [tiered, unknown] {
@@ -123,13 +123,13 @@ async fn what_has_no_copy_is_not_listed() {
 }
 
 #[tokio::test]
-async fn versions_are_listed_and_of_another_version_a_listing_tells_nothing() {
+async fn current_versions_are_listed_and_older_ones_are_asked_about() {
     let current = || changed(|row| row.object.version = Some("v2".to_owned()));
     assert_eq!(calls(&Bucket::of(keys(0..40), ONGOING, 1_000), current()).await, (1, 0));
     assert_eq!(calls(&Bucket::of(keys(0..40), ONGOING, 40), current()).await, (2, 0));
     let old = changed(|row| row.object.version = Some("v1".to_owned()));
     assert_eq!(calls(&Bucket::of(keys(0..40), ONGOING, 1_000), old).await, (1, 40));
-    // Some were pinned and some not: two listings.
+    // Some are pinned to a version and some are not: two listings.
     let both = [current(), changed(|row| row.object.key.push('b'))].concat();
     let keys = keys(0..40).into_iter().flat_map(|key| [key.clone(), key + "b"]);
     assert_eq!(calls(&Bucket::of(keys, ONGOING, 1_000), both).await, (2, 0));
@@ -145,7 +145,7 @@ async fn a_live_copy_in_a_listing_can_be_read() {
 }
 
 #[tokio::test]
-async fn nobody_is_asked_about_what_is_not_due() {
+async fn s3_is_not_asked_before_a_look_is_due() {
     let bucket = Bucket::of([], None, 1_000);
     let fresh = Row { state: State::Restoring { since: later(), tier: Tier::Standard, joined: false }, ..waiting("a") };
     let planned = Row { state: State::Planned, ..waiting("b") };
@@ -171,7 +171,7 @@ async fn a_copy_that_waits_for_others_is_looked_at_again() {
     let seen = look_at(rows.clone(), &ListedStatuses::new(), true, &bucket, later()).await.unwrap();
     let shorter = Some(Event::Readable { at: later(), expires: until(30) });
     assert_eq!(seen.iter().map(|seen| seen.event.clone()).collect::<Vec<_>>(), vec![shorter; 13]);
-    // What became of one that is gone is said when it is published.
+    // The failure is recorded when it is published.
     assert_eq!(readiness(&held_back("a"), &Facts::Missing(Missing::Key), later()), None);
 }
 
@@ -183,7 +183,7 @@ fn the_next_look_is_when_the_first_object_is_due_or_can_be_published() {
         |when| Row { state: restored(None), publish: Publish { when, ..Publish::default() }, ..waiting("b") };
     assert_eq!(seconds(&[slow.clone(), waiting("a")]), 3 * HOUR);
     assert_eq!(seconds(&[slow.clone(), readable(PublishWhen::Each)]), 0);
-    // Its copy is gone before the others come; then one that stays.
+    // The copy expires before the others come; then one without expiry.
     let short = readable(PublishWhen::Together);
     assert_eq!(seconds(&[slow.clone(), short.clone()]), 0);
     let lasting = State::Restored { at: now(), expires: None, claim: None };
@@ -196,7 +196,7 @@ fn the_next_look_is_when_the_first_object_is_due_or_can_be_published() {
 }
 
 #[test]
-fn every_description_of_an_object_has_a_meaning_for_who_waits_for_it() {
+fn every_description_of_an_object_has_a_meaning_for_its_row() {
     let done = r#"ongoing-request="false", expiry-date="Fri, 27 Nov 2026 00:00:00 GMT""#;
     let failure = |facts: &Facts, at| match meaning(&waiting("a"), facts, at) {
         Some(Event::Failed { code, .. }) => Some(code),
@@ -216,7 +216,7 @@ fn every_description_of_an_object_has_a_meaning_for_who_waits_for_it() {
     let readable = |expires| Some(Event::Readable { at: later(), expires });
     assert_eq!(meaning(&waiting("a"), &head("GLACIER", Some(done)), later()), readable(expires));
     assert_eq!(meaning(&waiting("a"), &head("STANDARD", None), later()), readable(None));
-    // Still fetching: given up at the deadline, not before.
+    // S3 still fetches it: given up at the deadline, not before.
     let ongoing = head("GLACIER", Some(r#"ongoing-request="true""#));
     assert_eq!(meaning(&waiting("a"), &ongoing, later()), None);
     let deadline = now() + Duration::from_secs(39 * HOUR);

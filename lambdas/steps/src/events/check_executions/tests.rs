@@ -11,7 +11,7 @@ fn clock() -> Value {
     json!({"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}})
 }
 
-/// As Step Functions tells it (Developer Guide, "Automating Step Functions event delivery with EventBridge").
+/// An event as Step Functions sends it (Developer Guide, "Automating Step Functions event delivery with EventBridge").
 fn event(name: &str) -> Value {
     let detail = json!({"name": name, "status": "FAILED", "error": "E", "cause": "C", "input": "{}"});
     json!({"source": "aws.states", "detail-type": "Step Functions Execution Status Change", "detail": detail})
@@ -38,7 +38,7 @@ async fn begun(stack: &Stack) -> RestoreId {
 }
 
 #[tokio::test]
-async fn a_restore_whose_execution_died_has_failed_in_words_and_is_told_of_once() {
+async fn a_restore_whose_execution_died_has_failed_and_is_announced_once() {
     for (execution, words) in [
         (died(ExecutionStatus::Failed, "States.Runtime", "It is full."), "It is full."),
         (died(ExecutionStatus::Failed, "States.Runtime", ""), "It failed with States.Runtime, and no cause was given."),
@@ -66,7 +66,7 @@ async fn a_restore_whose_execution_died_has_failed_in_words_and_is_told_of_once(
 }
 
 #[tokio::test]
-async fn what_has_ended_as_it_should_is_left_alone() {
+async fn a_restore_that_ended_regularly_is_left_alone() {
     let stack = Stack::default();
     let id = begun(&stack).await;
     stack.executions.end(&id, died(ExecutionStatus::Aborted, "Cancelled", "by its requester"));
@@ -83,12 +83,12 @@ async fn what_has_ended_as_it_should_is_left_alone() {
 }
 
 #[tokio::test]
-async fn what_runs_is_left_alone_and_an_event_that_is_ahead_of_step_functions_comes_again() {
+async fn a_running_execution_is_left_alone_and_an_early_event_comes_again() {
     let stack = Stack::default();
     let id = begun(&stack).await;
     assert_eq!(check(&stack, clock(), later()).await.0.unwrap(), 0);
     assert_eq!(check(&stack, event(id.as_str()), later()).await.0.unwrap_err().name(), "Unavailable");
-    // It ended, and somebody redrove it since.
+    // It ended, and an operator redrove it since.
     let redriven = Execution { redrives: 1, ..died(ExecutionStatus::Running, "", "") };
     stack.executions.end(&id, redriven);
     assert_eq!(check(&stack, event(id.as_str()), later()).await.0.unwrap(), 0);
@@ -96,7 +96,7 @@ async fn what_runs_is_left_alone_and_an_event_that_is_ahead_of_step_functions_co
 }
 
 #[tokio::test]
-async fn the_clock_looks_at_no_restore_that_is_too_young_or_too_old_and_at_one_that_step_functions_forgot() {
+async fn the_schedule_skips_young_and_old_restores_and_fails_those_that_step_functions_forgot() {
     let stack = Stack::default();
     let id = stack.planned(&[("a", State::Available)], 1).await;
     stack.executions.forget(&id);
@@ -110,7 +110,7 @@ async fn the_clock_looks_at_no_restore_that_is_too_young_or_too_old_and_at_one_t
 }
 
 #[tokio::test]
-async fn its_jobs_are_cancelled() {
+async fn the_jobs_of_a_dead_restore_are_cancelled() {
     let stack = Stack::default();
     let id = stack.planned(&[("a", State::Planned)], 1).await;
     stack.change(&id, |record| record.plan.as_mut().unwrap().jobs = vec![0]).await;
@@ -122,7 +122,7 @@ async fn its_jobs_are_cancelled() {
     assert_eq!(job.status, JobStatus::Cancelled);
 }
 
-/// Step Functions, which does not answer about one of them.
+/// Step Functions, which fails for one execution.
 struct Silent<'a>(&'a RestoreId);
 
 impl ReadExecutions for Silent<'_> {
@@ -134,7 +134,7 @@ impl ReadExecutions for Silent<'_> {
 }
 
 #[tokio::test]
-async fn one_that_cannot_be_looked_at_stops_no_other() {
+async fn a_restore_that_cannot_be_checked_does_not_stop_the_others() {
     let stack = Stack::default();
     let (silent, other) = (begun(&stack).await, stack.accepted(&["b"]).await);
     let Stack { ledger, files, jobs, .. } = &stack;

@@ -20,7 +20,7 @@ fn items_are_kept_where_earlier_versions_of_thaw_kept_them() {
         row_key(&object, &id())
     };
     assert_eq!(of(Some("v1")), key("archive/a/b", "v1#r"));
-    // From before versioning: S3 says `null` in one place and nothing in another.
+    // A version from before versioning: S3 calls it `null` in one place and leaves it out in another.
     assert_eq!((of(None), of(Some("null"))), (key("archive/a/b", "#r"), key("archive/a/b", "#r")));
     assert_eq!(RestoreRecord::key_of(&id()), key("R#r", "restore"));
     assert_eq!(batch_key(&BatchId::from("b".to_owned())), key("I#b", "batch"));
@@ -28,14 +28,14 @@ fn items_are_kept_where_earlier_versions_of_thaw_kept_them() {
 }
 
 #[tokio::test]
-async fn whoever_loses_a_race_goes_on_from_what_the_winner_wrote() {
+async fn a_writer_that_loses_a_race_applies_its_event_to_what_the_winner_wrote() {
     let stack = Stack::default();
     let seen = row(&id(), "a", State::Planned);
     stack.insert(&seen).await;
     let readable = Event::Readable { at: now(), expires: None };
     let won = apply(&stack.ledger, &seen, &readable).await.unwrap();
     assert_eq!(won.revision, 1);
-    // `seen` is old by now.
+    // `seen` is an old revision by now.
     let failed = Event::Cancelled { at: now() };
     let lost = apply(&stack.ledger, &seen, &failed).await.unwrap();
     assert_eq!((lost.revision, &lost.state), (2, &State::Cancelled { at: now() }));
@@ -43,7 +43,7 @@ async fn whoever_loses_a_race_goes_on_from_what_the_winner_wrote() {
 }
 
 #[tokio::test]
-async fn rows_stand_where_their_batches_say() {
+async fn rows_have_the_state_that_their_batch_says() {
     let stack = Stack::default();
     stack.insert(&done("b", &["a", "bad"])).await;
     let claimed = [("a", "b"), ("bad", "b"), ("another", "b"), ("a", "theirs")];
@@ -68,7 +68,7 @@ async fn an_object_is_with_cloudfront_once_each_call_of_its_batch_was_answered()
     let sealed = made.sealed(&[object].into());
     let one = sealed.with_call(0, |call| call.invalidation = Some("I1".to_owned()));
     let both = one.with_call(1, |call| call.refused = Some("no".to_owned()));
-    // The batch was sealed without it, and whoever did so died before giving its claim back.
+    // The batch was sealed without the object, and the function died before it gave the claim back.
     let lost = Batch { calls: Some(Vec::new()), candidates: Vec::new(), ..made.clone() };
     let rows = [row(&id(), "a", restored(Some(made.id.as_str()))), row(&id(), "b", restored(None))];
     for (batch, is_there) in [
@@ -83,14 +83,14 @@ async fn an_object_is_with_cloudfront_once_each_call_of_its_batch_was_answered()
         if let Some(batch) = &batch {
             stack.insert(batch).await;
         }
-        let (stand, there) = told(rows.to_vec(), &stack.ledger, async |batch| Ok(batch)).await.unwrap();
-        assert_eq!(!there.is_empty(), is_there, "{batch:?}");
+        let (stand, with_cloudfront) = merged(rows.to_vec(), &stack.ledger, async |batch| Ok(batch)).await.unwrap();
+        assert_eq!(!with_cloudfront.is_empty(), is_there, "{batch:?}");
         assert_eq!(stand, rows, "and where it stands, nobody knows yet");
     }
 }
 
 #[tokio::test]
-async fn what_a_look_makes_of_batches_is_what_they_say_however_many_there_are() {
+async fn the_answer_of_a_look_counts_for_any_number_of_batches() {
     let stack = Stack::default();
     let names: Vec<String> = (0..2 * BATCHES_AT_ONCE + 1).map(|n| n.to_string()).collect();
     for name in &names {
@@ -101,12 +101,12 @@ async fn what_a_look_makes_of_batches_is_what_they_say_however_many_there_are() 
     let as_it_is = with_batches(rows.clone(), &stack.ledger).await.unwrap();
     assert!(as_it_is.iter().all(|row| row.state.as_str() == "restored"));
     let look = async |batch: Batch| Ok(batch.with_call(0, |call| call.completed = true).noted(now()));
-    let (stand, there) = told(rows, &stack.ledger, look).await.unwrap();
-    assert_eq!(there.len(), names.len());
+    let (stand, with_cloudfront) = merged(rows, &stack.ledger, look).await.unwrap();
+    assert_eq!(with_cloudfront.len(), names.len());
     assert!(stand.iter().all(|row| row.state.as_str() == "published"), "{stand:?}");
 }
 
-/// A cancel, or a look, that read the row before a batch took it.
+/// A cancel, or a look, that read the row before a batch claimed it.
 #[tokio::test]
 async fn whoever_loses_a_race_to_a_batch_changes_nothing_of_what_it_published() {
     let (stack, seen) = (Stack::default(), row(&id(), "a", restored(None)));
@@ -122,7 +122,7 @@ async fn whoever_loses_a_race_to_a_batch_changes_nothing_of_what_it_published() 
     }
 }
 
-/// A ledger whose peeks are old: of `a` they show what it was, of `b` nothing.
+/// A ledger whose eventually consistent reads are behind: they show the old revision of `a`, and no `b`.
 struct Behind {
     now: MemoryLedger,
     then: Row,
@@ -161,7 +161,7 @@ impl Ledger for Behind {
 }
 
 #[tokio::test]
-async fn what_a_peek_does_not_show_is_read_and_what_it_shows_is_believed_until_somebody_writes() {
+async fn an_eventual_read_is_repeated_where_it_finds_nothing_and_writes_go_to_the_current_revision() {
     let (then, b) = (row(&id(), "a", State::Planned), row(&id(), "b", State::Planned));
     let ledger = Behind { now: MemoryLedger::default(), then: then.clone() };
     for row in [&then, &b] {
@@ -176,12 +176,12 @@ async fn what_a_peek_does_not_show_is_read_and_what_it_shows_is_believed_until_s
     );
     assert_eq!(rows_of_eventually(&a.object, &ledger).await.unwrap(), slice::from_ref(&then));
     assert_eq!(rows_of_eventually(&b.object, &ledger).await.unwrap(), slice::from_ref(&b));
-    // What is done about it is done about what it is.
+    // The write goes to the current revision, not to the one that was read.
     let cancelled = apply(&ledger, &then, &Event::Cancelled { at: now() }).await.unwrap();
     assert_eq!((cancelled.revision, cancelled.state.as_str()), (2, "cancelled"));
 }
 
-/// A ledger in which somebody else always writes first.
+/// A ledger in which another writer is always faster.
 struct Contested(MemoryLedger);
 
 impl Ledger for Contested {
@@ -215,7 +215,7 @@ impl Ledger for Contested {
 }
 
 #[tokio::test]
-async fn a_race_that_does_not_end_is_trouble_that_time_mends() {
+async fn an_endless_race_is_an_error_that_a_retry_may_mend() {
     let stack = Stack::default();
     let record = stack.record(&stack.accepted(&["a"]).await).await;
     let row = row(&record.id, "a", State::Planned);

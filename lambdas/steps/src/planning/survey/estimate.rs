@@ -1,4 +1,4 @@
-//! What a survey's objects cost and when they are ready, by the tier asked for and by others; and what the requester should know.
+//! Prices and times of a survey's objects, at the requested tier and at others, and the warnings of a plan.
 
 use jiff::Timestamp;
 use thaw_core::{
@@ -8,17 +8,17 @@ use thaw_core::{
 
 use super::{Surveyor, Totals};
 
-/// What folding may save or cost is told from here on: a dollar.
+/// Savings or costs of folding are worth a warning from one dollar on.
 const WORTH_TELLING: Usd = Usd::nanos(1_000_000_000);
 
 impl Surveyor<'_> {
-    /// Whether S3 Batch Operations asks for what is archived, at a tier.
+    /// Whether S3 Batch Operations asks for the archived objects at a tier.
     pub(super) fn is_asked_by_jobs(&self, tier: Tier) -> bool {
         let archived = self.totals.by_kind.values().map(|tally| tally.archived).sum();
         is_asked_by_jobs(tier, self.request.batch_operations, archived, self.batch_operations_over)
     }
 
-    /// The jobs that it takes, and their objects: those that make copies and those that do not have jobs of their own.
+    /// The number of jobs and of their objects. Objects with copies and objects without have separate jobs.
     fn jobs(&self) -> (u64, u64) {
         let archived = |has_copy| {
             let kinds = self.totals.by_kind.iter().filter(|(kind, _)| kind.has_copy() == has_copy);
@@ -69,14 +69,14 @@ impl Surveyor<'_> {
         Cost::of(lines, book)
     }
 
-    /// What moves back in Intelligent-Tiering: bytes, and what they cost in the months after.
+    /// Intelligent-Tiering objects that move back for good: their bytes, and the cost of the months after.
     fn tiering(&self) -> (u64, Usd) {
         let kinds = self.totals.by_kind.iter();
         let priced = kinds.map(|(kind, tally)| (tally.moved, PriceList::US_EAST_1.tiering(*kind, tally.moved)));
         priced.fold((0, Usd::default()), |(bytes, usd), (more, price)| (bytes + more, usd + price))
     }
 
-    /// The windows of everything that is waited for; `None` if one of the kinds is not offered at the tier.
+    /// The time windows of all objects that are waited for; `None` if one of the kinds is not offered at the tier.
     fn windows(&self, tier: Tier, by_jobs: bool) -> Option<Vec<Window>> {
         let mut windows = Vec::new();
         for (kind, tally) in &self.totals.by_kind {
@@ -87,7 +87,7 @@ impl Surveyor<'_> {
             if tally.retrieved.0 > by_jobs {
                 windows.push(kind.window(tier)?);
             }
-            // Who watches does not know the tier; it can take as long as the slowest that is typical.
+            // The tier of a restore that somebody else began is unknown. It may take as long as the slowest.
             if tally.watched > 0 {
                 windows.push(kind.window(Tier::Bulk)?);
             }
@@ -102,8 +102,8 @@ impl Surveyor<'_> {
         Some([self.now + earliest, self.now + latest])
     }
 
-    /// What the same would cost and take at the other tiers that S3 offers for all of it; and by S3 Batch Operations, where
-    /// it begins sooner there and nobody has said no to that.
+    /// Prices and times at the other tiers that S3 offers for all objects. Also those of S3 Batch Operations at the
+    /// same tier, if it begins sooner and the request does not exclude it.
     pub(super) fn alternatives(&self, total_usd: Usd) -> Vec<Alternative> {
         if self.totals.by_kind.values().all(|tally| tally.retrieved.0 == 0) {
             return Vec::new();
@@ -138,7 +138,8 @@ impl Surveyor<'_> {
         if minutes < 60 { format!("{minutes} min") } else { format!("{} h", minutes / 60) }
     }
 
-    /// How much less it would cost if all were published together, or what the price counts on if they are.
+    /// How much cheaper it would be to publish all objects together; or, if they are, how much the price depends on
+    /// wildcards.
     fn says_of_folding(&self) -> Option<String> {
         let Totals { paths, folded, .. } = self.totals;
         let folded = folded?;
@@ -157,7 +158,7 @@ impl Surveyor<'_> {
         }
     }
 
-    /// Functions that may change which object a path shows, unless `DirectoryIndex` says what they do.
+    /// Viewer functions may change which object a path shows, unless `DirectoryIndex` says what they do.
     fn says_of_functions(&self) -> Vec<String> {
         if !self.directory_index.is_empty() {
             return Vec::new();
@@ -173,7 +174,7 @@ impl Surveyor<'_> {
         functions.map(says).collect()
     }
 
-    /// That paths have variants, what that costs, and how long it takes.
+    /// Warns of paths with variants: what they cost, and how long they take.
     fn says_of_query_strings(&self) -> Vec<String> {
         let (variants, when) = (self.totals.variants, self.request.publish.when);
         if variants == 0 {
@@ -209,10 +210,10 @@ impl Surveyor<'_> {
         let (request, totals) = (self.request, &self.totals);
         let Totals { old_versions, joined, expire_sooner: shorter, denied, .. } = *totals;
         if !request.publish.never() {
-            // An access point may be that of another bucket, which is no news where all objects are shown.
-            let is_news =
+            // An access point may be that of another bucket, so it is only worth a warning if some object is not shown.
+            let is_relevant =
                 |why: LeftOut| why != LeftOut::AccessPoint || self.distributions.is_empty() || totals.without_path > 0;
-            warnings.extend(self.left_out.iter().filter(|(_, why)| is_news(*why)).map(|(id, why)| why.says(id)));
+            warnings.extend(self.left_out.iter().filter(|(_, why)| is_relevant(*why)).map(|(id, why)| why.says(id)));
             warnings.extend(self.says_of_functions());
             warnings.extend(self.says_of_query_strings());
             if self.distributions.is_empty() {
@@ -266,7 +267,7 @@ impl Surveyor<'_> {
         warnings
     }
 
-    /// What an origin would have to be for the objects to be shown, and what the origins are.
+    /// The text about the origin that would show the objects, and the origins that exist.
     fn looked_for(&self) -> String {
         let bucket = &self.request.bucket;
         let seen = |distribution: &Distribution| {

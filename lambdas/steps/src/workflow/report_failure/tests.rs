@@ -6,7 +6,7 @@ use crate::testing::memory::MemoryEvents;
 use crate::testing::stack::{Stack, now, restoring};
 use crate::workflow::create_jobs;
 
-/// What is said of a restore that cannot go on, and the notices that go out.
+/// The text for a restore that cannot go on, and the notices that are sent.
 async fn report(stack: &Stack, restore: &str) -> (String, Vec<(String, Value)>) {
     let (output, events) = fail(stack, restore, "Denied", "No access").await;
     assert_eq!(output.error, "Denied");
@@ -32,7 +32,7 @@ async fn without_a_cause_the_restore_says_the_errors_name_and_without_a_name_the
 }
 
 #[tokio::test]
-async fn what_is_not_settled_is_looked_at_again_unless_nobody_wants_it() {
+async fn open_objects_are_looked_at_again_unless_the_restore_is_cancelled_or_a_dry_run() {
     let left = async |state: State, change: fn(&mut RestoreRecord)| {
         let stack = Stack::default();
         let id = stack.planned(&[("a", state)], 1).await;
@@ -40,7 +40,7 @@ async fn what_is_not_settled_is_looked_at_again_unless_nobody_wants_it() {
         fail(&stack, id.as_str(), "Denied", "No access").await.0.anything_left
     };
     assert!(left(restoring(), |_| {}).await);
-    // Whether S3 was asked for it, only S3 knows.
+    // The ledger does not know whether S3 was asked for it.
     assert!(left(State::Planned, |_| {}).await);
     assert!(!left(State::Available, |_| {}).await);
     assert!(!left(restoring(), |record| record.status = Status::Cancelled).await);
@@ -62,7 +62,7 @@ async fn a_restore_that_cannot_go_on_ends_in_words() {
 }
 
 #[tokio::test]
-async fn what_was_not_planned_or_not_even_written_says_why_alone() {
+async fn a_restore_without_a_plan_or_a_record_only_says_why() {
     let stack = Stack::default();
     let id = stack.accepted(&["a"]).await;
     assert_eq!(report(&stack, id.as_str()).await.0, "No access.");
@@ -71,7 +71,7 @@ async fn what_was_not_planned_or_not_even_written_says_why_alone() {
 }
 
 #[tokio::test]
-async fn nothing_more_is_asked_for_by_jobs() {
+async fn jobs_of_a_failed_restore_are_cancelled() {
     let stack = Stack::default();
     let id = stack.planned(&[("a", State::Planned)], 1).await;
     stack.change(&id, |record| record.plan.as_mut().unwrap().jobs = vec![0]).await;
@@ -83,7 +83,7 @@ async fn nothing_more_is_asked_for_by_jobs() {
 }
 
 #[tokio::test]
-async fn a_restore_whose_report_failed_is_told_of_as_it_ended() {
+async fn a_restore_whose_report_failed_is_announced_as_it_ended() {
     let stack = Stack::default();
     let id = stack.planned(&[("a", State::Available)], 1).await;
     let end = |record: &mut RestoreRecord| {
