@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::wildcard::{Wildcard, covers};
-use crate::{BatchId, Covered, Event, FailureCode, ObjectId, PublishedReason, RestoreId};
+use crate::{BatchId, Covered, Event, FailureCode, ObjectId, PublishedReason, Readiness, RestoreId, Row, advance};
 
 pub use copies::of_the_same_copy;
 pub use grouping::{batches, billed, folded};
@@ -41,21 +41,6 @@ pub struct Candidate {
     /// What the wildcards among them cover, which stand for paths with a `~`. Batches of earlier versions do not say.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub covers: BTreeSet<Covered>,
-}
-
-/// That S3 said that an object can be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Readiness {
-    /// When thaw learned it.
-    pub at: Timestamp,
-    /// When the copy goes away, where known.
-    pub expires: Option<Timestamp>,
-}
-
-impl From<Readiness> for Event {
-    fn from(Readiness { at, expires }: Readiness) -> Self {
-        Self::Readable { at, expires }
-    }
 }
 
 impl Candidate {
@@ -127,6 +112,18 @@ impl Call {
     fn shows(&self, candidate: &Candidate) -> bool {
         let mut paths = candidate.paths.get(&self.distribution).into_iter().flatten();
         paths.any(|path| self.items.iter().any(|item| covers(item, path)))
+    }
+}
+
+impl Row {
+    /// The row's current state, given the batch that has claimed it: only the batch records CloudFront's result. The
+    /// revision stays that of the ledger. The row is never written again, because it is settled then.
+    pub fn with_batch(self, batch: &Batch) -> Self {
+        let claimed = (self.state.claim() == Some(&batch.id)).then(|| batch.outcome(&self.object)).flatten();
+        match claimed.and_then(|event| advance(&self.state, &event).ok()).flatten() {
+            Some(state) => Self { state, ..self },
+            None => self,
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::Request;
+use crate::Tier;
 
 /// The id of a restore, which is also the name of its execution.
 ///
@@ -22,14 +22,12 @@ pub struct RestoreId(String);
 pub struct InvalidId(String);
 
 impl RestoreId {
-    /// An id that is readable in the console: date, bucket, the first key or the prefix, tier, and a short hash of `seed`.
-    ///
-    /// The same arguments give the same id.
-    pub fn new(now: Timestamp, request: &Request, seed: &str) -> Self {
+    /// The id of these words: date, bucket, label, tier, and a short hash of `seed`.
+    pub(crate) fn of_words(now: Timestamp, bucket: &str, label: &str, tier: Tier, seed: &str) -> Self {
         let date = now.strftime("%Y-%m-%d");
-        let bucket = slug(&request.bucket, 24);
-        let key = slug(request.source.label(), 20);
-        let tier = request.tier.as_str().to_ascii_lowercase();
+        let bucket = slug(bucket, 24);
+        let key = slug(label, 20);
+        let tier = tier.as_str().to_ascii_lowercase();
         let short = &hash(&[seed])[..12];
         let name = [date.to_string().as_str(), &bucket, &key, &tier, short]
             .into_iter()
@@ -193,6 +191,7 @@ pub fn hash(parts: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Request;
 
     #[test]
     fn a_hash_of_bytes_is_their_sha_256() {

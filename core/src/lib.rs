@@ -58,6 +58,7 @@ mod cache_key;
 mod decision;
 mod distribution;
 mod execution;
+mod facts;
 mod filter;
 mod fold;
 mod glob;
@@ -69,8 +70,10 @@ mod manifest;
 mod object_state;
 mod path;
 mod plan;
+mod planned_action;
 mod price;
 mod problem;
+mod publish;
 mod rate_limiter;
 mod request;
 #[cfg(feature = "openapi")]
@@ -86,12 +89,13 @@ mod wildcard;
 pub use adoption::Adoption;
 pub use answer::{CallError, HeadError, RestoreAnswer, head_error, is_about_a_key, trouble};
 pub use archive::{ArchiveKind, Head, Readability, Tier, UnreadableHead, copy_expiry};
-pub use batch::{Batch, Call, Candidate, Readiness, batches, billed, caller_reference, folded, of_the_same_copy};
+pub use batch::{Batch, Call, Candidate, batches, billed, caller_reference, folded, of_the_same_copy};
 pub use bytes::Bytes;
 pub use cache_key::{QueryStrings, is_any_query_string};
-pub use decision::{Decision, Facts, Missing, PlannedAction, decide, decide_readability};
+pub use decision::Decision;
 pub use distribution::{Behaviour, Covered, Distribution, ErrorRule, Folder, Origin, OriginGroup, Paths};
 pub use execution::{Execution, ExecutionStatus, why, why_it_ended};
+pub use facts::{Facts, Missing};
 pub use filter::Filter;
 pub use fold::{Fold, Item, Neighbours, Unsorted, fold};
 pub use glob::{Glob, InvalidGlob};
@@ -103,17 +107,20 @@ pub use job::{
     UnreadableReport, failed_reports, is_asked_by_jobs, next_move, parts, seconds_until_next_check,
 };
 pub use manifest::{MAX_MANIFEST_BYTES, ManifestPlace, ManifestReader, first_bucket};
-pub use object_state::{ChunkPosition, Event, FailureCode, IllegalEvent, PublishedReason, Row, State, advance};
+pub use object_state::{
+    ChunkPosition, Event, FailureCode, IllegalEvent, PublishedReason, Readiness, Row, State, advance,
+};
 pub use path::{Endpoint, encode_path};
 pub use plan::{Alternative, KindTotal};
+pub use planned_action::{PlannedAction, decide, decide_readability};
 pub use price::{Cost, Line, Overhead, PriceList, Usd};
 pub use problem::Problem;
+pub use publish::{Publish, PublishWhen};
 pub use rate_limiter::{
     LANES, OUR_PATHS_PER_SECOND, PATHS_PER_SECOND, RESTORES_PER_SECOND, RateLimiter, paths_counted,
 };
 pub use request::{
-    ExpeditedFallback, MAX_BODY_BYTES, MAX_KEYS, ObjectSelector, ObjectsOf, Publish, PublishWhen, Request,
-    RequestedObject, Source,
+    ExpeditedFallback, MAX_BODY_BYTES, MAX_KEYS, ObjectSelector, ObjectsOf, Request, RequestedObject, Source,
 };
 pub use retrieval::{Look, Window, look};
 pub use s3_event::{S3Event, S3EventKind, UnreadableEvent, read_inbox_file, read_s3_events};

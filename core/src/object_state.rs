@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{ArchiveKind, Batch, BatchId, Decision, ObjectId, Publish, PublishWhen, Readiness, RestoreId, Tier};
+use crate::{ArchiveKind, BatchId, Decision, ObjectId, Publish, PublishWhen, RestoreId, Tier};
 
 /// The state of an object in a restore.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -184,6 +184,21 @@ pub struct IllegalEvent {
     pub state: &'static str,
     /// The event.
     pub event: Event,
+}
+
+/// That S3 said that an object can be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Readiness {
+    /// When thaw learned it.
+    pub at: Timestamp,
+    /// When the copy goes away, where known.
+    pub expires: Option<Timestamp>,
+}
+
+impl From<Readiness> for Event {
+    fn from(Readiness { at, expires }: Readiness) -> Self {
+        Self::Readable { at, expires }
+    }
 }
 
 /// One object of one restore, as the ledger keeps it.
@@ -427,16 +442,6 @@ impl Row {
             | State::Published { .. }
             | State::Failed { .. }
             | State::Cancelled { .. } => None,
-        }
-    }
-
-    /// The row's current state, given the batch that has claimed it: only the batch records CloudFront's result. The
-    /// revision stays that of the ledger. The row is never written again, because it is settled then.
-    pub fn with_batch(self, batch: &Batch) -> Self {
-        let claimed = (self.state.claim() == Some(&batch.id)).then(|| batch.outcome(&self.object)).flatten();
-        match claimed.and_then(|event| advance(&self.state, &event).ok()).flatten() {
-            Some(state) => Self { state, ..self },
-            None => self,
         }
     }
 

@@ -3,10 +3,11 @@
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{ArchiveKind, Filter, Problem, RestoreId, S3Uri, State, Status, Tier, Usd};
+use crate::{ArchiveKind, Filter, Problem, Publish, PublishWhen, RestoreId, S3Uri, State, Status, Tier, Usd};
 
 /// The most keys in a request. For more objects there are prefixes and manifests.
 pub const MAX_KEYS: usize = 1_000;
@@ -159,6 +160,15 @@ impl ObjectSelector {
     }
 }
 
+impl RestoreId {
+    /// An id that is readable in the console: date, bucket, the first key or the prefix, tier, and a short hash of `seed`.
+    ///
+    /// The same arguments give the same id.
+    pub fn new(now: Timestamp, request: &Request, seed: &str) -> Self {
+        Self::of_words(now, &request.bucket, request.source.label(), request.tier, seed)
+    }
+}
+
 impl Source {
     /// How many objects it names; `None` if only the plan can find out.
     pub fn count(&self) -> Option<u64> {
@@ -209,47 +219,6 @@ pub enum ExpeditedFallback {
     Standard,
     /// Fail the object.
     Fail,
-}
-
-/// When to make readable objects visible.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PublishWhen {
-    /// Each object as soon as it can be read.
-    Each,
-    /// All of them when the last one can be read.
-    Together,
-    /// Not at all: the restore ends when the objects can be read.
-    Never,
-}
-
-/// How a restore wants its objects published.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Publish {
-    /// When.
-    pub when: PublishWhen,
-    /// Invalidate only where CloudFront may have cached an error, or a second origin's answer to an error. A cached older
-    /// object of the same key then stays as long as its headers allow.
-    pub only_if_stale: bool,
-    /// How many readable neighbours the wildcards of one call to CloudFront may cover. CloudFront fetches those from S3
-    /// again.
-    pub max_over: u32,
-}
-
-impl Publish {
-    /// Whether nothing is invalidated.
-    pub fn never(self) -> bool {
-        match self.when {
-            PublishWhen::Never => true,
-            PublishWhen::Each | PublishWhen::Together => false,
-        }
-    }
-}
-
-impl Default for Publish {
-    fn default() -> Self {
-        Self { when: PublishWhen::Each, only_if_stale: false, max_over: 0 }
-    }
 }
 
 impl Request {
@@ -698,7 +667,7 @@ mod tests {
 
     #[test]
     fn objects_of_another_restore_are_selected_by_state() {
-        let at = jiff::Timestamp::UNIX_EPOCH;
+        let at = Timestamp::UNIX_EPOCH;
         let failed = State::Failed { at, code: crate::FailureCode::NoSuchKey, message: String::new() };
         let restoring = State::Restoring { since: at, tier: Tier::Bulk, joined: false };
         let restored = State::Restored { at, expires: None, claim: None };

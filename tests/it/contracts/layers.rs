@@ -27,14 +27,9 @@ const SOURCES: [&str; 9] = [
 /// Circles that are still to be opened, each as the beginnings of its files' paths. Imports within one are not looked at. A new
 /// circle does not belong here.
 const NOT_YET: [&[&str]; 2] = [
-    &["core/src/"],
-    &[
-        "tests/worlds/src/bug.rs",
-        "tests/worlds/src/check.rs",
-        "tests/worlds/src/stack.rs",
-        "tests/worlds/src/wire.rs",
-        "tests/worlds/src/world.rs",
-    ],
+    &["core/src/manifest"],
+    // A problem is about a request or a file, and reading one of those may be a problem.
+    &["core/src/filter.rs", "core/src/problem.rs", "core/src/request.rs", "core/src/s3_uri.rs"],
 ];
 
 /// The folders of the steps. Each may import from itself, from the folders after its name, and from [`BASE`].
