@@ -1,4 +1,4 @@
-//! A rate limiter for restores (S3) and invalidations (CloudFront). AWS does not say how much of an account's quota is
+//! A rate limiter for restores (S3) and invalidations (CloudFront). Nobody reports how much of an account's quota is
 //! free, so [`RateLimiter`] adapts its rate to throttled answers.
 
 use std::time::Duration;

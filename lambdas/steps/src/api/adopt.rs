@@ -166,8 +166,8 @@ async fn search(
 /// Whether an object in a listing may be in restoration or have a copy.
 ///
 /// S3 leaves `RestoreStatus` out for objects that are not being restored and have no copy (API Reference,
-/// "RestoreStatus"). But a listing does not show the access tiers of Intelligent-Tiering, and it is undocumented
-/// whether it shows their restores.
+/// "RestoreStatus"). But a listing does not show the access tiers of Intelligent-Tiering, and the reference does not
+/// say whether it shows their restores.
 fn is_likely(listed: &Listed, now: Timestamp) -> bool {
     match listed.restore {
         Some(ListedRestore::Ongoing) => true,
