@@ -3,7 +3,8 @@
 use serde_json::{Map, Value};
 
 use crate::Problem;
-use crate::request::{MAX_KEY_BYTES, bucket, read_object, refuse_unknown};
+use crate::bucket_name::MAX_KEY_BYTES;
+use crate::request::{bucket, read_object, refuse_unknown};
 
 /// A request for one page of adoptions.
 #[derive(Debug, Clone, PartialEq, Eq)]

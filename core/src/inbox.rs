@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::manifest::is_a_list_in_json;
 use crate::request::read_object;
 use crate::{MAX_BODY_BYTES, Problem, Request, S3Uri, Usd, first_bucket, hash};
 
@@ -27,7 +28,7 @@ pub struct InboxFile {
 /// What a file in the inbox is, by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
-    /// The body of a request. Its name ends in `.json`.
+    /// The body of a request, or a manifest in JSON: the content tells ([`InboxFile::is_manifest`]). Its name ends in `.json`.
     Request,
     /// A manifest. It has any other name.
     Manifest,
@@ -56,22 +57,27 @@ impl InboxFile {
     }
 
     /// Refuses what needs no reading.
-    pub fn refuse_by_size(&self, order: Order) -> Result<(), Problem> {
-        let limit = match order {
-            Order::Request => MAX_BODY_BYTES,
-            // A manifest is read in pieces, and has its own limit.
-            Order::Manifest => usize::MAX,
-        };
-        let size = usize::try_from(self.size).unwrap_or(usize::MAX);
-        match size {
+    pub fn refuse_by_size(&self) -> Result<(), Problem> {
+        match self.size {
             0 => Err(Problem::no_order(&self.at, "the file is empty. Drop a request or a manifest.")),
-            _ if size > limit => Err(Problem::too_large(size, limit)),
             _ => Ok(()),
         }
     }
 
-    /// The request in its content, which is all of it.
+    /// Whether it is a manifest, by its name or by what it begins with. `more` says that it goes on.
+    pub fn is_manifest(&self, order: Order, beginning: &[u8], more: bool) -> bool {
+        match order {
+            Order::Request => is_a_list_in_json(&self.at, beginning, more),
+            Order::Manifest => true,
+        }
+    }
+
+    /// The request in its content, which is all of it, or more than a request may have.
     pub fn request(&self, content: &[u8]) -> Result<Request, Problem> {
+        let size = usize::try_from(self.size).unwrap_or(usize::MAX);
+        if size > MAX_BODY_BYTES {
+            return Err(Problem::too_large(size, MAX_BODY_BYTES));
+        }
         Request::read(content).map_err(|problem| match inventory_of(content) {
             None => problem,
             // Which files it lists, and so what it costs, its bucket knows. It is as often the list of a whole archive.
@@ -96,12 +102,12 @@ impl InboxFile {
         archive_buckets: &[String],
         max_cost: Option<Usd>,
     ) -> Result<Request, Problem> {
-        let bucket = match (first_bucket(&self.at, beginning, more)?, archive_buckets) {
+        let bucket = match (first_bucket(&self.at, beginning, more, archive_buckets)?, archive_buckets) {
             (Some(bucket), _) => bucket,
             (None, [only]) => only.clone(),
             (None, several) => {
                 let why = format!(
-                    "its first object does not say its bucket, which is one of {}. Write {{\"bucket\": …, \"key\": …}}.",
+                    "its first object does not say its bucket, which is one of {}. Write s3://bucket/key, or {{\"bucket\": …, \"key\": …}}.",
                     several.join(", ")
                 );
                 return Err(Problem::no_order(&self.at, why));
@@ -169,13 +175,41 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_file_and_a_request_that_is_too_large_need_no_reading() {
+    fn an_empty_file_needs_no_reading_and_a_request_has_its_limit() {
         let of = |size| InboxFile { size, ..file("inbox/a") };
-        assert_eq!(of(0).refuse_by_size(Order::Manifest).unwrap_err().status, 422);
-        assert_eq!(of(0).refuse_by_size(Order::Request).unwrap_err().status, 422);
-        assert_eq!(of(MAX_BODY_BYTES as u64).refuse_by_size(Order::Request), Ok(()));
-        assert_eq!(of(MAX_BODY_BYTES as u64 + 1).refuse_by_size(Order::Request).unwrap_err().status, 413);
-        assert_eq!(of(u64::MAX).refuse_by_size(Order::Manifest), Ok(()));
+        assert_eq!(of(0).refuse_by_size().unwrap_err().status, 422);
+        assert_eq!(of(u64::MAX).refuse_by_size(), Ok(()));
+        let body = br#"{"bucket": "archive", "keys": ["a"]}"#;
+        assert!(of(MAX_BODY_BYTES as u64).request(body).is_ok());
+        assert_eq!(of(MAX_BODY_BYTES as u64 + 1).request(body).unwrap_err().status, 413);
+    }
+
+    #[test]
+    fn a_list_in_json_is_told_from_a_request_by_its_content() {
+        let is_list = |text: &str, more| file("inbox/a.json").is_manifest(Order::Request, text.as_bytes(), more);
+        for list in [
+            r#"{"Contents": [{"Key": "a", "Size": 1}], "RequestCharged": null}"#,
+            "\u{feff}{\"Versions\": [{\"Key\": \"a\", \"VersionId\": \"v\", \"IsLatest\": true}]}",
+            r#"[{"Key": "a"}]"#,
+            r#"["a"]"#,
+            "{\"Key\": \"a\"}\n{\"Key\": \"b\"}",
+        ] {
+            assert!(is_list(list, false), "{list}");
+        }
+        assert!(is_list(r#"{"Contents": [{"Key": "a"}, {"K"#, true));
+        for other in [
+            r#"{"bucket": "archive", "keys": ["a"]}"#,
+            r#"{"bucket": "archive", "keys": ["a"], "Key": "a"}"#,
+            r#"{"sourceBucket": "archive", "fileSchema": "Bucket, Key", "files": [{"key": "a"}]}"#,
+            "no request",
+            "archive,a",
+            "",
+            "{",
+            "[]",
+        ] {
+            assert!(!is_list(other, false), "{other}");
+        }
+        assert!(file("inbox/a").is_manifest(Order::Manifest, b"", false));
     }
 
     #[test]
@@ -195,7 +229,24 @@ mod tests {
         assert_eq!(of("\"a\"", &["one"], None).unwrap().bucket, "one");
         assert!(of("\"a\"", &["one", "two"], None).unwrap_err().detail.contains("one of one, two"));
         assert_eq!(of("A B,a", &["one"], None).unwrap_err().field.as_deref(), Some("bucket"));
-        assert_eq!(of("nonsense", &["one"], None).unwrap_err().field.as_deref(), Some("manifest"));
+        assert_eq!(of("non,sense,and,more", &["one"], None).unwrap_err().field.as_deref(), Some("manifest"));
+    }
+
+    #[test]
+    fn a_list_of_keys_is_of_the_bucket_in_its_addresses_or_of_the_only_one() {
+        let of = |name: &str, text: &str, buckets: &[&str]| {
+            let buckets: Vec<_> = buckets.iter().map(|bucket| (*bucket).to_owned()).collect();
+            let asked = file(name).manifest(text.as_bytes(), false, &buckets, None);
+            asked.map(|asked| asked.bucket).map_err(|problem| problem.detail)
+        };
+        assert_eq!(of("inbox/a.txt", "2019/a.jpg\n", &["one"]).unwrap(), "one");
+        assert_eq!(of("inbox/a", "s3://two/2019/a.jpg\n", &["one", "two"]).unwrap(), "two");
+        assert!(of("inbox/a", "2019/a.jpg\n", &["one", "two"]).unwrap_err().contains("Write s3://bucket/key"));
+        // A comma is part of a key in a file that says so, unless a bucket of ours stands before it.
+        assert_eq!(of("inbox/a.txt", "two,a.jpg\n", &["one"]).unwrap(), "one");
+        assert_eq!(of("inbox/a.txt", "two,a.jpg\n", &["one", "two"]).unwrap(), "two");
+        assert_eq!(of("inbox/a.TXT.gz", "a, b\n", &["one"]).unwrap(), "one");
+        assert_eq!(of("inbox/a", "six,a.jpg\n", &["one"]).unwrap(), "six");
     }
 
     #[test]

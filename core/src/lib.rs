@@ -53,6 +53,7 @@ mod adoption;
 mod answer;
 mod archive;
 mod batch;
+mod bucket_name;
 mod bytes;
 mod cache_key;
 mod decision;
@@ -106,7 +107,7 @@ pub use job::{
     BATCH_OPERATIONS_OVER, FailedTask, Job, JobEnd, JobGroup, JobMove, JobStatus, OBJECTS_PER_JOB, ReportReader,
     UnreadableReport, failed_reports, is_asked_by_jobs, next_move, parts, seconds_until_next_check,
 };
-pub use manifest::{MAX_MANIFEST_BYTES, ManifestPlace, ManifestReader, first_bucket};
+pub use manifest::{KeyReading, MAX_MANIFEST_BYTES, ManifestPlace, ManifestReader, SecondReading, first_bucket};
 pub use object_state::{
     ChunkPosition, Event, FailureCode, IllegalEvent, PublishedReason, Readiness, Row, State, advance,
 };

@@ -1,36 +1,42 @@
 //! Manifests: files that say which objects a restore is of.
 
-mod lines;
+mod json;
+mod records;
 mod rows;
+mod text;
+mod why;
 
 use crate::{Problem, RequestedObject, S3Uri};
 
 use serde::{Deserialize, Serialize};
 
-use lines::{Lines, LinesPlace};
+use records::{Record, Records, RecordsPlace};
 pub(crate) use rows::Columns;
+pub use rows::KeyReading;
 use rows::{Rows, RowsPlace};
+use why::Why;
 
 /// Bytes of a manifest, unpacked: five million objects (of more, S3 Batch Operations makes a better restore) on lines of
 /// 2 KiB. It ends what a zip bomb begins. There is no limit for how tightly a manifest is packed: deflate itself packs no
 /// tighter than 1,032 to 1, which keys that differ only in a digit come near to.
 pub const MAX_MANIFEST_BYTES: u64 = 10 * 1024 * 1024 * 1024;
 
-/// Bytes of a line. A key takes 3,072 when each of its bytes is URL-encoded; the longest thing in an inventory is an
-/// access control list of 100 grants, in base64.
-pub(crate) const MAX_LINE_BYTES: usize = 64 * 1024;
-
-/// Reads a manifest as it comes, piece by piece, in the memory of its longest line.
+/// Reads a manifest as it comes, piece by piece, in the memory of its longest line, or of its longest object in JSON.
 ///
-/// A manifest is text in UTF-8, plain or packed with gzip (its first byte tells), one object a line, in one of two forms
-/// (its first line tells). Blank lines count for the line numbers and for nothing else.
+/// A manifest is text in UTF-8, or in UTF-16 with a byte order mark, plain or packed with gzip (its first byte tells). Its
+/// first line that is not blank tells which of these forms it has. Blank lines count for the line numbers and for nothing
+/// else.
 ///
-/// - CSV as S3 Batch Operations and S3 Inventory have it: `bucket,key` or `bucket,key,version`, each perhaps between
-///   quotation marks. Keys are URL-encoded as S3 encodes them: a blank is `+` or `%20`, a plus is `%2B`, and a percent
-///   sign `%25`; characters that need no encoding may have it or not. A first line may instead name the columns, and
-///   begins with `bucket` then; columns that thaw has no use for are passed over, and so are rows of delete markers.
-/// - JSON lines: a key as a text, or `{"key": …, "version_id": …, "bucket": …}`, the last two as you like. Keys are as
+/// - JSON, if it begins with `{` or `[`, or is a text between quotation marks: one value, or several after each other. A text
+///   is a key; an object is `{"key": …, "version_id": …, "bucket": …}`, the last two as you like, spelled like this or as
+///   S3 spells it; a list has texts and objects; and what S3's listings answer is read as `aws s3api` writes it. Keys are as
 ///   they are.
+/// - Keys, if it has no comma, or is an address, or the file's name ends in `.txt` and the line does not begin with the bucket
+///   and a comma. A line is a key as it is, or `s3://bucket/key`. Other lines may have commas only if the name ends in `.txt`.
+/// - CSV as S3 Batch Operations and S3 Inventory have it, in every other case: `bucket,key` or `bucket,key,version`, each
+///   perhaps between quotation marks. Keys are URL-encoded as S3 encodes them: a blank is `+` or `%20`, a plus is `%2B`, and
+///   a percent sign `%25`; characters that need no encoding may have it or not. A first line may instead name the columns, in
+///   any order; columns that thaw has no use for are passed over, and so are rows of delete markers.
 ///
 /// An object that stands in a manifest twice is given out twice: to know better takes a memory that grows. The caller
 /// must be fit for that, as it is by writing down each object under its own name.
@@ -54,47 +60,72 @@ pub(crate) const MAX_LINE_BYTES: usize = 64 * 1024;
 #[derive(Debug)]
 pub struct ManifestReader {
     at: S3Uri,
-    lines: Lines,
+    records: Records,
     rows: Rows,
     may_be_empty: bool,
     has_objects: bool,
+    second: Option<SecondReading>,
     problem: Option<Problem>,
 }
 
-/// A place between two lines of a manifest, and what the lines before it tell of those after it.
+/// A place between two objects of a manifest, and what those before it tell of those after it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ManifestPlace {
-    lines: LinesPlace,
+    records: RecordsPlace,
     rows: RowsPlace,
     has_objects: bool,
+}
+
+/// The first object of a manifest whose key means another one if it is read the other way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecondReading {
+    /// The line on which it stands.
+    pub line: u64,
+    /// The object, as it was given out.
+    pub asked: RequestedObject,
+    /// How its key was read.
+    pub reading: KeyReading,
+    /// What the key is under the other reading.
+    pub other: String,
 }
 
 impl ManifestPlace {
     /// The byte of the file from which whoever goes on here must read it: 0 where it is packed, as only what comes before
     /// tells how the rest is packed.
     pub fn first_byte(&self) -> u64 {
-        self.lines.first_byte()
+        self.records.first_byte()
     }
 }
 
 impl ManifestReader {
     /// For the manifest at this address, of a restore of this bucket.
     pub fn new(at: S3Uri, bucket: &str) -> Self {
-        Self::with(at, Rows::new(bucket), false)
+        let rows = Rows::new(bucket, is_txt(&at));
+        Self::with(at, Records::up_to(MAX_MANIFEST_BYTES), rows, false)
     }
 
     /// For one of the data files of an inventory: its columns are known, and it may list nothing but delete markers, or
     /// nothing.
     pub(crate) fn of_inventory(at: S3Uri, bucket: &str, columns: Columns) -> Self {
-        Self::with(at, Rows::of_columns(bucket, columns), true)
+        Self::with(at, Records::up_to(MAX_MANIFEST_BYTES).of_lines(), Rows::of_columns(bucket, columns), true)
     }
 
-    fn with(at: S3Uri, rows: Rows, may_be_empty: bool) -> Self {
-        let lines = Lines::up_to(MAX_MANIFEST_BYTES);
-        Self { at, lines, rows, may_be_empty, has_objects: false, problem: None }
+    fn with(at: S3Uri, records: Records, rows: Rows, may_be_empty: bool) -> Self {
+        Self { at, records, rows, may_be_empty, has_objects: false, second: None, problem: None }
     }
 
-    /// The place after the last line that was read.
+    /// Whether each line, or each text in JSON, is a key and nothing else. Then any text is such a list, and only an object that
+    /// exists tells that it was meant as one.
+    pub fn is_of_keys(&self) -> bool {
+        self.rows.is_of_keys()
+    }
+
+    /// The first object that has a second reading, once it was given out. It is handed over once.
+    pub fn take_second_reading(&mut self) -> Option<SecondReading> {
+        self.second.take()
+    }
+
+    /// The place after the last object, or blank line, that was read.
     ///
     /// ```
     /// use thaw_core::{ManifestReader, S3Uri};
@@ -109,19 +140,19 @@ impl ManifestReader {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn place(&self) -> ManifestPlace {
-        ManifestPlace { lines: self.lines.place(), rows: self.rows.place(), has_objects: self.has_objects }
+        ManifestPlace { records: self.records.place(), rows: self.rows.place(), has_objects: self.has_objects }
     }
 
     /// A new reader goes on at a place of the same file: it is given the file from [`ManifestPlace::first_byte`] on.
     #[must_use]
     pub fn from(self, place: ManifestPlace) -> Self {
-        let ManifestPlace { lines, rows, has_objects } = place;
-        Self { lines: self.lines.from(&lines), rows: self.rows.from(rows), has_objects, ..self }
+        let ManifestPlace { records, rows, has_objects } = place;
+        Self { records: self.records.from(records), rows: self.rows.from(rows), has_objects, ..self }
     }
 
     /// Whether what was given of a packed file still lies before the place where the reading goes on.
     pub fn is_before_its_place(&self) -> bool {
-        self.lines.is_before_its_place()
+        self.records.is_before_its_place()
     }
 
     /// Reads the next piece of the file, however long. The objects come out as they are asked for: go on to the end or to
@@ -142,17 +173,20 @@ impl ManifestReader {
 
     /// Ends the file: the object of a last line that has no line break.
     pub fn finish(mut self) -> Result<Option<RequestedObject>, Problem> {
-        if let Some(problem) = self.problem {
-            return Err(problem);
+        self.end()
+    }
+
+    /// The same, for who asks more of the reader after it. Nothing may be pushed any more.
+    pub fn end(&mut self) -> Result<Option<RequestedObject>, Problem> {
+        if let Some(problem) = &self.problem {
+            return Err(problem.clone());
         }
-        let last = match self.lines.finish() {
-            Ok(None) => None,
-            Ok(Some(line)) => match self.rows.read(line) {
-                Ok(last) => last,
-                Err(why) => return Err(refused(&self.at, self.lines.number(), why, self.has_objects)),
-            },
-            Err(why) => return Err(refused(&self.at, self.lines.number(), why, self.has_objects)),
+        let last = match self.records.finish() {
+            Ok(None) => Ok(None),
+            Ok(Some(line)) => self.rows.read(line),
+            Err(why) => Err(why),
         };
+        let last = self.given_out(last)?;
         if last.is_none() && !self.has_objects && !self.may_be_empty {
             return Err(Problem::manifest(&self.at, None, "it names no object. List one a line."));
         }
@@ -164,85 +198,116 @@ impl ManifestReader {
             return Err(problem.clone());
         }
         let read = loop {
-            match self.lines.next(bytes) {
+            match self.records.next(bytes) {
                 Ok(None) => return Ok(None),
-                Ok(Some(line)) => match self.rows.read(line) {
+                Ok(Some(record)) => match self.rows.read(record) {
                     Ok(None) => {}
-                    Ok(Some(asked)) => break Ok(asked),
-                    Err(why) => break Err(why),
+                    read => break read,
                 },
                 Err(why) => break Err(why),
             }
         };
+        self.given_out(read)
+    }
+
+    /// What is given out of what was read.
+    fn given_out(&mut self, read: Result<Option<RequestedObject>, Why>) -> Result<Option<RequestedObject>, Problem> {
         match read {
-            Ok(asked) => {
+            Ok(None) => Ok(None),
+            Ok(Some(asked)) => {
                 self.has_objects = true;
+                if let (Some(other), Some(reading)) = (self.rows.take_second(), self.rows.reading()) {
+                    let line = self.records.number();
+                    self.second = Some(SecondReading { line, asked: asked.clone(), reading, other });
+                }
                 Ok(Some(asked))
             }
-            Err(why) => Err(self.problem.insert(refused(&self.at, self.lines.number(), why, self.has_objects)).clone()),
+            Err(why) => {
+                let problem = refused(&self.at, &self.records, &why, self.has_objects);
+                Err(self.problem.insert(problem).clone())
+            }
         }
     }
 }
 
-/// Lines before the first object of a manifest whose bucket nobody has said: a line of names, and a few without an object.
-const LINES_BEFORE_THE_FIRST: usize = 1_000;
+/// Bytes, unpacked, before the first object of a manifest whose bucket nobody has said: a line of names, and many without an
+/// object.
+const BYTES_BEFORE_THE_FIRST: u64 = 1024 * 1024;
 
 /// The bucket that the first object of a manifest names, from the manifest's beginning; `None` if it names none, as JSON
-/// lines may. `more` says that the file goes on after it.
+/// and lists of keys may. `more` says that the file goes on after it. If the first field of a line is one of `buckets`, it is
+/// meant as that.
 ///
 /// Fails if it begins as no manifest does, or without an object.
-pub fn first_bucket(at: &S3Uri, mut beginning: &[u8], more: bool) -> Result<Option<String>, Problem> {
-    let (mut lines, mut rows) = (Lines::up_to(MAX_MANIFEST_BYTES), Rows::of_any_bucket());
-    for _ in 0..LINES_BEFORE_THE_FIRST {
-        let line = match lines.next(&mut beginning) {
+pub fn first_bucket(
+    at: &S3Uri,
+    mut beginning: &[u8],
+    more: bool,
+    buckets: &[String],
+) -> Result<Option<String>, Problem> {
+    let mut records = Records::up_to(BYTES_BEFORE_THE_FIRST);
+    let mut rows = Rows::of_any_bucket(buckets.to_vec(), is_txt(at));
+    loop {
+        let record = match records.next(&mut beginning) {
             // The last line may have no line break.
-            Ok(None) if !more => lines.finish(),
+            Ok(None) if !more => records.finish(),
             other => other,
         };
-        let read = match line {
-            Ok(Some(line)) => rows.read(line),
+        let is_last = matches!(record, Ok(None));
+        let read = match record {
+            Ok(Some(record)) => rows.read(record),
             Ok(None) => break,
             Err(why) => Err(why),
         };
         match read {
-            Ok(None) => {}
+            Ok(None) if !is_last => {}
+            Ok(None) => break,
             Ok(Some(_)) => return Ok(rows.bucket().map(str::to_owned)),
-            Err(why) => return Err(refused(at, lines.number(), why, false)),
+            Err(_) if records.is_over() => break,
+            Err(why) => return Err(refused(at, &records, &why, false)),
         }
     }
     Err(Problem::manifest(at, None, "it names no object at its beginning. List one a line, from the first line on."))
 }
 
-/// A file that has named no object yet may be anything, and who asks may not be allowed to read it: nothing of it is
-/// quoted.
-fn refused(at: &S3Uri, line: u64, why: String, is_manifest: bool) -> Problem {
-    Problem::manifest(at, Some(line), if is_manifest { why } else { unquoted(&why) })
-}
-
-/// A text without what stands between its quotation marks.
-fn unquoted(text: &str) -> String {
-    let (mut out, mut within, mut escaped) = (String::new(), None, false);
-    for char in text.chars() {
-        match within {
-            None => {
-                out.push(char);
-                within = Some(char).filter(|char| matches!(char, '"' | '`'));
-            }
-            Some(_) if escaped => escaped = false,
-            Some('"') if char == '\\' => escaped = true,
-            Some(mark) if mark == char => {
-                out.push('…');
-                out.push(char);
-                within = None;
-            }
-            Some(_) => {}
+/// Whether a file that begins like this is a list in JSON, and no request: its first value names an object, or is a listing's.
+pub(crate) fn is_a_list_in_json(at: &S3Uri, mut beginning: &[u8], more: bool) -> bool {
+    let (mut records, mut rows) = (Records::up_to(BYTES_BEFORE_THE_FIRST), Rows::of_any_bucket(Vec::new(), is_txt(at)));
+    loop {
+        let record = match records.next(&mut beginning) {
+            Ok(None) if !more => records.finish(),
+            other => other,
+        };
+        let Ok(Some(record)) = record else { return false };
+        let is_json = matches!(record, Record::Json(..));
+        match rows.read(record) {
+            Ok(Some(_)) => return is_json,
+            Ok(None) => {}
+            Err(_) => return false,
         }
     }
-    out
+}
+
+/// Whether a file's name says that each of its lines is a key.
+fn is_txt(at: &S3Uri) -> bool {
+    let name = at.key.to_ascii_lowercase();
+    name.strip_suffix(".gz").unwrap_or(&name).ends_with(".txt")
+}
+
+/// A file that has named no object yet may be anything, and who asks may not be allowed to read it: nothing of it is
+/// quoted.
+fn refused(at: &S3Uri, records: &Records, why: &Why, is_manifest: bool) -> Problem {
+    let why = if is_manifest { why.shown() } else { why.hidden() };
+    let why = match records.number_in_list() {
+        None => why,
+        Some(number) => format!("object {number} of the list: {why}"),
+    };
+    Problem::manifest(at, Some(records.number()), why)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::records::MAX_LINE_BYTES;
     use super::*;
 
     use std::io::Write;
@@ -298,9 +363,15 @@ mod tests {
 
     #[test]
     fn of_a_file_that_may_be_no_manifest_nothing_is_told() {
-        for file in
-            ["secret,a \\\"b\\\" secret", "{\"secret\": 1}", "[secret", "secret", "archive,%secret", " secret,a"]
-        {
+        for file in [
+            "secret,a \\\"b\\\" secret",
+            "{\"secret\": 1}",
+            "[secret",
+            "secret\tx",
+            "archive,%secret",
+            " secret,a",
+            "{\"Key\": secret}",
+        ] {
             let problem = read(file).unwrap_err();
             assert!(!problem.to_string().contains("secret"), "{problem}");
         }
@@ -333,13 +404,13 @@ mod tests {
             "{\"key\":\"ü\\n\",\"version_id\":\"v1\",\"bucket\":\"archive\"}\r\n  {\"version_id\":null,\"key\":\"b\"}",
             &["ü\n@v1", "b"],
         );
-        check_problem("{\"key\":\"a\"}\n{\"key\":\"b\",\"Size\":1}", ", line 2", "unknown field `Size`");
+        check_problem("{\"key\":\"a\"}\n{\"key\":\"b\",\"size\":1}", ", line 2", "unknown field \"size\"");
         check_problem("{\"key\":\"a\"}\narchive,b", ", line 2", "{\"key\": …, \"version_id\": …}");
-        check_problem("{\"key\":\"a\"}\n[\"b\"]", ", line 2", "{\"key\": …");
-        check_problem("\"a\"\n{\"version_id\":\"a\"}", ", line 2", "missing field `key`");
+        check("{\"key\":\"a\"}\n[\"b\"]", &["a", "b"]);
+        check_problem("\"a\"\n{\"version_id\":\"a\"}", ", line 2", "has no key");
         check_problem("\"a\"\n{\"key\":\"a\",\"bucket\":\"other\"}", ", line 2", "in bucket \"other\"");
         check_problem("{\"key\":\"a\",\"version_id\":\"\"}", ", line 1", "version_id");
-        check_problem("[{\"key\":\"a\"}]", ", line 1", "one object a line");
+        check("[{\"key\":\"a\"}]", &["a"]);
         check_problem("\"a\" \"b\"", ", line 1", "quotation mark");
     }
 
@@ -365,7 +436,7 @@ mod tests {
         check("\u{feff}archive,a", &["a"]);
         check("\u{feff}{\"key\":\"a\"}", &["a"]);
         check("\u{feff}\n\n\r\n  \narchive,a\n\n", &["a"]);
-        check_problem("\n\narchive\n", ", line 3", "bucket,key");
+        check_problem("\n\narchive,\n", ", line 3", "1 to 1024 bytes");
         check_problem("archive,a\n\u{feff}archive,b", ", line 2", "in bucket");
     }
 
@@ -402,7 +473,7 @@ mod tests {
         check_problem("archive,\"a\nb\"", ", line 1", "never closed");
         check_problem("archive,\"a\"b", ", line 1", "quotation mark");
         check_problem("archive,a\"b", ", line 1", "%22");
-        check_problem("archive, a", ", line 1", "blank");
+        check_problem("archive,\" a\"", ", line 1", "blank");
         check_problem("archive,a ,v", ", line 1", "blank");
         check_problem(b"archive,a\n\xff\xfea\0", ", line 2", "UTF-8");
     }
@@ -438,7 +509,7 @@ mod tests {
     #[track_caller]
     fn check_first(beginning: impl AsRef<[u8]>, more: bool, expect: Result<Option<&str>, &str>) {
         let at = S3Uri::parse("s3://lists/2019.csv").unwrap();
-        match (first_bucket(&at, beginning.as_ref(), more), expect) {
+        match (first_bucket(&at, beginning.as_ref(), more, &[]), expect) {
             (Ok(bucket), expect) => assert_eq!(Ok(bucket.as_deref()), expect),
             (Err(problem), expect) => {
                 let fix = expect.unwrap_err();
@@ -466,18 +537,19 @@ mod tests {
         // A line that is not all there says nothing yet.
         check_first("one,a", true, Err("names no object"));
         check_first("one,a", false, Ok(Some("one")));
-        check_first("hello\n", false, Err("line 1"));
-        check_first(b"\xff\xfea\0\n", true, Err("UTF-8"));
+        check_first("hello,\n", false, Err("line 1"));
+        check_first(b"\xff\xff\n", true, Err("UTF-8"));
         let whole = gzip(b"one,a");
         check_first(&whole[..whole.len() - 9], false, Err("cut off"));
     }
 
     #[test]
-    fn a_bucket_is_looked_for_in_so_many_lines_and_no_more() {
-        let after = |lines: usize| format!("{}one,a\n", "\n".repeat(lines));
-        check_first(after(LINES_BEFORE_THE_FIRST - 1), true, Ok(Some("one")));
-        check_first(after(LINES_BEFORE_THE_FIRST), true, Err("names no object"));
+    fn a_bucket_is_looked_for_in_so_many_bytes_and_no_more() {
+        let after = |lines: u64| format!("{}one,a\n", "\n".repeat(usize::try_from(lines).unwrap()));
+        check_first(after(BYTES_BEFORE_THE_FIRST - 6), true, Ok(Some("one")));
+        check_first(after(BYTES_BEFORE_THE_FIRST - 5), true, Err("names no object"));
         check_first(gzip(&b"\n".repeat(4 * 1024 * 1024)), true, Err("names no object"));
+        check_first(gzip(&[&b"["[..], &b" ".repeat(4 * 1024 * 1024)].concat()), true, Err("names no object"));
     }
 
     #[test]
@@ -488,7 +560,7 @@ mod tests {
         let fits = format!("{}\narchive,a", " ".repeat(MAX_LINE_BYTES));
         check(&fits, &["a"]);
 
-        let up_to = |limit| ManifestReader { lines: Lines::up_to(limit), ..reader() };
+        let up_to = |limit| ManifestReader { records: Records::up_to(limit), ..reader() };
         for bytes in [b"archive,a\narchive,b\n".to_vec(), gzip(b"archive,a\narchive,b\n")] {
             assert_eq!(read_by(up_to(20), &bytes).unwrap().len(), 2);
             let problem = read_by(up_to(19), &bytes).unwrap_err();
@@ -502,9 +574,9 @@ mod tests {
         assert!(bomb.len() < 64 * 1024);
         let mut reader = reader();
         assert_eq!(reader.push(&bomb).count(), 0);
-        assert_eq!(reader.lines.number(), 4 * 1024 * 1024 + 1);
+        assert_eq!(reader.records.number(), 4 * 1024 * 1024 + 1);
         let line = gzip(&vec![b'a'; 4 * 1024 * 1024]);
         assert!(reader.push(&line).next().unwrap().is_err());
-        assert!(reader.lines.held() <= 4 * MAX_LINE_BYTES, "{} bytes", reader.lines.held());
+        assert!(reader.records.held() <= 4 * MAX_LINE_BYTES, "{} bytes", reader.records.held());
     }
 }

@@ -163,27 +163,14 @@ impl Problem {
     }
 
     /// 422: there is nothing to restore.
-    pub fn nothing_matches(source: &crate::Source) -> Self {
-        let what = match source {
-            crate::Source::Keys { .. } => "The request names no objects".to_owned(),
-            crate::Source::Prefix { prefix, .. } => {
-                format!(
-                    "No object that the request means has a key that begins with {}",
-                    shorten(&Value::from(prefix.as_str()))
-                )
-            }
-            crate::Source::Manifest { manifest, .. } => format!("{} names no object", cut(manifest.to_string())),
-            crate::Source::Restore { objects_of } => {
-                format!("None of the objects of {} is in the state that was asked for", objects_of.restore)
-            }
-        };
+    pub(crate) fn nothing_matches(what: &str) -> Self {
         let detail =
             format!("{what}: nothing was asked of S3. Check the bucket and the spelling; keys are case-sensitive.");
         Self::new("nothing-matches", "Nothing matches the request", 422, detail)
     }
 
     /// 422: a manifest is wrong, in this line if it is known. The first line is 1.
-    pub fn manifest(at: &crate::S3Uri, line: Option<u64>, why: impl std::fmt::Display) -> Self {
+    pub fn manifest(at: &impl std::fmt::Display, line: Option<u64>, why: impl std::fmt::Display) -> Self {
         let file = cut(at.to_string());
         let place = line.map_or_else(String::new, |line| format!(", line {line}"));
         let detail = format!("manifest: {file}{place}: {why}");
@@ -195,7 +182,7 @@ impl Problem {
     }
 
     /// 422: a file in the inbox from which no restore can be started.
-    pub fn no_order(at: &crate::S3Uri, why: impl std::fmt::Display) -> Self {
+    pub fn no_order(at: &impl std::fmt::Display, why: impl std::fmt::Display) -> Self {
         let file = cut(at.to_string());
         let detail = format!("{file}: {why} Nothing was started.");
         Self { value: Some(Value::from(file)), ..Self::new("no-order", "The file is no order", 422, detail) }
@@ -231,7 +218,7 @@ impl Problem {
 }
 
 /// A value for an answer or a log, with long texts cut off.
-fn shorten(value: &Value) -> Value {
+pub(crate) fn shorten(value: &Value) -> Value {
     let text = match value {
         Value::String(text) => text.clone(),
         Value::Null | Value::Bool(_) | Value::Number(_) => return value.clone(),

@@ -7,6 +7,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::bucket_name::{MAX_KEY_BYTES, is_bucket_name, is_old_bucket_name};
+use crate::problem::{cut, shorten};
 use crate::{ArchiveKind, Filter, Problem, Publish, PublishWhen, RestoreId, S3Uri, State, Status, Tier, Usd};
 
 /// The most keys in a request. For more objects there are prefixes and manifests.
@@ -14,9 +16,6 @@ pub const MAX_KEYS: usize = 1_000;
 
 /// The most bytes of a request body: enough for 1,000 escaped keys of 1,024 bytes, and well under Lambda's 6 MB.
 pub const MAX_BODY_BYTES: usize = 2 * 1024 * 1024;
-
-/// S3's limit for a key, in bytes of UTF-8 (User Guide, "Naming Amazon S3 objects").
-pub(crate) const MAX_KEY_BYTES: usize = 1_024;
 
 /// The most bytes of a version id. S3 allows 1,024, but the ledger's sort key has 1,024 for the version and the restore's
 /// id together.
@@ -170,6 +169,22 @@ impl RestoreId {
 }
 
 impl Source {
+    /// The problem of a request that means no object.
+    pub fn nothing_matches(&self) -> Problem {
+        let what = match self {
+            Self::Keys { .. } => "The request names no objects".to_owned(),
+            Self::Prefix { prefix, .. } => {
+                let prefix = shorten(&Value::from(prefix.as_str()));
+                format!("No object that the request means has a key that begins with {prefix}")
+            }
+            Self::Manifest { manifest, .. } => format!("{} names no object", cut(manifest.to_string())),
+            Self::Restore { objects_of } => {
+                format!("None of the objects of {} is in the state that was asked for", objects_of.restore)
+            }
+        };
+        Problem::nothing_matches(&what)
+    }
+
     /// How many objects it names; `None` if only the plan can find out.
     pub fn count(&self) -> Option<u64> {
         match self {
@@ -305,7 +320,22 @@ fn read_json(body: &[u8]) -> Result<Value, Problem> {
     if body.len() > MAX_BODY_BYTES {
         return Err(Problem::too_large(body.len(), MAX_BODY_BYTES));
     }
-    serde_json::from_slice(body).map_err(Problem::not_json)
+    match body {
+        [0xff, 0xfe, units @ ..] => from_utf16(units, u16::from_le_bytes),
+        [0xfe, 0xff, units @ ..] => from_utf16(units, u16::from_be_bytes),
+        [0xef, 0xbb, 0xbf, text @ ..] => serde_json::from_slice(text).map_err(Problem::not_json),
+        _ => serde_json::from_slice(body).map_err(Problem::not_json),
+    }
+}
+
+/// Reads JSON in UTF-16, as some editors and shells save it.
+fn from_utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Result<Value, Problem> {
+    let (units, rest) = bytes.as_chunks::<2>();
+    let text = char::decode_utf16(units.iter().map(|bytes| unit(*bytes))).collect::<Result<String, _>>();
+    match text {
+        Ok(text) if rest.is_empty() => serde_json::from_str(&text).map_err(Problem::not_json),
+        Ok(_) | Err(_) => Err(Problem::not_json("it begins as UTF-16 does, and is not UTF-16")),
+    }
 }
 
 /// Reads a body as a JSON object, without validating its fields.
@@ -336,29 +366,17 @@ pub(crate) fn bucket(body: &Map<String, Value>) -> Result<String, Problem> {
     match body.get("bucket") {
         None => Err(Problem::missing("bucket", "Name the bucket the objects are in.")),
         Some(Value::String(name)) if is_bucket_name(name) => Ok(name.clone()),
+        Some(Value::String(name)) if is_old_bucket_name(name) => Err(Problem::field(
+            "bucket",
+            &Value::from(name.as_str()),
+            "has a name that S3 allowed in us-east-1 until March 2018, with upper-case letters, underscores or more than 63 characters. thaw does not restore from such a bucket: CloudFront and S3's own endpoints for buckets do not take the name. Restore its objects with aws s3api restore-object, or copy them into a bucket with a name of today.",
+        )),
         Some(other) => Err(Problem::field(
             "bucket",
             other,
             "must be a bucket name: 3 to 63 lower-case letters, digits, dots and hyphens, a letter or digit at both ends, no two dots together, and no IP address.",
         )),
     }
-}
-
-/// S3's rules for the form of a name (User Guide, "General purpose bucket naming rules"), without the reserved prefixes and
-/// suffixes.
-fn is_bucket_name(name: &str) -> bool {
-    let plain = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    let [first, .., last] = name.as_bytes() else { return false };
-    (3..=63).contains(&name.len())
-        && name.bytes().all(|byte| plain(&byte) || byte == b'.' || byte == b'-')
-        && plain(first)
-        && plain(last)
-        && !name.contains("..")
-        && !looks_like_an_ip_address(name)
-}
-
-fn looks_like_an_ip_address(name: &str) -> bool {
-    name.split('.').count() == 4 && name.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
 }
 
 /// Reads the one field that names the objects.
@@ -495,8 +513,12 @@ fn key(value: &Value, field: &str) -> Result<RequestedObject, Problem> {
         let refused = || Problem::field(field, value, format!("must be a text of 1 to {limit} bytes in UTF-8."));
         text.map(str::to_owned).ok_or_else(refused)
     };
+    let key_at = |value: &Value, field: &str| {
+        let key = text(value, field, MAX_KEY_BYTES)?;
+        not_a_key(&key).map_or(Ok(key), |why| Err(Problem::field(field, value, why)))
+    };
     match value {
-        Value::String(_) => Ok(RequestedObject { key: text(value, field, MAX_KEY_BYTES)?, version_id: None }),
+        Value::String(_) => Ok(RequestedObject { key: key_at(value, field)?, version_id: None }),
         Value::Object(object) => {
             refuse_unknown(object, &format!("{field}."), &["key", "version_id"])?;
             let Some(key) = object.get("key") else {
@@ -506,11 +528,23 @@ fn key(value: &Value, field: &str) -> Result<RequestedObject, Problem> {
                 None | Some(Value::Null) => None,
                 Some(version) => Some(text(version, &format!("{field}.version_id"), MAX_VERSION_BYTES)?),
             };
-            Ok(RequestedObject { key: text(key, &format!("{field}.key"), MAX_KEY_BYTES)?, version_id })
+            Ok(RequestedObject { key: key_at(key, &format!("{field}.key"))?, version_id })
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => {
             Err(Problem::field(field, value, "must be a key, or {\"key\": …, \"version_id\": …}."))
         }
+    }
+}
+
+/// Why a text is no key, if people mean something else by it than a key. S3 may have such keys: a prefix restores them.
+pub(crate) fn not_a_key(key: &str) -> Option<&'static str> {
+    let begins = |with: &str| key.get(..with.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(with));
+    if begins("s3://") || begins("s3a://") || begins("arn:aws:s3:") {
+        Some("is an address and not a key. Write only what follows the bucket's name and its slash.")
+    } else if begins("https://") || begins("http://") {
+        Some("is a URL and not a key. Write the key as S3 lists it, without host and without URL encoding.")
+    } else {
+        None
     }
 }
 
@@ -837,6 +871,42 @@ mod tests {
         }
         assert_eq!(Request::read(b"[]").unwrap_err().field.as_deref(), Some("body"));
         assert_eq!(Request::read(&vec![b' '; MAX_BODY_BYTES + 1]).unwrap_err().status, 413);
+    }
+
+    #[test]
+    fn a_body_may_have_a_mark_of_byte_order_and_then_be_utf16() {
+        let text = r#"{"bucket": "archive", "keys": ["ü𝄞"]}"#;
+        let units =
+            |bytes: fn(u16) -> [u8; 2]| format!("\u{feff}{text}").encode_utf16().flat_map(bytes).collect::<Vec<_>>();
+        let plain = Request::read(text.as_bytes()).unwrap();
+        for body in [format!("\u{feff}{text}").into_bytes(), units(u16::to_le_bytes), units(u16::to_be_bytes)] {
+            assert_eq!(Request::read(&body), Ok(plain.clone()));
+        }
+        let bytes = units(u16::to_le_bytes);
+        assert_eq!(Request::read(&bytes[..bytes.len() - 1]).unwrap_err().status, 400);
+        assert_eq!(Request::read(b"\xff\xfe\x00\xd8").unwrap_err().status, 400);
+    }
+
+    #[test]
+    fn an_address_is_no_key_and_a_key_may_look_like_one_further_on() {
+        for key in ["s3://archive/a", "S3A://archive/a", "arn:aws:s3:::archive/a", "https://a", "HTTP://a"] {
+            refused(json!({"keys": [key]}), "keys[0]");
+            refused(json!({"keys": ["a", {"key": key}]}), "keys[1].key");
+        }
+        for key in ["s3:/a", "a/s3://archive/a", "https", "é"] {
+            assert!(Request::parse(&body(json!({"keys": [key]}))).is_ok(), "{key}");
+        }
+    }
+
+    #[test]
+    fn a_bucket_with_a_name_of_before_2018_is_told_so() {
+        let says = |bucket: &str| Request::parse(&body(json!({"bucket": bucket}))).unwrap_err().detail;
+        for bucket in ["My-Archive", "my_archive", &"a".repeat(64), &"a".repeat(255)] {
+            assert!(says(bucket).contains("until March 2018"), "{bucket}");
+        }
+        for bucket in ["A", "my archive", "my/archive", &"a".repeat(256), "-a-"] {
+            assert!(says(bucket).contains("must be a bucket name"), "{bucket}");
+        }
     }
 
     #[test]

@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
+use crate::bucket_name::MAX_KEY_BYTES;
 use crate::filter::MAX_PATTERNS;
 use crate::glob::MAX_PATTERN_BYTES;
 use crate::request::{
-    DEFAULT_DAYS, MAX_DAYS, MAX_ETAG, MAX_KEY_BYTES, MAX_NOTIFY, MAX_NOTIFY_BYTES, MAX_OVER, MAX_VERSION_BYTES,
-    PLAN_HASH,
+    DEFAULT_DAYS, MAX_DAYS, MAX_ETAG, MAX_NOTIFY, MAX_NOTIFY_BYTES, MAX_OVER, MAX_VERSION_BYTES, PLAN_HASH,
 };
 use crate::{MAX_KEYS, ObjectSelector, Request, Tier};
 

@@ -6,8 +6,9 @@ use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
+use crate::bucket_name::MAX_KEY_BYTES;
 use crate::inbox::ANSWER;
-use crate::request::{MAX_KEY_BYTES, MAX_VERSION_BYTES};
+use crate::request::MAX_VERSION_BYTES;
 use crate::{InboxFile, ObjectId, S3Uri};
 
 /// The kinds of events about restores.

@@ -1,10 +1,10 @@
 //! The address of a file in S3, `s3://bucket/key`.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::Problem;
-use crate::request::{self, MAX_KEY_BYTES};
+use crate::bucket_name::{MAX_KEY_BYTES, is_bucket_name};
 
 /// The address of a manifest or another file: `s3://bucket/key`, the key without URL encoding.
 ///
@@ -26,10 +26,8 @@ impl S3Uri {
     /// Reads the field `manifest` of a request. The problem says how to correct it.
     pub fn parse(text: &str) -> Result<Self, Problem> {
         let parts = text.strip_prefix("s3://").and_then(|rest| rest.split_once('/'));
-        // The rules for bucket names are those of the request's field `bucket`.
-        let is_bucket = |name: &str| request::bucket(&Map::from_iter([("bucket".to_owned(), name.into())])).is_ok();
         match parts {
-            Some((bucket, key)) if is_bucket(bucket) && (1..=MAX_KEY_BYTES).contains(&key.len()) => {
+            Some((bucket, key)) if is_bucket_name(bucket) && (1..=MAX_KEY_BYTES).contains(&key.len()) => {
                 Ok(Self { bucket: bucket.to_owned(), key: key.to_owned() })
             }
             Some(_) | None => {

@@ -7,7 +7,10 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let [how, pieces_of, bytes @ ..] = bytes else { return };
     let packed = thaw_fuzz::sources::gzip(bytes);
     match how % 4 {
-        0 => thaw_fuzz::sources::manifest(bytes, *pieces_of as usize),
+        0 => {
+            thaw_fuzz::sources::list(bytes, "2019.txt", *pieces_of as usize);
+            thaw_fuzz::sources::manifest(bytes, *pieces_of as usize)
+        }
         1 => thaw_fuzz::sources::manifest(&packed, *pieces_of as usize),
         2 => thaw_fuzz::sources::manifest(&packed[..packed.len() * *how as usize / 256], *pieces_of as usize),
         _ => {

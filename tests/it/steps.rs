@@ -14,6 +14,7 @@ mod inbox;
 mod jobs;
 mod joining;
 mod kinds;
+mod lists;
 mod planning;
 mod poison;
 mod publishing;

@@ -1,42 +1,67 @@
-//! What a line of a manifest says.
+//! What a line, or a JSON value, says of an object.
 //!
 //! Keys in CSV are decoded as forms are: S3 Inventory writes a blank as `+` and a plus as `%2B`, as S3's listings do with
 //! `encoding-type=url` (boto and Cloud Custodian learned it from rows that S3 wrote), and the User Guide's functions for
 //! S3 Batch Operations decode with `unquote_plus`. Who wrote `%20` means the same. A plus that is not encoded is against
-//! the documents of both.
+//! the documents of both. Keys in JSON, and keys that stand on a line by themselves, are as they are.
 
 use std::borrow::Cow;
-use std::cell::OnceCell;
+use std::fmt::{self, Formatter};
 
 use percent_encoding::percent_decode_str;
-use serde::{Deserialize, Serialize};
+use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 
+use super::json::Part;
+use super::records::Record;
+use super::why::{Why, quoted};
 use crate::RequestedObject;
+use crate::bucket_name::MAX_KEY_BYTES;
 use crate::id::NULL_VERSION;
-use crate::problem::cut;
-use crate::request::{MAX_KEY_BYTES, MAX_VERSION_BYTES};
+use crate::request::{MAX_VERSION_BYTES, not_a_key};
 
-/// Reads lines of one form, that of the first. What goes wrong is said in words.
+/// How a list writes its keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum KeyReading {
+    /// As they are.
+    AsIs,
+    /// URL-encoded.
+    UrlEncoded,
+}
+
+/// Reads records of one form, that of the first. What goes wrong is said in words.
 #[derive(Debug)]
 pub(super) struct Rows {
     /// The bucket that all objects must be in; until one is known, that of the first object that names one.
-    bucket: OnceCell<String>,
-    /// `None` until there was a line that is not blank.
+    bucket: Option<String>,
+    /// Buckets that it may be. A first line that begins with one of them names an object, whatever else it may be.
+    known_buckets: Vec<String>,
+    /// The file's name says that its lines are keys, also where they have commas.
+    is_txt: bool,
+    /// `None` until there was a record that is not blank.
     form: Option<Form>,
-    begun: bool,
+    /// A text in JSON was read as a key.
+    has_texts: bool,
+    /// A key with a second reading was given out.
+    had_second: bool,
+    /// What the key of the record that was read last is under the other reading, if it is the first that has one.
+    second: Option<String>,
 }
 
-/// What the lines before a place have told of those after it.
+/// What the records before a place have told of those after it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct RowsPlace {
     form: Option<Form>,
-    begun: bool,
+    had_second: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 enum Form {
     Json,
     Csv(Columns),
+    /// A key a line, or an address.
+    Keys,
 }
 
 /// Which field of a row says what.
@@ -59,94 +84,223 @@ enum Column {
 }
 
 impl Rows {
-    pub(super) fn new(bucket: &str) -> Self {
-        Self { bucket: OnceCell::from(bucket.to_owned()), ..Self::of_any_bucket() }
+    pub(super) fn new(bucket: &str, is_txt: bool) -> Self {
+        Self { bucket: Some(bucket.to_owned()), ..Self::of_any_bucket(vec![bucket.to_owned()], is_txt) }
     }
 
-    pub(super) fn of_any_bucket() -> Self {
-        Self { bucket: OnceCell::new(), form: None, begun: false }
+    /// The first object says the bucket.
+    pub(super) fn of_any_bucket(known_buckets: Vec<String>, is_txt: bool) -> Self {
+        Self { bucket: None, known_buckets, is_txt, form: None, has_texts: false, had_second: false, second: None }
     }
 
     /// The bucket of the objects, if it is known.
     pub(super) fn bucket(&self) -> Option<&str> {
-        self.bucket.get().map(String::as_str)
+        self.bucket.as_deref()
     }
 
+    /// Of an inventory, whose keys have one reading.
     pub(super) fn of_columns(bucket: &str, columns: Columns) -> Self {
-        Self { form: Some(Form::Csv(columns)), ..Self::new(bucket) }
+        Self { form: Some(Form::Csv(columns)), had_second: true, ..Self::new(bucket, false) }
     }
 
     /// Goes on at a place.
     pub(super) fn from(self, place: RowsPlace) -> Self {
-        let RowsPlace { form, begun } = place;
-        Self { form, begun, ..self }
+        let RowsPlace { form, had_second } = place;
+        Self { form, had_second, ..self }
     }
 
-    /// The place after the last line that was read.
+    /// The place after the last record that was read.
     pub(super) fn place(&self) -> RowsPlace {
-        RowsPlace { form: self.form.clone(), begun: self.begun }
+        RowsPlace { form: self.form.clone(), had_second: self.had_second }
     }
 
-    /// The object of a line; `None` if the line is about none.
-    pub(super) fn read(&mut self, line: &[u8]) -> Result<Option<RequestedObject>, String> {
-        let line = std::str::from_utf8(line).map_err(|_| "the line is not UTF-8. Save the manifest as UTF-8.")?;
+    /// How keys were read so far; `None` before the first.
+    pub(super) fn reading(&self) -> Option<KeyReading> {
+        Some(match self.form.as_ref()? {
+            Form::Csv(_) => KeyReading::UrlEncoded,
+            Form::Json | Form::Keys => KeyReading::AsIs,
+        })
+    }
+
+    /// Whether a line, or a text in JSON, is a key and nothing else, so that any text can be such a list.
+    pub(super) fn is_of_keys(&self) -> bool {
+        self.has_texts || matches!(self.form, Some(Form::Keys))
+    }
+
+    /// What the key that was read last is under the other reading, once in a file.
+    pub(super) fn take_second(&mut self) -> Option<String> {
+        self.second.take()
+    }
+
+    /// The object of a record; `None` if it is about none.
+    pub(super) fn read(&mut self, record: Record<'_>) -> Result<Option<RequestedObject>, Why> {
+        match record {
+            Record::Line(line) => self.read_line(line),
+            Record::Json(part, text) => {
+                self.form = Some(Form::Json);
+                self.read_json(part, text)
+            }
+        }
+    }
+
+    fn read_line(&mut self, line: &[u8]) -> Result<Option<RequestedObject>, Why> {
+        let line = std::str::from_utf8(line)
+            .map_err(|_| "the line is not UTF-8, nor UTF-16 with a byte order mark. Save the manifest as UTF-8.")?;
         let line = line.strip_suffix('\r').unwrap_or(line);
-        let first = !std::mem::replace(&mut self.begun, true);
-        let line = if first { line.strip_prefix('\u{feff}').unwrap_or(line) } else { line };
         if line.trim().is_empty() {
             return Ok(None);
         }
-        match &self.form {
-            Some(Form::Json) => self.read_json(line).map(Some),
-            Some(Form::Csv(columns)) => self.read_csv(line, columns),
-            None if looks_like_json(line) => {
-                self.form = Some(Form::Json);
-                self.read_json(line).map(Some)
-            }
-            None => match self.header(line)? {
-                Some(columns) => {
-                    self.form = Some(Form::Csv(columns));
-                    Ok(None)
-                }
-                None => {
-                    let columns = Columns::of_a_list();
-                    let asked = self.read_csv(line, &columns);
-                    self.form = Some(Form::Csv(columns));
-                    asked
-                }
-            },
-        }
+        let (form, is_header) = match self.form.take() {
+            Some(form) => (form, false),
+            None => self.form_of(line)?,
+        };
+        let read = match &form {
+            _ if is_header => Ok(None),
+            Form::Csv(columns) => self.read_csv(line, columns),
+            Form::Keys | Form::Json => self.read_key(line).map(Some),
+        };
+        self.form = Some(form);
+        read
     }
 
-    fn read_json(&self, line: &str) -> Result<RequestedObject, String> {
-        let object = match line.trim_start().as_bytes() {
-            [b'"', ..] => serde_json::from_str(line).map(|key| Object { bucket: None, key, version_id: None }),
-            // A list could be read as a struct, field by field.
-            [b'{', ..] => serde_json::from_str(line),
-            _ => return Err(format!("{} is not {ROW_OF_JSON}", quoted(line))),
-        };
-        let Object { bucket, key, version_id } = object.map_err(|why| {
-            // It says where in the line, as if that were a file.
+    /// What the first line tells of all, and whether it names columns.
+    fn form_of(&self, line: &str) -> Result<(Form, bool), Why> {
+        if let Some(columns) = self.header(line)? {
+            return Ok((Form::Csv(columns), true));
+        }
+        let is_of_keys = !line.contains(',') || is_address(line) || (self.is_txt && !self.names_a_bucket(line));
+        if is_of_keys && line.starts_with('"') && !self.is_txt {
+            return Ok((Form::Csv(Columns::of_a_list()), false));
+        }
+        if is_of_keys && Column::named(line) == Column::Key {
+            let why = "the first line names a column, and the others have no bucket. Take the line away, or name the columns bucket and key.";
+            return Err(why.into());
+        }
+        Ok((if is_of_keys { Form::Keys } else { Form::Csv(Columns::of_a_list()) }, false))
+    }
+
+    /// Whether the first field of a line is a bucket that the objects may be in.
+    fn names_a_bucket(&self, line: &str) -> bool {
+        let first = Fields::of(line).next();
+        first.is_some_and(|first| first.is_ok_and(|first| self.known_buckets.iter().any(|known| *known == first)))
+    }
+
+    /// A key by itself, or an address.
+    fn read_key(&mut self, line: &str) -> Result<RequestedObject, Why> {
+        if let Some(control) = line.chars().find(|char| char.is_control()) {
+            let why = match control {
+                '\t' => {
+                    "has a tab. List one key a line: aws s3api writes that with --query 'Contents[].[Key]' --output text. Write a key that has a tab in JSON"
+                }
+                _ => "has a control character. Save the list as text in UTF-8, or write such a key in JSON",
+            };
+            return Err(format!("the line {} {why}.", quoted(line)).into());
+        }
+        if line.trim() != line {
+            return Err(blank_around(line, "write it in JSON"));
+        }
+        if let Some((bucket, key)) = line.strip_prefix("s3://").map(|rest| rest.split_once('/').unwrap_or((rest, ""))) {
+            if !self.is_ours(bucket) {
+                return Err(self.elsewhere(key, bucket));
+            }
+            return self.asked(key.to_owned(), None, None);
+        }
+        if !self.is_txt && line.contains(',') && !is_address(line) {
+            let bucket = self.bucket().unwrap_or("bucket");
+            return Err(format!(
+                "{} has a comma, and the first line is a key without one. End the file's name in .txt if each line is a key, or begin each line with {bucket:?} and a comma.",
+                quoted(line)
+            )
+            .into());
+        }
+        if is_of_aws_s3_ls(line) {
+            return Err(format!(
+                "{} looks like a line of aws s3 ls. List only the key: aws s3api list-objects-v2 writes a list that thaw reads.",
+                quoted(line)
+            )
+            .into());
+        }
+        let second = decode(line).ok();
+        self.asked(line.to_owned(), None, second)
+    }
+
+    fn read_json(&mut self, part: Part, text: &[u8]) -> Result<Option<RequestedObject>, Why> {
+        let text = std::str::from_utf8(text).map_err(|_| "the JSON is not UTF-8. Save the manifest as UTF-8.")?;
+        let broken = |why: serde_json::Error| -> Why {
+            // It says where in the value, as if that were a file.
             let why = why.to_string();
             let why = why.rsplit_once(" at line ").map_or(&*why, |(why, _)| why);
-            format!("{} ({}) is not {ROW_OF_JSON}", quoted(line), cut(why.to_owned()))
-        })?;
-        if let Some(bucket) = bucket.filter(|bucket| !self.is_ours(bucket)) {
-            return Err(self.elsewhere(&key, &bucket));
+            format!("{} is not JSON ({why}). Write {ROW_OF_JSON}.", quoted(text)).into()
+        };
+        let object: Object = match part {
+            Part::Text => {
+                let key: String = serde_json::from_str(text).map_err(broken)?;
+                self.has_texts = true;
+                let second = decode(&key).ok();
+                return self.asked(key, None, second).map(Some);
+            }
+            Part::Marker if text.starts_with('"') => return Ok(None),
+            Part::Object | Part::Marker | Part::Listing => serde_json::from_str(text).map_err(broken)?,
+        };
+        if let Some(name) = object.twice {
+            return Err(format!("{name} stands twice in {}. Keep one of them.", quoted(text)).into());
         }
-        if version_id.as_deref() == Some("") {
-            return Err("the version_id is empty. Leave it out for the current version.".to_owned());
+        if object.is_url_encoded {
+            return Err("EncodingType is url: its keys are URL-encoded. List without --encoding-type.".into());
         }
-        asked(key, version_id)
+        if let Some(bucket) = object.name.filter(|_| part == Part::Listing)
+            && !self.is_ours(&bucket)
+        {
+            let (bucket, ours) = (quoted(&bucket), self.bucket().unwrap_or_default());
+            let why =
+                format!("the listing is of bucket {bucket}, and this restore is of bucket {ours:?}. List that bucket.");
+            return Err(why.into());
+        }
+        if matches!(part, Part::Marker | Part::Listing) || object.is_marker {
+            return Ok(None);
+        }
+        let key = match object.key {
+            None if object.is_listing && object.unknown.is_none() => return Ok(None),
+            None => {
+                let unknown = object.unknown.map(|name| format!(", and thaw knows no field {}", quoted(&name)));
+                let why = format!("{} has no key{}. Write {ROW_OF_JSON}.", quoted(text), unknown.unwrap_or_default());
+                return Err(why.into());
+            }
+            Some(Value::String(key)) => key,
+            Some(_) => return Err(format!("key is not a text in {}. Write {ROW_OF_JSON}.", quoted(text)).into()),
+        };
+        if let Some(name) = object.unknown {
+            return Err(format!(
+                "unknown field {}. The fields are key, version_id and bucket; those that S3 spells with a capital are passed over.",
+                quoted(&name)
+            )
+            .into());
+        }
+        match object.bucket {
+            None | Some(Value::Null) => {}
+            Some(Value::String(bucket)) if self.is_ours(&bucket) => {}
+            Some(Value::String(bucket)) => return Err(self.elsewhere(&key, &bucket)),
+            Some(_) => return Err(format!("bucket is not a text in {}. Write {ROW_OF_JSON}.", quoted(text)).into()),
+        }
+        let version_id = match object.version_id {
+            None | Some(Value::Null) => None,
+            Some(Value::String(version)) if version.is_empty() => {
+                return Err("the version_id is empty. Leave it out for the current version.".into());
+            }
+            Some(Value::String(version)) => Some(version),
+            Some(_) => return Err(format!("version_id is not a text in {}. Write {ROW_OF_JSON}.", quoted(text)).into()),
+        };
+        let second = decode(&key).ok();
+        self.asked(key, version_id, second).map(Some)
     }
 
-    fn read_csv(&self, line: &str, columns: &Columns) -> Result<Option<RequestedObject>, String> {
-        let (mut bucket, mut key, mut version, mut marker) = (Cow::default(), Cow::default(), Cow::default(), false);
+    fn read_csv(&mut self, line: &str, columns: &Columns) -> Result<Option<RequestedObject>, Why> {
+        let (mut bucket, mut key, mut version, mut marker) = (None, Cow::default(), Cow::default(), false);
         let mut count = 0;
         for field in Fields::of(line) {
             let field = field?;
             match columns.columns.get(count) {
-                Some(Column::Bucket) => bucket = field,
+                Some(Column::Bucket) => bucket = Some(field),
                 Some(Column::Key) => key = field,
                 Some(Column::VersionId) => version = field,
                 Some(Column::IsDeleteMarker) => marker = field.eq_ignore_ascii_case("true"),
@@ -157,9 +311,11 @@ impl Rows {
         }
         if !(columns.least..=columns.columns.len()).contains(&count) {
             let fields = if count == 1 { "field" } else { "fields" };
-            return Err(format!("the line has {count} {fields}. It must have {}.", columns.in_words()));
+            return Err(format!("the line has {count} {fields}. It must have {}.", columns.in_words()).into());
         }
-        if !self.is_ours(&bucket) {
+        if let Some(bucket) = bucket
+            && !self.is_ours(&bucket)
+        {
             return Err(self.elsewhere(&key, &bucket));
         }
         if marker {
@@ -167,8 +323,7 @@ impl Rows {
         }
         for field in [&key, &version] {
             if field.trim() != *field {
-                let why = "begins or ends with a blank. Take it away, or write it as %20 if it is part of the key.";
-                return Err(format!("{} {why}", quoted(field)));
+                return Err(blank_around(field, "write it as %20"));
             }
         }
         let version = match &*version {
@@ -176,84 +331,168 @@ impl Rows {
             "" => None,
             version => Some(version.to_owned()),
         };
-        asked(decode(&key)?, version).map(Some)
+        self.asked(decode(&key)?, version, Some(key.into_owned())).map(Some)
     }
 
     /// The columns that a first line names. In a bucket of this name it may as well be an object.
-    fn header(&self, line: &str) -> Result<Option<Columns>, String> {
-        let is_header = Fields::of(line).next().is_some_and(|field| {
-            field.is_ok_and(|field| Column::named(&field) == Column::Bucket && self.bucket() != Some(&*field))
-        });
-        if !is_header {
+    fn header(&self, line: &str) -> Result<Option<Columns>, Why> {
+        // What is no CSV is no header.
+        let Ok(names) = Fields::of(line).collect::<Result<Vec<_>, _>>() else { return Ok(None) };
+        let columns: Vec<_> = names.iter().map(|name| Column::named(name)).collect();
+        let has = |column| columns.contains(&column);
+        let begins_with_bucket = columns.first() == Some(&Column::Bucket);
+        let names_key = has(Column::Key) && (has(Column::Bucket) || names.iter().all(|name| is_a_column(name)));
+        let is_header = begins_with_bucket || (names_key && names.len() > 1);
+        if !is_header || self.names_a_bucket(line) {
             return Ok(None);
         }
-        let names = Fields::of(line).collect::<Result<Vec<_>, _>>()?;
-        Columns::named(names.iter().map(|name| &**name)).map(Some)
+        // Without a column Bucket, all objects are in the restore's.
+        let columns = Columns::named(names.iter().map(|name| &**name), begins_with_bucket);
+        Ok(Some(columns?))
     }
 
-    fn is_ours(&self, bucket: &str) -> bool {
-        self.bucket.get_or_init(|| bucket.to_owned()) == bucket
+    fn is_ours(&mut self, bucket: &str) -> bool {
+        self.bucket.get_or_insert_with(|| bucket.to_owned()) == bucket
     }
 
-    fn elsewhere(&self, key: &str, bucket: &str) -> String {
+    fn elsewhere(&self, key: &str, bucket: &str) -> Why {
         format!(
-            "{} is in bucket {}, and this restore is of bucket {}. Split the manifest by bucket.",
+            "{} is in bucket {}, and this restore is of bucket {:?}. Split the manifest by bucket.",
             quoted(key),
             quoted(bucket),
-            quoted(self.bucket().unwrap_or_default())
+            self.bucket().unwrap_or_default()
         )
+        .into()
+    }
+
+    /// The object, if S3 could have it. `second` is its key under the other reading.
+    fn asked(
+        &mut self,
+        key: String,
+        version_id: Option<String>,
+        second: Option<String>,
+    ) -> Result<RequestedObject, Why> {
+        if !(1..=MAX_KEY_BYTES).contains(&key.len()) {
+            return Err(format!("the key {} must have 1 to {MAX_KEY_BYTES} bytes in UTF-8.", quoted(&key)).into());
+        }
+        if let Some(why) = not_a_key(&key) {
+            return Err(format!("the key {} {why}", quoted(&key)).into());
+        }
+        if let Some(version) = version_id.as_deref().filter(|version| version.len() > MAX_VERSION_BYTES) {
+            return Err(format!("the version {} must have at most {MAX_VERSION_BYTES} bytes.", quoted(version)).into());
+        }
+        let second = second.filter(|second| !self.had_second && *second != key);
+        self.had_second |= second.is_some();
+        self.second = second;
+        Ok(RequestedObject { key, version_id })
     }
 }
 
-const ROW_OF_JSON: &str = "a key as a text, or {\"key\": …, \"version_id\": …}. List one object a line.";
+fn blank_around(field: &str, how: &str) -> Why {
+    format!("{} begins or ends with a blank. Take it away, or {how} if it is part of the key.", quoted(field)).into()
+}
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+/// Whether a line is an address, right or not.
+fn is_address(line: &str) -> bool {
+    line.starts_with("s3://") || line.starts_with("https://") || line.starts_with("http://")
+}
+
+/// `2019-07-01 12:30:00       1234 photos/cat.jpg`
+fn is_of_aws_s3_ls(line: &str) -> bool {
+    let shape = |word: &str, like: &str| {
+        let digits = word.bytes().map(|byte| if byte.is_ascii_digit() { b'0' } else { byte });
+        digits.eq(like.bytes())
+    };
+    let mut words = line.split_ascii_whitespace();
+    words.next().is_some_and(|date| shape(date, "0000-00-00"))
+        && words.next().is_some_and(|time| shape(time, "00:00:00"))
+        && words.next().is_some_and(|size| size.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+const ROW_OF_JSON: &str = "a key as a text, or {\"key\": …, \"version_id\": …}";
+
+/// A JSON object, with the fields that thaw has a use for: in any case, with `_` or without.
+#[derive(Default)]
 struct Object {
-    bucket: Option<String>,
-    key: String,
-    version_id: Option<String>,
+    bucket: Option<Value>,
+    key: Option<Value>,
+    version_id: Option<Value>,
+    is_marker: bool,
+    /// The bucket of a listing.
+    name: Option<String>,
+    /// It has a field that only an answer to a listing has.
+    is_listing: bool,
+    is_url_encoded: bool,
+    /// A field that is neither thaw's nor spelled as S3 spells them.
+    unknown: Option<String>,
+    twice: Option<&'static str>,
 }
 
-/// A quotation mark may begin a field of CSV as well. A list is JSON, if not as it should be.
-fn looks_like_json(line: &str) -> bool {
-    match line.trim_start().as_bytes() {
-        [b'{' | b'[', ..] => true,
-        [b'"', ..] => serde_json::from_str::<String>(line).is_ok(),
-        _ => false,
+impl<'de> Deserialize<'de> for Object {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Fill)
     }
 }
 
-fn asked(key: String, version_id: Option<String>) -> Result<RequestedObject, String> {
-    if !(1..=MAX_KEY_BYTES).contains(&key.len()) {
-        return Err(format!("the key {} must have 1 to {MAX_KEY_BYTES} bytes in UTF-8.", quoted(&key)));
+struct Fill;
+
+impl<'de> Visitor<'de> for Fill {
+    type Value = Object;
+
+    fn expecting(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
     }
-    if let Some(version) = version_id.as_deref().filter(|version| version.len() > MAX_VERSION_BYTES) {
-        return Err(format!("the version {} must have at most {MAX_VERSION_BYTES} bytes.", quoted(version)));
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
+        let mut object = Object::default();
+        while let Some(name) = map.next_key::<Cow<'de, str>>()? {
+            let (field, called) = match Column::named(&name) {
+                Column::Bucket => (&mut object.bucket, "bucket"),
+                Column::Key => (&mut object.key, "key"),
+                Column::VersionId => (&mut object.version_id, "version_id"),
+                Column::IsDeleteMarker => {
+                    object.is_marker = map.next_value::<Value>()? == Value::Bool(true);
+                    continue;
+                }
+                Column::IsLatest | Column::Other => {
+                    match &*name {
+                        "Name" => object.name = map.next_value::<Value>()?.as_str().map(str::to_owned),
+                        "EncodingType" => object.is_url_encoded = map.next_value::<Value>()? == "url",
+                        _ => {
+                            map.next_value::<IgnoredAny>()?;
+                        }
+                    }
+                    object.is_listing |=
+                        matches!(&*name, "RequestCharged" | "Prefix" | "IsTruncated" | "KeyCount" | "Name");
+                    if !name.starts_with(|char: char| char.is_ascii_uppercase()) && !name.is_empty() {
+                        object.unknown.get_or_insert_with(|| name.into_owned());
+                    }
+                    continue;
+                }
+            };
+            if field.is_some() {
+                object.twice = Some(called);
+            }
+            *field = Some(map.next_value()?);
+        }
+        Ok(object)
     }
-    Ok(RequestedObject { key, version_id })
 }
 
-fn decode(key: &str) -> Result<String, String> {
+fn decode(key: &str) -> Result<String, Why> {
     if !key.contains(['%', '+']) {
         return Ok(key.to_owned());
     }
     let is_encoded = |after: &str| after.len() >= 2 && after.bytes().take(2).all(|byte| byte.is_ascii_hexdigit());
     if !key.split('%').skip(1).all(is_encoded) {
         let fix = "Write % as %25, + as %2B, and a blank as %20.";
-        return Err(format!("the key {} is not URL-encoded. {fix}", quoted(key)));
+        return Err(format!("the key {} is not URL-encoded. {fix}", quoted(key)).into());
     }
     let spaced = key.replace('+', " ");
     let decoded = percent_decode_str(&spaced).decode_utf8();
-    decoded
-        .map(Cow::into_owned)
-        .map_err(|_| format!("the key {} is not UTF-8 once it is decoded. Encode the bytes of its UTF-8.", quoted(key)))
-}
-
-/// A text of somebody else's in a message: its first 80 characters, and always both quotation marks.
-fn quoted(text: &str) -> String {
-    let short: String = text.chars().take(80).collect();
-    if short.len() < text.len() { format!("{short:?}…") } else { format!("{short:?}") }
+    decoded.map(Cow::into_owned).map_err(|_| {
+        format!("the key {} is not UTF-8 once it is decoded. Encode the bytes of its UTF-8.", quoted(key)).into()
+    })
 }
 
 impl Columns {
@@ -263,10 +502,10 @@ impl Columns {
     }
 
     /// The columns of these names: S3 Inventory's, in any case, with `_` or without.
-    pub(crate) fn named<'a>(names: impl Iterator<Item = &'a str>) -> Result<Self, String> {
+    pub(crate) fn named<'a>(names: impl Iterator<Item = &'a str>, needs_bucket: bool) -> Result<Self, String> {
         let columns: Vec<_> = names.map(Column::named).collect();
         for (column, name, is_needed) in [
-            (Column::Bucket, "Bucket", true),
+            (Column::Bucket, "Bucket", needs_bucket),
             (Column::Key, "Key", true),
             (Column::VersionId, "VersionId", false),
             (Column::IsDeleteMarker, "IsDeleteMarker", false),
@@ -302,18 +541,52 @@ impl Columns {
 
 impl Column {
     fn named(name: &str) -> Self {
-        match name.trim().replace('_', "").to_ascii_lowercase().as_str() {
-            "bucket" => Self::Bucket,
-            "key" => Self::Key,
-            "versionid" | "version" => Self::VersionId,
-            "islatest" => Self::IsLatest,
-            "isdeletemarker" => Self::IsDeleteMarker,
-            _ => Self::Other,
-        }
+        let all = [
+            ("bucket", Self::Bucket),
+            ("key", Self::Key),
+            ("versionid", Self::VersionId),
+            ("version", Self::VersionId),
+            ("islatest", Self::IsLatest),
+            ("isdeletemarker", Self::IsDeleteMarker),
+        ];
+        all.into_iter().find(|(spelling, _)| is_spelled(name, spelling)).map_or(Self::Other, |(_, column)| column)
     }
 }
 
+/// Whether a field is the name of a column that an inventory or a listing has.
+fn is_a_column(name: &str) -> bool {
+    Column::named(name) != Column::Other
+        || [
+            "size",
+            "lastmodifieddate",
+            "lastmodified",
+            "etag",
+            "storageclass",
+            "ismultipartuploaded",
+            "replicationstatus",
+            "encryptionstatus",
+            "objectlockretainuntildate",
+            "objectlockmode",
+            "objectlocklegalholdstatus",
+            "intelligenttieringaccesstier",
+            "bucketkeystatus",
+            "checksumalgorithm",
+            "objectaccesscontrollist",
+            "objectowner",
+            "lifecycleexpirationdate",
+        ]
+        .into_iter()
+        .any(|spelling| is_spelled(name, spelling))
+}
+
+/// Whether a name is this one, in any case, with `_` or without.
+fn is_spelled(name: &str, spelling: &str) -> bool {
+    let letters = name.trim().bytes().filter(|byte| *byte != b'_').map(|byte| byte.to_ascii_lowercase());
+    letters.eq(spelling.bytes())
+}
+
 /// The fields of a line of CSV (RFC 4180), except that none goes on in the next line: in a key, a line break is encoded.
+/// Blanks after a comma are no part of a field.
 struct Fields<'a> {
     /// `None` after the last one.
     rest: Option<&'a str>,
@@ -326,7 +599,7 @@ impl<'a> Fields<'a> {
 }
 
 impl<'a> Iterator for Fields<'a> {
-    type Item = Result<Cow<'a, str>, String>;
+    type Item = Result<Cow<'a, str>, Why>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let rest = self.rest.take()?;
@@ -336,9 +609,10 @@ impl<'a> Iterator for Fields<'a> {
                 return Some(Err(format!(
                     "a quotation mark is within {}. Write it as %22, or put the field between two of them.",
                     quoted(field)
-                )));
+                )
+                .into()));
             }
-            self.rest = rest;
+            self.rest = rest.map(|rest| rest.trim_start_matches(' '));
             return Some(Ok(field.into()));
         };
         let mut from = 0;
@@ -347,7 +621,8 @@ impl<'a> Iterator for Fields<'a> {
                 return Some(Err(format!(
                     "a quotation mark is never closed in {}. Write a line break in a key as %0A.",
                     quoted(rest)
-                )));
+                )
+                .into()));
             };
             let end = from + mark;
             if !opened[end + 1..].starts_with('"') {
@@ -356,12 +631,13 @@ impl<'a> Iterator for Fields<'a> {
             from = end + 2;
         };
         let (field, after) = (&opened[..end], &opened[end + 1..]);
-        self.rest = after.strip_prefix(',');
+        self.rest = after.strip_prefix(',').map(|rest| rest.trim_start_matches(' '));
         if self.rest.is_none() && !after.is_empty() {
             return Some(Err(format!(
                 "something follows the closing quotation mark in {}. Write a quotation mark in a key as %22.",
                 quoted(rest)
-            )));
+            )
+            .into()));
         }
         Some(Ok(if from == 0 { field.into() } else { field.replace("\"\"", "\"").into() }))
     }

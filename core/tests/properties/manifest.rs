@@ -7,7 +7,7 @@ use proptest::sample::{Index, select};
 use serde_json::{Value, json};
 use thaw_core::RequestedObject;
 
-use crate::source_laws::{self, gzip};
+use crate::source_laws::{self, gzip, utf16};
 
 /// A key as S3 encodes it: as a form, save that `/` stays.
 fn encoded(key: &str) -> String {
@@ -28,11 +28,11 @@ fn asked() -> impl Strategy<Value = RequestedObject> {
 }
 
 /// The forms of a manifest, each as lines.
-fn forms(all: &[RequestedObject], line_break: &str) -> [String; 3] {
+fn forms(all: &[RequestedObject], line_break: &str) -> Vec<String> {
     let lines = |line: &dyn Fn(&RequestedObject) -> String| {
         all.iter().map(|asked| line(asked) + line_break).collect::<String>()
     };
-    [
+    vec![
         lines(&|asked| {
             let version = asked.version_id.as_ref().map_or_else(String::new, |version| format!(",{version}"));
             format!("archive,{}{version}", encoded(&asked.key))
@@ -45,6 +45,24 @@ fn forms(all: &[RequestedObject], line_break: &str) -> [String; 3] {
     ]
 }
 
+/// What `aws s3api` answers to a listing, with a delete marker.
+fn listing(all: &[RequestedObject], line_break: &str) -> String {
+    let versions = all.iter().map(|asked| {
+        let RequestedObject { key, version_id } = asked;
+        let more = json!({"ETag": "\"[{\"", "Key": key, "RestoreStatus": {"IsRestoreInProgress": false}, "Size": 7});
+        let mut version = more;
+        if let Some(id) = version_id {
+            version["VersionId"] = id.as_str().into();
+        }
+        version.to_string()
+    });
+    let versions = versions.collect::<Vec<_>>().join(&format!(",{line_break}"));
+    let marker = json!({"Key": "gone", "VersionId": "v", "IsLatest": true});
+    format!(
+        "{{{line_break}\"Versions\": [{versions}],{line_break}\"DeleteMarkers\": [{marker}], \"CommonPrefixes\": [{{}}]}}{line_break}"
+    )
+}
+
 /// Lines near those of a manifest, with mistakes.
 fn text() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
@@ -52,6 +70,8 @@ fn text() -> impl Strategy<Value = String> {
             .prop_map(str::to_owned),
         2 => select(&["{\"key\":\"", "\"}", "\"version_id\":", "[", "{", "%2", "+", " "][..]).prop_map(str::to_owned),
         2 => "[a-zé%]{0,4}",
+        2 => select(&["{\"Contents\":[", "\"DeleteMarkers\":[", "{\"Key\":\"a\"}", "]", "}", "\"Name\":\"", "\\"][..]).prop_map(str::to_owned),
+        1 => select(&["s3://archive/", "s3://", "https://a", "Key,Size\n", "Key,Bucket\n", ", ", "𝄞"][..]).prop_map(str::to_owned),
     ];
     vec(piece, 0..24).prop_map(|pieces| pieces.concat())
 }
@@ -71,12 +91,27 @@ proptest! {
                 prop_assert_eq!(&source_laws::manifest(&gzip(bytes), pieces_of), &(all.clone(), None));
             }
         }
+        for form in [listing(&all, line_break), forms(&all, line_break).swap_remove(0)] {
+            prop_assert_eq!(&source_laws::manifest(&utf16(&form), pieces_of), &(all.clone(), None));
+        }
+    }
+
+    #[test]
+    fn a_list_of_keys_names_them_as_they_are(keys in vec("[ -~é]{0,7}[!-~é]", 1..6), pieces_of in 1_usize..20) {
+        let text: String = keys.iter().map(|key| format!("s3://archive/{key}\r\n")).collect();
+        for bytes in [text.clone().into_bytes(), utf16(&text), gzip(text.as_bytes())] {
+            let (asked, problem) = source_laws::manifest(&bytes, pieces_of);
+            prop_assert_eq!(problem, None);
+            prop_assert_eq!(asked.into_iter().map(|asked| asked.key).collect::<Vec<_>>(), keys.clone());
+        }
     }
 
     #[test]
     fn text_near_a_manifest_keeps_the_law(text in text(), pieces_of in 1_usize..20) {
         source_laws::manifest(text.as_bytes(), pieces_of);
         source_laws::manifest(&gzip(text.as_bytes()), pieces_of);
+        source_laws::manifest(&utf16(&text), pieces_of);
+        source_laws::list(text.as_bytes(), "2019.txt", pieces_of);
     }
 
     #[test]
@@ -86,7 +121,7 @@ proptest! {
         byte: u8,
         pieces_of in 1_usize..20,
     ) {
-        let [csv, _, _] = forms(&all, "\n");
+        let csv = forms(&all, "\n").swap_remove(0);
         let mut bytes = gzip(csv.as_bytes());
         let at = at.index(bytes.len());
         source_laws::manifest(&bytes[..at], pieces_of);
@@ -97,6 +132,10 @@ proptest! {
     #[test]
     fn any_bytes_keep_the_law(bytes in vec(any::<u8>(), 0..200), pieces_of in 1_usize..20) {
         source_laws::manifest(&bytes, pieces_of);
+        source_laws::list(&bytes, "2019.txt", pieces_of);
+        for mark in ["\u{feff}".as_bytes(), b"\xff\xfe", b"\xfe\xff"] {
+            source_laws::manifest(&[mark, &bytes].concat(), pieces_of);
+        }
         source_laws::inventory(&bytes);
     }
 

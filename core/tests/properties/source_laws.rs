@@ -59,18 +59,24 @@ fn holds(pattern: &[char], text: &[char], fresh: bool) -> bool {
 /// A manifest has objects that a request could name, up to its end or to a short problem. The sizes of the pieces in
 /// which it is read change nothing.
 pub fn manifest(bytes: &[u8], pieces_of: usize) -> (Vec<RequestedObject>, Option<Problem>) {
-    let read = read(&mut [bytes].into_iter());
-    assert_eq!(read, self::read(&mut bytes.chunks(pieces_of.max(1))), "pieces of {pieces_of} bytes");
-    assert_eq!(read, self::read(&mut bytes.chunks(1)), "bytes one by one");
-    assert_eq!(read, read_by_many(bytes, pieces_of.max(1)), "each {pieces_of} bytes by a reader of their own");
+    list(bytes, "2019.csv", pieces_of)
+}
+
+/// The same of a file with this name.
+pub fn list(bytes: &[u8], name: &str, pieces_of: usize) -> (Vec<RequestedObject>, Option<Problem>) {
+    let at = S3Uri::parse(&format!("s3://lists/{name}")).unwrap();
+    let read = read(&at, &mut [bytes].into_iter());
+    assert_eq!(read, self::read(&at, &mut bytes.chunks(pieces_of.max(1))), "pieces of {pieces_of} bytes");
+    assert_eq!(read, self::read(&at, &mut bytes.chunks(1)), "bytes one by one");
+    assert_eq!(read, read_by_many(&at, bytes, pieces_of.max(1)), "each {pieces_of} bytes by a reader of their own");
     let (objects, problem) = &read;
     for object in objects {
         let request = Request::parse(&json!({"bucket": "archive", "keys": [object]}));
         assert!(request.is_ok(), "{object:?}: {request:?}");
     }
     if !objects.is_empty() {
-        // The first lines have the manifest's bucket or none, unless the first object is too far from the beginning.
-        match first_bucket(&S3Uri::parse("s3://lists/2019.csv").unwrap(), bytes, false) {
+        // A door that was not told the bucket learns it, or that nobody says it; if it need not look too far.
+        match first_bucket(&at, bytes, false, &["archive".to_owned()]) {
             Ok(bucket) => assert!(bucket.is_none_or(|bucket| bucket == "archive")),
             Err(problem) => assert!(problem.detail.contains("at its beginning"), "{problem}"),
         }
@@ -92,9 +98,9 @@ fn is_short(problem: &Problem) {
     assert!(answer.len() <= ANSWER_BYTES, "an answer of {} bytes", answer.len());
 }
 
-/// The objects before the first problem, and the problem. After it the reader must return the same problem only.
-fn read(pieces: &mut dyn Iterator<Item = &[u8]>) -> (Vec<RequestedObject>, Option<Problem>) {
-    let mut reader = ManifestReader::new(S3Uri::parse("s3://lists/2019.csv").unwrap(), "archive");
+/// All that comes before a problem, and the problem, which stays the same.
+fn read(at: &S3Uri, pieces: &mut dyn Iterator<Item = &[u8]>) -> (Vec<RequestedObject>, Option<Problem>) {
+    let mut reader = ManifestReader::new(at.clone(), "archive");
     let (mut all, mut first) = (Vec::new(), None);
     let mut take = |next: Result<RequestedObject, Problem>| match next {
         Ok(object) => {
@@ -112,9 +118,9 @@ fn read(pieces: &mut dyn Iterator<Item = &[u8]>) -> (Vec<RequestedObject>, Optio
     (all, first)
 }
 
-/// [`read`] with a new reader after each line or so: every reader continues from the place of the one before.
-fn read_by_many(bytes: &[u8], pieces_of: usize) -> (Vec<RequestedObject>, Option<Problem>) {
-    let reader = || ManifestReader::new(S3Uri::parse("s3://lists/2019.csv").unwrap(), "archive");
+/// The same by readers of which each reads no further than the next line, and hands over its place.
+fn read_by_many(at: &S3Uri, bytes: &[u8], pieces_of: usize) -> (Vec<RequestedObject>, Option<Problem>) {
+    let reader = || ManifestReader::new(at.clone(), "archive");
     let mut place = reader().place();
     let mut all = Vec::new();
     loop {
@@ -159,7 +165,12 @@ pub fn inventory(bytes: &[u8]) {
     }
 }
 
-/// The bytes, compressed in the gzip format.
+/// In UTF-16 with a byte order mark, as some editors and shells save it.
+pub fn utf16(text: &str) -> Vec<u8> {
+    format!("\u{feff}{text}").encode_utf16().flat_map(u16::to_le_bytes).collect()
+}
+
+/// As the tool of this name packs it.
 pub fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     encoder.write_all(bytes).unwrap();

@@ -22,6 +22,8 @@ enum From {
     Manifest,
     PackedManifest,
     JsonLines,
+    Listing,
+    KeysInUtf16,
     Inventory,
     PackedInventory,
     AnotherRestore,
@@ -51,6 +53,8 @@ fn case() -> impl Strategy<Value = Case> {
         Just(From::Manifest),
         Just(From::PackedManifest),
         Just(From::JsonLines),
+        Just(From::Listing),
+        Just(From::KeysInUtf16),
         Just(From::Inventory),
         Just(From::PackedInventory),
         Just(From::AnotherRestore),
@@ -147,6 +151,17 @@ impl Case {
                 let lines: String = keys.iter().map(|key| format!("{}\n", json!({"key": key}))).collect();
                 file("lists/all.jsonl", format!("\u{feff}{lines}").into_bytes());
                 ask("manifest", format!("s3://{}/lists/all.jsonl", self.bucket).into());
+            }
+            From::Listing => {
+                let contents: Vec<_> = keys.iter().map(|key| json!({"Key": key, "Size": 1})).collect();
+                let listing = json!({"Contents": contents, "RequestCharged": null, "Prefix": ""}).to_string();
+                file("lists/all.json", packed(listing.as_bytes()));
+                ask("manifest", format!("s3://{}/lists/all.json", self.bucket).into());
+            }
+            From::KeysInUtf16 => {
+                let lines: String = keys.iter().map(|key| format!("{key}\r\n")).collect();
+                file("lists/all.txt", format!("\u{feff}{lines}").encode_utf16().flat_map(u16::to_le_bytes).collect());
+                ask("manifest", format!("s3://{}/lists/all.txt", self.bucket).into());
             }
             From::Inventory | From::PackedInventory => {
                 let parts: Vec<&[String]> = keys.chunks(keys.len().div_ceil(3)).collect();

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use thaw_core::{MAX_BODY_BYTES, Usd};
-use thaw_sim::model::{FaultRule, ObjectRef, StorageClass};
+use thaw_sim::model::{FaultRule, ObjectRef, PutRequest, StorageClass};
 use thaw_steps::StepError;
 use thaw_steps::events::queue::QueueResponse;
 use thaw_steps::ports::WorkFiles;
@@ -71,6 +71,12 @@ fn a_list_is_restored_with_the_defaults_and_for_no_more_than_the_stack_says() {
         ("inbox/list.csv", "bucket,key\narchive,2019/a+b.jpg\narchive,c\n"),
         ("inbox/list.jsonl", "{\"key\":\"2019/a b.jpg\"}\n\"c\"\n"),
         ("inbox/list", "archive,2019/a%20b.jpg\narchive,c"),
+        ("inbox/list.txt", "2019/a b.jpg\r\nc\r\n"),
+        ("inbox/addresses", "s3://archive/2019/a b.jpg\ns3://archive/c\n"),
+        (
+            "inbox/list.json",
+            "{\"Contents\": [{\"Key\": \"2019/a b.jpg\", \"Size\": 1}, {\"Key\": \"c\"}], \"RequestCharged\": null}",
+        ),
     ] {
         let mut world = World::new();
         world.settings.inbox_max_cost = Usd::from_f64(1.0);
@@ -95,6 +101,25 @@ fn the_first_line_of_a_list_may_be_as_long_as_a_key() {
     let list = format!("bucket,key\narchive,{}\n", "%C3%BC".repeat(512));
     tell(&world, [&world.drop("inbox/long.csv", &list, 1)]);
     assert_eq!(only(&world).1["bucket"], "archive");
+}
+
+#[test]
+fn a_request_with_a_mark_of_byte_order_is_one() {
+    let world = World::new();
+    tell(&world, [&world.drop("inbox/a.json", &format!("\u{feff}{}", ask(&["a"])), 1)]);
+    assert_eq!(only(&world).1["keys"], json!([{"key": "a"}]));
+}
+
+#[test]
+fn a_file_that_is_archived_itself_says_so() {
+    let world = World::new();
+    let event = world.drop("inbox/list.csv", "archive,a\n", 1);
+    let put = PutRequest::new(WORK, "inbox/list.csv", StorageClass::Glacier, "archive,a\n");
+    world.aws.with(|sim, now| sim.put_object(put, now)).unwrap();
+    tell(&world, [&event]);
+    let problem = answer(&world, "inbox/list.csv").unwrap();
+    assert!(problem["detail"].as_str().unwrap().contains("the file is archived itself"), "{problem}");
+    assert!(world.executions.started().is_empty());
 }
 
 #[test]
@@ -176,7 +201,7 @@ fn what_is_wrong_with_a_file_is_written_beside_it_and_the_file_stays() {
         ("inbox/far.json", r#"{"bucket": "archive", "manifest": "s3://theirs/a.csv"}"#, 400, Some("manifest")),
         ("inbox/near.json", r#"{"bucket": "archive", "manifest": "s3://work/restores/a"}"#, 400, Some("manifest")),
         ("inbox/theirs.csv", "theirs,a\narchive,b\n", 403, Some("bucket")),
-        ("inbox/words.txt", "hello\n", 422, Some("manifest")),
+        ("inbox/words.csv", "hello,\n", 422, Some("manifest")),
         ("inbox/names.csv", "bucket,key\n", 422, Some("manifest")),
         ("inbox/empty.csv", "", 422, None),
         ("inbox/empty.json", "", 422, None),

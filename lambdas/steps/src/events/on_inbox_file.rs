@@ -9,6 +9,7 @@ use crate::events::queue::{QueueBatch, QueueResponse};
 use crate::ledger::idempotency_keys::KeyRecord;
 use crate::ledger::restores::RestoreRecord;
 use crate::planning::accepting::{claim, refuse_foreign, start};
+use crate::planning::sources::is_archived;
 use crate::ports::{DeadLetters, Ledger, PortError, ReadArchive, StartExecutions, WorkFiles};
 use crate::views::restore_view::RestoreView;
 use crate::{Settings, StepError};
@@ -78,15 +79,20 @@ async fn accept(
     settings: &Settings,
     now: Timestamp,
 ) -> Result<Option<RestoreView>, StepError> {
-    file.refuse_by_size(order)?;
+    file.refuse_by_size()?;
     let asked = match read(file, order, inbox).await? {
-        Content::There { bytes, more } => match order {
-            Order::Request => file.request(&bytes)?,
-            Order::Manifest => file.manifest(&bytes, more, &settings.archive_buckets, settings.inbox_max_cost)?,
-        },
+        Content::There { bytes, more } if file.is_manifest(order, &bytes, more) => {
+            file.manifest(&bytes, more, &settings.archive_buckets, settings.inbox_max_cost)?
+        }
+        Content::There { bytes, .. } => file.request(&bytes)?,
         Content::Replaced => {
             info!("{} was written again, and what was told of it before is left to that", file.at);
             return Ok(None);
+        }
+        Content::Gone if is_archived(&file.at, inbox).await?.is_some() => {
+            let why =
+                "the file is archived itself, so thaw cannot read it. Drop it again in the storage class STANDARD.";
+            return Err(Problem::no_order(&file.at, why).into());
         }
         Content::Gone => {
             let why = "the file is gone, or thaw may not read it. Drop it again, in a class that can be read and without a KMS key.";

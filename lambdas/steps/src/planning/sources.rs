@@ -3,10 +3,11 @@
 
 use std::collections::VecDeque;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use thaw_core::{
-    CallError, Filter, Inventory, MAX_INVENTORY_BYTES, ManifestPlace, ManifestReader, ObjectSelector, ObjectsOf,
-    Problem, Request, RequestedObject, S3Uri, Source,
+    CallError, Facts, Filter, INBOX, Inventory, MAX_INVENTORY_BYTES, ManifestPlace, ManifestReader, ObjectId,
+    ObjectSelector, ObjectsOf, Problem, Readability, Request, RequestedObject, S3Uri, SecondReading, Source,
 };
 
 use crate::StepError;
@@ -28,6 +29,36 @@ pub enum SourceItem {
     Listed(Listed),
     /// The key of one that is not meant, seen in the same listing.
     Beside(String),
+    /// Named in the request, and the listing shows another version as the current one.
+    OldVersion(RequestedObject),
+}
+
+/// Objects that are looked at together.
+#[derive(Debug)]
+pub struct FoundPage {
+    /// The objects, in order.
+    pub objects: Vec<SourceItem>,
+    /// What is known of the list that names them, if one does.
+    pub list: Option<ListPage>,
+}
+
+/// What is known of a list from the page that was read last.
+#[derive(Debug)]
+pub struct ListPage {
+    /// Where it is.
+    pub at: S3Uri,
+    /// It has keys and nothing else, so that any text can be such a list.
+    pub is_of_keys: bool,
+    /// The first of its objects whose key has a second reading, if that is on this page.
+    pub second: Option<SecondReading>,
+    /// Nothing follows.
+    pub is_last: bool,
+}
+
+impl FoundPage {
+    fn of(objects: Vec<SourceItem>) -> Self {
+        Self { objects, list: None }
+    }
 }
 
 /// The objects that a request means, in pages.
@@ -164,14 +195,14 @@ impl<'a> Objects<'a> {
         archive: &impl ReadArchive,
         ledger: &impl Ledger,
         files: &impl WorkFiles,
-    ) -> Result<Option<Vec<SourceItem>>, StepError> {
+    ) -> Result<Option<FoundPage>, StepError> {
         match &mut self.rest {
             Remaining::Keys { keys, given } => {
                 let page = &keys[(*given).min(keys.len())..keys.len().min(*given + PAGE)];
                 *given += page.len();
                 Ok(Some(page)
                     .filter(|page| !page.is_empty())
-                    .map(|page| page.iter().cloned().map(SourceItem::Asked).collect()))
+                    .map(|page| FoundPage::of(page.iter().cloned().map(SourceItem::Asked).collect())))
             }
             Remaining::Listing { prefix, filter, listing } => {
                 let listing = match listing {
@@ -186,11 +217,11 @@ impl<'a> Objects<'a> {
                     let is_meant = filter.matches(&listed.key, listed.size, listed.modified);
                     if is_meant { SourceItem::Listed(listed) } else { SourceItem::Beside(listed.key) }
                 };
-                Ok(listing.next(archive).await?.map(|page| page.into_iter().map(found).collect()))
+                Ok(listing.next(archive).await?.map(|page| FoundPage::of(page.into_iter().map(found).collect())))
             }
             Remaining::Manifest(manifest) => {
-                let page = manifest.next(archive).await?;
-                Ok(page.map(|page| page.into_iter().map(SourceItem::Asked).collect()))
+                let Some((asked, list)) = manifest.next(archive).await? else { return Ok(None) };
+                Ok(Some(FoundPage { objects: asked.into_iter().map(SourceItem::Asked).collect(), list: Some(list) }))
             }
             Remaining::Restore { record, chunks, selector } => {
                 let Some(known) = chunks.next() else { return Ok(None) };
@@ -198,7 +229,7 @@ impl<'a> Objects<'a> {
                 let rows = rows.map(|known| shown(record, known.row));
                 let asked = rows.filter(|row| selector.means(record.status, &row.state, row.kind));
                 let asked = asked.map(|row| RequestedObject { key: row.object.key, version_id: row.object.version });
-                Ok(Some(asked.map(SourceItem::Asked).collect()))
+                Ok(Some(FoundPage::of(asked.map(SourceItem::Asked).collect())))
             }
         }
     }
@@ -253,8 +284,13 @@ impl File {
             }
             Err(error) => return Err(error.into()),
         };
-        let why = "there is no such file, or thaw may not read it. It must lie in one of the stack's archive buckets, or in its inbox.";
-        let piece = piece.ok_or_else(|| Problem::manifest(&self.at, None, why))?;
+        let Some(piece) = piece else {
+            let why = match is_archived(&self.at, archive).await? {
+                Some(archived) => archived.says(&self.at),
+                None => "there is no such file, or thaw may not read it. It must lie in one of the stack's archive buckets, or in its inbox.".to_owned(),
+            };
+            return Err(Problem::manifest(&self.at, None, why).into());
+        };
         // All pieces are of the same content as the first.
         if let Some(pinned) =
             self.pinned.take().filter(|pinned| piece.etag.trim_matches('"') != pinned.trim_matches('"'))
@@ -266,6 +302,48 @@ impl File {
         self.etag = Some(piece.etag.clone());
         Ok(piece)
     }
+}
+
+/// A file that cannot be read because it lies in an archive.
+pub struct Archived {
+    storage_class: String,
+    is_being_restored: bool,
+}
+
+impl Archived {
+    /// What its reader can do.
+    fn says(&self, at: &S3Uri) -> String {
+        let Self { storage_class, is_being_restored } = self;
+        if *is_being_restored {
+            return format!(
+                "the list is archived itself ({storage_class}), and S3 is fetching it. Send the request again when it can be read."
+            );
+        }
+        if at.key.starts_with(INBOX) {
+            return format!(
+                "the list is archived itself ({storage_class}). Drop it again in the storage class STANDARD."
+            );
+        }
+        let body = serde_json::json!({"bucket": at.bucket, "keys": [at.key], "max_cost_usd": 1});
+        format!(
+            "the list is archived itself ({storage_class}). Restore it first, with {body}, and send this request again when that restore has succeeded."
+        )
+    }
+}
+
+/// Whether a file that S3 does not hand out lies in an archive.
+pub async fn is_archived(at: &S3Uri, archive: &impl ReadArchive) -> Result<Option<Archived>, StepError> {
+    let S3Uri { bucket, key } = at.clone();
+    let Facts::Found(head) = archive.head(&ObjectId { bucket, key, version: None }).await? else {
+        return Ok(None);
+    };
+    // Whatever copy there is, it was not handed out for another reason.
+    let is_being_restored = match head.readability(Timestamp::UNIX_EPOCH) {
+        Ok(Readability::Archived(_)) => false,
+        Ok(Readability::Restoring(_)) => true,
+        Ok(Readability::Readable | Readability::Copy { .. }) | Err(_) => return Ok(None),
+    };
+    Ok(Some(Archived { storage_class: head.storage_class.unwrap_or_default(), is_being_restored }))
 }
 
 impl<'a> Manifest<'a> {
@@ -308,7 +386,10 @@ impl<'a> Manifest<'a> {
     }
 
     /// The objects of the next piece; `None` after the last.
-    async fn next(&mut self, archive: &impl ReadArchive) -> Result<Option<Vec<RequestedObject>>, StepError> {
+    async fn next(
+        &mut self,
+        archive: &impl ReadArchive,
+    ) -> Result<Option<(Vec<RequestedObject>, ListPage)>, StepError> {
         if let Some(file) = self.unopened.take() {
             self.open_inventory(file, archive).await?;
             self.find_place();
@@ -323,11 +404,16 @@ impl<'a> Manifest<'a> {
                 break (asked, piece.more);
             }
         };
-        if !more && let Some(done) = self.files.pop_front() {
-            asked.extend(done.reader.finish()?);
+        if !more {
+            asked.extend(file.reader.end()?);
+        }
+        let (is_of_keys, second) = (file.reader.is_of_keys(), file.reader.take_second_reading());
+        let list = ListPage { at: file.at.clone(), is_of_keys, second, is_last: !more };
+        if !more {
+            self.files.pop_front();
             self.number += 1;
         }
-        Ok(Some(asked))
+        Ok(Some((asked, list)))
     }
 
     /// Reads which files list the objects.
@@ -354,7 +440,7 @@ impl<'a> Manifest<'a> {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
-    use thaw_core::{Facts, Missing, ObjectId, RestoreId, State, Status};
+    use thaw_core::{Missing, RestoreId, State, Status};
 
     use super::*;
     use crate::planning::accepting::join_only;
@@ -424,10 +510,10 @@ mod tests {
         let mut objects = Objects::from(SourcePlace::Beginning, &request, &ledger).await.unwrap();
         let mut pages = Vec::new();
         while let Some(page) = objects.next(&Versions, &ledger, &files).await.unwrap() {
-            let said = page.into_iter().map(|found| match found {
+            let said = page.objects.into_iter().map(|found| match found {
                 SourceItem::Listed(listed) => format!("{}{}", listed.key, listed.version.unwrap()),
                 SourceItem::Beside(key) => format!("beside {key}"),
-                SourceItem::Asked(asked) => panic!("{asked:?}"),
+                SourceItem::Asked(asked) | SourceItem::OldVersion(asked) => panic!("{asked:?}"),
             });
             pages.push(said.collect::<Vec<_>>());
         }
@@ -440,8 +526,8 @@ mod tests {
         let mut objects = Objects::from(SourcePlace::Beginning, &request, &stack.ledger).await.unwrap();
         let mut keys = Vec::new();
         while let Some(page) = objects.next(&nobody_near(), &stack.ledger, &stack.files).await.unwrap() {
-            keys.extend(page.into_iter().map(|found| match found {
-                SourceItem::Asked(asked) => asked.key,
+            keys.extend(page.objects.into_iter().map(|found| match found {
+                SourceItem::Asked(asked) | SourceItem::OldVersion(asked) => asked.key,
                 SourceItem::Listed(listed) => listed.key,
                 SourceItem::Beside(key) => panic!("{key} was not asked for"),
             }));

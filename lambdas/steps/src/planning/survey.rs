@@ -1,6 +1,8 @@
 //! A survey: what a request would do and cost. It reads the state of every object, writes nothing and starts nothing.
 
+mod close_rows;
 mod estimate;
+mod hints;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
@@ -9,14 +11,15 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use thaw_core::{
-    Alternative, ArchiveKind, Cost, Counts, Decision, Distribution, Event, Facts, Failure, FailureCode, KindTotal,
-    LeftOut, NULL_VERSION, ObjectId, PlannedAction, Problem, PublishWhen, Request, Source, Staleness, State, advance,
-    decide, decide_readability, is_any_query_string, staleness,
+    Alternative, ArchiveKind, Cost, Counts, Decision, Distribution, Event, Facts, Failure, FailureCode, KeyReading,
+    KindTotal, LeftOut, NULL_VERSION, ObjectId, PlannedAction, Problem, PublishWhen, Request, Source, Staleness, State,
+    advance, decide, decide_readability, is_any_query_string, staleness,
 };
 
+use crate::archive::listing::Pages;
 use crate::ledger::chunks::ChunkEntry;
 use crate::ledger::rows::rows_key;
-use crate::planning::sources::{Objects, SourceItem, SourcePlace};
+use crate::planning::sources::{FoundPage, Objects, SourceItem, SourcePlace};
 use crate::ports::{Distributions, IN_FLIGHT, ItemKey, Ledger, Listed, ReadArchive, ReadDistributions, WorkFiles};
 use crate::publishing::folding::{Forecast, ForecastState};
 use crate::{Settings, StepError};
@@ -32,6 +35,9 @@ pub const MOST_OBJECTS: u64 = 12_000_000;
 /// come twice: 17 bytes each in a table of 2^23 slots, which takes a third of Plan's memory while it grows to that
 /// size.
 const MOST_REMEMBERED: u64 = 7_000_000;
+
+/// Lines of a list of keys after which it is none, if not one of them is the key of an object.
+const LINES_OF_NOTHING: u64 = 1_000;
 
 /// What a request would do and cost.
 #[derive(Debug, Clone)]
@@ -128,6 +134,8 @@ pub struct Surveyor<'a> {
     totals: Totals,
     /// The forecast of folding, if the objects are listed.
     forecast: Option<Forecast>,
+    /// How the rows of a list are looked up by listing, once that is known.
+    pages: Option<Pages>,
 }
 
 /// The state of a survey between two calls, without the objects that it has seen.
@@ -143,6 +151,10 @@ pub struct SurveyState {
 #[serde(default)]
 struct Totals {
     counts: Counts,
+    /// Those that S3 described.
+    found: u64,
+    /// How the keys of a list were read, where that makes a difference.
+    reading: Option<KeyReading>,
     by_kind: BTreeMap<ArchiveKind, Tally>,
     paths: u64,
     /// The billed paths if all objects are published together, where there is a forecast.
@@ -215,6 +227,7 @@ impl<'a> Surveyor<'a> {
             digest: 0,
             totals: Totals::default(),
             forecast,
+            pages: None,
         })
     }
 
@@ -253,13 +266,19 @@ impl<'a> Surveyor<'a> {
     }
 
     /// Surveys a page of objects. Answers those that were not seen before, in order.
-    pub async fn look_at(
-        &mut self,
-        page: Vec<SourceItem>,
-        archive: &impl ReadArchive,
-    ) -> Result<Vec<Surveyed>, StepError> {
+    ///
+    /// Fails if the page is of a list that was read in another way than it was meant.
+    pub async fn look_at(&mut self, page: FoundPage, archive: &impl ReadArchive) -> Result<Vec<Surveyed>, StepError> {
         let (request, now) = (self.request, self.now);
-        let results: Vec<Looked> = stream::iter(page)
+        let FoundPage { mut objects, list } = page;
+        if let Some(list) = &list {
+            if let Some(second) = &list.second {
+                hints::refuse_the_other_reading(&request.bucket, list, second, archive).await?;
+                self.totals.reading = Some(second.reading);
+            }
+            close_rows::look_up(&mut objects, &mut self.pages, &request.bucket, archive).await?;
+        }
+        let results: Vec<Looked> = stream::iter(objects)
             .map(|item| look_at(item, request, archive, now))
             .buffered(IN_FLIGHT)
             .try_collect()
@@ -267,7 +286,7 @@ impl<'a> Surveyor<'a> {
         let is_listing = matches!(request.source, Source::Prefix { .. });
         let mut new = Vec::with_capacity(results.len());
         for result in results {
-            let (surveyed, effort) = match result {
+            let (mut surveyed, effort) = match result {
                 Looked::At(surveyed, effort) => (surveyed, effort),
                 Looked::Beside(key) => {
                     if let Some(forecast) = &mut self.forecast {
@@ -286,10 +305,22 @@ impl<'a> Surveyor<'a> {
                 }
                 self.newly_seen.push(seen);
             }
+            if self.totals.failures.len() < FAILURES_SHOWN
+                && let Some(Event::Failed { code: FailureCode::NoSuchKey, message, .. }) = &mut surveyed.action.known
+                && let Some(hint) = hints::other_spelling(&surveyed.object, archive).await?
+            {
+                message.push_str(&format!(". {hint}"));
+            }
             self.add(&surveyed)?;
             new.push(surveyed);
         }
-        Ok(new)
+        let (found, total) = (self.totals.found, self.totals.counts.total);
+        match &list {
+            Some(list) if list.is_of_keys && found == 0 && (list.is_last || total >= LINES_OF_NOTHING) => {
+                Err(hints::no_list_of_keys(list, total, &request.bucket).into())
+            }
+            Some(_) | None => Ok(new),
+        }
     }
 
     fn add(&mut self, surveyed: &Surveyed) -> Result<(), StepError> {
@@ -305,6 +336,7 @@ impl<'a> Surveyor<'a> {
         }
         self.digest = self.digest.wrapping_add(fingerprint(&surveyed.object, Some(decision)));
         totals.counts.total += 1;
+        totals.found += u64::from(surveyed.is_found());
         *surveyed.counted_as(&mut totals.counts) += 1;
         if let Some(kind) = surveyed.action.kind {
             let tally = totals.by_kind.entry(kind).or_default();
@@ -469,6 +501,16 @@ async fn look_at(
             }
             None => (ObjectId { bucket, key: listed.key, version: None }, listed.size),
         },
+        SourceItem::OldVersion(asked) => {
+            let object = ObjectId { bucket, key: asked.key, version: asked.version_id };
+            let facts = archive.head(&object).await?;
+            let action = decide(&facts, request, now);
+            let (size, current) = match facts {
+                Facts::Found(head) => (head.size, false),
+                Facts::Missing(_) => (0, true),
+            };
+            return Ok(Looked::At(Surveyed { object, size, current, action }, 10));
+        }
     };
     let facts = archive.head(&object).await?;
     let action = decide(&facts, request, now);
@@ -506,6 +548,16 @@ fn fingerprint(object: &ObjectId, decision: Option<Decision>) -> u128 {
 }
 
 impl Surveyed {
+    /// Whether S3 described it.
+    fn is_found(&self) -> bool {
+        match &self.action.known {
+            Some(Event::Failed { code, .. }) => {
+                !matches!(code, FailureCode::NoSuchKey | FailureCode::NoSuchVersion | FailureCode::AccessDenied)
+            }
+            _ => true,
+        }
+    }
+
     fn is_archived_and_wanted(&self) -> bool {
         match self.action.decision {
             Decision::Restore | Decision::Extend | Decision::Join | Decision::Watch => true,

@@ -269,7 +269,7 @@ async fn accept(
         return Err(Problem::over_price(survey.cost.total_usd, limit).into());
     }
     if survey.counts.total == 0 {
-        return Err(Problem::nothing_matches(&request.source).into());
+        return Err(request.source.nothing_matches().into());
     }
     if let Some(confirmed) = request.confirm.as_ref().filter(|confirmed| **confirmed != survey.hash) {
         return Err(Problem::plan_changed(confirmed, &survey.hash, survey.cost.total_usd).into());

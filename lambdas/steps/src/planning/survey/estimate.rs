@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use thaw_core::{
-    Alternative, Cost, Distribution, LeftOut, Line, Overhead, PriceList, PublishWhen, Tier, Usd, Window,
+    Alternative, Cost, Distribution, KeyReading, LeftOut, Line, Overhead, PriceList, PublishWhen, Tier, Usd, Window,
     is_asked_by_jobs,
 };
 
@@ -208,6 +208,13 @@ impl Surveyor<'_> {
     pub(super) fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         let (request, totals) = (self.request, &self.totals);
+        warnings.extend(totals.reading.map(|reading| {
+            let how = match reading {
+                KeyReading::AsIs => "as they are: % and + are characters of the keys",
+                KeyReading::UrlEncoded => "URL-encoded, as it is CSV: %20 and + are blanks",
+            };
+            format!("the keys of the list were read {how}")
+        }));
         let Totals { old_versions, joined, expire_sooner: shorter, denied, .. } = *totals;
         if !request.publish.never() {
             // An access point may be that of another bucket, so it is only worth a warning if some object is not shown.
