@@ -9,7 +9,7 @@ pub type Coverage = BTreeMap<String, u64>;
 pub const MIN_WORLDS: u64 = 10_000;
 
 /// The events that must happen.
-const REQUIRED: [&str; 83] = [
+const REQUIRED: [&str; 84] = [
     "POST answers 202",
     "POST answers 400",
     "S3 answers Accepted",
@@ -65,6 +65,7 @@ const REQUIRED: [&str; 83] = [
     "fault in Report",
     "fault in ReportFailure",
     "fault in StartRestores",
+    "invalidated any query string",
     "invalidated folded paths",
     "invalidated path",
     "invalidated wildcard",

@@ -6,7 +6,7 @@
 use std::cell::Cell;
 
 use jiff::Timestamp;
-use thaw_core::{Facts, Missing, ObjectId, RestoreAnswer, State, Tier};
+use thaw_core::{Facts, Missing, ObjectId, RestoreAnswer, State, Tier, is_any_query_string};
 use thaw_steps::Step;
 use thaw_steps::ports::{Invalidation, Item, ListedRestore, Page, PortError, VersionPage};
 
@@ -57,13 +57,15 @@ pub enum KnownBug {
     PlusNotEscaped,
     /// Of a path with a blank, only the spelling with `%20` is invalidated, and not the one with `+`.
     BlankSpelledOneWay,
+    /// A path is invalidated without a query string only.
+    QueryStringsForgotten,
     /// The ledger is not told that an execution died.
     DeadExecutionNotReported,
 }
 
 impl KnownBug {
     /// Every known bug, in the order of `known-bugs.md`.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::TierNotSent,
         Self::DaysSentForIntelligentTiering,
         Self::DaysNotSent,
@@ -85,6 +87,7 @@ impl KnownBug {
         Self::JoinedWithoutLimit,
         Self::PlusNotEscaped,
         Self::BlankSpelledOneWay,
+        Self::QueryStringsForgotten,
         Self::DeadExecutionNotReported,
     ];
 
@@ -118,6 +121,7 @@ impl KnownBug {
             Self::JoinedWithoutLimit => ("joined restores without limit", "an earlier thaw"),
             Self::PlusNotEscaped => ("a plus is not escaped in a path", "crates.io"),
             Self::BlankSpelledOneWay => ("a blank's second spelling is not invalidated", "most"),
+            Self::QueryStringsForgotten => ("a path is invalidated without a query string only", "most"),
             Self::DeadExecutionNotReported => ("a dead execution is reported as running", "most"),
         }
     }
@@ -236,6 +240,10 @@ pub fn items(bug: Option<KnownBug>, items: &[String]) -> Vec<String> {
         Some(KnownBug::BlankSpelledOneWay) => {
             // CloudFront refuses an empty list.
             let is_left = |item: &&String| !item.contains('+') || items.len() == 1;
+            items.iter().filter(is_left).cloned().collect()
+        }
+        Some(KnownBug::QueryStringsForgotten) => {
+            let is_left = |item: &&String| !is_any_query_string(item) || items.len() == 1;
             items.iter().filter(is_left).cloned().collect()
         }
         _ => items.to_vec(),

@@ -35,6 +35,8 @@ pub struct World {
     pub directory_index: &'static str,
     /// Whether CloudFront caches a 403 for a month. Otherwise it does not cache it.
     pub caches_errors: bool,
+    /// Whether CloudFront caches a path apart for each query string.
+    pub caches_by_query_string: bool,
     /// Which of CloudFront's quotas apply.
     #[serde(serialize_with = "as_debug")]
     pub quota_regime: QuotaRegime,

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use thaw_sim::Sim;
-use thaw_sim::cdn::{CustomErrorResponse, DistributionConfig, Origin};
+use thaw_sim::cdn::{Behavior, CustomErrorResponse, DistributionConfig, Origin};
 use thaw_sim::model::{AccessTier, FaultRule, PutRequest, RetrievalRule, Settings, SettingsChange, StorageClass};
 
 use crate::world::{StorageTier, World};
@@ -78,8 +78,10 @@ fn distribution(world: &World) -> DistributionConfig {
         error_caching_min_ttl: Some(86_400 * 30),
         ..CustomErrorResponse::default()
     };
+    let default_behavior = Behavior { query_string: world.caches_by_query_string, ..Behavior::default() };
     DistributionConfig {
         id: Some(DISTRIBUTION.to_owned()),
+        default_behavior,
         origins: vec![Origin {
             id: "s3".to_owned(),
             bucket: BUCKET.to_owned(),

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
-use thaw_core::{Batch, Candidate, RestoreId, State};
+use thaw_core::{Batch, Candidate, RestoreId, State, is_any_query_string};
 use thaw_sim::model::ObjectRef;
 
 use super::ledger_reader::{batches_awaiting, covers};
@@ -15,7 +15,11 @@ impl Checker {
     /// CloudFront accepted a new invalidation of these paths.
     pub(crate) fn invalidated(&mut self, env: &Environment, invalidation_paths: &[String]) {
         for path in invalidation_paths {
-            self.cover(format!("invalidated {}", if path.ends_with('*') { "wildcard" } else { "path" }));
+            self.cover(match path.ends_with('*') {
+                _ if is_any_query_string(path) => "invalidated any query string",
+                true => "invalidated wildcard",
+                false => "invalidated path",
+            });
             let batches = batches_awaiting(env, path);
             if batches.iter().any(|batch| batch.is_folded(DISTRIBUTION, path)) {
                 self.cover("invalidated folded paths");
@@ -111,9 +115,10 @@ impl Checker {
     }
 }
 
-/// Whether a wildcard covers a key in any spelling. A viewer may spell each blank in another way.
+/// Whether a wildcard covers a key in any spelling. A viewer may spell each blank in another way. After a `?` comes a query
+/// string, which is no part of a key.
 fn covers_some_spelling(invalidation_path: &str, key: &str) -> bool {
-    invalidation_path.strip_suffix('*').is_some_and(|stem| {
+    invalidation_path.strip_suffix('*').filter(|stem| !stem.contains('?')).is_some_and(|stem| {
         let stem = percent_decode_str(&stem.replace('+', " ")).decode_utf8_lossy().into_owned();
         format!("/{key}").starts_with(&stem)
     })

@@ -14,8 +14,8 @@ use self::times::{HOUR, MINUTE};
 use super::{BatchOperations, Object, StorageTier, World};
 use crate::rng::Rng;
 
-/// The keys that objects can have. They have what is special in paths: directories, blanks, `+`, `%` and other letters.
-const KEYS: [&str; 19] = [
+/// The keys that objects can have. They have what is special in paths: directories, blanks, `+`, `%`, `?` and other letters.
+const KEYS: [&str; 21] = [
     "a.jpg",
     "2019/cat.jpg",
     "2019/dog.jpg",
@@ -25,6 +25,8 @@ const KEYS: [&str; 19] = [
     "x+1",
     "x+2",
     "x 9",
+    "q",
+    "q?1",
     "x 9 z+.mp4",
     "my dir/my index.html",
     "p%2Bq.bin",
@@ -81,6 +83,7 @@ impl World {
                 QuotaAnswer::Either,
             ]),
             joined_max_cost_usd: rng.choose(&[None, Some(5.0), Some(0.02), Some(0.006), Some(0.0)]),
+            caches_by_query_string: rng.one_in(4),
         }
     }
 }

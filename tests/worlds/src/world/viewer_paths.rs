@@ -17,9 +17,21 @@ impl World {
         self.objects.iter().map(|object| object.id).find(|id| self.full_key(*id).as_deref() == Some(key))
     }
 
-    /// The paths that viewers request for an object, in every spelling that browsers and SDKs send. S3 reads a `+` as a
-    /// blank, so a `+` of the key is always escaped, and a blank is `%20` or `+`.
+    /// The paths that viewers request for an object, in every spelling that browsers and SDKs send, and with some query
+    /// strings where those are cached apart.
     pub fn viewer_paths(&self, object: u32) -> Vec<String> {
+        self.with_query_strings(self.spellings(object))
+    }
+
+    /// The same paths with the query strings that viewers send.
+    fn with_query_strings(&self, paths: Vec<String>) -> Vec<String> {
+        let queries: &[&str] = if self.caches_by_query_string { &["", "?v=2", "?1"] } else { &[""] };
+        paths.iter().flat_map(|path| queries.iter().map(move |query| format!("{path}{query}"))).collect()
+    }
+
+    /// The spellings of an object's path. S3 reads a `+` as a blank, so a `+` of the key is always escaped, and a blank is
+    /// `%20` or `+`.
+    fn spellings(&self, object: u32) -> Vec<String> {
         let object = self.objects.iter().find(|one| one.id == object);
         let escaped = object.map(|object| format!("/{}", encode_path(&object.key)));
         let plus = escaped.iter().filter(|path| path.contains("%20")).map(|path| path.replace("%20", "+"));
@@ -27,9 +39,10 @@ impl World {
         escaped.into_iter().chain(plus).collect()
     }
 
-    /// Every path under which CloudFront may cache an object: those of its key and those of its directory.
+    /// Every path under which CloudFront may cache an object: those of its key and those of its directory, each with
+    /// the query strings that viewers send.
     pub fn cached_paths(&self, object: u32) -> Vec<String> {
-        let mut paths = self.viewer_paths(object);
+        let mut paths = self.spellings(object);
         for path in paths.clone() {
             if path == "/index.html" {
                 paths.push("/".to_owned());
@@ -40,6 +53,6 @@ impl World {
                 paths.push(format!("{directory}/"));
             }
         }
-        paths
+        self.with_query_strings(paths)
     }
 }
