@@ -59,3 +59,22 @@ fn a_missing_key_makes_the_execution_fail_readably_after_the_others_are_publishe
     assert_eq!(stack.view("/partly/there.jpg").status, 200);
     assert_eq!(stack.invalidated(stack.entry("distribution_id"), "/partly/"), ["/partly/there.jpg"]);
 }
+
+#[test]
+fn an_object_that_s3_refuses_to_describe_fails_alone() {
+    let stack = sim();
+    stack.put("GLACIER", ["sealed/a.jpg", "sealed/c.jpg"]);
+    // Without the customer's key S3 answers HEAD with a bare 400 (SSE-C).
+    let sealed = json!({
+        "Bucket": stack.bucket(), "Key": "sealed/b.jpg", "Body": "b", "StorageClass": "GLACIER",
+        "SSECustomerAlgorithm": "AES256", "SSECustomerKey": "0123456789abcdef0123456789abcdef",
+    });
+    stack.aws("s3", "put_object", sealed);
+    let by_name = stack.restore(["sealed/a.jpg", "sealed/b.jpg", "sealed/c.jpg"]);
+    stack.ended(&by_name);
+    let restore = stack.look(&by_name);
+    assert_eq!((&restore["counts"]["published"], &restore["counts"]["failed"]), (&json!(2), &json!(1)));
+    assert_eq!(restore["failures"][0]["key"], "sealed/b.jpg");
+    assert_eq!(restore["failures"][0]["code"], "HeadRefused");
+    assert_eq!([stack.view("/sealed/a.jpg").status, stack.view("/sealed/c.jpg").status], [200, 200]);
+}

@@ -3,11 +3,13 @@
 
 use serde_json::Value;
 use thaw_core::{FailureCode, RestoreAnswer, Row, State, Status, Tier};
+use thaw_steps::Step;
 use thaw_steps::ledger::restores::RestoreRecord;
 
 use super::Checker;
 use super::ledger_reader::restore_records;
 use crate::environment::Environment;
+use crate::world::{CallFaultKind, ServiceCall};
 
 impl Checker {
     /// The simulation has ended.
@@ -59,6 +61,14 @@ impl Checker {
         // tell whether it was started, and answered that it was not.
         let is_killed = self.killed_restores.contains(record.id.as_str());
         let may_lack_event = is_killed && (record.plan.is_none() || record.status != Status::Failed);
+        // Nor can it be sent if EventBridge refuses it for good to both functions that send it. Then the execution ends red.
+        let is_refused = |step: Step| {
+            let mut faults = env.world.call_faults.iter();
+            faults.any(|fault| {
+                (fault.step, fault.call, fault.kind) == (step, ServiceCall::PutEvents, CallFaultKind::PermanentError)
+            })
+        };
+        let may_lack_event = may_lack_event || is_refused(Step::Report) && is_refused(Step::ReportFailure);
         let is_expected = has_ended && is_started && !may_lack_event && !record.request.dry_run;
         if is_expected && !env.events.events().iter().any(reports) {
             self.violate("an event reports how a restore ended", record.id.to_string());
