@@ -642,6 +642,41 @@ fn twenty_thousand_keys_in_two_hundred_folders_are_published_for_two_hundred_pat
 }
 
 #[test]
+fn a_plan_of_keys_is_priced_as_it_is_billed_in_a_hundred_small_buckets() {
+    // Small numbers of keys that share beginnings, some of them asked for, the others archived or readable beside them.
+    let mut drawn = 1_u64;
+    let mut draw = |below: u64| {
+        drawn = drawn.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (drawn >> 33) % below
+    };
+    let mut folded = 0;
+    for case in 0..100 {
+        let world = World::new();
+        let (mut asked, max_over) = (Vec::new(), draw(3));
+        for number in 0..27 {
+            let key = ["a/", "a/b/", "c"][number / 9].to_owned()
+                + ["x", "xy", "z"][number / 3 % 3]
+                + ["1", "2", " 3"][number % 3];
+            match draw(6) {
+                0 => world.put(&key, StorageClass::DeepArchive),
+                1 => world.put(&key, StorageClass::Standard),
+                2 => {}
+                _ => {
+                    world.put(&key, StorageClass::Glacier);
+                    asked.push(key);
+                }
+            }
+        }
+        let asked: Vec<&str> = asked.iter().map(String::as_str).collect();
+        world.restore("r", ask_with(&asked, json!({"publish": {"when": "together", "max_over": max_over}})));
+        let (plan, billed) = (world.record("r").plan.unwrap(), world.invalidated().len() as u64);
+        assert_eq!(plan.billed_paths, billed, "case {case}: {asked:?} are {:?}", world.invalidated());
+        folded += u64::from(billed < plan.paths);
+    }
+    assert!(folded > 50, "wildcards in {folded} cases");
+}
+
+#[test]
 fn a_plan_tells_what_publishing_together_would_save() {
     let world = World::new();
     put_folders_apart(&world, 3, 100);

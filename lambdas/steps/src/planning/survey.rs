@@ -21,7 +21,7 @@ use crate::ledger::chunks::ChunkEntry;
 use crate::ledger::rows::rows_key;
 use crate::planning::sources::{FoundPage, Objects, SourceItem, SourcePlace};
 use crate::ports::{Distributions, IN_FLIGHT, ItemKey, Ledger, Listed, ReadArchive, ReadDistributions, WorkFiles};
-use crate::publishing::folding::{Forecast, ForecastState};
+use crate::publishing::folding::{self, Forecast, ForecastState};
 use crate::{Settings, StepError};
 
 /// Failures that a plan shows in words. The list of a restore's objects shows them all.
@@ -38,6 +38,9 @@ const MOST_REMEMBERED: u64 = 7_000_000;
 
 /// Lines of a list of keys after which it is none, if not one of them is the key of an object.
 const LINES_OF_NOTHING: u64 = 1_000;
+
+/// The most objects whose folders are listed for the price of publishing them together.
+const MOST_FORETOLD: usize = 1_000;
 
 /// What a request would do and cost.
 #[derive(Debug, Clone)]
@@ -107,7 +110,7 @@ impl Survey {
                 return Err(Problem::too_many_to_wait_for(most).into());
             }
         }
-        surveyor.finish()
+        surveyor.finish(archive).await
     }
 }
 
@@ -159,6 +162,8 @@ struct Totals {
     paths: u64,
     /// The billed paths if all objects are published together, where there is a forecast.
     folded: Option<u64>,
+    /// The keys of the objects to publish, while they are no more than [`MOST_FORETOLD`] and no listing shows them.
+    to_publish: Vec<String>,
     without_path: u64,
     wildcards: u64,
     /// Wildcards that clear a path with any query string.
@@ -210,7 +215,7 @@ impl<'a> Surveyor<'a> {
             Source::Prefix { prefix, .. } if !distributions.is_empty() => {
                 Some(Forecast::new(&request.bucket, prefix, &distributions))
             }
-            // The keys beside these objects are not listed, so there is no forecast.
+            // No listing passes by. If the objects are few, their folders are listed at the end.
             Source::Prefix { .. } | Source::Keys { .. } | Source::Manifest { .. } | Source::Restore { .. } => None,
         };
         Ok(Self {
@@ -283,7 +288,7 @@ impl<'a> Surveyor<'a> {
             .buffered(IN_FLIGHT)
             .try_collect()
             .await?;
-        let is_listing = matches!(request.source, Source::Prefix { .. });
+        let is_listing = self.is_listed();
         let mut new = Vec::with_capacity(results.len());
         for result in results {
             let (mut surveyed, effort) = match result {
@@ -321,6 +326,11 @@ impl<'a> Surveyor<'a> {
             }
             Some(_) | None => Ok(new),
         }
+    }
+
+    /// Whether a listing shows the objects and what lies between them.
+    fn is_listed(&self) -> bool {
+        matches!(self.request.source, Source::Prefix { .. })
     }
 
     fn add(&mut self, surveyed: &Surveyed) -> Result<(), StepError> {
@@ -375,6 +385,9 @@ impl<'a> Surveyor<'a> {
         }
         let is_published = !request.publish.never() && is_archived && surveyed.current;
         let paths = if is_published { self.add_paths(&surveyed.object) } else { BTreeMap::new() };
+        if !paths.is_empty() && !self.is_listed() && self.totals.to_publish.len() <= MOST_FORETOLD {
+            self.totals.to_publish.push(surveyed.object.key.clone());
+        }
         match &mut self.forecast {
             Some(forecast) => forecast.pass(&surveyed.object.key, paths),
             None => Ok(()),
@@ -411,9 +424,12 @@ impl<'a> Surveyor<'a> {
     /// Completes the survey.
     ///
     /// Fails if `days` was set and every archived object is Intelligent-Tiering.
-    pub fn finish(mut self) -> Result<Survey, StepError> {
+    pub async fn finish(mut self, archive: &impl ReadArchive) -> Result<Survey, StepError> {
         self.refuse_days_without_copies()?;
-        self.totals.folded = self.forecast.take().map(Forecast::billed).transpose()?;
+        self.totals.folded = match self.forecast.take() {
+            Some(forecast) => Some(forecast.billed()?),
+            None => self.foretold(archive).await?,
+        };
         let tier = self.request.tier;
         let batch_operations = self.is_asked_by_jobs(tier);
         let cost = self.price(tier, batch_operations);
@@ -440,6 +456,22 @@ impl<'a> Surveyor<'a> {
             warnings,
             failures: self.totals.failures,
         })
+    }
+
+    /// The billed paths of few objects that are published together. Their folders are listed as they will be then.
+    async fn foretold(&mut self, archive: &impl ReadArchive) -> Result<Option<u64>, StepError> {
+        let mut keys = std::mem::take(&mut self.totals.to_publish);
+        keys.sort_unstable();
+        let is_together = self.request.publish.when == PublishWhen::Together;
+        if !is_together || keys.is_empty() || keys.len() > MOST_FORETOLD {
+            return Ok(None);
+        }
+        let Request { bucket, publish, .. } = self.request;
+        let paths_of = |key: &String| (key.clone(), paths_of(&self.distributions, bucket, key, self.directory_index));
+        let objects = keys.iter().map(paths_of).filter(|(_, paths)| !paths.is_empty()).collect();
+        let distributions = [(bucket.clone(), self.distributions.clone())].into();
+        let billed = folding::foretold(bucket, objects, &distributions, publish.max_over, archive, self.now).await?;
+        Ok(Some(billed))
     }
 
     /// `days` has no meaning for Intelligent-Tiering. If only some objects are of that class, it is left out for these.

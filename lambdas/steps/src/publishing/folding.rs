@@ -65,6 +65,27 @@ pub async fn wildcards(
     Ok(found)
 }
 
+/// How many paths will be billed when these objects (their keys and paths) of a bucket are published together in one call.
+///
+/// It is what is billed if S3 restores all of them and nothing is put between them meanwhile.
+pub async fn foretold(
+    bucket: &str,
+    objects: Vec<(String, BTreeMap<String, BTreeSet<String>>)>,
+    distributions: &BTreeMap<String, Vec<Distribution>>,
+    max_over: u32,
+    archive: &impl ReadArchive,
+    now: Timestamp,
+) -> Result<u64, StepError> {
+    let candidates: Vec<Candidate> = objects.into_iter().map(|(key, paths)| candidate(bucket, &key, paths)).collect();
+    let wildcards = wildcards(&candidates, distributions, max_over, archive, now).await?;
+    Ok(billed(candidates, wildcards))
+}
+
+fn candidate(bucket: &str, key: &str, paths: BTreeMap<String, BTreeSet<String>>) -> Candidate {
+    let object = ObjectId { bucket: bucket.to_owned(), key: key.to_owned(), version: None };
+    Candidate { object, restores: Vec::new(), revisions: 0, readiness: None, paths, covers: BTreeSet::new() }
+}
+
 /// The wildcards that save most, given what lies beside the candidates.
 fn chosen(
     candidates: &[Candidate],
@@ -172,21 +193,16 @@ impl Forecast {
             self.close()?;
             last.iter().for_each(|last| self.pass_beside(last));
         }
-        self.candidates.push(self.candidate(key, paths));
+        self.candidates.push(candidate(&self.bucket, key, paths));
         self.behind = 0;
         Ok(())
-    }
-
-    fn candidate(&self, key: &str, paths: BTreeMap<String, BTreeSet<String>>) -> Candidate {
-        let object = ObjectId { bucket: self.bucket.clone(), key: key.to_owned(), version: None };
-        Candidate { object, restores: Vec::new(), revisions: 0, readiness: None, paths, covers: BTreeSet::new() }
     }
 
     /// Goes on where another call stopped. What the distributions show of a key is looked up anew.
     #[must_use]
     pub fn from(self, so_far: ForecastState, paths_of: impl Fn(&str) -> BTreeMap<String, BTreeSet<String>>) -> Self {
         let ForecastState { candidates, beside, behind, billed } = so_far;
-        let candidates = candidates.iter().map(|key| self.candidate(key, paths_of(key))).collect();
+        let candidates = candidates.iter().map(|key| candidate(&self.bucket, key, paths_of(key))).collect();
         let beside = beside.into_iter().map(|key| (key, false)).collect();
         Self { candidates, beside, behind, billed, ..self }
     }

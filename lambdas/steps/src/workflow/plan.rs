@@ -206,7 +206,7 @@ async fn make(
         draft.waiting_since = draft.waiting_since.or(Some(now));
         write_chunks(&mut draft, is_last, record, ledger, files, settings, now).await?;
         if is_last {
-            return accept(draft, surveyor.finish()?, record, request, ledger, settings, now).await;
+            return accept(draft, surveyor.finish(archive).await?, record, request, ledger, settings, now).await;
         }
         pages += 1;
         if !is_time_left() {

@@ -61,14 +61,15 @@ impl Checker {
         // tell whether it was started, and answered that it was not.
         let is_killed = self.killed_restores.contains(record.id.as_str());
         let may_lack_event = is_killed && (record.plan.is_none() || record.status != Status::Failed);
-        // Nor can it be sent if EventBridge refuses it for good to both functions that send it. Then the execution ends red.
-        let is_refused = |step: Step| {
-            let mut faults = env.world.call_faults.iter();
-            faults.any(|fault| {
-                (fault.step, fault.call, fault.kind) == (step, ServiceCall::PutEvents, CallFaultKind::PermanentError)
-            })
+        // Nor can it be sent if EventBridge refuses it for good to Report, and some service refuses ReportFailure. Then the
+        // execution ends red.
+        let refused = |step: Step| {
+            let faults = env.world.call_faults.iter().filter(move |fault| fault.step == step);
+            faults.filter(|fault| fault.kind == CallFaultKind::PermanentError)
         };
-        let may_lack_event = may_lack_event || is_refused(Step::Report) && is_refused(Step::ReportFailure);
+        let is_unreported = refused(Step::Report).any(|fault| fault.call == ServiceCall::PutEvents)
+            && refused(Step::ReportFailure).next().is_some();
+        let may_lack_event = may_lack_event || is_unreported;
         let is_expected = has_ended && is_started && !may_lack_event && !record.request.dry_run;
         if is_expected && !env.events.events().iter().any(reports) {
             self.violate("an event reports how a restore ended", record.id.to_string());
