@@ -60,7 +60,9 @@ impl Checker {
         // An execution that is killed after it wrote the final status sends no event. Nor does one whose API call could not
         // tell whether it was started, and answered that it was not.
         let is_killed = self.killed_restores.contains(record.id.as_str());
-        let may_lack_event = is_killed && (record.plan.is_none() || record.status != Status::Failed);
+        // Report's words count the objects; those of CheckExecutions, which sends an event, begin with what was the matter.
+        let is_by_report = record.status != Status::Failed || record.says.iter().any(|says| says.starts_with("Of "));
+        let may_lack_event = is_killed && (record.plan.is_none() || is_by_report);
         // Nor can it be sent if EventBridge refuses it for good to Report, and some service refuses ReportFailure. Then the
         // execution ends red.
         let refused = |step: Step| {
