@@ -8,5 +8,5 @@ libfuzzer_sys::fuzz_target!(|headers: &str| {
     let mut lines = headers.splitn(3, '\n').map(|line| Some(line.to_owned()).filter(|line| !line.is_empty()));
     let mut next = || lines.next().flatten();
     let head = Head { storage_class: next(), archive_status: next(), restore: next(), ..Head::default() };
-    thaw_fuzz::core::reach(&head, "2012-12-20T12:00:00Z".parse().unwrap());
+    thaw_fuzz::core::readability(&head, "2012-12-20T12:00:00Z".parse().unwrap());
 });
