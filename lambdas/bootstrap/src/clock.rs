@@ -17,7 +17,7 @@ pub enum Clock {
 }
 
 impl Clock {
-    /// Reads `THAW_CLOCK`, "<origin in Unix seconds>,<scale>". Only the local stack sets it.
+    /// Reads `THAW_CLOCK`: `<origin in Unix seconds>,<scale>`. Only the local stack sets it.
     pub fn from_env() -> Result<Self, String> {
         match std::env::var("THAW_CLOCK") {
             Ok(text) if !text.is_empty() => {

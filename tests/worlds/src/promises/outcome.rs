@@ -9,7 +9,7 @@ use thaw_steps::ledger::restores::RestoreRecord;
 use super::Checker;
 use super::ledger_reader::restore_records;
 use crate::environment::Environment;
-use crate::world::{CallFaultKind, ServiceCall};
+use crate::world::CallFaultKind;
 
 impl Checker {
     /// The simulation has ended.
@@ -63,15 +63,13 @@ impl Checker {
         // Report's words count the objects; those of CheckExecutions, which sends an event, begin with what was the matter.
         let is_by_report = record.status != Status::Failed || record.says.iter().any(|says| says.starts_with("Of "));
         let may_lack_event = is_killed && (record.plan.is_none() || is_by_report);
-        // Nor can it be sent if EventBridge refuses it for good to Report, and some service refuses ReportFailure. Then the
+        // Nor can it be sent if a service refuses Report for good after the status was written, and then ReportFailure. The
         // execution ends red.
-        let refused = |step: Step| {
-            let faults = env.world.call_faults.iter().filter(move |fault| fault.step == step);
-            faults.filter(|fault| fault.kind == CallFaultKind::PermanentError)
+        let is_refused = |step: Step| {
+            let mut faults = env.world.call_faults.iter();
+            faults.any(|fault| (fault.step, fault.kind) == (step, CallFaultKind::PermanentError))
         };
-        let is_unreported = refused(Step::Report).any(|fault| fault.call == ServiceCall::PutEvents)
-            && refused(Step::ReportFailure).next().is_some();
-        let may_lack_event = may_lack_event || is_unreported;
+        let may_lack_event = may_lack_event || is_refused(Step::Report) && is_refused(Step::ReportFailure);
         let is_expected = has_ended && is_started && !may_lack_event && !record.request.dry_run;
         if is_expected && !env.events.events().iter().any(reports) {
             self.violate("an event reports how a restore ended", record.id.to_string());
