@@ -1,4 +1,5 @@
-//! What is invalidated together, so that no path of one copy is ever paid twice.
+//! A batch: the objects whose paths are invalidated together. A batch claims the rows of its objects, so that no path
+//! of one copy is ever paid for twice.
 
 mod copies;
 mod grouping;
@@ -15,12 +16,13 @@ use crate::{BatchId, Covered, Event, FailureCode, ObjectId, PublishedReason, Rea
 pub use copies::of_the_same_copy;
 pub use grouping::{batches, billed, folded};
 
-/// Paths in one batch. CloudFront takes 150 paths a second from an account since April 2026 and took 3,000 in progress before
-/// (Developer Guide, "Quotas"). What one request may hold is not documented. A request of 150 would have to find a whole
-/// second unused; one of 100 finds room in each second, also beside others who use a third of the quota.
+/// Maximum of paths in one batch. The quota of an account is 150 paths a second since April 2026, and was 3,000 paths
+/// in progress before (Developer Guide, "Quotas"). The maximum of one request is not documented. A request of 150 paths
+/// needs a second in which nothing else is invalidated. A request of 100 fits into each second, even if others use a
+/// third of the quota.
 const PATHS_PER_BATCH: usize = 100;
 
-/// Wildcards in one batch: one a second is the quota (same source), 15 in progress the older one.
+/// Maximum of wildcards in one batch. The quota is one a second, and was 15 in progress before (same source).
 const WILDCARDS_PER_BATCH: usize = 1;
 
 /// An object whose paths are to be invalidated.
@@ -28,46 +30,49 @@ const WILDCARDS_PER_BATCH: usize = 1;
 pub struct Candidate {
     /// The object.
     pub object: ObjectId,
-    /// The restores that wait for it, in order. Their rows are claimed in this order, and all of them, or the object is
-    /// another batch's.
+    /// The restores that wait for it, in order. Their rows are claimed in this order. If one row cannot be claimed, the
+    /// object belongs to another batch.
     pub restores: Vec<RestoreId>,
-    /// The revisions of their rows when they were read, added up.
+    /// The sum of the revisions of their rows when they were read.
     pub revisions: u64,
-    /// What S3 said of it, where rows do not say so yet: it is written down with the claim.
+    /// The answer of S3 about the object, if the rows do not record it yet. It is written together with the claim.
     #[serde(rename = "news", default, skip_serializing_if = "Option::is_none")]
     pub readiness: Option<Readiness>,
     /// Its paths by distribution id.
     pub paths: BTreeMap<String, BTreeSet<String>>,
-    /// What the wildcards among them cover, which stand for paths with a `~`. Batches of earlier versions do not say.
+    /// The objects that the wildcards among the paths cover. These wildcards replace paths with a `~`. Empty in batches
+    /// of earlier versions.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub covers: BTreeSet<Covered>,
 }
 
 impl Candidate {
-    /// Whether both want to publish the same object for the same restore. One of an earlier copy is for others.
+    /// Whether both would publish the same object for the same restore. A candidate for an earlier copy of the object
+    /// has other restores.
     pub fn shares_a_row_with(&self, other: &Self) -> bool {
         self.object == other.object && self.restores.iter().any(|restore| other.restores.contains(restore))
     }
 }
 
-/// Objects that are published together. Written to the ledger before CloudFront is called.
+/// Objects that are published together. A batch is written to the ledger before CloudFront is called.
 ///
-/// It speaks for the rows that it has claimed: when CloudFront is done, it alone says so. It is written four times in its
-/// life, and DynamoDB counts kilobytes, so it is kept packed.
+/// CloudFront's result is recorded in the batch only, for all rows that it has claimed. A batch is written four times,
+/// and DynamoDB charges writes by the kilobyte, so batches are stored packed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch {
     /// A hash over the rows.
     pub id: BatchId,
-    /// What it wants to publish. An object that another batch claimed first is left out when the batch is sealed.
+    /// The objects that it is to publish. An object that another batch claimed first is left out when the batch is
+    /// sealed.
     pub candidates: Vec<Candidate>,
-    /// What CloudFront is asked for. `None` until every candidate was claimed or lost; then it never changes but for
-    /// what CloudFront answered.
+    /// The calls to CloudFront. `None` until the batch is sealed, when every candidate was claimed or lost to another
+    /// batch. After that, only CloudFront's answers change them.
     pub calls: Option<Vec<Call>>,
-    /// What stands for the paths of several candidates.
+    /// Wildcards that each replace the paths of several candidates.
     pub wildcards: Vec<Wildcard>,
     /// When the batch was written.
     pub created_at: Timestamp,
-    /// When thaw learned that nothing more will come of it. Batches of earlier versions do not say.
+    /// When thaw read that all calls are completed or refused. `None` in batches of earlier versions.
     pub completed_at: Option<Timestamp>,
     /// Counts the changes. Every write is conditional on it.
     pub revision: u64,
@@ -80,13 +85,13 @@ pub struct Call {
     pub distribution: String,
     /// The paths, sorted.
     pub items: Vec<String>,
-    /// Makes CloudFront answer a repeated call with the first one's invalidation.
+    /// Makes the call idempotent: CloudFront answers a repeated call with the invalidation of the first.
     pub caller_reference: String,
-    /// CloudFront's id for it, once it answered.
+    /// The id of the invalidation, once CloudFront accepted the call.
     pub invalidation: Option<String>,
-    /// Whether CloudFront says that it took effect everywhere.
+    /// Whether CloudFront reports the invalidation as completed, in all edge locations.
     pub completed: bool,
-    /// CloudFront's words when it would not take the call.
+    /// CloudFront's error message, if it refused the call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
 }
@@ -103,7 +108,7 @@ impl Call {
         }
     }
 
-    /// Whether CloudFront has yet to take or refuse it.
+    /// Whether CloudFront has neither accepted nor refused it yet.
     fn is_open(&self) -> bool {
         self.invalidation.is_none() && self.refused.is_none()
     }
@@ -116,8 +121,9 @@ impl Call {
 }
 
 impl Row {
-    /// The row's current state, given the batch that has claimed it: only the batch records CloudFront's result. The
-    /// revision stays that of the ledger. The row is never written again, because it is settled then.
+    /// The row with its current state, given the batch that has claimed it. CloudFront's result is recorded in the
+    /// batch only. The revision stays that of the ledger. A row with such a result is settled and is never written
+    /// again.
     pub fn with_batch(self, batch: &Batch) -> Self {
         let claimed = (self.state.claim() == Some(&batch.id)).then(|| batch.outcome(&self.object)).flatten();
         match claimed.and_then(|event| advance(&self.state, &event).ok()).flatten() {
@@ -133,31 +139,31 @@ impl Batch {
         for candidate in &candidates {
             let ObjectId { bucket, key, version } = &candidate.object;
             parts.extend([bucket.as_str(), key, version.as_deref().unwrap_or_default()]);
-            // Restore ids make the batch of one copy differ from that of the object's next copy.
+            // The restore ids distinguish the batch of one copy from the batch of the object's next copy.
             parts.extend(candidate.restores.iter().map(RestoreId::as_str));
         }
-        // A batch that was sealed without an object never publishes it. But then a row of it had changed; so who finds the
-        // object free again makes another batch.
+        // A batch that was sealed without an object never publishes it, so the object needs a batch with another id
+        // later. The revisions give it one: an object is left out only if one of its rows has changed.
         let revisions: Vec<String> = candidates.iter().map(|candidate| candidate.revisions.to_string()).collect();
         parts.extend(revisions.iter().map(String::as_str));
         let id = BatchId::over(&parts);
         Self { id, candidates, calls: None, wildcards, created_at: now, completed_at: None, revision: 0 }
     }
 
-    /// The batch with its calls settled: the paths of those candidates that it really claimed.
+    /// The sealed batch: its candidates are those that it claimed, and its calls are for their paths.
     pub fn sealed(&self, claimed: &BTreeSet<ObjectId>) -> Self {
-        let mine = self.candidates.iter().filter(|candidate| claimed.contains(&candidate.object));
-        let candidates: Vec<Candidate> = mine.cloned().collect();
-        let is_worth_it = |wildcard: &&Wildcard| paths_under(wildcard, &candidates).nth(1).is_some();
-        let wildcards: Vec<Wildcard> = self.wildcards.iter().filter(is_worth_it).cloned().collect();
+        let own = self.candidates.iter().filter(|candidate| claimed.contains(&candidate.object));
+        let candidates: Vec<Candidate> = own.cloned().collect();
+        let replaces_several = |wildcard: &&Wildcard| paths_under(wildcard, &candidates).nth(1).is_some();
+        let wildcards: Vec<Wildcard> = self.wildcards.iter().filter(replaces_several).cloned().collect();
         let mut items: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
         for (distribution, paths) in candidates.iter().flat_map(|candidate| &candidate.paths) {
-            // The outermost takes the others along.
-            let instead = |path: &str| {
+            // The shortest wildcard covers all that the others cover.
+            let replacement = |path: &str| {
                 let all = wildcards.iter().filter(|wildcard| wildcard.covers(distribution, path));
                 all.min_by_key(|wildcard| wildcard.path.len())
             };
-            let item = |path| instead(path).map_or(path, |wildcard| wildcard.path.as_str());
+            let item = |path| replacement(path).map_or(path, |wildcard| wildcard.path.as_str());
             items.entry(distribution).or_default().extend(paths.iter().map(|path| item(path)));
         }
         let calls = items.into_iter().flat_map(|(distribution, items)| self.calls_of(distribution, items)).collect();
@@ -170,7 +176,7 @@ impl Batch {
         }
     }
 
-    /// The same before it is sealed, without the wildcards that touch these objects.
+    /// The unsealed batch without the wildcards that cover a path of one of these objects.
     pub fn not_over(&self, archived: &BTreeSet<ObjectId>) -> Self {
         let is_over = |wildcard: &Wildcard| {
             let mut touched = self.candidates.iter().filter(|candidate| archived.contains(&candidate.object));
@@ -180,7 +186,7 @@ impl Batch {
         Self { wildcards, ..self.clone() }
     }
 
-    /// Calls for these items, as many as CloudFront's quotas ask for.
+    /// Calls for these items, split to fit [`PATHS_PER_BATCH`] and [`WILDCARDS_PER_BATCH`].
     fn calls_of<'a>(&self, distribution: &str, items: impl IntoIterator<Item = &'a str>) -> Vec<Call> {
         let mut calls: Vec<Vec<String>> = Vec::new();
         let mut wildcards = 0;
@@ -200,31 +206,33 @@ impl Batch {
         calls.into_iter().map(|items| Call::new(&self.id, distribution, items)).collect()
     }
 
-    /// Whether the claims that the batch has on this object's rows mean something: it publishes the object, or may still.
-    /// One that was sealed without it never will.
+    /// Whether the batch publishes the object or may still do so. Otherwise its claims on the object's rows are void: a
+    /// batch that was sealed without an object never publishes it.
     pub fn has(&self, object: &ObjectId) -> bool {
         self.calls.is_none() || self.candidates.iter().any(|candidate| &candidate.object == object)
     }
 
-    /// Whether it publishes the object, and CloudFront has taken or refused each of its calls.
+    /// Whether it publishes the object, and CloudFront has accepted or refused each of its calls.
     pub fn is_with_cloudfront(&self, object: &ObjectId) -> bool {
         self.has(object) && self.calls.is_some() && !self.is_open()
     }
 
-    /// Whether CloudFront has yet to take or refuse one of its calls.
+    /// Whether CloudFront has neither accepted nor refused one of its calls yet.
     pub fn is_open(&self) -> bool {
         self.calls.iter().flatten().any(Call::is_open)
     }
 
-    /// Whether a call that CloudFront has not answered yet is to show an object of the batch.
+    /// Whether a call that CloudFront has not answered yet covers a path of this object.
     pub fn waits(&self, object: &ObjectId) -> bool {
         let mut open = self.calls.iter().flatten().filter(|call| call.is_open());
         let candidate = self.candidates.iter().find(|candidate| &candidate.object == object);
         candidate.is_some_and(|candidate| open.any(|call| call.shows(candidate)))
     }
 
-    /// The batch without these objects, and without their paths in what CloudFront has not taken yet. Nor is it asked for
-    /// wildcards that touch them, or that are named: the exact paths of the others take their place.
+    /// The batch without the objects `gone`, and without their paths in the calls that CloudFront has not answered yet.
+    ///
+    /// Wildcards that cover a path of these objects, and the wildcards `unfolded`, are removed from these calls as
+    /// well. The exact paths of the other objects replace them.
     pub fn without(&self, gone: &BTreeSet<ObjectId>, unfolded: &BTreeSet<Wildcard>) -> Self {
         let candidates: Vec<Candidate> =
             self.candidates.iter().filter(|candidate| !gone.contains(&candidate.object)).cloned().collect();
@@ -269,24 +277,24 @@ impl Batch {
         }
     }
 
-    /// Whether an item is a wildcard that stands for exact paths.
+    /// Whether an item is a wildcard that replaces exact paths.
     pub fn is_folded(&self, distribution: &str, item: &str) -> bool {
         self.wildcards.iter().any(|wildcard| wildcard.distribution == distribution && wildcard.path == item)
     }
 
-    /// Whether nothing more will come of it: each call took effect or was refused.
+    /// Whether each of its calls is completed or refused.
     pub fn is_completed(&self) -> bool {
         self.calls.as_ref().is_some_and(|calls| calls.iter().all(|call| call.completed || call.refused.is_some()))
     }
 
-    /// The batch as it is written down at a time: when it was completed is noted once.
+    /// The batch with `completed_at` set to `now` if it is completed and has no such time yet.
     pub fn noted(self, now: Timestamp) -> Self {
         let completed_at = self.completed_at.or(self.is_completed().then_some(now));
         Self { completed_at, ..self }
     }
 
-    /// What CloudFront's answers mean for the rows of an object that the batch has claimed; `None` as long as it is not
-    /// done, and if the object is not the batch's.
+    /// The event that CloudFront's answers are for the claimed rows of an object. `None` until the batch is completed,
+    /// and if the object is not in the batch.
     pub fn outcome(&self, object: &ObjectId) -> Option<Event> {
         let candidate = self.candidates.iter().find(|candidate| &candidate.object == object);
         let candidate = candidate.filter(|_| self.is_completed())?;
@@ -300,14 +308,14 @@ impl Batch {
         })
     }
 
-    /// Why CloudFront would not invalidate one of the candidate's paths.
+    /// CloudFront's error message for one of the candidate's paths; `None` if it refused none.
     fn refusal(&self, candidate: &Candidate) -> Option<&str> {
         let mut refused = self.calls.iter().flatten().filter(|call| call.refused.is_some());
         refused.find(|call| call.shows(candidate)).and_then(|call| call.refused.as_deref())
     }
 
-    /// The batch with a refused call taken apart into one call per path, so that one bad path does not stop the others. A
-    /// wildcard that stands alone already makes place for the paths that it stands for.
+    /// The batch with a refused call split into one call per path, so that one bad path does not stop the others. If
+    /// the only item of the call is a wildcard, it is replaced by the exact paths that it covers.
     pub fn with_call_split(&self, index: usize) -> Self {
         let mut batch = Self { revision: self.revision + 1, ..self.clone() };
         if let Some(calls) = batch.calls.as_mut()
@@ -343,7 +351,7 @@ impl Batch {
     }
 }
 
-/// Whether a wildcard takes one of a candidate's paths along.
+/// Whether a wildcard covers a path of a candidate.
 fn is_under(wildcard: &Wildcard, candidate: &Candidate) -> bool {
     candidate
         .paths
@@ -351,17 +359,17 @@ fn is_under(wildcard: &Wildcard, candidate: &Candidate) -> bool {
         .is_some_and(|paths| paths.iter().any(|path| covers(&wildcard.path, path)))
 }
 
-/// The paths that a wildcard stands for.
+/// The paths of the candidates that a wildcard covers.
 fn paths_under<'a>(wildcard: &'a Wildcard, candidates: &'a [Candidate]) -> impl Iterator<Item = &'a String> {
     let paths = candidates.iter().filter_map(|candidate| candidate.paths.get(&wildcard.distribution)).flatten();
     paths.filter(|path| covers(&wildcard.path, path))
 }
 
-/// CloudFront's guard against repeated calls: the same reference with the same items answers the first invalidation and
-/// costs nothing.
+/// The `CallerReference` of an invalidation, by which the call is idempotent: CloudFront answers a call with the same
+/// reference and the same items with the first invalidation, and charges nothing.
 ///
-/// The items alone would not do: a copy restored next year has the same paths, and would be answered with this year's
-/// invalidation. The batch's id differs, because its restores do.
+/// A hash over the items alone is not enough: a copy restored next year has the same paths, and its call would be
+/// answered with this year's invalidation. The batch's id differs, because its restores differ.
 pub fn caller_reference(batch: &BatchId, distribution: &str, items: &[String]) -> String {
     let parts: Vec<_> = [batch.as_str(), distribution].into_iter().chain(items.iter().map(String::as_str)).collect();
     format!("thaw-{}", &crate::hash(&parts)[..40])

@@ -1,4 +1,5 @@
-//! What a CloudFront distribution says about a bucket's keys.
+//! Computes the paths under which a CloudFront distribution shows a key of a bucket, from the distribution's config.
+//! Also finds the folders that a distribution shows as a whole, in which a wildcard covers objects of that bucket only.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,23 +10,23 @@ use crate::QueryStrings;
 use crate::cache_key::with_any_query_string;
 use crate::path::{Endpoint, Spelling, without_dot_segments};
 
-/// The part of a distribution's config that decides paths and staleness.
+/// The part of a distribution's config that determines paths and staleness.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Distribution {
     /// Its id, `E…`.
     pub id: String,
-    /// Where it fetches from.
+    /// Its origins.
     pub origins: Vec<Origin>,
-    /// Origins with a failover.
+    /// Its origin groups (origins with a failover).
     pub groups: Vec<OriginGroup>,
     /// The cache behaviours in order of precedence, the default one (`*`) last.
     pub behaviours: Vec<Behaviour>,
-    /// What `/` shows; empty if nothing.
+    /// The object that `/` shows; empty if none is configured.
     pub default_root_object: String,
     /// How long errors are cached.
     pub errors: Vec<ErrorRule>,
-    /// The functions that see requests before the cache does, by the pattern of their behaviour. They may rewrite the path,
-    /// and CloudFront Functions may name another origin.
+    /// The viewer-request functions, by the pattern of their behaviour. They run before the cache lookup and may
+    /// rewrite the path. CloudFront Functions may also select another origin.
     pub viewer_functions: BTreeMap<String, String>,
 }
 
@@ -34,13 +35,13 @@ pub struct Distribution {
 pub struct Origin {
     /// The name by which behaviours refer to it.
     pub id: String,
-    /// Its domain, for S3 `<bucket>.s3.<region>.amazonaws.com`.
+    /// Its domain; for S3 usually `<bucket>.s3.<region>.amazonaws.com`.
     pub domain: String,
-    /// Put before every path: empty, or `/…` without a slash at the end.
+    /// The origin path, which CloudFront prepends to every path: empty, or `/…` without a slash at the end.
     pub path: String,
 }
 
-/// Two origins, the second asked when the first answers one of the codes.
+/// Two origins. CloudFront asks the second when the first answers with one of the codes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OriginGroup {
     /// The name by which behaviours refer to it.
@@ -51,20 +52,20 @@ pub struct OriginGroup {
     pub fails_over_on: Vec<u16>,
 }
 
-/// Which paths go to which origin.
+/// A cache behaviour: the paths that match its pattern go to its origin.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Behaviour {
     /// `*` is any characters, `?` any one; matching is case-sensitive.
     pub pattern: String,
     /// An origin's or a group's id.
     pub target: String,
-    /// Whether a function may change what is cached (Lambda@Edge on the origin's side).
+    /// Whether a function may change what is cached (Lambda@Edge on origin request or response).
     pub has_origin_function: bool,
-    /// What of the query string is in the cache key.
+    /// The part of the query string that is in the cache key.
     pub query_strings: QueryStrings,
 }
 
-/// How long CloudFront keeps an error.
+/// The time for which CloudFront caches an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ErrorRule {
     /// The HTTP code.
@@ -78,44 +79,44 @@ pub struct ErrorRule {
 pub struct Paths {
     /// Encoded, each starting with `/`. Empty if the distribution does not serve the key.
     pub paths: BTreeSet<String>,
-    /// What of S3 the wildcards among the paths cover. Nothing archived may be among it.
+    /// The objects of S3 that the wildcards among the paths cover. None of them may be archived.
     pub covers: BTreeSet<Covered>,
-    /// Paths that are also those of another object, if there is one with this key: those of a directory, and those from which
-    /// a client removes dot segments. It must not be archived.
+    /// Paths that may also show another object, with that object's key: the paths of a directory, and paths from which
+    /// a client removes dot segments. If an object with that key exists, it must not be archived.
     pub shared: BTreeMap<String, String>,
 }
 
-/// What a wildcard covers of an origin that is S3: the objects whose keys begin so.
+/// The objects of one S3 origin that a wildcard covers: all whose keys begin with the prefix.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Covered {
-    /// The origin's domain, with the bucket's name at its beginning if that is known.
+    /// The origin's domain. It begins with the bucket's name if that is known.
     pub domain: String,
-    /// What the keys begin with.
+    /// The beginning of the keys.
     pub prefix: String,
 }
 
 impl Covered {
-    /// The bucket in which they lie; `None` if the domain does not begin with its name.
+    /// The bucket of the objects; `None` if the domain does not begin with its name.
     pub fn bucket(&self) -> Option<&str> {
         bucket_of(&self.domain)
     }
 }
 
-/// A folder of a bucket, and where a distribution shows it, with everything in it and nothing else.
+/// A folder of a bucket that a distribution shows as a whole: its paths show every object in it and nothing else.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Folder {
-    /// What its paths begin with, encoded: starts and ends with `/`.
+    /// The encoded beginning of its paths: starts and ends with `/`.
     pub path: String,
-    /// What its keys begin with: empty, or ends with `/`.
+    /// The beginning of its keys: empty, or ends with `/`.
     pub prefix: String,
-    /// Who reads the paths.
+    /// The endpoint that decodes the paths.
     pub endpoint: Endpoint,
-    /// How the folder's own path is spelled; `None` if every spelling of it is the same.
+    /// The spelling of the folder's own path; `None` if all spellings of it are the same.
     spelling: Option<Spelling>,
 }
 
 impl Folder {
-    /// All paths that begin as the folder's and show a key in it. A path is spelled in one way from its beginning to its end.
+    /// All paths of a key in the folder that begin with the folder's path. One path uses one spelling throughout.
     pub fn paths_of(&self, key: &str) -> Vec<String> {
         let rest = key.strip_prefix(self.prefix.as_str()).unwrap_or_default();
         let own = self.spelling.as_slice();
@@ -123,16 +124,18 @@ impl Folder {
         spellings.iter().map(|spelling| format!("{}{}", self.path, self.endpoint.encode(rest, *spelling))).collect()
     }
 
-    /// What the keys begin with that are shown under paths that begin so. `stem` begins as the folder's path does.
+    /// The prefix of the keys that are shown under paths that begin with `stem`. `stem` itself begins with the folder's
+    /// path.
     ///
-    /// A wildcard with this stem covers every object whose key begins so, however a viewer spells its path, and no other.
+    /// A wildcard with this stem covers exactly the objects whose keys begin with this prefix, however a viewer spells
+    /// their paths.
     pub fn prefix_of(&self, stem: &str) -> String {
         format!("{}{}", self.prefix, self.endpoint.decode(stem.strip_prefix(self.path.as_str()).unwrap_or_default()))
     }
 }
 
 impl Distribution {
-    /// The behaviours that may show what is in the bucket.
+    /// The behaviours that may show objects of the bucket.
     pub fn behaviours_to(&self, bucket: &str) -> impl Iterator<Item = &Behaviour> {
         let origins: Vec<&Origin> = self.origins.iter().filter(|origin| origin.is_bucket(bucket)).collect();
         self.behaviours.iter().filter(move |behaviour| origins.iter().any(|origin| self.goes_to(behaviour, origin)))
@@ -143,21 +146,23 @@ impl Distribution {
         self.origins.iter().any(|origin| origin.is_bucket(bucket))
     }
 
-    /// Whether the bucket may be one of its origins without its name: one is an access point, and none is the bucket by name.
+    /// Whether the bucket may be an origin under another name: an origin is an access point, and no origin names the
+    /// bucket.
     pub fn may_have_origin(&self, bucket: &str) -> bool {
         !self.has_origin(bucket) && self.origins.iter().any(Origin::is_access_point)
     }
 
     /// The paths under which this distribution shows the key, in every spelling that shows it (see [`Endpoint`]).
     ///
-    /// For each origin that is the bucket: strip that origin's path, ask whether the first behaviour that matches goes
-    /// to that origin, and add what else shows the same object: `/` for the default root object, and the directory
-    /// with and without its slash where `directory_index` names the index document.
+    /// For each origin that is the bucket: strip that origin's path, and check that the first behaviour that matches
+    /// goes to that origin. Then add the other paths of the same object: `/` for the default root object, and the
+    /// directory with and without its slash if `directory_index` names the index document.
     ///
-    /// Where query strings are in the cache key, each path comes with the wildcard that clears it with any query string.
+    /// Where query strings are in the cache key, each path comes with the wildcard that clears it with any query
+    /// string.
     ///
-    /// CloudFront takes no `~` in an invalidation, raw or encoded. Its documented way out is a wildcard that ends
-    /// before it. That covers whatever any origin shows under paths that begin so.
+    /// CloudFront accepts no `~` in an invalidation, raw or encoded. Its documented workaround is a wildcard that ends
+    /// before the `~`. That wildcard covers everything that any origin shows under paths with the same beginning.
     pub fn paths_of(&self, bucket: &str, key: &str, directory_index: &str) -> Paths {
         let mut out = Paths::default();
         for Shown { origin, rest, path: shown, spelling, behaviour } in self.shown(bucket, key, directory_index) {
@@ -169,7 +174,8 @@ impl Distribution {
                         Some(format!("{root}{shown}"))
                     } else if shown != rest && !self.default_root_object.is_empty() && rest != self.default_root_object
                     {
-                        // Whether a function that knows indexes comes first, or the default root object, is not documented.
+                        // Whether a function that adds indexes or the default root object applies first is not
+                        // documented.
                         Some(format!("{root}{}", self.default_root_object))
                     } else if shown == rest && is_folder(rest) && !directory_index.is_empty() {
                         Some(format!("{key}{directory_index}"))
@@ -184,7 +190,8 @@ impl Distribution {
                     }
                 }
                 Some((before, _)) => {
-                    // A literal `*` before the `~` would sit before our wildcard, where it is literal again.
+                    // The added `.` keeps `encode` from escaping a `*` before the `~`: it is not last, so it is
+                    // literal.
                     let literal = endpoint.encode(&format!("{before}."), spelling);
                     let encoded = literal.strip_suffix('.').unwrap_or(&literal);
                     out.paths.insert(format!("/{encoded}*"));
@@ -201,16 +208,16 @@ impl Distribution {
         out
     }
 
-    /// The folders that a key lies in, outer ones first, as far as this distribution shows them as a whole: whatever path
-    /// begins as the folder's does is that of an object in it. Not where
+    /// The folders that contain a key, outer ones first, if this distribution shows them as a whole: every path that
+    /// begins with the folder's path is the path of an object in it. A folder is left out where
     ///
-    /// - a behaviour whose pattern may match there goes elsewhere,
-    /// - a function on the origin's side may ask for something else,
-    /// - an origin group asks another bucket for what this one does not have: what that keeps there is not known,
-    /// - the path has a `~`, which CloudFront does not take, or a dot segment, which clients do not send.
+    /// - a behaviour whose pattern may match in it goes to another origin,
+    /// - a function on origin request may ask for another object,
+    /// - an origin group falls over to another bucket, whose objects under these paths are not known,
+    /// - the path has a `~`, which CloudFront does not accept, or a dot segment, which clients do not send.
     ///
-    /// A folder whose path has two spellings stands there twice. What an index or the root object is shown as are beginnings
-    /// of its own path, so they lie in the same folders.
+    /// A folder whose path has two spellings is returned twice. The other paths of an index or of the root object are
+    /// beginnings of its own path, so they lie in the same folders.
     pub fn folders_of(&self, bucket: &str, key: &str) -> Vec<Folder> {
         let mut out = Vec::new();
         for origin in self.origins.iter().filter(|origin| origin.is_bucket(bucket)) {
@@ -233,7 +240,7 @@ impl Distribution {
         out
     }
 
-    /// Whether everything under a path (without its leading slash) comes from this origin.
+    /// Whether all paths under `folder` (without its leading slash) come from this origin only.
     fn is_all_from(&self, origin: &Origin, folder: &str) -> bool {
         for behaviour in &self.behaviours {
             match under(behaviour.pattern.strip_prefix('/').unwrap_or(&behaviour.pattern), folder) {
@@ -246,7 +253,7 @@ impl Distribution {
         false
     }
 
-    /// Whether paths that begin so (without the leading slash) may come from this origin.
+    /// Whether a path with this beginning (without the leading slash) may come from this origin.
     fn may_show(&self, origin: &Origin, beginning: &str) -> bool {
         for behaviour in &self.behaviours {
             match under(behaviour.pattern.strip_prefix('/').unwrap_or(&behaviour.pattern), beginning) {
@@ -282,14 +289,14 @@ impl Distribution {
         for origin in self.origins.iter().filter(|origin| origin.is_bucket(bucket)) {
             let Some(rest) = key.strip_prefix(origin.key_prefix().as_str()) else { continue };
             if rest.is_empty() && !self.default_root_object.is_empty() {
-                // A folder's own object: `/` shows another one.
+                // The key is the folder's own object, and `/` shows the default root object instead.
                 continue;
             }
             for path in shown_as(rest, &self.default_root_object, directory_index) {
                 for spelling in origin.endpoint().spellings(path) {
                     for seen in as_patterns_may_see(&origin.endpoint().encode(path, *spelling)) {
-                        // Whether patterns are compared with `/` or with the root object that stands for it is not
-                        // documented. A path too many costs half a cent; one too few stays stale.
+                        // Whether patterns are compared with `/` or with the default root object is not documented. An
+                        // extra path costs half a cent. A missing path stays stale.
                         let as_its_object = || self.serving(origin, rest).filter(|_| path.is_empty());
                         if let Some(behaviour) = self.serving(origin, &seen).or_else(as_its_object) {
                             out.push(Shown { origin, rest, path, spelling: *spelling, behaviour });
@@ -308,7 +315,7 @@ impl Distribution {
             .find(|behaviour| matches(behaviour.pattern.strip_prefix('/').unwrap_or(&behaviour.pattern), path))
     }
 
-    /// The group that a behaviour goes to, if it goes to one.
+    /// The origin group that a behaviour goes to; `None` if it goes to a single origin.
     pub fn group(&self, behaviour: &Behaviour) -> Option<&OriginGroup> {
         self.groups.iter().find(|group| group.id == behaviour.target)
     }
@@ -325,42 +332,43 @@ impl Distribution {
 
 /// A path under which a key is shown, decoded and without its leading slash.
 struct Shown<'a> {
-    /// Where it is shown from.
+    /// The origin that it comes from.
     origin: &'a Origin,
-    /// The key without what the origin puts before every path.
+    /// The key without the origin path.
     rest: &'a str,
-    /// The path: the rest of the key, or what else shows it.
+    /// The path: the rest of the key, or another path of the same object.
     path: &'a str,
-    /// How the path is written.
+    /// The spelling of the path.
     spelling: Spelling,
     behaviour: &'a Behaviour,
 }
 
 impl Origin {
-    /// Whether this origin is the bucket: its REST or website endpoint, in any of S3's spellings.
+    /// Whether this origin is the bucket: its REST or website endpoint, by any domain that S3 has for it.
     fn is_bucket(&self, bucket: &str) -> bool {
         bucket_of(&self.virtual_hosted_domain()) == Some(bucket)
     }
 
-    /// Whether this origin is a bucket at all, also one whose name only S3 knows, such as that behind an access point.
+    /// Whether this origin is any bucket, also one whose name only S3 knows, such as the bucket behind an access point.
     pub(crate) fn is_any_bucket(&self) -> bool {
         let is_s3 = self.domain.contains(".s3") || is_path_style(&self.domain);
         is_s3 && self.domain.contains("amazonaws.com")
     }
 
-    /// Whether this origin leads to a bucket by a name of S3's that does not tell which: an access point, its alias, or a
-    /// Multi-Region Access Point (S3 User Guide, "Access point aliases", "Multi-Region Access Points").
+    /// Whether this origin is a bucket whose name is not in the domain: an access point, its alias, or a Multi-Region
+    /// Access Point (S3 User Guide, "Access point aliases", "Multi-Region Access Points").
     fn is_access_point(&self) -> bool {
         self.is_any_bucket()
             && [".s3-accesspoint", "-s3alias.", ".accesspoint.s3-global."].iter().any(|part| self.domain.contains(part))
     }
 
-    /// How S3 reads the paths that it gets from here.
+    /// The kind of S3 endpoint that this origin is.
     fn endpoint(&self) -> Endpoint {
         Endpoint::of_domain(&self.domain)
     }
 
-    /// The domain with the bucket's name at its beginning. A path-style origin has the name at the beginning of its path.
+    /// The domain with the bucket's name at its beginning. A path-style origin has the name in its origin path, from
+    /// which it is moved here.
     fn virtual_hosted_domain(&self) -> String {
         match self.path_style() {
             Some((bucket, _)) if !bucket.is_empty() => format!("{bucket}.{}", self.domain),
@@ -368,8 +376,8 @@ impl Origin {
         }
     }
 
-    /// The prefix that keys have and paths do not. CloudFront puts the origin path into the URL that it asks S3 for, and
-    /// S3 decodes that.
+    /// The prefix that keys have and paths do not: the decoded origin path. CloudFront puts the origin path into the
+    /// URL of its request, and S3 decodes the URL.
     fn key_prefix(&self) -> String {
         let path = match self.path_style() {
             Some((_, rest)) => rest,
@@ -379,20 +387,21 @@ impl Origin {
         if path.is_empty() { String::new() } else { format!("{path}/") }
     }
 
-    /// The bucket's name, and the rest of the path behind its slash, of an origin that names the bucket in its path.
+    /// The bucket's name and the rest of the origin path after the slash; `None` if the origin is not path-style.
     fn path_style(&self) -> Option<(&str, &str)> {
         let path = is_path_style(&self.domain).then(|| self.path.strip_prefix('/').unwrap_or(&self.path))?;
         Some(path.split_once('/').unwrap_or((path, "")))
     }
 }
 
-/// Whether this domain of S3 is that of all buckets: `s3.eu-west-1.amazonaws.com`.
+/// Whether this S3 domain serves all buckets, with the bucket's name in the path: `s3.eu-west-1.amazonaws.com`.
 fn is_path_style(domain: &str) -> bool {
     (domain.starts_with("s3.") || domain.starts_with("s3-")) && bucket_of(domain).is_none()
 }
 
-/// What patterns may be compared with, of a path or of what paths begin with (encoded, without the leading slash): whether
-/// before or after it is decoded is not documented. Dot segments are removed first (Developer Guide, "Path pattern").
+/// The forms of a path, or of the beginning of a path, that CloudFront may compare with patterns. `path` is encoded and
+/// has no leading slash. Whether CloudFront compares before or after decoding is not documented, so both are returned.
+/// Dot segments are removed first (Developer Guide, "Path pattern").
 fn as_patterns_may_see(path: &str) -> Vec<String> {
     let decoded = percent_decode_str(path).decode_utf8_lossy().into_owned();
     let mut seen = vec![path.to_owned()];
@@ -402,13 +411,14 @@ fn as_patterns_may_see(path: &str) -> Vec<String> {
     seen
 }
 
-/// The bucket whose REST or website endpoint this is. Its name may have an `.s3` of its own: the last one is the endpoint's.
+/// The bucket whose REST or website endpoint this domain is. A bucket's name may contain `.s3`, so the last `.s3`
+/// counts.
 fn bucket_of(domain: &str) -> Option<&str> {
     let (bucket, rest) = domain.rsplit_once(".s3")?;
     (rest.starts_with(['.', '-']) && rest.contains("amazonaws.com")).then_some(bucket)
 }
 
-/// Whether a path is one where a directory's index is shown, if there is one.
+/// Whether the path is that of a directory, which shows the directory's index if there is one.
 fn is_folder(path: &str) -> bool {
     path.is_empty() || path.ends_with('/')
 }
@@ -426,14 +436,16 @@ fn shown_as<'a>(path: &'a str, root_object: &str, directory_index: &str) -> Vec<
             shown.push("");
         } else if let Some(bare) = directory.strip_suffix('/') {
             shown.push(directory);
-            // The directory `/` of a key that begins with a slash is not the root: that shows the key without one.
+            // `/index.html` as a key (with its slash) lies in the directory `/`, whose path is `//`. Without the slash
+            // it would be the root, which shows the key `index.html`.
             shown.extend((!bare.is_empty()).then_some(bare));
         }
     }
     shown
 }
 
-/// CloudFront's path patterns. Iterative, with one point to come back to, so that no pattern takes exponential time.
+/// Whether a CloudFront path pattern matches a path. It backtracks to the last `*` only, so that no pattern takes
+/// exponential time.
 fn matches(pattern: &str, path: &str) -> bool {
     let (pattern, path) = (pattern.as_bytes(), path.as_bytes());
     let (mut p, mut s) = (0, 0);
@@ -455,17 +467,18 @@ fn matches(pattern: &str, path: &str) -> bool {
     pattern[p..].iter().all(|byte| *byte == b'*')
 }
 
-/// Which of the paths that begin alike a pattern matches.
+/// How many of the paths under a prefix a pattern matches.
 enum Under {
     Nothing,
     Something,
     Everything,
 }
 
-/// What a pattern matches of the paths that begin with `prefix`. That it matches all of them is only said where it is plain.
+/// How many of the paths that begin with `prefix` a pattern matches. `Everything` is returned only if the rest of the
+/// pattern is `*`: a pattern that matches everything in another way counts as `Something`.
 fn under(pattern: &str, prefix: &str) -> Under {
     let pattern = pattern.as_bytes();
-    // The places in the pattern that can be reached by what was read; from each of them some path goes on to the end.
+    // The positions in the pattern that the bytes read so far can reach. From each of them some path matches the rest.
     let mut places = vec![false; pattern.len() + 1];
     places[0] = true;
     let skip_stars = |places: &mut Vec<bool>| {
@@ -517,7 +530,7 @@ mod tests {
         }
     }
 
-    /// What lies in `archive`, with keys that begin so.
+    /// The objects of `archive` whose keys begin with `prefix`.
     fn covered(prefix: &str) -> BTreeSet<Covered> {
         [Covered { domain: "archive.s3.eu-west-1.amazonaws.com".to_owned(), prefix: prefix.to_owned() }].into()
     }
@@ -555,7 +568,7 @@ mod tests {
         check(&website, "a+b c.jpg", "", &["/a%2Bb%20c.jpg", "/a+b%20c.jpg"]);
         let covers = website.paths_of("archive", "a+b/~c", "").covers;
         assert!(covers.iter().all(|covered| covered.prefix == "a+b/"), "{covers:?}");
-        // Both show the same bucket, and read the path of the other's key as their own.
+        // Both origins are the same bucket, but they decode the `+` of a path differently.
         website.origins.push(plain("").origins[0].clone());
         website.origins[1].id = "rest".to_owned();
         website.behaviours.insert(0, behaviour("*.jpg", "rest"));
@@ -584,7 +597,7 @@ mod tests {
         assert_eq!(paths.paths, ["/a/../b".to_owned()].into());
         assert_eq!(paths.shared, [("/a/../b".to_owned(), "pub/b".to_owned())].into());
         assert_eq!(folders(&plain(""), "a/../b/c"), [of("/", ""), of("/a/", "a/")]);
-        // The behaviour is that of the path without them.
+        // The behaviour is found by the path without dot segments.
         let mut distribution = plain("");
         distribution.behaviours = vec![behaviour("b", "s3"), behaviour("*", "api")];
         check(&distribution, "a/../b", "", &["/a/../b"]);
@@ -725,7 +738,7 @@ mod tests {
 
     #[test]
     fn a_wildcard_covers_no_more_than_it_says() {
-        // Emacs names its backups so. The dot is the key's, and `notes*` would cover `notes` itself.
+        // The name of an Emacs backup. The dot belongs to the key: `notes*` would also cover `notes` itself.
         let paths = plain("").paths_of("archive", "notes.~1~", "");
         assert_eq!((paths.paths, paths.covers), (["/notes.*".to_owned()].into(), covered("notes.")));
         let paths = plain("").paths_of("archive", "a*...~", "");
@@ -735,7 +748,7 @@ mod tests {
     #[test]
     fn a_wildcard_covers_what_every_bucket_shows_there() {
         const OTHER: &str = "other.s3.eu-west-1.amazonaws.com";
-        // What an origin adds, to which this pattern goes, to what the wildcard for `a é/~x` covers.
+        // What the wildcard for `a é/~x` covers in addition when a behaviour with this pattern goes to this origin.
         let added = |pattern: &str, target: &str, domain: &str, path: &str| {
             let mut distribution = plain("");
             distribution.origins.push(origin("more", domain, path));
@@ -753,21 +766,21 @@ mod tests {
         assert_eq!(added("a*/b", "more", OTHER, ""), other("a é/"));
         assert_eq!(added("*.jpg", "more", OTHER, "/p%20"), other("p /a é/"));
         assert_eq!(added("b/*", "more", OTHER, ""), []);
-        // Where the first has nothing, or what is archived, the second is asked.
+        // CloudFront asks the second origin where the first has no object or an archived one.
         assert_eq!(added("*.jpg", "group", OTHER, ""), other("a é/"));
-        // The same bucket under another name, where the other spelling of the wildcard means another folder.
+        // The website endpoint of the same bucket: there `+` in the wildcard's path means another folder.
         let archive = "archive.s3-website-eu-west-1.amazonaws.com";
         let both = ["p/a é/", "p/a+é/"].map(|prefix| (Some("archive".to_owned()), prefix.to_owned()));
         assert_eq!(added("*.jpg", "more", archive, "/p"), both);
-        // A pattern may be meant for the path as it is in a URL.
+        // A pattern may be written in encoded form.
         assert_eq!(added("a%20%C3%A9/b", "more", OTHER, ""), other("a é/"));
-        // The bucket's name may be in the path, or known to S3 only.
+        // The bucket's name may be in the origin path, or only S3 may know it.
         assert_eq!(added("*.jpg", "more", "s3.eu-west-1.amazonaws.com", "/other/p%20"), other("p /a é/"));
         assert_eq!(added("*.jpg", "more", "s3.eu-west-1.amazonaws.com", ""), [(None, "a é/".to_owned())]);
         let alias = "films-abc-s3alias";
         let domain = format!("{alias}.s3.eu-west-1.amazonaws.com");
         assert_eq!(added("*.jpg", "more", &domain, ""), [(Some(alias.to_owned()), "a é/".to_owned())]);
-        // Nothing is archived on a web server.
+        // An origin that is not S3 has no archived objects.
         assert_eq!(added("*.jpg", "more", "api.example.com", ""), []);
     }
 
@@ -783,7 +796,7 @@ mod tests {
     fn a_folders_own_object_does_not_stand_for_its_index() {
         let with_root = Distribution { default_root_object: "index.html".to_owned(), ..plain("/public") };
         check(&with_root, "public/", "", &[]);
-        // `/` is the default root object's first.
+        // `/` shows the default root object before any index.
         let distribution = Distribution { default_root_object: "home.html".to_owned(), ..plain("/p") };
         let paths = distribution.paths_of("archive", "p/index.html", "index.html");
         assert_eq!(paths.paths, ["/", "/index.html"].map(str::to_owned).into());
@@ -852,10 +865,10 @@ mod tests {
         assert_eq!(with("*.php", "api"), [""; 0]);
         assert_eq!(with("a/?/*", "api"), [""; 0]);
         assert_eq!(with("a", "api"), ["/a/", "/a/b/"]);
-        // Another way to the same objects.
+        // Another behaviour that goes to the same origin.
         assert_eq!(with("a/x*", "s3"), ["/", "/a/", "/a/b/"]);
         assert_eq!(with("*.jpg", "s3"), ["/", "/a/", "/a/b/"]);
-        // An earlier behaviour that takes everything leaves nothing to a later one.
+        // An earlier behaviour that matches everything leaves nothing for a later one.
         assert_eq!(with("a/*", "s3"), ["/", "/a/", "/a/b/"]);
     }
 

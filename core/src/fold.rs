@@ -1,55 +1,60 @@
-//! Many exact paths as fewer wildcards: the fewest billed paths that touch nothing else.
+//! Replaces many exact paths by the fewest billed paths, with wildcards that cover no path of another object (or only a
+//! limited number of readable ones).
 //!
-//! A billed path is an exact path, or a wildcard: what paths begin with, and `*`. The wildcards that are worth a thought
-//! are few. Of all that cover the same of our paths, the longest covers the least else; so there is one for each place
-//! where our paths, read as a tree of letters, part: fewer than there are paths. Our paths are sorted, so those that
-//! begin alike stand together, and one walk over how much neighbours have in common finds all places, inner before outer.
+//! A billed path is an exact path or a wildcard (a beginning of paths, and `*`). Few wildcards need to be considered.
+//! Of all wildcards that cover the same of our paths, the longest covers the fewest other paths. So there is one
+//! candidate for each branching node of the trie of our paths, called a place here, and there are fewer places than
+//! paths. Our paths are sorted, so paths with a common prefix are adjacent. One pass over the lengths of the common
+//! prefixes of adjacent paths finds all places, inner ones before outer ones.
 
 use std::cmp::Reverse;
 use std::fmt;
 use std::ops::{Range, RangeInclusive};
 use std::rc::Rc;
 
-/// Bits for the choices and rows of [`pack`], which are also its steps: 32 MiB.
+/// Memory limit of [`pack`] in bits (32 MiB) for its choices and rows. It limits the number of its steps too.
 const CHOICES: usize = 1 << 28;
 
-/// Knapsacks that are packed one after another, when neighbours must be counted in dozens and room is left.
+/// Maximum of knapsacks that are packed one after another. The next one uses the rest of `max_over` that the coarse
+/// units of the one before left unused.
 const KNAPSACKS: usize = 8;
 
-/// What a listing knows about the neighbourhood of the paths. Paths and prefixes are encoded, as [`crate::encode_path`]
-/// does it, and start with `/`.
+/// The paths of other objects near our paths, from listings. Paths and prefixes are encoded as by
+/// [`crate::encode_path`], and start with `/`.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Neighbours<'a> {
-    /// Everything that a viewer can ask for under one of these prefixes is among our paths or the neighbours. A wildcard
-    /// may be as short as the prefix, not shorter. In any order. A prefix that ends in a literal `*` ends in it here too.
+    /// Prefixes that are listed completely: every path that a viewer can request under one of them is among our paths
+    /// or the neighbours. A wildcard may be as short as the prefix, not shorter. In any order. A literal `*` at the end
+    /// of a prefix is not escaped.
     pub listed: &'a [&'a str],
-    /// Never covered: paths of objects that cannot be read now, so that an edge that forgot them has nothing to show. Sorted,
-    /// none twice.
+    /// Paths of objects that cannot be read now. They are never covered, because an edge location that drops its cached
+    /// answer could not fetch the object again. Sorted, without duplicates.
     pub archived: &'a [&'a str],
-    /// Each one that is covered counts against `max_over`: its next viewer waits for the origin. Sorted, none twice.
+    /// Paths of objects that can be read. Each one that is covered counts against `max_over`, because its next viewer
+    /// waits for the origin. Sorted, without duplicates.
     pub readable: &'a [&'a str],
 }
 
-/// What CloudFront is to be asked for instead of the paths.
+/// The exact paths and wildcards to invalidate instead of the paths.
 #[derive(Debug, Clone)]
 pub struct Fold<'a> {
     paths: &'a [&'a str],
-    /// In the order of the paths, none inside another.
+    /// In the order of the paths; no wildcard lies inside another.
     wildcards: Vec<Wildcard>,
 }
 
 /// One billed path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Item<'a> {
-    /// The path, or what the paths of a wildcard begin with.
+    /// The path, or the wildcard without its `*`.
     stem: &'a str,
     /// Whether a `*` follows.
     is_wildcard: bool,
-    /// Which of the paths that were given it stands for, by their places.
+    /// The indices of the given paths that it covers.
     pub covers: Range<usize>,
 }
 
-/// Paths or neighbours that are not sorted as `str` sorts, or stand there twice.
+/// The error for paths or neighbours that are not sorted in the order of `str`, or have duplicates.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{list} must be sorted and different from each other: {path:?} stands after {before:?}")]
 pub struct Unsorted {
@@ -61,33 +66,34 @@ pub struct Unsorted {
     pub before: String,
 }
 
-/// Paths that begin alike.
+/// A wildcard over a range of adjacent paths.
 #[derive(Debug, Clone, Copy)]
 struct Wildcard {
-    /// The places of the first path and behind the last.
+    /// The index of the first path, and the index after the last.
     start: usize,
     end: usize,
-    /// How many bytes of them precede the `*`.
+    /// The length of the stem (the part before the `*`) in bytes.
     length: usize,
-    /// The readable neighbours that begin so too.
+    /// The number of readable neighbours that it covers.
     over: usize,
 }
 
-/// Replaces paths (sorted, none twice) by the fewest billed paths that cover all of them.
+/// Replaces paths (sorted, without duplicates) by the fewest billed paths that cover all of them.
 ///
-/// No wildcard covers an archived neighbour, all of them together cover at most `max_over` readable ones, and each lies
-/// inside a listed prefix. Among the answers with the fewest billed paths it is the one that covers the fewest neighbours,
-/// and among those one with the fewest wildcards.
+/// No wildcard covers an archived neighbour, all wildcards together cover at most `max_over` readable ones, and each
+/// lies inside a listed prefix. Among the solutions with the fewest billed paths, the result covers the fewest
+/// neighbours, and among those it has the fewest wildcards.
 ///
-/// A wildcard ends behind a whole character, never inside `%C3%BC`, and never behind a literal `*`: whether CloudFront
-/// takes `/a%2A` and `/a*` for the same path is not documented. A path that is a wildcard already stays one, or vanishes in
-/// a shorter one. It needs no listing, what else it covers is not counted, and the paths under it cost nothing more.
+/// A wildcard ends after a whole character, never inside `%C3%BC`, and never after a literal `*`: whether CloudFront
+/// treats `/a%2A` and `/a*` as the same path is not documented. A given path that is a wildcard stays, or is replaced
+/// by a shorter wildcard. It needs no listing, the neighbours that it covers are not counted, and the paths under it
+/// cost nothing.
 ///
-/// With `max_over = 0` this is exact, and linear in the bytes of the paths and neighbours. Otherwise it is exact as long as
-/// `max_over`, times the places where a wildcard would cover a neighbour, stays under 2²⁸ (less where the places lie deeply
-/// inside each other), or `max_over` allows for all that wildcards can cover. Beyond that, neighbours are counted in
-/// dozens, rounded up, and in smaller ones as long as there is room: the limit holds, but there may be an answer with fewer
-/// billed paths.
+/// With `max_over = 0` the result is exact, and the time is linear in the bytes of the paths and neighbours. Otherwise
+/// it is exact as long as `max_over`, times the number of places where a wildcard would cover a neighbour, stays under
+/// 2²⁸ (less where places are deeply nested), or `max_over` is at least the number of neighbours that wildcards can
+/// cover. Beyond that, neighbours are counted in larger units, rounded up, and in smaller units as long as there is
+/// room. The limit still holds, but a solution with fewer billed paths may exist.
 ///
 /// ```
 /// use thaw_core::{Neighbours, fold};
@@ -100,7 +106,7 @@ struct Wildcard {
 ///
 /// # Errors
 ///
-/// [`Unsorted`]: nothing can be said about paths in another order.
+/// [`Unsorted`] if the paths or the neighbours are not sorted or have duplicates.
 pub fn fold<'a>(paths: &'a [&'a str], neighbours: &Neighbours<'_>, max_over: u32) -> Result<Fold<'a>, Unsorted> {
     fold_with(paths, neighbours, max_over, CHOICES)
 }
@@ -128,7 +134,7 @@ fn fold_with<'a>(
 }
 
 impl<'a> Fold<'a> {
-    /// What to ask for, in the order of the paths.
+    /// The billed paths, in the order of the paths.
     pub fn items(&self) -> impl Iterator<Item = Item<'a>> {
         let (paths, mut next) = (self.paths, 0);
         let mut wildcards = self.wildcards.iter().peekable();
@@ -149,25 +155,25 @@ impl<'a> Fold<'a> {
         self.paths.len() - self.wildcards.iter().map(Wildcard::saves).sum::<usize>()
     }
 
-    /// How many of them are wildcards.
+    /// How many billed paths are wildcards.
     pub fn wildcards(&self) -> usize {
         self.wildcards.len()
     }
 
-    /// How many readable neighbours they cover.
+    /// How many readable neighbours the wildcards cover.
     pub fn over(&self) -> usize {
         self.wildcards.iter().map(|wildcard| wildcard.over).sum()
     }
 }
 
 impl Item<'_> {
-    /// Whether it may stand for more than one path.
+    /// Whether it is a wildcard, which may cover more than one path.
     pub fn is_wildcard(&self) -> bool {
         self.is_wildcard
     }
 }
 
-/// As CloudFront wants it.
+/// The path as it stands in an invalidation.
 impl fmt::Display for Item<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.stem)?;
@@ -176,7 +182,7 @@ impl fmt::Display for Item<'_> {
 }
 
 impl Wildcard {
-    /// How many billed paths it is cheaper than its exact paths.
+    /// How many billed paths it saves against its exact paths.
     fn saves(&self) -> usize {
         self.end - self.start - 1
     }
@@ -189,19 +195,19 @@ fn check_order(list: &'static str, paths: &[&str]) -> Result<(), Unsorted> {
     }
 }
 
-/// The places where a wildcard may stand.
+/// The places: the wildcards that are considered.
 #[derive(Default)]
 struct Places {
-    /// Those that cover no neighbour, in order, none inside another. A place always has two paths or more, so the outer
-    /// one is always cheaper than what is inside.
+    /// Places that cover no neighbour, in order, none inside another. A place always has two paths or more, so an outer
+    /// place is always cheaper than the places inside it.
     free: Vec<Wildcard>,
-    /// Those that cover some readable neighbours, inner ones first.
+    /// Places that cover some readable neighbours, inner ones first.
     costly: Vec<Wildcard>,
 }
 
-/// A place of which not all paths are known yet.
+/// A place whose last path is not known yet.
 struct Open {
-    /// How many bytes its paths have in common.
+    /// The length of the common prefix of its paths in bytes.
     depth: usize,
     first: First,
 }
@@ -225,7 +231,7 @@ impl Places {
         let listed = outermost(neighbours.listed);
         let mut places = Self::default();
         let mut open: Vec<Open> = Vec::new();
-        // Paths that are wildcards already, as long as it is unknown what else they cover.
+        // The given paths that are wildcards, until the place whose paths they cover is closed.
         let mut given: Vec<usize> = Vec::new();
         let mut first = First { path: 0, before: Gap::default() };
         for (end, next) in paths.iter().map(|path| Some(*path)).chain([None]).enumerate() {
@@ -273,7 +279,7 @@ impl Places {
 }
 
 impl Gap {
-    /// The neighbours from here to the next path; all that are left if there is none.
+    /// The neighbours after this gap and before `path`; all that are left if there is no next path.
     fn next(&self, neighbours: &Neighbours<'_>, path: Option<&str>) -> Self {
         let next = |list: &[&str], last: &Range<usize>| {
             let is_before = |one: &&&str| path.is_none_or(|path| **one < path);
@@ -286,15 +292,15 @@ impl Gap {
     }
 }
 
-/// How many neighbours a wildcard covers, given those before its first path and after its last.
+/// How many neighbours a wildcard covers, given the gaps before its first path and after its last.
 fn covered(list: &[&str], before: &Range<usize>, after: &Range<usize>, stem: &str) -> usize {
     let start = before.start + list[before.clone()].partition_point(|one| *one < stem);
     let end = after.start + list[after.clone()].partition_point(|one| one.starts_with(stem));
     end - start
 }
 
-/// The shortest stem of the paths from `first` on that are wildcards already and whose stems end in this range. They, and
-/// those that cover nothing else, are settled.
+/// The length of the shortest stem of the given wildcards from path `first` on whose stems end in this range. Removes
+/// these wildcards from `given`, and those with longer stems, which cover no other path.
 fn take_given(paths: &[&str], given: &mut Vec<usize>, first: usize, ends: &RangeInclusive<usize>) -> Option<usize> {
     let length = |place: &usize| paths[*place].len() - 1;
     let here = given.partition_point(|place| *place < first);
@@ -305,7 +311,8 @@ fn take_given(paths: &[&str], given: &mut Vec<usize>, first: usize, ends: &Range
     shortest
 }
 
-/// How long the stem of a wildcard may be that covers the paths of a place: as long as possible.
+/// The greatest allowed length for the stem of a wildcard that covers the paths of a place; `None` if no length is
+/// allowed.
 fn end_of_wildcard(path: &str, ends: RangeInclusive<usize>, listed: &[&str]) -> Option<usize> {
     let next = listed.partition_point(|prefix| *prefix <= path);
     let prefix = listed[..next].last().filter(|prefix| path.starts_with(**prefix))?;
@@ -321,9 +328,10 @@ pub(crate) fn may_end(path: &str, end: usize) -> bool {
     match stem {
         [.., b'*' | b'%'] | [.., b'%', _] => false,
         [.., b'%', _, _] => {
-            // The last character's bytes from behind: those that go on, and the one that says how many there are.
-            let goes_on = |byte: u8| (0x80..0xC0).contains(&byte);
-            let first = stem.rchunks(3).map_while(escaped).enumerate().find(|(_, byte)| !goes_on(*byte));
+            // Reads the last character backwards: its UTF-8 continuation bytes, and the first byte, which has the
+            // length.
+            let is_continuation = |byte: u8| (0x80..0xC0).contains(&byte);
+            let first = stem.rchunks(3).map_while(escaped).enumerate().find(|(_, byte)| !is_continuation(*byte));
             first.is_some_and(|(behind, byte)| byte.leading_ones().max(1) as usize == behind + 1)
         }
         _ => true,
@@ -336,9 +344,9 @@ fn escaped(escape: &[u8]) -> Option<u8> {
     u8::from_str_radix(str::from_utf8(digits).ok()?, 16).ok()
 }
 
-/// How many bytes two paths have in common at their beginnings.
+/// The length of the common prefix of two paths in bytes.
 pub(crate) fn common(one: &str, other: &str) -> usize {
-    // Long ones block by block: comparing memory is many times faster than comparing bytes.
+    // First block by block, which is many times faster than byte by byte.
     const BLOCK: usize = 32;
     let (one, other) = (one.as_bytes(), other.as_bytes());
     let blocks = one.chunks_exact(BLOCK).zip(other.chunks_exact(BLOCK)).take_while(|(one, other)| one == other);
@@ -346,7 +354,7 @@ pub(crate) fn common(one: &str, other: &str) -> usize {
     start + one[start..].iter().zip(&other[start..]).take_while(|(one, other)| one == other).count()
 }
 
-/// The prefixes without those that lie inside another, sorted.
+/// The prefixes, sorted, without those that begin with another one.
 fn outermost<'a>(prefixes: &[&'a str]) -> Vec<&'a str> {
     let mut sorted = prefixes.to_vec();
     sorted.sort_unstable();
@@ -354,17 +362,17 @@ fn outermost<'a>(prefixes: &[&'a str]) -> Vec<&'a str> {
     sorted
 }
 
-/// Those of the costly places that save the most and together cover no more than they may, in order.
+/// The costly places that save the most and together cover at most `max_over` neighbours, in order.
 fn choose(free: &[Wildcard], mut costly: Vec<Wildcard>, max_over: usize, choices: usize) -> Vec<Wildcard> {
     let (mut chosen, mut left): (Vec<Wildcard>, usize) = (Vec::new(), max_over);
     for _ in 0..KNAPSACKS {
         let (packed, is_exact) = pack(free, &costly, left, choices);
         left -= packed.iter().map(|place| place.over).sum::<usize>();
-        let is_beside = |place: &Wildcard| {
+        let is_disjoint = |place: &Wildcard| {
             let next = packed.partition_point(|one| one.end <= place.start);
             packed.get(next).is_none_or(|one| place.end <= one.start)
         };
-        costly.retain(|place| place.over <= left && is_beside(place));
+        costly.retain(|place| place.over <= left && is_disjoint(place));
         chosen.extend(packed);
         if is_exact {
             break;
@@ -374,11 +382,12 @@ fn choose(free: &[Wildcard], mut costly: Vec<Wildcard>, max_over: usize, choices
     chosen
 }
 
-/// A knapsack in which nothing fits inside what is taken. In order; and whether no other packing is better.
+/// Solves the knapsack problem for nested places: no chosen place lies inside another. Returns the chosen places in
+/// order, and whether the solution is exact.
 ///
-/// Places are closed from left to right, inner ones first. `row[m]` is the most that can be saved by the places closed so
-/// far if they cover `m` neighbours at most. When a place is closed, it is left out, or it is taken together with what
-/// could be saved before it was opened: `row[m] = max(row[m], before[m - over] + saving)`.
+/// Places are closed from left to right, inner ones first. `row[m]` is the most that can be saved by the places closed
+/// so far if they cover `m` neighbours at most. When a place is closed, it is left out, or it is taken together with
+/// the best saving before it was opened: `row[m] = max(row[m], before[m - over] + saving)`.
 fn pack(free: &[Wildcard], costly: &[Wildcard], max_over: usize, choices: usize) -> (Vec<Wildcard>, bool) {
     let mut outermost = Vec::new();
     for place in costly.iter().rev() {
@@ -431,7 +440,7 @@ fn pack(free: &[Wildcard], costly: &[Wildcard], max_over: usize, choices: usize)
     (chosen, unit == 1)
 }
 
-/// How many places lie inside each other at most.
+/// The greatest nesting depth of the places.
 fn deepest(places: &[Wildcard], from_outside: &[usize]) -> usize {
     let (mut ends, mut deepest): (Vec<usize>, usize) = (Vec::new(), 0);
     for place in from_outside.iter().map(|index| &places[*index]) {
@@ -442,8 +451,8 @@ fn deepest(places: &[Wildcard], from_outside: &[usize]) -> usize {
     deepest
 }
 
-/// What each costly place saves against the free wildcards and exact paths inside it: billed paths times 2³², and
-/// wildcards. So savings add up, and more paths always count more than more wildcards.
+/// The saving of each costly place against the free wildcards and exact paths inside it: billed paths times 2³², plus
+/// wildcards. Such savings can be added, and one path counts more than any number of wildcards.
 fn savings(free: &[Wildcard], costly: &[Wildcard]) -> Vec<i64> {
     let saved: Vec<usize> = std::iter::once(0)
         .chain(free.iter().scan(0, |sum, wildcard| {
@@ -459,7 +468,7 @@ fn savings(free: &[Wildcard], costly: &[Wildcard]) -> Vec<i64> {
     costly.iter().map(saving).collect()
 }
 
-/// The billed paths in a saving. The wildcards may be fewer than none.
+/// The billed paths in a saving. Rounded, because the wildcards in it may be negative.
 fn saved_paths(saving: i64) -> i64 {
     (saving + (1 << 31)) >> 32
 }

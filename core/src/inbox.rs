@@ -1,4 +1,5 @@
-//! The inbox: a file that is dropped under `inbox/` in the work bucket is an order, and is answered beside it.
+//! The inbox: a file that is uploaded under `inbox/` in the work bucket is an order (a request or a manifest). Its
+//! answer is written next to it.
 
 use serde_json::{Map, Value, json};
 
@@ -6,36 +7,37 @@ use crate::manifest::is_a_list_in_json;
 use crate::request::read_object;
 use crate::{MAX_BODY_BYTES, Problem, Request, S3Uri, Usd, first_bucket, hash};
 
-/// Where orders are dropped in the work bucket.
+/// The prefix of orders in the work bucket.
 pub const INBOX: &str = "inbox/";
 
-/// What the name of an answer has after that of its file.
+/// The suffix of an answer's name, after the name of its file.
 pub(crate) const ANSWER: &str = ".answer.json";
 
-/// A file that was written, as S3 tells it.
+/// A file that was written, from S3's event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InboxFile {
-    /// Where it is.
+    /// Its address.
     pub at: S3Uri,
-    /// Its bytes.
+    /// Its size in bytes.
     pub size: u64,
-    /// Names its content, without quotation marks.
+    /// Its ETag, without quotation marks.
     pub etag: String,
-    /// Tells this writing of it from every other.
+    /// The event's sequencer, which differs for each write of the file.
     pub sequencer: String,
 }
 
-/// What a file in the inbox is, by its name.
+/// The kind of a file in the inbox, by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
-    /// The body of a request, or a manifest in JSON: the content tells ([`InboxFile::is_manifest`]). Its name ends in `.json`.
+    /// A request or a manifest in JSON, which its content decides ([`InboxFile::is_manifest`]). The name ends in
+    /// `.json`.
     Request,
-    /// A manifest. It has any other name.
+    /// A manifest: any other name.
     Manifest,
 }
 
 impl InboxFile {
-    /// What it is, if it lies in the inbox of this bucket. Folders and answers are no orders.
+    /// The kind of order, if the file is in the inbox of this bucket. Folders and answers are no orders.
     pub fn order(&self, work_bucket: &str) -> Option<Order> {
         let S3Uri { bucket, key } = &self.at;
         if bucket != work_bucket || !key.starts_with(INBOX) || key.ends_with('/') || key.ends_with(ANSWER) {
@@ -45,18 +47,18 @@ impl InboxFile {
         Some(if is_request { Order::Request } else { Order::Manifest })
     }
 
-    /// The name of its answer, in the same bucket.
+    /// The key of its answer, in the same bucket.
     pub fn answer_name(&self) -> String {
         format!("{}{ANSWER}", self.at.key)
     }
 
-    /// What tells this order from every other: the same for one writing of the file, however often it is told, and
-    /// another when the file is written again, whether it has changed or not.
+    /// The idempotency key of this order. It is the same for every event of one write of the file, and differs for each
+    /// write, even if the content is unchanged.
     pub fn key_hash(&self) -> String {
         hash(&["inbox", &self.at.bucket, &self.at.key, &self.etag, &self.sequencer])
     }
 
-    /// Refuses what needs no reading.
+    /// Refuses an empty file, which need not be read.
     pub fn refuse_by_size(&self) -> Result<(), Problem> {
         match self.size {
             0 => Err(Problem::no_order(&self.at, "the file is empty. Drop a request or a manifest.")),
@@ -64,7 +66,8 @@ impl InboxFile {
         }
     }
 
-    /// Whether it is a manifest, by its name or by what it begins with. `more` says that it goes on.
+    /// Whether it is a manifest, by its name or by its beginning. `more` is whether the file continues after
+    /// `beginning`.
     pub fn is_manifest(&self, order: Order, beginning: &[u8], more: bool) -> bool {
         match order {
             Order::Request => is_a_list_in_json(&self.at, beginning, more),
@@ -72,7 +75,7 @@ impl InboxFile {
         }
     }
 
-    /// The request in its content, which is all of it, or more than a request may have.
+    /// The request in the file. `content` is all of it, or its first bytes if it is larger than a request may be.
     pub fn request(&self, content: &[u8]) -> Result<Request, Problem> {
         let size = usize::try_from(self.size).unwrap_or(usize::MAX);
         if size > MAX_BODY_BYTES {
@@ -80,7 +83,7 @@ impl InboxFile {
         }
         Request::read(content).map_err(|problem| match inventory_of(content) {
             None => problem,
-            // Which files it lists, and so what it costs, its bucket knows. It is as often the list of a whole archive.
+            // The data files that it names, and so the cost, are not here. It is often the list of a whole archive.
             Some(bucket) => Problem::no_order(
                 &self.at,
                 format!(
@@ -91,10 +94,11 @@ impl InboxFile {
         })
     }
 
-    /// The request that it stands for if it is a manifest that begins so: all that it lists, with the defaults, for no
-    /// more than this. `more` says that it goes on.
+    /// The request for a file that is a manifest: all objects that it lists, with the defaults and with `max_cost` as
+    /// the limit. `more` is whether the file continues after `beginning`.
     ///
-    /// Its first object says the bucket. If that does not, it is the only one of these.
+    /// The bucket is that of its first object. If the first object names none, it is the only one of `archive_buckets`.
+    /// Fails if there are several.
     pub fn manifest(
         &self,
         beginning: &[u8],
@@ -124,7 +128,7 @@ impl InboxFile {
     }
 }
 
-/// The bucket that a `manifest.json` of S3 Inventory is about.
+/// The source bucket of a `manifest.json` of S3 Inventory; `None` if the content is something else.
 fn inventory_of(content: &[u8]) -> Option<String> {
     let object = read_object(content).ok().filter(|object| object.contains_key("fileSchema"))?;
     Some(crate::problem::cut(object.get("sourceBucket")?.as_str()?.to_owned()))
@@ -141,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_says_what_a_file_is() {
+    fn the_name_decides_the_kind_of_a_file() {
         for (key, order) in [
             ("inbox/a.json", Some(Order::Request)),
             ("inbox/2019/A.JSON", Some(Order::Request)),
@@ -157,14 +161,14 @@ mod tests {
         ] {
             assert_eq!(file(key).order("work"), order, "{key}");
             assert_eq!(file(key).order("archive"), None, "{key}");
-            // Whatever is answered, an answer is no order.
+            // The answer to any file is no order.
             let answer = file(&file(key).answer_name());
             assert_eq!(answer.order("work"), None, "{key}");
         }
     }
 
     #[test]
-    fn each_writing_of_a_file_is_an_order_of_its_own() {
+    fn each_write_of_a_file_is_an_order_of_its_own() {
         let first = file("inbox/a.csv");
         let again = InboxFile { sequencer: "2".to_owned(), ..first.clone() };
         let changed = InboxFile { etag: "f".to_owned(), ..first.clone() };
@@ -175,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_file_needs_no_reading_and_a_request_has_its_limit() {
+    fn an_empty_file_and_a_too_large_request_are_refused() {
         let of = |size| InboxFile { size, ..file("inbox/a") };
         assert_eq!(of(0).refuse_by_size().unwrap_err().status, 422);
         assert_eq!(of(u64::MAX).refuse_by_size(), Ok(()));
@@ -185,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_in_json_is_told_from_a_request_by_its_content() {
+    fn a_list_in_json_is_distinguished_from_a_request_by_its_content() {
         let is_list = |text: &str, more| file("inbox/a.json").is_manifest(Order::Request, text.as_bytes(), more);
         for list in [
             r#"{"Contents": [{"Key": "a", "Size": 1}], "RequestCharged": null}"#,
@@ -213,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_manifest_is_a_request_with_a_limit_and_for_this_content_alone() {
+    fn a_manifest_becomes_a_request_with_a_limit_and_its_etag() {
         let of = |text: &str, buckets: &[&str], limit: Option<Usd>| {
             let buckets: Vec<_> = buckets.iter().map(|bucket| (*bucket).to_owned()).collect();
             file("inbox/a.csv").manifest(text.as_bytes(), false, &buckets, limit)
@@ -223,9 +227,9 @@ mod tests {
         assert_eq!((asked.bucket.as_str(), asked.max_cost_usd), ("two", ten));
         let Source::Manifest { manifest, manifest_etag } = &asked.source else { panic!("{asked:?}") };
         assert_eq!((manifest.to_string().as_str(), manifest_etag.as_deref()), ("s3://work/inbox/a.csv", Some("e")));
-        // Whether we look after that bucket is for the door to say.
+        // OnInboxFile refuses a bucket that the stack does not have, not this function.
         assert_eq!(of("six,a", &["one"], None).unwrap().bucket, "six");
-        // A row that says no bucket.
+        // A row without a bucket.
         assert_eq!(of("\"a\"", &["one"], None).unwrap().bucket, "one");
         assert!(of("\"a\"", &["one", "two"], None).unwrap_err().detail.contains("one of one, two"));
         assert_eq!(of("A B,a", &["one"], None).unwrap_err().field.as_deref(), Some("bucket"));
@@ -242,7 +246,7 @@ mod tests {
         assert_eq!(of("inbox/a.txt", "2019/a.jpg\n", &["one"]).unwrap(), "one");
         assert_eq!(of("inbox/a", "s3://two/2019/a.jpg\n", &["one", "two"]).unwrap(), "two");
         assert!(of("inbox/a", "2019/a.jpg\n", &["one", "two"]).unwrap_err().contains("Write s3://bucket/key"));
-        // A comma is part of a key in a file that says so, unless a bucket of ours stands before it.
+        // In a `.txt` file a comma is part of a key, unless one of the archive buckets precedes it.
         assert_eq!(of("inbox/a.txt", "two,a.jpg\n", &["one"]).unwrap(), "one");
         assert_eq!(of("inbox/a.txt", "two,a.jpg\n", &["one", "two"]).unwrap(), "two");
         assert_eq!(of("inbox/a.TXT.gz", "a, b\n", &["one"]).unwrap(), "one");
@@ -250,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn an_inventory_is_told_from_a_request_and_left_where_it_is() {
+    fn an_inventory_is_recognised_and_refused() {
         let inventory = json!({
             "sourceBucket": "archive", "destinationBucket": "arn:aws:s3:::lists", "fileFormat": "CSV",
             "fileSchema": "Bucket, Key", "files": [{"key": "a", "size": 1, "MD5checksum": "x"}],

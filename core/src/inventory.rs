@@ -1,4 +1,4 @@
-//! What S3 Inventory says of its lists.
+//! Reads the `manifest.json` of S3 Inventory, which names the data files of a list and their columns.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -6,37 +6,38 @@ use serde_json::Value;
 use crate::manifest::Columns;
 use crate::{ManifestReader, Problem, S3Uri};
 
-/// Bytes of a `manifest.json`: some 50,000 data files. S3 writes about 200 bytes for each.
+/// Maximum of bytes of a `manifest.json`. This is enough for some 50,000 data files, at about 200 bytes each.
 pub const MAX_INVENTORY_BYTES: usize = 10 * 1024 * 1024;
 
 /// A list of S3 Inventory: the `manifest.json` that S3 writes when its data files are complete.
 ///
-/// A restore is of all that is listed: of each version, if the inventory is of all versions, as S3 Batch Operations does
-/// it; and of no delete marker.
+/// A restore includes everything that is listed except delete markers. If the inventory is of all versions, it includes
+/// each version, as S3 Batch Operations does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Inventory {
-    /// Where the list goes on, in S3's order.
+    /// The data files, in S3's order.
     pub files: Vec<DataFile>,
     bucket: String,
     columns: Columns,
 }
 
-/// A file that lists objects.
+/// A data file, which lists objects.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DataFile {
-    /// Where it is.
+    /// Its address.
     pub at: S3Uri,
-    /// Its bytes, as they are packed.
+    /// Its size in bytes, packed.
     pub size: u64,
-    /// The MD5 of these bytes, in hexadecimal.
+    /// The MD5 of the packed bytes, in hexadecimal.
     pub md5: String,
 }
 
 impl Inventory {
-    /// Reads the `manifest.json` at this address, for a restore of this bucket. Fails with what a caller must mend.
+    /// Reads the `manifest.json` at this address, for a restore in this bucket. Fails with the problem that the caller
+    /// must correct.
     ///
-    /// Its data files must be in the bucket that it is in, where S3 Inventory writes them: a manifest says what is
-    /// restored, not what else is read.
+    /// The data files must be in the same bucket as the `manifest.json`, where S3 Inventory writes them. A manifest
+    /// decides which objects are restored, but not which other buckets thaw reads.
     pub fn parse(at: &S3Uri, bucket: &str, bytes: &[u8]) -> Result<Self, Problem> {
         let refused = |why: String| Problem::manifest(at, None, why);
         if bytes.len() > MAX_INVENTORY_BYTES {
@@ -46,7 +47,7 @@ impl Inventory {
             )));
         }
         let manifest = match serde_json::from_slice(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)) {
-            // A list could be read as a struct, field by field.
+            // Only objects, because serde reads a JSON list as a struct too, field by field.
             Ok(Value::Object(object)) => serde_json::from_value::<Manifest>(Value::Object(object)),
             Ok(_) => Err(serde::de::Error::custom("it is no JSON object")),
             Err(why) => Err(why),
@@ -70,7 +71,7 @@ impl Inventory {
                 shown(&manifest.source_bucket)
             )));
         }
-        // The one place where S3 writes a bucket as an ARN: arn:aws:s3:::name, with other words for aws elsewhere.
+        // Only this field has the bucket as an ARN: arn:aws:s3:::name, with another partition than aws in some regions.
         if manifest.destination_bucket.rsplit(':').next() != Some(&at.bucket) {
             return Err(refused(format!(
                 "destinationBucket: the data files are in {}, and this file is not. Name the manifest.json that S3 Inventory wrote there.",
@@ -91,13 +92,13 @@ impl Inventory {
         Ok(Self { files, bucket: bucket.to_owned(), columns })
     }
 
-    /// Reads one of the data files. That all of them together name an object is for the caller to see.
+    /// A reader for one of the data files. The caller must check that all of them together name an object.
     pub fn reader(&self, file: &DataFile) -> ManifestReader {
         ManifestReader::of_inventory(file.at.clone(), &self.bucket, self.columns.clone())
     }
 }
 
-/// User Guide, "Locating your inventory list". What else stands there is no matter for a restore.
+/// The fields of `manifest.json` that a restore needs (User Guide, "Locating your inventory list").
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Manifest {

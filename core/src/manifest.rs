@@ -1,4 +1,4 @@
-//! Manifests: files that say which objects a restore is of.
+//! Reads manifests: files that list the objects of a restore.
 
 mod json;
 mod records;
@@ -16,33 +16,35 @@ pub use rows::KeyReading;
 use rows::{Rows, RowsPlace};
 use why::Why;
 
-/// Bytes of a manifest, unpacked: five million objects (of more, S3 Batch Operations makes a better restore) on lines of
-/// 2 KiB. It ends what a zip bomb begins. There is no limit for how tightly a manifest is packed: deflate itself packs no
-/// tighter than 1,032 to 1, which keys that differ only in a digit come near to.
+/// Maximum of bytes of a manifest, unpacked: five million objects on lines of 2 KiB. For more objects, S3 Batch
+/// Operations is the better tool. The limit also stops a zip bomb. There is no limit for the compression ratio: deflate
+/// reaches at most 1,032 to 1, and valid lists with keys that differ only in a digit come near to that.
 pub const MAX_MANIFEST_BYTES: u64 = 10 * 1024 * 1024 * 1024;
 
-/// Reads a manifest as it comes, piece by piece, in the memory of its longest line, or of its longest object in JSON.
+/// Reads a manifest as a stream, piece by piece. It holds no more in memory than the longest line, or the longest
+/// object in JSON.
 ///
-/// A manifest is text in UTF-8, or in UTF-16 with a byte order mark, plain or packed with gzip (its first byte tells). Its
-/// first line that is not blank tells which of these forms it has. Blank lines count for the line numbers and for nothing
-/// else.
+/// A manifest is text in UTF-8, or in UTF-16 with a byte order mark, plain or packed with gzip (detected by the first
+/// byte). The first line that is not blank decides which of these formats the manifest has. Blank lines are ignored,
+/// but count for the line numbers.
 ///
-/// - JSON, if it begins with `{` or `[`, or is a text between quotation marks: one value, or several after each other. A text
-///   is a key; an object is `{"key": …, "version_id": …, "bucket": …}`, the last two as you like, spelled like this or as
-///   S3 spells it; a list has texts and objects; and what S3's listings answer is read as `aws s3api` writes it. Keys are as
-///   they are.
-/// - Keys, if it has no comma, or is an address, or the file's name ends in `.txt` and the line does not begin with the bucket
-///   and a comma. A line is a key as it is, or `s3://bucket/key`. Other lines may have commas only if the name ends in `.txt`.
-/// - CSV as S3 Batch Operations and S3 Inventory have it, in every other case: `bucket,key` or `bucket,key,version`, each
-///   perhaps between quotation marks. Keys are URL-encoded as S3 encodes them: a blank is `+` or `%20`, a plus is `%2B`, and
-///   a percent sign `%25`; characters that need no encoding may have it or not. A first line may instead name the columns, in
-///   any order; columns that thaw has no use for are passed over, and so are rows of delete markers.
+/// - JSON, if the line begins with `{` or `[`, or is a string in quotation marks. The file is one JSON value, or
+///   several after each other. A string is a key. An object is `{"key": …, "version_id": …, "bucket": …}`, the last two
+///   optional, with names spelled like this or as S3 spells them. A list has strings and objects. The output of `aws
+///   s3api` listings is read as well. Keys are not decoded.
+/// - Keys, if the line has no comma, or is an address, or the file's name ends in `.txt` and the line does not begin
+///   with the bucket and a comma. Each line is a key, not decoded, or `s3://bucket/key`. Further lines may have commas
+///   only if the name ends in `.txt`.
+/// - CSV as in S3 Batch Operations and S3 Inventory, in every other case: `bucket,key` or `bucket,key,version`, each
+///   field optionally in quotation marks. Keys are URL-encoded as S3 encodes them: a blank is `+` or `%20`, a plus is
+///   `%2B`, and a percent sign is `%25`. Other characters may be encoded or not. The first line may instead name the
+///   columns, in any order. Columns that thaw does not use are ignored, and so are rows of delete markers.
 ///
-/// An object that stands in a manifest twice is given out twice: to know better takes a memory that grows. The caller
-/// must be fit for that, as it is by writing down each object under its own name.
+/// An object that is listed twice is returned twice, because detecting that would need memory for all objects. The
+/// caller must be idempotent: it writes each object under the object's own name.
 ///
-/// A manifest that names no object is refused, as is one with an object of another bucket: what was meant is unknown.
-/// After a problem there is nothing but that problem.
+/// A manifest without an object is refused, and so is one with an object of another bucket, because it is unknown what
+/// was meant. After a problem the reader returns nothing but that problem.
 ///
 /// ```
 /// use thaw_core::{ManifestReader, S3Uri};
@@ -68,7 +70,7 @@ pub struct ManifestReader {
     problem: Option<Problem>,
 }
 
-/// A place between two objects of a manifest, and what those before it tell of those after it.
+/// The position of a reader between two objects of a manifest, with the format that the records before it have set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ManifestPlace {
     records: RecordsPlace,
@@ -76,35 +78,35 @@ pub struct ManifestPlace {
     has_objects: bool,
 }
 
-/// The first object of a manifest whose key means another one if it is read the other way.
+/// The first object of a manifest whose key becomes another key under the other [`KeyReading`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SecondReading {
-    /// The line on which it stands.
+    /// Its line number.
     pub line: u64,
-    /// The object, as it was given out.
+    /// The object, as the reader returned it.
     pub asked: RequestedObject,
-    /// How its key was read.
+    /// The reading of its key.
     pub reading: KeyReading,
-    /// What the key is under the other reading.
+    /// The key under the other reading.
     pub other: String,
 }
 
 impl ManifestPlace {
-    /// The byte of the file from which whoever goes on here must read it: 0 where it is packed, as only what comes before
-    /// tells how the rest is packed.
+    /// The byte of the file from which a reader that continues here must be fed. It is 0 for a packed file, because
+    /// gzip can be unpacked only from the beginning.
     pub fn first_byte(&self) -> u64 {
         self.records.first_byte()
     }
 }
 
 impl ManifestReader {
-    /// For the manifest at this address, of a restore of this bucket.
+    /// A reader for the manifest at this address, for a restore in this bucket.
     pub fn new(at: S3Uri, bucket: &str) -> Self {
         let rows = Rows::new(bucket, is_txt(&at));
         Self::with(at, Records::up_to(MAX_MANIFEST_BYTES), rows, false)
     }
 
-    /// For one of the data files of an inventory: its columns are known, and it may list nothing but delete markers, or
+    /// A reader for a data file of an inventory. Its columns are known, and it may list only delete markers, or
     /// nothing.
     pub(crate) fn of_inventory(at: S3Uri, bucket: &str, columns: Columns) -> Self {
         Self::with(at, Records::up_to(MAX_MANIFEST_BYTES).of_lines(), Rows::of_columns(bucket, columns), true)
@@ -114,18 +116,18 @@ impl ManifestReader {
         Self { at, records, rows, may_be_empty, has_objects: false, second: None, problem: None }
     }
 
-    /// Whether each line, or each text in JSON, is a key and nothing else. Then any text is such a list, and only an object that
-    /// exists tells that it was meant as one.
+    /// Whether each line, or each string in JSON, is just a key. Every text file is a valid list of that kind, so only
+    /// keys that exist show that the file is meant as a list.
     pub fn is_of_keys(&self) -> bool {
         self.rows.is_of_keys()
     }
 
-    /// The first object that has a second reading, once it was given out. It is handed over once.
+    /// The first object that has a second reading, after the reader has returned it. It is returned here once.
     pub fn take_second_reading(&mut self) -> Option<SecondReading> {
         self.second.take()
     }
 
-    /// The place after the last object, or blank line, that was read.
+    /// The position after the last object, or blank line, that was read.
     ///
     /// ```
     /// use thaw_core::{ManifestReader, S3Uri};
@@ -143,23 +145,24 @@ impl ManifestReader {
         ManifestPlace { records: self.records.place(), rows: self.rows.place(), has_objects: self.has_objects }
     }
 
-    /// A new reader goes on at a place of the same file: it is given the file from [`ManifestPlace::first_byte`] on.
+    /// Moves a new reader to a position of the same file. It must be fed the file from [`ManifestPlace::first_byte`]
+    /// on.
     #[must_use]
     pub fn from(self, place: ManifestPlace) -> Self {
         let ManifestPlace { records, rows, has_objects } = place;
         Self { records: self.records.from(records), rows: self.rows.from(rows), has_objects, ..self }
     }
 
-    /// Whether what was given of a packed file still lies before the place where the reading goes on.
+    /// Whether the bytes of a packed file that were pushed so far end before the position where the reader continues.
     pub fn is_before_its_place(&self) -> bool {
         self.records.is_before_its_place()
     }
 
-    /// Reads the next piece of the file, however long. The objects come out as they are asked for: go on to the end or to
-    /// a problem, or the rest of the piece is lost.
+    /// Reads the next piece of the file, of any length. The iterator is lazy: consume it to the end or to a problem, or
+    /// the rest of the piece is lost.
     pub fn push<'a>(&'a mut self, mut bytes: &'a [u8]) -> impl Iterator<Item = Result<RequestedObject, Problem>> + 'a {
         std::iter::from_fn(move || {
-            // A problem takes the place of the rest of its piece, and of every piece that follows.
+            // After a problem, the rest of its piece is dropped, and each further piece returns the same problem.
             if self.problem.is_some() && bytes.is_empty() {
                 return None;
             }
@@ -171,12 +174,13 @@ impl ManifestReader {
         })
     }
 
-    /// Ends the file: the object of a last line that has no line break.
+    /// Ends the file, and returns the object of a last line without a line break.
     pub fn finish(mut self) -> Result<Option<RequestedObject>, Problem> {
         self.end()
     }
 
-    /// The same, for who asks more of the reader after it. Nothing may be pushed any more.
+    /// Ends the file as [`Self::finish`] does, but keeps the reader for further questions. Nothing may be pushed after
+    /// it.
     pub fn end(&mut self) -> Result<Option<RequestedObject>, Problem> {
         if let Some(problem) = &self.problem {
             return Err(problem.clone());
@@ -186,7 +190,7 @@ impl ManifestReader {
             Ok(Some(line)) => self.rows.read(line),
             Err(why) => Err(why),
         };
-        let last = self.given_out(last)?;
+        let last = self.returned(last)?;
         if last.is_none() && !self.has_objects && !self.may_be_empty {
             return Err(Problem::manifest(&self.at, None, "it names no object. List one a line."));
         }
@@ -207,11 +211,11 @@ impl ManifestReader {
                 Err(why) => break Err(why),
             }
         };
-        self.given_out(read)
+        self.returned(read)
     }
 
-    /// What is given out of what was read.
-    fn given_out(&mut self, read: Result<Option<RequestedObject>, Why>) -> Result<Option<RequestedObject>, Problem> {
+    /// Prepares what the rows returned for the caller: records a second reading, and turns an error into the problem.
+    fn returned(&mut self, read: Result<Option<RequestedObject>, Why>) -> Result<Option<RequestedObject>, Problem> {
         match read {
             Ok(None) => Ok(None),
             Ok(Some(asked)) => {
@@ -230,15 +234,16 @@ impl ManifestReader {
     }
 }
 
-/// Bytes, unpacked, before the first object of a manifest whose bucket nobody has said: a line of names, and many without an
-/// object.
+/// Maximum of bytes, unpacked, that are read to find the first object if the request names no bucket. A line of column
+/// names and many lines without an object may precede it.
 const BYTES_BEFORE_THE_FIRST: u64 = 1024 * 1024;
 
-/// The bucket that the first object of a manifest names, from the manifest's beginning; `None` if it names none, as JSON
-/// and lists of keys may. `more` says that the file goes on after it. If the first field of a line is one of `buckets`, it is
-/// meant as that.
+/// The bucket that the first object of a manifest names; `None` if it names none, which JSON and lists of keys may do.
 ///
-/// Fails if it begins as no manifest does, or without an object.
+/// `beginning` is the beginning of the manifest, and `more` is whether the file continues after it. A first field of a
+/// line that is one of `buckets` is read as the bucket.
+///
+/// Fails if the beginning is not that of a manifest, or contains no object.
 pub fn first_bucket(
     at: &S3Uri,
     mut beginning: &[u8],
@@ -249,7 +254,7 @@ pub fn first_bucket(
     let mut rows = Rows::of_any_bucket(buckets.to_vec(), is_txt(at));
     loop {
         let record = match records.next(&mut beginning) {
-            // The last line may have no line break.
+            // The last line may lack a line break.
             Ok(None) if !more => records.finish(),
             other => other,
         };
@@ -270,7 +275,8 @@ pub fn first_bucket(
     Err(Problem::manifest(at, None, "it names no object at its beginning. List one a line, from the first line on."))
 }
 
-/// Whether a file that begins like this is a list in JSON, and no request: its first value names an object, or is a listing's.
+/// Whether a file with this beginning is a list in JSON and not a request: its first value is an object of the bucket
+/// or a listing.
 pub(crate) fn is_a_list_in_json(at: &S3Uri, mut beginning: &[u8], more: bool) -> bool {
     let (mut records, mut rows) = (Records::up_to(BYTES_BEFORE_THE_FIRST), Rows::of_any_bucket(Vec::new(), is_txt(at)));
     loop {
@@ -288,14 +294,14 @@ pub(crate) fn is_a_list_in_json(at: &S3Uri, mut beginning: &[u8], more: bool) ->
     }
 }
 
-/// Whether a file's name says that each of its lines is a key.
+/// Whether the file's name marks it as a list with one key per line: it ends in `.txt` or `.txt.gz`.
 fn is_txt(at: &S3Uri) -> bool {
     let name = at.key.to_ascii_lowercase();
     name.strip_suffix(".gz").unwrap_or(&name).ends_with(".txt")
 }
 
-/// A file that has named no object yet may be anything, and who asks may not be allowed to read it: nothing of it is
-/// quoted.
+/// The problem for a record that is refused. As long as the file has named no object, it may be any file, and the
+/// caller may not be allowed to read it. So nothing of it is quoted then.
 fn refused(at: &S3Uri, records: &Records, why: &Why, is_manifest: bool) -> Problem {
     let why = if is_manifest { why.shown() } else { why.hidden() };
     let why = match records.number_in_list() {
@@ -362,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_file_that_may_be_no_manifest_nothing_is_told() {
+    fn a_file_that_may_not_be_a_manifest_is_never_quoted() {
         for file in [
             "secret,a \\\"b\\\" secret",
             "{\"secret\": 1}",
@@ -432,7 +438,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mark_of_byte_order_blank_lines_and_a_missing_line_break_do_no_harm() {
+    fn a_byte_order_mark_blank_lines_and_a_missing_line_break_are_accepted() {
         check("\u{feff}archive,a", &["a"]);
         check("\u{feff}{\"key\":\"a\"}", &["a"]);
         check("\u{feff}\n\n\r\n  \narchive,a\n\n", &["a"]);
@@ -441,7 +447,7 @@ mod tests {
     }
 
     #[test]
-    fn gzip_is_told_by_its_first_byte_and_read_to_the_end() {
+    fn gzip_is_detected_by_its_first_byte_and_read_to_the_end() {
         check(gzip(b"archive,a\narchive,b"), &["a", "b"]);
         check([gzip(b"archive,a\narch"), gzip(b""), gzip(b"ive,b\n")].concat(), &["a", "b"]);
         let whole = gzip(b"archive,a\narchive,b\n");
@@ -466,7 +472,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_row_is_an_error_at_its_line() {
+    fn a_line_that_is_no_row_is_an_error_at_its_line() {
         check_problem("archive,a\n2019/b.jpg\n", ", line 2", "bucket,key");
         check_problem("archive,a,b,c", ", line 1", "4 fields");
         check_problem("archive,", ", line 1", "1 to 1024 bytes");
@@ -497,7 +503,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_problem_there_is_nothing_but_it() {
+    fn after_a_problem_only_that_problem_is_returned() {
         let mut reader = reader();
         let problem = reader.push(b"other,a\narchive,b\n").next().unwrap().unwrap_err();
         assert!(reader.push(b"").next().is_none());
@@ -519,7 +525,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_object_of_a_manifest_says_the_bucket() {
+    fn the_first_object_of_a_manifest_names_the_bucket() {
         check_first("one,a\ntwo,b\n", true, Ok(Some("one")));
         check_first("bucket,key\n\none,a", false, Ok(Some("one")));
         check_first("Bucket,Key,IsDeleteMarker\none,a,true\none,b,false\n", false, Ok(Some("one")));
@@ -529,12 +535,12 @@ mod tests {
     }
 
     #[test]
-    fn a_beginning_without_an_object_says_no_bucket() {
+    fn a_beginning_without_an_object_names_no_bucket() {
         for nothing in ["", "\n\n", "bucket,key\n"] {
             check_first(nothing, false, Err("names no object"));
             check_first(gzip(nothing.as_bytes()), false, Err("names no object"));
         }
-        // A line that is not all there says nothing yet.
+        // A line that is cut off is not read.
         check_first("one,a", true, Err("names no object"));
         check_first("one,a", false, Ok(Some("one")));
         check_first("hello,\n", false, Err("line 1"));
@@ -544,7 +550,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bucket_is_looked_for_in_so_many_bytes_and_no_more() {
+    fn a_bucket_is_searched_in_a_limited_number_of_bytes() {
         let after = |lines: u64| format!("{}one,a\n", "\n".repeat(usize::try_from(lines).unwrap()));
         check_first(after(BYTES_BEFORE_THE_FIRST - 6), true, Ok(Some("one")));
         check_first(after(BYTES_BEFORE_THE_FIRST - 5), true, Err("names no object"));

@@ -1,13 +1,14 @@
-//! Key to path and back: the one encoding table.
+//! Converts a key to its CloudFront path and back. All percent-encoding of paths follows the table in this file.
 
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 
-/// What CloudFront wants percent-encoded in an invalidation path: non-ASCII bytes, control characters, the "unsafe"
-/// characters of RFC 1738 section 2.2, and nothing else, "or CloudFront won't invalidate" (Developer Guide, "Specify
-/// the objects to invalidate").
+/// The bytes that CloudFront requires percent-encoded in an invalidation path: non-ASCII bytes, control characters, the
+/// "unsafe" characters of RFC 1738 section 2.2, and nothing else, "or CloudFront won't invalidate" (Developer Guide,
+/// "Specify the objects to invalidate").
 ///
-/// `?` is not in that list, but raw it would start a query string: a viewer reaches a key with `?` in it only by `%3F`.
+/// `?` is not in that list, but unencoded it would start a query string. A viewer reaches a key that contains `?` only
+/// by `%3F`.
 const UNSAFE: AsciiSet = CONTROLS
     .add(b' ')
     .add(b'<')
@@ -26,26 +27,28 @@ const UNSAFE: AsciiSet = CONTROLS
     .add(b'`')
     .add(b'?');
 
-/// The same with `+`. The only spelling of a `+` that every endpoint of S3 reads as a `+`.
+/// [`UNSAFE`] and `+`. `%2B` is the only spelling that every S3 endpoint reads as a `+`.
 const UNSAFE_OR_PLUS: AsciiSet = UNSAFE.add(b'+');
 
-/// How an endpoint of S3 reads a `+` in the path of a URL. CloudFront hands the path on as the viewer wrote it.
+/// The kind of S3 endpoint, which decides how a `+` in a URL path is read. CloudFront forwards the path as the viewer
+/// wrote it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Endpoint {
-    /// The REST endpoint reads it as a blank. The key `a+b` answers to `/a%2Bb` only, the key `a b` to `/a%20b` and to
-    /// `/a+b` (measured through CloudFront: hackmd.io/@jdno/r13gNdn82; the S3 console's "Object URL" has the last form).
+    /// The REST endpoint reads `+` as a blank. The key `a+b` is returned for `/a%2Bb` only, the key `a b` for `/a%20b`
+    /// and `/a+b` (measured through CloudFront: hackmd.io/@jdno/r13gNdn82; the S3 console's "Object URL" has the last
+    /// form).
     #[default]
     Rest,
-    /// The website endpoint reads it as itself (reported in ostreedev/ostree#2139). The key `a+b` answers to `/a+b` and to
-    /// `/a%2Bb`, the key `a b` to `/a%20b`.
+    /// The website endpoint reads `+` as itself (reported in ostreedev/ostree#2139). The key `a+b` is returned for
+    /// `/a+b` and `/a%2Bb`, the key `a b` for `/a%20b` only.
     Website,
 }
 
-/// How a path writes the one character of a key that has two spellings at its endpoint: the blank or the `+`.
+/// The spelling of the one character that has two spellings at an endpoint: the blank or the `+`.
 ///
-/// Whoever encodes a path spells all of them alike, so a key has two paths at most. A path in which two of them are spelled
-/// differently shows the object too, but no browser and no SDK sends it.
+/// Clients spell all occurrences in a path alike, so a key has at most two paths. A path that mixes both spellings
+/// shows the object too, but no browser and no SDK sends it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Spelling {
     /// `%20` or `%2B`.
@@ -55,18 +58,18 @@ pub(crate) enum Spelling {
 }
 
 impl Endpoint {
-    /// Whether it is the one that is not said.
-    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+    /// Whether it is the default, which is not serialised.
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
     pub(crate) fn is_rest(&self) -> bool {
         *self == Self::Rest
     }
 
-    /// That of a domain of S3.
+    /// The endpoint kind of an S3 domain.
     pub(crate) fn of_domain(domain: &str) -> Self {
         if domain.contains(".s3-website") { Self::Website } else { Self::Rest }
     }
 
-    /// The character that has two spellings.
+    /// The character that has two spellings at this endpoint.
     pub(crate) fn ambiguous(self) -> char {
         match self {
             Self::Rest => ' ',
@@ -74,20 +77,21 @@ impl Endpoint {
         }
     }
 
-    /// The spellings in which the paths of a key differ.
+    /// The spellings that give different paths for this key: both if the key contains the ambiguous character, else
+    /// one.
     pub(crate) fn spellings(self, key: &str) -> &'static [Spelling] {
         if key.contains(self.ambiguous()) { &[Spelling::Escaped, Spelling::Plus] } else { &[Spelling::Escaped] }
     }
 
-    /// The path of a key in one spelling, without what precedes it: encoded, and never a wildcard.
+    /// The encoded path of a key (or of a part of a key) in one spelling, without a leading slash. Never a wildcard.
     ///
-    /// `*` is a wildcard only as the last character of a path, so a key that ends in one gets `%2A`; elsewhere it stays.
-    /// Bytes are encoded as they are: a name in NFC and the same name in NFD are two keys and two paths.
+    /// `*` is a wildcard only as the last character of a path, so a `*` at the end of a key becomes `%2A`. Elsewhere it
+    /// stays. There is no Unicode normalisation: a name in NFC and the same name in NFD are two keys and two paths.
     pub(crate) fn encode(self, key: &str, spelling: Spelling) -> String {
         let mut path: String = match (self, spelling) {
             (Self::Website, Spelling::Plus) => utf8_percent_encode(key, &UNSAFE).collect(),
             (Self::Rest, Spelling::Plus) => {
-                // No other escape has this text in it: a `%` of the key is `%25`.
+                // Only a blank of the key becomes `%20`: a `%` of the key becomes `%25`.
                 utf8_percent_encode(key, &UNSAFE_OR_PLUS).collect::<String>().replace("%20", "+")
             }
             (Self::Rest | Self::Website, Spelling::Escaped) => utf8_percent_encode(key, &UNSAFE_OR_PLUS).collect(),
@@ -99,7 +103,7 @@ impl Endpoint {
         path
     }
 
-    /// The key that the endpoint is asked for by a path, or what keys begin with that are asked for by what paths begin with.
+    /// The key that a path requests from the endpoint. For the beginning of a path: the beginning of the keys.
     pub(crate) fn decode(self, path: &str) -> String {
         let path = match self {
             Self::Rest => path.replace('+', " "),
@@ -109,18 +113,19 @@ impl Endpoint {
     }
 }
 
-/// The path of a key, without its leading slash, that shows it at every endpoint of S3. It is encoded, and never a wildcard.
+/// The encoded path of a key, without its leading slash, that every S3 endpoint reads as the key. Never a wildcard.
 ///
-/// A key with a blank has another path at the REST endpoint, and a key with a `+` at the website endpoint:
-/// [`crate::Distribution::paths_of`] knows all.
+/// A key with a blank has a second path at the REST endpoint, a key with a `+` at the website endpoint.
+/// [`crate::Distribution::paths_of`] returns all of them.
 pub fn encode_path(key: &str) -> String {
     Endpoint::default().encode(key, Spelling::Escaped)
 }
 
-/// The path without its dot segments (RFC 3986, section 5.2.4), without the leading slash; `None` if it has none.
+/// The path (without its leading slash) after its dot segments are removed (RFC 3986, section 5.2.4); `None` if it has
+/// no dot segments.
 ///
-/// Browsers and most clients remove them before they send a request. CloudFront does so to find the behaviour, and hands
-/// the path on as it came (Developer Guide, "Path pattern").
+/// Browsers and most clients remove them before they send a request. CloudFront removes them only to find the
+/// behaviour, and forwards the path as it came (Developer Guide, "Path pattern").
 pub(crate) fn without_dot_segments(path: &str) -> Option<String> {
     let is_dot = |segment: &str| matches!(segment, "." | "..");
     if !path.split('/').any(is_dot) {
@@ -133,7 +138,7 @@ pub(crate) fn without_dot_segments(path: &str) -> Option<String> {
         }
         match is_dot(segment) {
             false => kept.push(segment),
-            // The slash before a last dot segment stays.
+            // A dot segment at the end leaves the slash before it.
             true if segments.peek().is_none() => kept.push(""),
             true => {}
         }

@@ -18,14 +18,18 @@ impl Usd {
     }
 
     /// From dollars; `None` if negative, not a number, or over a billion.
+    ///
+    /// A 64-bit float keeps every billionth of amounts under a million dollars. Larger amounts are rounded to millionths, so
+    /// that an amount is the same after it was written as a number and read again.
     pub fn from_f64(usd: f64) -> Option<Self> {
+        let nanos = if usd < 1e6 { (usd * 1e9).round() } else { (usd * 1e6).round() * 1e3 };
         #[expect(clippy::cast_possible_truncation, reason = "checked: 0 to 1e18 fits an i64")]
-        (0.0..=1e9).contains(&usd).then(|| Self((usd * 1e9).round() as i64))
+        (0.0..=1e9).contains(&usd).then_some(Self(nanos as i64))
     }
 
     /// In dollars, for JSON.
     pub fn as_f64(self) -> f64 {
-        #[expect(clippy::cast_precision_loss, reason = "amounts under nine million dollars keep every billionth")]
+        #[expect(clippy::cast_precision_loss, reason = "amounts under a million dollars keep every billionth")]
         let nanos = self.0 as f64;
         nanos / 1e9
     }

@@ -1,4 +1,4 @@
-//! Wildcards that stand for the paths of several objects.
+//! A wildcard of an invalidation that replaces the paths of several objects.
 
 use std::collections::BTreeSet;
 
@@ -7,33 +7,35 @@ use serde::{Deserialize, Serialize};
 use crate::fold::{common, may_end};
 use crate::{Covered, Endpoint};
 
-/// A wildcard that CloudFront is asked for instead of the paths that begin so.
+/// A wildcard that is invalidated instead of the exact paths with the same beginning.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Wildcard {
     /// The distribution's id.
     pub distribution: String,
-    /// What is asked for: what paths begin with, and `*`.
+    /// The path in the invalidation: the beginning of the paths, and `*`.
     pub path: String,
-    /// The bucket whose objects are shown there. Nobody else's are, but for what `covers` says.
+    /// The bucket whose objects are shown under the wildcard. No other origin shows anything there, except as in
+    /// `covers`.
     pub bucket: String,
-    /// What the keys of all those objects begin with.
+    /// The common beginning of the keys of these objects.
     pub prefix: String,
-    /// Who reads the paths.
+    /// The endpoint that decodes the paths.
     #[serde(default, skip_serializing_if = "Endpoint::is_rest")]
     pub endpoint: Endpoint,
-    /// What it covers where it stands for a path with a `~`: other origins may show something there, too.
+    /// The objects that it covers, if it replaces a path with a `~`. Other origins may show objects under it too.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub covers: BTreeSet<Covered>,
 }
 
 impl Wildcard {
-    /// Whether it stands for a path of a distribution.
+    /// Whether it covers this path of this distribution.
     pub fn covers(&self, distribution: &str, path: &str) -> bool {
         self.distribution == distribution && covers(&self.path, path)
     }
 
-    /// The wildcards that together stand for most of the same paths (sorted): one for each way in which they go on. What
-    /// goes on in its own way only stays an exact path.
+    /// Splits the wildcard into longer ones that together cover most of the same paths. `paths` are the covered paths,
+    /// sorted. Paths with the same next character after the stem get one wildcard, as long as possible. A path that is
+    /// alone with its next character stays an exact path.
     pub(crate) fn narrower(&self, paths: &[&str]) -> Vec<Self> {
         let stem = self.path.trim_end_matches('*').len();
         let mut found = Vec::new();
@@ -44,8 +46,8 @@ impl Wildcard {
                 continue;
             }
             let next = (stem + 1..=first.len()).find(|end| may_end(first, *end)).unwrap_or(first.len());
-            let begins_so = |path: &&str| path.get(..next) == first.get(..next);
-            let (group, others) = rest.split_at(rest.iter().take_while(|path| begins_so(path)).count().max(1));
+            let has_same_next = |path: &&str| path.get(..next) == first.get(..next);
+            let (group, others) = rest.split_at(rest.iter().take_while(|path| has_same_next(path)).count().max(1));
             rest = others;
             let last = group[group.len() - 1];
             let end = (stem + 1..=common(first, last)).rev().find(|end| may_end(first, *end));
@@ -58,7 +60,7 @@ impl Wildcard {
     }
 }
 
-/// Whether an item of an invalidation takes a path along.
+/// Whether an item of an invalidation covers a path.
 pub(crate) fn covers(item: &str, path: &str) -> bool {
     item.strip_suffix('*').map_or(item == path, |stem| path.starts_with(stem))
 }
@@ -79,20 +81,20 @@ mod tests {
     }
 
     #[test]
-    fn a_wildcard_stands_for_what_begins_so_in_its_distribution() {
+    fn a_wildcard_covers_paths_with_its_beginning_in_its_distribution() {
         let wildcard = wildcard("/a/*", "a/");
         assert!(wildcard.covers("E1", "/a/b") && wildcard.covers("E1", "/a/") && wildcard.covers("E1", "/a/~*"));
         assert!(!wildcard.covers("E2", "/a/b") && !wildcard.covers("E1", "/a"));
     }
 
     #[test]
-    fn a_wildcard_is_taken_apart_right_behind_its_stem() {
+    fn a_wildcard_is_split_at_the_next_character_after_its_stem() {
         let narrower = wildcard("/f*", "f").narrower(&["/f", "/fa1", "/fa2", "/fb1"]);
         assert_eq!(narrower, [wildcard("/fa*", "fa")]);
     }
 
     #[test]
-    fn a_wildcard_over_too_much_is_taken_apart_where_its_paths_part() {
+    fn a_wildcard_is_split_where_its_paths_differ() {
         let paths = ["/p/a1x", "/p/a1y", "/p/a2", "/p/b", "/p/%C3%A4/1", "/p/%C3%A4/2", "/p/%C3%BC"];
         let mut sorted = paths;
         sorted.sort_unstable();

@@ -1,14 +1,14 @@
-//! Which rows of an object are about the same copy: what publishes it for one of them publishes it for all.
+//! Finds the rows of an object that wait for the same copy. A publication for one of these rows counts for all of them.
 
 use crate::{Decision, Row, State};
 
-/// Those of an object's rows in other restores that are about the very copy that `row` waits for: also by way of a
-/// third, which kept the copy of the first alive for the second.
+/// The rows of the object in other restores that are about the same copy as `row`. The relation is transitive: if a
+/// third restore kept the copy of the first alive for the second, all three are about the same copy.
 pub fn of_the_same_copy<'a>(row: &Row, rows: &'a [Row]) -> Vec<&'a Row> {
     let mut rest: Vec<&'a Row> = rows.iter().filter(|other| other.restore != row.restore).collect();
     let (mut found, mut open) = (Vec::new(), vec![row]);
-    while let Some(known) = open.pop() {
-        let (same, others): (Vec<_>, Vec<_>) = rest.into_iter().partition(|other| same_copy(known, other));
+    while let Some(next) = open.pop() {
+        let (same, others): (Vec<_>, Vec<_>) = rest.into_iter().partition(|other| same_copy(next, other));
         rest = others;
         found.extend(&same);
         open.extend(same);
@@ -16,7 +16,7 @@ pub fn of_the_same_copy<'a>(row: &Row, rows: &'a [Row]) -> Vec<&'a Row> {
     found
 }
 
-/// Whether `other` is about the very copy that `row` waits for.
+/// Whether `other` is directly about the copy that `row` waits for.
 fn same_copy(row: &Row, other: &Row) -> bool {
     let (readable, expires) = match &other.state {
         State::Restored { at: readable, expires, .. } | State::Published { readable, expires, .. } => {
@@ -30,8 +30,8 @@ fn same_copy(row: &Row, other: &Row) -> bool {
             return false;
         }
     };
-    // It became readable while this row waited, or it was live when this row was planned and S3 only kept it longer. If S3
-    // was not asked before it was gone, there is a new one now.
+    // It is the same copy if it became readable while this row waited, or if it was live when this row was planned and
+    // S3 only extended it. If S3 received the request after the copy expired, it made a new copy.
     let since = match &row.state {
         State::Restored { at: readable, .. } | State::Published { readable, .. } => *readable,
         State::Planned
@@ -43,7 +43,7 @@ fn same_copy(row: &Row, other: &Row) -> bool {
     readable >= row.planned_at
         || match row.decision {
             Decision::Extend => expires.is_some_and(|expires| expires > since),
-            // Watching a copy that was live already.
+            // The row watches a copy that was live when it was planned.
             Decision::Watch => {
                 matches!(&row.state, State::Restored { at, .. } if *at == row.planned_at)
                     && expires.is_some_and(|expires| expires > row.planned_at)
@@ -80,7 +80,7 @@ pub(super) mod tests {
         }
     }
 
-    /// Readable since one time, until another.
+    /// A state that is readable from `at` until `until`.
     pub fn restored(at: &str, until: &str) -> State {
         State::Restored { at: at.parse().unwrap(), expires: Some(until.parse().unwrap()), claim: None }
     }
@@ -90,10 +90,10 @@ pub(super) mod tests {
     pub const ELEVEN: &str = "2026-11-22T11:00:00Z";
 
     #[test]
-    fn what_became_readable_while_a_row_waited_is_its_copy() {
+    fn a_copy_that_became_readable_while_a_row_waited_is_its_copy() {
         let waiting = row(Decision::Restore, State::Planned);
         let [nine, ten, eleven] = [NINE, TEN, ELEVEN].map(|at| at.parse().unwrap());
-        // Its restore was cancelled before CloudFront had confirmed it: that was heard of much later.
+        // A restore was cancelled before CloudFront completed the invalidation, so `at` is much later than `readable`.
         let published =
             |readable| State::Published { at: eleven, readable, expires: None, how: PublishedReason::NoPath };
         for (other, same) in [
@@ -110,7 +110,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_copy_that_was_live_already_is_the_same_for_those_who_keep_it_longer_or_watch_it() {
+    fn a_copy_that_was_live_at_planning_is_the_same_for_rows_that_extend_or_watch_it() {
         let live = row(Decision::Restore, restored(NINE, ELEVEN));
         let gone = row(Decision::Restore, restored(NINE, TEN));
         let watching_it = row(Decision::Watch, restored(TEN, ELEVEN));
@@ -118,9 +118,9 @@ pub(super) mod tests {
             (row(Decision::Extend, State::Planned), true),
             (watching_it, true),
             (row(Decision::Extend, restored(TEN, ELEVEN)), true),
-            // S3 was asked when the copy was gone already, and made another.
+            // S3 received the request after the copy expired, and made another.
             (row(Decision::Extend, restored(ELEVEN, ELEVEN)), false),
-            // It waited for a restore that ran.
+            // It watched a restore that was still running.
             (row(Decision::Watch, restored(ELEVEN, ELEVEN)), false),
             (row(Decision::Join, State::Planned), false),
         ] {
@@ -130,7 +130,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn those_of_the_same_copy_are_found_by_way_of_who_kept_it_alive_and_each_once() {
+    fn rows_of_the_same_copy_are_found_transitively_and_each_once() {
         let of = |restore: &str, decision, planned_at: &str, readable: &str, until: &str| Row {
             restore: RestoreId::try_from(restore.to_owned()).unwrap(),
             planned_at: planned_at.parse().unwrap(),
@@ -146,7 +146,7 @@ pub(super) mod tests {
         let found = |row: &Row| -> Vec<String> {
             of_the_same_copy(row, &rows).into_iter().map(|other| other.restore.to_string()).collect()
         };
-        // The first one's copy would have been gone by then.
+        // Without the second restore, the copy of the first would have expired by then.
         assert!(!same_copy(&rows[3], &rows[1]));
         assert_eq!(found(&rows[3]), ["second", "first"]);
         assert_eq!(found(&rows[1]), ["second", "third"]);

@@ -1,4 +1,5 @@
-//! Which candidates go into a batch together.
+//! Groups candidates into batches. Candidates that share a wildcard go into the same batch; the others fill batches up
+//! to the limits of CloudFront and DynamoDB.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,11 +9,12 @@ use super::{Batch, Candidate, PATHS_PER_BATCH, WILDCARDS_PER_BATCH};
 use crate::wildcard::Wildcard;
 use crate::{Endpoint, ObjectId, is_any_query_string};
 
-/// Candidates that one wildcard stands for: their rows are claimed before CloudFront is asked, which takes some seconds.
+/// Maximum of candidates that one wildcard covers. All their rows are claimed before CloudFront is called, which takes
+/// some seconds.
 const CANDIDATES_PER_WILDCARD: usize = 2_000;
 
-/// Bytes of paths and keys in one batch. A DynamoDB item holds 400 KB. A batch lists its paths twice, but is packed: even
-/// keys without any pattern take hardly more room in it than is counted here.
+/// Maximum of bytes of paths and keys in one batch. A DynamoDB item holds 400 KB. A batch lists its paths twice, but is
+/// packed: even random keys take hardly more room in the item than is counted here.
 const BYTES_PER_BATCH: usize = 250_000;
 
 /// Sorts candidates into batches. The same candidates always make the same batches, with the same ids.
@@ -20,19 +22,19 @@ pub fn batches(candidates: Vec<Candidate>, now: Timestamp) -> Vec<Batch> {
     folded(candidates, Vec::new(), now)
 }
 
-/// The same with wildcards that stand for the paths of several candidates: those go together, each wildcard's into a batch
-/// of their own. One that stands for too many is taken apart.
+/// Sorts candidates into batches as [`batches`] does, with wildcards that replace the paths of several candidates. The
+/// candidates of a wildcard go into a batch of their own. A wildcard that covers too many candidates is split.
 pub fn folded(mut candidates: Vec<Candidate>, mut wildcards: Vec<Wildcard>, now: Timestamp) -> Vec<Batch> {
     candidates.sort_by(|a, b| a.object.cmp(&b.object));
     wildcards.extend(candidates.iter().flat_map(wildcards_of));
     let groups = Groups::of(&candidates, wildcards);
-    let mut together: BTreeMap<usize, Vec<Candidate>> = BTreeMap::new();
+    let mut grouped: BTreeMap<usize, Vec<Candidate>> = BTreeMap::new();
     let mut batches = Vec::new();
     let mut current: Vec<Candidate> = Vec::new();
     let mut size = Size::default();
     for (candidate, group) in candidates.into_iter().zip(groups.of) {
         if let Some(group) = group {
-            together.entry(group).or_default().push(candidate);
+            grouped.entry(group).or_default().push(candidate);
             continue;
         }
         let with = size.plus(&candidate);
@@ -45,14 +47,14 @@ pub fn folded(mut candidates: Vec<Candidate>, mut wildcards: Vec<Wildcard>, now:
     }
     let mut wildcards = groups.wildcards;
     let of_group = |(group, candidates)| Batch::of(candidates, wildcards.remove(&group).unwrap_or_default(), now);
-    batches.extend(together.into_iter().map(of_group));
+    batches.extend(grouped.into_iter().map(of_group));
     if !current.is_empty() {
         batches.push(Batch::of(current, Vec::new(), now));
     }
     batches
 }
 
-/// How many paths CloudFront bills for them, if it takes all that their batches ask for.
+/// How many paths CloudFront bills for these candidates, if it accepts every call of their batches.
 pub fn billed(candidates: Vec<Candidate>, wildcards: Vec<Wildcard>) -> u64 {
     let billed = |batch: &Batch| {
         let all = batch.candidates.iter().map(|candidate| candidate.object.clone()).collect();
@@ -61,8 +63,8 @@ pub fn billed(candidates: Vec<Candidate>, wildcards: Vec<Wildcard>) -> u64 {
     folded(candidates, wildcards, Timestamp::UNIX_EPOCH).iter().map(billed).sum()
 }
 
-/// The wildcards that are a candidate's own paths, because CloudFront takes none with a `~`. They take along what else begins
-/// so, and that must not be paid for once more.
+/// The wildcards among a candidate's own paths, which replace paths with a `~` because CloudFront accepts none. They
+/// also cover paths of other candidates, which must not be paid for again.
 fn wildcards_of(candidate: &Candidate) -> impl Iterator<Item = Wildcard> {
     let ObjectId { bucket, key, .. } = &candidate.object;
     let prefix = key.split('~').next().unwrap_or_default();
@@ -79,11 +81,11 @@ fn wildcards_of(candidate: &Candidate) -> impl Iterator<Item = Wildcard> {
     })
 }
 
-/// Which candidates have to be in one batch, because one wildcard stands for all of them.
+/// Groups of candidates that have to be in one batch, because a wildcard covers them together.
 struct Groups {
-    /// The group of each candidate.
+    /// The group of each candidate, by its index; `None` if it is in no group.
     of: Vec<Option<usize>>,
-    /// The wildcards of each group: one, unless candidates are shown in several places.
+    /// The wildcards of each group: one, unless its candidates have paths under several wildcards.
     wildcards: BTreeMap<usize, Vec<Wildcard>>,
 }
 
@@ -118,7 +120,7 @@ impl Groups {
             places.extend(joined.iter().flat_map(|group| members[group].iter().copied()));
             let bytes: usize = places.iter().map(|place| Size::default().plus(&candidates[*place]).bytes).sum();
             if places.len() > CANDIDATES_PER_WILDCARD || bytes > BYTES_PER_BATCH {
-                // Those that other wildcards hold together stay so, and this one does not come to them.
+                // Existing groups stay as they are, without this wildcard. If it joins no group, it is split.
                 if own == places.len() {
                     let covered: Vec<&str> = covered.into_iter().map(|(path, _)| path).collect();
                     wildcards.extend(wildcard.narrower(&covered));

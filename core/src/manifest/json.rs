@@ -1,32 +1,32 @@
-//! Cuts JSON into the values of which each is about one object.
+//! Splits JSON into values that each describe one object of the bucket. Only one value is held in memory at a time.
 //!
-//! A file is one JSON value, or several after each other. A text is a key. An object is about one object of the bucket, or it
-//! is a listing: an answer of S3's with a list of objects under the name `Contents`, `Versions`, `DeleteMarkers` or
-//! `Objects`. A list has texts and objects. Objects are given out one by one, so that no more than one is held in memory.
+//! A file is one JSON value, or several after each other. A string is a key. A JSON object describes one object of the
+//! bucket, or it is a listing: an answer of S3 with a list of objects under the name `Contents`, `Versions`,
+//! `DeleteMarkers` or `Objects`. A list has strings and JSON objects.
 
 use serde::{Deserialize, Serialize};
 
 use super::why::{Why, quoted};
 
-/// What was cut out.
+/// The kind of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Part {
-    /// A text.
+    /// A string.
     Text,
-    /// An object, as an element of a list or by itself.
+    /// A JSON object, as an element of a list or by itself.
     Object,
     /// An element of a list of delete markers.
     Marker,
-    /// Members of a listing, without its lists: an object with `null` in their place.
+    /// Members of a listing without its lists: a JSON object with `null` in their place.
     Listing,
 }
 
-/// Where a cutter stands between two values.
+/// The position of a cutter between two values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct CutterPlace {
-    /// `None` between values that stand in no list.
+    /// `None` outside of a list.
     list: Option<List>,
-    /// Nothing of the list was read yet.
+    /// Whether the position is before the first element of the list.
     first: bool,
 }
 
@@ -35,36 +35,35 @@ pub(super) struct CutterPlace {
 struct List {
     in_listing: bool,
     markers: bool,
-    /// Elements that have begun.
+    /// The number of elements that have begun.
     count: u64,
 }
 
-/// Reads JSON byte by byte. What it cuts out is valid where its brackets and quotation marks are: the rest is for whoever
-/// parses it.
+/// Reads JSON byte by byte. It checks only brackets and quotation marks. The parser of the values checks the rest.
 #[derive(Debug)]
 pub(super) struct Cutter {
     state: State,
     list: Option<List>,
-    /// The object that is read has had a list of objects.
+    /// The current JSON object has contained a list of objects.
     is_listing: bool,
-    /// Between quotation marks, and after a backslash there.
+    /// Whether the position is inside quotation marks; `escaped` is whether it follows a backslash there.
     in_text: bool,
     escaped: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
 enum State {
-    /// Between values that stand in no list.
+    /// Outside of a list, between values.
     Values,
     /// In a list, before an element.
     Element { first: bool },
     /// In a list, after an element.
     AfterElement,
-    /// In a text.
+    /// In a string that is a value.
     Text,
-    /// In an object, so many brackets deep.
+    /// In a JSON object, at this depth of brackets.
     Object { depth: u32 },
-    /// In a value of a listing that is passed over.
+    /// In a value of a listing that is skipped.
     Passing { depth: u32 },
 }
 
@@ -73,7 +72,7 @@ impl Cutter {
         Self::from(&CutterPlace { list: None, first: false })
     }
 
-    /// Goes on at a place.
+    /// Continues at a position.
     pub(super) fn from(place: &CutterPlace) -> Self {
         let state = match place {
             CutterPlace { list: None, .. } => State::Values,
@@ -83,17 +82,18 @@ impl Cutter {
         Self { state, list: place.list, is_listing: false, in_text: false, escaped: false }
     }
 
-    /// The place after the value that was given out last, before anything more is read.
+    /// The position after the value that was returned last. Valid until the next byte is read.
     pub(super) fn place(&self) -> CutterPlace {
         CutterPlace { list: self.list, first: matches!(self.state, State::Element { first: true }) }
     }
 
-    /// Which element of its list was read last; `None` outside of a list.
+    /// The number of the last element of the current list; `None` outside of a list.
     pub(super) fn number_in_list(&self) -> Option<u64> {
         self.list.map(|list| list.count)
     }
 
-    /// Reads a byte, and adds what is to be kept of it. Answers what has come to its end.
+    /// Reads a byte, and appends the bytes of the current value to `kept`. Returns the kind of the value that ends
+    /// here.
     pub(super) fn read(&mut self, byte: u8, kept: &mut Vec<u8>) -> Result<Option<Part>, Why> {
         let blank = matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
         match self.state {
@@ -141,7 +141,7 @@ impl Cutter {
         Ok(None)
     }
 
-    /// Ends the file. Fails if something has not come to its end.
+    /// Ends the file. Fails if a value or a list is incomplete.
     pub(super) fn finish(&self) -> Result<(), Why> {
         match self.state {
             State::Values => Ok(()),
@@ -204,7 +204,7 @@ impl Cutter {
     }
 }
 
-/// How deep it is after a byte outside of a text.
+/// The depth of brackets after a byte outside of a string.
 fn deeper(byte: u8, depth: u32) -> u32 {
     match byte {
         b'[' | b'{' => depth.saturating_add(1),
@@ -213,8 +213,8 @@ fn deeper(byte: u8, depth: u32) -> u32 {
     }
 }
 
-/// Whether the members of an object that were read so far end in the name of a list of objects; and if so, whether it is one
-/// of delete markers.
+/// Whether the list that follows these members of a JSON object has delete markers; `None` if its name is not that of a
+/// list of objects.
 fn list_named_at_the_end_of(members: &[u8]) -> Option<bool> {
     let before = members.trim_ascii_end().strip_suffix(b":")?.trim_ascii_end();
     let lists = [

@@ -1,4 +1,4 @@
-//! Cuts text into the lines, or the JSON values, of which each is about one object.
+//! Splits text into records: lines or JSON values that each describe one object.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,28 +6,28 @@ use super::json::{Cutter, CutterPlace, Part};
 use super::text::{Text, TextPlace};
 use super::why::Why;
 
-/// Bytes of a line, or of an object in JSON. A key takes 3,072 when each of its bytes is URL-encoded; the longest thing in an
-/// inventory is an access control list of 100 grants, in base64.
+/// Maximum of bytes of a line, or of an object in JSON. A key with every byte URL-encoded takes 3,072 bytes. The
+/// longest field of an inventory is an access control list of 100 grants, in base64.
 pub(crate) const MAX_LINE_BYTES: usize = 64 * 1024;
 
-/// A file as records, one after the other. What goes wrong is said in words.
+/// The records of a file, one after the other. Errors are sentences for the user.
 #[derive(Debug)]
 pub(super) struct Records {
     text: Text,
     cut: Cut,
-    /// The record that was given out last, or the beginning of the next one.
+    /// The record that was returned last, or the beginning of the next one.
     record: Vec<u8>,
-    /// What was given out, if it was.
+    /// The kind of the record, if `record` was returned.
     given: Option<Part>,
-    /// Line breaks that were read.
+    /// The number of line breaks that were read.
     breaks: u64,
     /// The line on which the record begins.
     line: u64,
-    /// The place after the record that was given out last.
+    /// The position after the record that was returned last.
     place: RecordsPlace,
 }
 
-/// A place between two records of a file.
+/// A position between two records of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct RecordsPlace {
     text: TextPlace,
@@ -36,20 +36,20 @@ pub(super) struct RecordsPlace {
 }
 
 impl RecordsPlace {
-    /// The byte of the file from which it must be read.
+    /// The byte from which the file must be read to continue here.
     pub(super) fn first_byte(&self) -> u64 {
         self.text.first_byte()
     }
 }
 
-/// Where one record ends and the next one begins.
+/// The kind of boundary between two records.
 #[derive(Debug)]
 enum Cut {
-    /// The first line that is not blank tells.
+    /// Unknown until the first line that is not blank.
     Unknown,
-    /// At a line break.
+    /// A line break.
     Lines,
-    /// Where a JSON value ends.
+    /// The end of a JSON value.
     Json(Cutter),
 }
 
@@ -60,7 +60,7 @@ enum CutPlace {
     Json(CutterPlace),
 }
 
-/// What is about one object, or about none.
+/// A record, which describes one object or none.
 #[derive(Debug)]
 pub(super) enum Record<'a> {
     /// A line, without its line break.
@@ -70,7 +70,7 @@ pub(super) enum Record<'a> {
 }
 
 impl Records {
-    /// Of at most so many bytes, unpacked.
+    /// The records of a file of at most `most` unpacked bytes.
     pub(super) fn up_to(most: u64) -> Self {
         Self {
             text: Text::up_to(most),
@@ -83,14 +83,14 @@ impl Records {
         }
     }
 
-    /// Of lines only, whatever the first one looks like.
+    /// Reads lines only, even if the first one looks like JSON.
     #[must_use]
     pub(super) fn of_lines(self) -> Self {
         let place = RecordsPlace { cut: CutPlace::Lines, ..self.place };
         Self { cut: Cut::Lines, place, ..self }
     }
 
-    /// Goes on at a place.
+    /// Continues at a position.
     pub(super) fn from(self, place: RecordsPlace) -> Self {
         let cut = match &place.cut {
             CutPlace::Unknown => Cut::Unknown,
@@ -100,23 +100,23 @@ impl Records {
         Self { text: self.text.from(place.text), cut, breaks: place.breaks, place, ..self }
     }
 
-    /// The place after the last record that was given out.
+    /// The position after the record that was returned last.
     pub(super) fn place(&self) -> RecordsPlace {
         self.place.clone()
     }
 
-    /// Whether it has not come to the place where the reading goes on.
+    /// Whether the position where the reader continues is not reached yet.
     pub(super) fn is_before_its_place(&self) -> bool {
         self.text.is_before_its_place()
     }
 
-    /// The line on which the record begins that was given out last; while there is something wrong, the one that it is wrong
-    /// with. The first is 1.
+    /// The number of the line on which the last returned record begins; after an error, of the record with the error.
+    /// The first line is 1.
     pub(super) fn number(&self) -> u64 {
         if self.given.is_some() || !self.record.is_empty() { self.line } else { self.breaks + 1 }
     }
 
-    /// How many objects its list has up to the record that was given out last; `None` if it stands in none.
+    /// The number of the last record in its JSON list; `None` if it is in no list.
     pub(super) fn number_in_list(&self) -> Option<u64> {
         match &self.cut {
             Cut::Unknown | Cut::Lines => None,
@@ -124,12 +124,13 @@ impl Records {
         }
     }
 
-    /// Whether the file is longer than it may be.
+    /// Whether more bytes were read than the file may have.
     pub(super) fn is_over(&self) -> bool {
         self.text.is_over()
     }
 
-    /// The next record that ends in these bytes. What is read of them is taken off; without a record, that is all.
+    /// The next record that ends in these bytes. Removes the bytes that were read from `bytes`: all of them if it is
+    /// `None`.
     pub(super) fn next(&mut self, bytes: &mut &[u8]) -> Result<Option<Record<'_>>, Why> {
         self.forget();
         while self.text.fill(bytes)? {
@@ -140,11 +141,11 @@ impl Records {
         Ok(None)
     }
 
-    /// A last record that has no end of its own: a line without a line break.
+    /// Ends the file, and returns the last record if it is a line without a line break.
     pub(super) fn finish(&mut self) -> Result<Option<Record<'_>>, Why> {
         self.forget();
         self.text.finish()?;
-        // What is left over is half a character, which ends no record.
+        // The rest is at most an incomplete character, which ends no record.
         let mut nothing = &[][..];
         while self.text.fill(&mut nothing)? {
             self.advance()?;
@@ -162,11 +163,11 @@ impl Records {
         }
     }
 
-    /// Reads on in what is ready, to the end of a record if there is one.
+    /// Reads the ready text up to the end of a record. Returns whether a record has ended.
     fn advance(&mut self) -> Result<bool, Why> {
         let ready = self.text.ready();
         if let Cut::Unknown = self.cut {
-            // JSON may be one long line.
+            // Decided at the first character, because a JSON file may be one long line.
             let blank = |byte: &&u8| !matches!(byte, b' ' | b'\t' | b'\r');
             let first = if self.record.iter().find(blank).is_none() { ready.iter().find(blank) } else { None };
             if let Some(b'{' | b'[') = first {
@@ -216,13 +217,13 @@ impl Records {
         Ok(end.is_some())
     }
 
-    /// A line is all there. The first one that is not blank tells whether the others are JSON.
+    /// Called when a line is complete. The first line that is not blank decides whether the file is JSON.
     fn line_ended(&mut self) {
         self.given = Some(Part::Text);
         if let Cut::Unknown = self.cut
             && !self.record.trim_ascii().is_empty()
         {
-            // A quotation mark may begin a field of CSV as well.
+            // A quotation mark may also begin a field of CSV.
             let is_json = self.record.trim_ascii_start().starts_with(b"\"")
                 && serde_json::from_slice::<String>(&self.record).is_ok();
             self.cut = if is_json { Cut::Json(Cutter::new()) } else { Cut::Lines };
@@ -248,7 +249,7 @@ impl Records {
         }
     }
 
-    /// Bytes of memory, save the state of the unpacking, whose size is fixed.
+    /// Bytes of memory, except for the state of the decompressor, whose size is fixed.
     #[cfg(test)]
     pub(super) fn held(&self) -> usize {
         self.record.capacity() + self.text.held()

@@ -1,9 +1,9 @@
-//! What a line, or a JSON value, says of an object.
+//! Parses a record of a manifest (a line or a JSON value) to a requested object.
 //!
-//! Keys in CSV are decoded as forms are: S3 Inventory writes a blank as `+` and a plus as `%2B`, as S3's listings do with
-//! `encoding-type=url` (boto and Cloud Custodian learned it from rows that S3 wrote), and the User Guide's functions for
-//! S3 Batch Operations decode with `unquote_plus`. Who wrote `%20` means the same. A plus that is not encoded is against
-//! the documents of both. Keys in JSON, and keys that stand on a line by themselves, are as they are.
+//! Keys in CSV are decoded as HTML forms are. S3 Inventory writes a blank as `+` and a plus as `%2B`, as S3's listings
+//! do with `encoding-type=url` (boto and Cloud Custodian found this in rows that S3 wrote). The User Guide's functions
+//! for S3 Batch Operations decode with `unquote_plus`. `%20` is a blank too. The documents of both require a plus to be
+//! encoded. Keys in JSON, and keys in lists with one key per line, are not decoded.
 
 use std::borrow::Cow;
 use std::fmt::{self, Formatter};
@@ -21,35 +21,36 @@ use crate::bucket_name::MAX_KEY_BYTES;
 use crate::id::NULL_VERSION;
 use crate::request::{MAX_VERSION_BYTES, not_a_key};
 
-/// How a list writes its keys.
+/// The encoding of the keys in a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum KeyReading {
-    /// As they are.
+    /// Not encoded.
     AsIs,
     /// URL-encoded.
     UrlEncoded,
 }
 
-/// Reads records of one form, that of the first. What goes wrong is said in words.
+/// Parses records. The first record decides the form of all. Errors are sentences for the user.
 #[derive(Debug)]
 pub(super) struct Rows {
-    /// The bucket that all objects must be in; until one is known, that of the first object that names one.
+    /// The bucket in which all objects must be. If `None`, it is set by the first object that names a bucket.
     bucket: Option<String>,
-    /// Buckets that it may be. A first line that begins with one of them names an object, whatever else it may be.
+    /// Buckets that it may be. A first line that begins with one of them is read as an object in CSV, not as a header
+    /// or key.
     known_buckets: Vec<String>,
-    /// The file's name says that its lines are keys, also where they have commas.
+    /// Whether the file's name ends in `.txt`, so that its lines are keys even if they have commas.
     is_txt: bool,
-    /// `None` until there was a record that is not blank.
+    /// `None` until the first record that is not blank.
     form: Option<Form>,
-    /// A text in JSON was read as a key.
+    /// Whether a JSON string was read as a key.
     has_texts: bool,
-    /// A key with a second reading was given out.
+    /// Whether a key with a second reading was returned already.
     had_second: bool,
-    /// What the key of the record that was read last is under the other reading, if it is the first that has one.
+    /// The key of the last record under the other reading, if it is the first key that has one.
     second: Option<String>,
 }
 
-/// What the records before a place have told of those after it.
+/// The state of [`Rows`] at a position between two records.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct RowsPlace {
     form: Option<Form>,
@@ -60,15 +61,15 @@ pub(super) struct RowsPlace {
 enum Form {
     Json,
     Csv(Columns),
-    /// A key a line, or an address.
+    /// One key or address per line.
     Keys,
 }
 
-/// Which field of a row says what.
+/// The columns of CSV.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Columns {
     columns: Vec<Column>,
-    /// Fields that a row must have; the rest may be missing at its end.
+    /// The minimum number of fields in a row. The columns after them are optional.
     least: usize,
 }
 
@@ -79,7 +80,7 @@ enum Column {
     VersionId,
     IsLatest,
     IsDeleteMarker,
-    /// Whatever thaw has no use for: the class of an object is asked of S3, because a list is old.
+    /// A column that thaw does not use. Even the storage class is read from S3 instead, because a list may be outdated.
     Other,
 }
 
@@ -88,33 +89,33 @@ impl Rows {
         Self { bucket: Some(bucket.to_owned()), ..Self::of_any_bucket(vec![bucket.to_owned()], is_txt) }
     }
 
-    /// The first object says the bucket.
+    /// For a manifest whose first object decides the bucket.
     pub(super) fn of_any_bucket(known_buckets: Vec<String>, is_txt: bool) -> Self {
         Self { bucket: None, known_buckets, is_txt, form: None, has_texts: false, had_second: false, second: None }
     }
 
-    /// The bucket of the objects, if it is known.
+    /// The bucket of the objects; `None` as long as it is unknown.
     pub(super) fn bucket(&self) -> Option<&str> {
         self.bucket.as_deref()
     }
 
-    /// Of an inventory, whose keys have one reading.
+    /// For an inventory, whose keys have only one reading.
     pub(super) fn of_columns(bucket: &str, columns: Columns) -> Self {
         Self { form: Some(Form::Csv(columns)), had_second: true, ..Self::new(bucket, false) }
     }
 
-    /// Goes on at a place.
+    /// Continues at a position.
     pub(super) fn from(self, place: RowsPlace) -> Self {
         let RowsPlace { form, had_second } = place;
         Self { form, had_second, ..self }
     }
 
-    /// The place after the last record that was read.
+    /// The position after the last record that was read.
     pub(super) fn place(&self) -> RowsPlace {
         RowsPlace { form: self.form.clone(), had_second: self.had_second }
     }
 
-    /// How keys were read so far; `None` before the first.
+    /// The reading of the keys; `None` before the first record.
     pub(super) fn reading(&self) -> Option<KeyReading> {
         Some(match self.form.as_ref()? {
             Form::Csv(_) => KeyReading::UrlEncoded,
@@ -122,17 +123,17 @@ impl Rows {
         })
     }
 
-    /// Whether a line, or a text in JSON, is a key and nothing else, so that any text can be such a list.
+    /// Whether a line, or a string in JSON, is just a key. Every text file is a valid list of that kind.
     pub(super) fn is_of_keys(&self) -> bool {
         self.has_texts || matches!(self.form, Some(Form::Keys))
     }
 
-    /// What the key that was read last is under the other reading, once in a file.
+    /// The key that was read last, under the other reading. Returned at most once per file.
     pub(super) fn take_second(&mut self) -> Option<String> {
         self.second.take()
     }
 
-    /// The object of a record; `None` if it is about none.
+    /// The object of a record; `None` if the record describes none.
     pub(super) fn read(&mut self, record: Record<'_>) -> Result<Option<RequestedObject>, Why> {
         match record {
             Record::Line(line) => self.read_line(line),
@@ -163,7 +164,7 @@ impl Rows {
         read
     }
 
-    /// What the first line tells of all, and whether it names columns.
+    /// The form of the file by its first line, and whether that line is a header of column names.
     fn form_of(&self, line: &str) -> Result<(Form, bool), Why> {
         if let Some(columns) = self.header(line)? {
             return Ok((Form::Csv(columns), true));
@@ -179,13 +180,13 @@ impl Rows {
         Ok((if is_of_keys { Form::Keys } else { Form::Csv(Columns::of_a_list()) }, false))
     }
 
-    /// Whether the first field of a line is a bucket that the objects may be in.
+    /// Whether the first field of a line is one of the known buckets.
     fn names_a_bucket(&self, line: &str) -> bool {
         let first = Fields::of(line).next();
         first.is_some_and(|first| first.is_ok_and(|first| self.known_buckets.iter().any(|known| *known == first)))
     }
 
-    /// A key by itself, or an address.
+    /// Reads a line that is a key or an address.
     fn read_key(&mut self, line: &str) -> Result<RequestedObject, Why> {
         if let Some(control) = line.chars().find(|char| char.is_control()) {
             let why = match control {
@@ -227,7 +228,7 @@ impl Rows {
     fn read_json(&mut self, part: Part, text: &[u8]) -> Result<Option<RequestedObject>, Why> {
         let text = std::str::from_utf8(text).map_err(|_| "the JSON is not UTF-8. Save the manifest as UTF-8.")?;
         let broken = |why: serde_json::Error| -> Why {
-            // It says where in the value, as if that were a file.
+            // serde_json adds the position in the value, which would be mistaken for a position in the file.
             let why = why.to_string();
             let why = why.rsplit_once(" at line ").map_or(&*why, |(why, _)| why);
             format!("{} is not JSON ({why}). Write {ROW_OF_JSON}.", quoted(text)).into()
@@ -304,7 +305,7 @@ impl Rows {
                 Some(Column::Key) => key = field,
                 Some(Column::VersionId) => version = field,
                 Some(Column::IsDeleteMarker) => marker = field.eq_ignore_ascii_case("true"),
-                // A restore is of what is listed, whether latest or not.
+                // Every listed version is restored, whether it is the latest or not.
                 Some(Column::IsLatest | Column::Other) | None => {}
             }
             count += 1;
@@ -334,9 +335,10 @@ impl Rows {
         self.asked(decode(&key)?, version, Some(key.into_owned())).map(Some)
     }
 
-    /// The columns that a first line names. In a bucket of this name it may as well be an object.
+    /// The columns that the first line names; `None` if it is no header. If the first field is also a known bucket, the
+    /// line is an object.
     fn header(&self, line: &str) -> Result<Option<Columns>, Why> {
-        // What is no CSV is no header.
+        // A line that is not CSV is no header.
         let Ok(names) = Fields::of(line).collect::<Result<Vec<_>, _>>() else { return Ok(None) };
         let columns: Vec<_> = names.iter().map(|name| Column::named(name)).collect();
         let has = |column| columns.contains(&column);
@@ -346,7 +348,7 @@ impl Rows {
         if !is_header || self.names_a_bucket(line) {
             return Ok(None);
         }
-        // Without a column Bucket, all objects are in the restore's.
+        // Without a column Bucket, all objects are in the bucket of the restore.
         let columns = Columns::named(names.iter().map(|name| &**name), begins_with_bucket);
         Ok(Some(columns?))
     }
@@ -365,7 +367,7 @@ impl Rows {
         .into()
     }
 
-    /// The object, if S3 could have it. `second` is its key under the other reading.
+    /// The object, if its key and version are possible in S3. `second` is its key under the other reading.
     fn asked(
         &mut self,
         key: String,
@@ -392,12 +394,12 @@ fn blank_around(field: &str, how: &str) -> Why {
     format!("{} begins or ends with a blank. Take it away, or {how} if it is part of the key.", quoted(field)).into()
 }
 
-/// Whether a line is an address, right or not.
+/// Whether a line is meant as an address, valid or not.
 fn is_address(line: &str) -> bool {
     line.starts_with("s3://") || line.starts_with("https://") || line.starts_with("http://")
 }
 
-/// `2019-07-01 12:30:00       1234 photos/cat.jpg`
+/// Whether a line is like `2019-07-01 12:30:00       1234 photos/cat.jpg`, the output of `aws s3 ls`.
 fn is_of_aws_s3_ls(line: &str) -> bool {
     let shape = |word: &str, like: &str| {
         let digits = word.bytes().map(|byte| if byte.is_ascii_digit() { b'0' } else { byte });
@@ -411,7 +413,7 @@ fn is_of_aws_s3_ls(line: &str) -> bool {
 
 const ROW_OF_JSON: &str = "a key as a text, or {\"key\": …, \"version_id\": …}";
 
-/// A JSON object, with the fields that thaw has a use for: in any case, with `_` or without.
+/// A JSON object, with the fields that thaw uses. Their names are read in upper or lower case, with `_` or without.
 #[derive(Default)]
 struct Object {
     bucket: Option<Value>,
@@ -420,10 +422,10 @@ struct Object {
     is_marker: bool,
     /// The bucket of a listing.
     name: Option<String>,
-    /// It has a field that only an answer to a listing has.
+    /// Whether it has a field that only the output of a listing has.
     is_listing: bool,
     is_url_encoded: bool,
-    /// A field that is neither thaw's nor spelled as S3 spells them.
+    /// The first field that is unknown to thaw and does not begin with a capital as the fields of S3 do.
     unknown: Option<String>,
     twice: Option<&'static str>,
 }
@@ -496,12 +498,14 @@ fn decode(key: &str) -> Result<String, Why> {
 }
 
 impl Columns {
-    /// What S3 Batch Operations takes, where each line may have a version or not.
+    /// The columns of S3 Batch Operations: bucket, key, and optionally version.
     fn of_a_list() -> Self {
         Self { columns: vec![Column::Bucket, Column::Key, Column::VersionId], least: 2 }
     }
 
-    /// The columns of these names: S3 Inventory's, in any case, with `_` or without.
+    /// The columns with these names, as S3 Inventory has them. Case and `_` do not matter.
+    ///
+    /// Fails if a needed column is missing, or if a column is named twice.
     pub(crate) fn named<'a>(names: impl Iterator<Item = &'a str>, needs_bucket: bool) -> Result<Self, String> {
         let columns: Vec<_> = names.map(Column::named).collect();
         for (column, name, is_needed) in [
@@ -519,12 +523,14 @@ impl Columns {
         Ok(Self { least: columns.len(), columns })
     }
 
-    /// Whether these are the columns of an inventory of all versions, which has "the version-related fields VersionId, IsLatest, and
-    /// DeleteMarker", and one of current versions has not (API Reference, "InventoryConfiguration").
+    /// Whether these are the columns of an inventory of all versions. It has "the version-related fields VersionId,
+    /// IsLatest, and DeleteMarker", which an inventory of current versions does not have (API Reference,
+    /// "InventoryConfiguration").
     ///
-    /// An empty version id is that of the null version there: "S3 Inventory reports that include all versions mark any null-versioned
-    /// objects with empty strings in the version ID field" (User Guide, "Converting empty version ID strings in Amazon S3 Inventory
-    /// reports to null strings"). In a bucket without versions that is the object itself.
+    /// An empty version id in it means the null version: "S3 Inventory reports that include all versions mark any
+    /// null-versioned objects with empty strings in the version ID field" (User Guide, "Converting empty version ID
+    /// strings in Amazon S3 Inventory reports to null strings"). In a bucket without versions, the null version is the
+    /// object itself.
     fn list_all_versions(&self) -> bool {
         let has = |column| self.columns.contains(&column);
         has(Column::VersionId) && (has(Column::IsLatest) || has(Column::IsDeleteMarker))
@@ -553,7 +559,7 @@ impl Column {
     }
 }
 
-/// Whether a field is the name of a column that an inventory or a listing has.
+/// Whether a name is that of a column of an inventory or a listing.
 fn is_a_column(name: &str) -> bool {
     Column::named(name) != Column::Other
         || [
@@ -579,16 +585,16 @@ fn is_a_column(name: &str) -> bool {
         .any(|spelling| is_spelled(name, spelling))
 }
 
-/// Whether a name is this one, in any case, with `_` or without.
+/// Whether a name equals `spelling` when case, `_` and surrounding blanks are ignored.
 fn is_spelled(name: &str, spelling: &str) -> bool {
     let letters = name.trim().bytes().filter(|byte| *byte != b'_').map(|byte| byte.to_ascii_lowercase());
     letters.eq(spelling.bytes())
 }
 
-/// The fields of a line of CSV (RFC 4180), except that none goes on in the next line: in a key, a line break is encoded.
-/// Blanks after a comma are no part of a field.
+/// The fields of a line of CSV (RFC 4180). Unlike there, a field never contains a line break, because it is encoded in
+/// a key. Blanks after a comma do not belong to a field.
 struct Fields<'a> {
-    /// `None` after the last one.
+    /// `None` after the last field.
     rest: Option<&'a str>,
 }
 

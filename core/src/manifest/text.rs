@@ -1,37 +1,37 @@
-//! A stream of bytes, packed or not, as text in UTF-8.
+//! Unpacks and decodes a stream of bytes (plain or gzip, UTF-8 or UTF-16) to text in UTF-8.
 
 use flate2::{Decompress, FlushDecompress, Status};
 use serde::{Deserialize, Serialize};
 
-/// Bytes that are unpacked or decoded at a time.
+/// Maximum of bytes that are unpacked or decoded at a time.
 const AT_A_TIME: usize = 32 * 1024;
 
-/// The first byte of gzip (RFC 1952, section 2.3.1), and of no text.
+/// The first byte of every gzip file (RFC 1952, section 2.3.1). No text begins with it.
 const GZIP: u8 = 0x1f;
 
-/// Unpacks and decodes what comes. What goes wrong is said in words.
+/// Unpacks and decodes the bytes of a file. Errors are sentences for the user.
 ///
-/// Text that is not valid comes out as bytes that are not UTF-8: whoever reads the line refuses it.
+/// Invalid text is decoded to bytes that are not UTF-8. The reader of the line refuses them.
 #[derive(Debug)]
 pub(super) struct Text {
     coding: Coding,
     decoder: Decoder,
-    /// Decoded bytes, and how many of them were read.
+    /// The decoded bytes. `read` is how many of them were read.
     ready: Vec<u8>,
     read: usize,
-    /// Unpacked bytes of what was read, as the file has them.
+    /// How many bytes of the unpacked file were read, before decoding.
     consumed: u64,
     most: u64,
-    /// Unpacked bytes to be passed over: those before the place where the reading goes on.
+    /// How many unpacked bytes are still to be skipped, up to the position where the reader continues.
     skip: u64,
 }
 
-/// A place in a file, between two characters.
+/// A position in a file, between two characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct TextPlace {
     packed: bool,
     encoding: Encoding,
-    /// Bytes before it, unpacked.
+    /// The number of unpacked bytes before it.
     bytes: u64,
 }
 
@@ -39,13 +39,13 @@ impl TextPlace {
     /// The beginning of a file.
     pub(super) const BEGINNING: Self = Self { packed: false, encoding: Encoding::Utf8, bytes: 0 };
 
-    /// The byte of the file from which it must be read.
+    /// The byte from which the file must be read to continue here.
     pub(super) fn first_byte(&self) -> u64 {
         if self.packed { 0 } else { self.bytes }
     }
 }
 
-/// How characters are written.
+/// The character encoding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 enum Encoding {
     Utf8,
@@ -54,7 +54,8 @@ enum Encoding {
 }
 
 impl Encoding {
-    /// The bytes that decoded ones had in the file. A unit that is half a character is decoded to three bytes.
+    /// How many bytes of the unpacked file these decoded bytes come from. Half of a surrogate pair is decoded to three
+    /// bytes.
     fn bytes_of(self, decoded: &[u8]) -> u64 {
         let of_utf16 = |byte: &u8| match byte {
             0x80..=0xbf => 0,
@@ -70,14 +71,14 @@ impl Encoding {
 
 #[derive(Debug)]
 enum Coding {
-    /// Nothing has come yet.
+    /// No byte was read yet.
     Unknown,
     Plain,
     Gzip(Box<Gzip>),
 }
 
 impl Text {
-    /// Of at most so many bytes, unpacked.
+    /// A text of at most `most` unpacked bytes.
     pub(super) fn up_to(most: u64) -> Self {
         Self {
             coding: Coding::Unknown,
@@ -90,12 +91,12 @@ impl Text {
         }
     }
 
-    /// Goes on at a place. A plain file is then read from that byte on, a packed one from its beginning: only what comes
-    /// before tells how the rest is packed.
+    /// Continues at a position. A plain file is then read from that byte on. A packed file is read from its beginning,
+    /// because gzip can be unpacked only from there.
     pub(super) fn from(self, place: TextPlace) -> Self {
         let TextPlace { packed, encoding, bytes } = place;
         if bytes == 0 {
-            // The first bytes tell coding and encoding once more.
+            // The first bytes decide coding and encoding, as in a new file.
             return self;
         }
         let decoder = Decoder { encoding: Some(encoding), ..Decoder::default() };
@@ -103,7 +104,7 @@ impl Text {
         Self { coding, decoder, consumed: bytes, skip, ..self }
     }
 
-    /// The place after what was read.
+    /// The position after the last byte that was read.
     pub(super) fn place(&self) -> TextPlace {
         TextPlace {
             packed: self.skip > 0 || matches!(self.coding, Coding::Gzip(_)),
@@ -112,13 +113,13 @@ impl Text {
         }
     }
 
-    /// Whether it has not come to the place where the reading goes on.
+    /// Whether the position where the reader continues is not reached yet.
     pub(super) fn is_before_its_place(&self) -> bool {
         self.skip > 0
     }
 
-    /// Makes sure that something is ready to be read, if these bytes have it. What is decoded of them is taken off; if
-    /// nothing is ready, that is all.
+    /// Decodes from `bytes` until some text is ready, and removes the decoded part from `bytes`. Returns whether text
+    /// is ready; if not, all of `bytes` was used up.
     pub(super) fn fill(&mut self, bytes: &mut &[u8]) -> Result<bool, String> {
         while self.read == self.ready.len() {
             self.ready.clear();
@@ -149,12 +150,12 @@ impl Text {
         Ok(true)
     }
 
-    /// What is ready to be read.
+    /// The decoded text that was not read yet.
     pub(super) fn ready(&self) -> &[u8] {
         &self.ready[self.read..]
     }
 
-    /// So many of the ready bytes were read.
+    /// Marks `count` of the ready bytes as read. Fails if the file is longer than it may be.
     pub(super) fn take(&mut self, count: usize) -> Result<(), String> {
         let encoding = self.decoder.encoding.unwrap_or(Encoding::Utf8);
         self.consumed += encoding.bytes_of(&self.ready[self.read..self.read + count]);
@@ -165,12 +166,12 @@ impl Text {
         Ok(())
     }
 
-    /// Whether more was read than may be.
+    /// Whether more bytes were read than the file may have.
     pub(super) fn is_over(&self) -> bool {
         self.consumed > self.most
     }
 
-    /// Ends the file. What is left of it is then ready.
+    /// Ends the file, and makes the rest of it ready. Fails if the gzip stream is incomplete.
     pub(super) fn finish(&mut self) -> Result<(), String> {
         match &self.coding {
             Coding::Unknown | Coding::Plain => {}
@@ -183,7 +184,7 @@ impl Text {
         Ok(())
     }
 
-    /// Bytes of memory, save the state of the unpacking, whose size is fixed.
+    /// Bytes of memory, except for the state of the decompressor, whose size is fixed.
     #[cfg(test)]
     pub(super) fn held(&self) -> usize {
         let unpacked = match &self.coding {
@@ -194,16 +195,17 @@ impl Text {
     }
 }
 
-/// Decodes UTF-16 that begins with a mark of byte order, and passes everything else on, without such a mark.
+/// Decodes UTF-16 that begins with a byte order mark. Passes all other bytes on unchanged, without a byte order mark of
+/// UTF-8.
 #[derive(Debug, Default)]
 struct Decoder {
-    /// `None` until the first bytes tell.
+    /// `None` until the first bytes have decided it.
     encoding: Option<Encoding>,
-    /// The first bytes, as long as they may be the beginning of a mark.
+    /// The first bytes, as long as they may be the beginning of a byte order mark.
     head: Vec<u8>,
-    /// The first byte of a unit of UTF-16.
+    /// The first byte of a UTF-16 code unit.
     half: Option<u8>,
-    /// The first unit of a character that has two.
+    /// The first code unit of a surrogate pair.
     high: Option<u16>,
 }
 
@@ -211,7 +213,8 @@ const MARKS: [(&[u8], Encoding); 3] =
     [(b"\xef\xbb\xbf", Encoding::Utf8), (b"\xff\xfe", Encoding::Utf16Le), (b"\xfe\xff", Encoding::Utf16Be)];
 
 impl Decoder {
-    /// Adds what is decoded. Answers the bytes of the mark, if it came to its end.
+    /// Appends the decoded bytes to `out`. Returns the length of the byte order mark in the call that completes it,
+    /// else 0.
     fn decode(&mut self, raw: &[u8], out: &mut Vec<u8>) -> u64 {
         let Some(encoding) = self.encoding else {
             self.head.extend_from_slice(raw);
@@ -254,7 +257,7 @@ impl Decoder {
         }
     }
 
-    /// Adds what never came to its end: bytes that are no text.
+    /// Appends what is incomplete at the end of the file, as bytes that are not UTF-8.
     fn finish(&mut self, out: &mut Vec<u8>) {
         out.append(&mut self.head);
         if let Some(high) = self.high.take() {
@@ -266,11 +269,12 @@ impl Decoder {
     }
 }
 
-/// Adds a character in UTF-8; half of one as the three bytes that it would have, which are not UTF-8.
+/// Appends a character in UTF-8. Half of a surrogate pair becomes the three bytes of its code point, which are not
+/// UTF-8.
 fn push(char: u32, out: &mut Vec<u8>) {
     match char::from_u32(char) {
         Some(char) => out.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes()),
-        // Each is below 0x10000, so its first four bits and twice six fit into three bytes.
+        // Surrogates are below 0x10000, so three bytes hold them: four bits, and twice six.
         None => out.extend([char >> 12 | 0xe0, char >> 6 & 0x3f | 0x80, char & 0x3f | 0x80].map(|byte| byte as u8)),
     }
 }
@@ -279,9 +283,9 @@ fn push(char: u32, out: &mut Vec<u8>) {
 struct Gzip {
     state: Decompress,
     unpacked: Vec<u8>,
-    /// A member of the file has ended, and no other has begun.
+    /// A gzip member of the file has ended, and the next one has not begun.
     ended: bool,
-    /// It cannot go on after what was unpacked.
+    /// The stream is damaged after the bytes that were unpacked.
     damaged: bool,
 }
 
@@ -290,7 +294,7 @@ impl Gzip {
         Self { state: fresh(), unpacked: vec![0; AT_A_TIME], ended: false, damaged: false }
     }
 
-    /// The next unpacked bytes: none if there are none in what has come. What is packed is taken off.
+    /// The next unpacked bytes, empty if `packed` yields no more. Removes the bytes that were used from `packed`.
     fn unpack(&mut self, packed: &mut &[u8]) -> Result<&[u8], String> {
         loop {
             if self.damaged {
@@ -301,12 +305,12 @@ impl Gzip {
                 if packed.is_empty() {
                     return Ok(&[]);
                 }
-                // Several files that were packed one by one and put together are one file (RFC 1952, section 2.2).
+                // A gzip file may consist of several members after each other (RFC 1952, section 2.2).
                 (self.state, self.ended) = (fresh(), false);
             }
             let (before_in, before_out) = (self.state.total_in(), self.state.total_out());
             let status = self.state.decompress(packed, &mut self.unpacked, FlushDecompress::None);
-            // Both are within the lengths of what was passed in.
+            // Both differences are at most the lengths of the slices that were passed in.
             let taken = (self.state.total_in() - before_in) as usize;
             let given = (self.state.total_out() - before_out) as usize;
             *packed = &packed[taken..];
@@ -314,8 +318,8 @@ impl Gzip {
                 Ok(Status::StreamEnd) => self.ended = true,
                 Ok(Status::Ok | Status::BufError) if taken == 0 && given == 0 => return Ok(&[]),
                 Ok(Status::Ok | Status::BufError) => {}
-                // What was unpacked before is read first: where the pieces of a file end changes nothing. It would change what
-                // zlib has to say.
+                // The bytes that were unpacked before are read first, so that the result does not depend on where the
+                // pieces of a file end. zlib's message would depend on it, so it is not shown.
                 Err(_) => self.damaged = true,
             }
             if given > 0 {
@@ -326,6 +330,6 @@ impl Gzip {
 }
 
 fn fresh() -> Decompress {
-    // The window of any gzip file: deflate knows none that is larger.
+    // The largest window of deflate, which unpacks every gzip file.
     Decompress::new_gzip(15)
 }

@@ -1,13 +1,13 @@
-//! Why a record is refused.
+//! The reason for which a record is refused, as a sentence that may quote the file.
 
-/// A sentence in which what was quoted of the file is told from thaw's own words, so that it can be hidden.
+/// A sentence in which quotations from the file are marked, so that they can be hidden.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Why(String);
 
-/// Stand around what is quoted. No quoted text has them: control characters are written as escapes there.
+/// The marks before and after a quotation. No quotation contains them, because control characters are escaped in it.
 const MARKS: [char; 2] = ['\u{2}', '\u{3}'];
 
-/// A text of somebody else's in a sentence: its first 80 characters, and always both quotation marks.
+/// A quotation for a sentence: the first 80 characters of the text, between quotation marks.
 pub(super) fn quoted(text: &str) -> String {
     let short: String = text.chars().take(80).collect();
     let more = if short.len() < text.len() { "…" } else { "" };
@@ -15,12 +15,12 @@ pub(super) fn quoted(text: &str) -> String {
 }
 
 impl Why {
-    /// All of it.
+    /// The sentence with its quotations.
     pub(super) fn shown(&self) -> String {
         self.0.replace(MARKS, "")
     }
 
-    /// Without what was quoted.
+    /// The sentence with each quotation replaced by `"…"`.
     pub(super) fn hidden(&self) -> String {
         let mut out = String::new();
         for (at, part) in self.0.split(MARKS).enumerate() {

@@ -116,7 +116,7 @@ proptest! {
     }
 
     #[test]
-    fn a_limit_in_dollars_is_kept_to_the_billionth(nanos in 0_u64..1_000_000_000_000_000_000) {
+    fn a_limit_in_dollars_is_the_same_after_it_was_written_and_read(nanos in 0_u64..1_000_000_000_000_000_000) {
         let limit = nanos as f64 / 1e9;
         laws::request(json!({"bucket": "archive", "keys": ["a"], "max_cost_usd": limit}).to_string().as_bytes());
     }

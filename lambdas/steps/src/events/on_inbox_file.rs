@@ -1,5 +1,5 @@
-//! OnInboxFile: somebody dropped a request or a manifest into the work bucket's `inbox/`. It is accepted as
-//! `POST /v1/restores` accepts one, and the answer is written beside it. The file stays.
+//! OnInboxFile: handles a request or a manifest that was uploaded to the work bucket's `inbox/`. It is accepted as by
+//! `POST /v1/restores`, and the answer is written next to the file. The file stays.
 
 use jiff::Timestamp;
 use thaw_core::{CallError, InboxFile, MAX_BODY_BYTES, Order, Problem};
@@ -14,18 +14,16 @@ use crate::ports::{DeadLetters, Ledger, PortError, ReadArchive, StartExecutions,
 use crate::views::restore_view::RestoreView;
 use crate::{Settings, StepError};
 
-/// Bytes at the beginning of a manifest in which its first object stands: a line of names and a line, each as long as one
-/// may be, with room to spare.
+/// Bytes that are read from the beginning of a manifest to find its first object: enough for a header and a line, each
+/// of the maximum length.
 const BEGINNING: usize = 256 * 1024;
 
-/// Accepts the orders in a batch of messages, one after the other: each may be as large as a request.
+/// Accepts the orders in a batch of messages, one after the other, because each may be as large as a request.
 ///
-/// What its dropper can mend is answered. Trouble is not: the message comes again, and then whatever was left undone is
-/// done. One writing of a file makes one restore, however often it is told.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "each port is a permission; of the first only the reading of files, and those of the inbox"
-)]
+/// A problem that the uploader can correct is written as the answer. Any other error makes the message fail: SQS
+/// delivers it again, and the handler completes what is missing. It is idempotent: one write of a file makes one
+/// restore, however often its message is delivered.
+#[expect(clippy::too_many_arguments, reason = "each port is a permission; the first may only read files of the inbox")]
 pub async fn run(
     batch: QueueBatch,
     inbox: &impl ReadArchive,
@@ -36,14 +34,15 @@ pub async fn run(
     settings: &Settings,
     now: Timestamp,
 ) -> Result<QueueResponse, StepError> {
-    let (dropped, mut failing) = batch.dropped(dead_letters).await;
-    for (message, file) in dropped {
+    let (uploaded, mut failing) = batch.dropped(dead_letters).await;
+    for (message, file) in uploaded {
         let Some(order) = file.order(&settings.work_bucket) else { continue };
         let answered = async {
             let answer = match accept(&file, order, inbox, ledger, files, executions, settings, now).await {
                 Ok(None) => return Ok(()),
                 Ok(Some(accepted)) => serde_json::to_vec(&accepted)?,
-                // What runs was answered when it was told of first. The file is gone since, or the stack's settings are others.
+                // The restore was started and answered at an earlier delivery. Since then the file was deleted, or the
+                // stack's settings were changed.
                 Err(StepError::InvalidRequest(_)) if was_started(&file, ledger).await? => return Ok(()),
                 Err(StepError::InvalidRequest(problem)) => {
                     info!("answered {} with a problem: {problem}", file.at);
@@ -67,8 +66,8 @@ pub async fn run(
     Ok(QueueResponse::failing(failing))
 }
 
-/// Starts what the file asks for; `None` if there is nothing to answer.
-#[expect(clippy::too_many_arguments, reason = "each port is a permission; the rest is what is ordered")]
+/// Starts the restore that the file orders; `None` if no answer is to be written.
+#[expect(clippy::too_many_arguments, reason = "each port is a permission; the rest is the order")]
 async fn accept(
     file: &InboxFile,
     order: Order,
@@ -101,7 +100,7 @@ async fn accept(
     };
     refuse_foreign(&asked, settings)?;
     let claim = claim(file.key_hash(), &asked, ledger, now).await?;
-    // The same file means something else by now: the stack's limit is another.
+    // The file gives another request than at an earlier delivery, because the stack's limit was changed.
     if claim.body_hash != asked.hash() && was_started(file, ledger).await? {
         return Ok(None);
     }
@@ -111,18 +110,18 @@ async fn accept(
     Ok(Some(RestoreView::accepted(&claim.id, &asked, claim.requested_at)))
 }
 
-/// What is found where a file was written.
+/// The result of reading the file.
 enum Content {
-    /// As much of it as its order needs.
+    /// The part of the file that its kind of order needs.
     There {
         /// From its beginning.
         bytes: Vec<u8>,
         /// Whether more follows.
         more: bool,
     },
-    /// Another file, of which its own message tells.
+    /// The file was written again. Its new version has a message of its own.
     Replaced,
-    /// None, or none that may be read.
+    /// The file does not exist or may not be read.
     Gone,
 }
 
@@ -135,7 +134,7 @@ async fn read(file: &InboxFile, order: Order, inbox: &impl ReadArchive) -> Resul
     while more && bytes.len() < enough {
         let piece = match inbox.read(&file.at, bytes.len() as u64, etag.as_deref()).await {
             Ok(Some(piece)) => piece,
-            // That thaw may not use a file's KMS key stays so.
+            // A denied KMS key is permanent, so the message is not retried.
             Ok(None) | Err(PortError { trouble: Some(CallError::KeyDenied), .. }) => return Ok(Content::Gone),
             Err(error) => return Err(error.into()),
         };
@@ -148,7 +147,7 @@ async fn read(file: &InboxFile, order: Order, inbox: &impl ReadArchive) -> Resul
     Ok(Content::There { bytes, more })
 }
 
-/// Whether a restore was started for this very writing of the file.
+/// Whether a restore was started for this write of the file.
 async fn was_started(file: &InboxFile, ledger: &impl Ledger) -> Result<bool, StepError> {
     let Some(claim) = ledger.get::<KeyRecord>(&KeyRecord::key_of(&file.key_hash())).await? else { return Ok(false) };
     Ok(ledger.get::<RestoreRecord>(&RestoreRecord::key_of(&claim.id)).await?.is_some())

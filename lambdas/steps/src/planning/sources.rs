@@ -1,5 +1,5 @@
-//! Where a restore's objects come from: the keys of its request, a listing, a manifest, or another restore. Page by page, so that a
-//! million objects need no more memory than a thousand.
+//! The source of a restore's objects: the keys of the request, a listing, a manifest, or another restore. Objects are
+//! read page by page, so that a million objects need no more memory than a thousand.
 
 use std::collections::VecDeque;
 
@@ -17,41 +17,41 @@ use crate::ledger::progress::shown;
 use crate::ledger::restores::RestoreRecord;
 use crate::ports::{Ledger, Listed, Piece, PortError, ReadArchive, WorkFiles};
 
-/// Objects looked at together.
+/// Number of keys of a request in a page.
 const PAGE: usize = 1_000;
 
-/// An object that is meant, with what is known of it before it is looked at; or one beside it.
+/// An object of the source, with its listed state if it was listed; or the key of a neighbour.
 #[derive(Debug, Clone)]
 pub enum SourceItem {
-    /// Named in the request.
+    /// Named by the request, a manifest or another restore.
     Asked(RequestedObject),
-    /// Seen in a listing.
+    /// Found in a listing.
     Listed(Listed),
-    /// The key of one that is not meant, seen in the same listing.
+    /// The key of an object in the same listing that does not belong to the restore.
     Beside(String),
-    /// Named in the request, and the listing shows another version as the current one.
+    /// Named with a version, and a listing shows another version as the current one.
     OldVersion(RequestedObject),
 }
 
-/// Objects that are looked at together.
+/// A page of objects.
 #[derive(Debug)]
 pub struct FoundPage {
     /// The objects, in order.
     pub objects: Vec<SourceItem>,
-    /// What is known of the list that names them, if one does.
+    /// The state of the list, if the objects come from one.
     pub list: Option<ListPage>,
 }
 
-/// What is known of a list from the page that was read last.
+/// The state of a list after the page that was read last.
 #[derive(Debug)]
 pub struct ListPage {
-    /// Where it is.
+    /// Its address.
     pub at: S3Uri,
-    /// It has keys and nothing else, so that any text can be such a list.
+    /// Whether each line, or each string in JSON, is just a key. Every text file is a valid list of that kind.
     pub is_of_keys: bool,
-    /// The first of its objects whose key has a second reading, if that is on this page.
+    /// Its first object whose key has a second reading, if it is on this page.
     pub second: Option<SecondReading>,
-    /// Nothing follows.
+    /// Whether this is the last page of the file.
     pub is_last: bool,
 }
 
@@ -61,7 +61,7 @@ impl FoundPage {
     }
 }
 
-/// The objects that a request means, in pages.
+/// The objects of a request, in pages.
 #[derive(Debug)]
 pub struct Objects<'a> {
     bucket: &'a str,
@@ -72,10 +72,11 @@ pub struct Objects<'a> {
 enum Remaining<'a> {
     Keys {
         keys: &'a [RequestedObject],
-        /// How many of them were handed out.
-        given: usize,
+        /// How many of them were returned.
+        returned: usize,
     },
-    /// `None` until it is known whether the bucket has versions: each must be asked for by its id.
+    /// `listing` is `None` until it is known whether the bucket has versions. With versions, the listing is one of
+    /// versions, because each object is then restored by its version id.
     Listing {
         prefix: &'a str,
         filter: &'a Filter,
@@ -89,43 +90,44 @@ enum Remaining<'a> {
     },
 }
 
-/// A place between two pages of a request's objects: where another call goes on.
+/// The position between two pages of a request's objects, from which another call continues.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SourcePlace {
-    /// Nothing was read yet.
+    /// Before the first page.
     Beginning,
-    /// After so many keys of the request.
+    /// After this number of keys of the request.
     Keys(usize),
     /// In a listing; `None` at its end.
     Listing {
-        /// Whether it is one of versions.
+        /// Whether it is a listing of versions.
         versions: bool,
-        /// Where it goes on.
+        /// The start of the next page.
         place: Option<listing::PageStart>,
     },
     /// In the files that list the objects of a manifest.
     Manifest {
         /// The ETag of the manifest, if it is an inventory that was opened.
         inventory: Option<String>,
-        /// Which of its files is read; that after the last at the end.
+        /// The index of the current file; at the end, the number of files.
         file: usize,
-        /// The ETag of the file, if it was begun.
+        /// The ETag of the file, if a piece of it was read.
         etag: Option<String>,
-        /// Where in the file; `None` at the end.
+        /// The position in the file; `None` at the end.
         place: Option<ManifestPlace>,
     },
-    /// At this chunk of another restore, or at the end.
+    /// Before this chunk of another restore; `u32::MAX` at the end.
     Restore(u32),
 }
 
 impl<'a> Objects<'a> {
-    /// From a place on.
+    /// The objects of a request from a position on.
     ///
-    /// Fails if they are those of a restore that there is not, or of another bucket; or if the place is in another source.
+    /// Fails if they are those of a restore that does not exist or is in another bucket, or if the position is one of
+    /// another source.
     pub async fn from(place: SourcePlace, request: &'a Request, ledger: &impl Ledger) -> Result<Self, StepError> {
         let rest = match (&request.source, place) {
-            (Source::Keys { keys }, SourcePlace::Beginning) => Remaining::Keys { keys, given: 0 },
-            (Source::Keys { keys }, SourcePlace::Keys(given)) => Remaining::Keys { keys, given },
+            (Source::Keys { keys }, SourcePlace::Beginning) => Remaining::Keys { keys, returned: 0 },
+            (Source::Keys { keys }, SourcePlace::Keys(returned)) => Remaining::Keys { keys, returned },
             (Source::Prefix { prefix, filter }, SourcePlace::Beginning) => {
                 Remaining::Listing { prefix, filter, listing: None }
             }
@@ -174,10 +176,10 @@ impl<'a> Objects<'a> {
         Ok(Remaining::Restore { record: Box::new(record), chunks: chunks.into_iter(), selector: *selector })
     }
 
-    /// The place after the page that was handed out last.
+    /// The position after the page that was returned last.
     pub fn place(&self) -> SourcePlace {
         match &self.rest {
-            Remaining::Keys { given, .. } => SourcePlace::Keys(*given),
+            Remaining::Keys { returned, .. } => SourcePlace::Keys(*returned),
             Remaining::Listing { listing: None, .. } => SourcePlace::Beginning,
             Remaining::Listing { listing: Some(listing), .. } => {
                 SourcePlace::Listing { versions: listing.pages().versions, place: listing.place().cloned() }
@@ -197,9 +199,9 @@ impl<'a> Objects<'a> {
         files: &impl WorkFiles,
     ) -> Result<Option<FoundPage>, StepError> {
         match &mut self.rest {
-            Remaining::Keys { keys, given } => {
-                let page = &keys[(*given).min(keys.len())..keys.len().min(*given + PAGE)];
-                *given += page.len();
+            Remaining::Keys { keys, returned } => {
+                let page = &keys[(*returned).min(keys.len())..keys.len().min(*returned + PAGE)];
+                *returned += page.len();
                 Ok(Some(page)
                     .filter(|page| !page.is_empty())
                     .map(|page| FoundPage::of(page.iter().cloned().map(SourceItem::Asked).collect())))
@@ -239,15 +241,15 @@ impl<'a> Objects<'a> {
 #[derive(Debug)]
 struct Manifest<'a> {
     bucket: &'a str,
-    /// The file that names those that list the objects, until it is opened.
+    /// The `manifest.json` of an inventory, which names the data files, until it is read.
     unopened: Option<File>,
-    /// Its ETag, once it was.
+    /// The ETag of the `manifest.json`, once it was read.
     inventory: Option<String>,
-    /// The file that is being read, and those that follow.
+    /// The current file, and those that follow.
     files: VecDeque<File>,
-    /// The number of that file.
+    /// The index of the current file.
     number: usize,
-    /// Where to go on in it, until it is known which it is.
+    /// The ETag of the current file and the position in it, until the files are known.
     place: Option<(Option<String>, ManifestPlace)>,
 }
 
@@ -257,7 +259,7 @@ struct File {
     reader: ManifestReader,
     from: u64,
     etag: Option<String>,
-    /// The ETag that it must have: that the request names, or that it had when an earlier call read it.
+    /// The required ETag: the one in the request, or the one that an earlier call read.
     pinned: Option<String>,
 }
 
@@ -266,13 +268,13 @@ impl File {
         Self { at: at.clone(), reader, from: 0, etag: None, pinned: None }
     }
 
-    /// Goes on at a place of the file with this ETag.
+    /// Continues at a position of the file with this ETag.
     fn from(self, etag: Option<String>, place: ManifestPlace) -> Self {
         let from = place.first_byte();
         Self { reader: self.reader.from(place), from, pinned: etag.or(self.pinned), ..self }
     }
 
-    /// The next piece, and whether more follows.
+    /// Reads the next piece. Fails if the file is missing, archived, or not the one with the required ETag.
     async fn piece(&mut self, archive: &impl ReadArchive) -> Result<Piece, StepError> {
         let piece = match archive.read(&self.at, self.from, self.etag.as_deref()).await {
             Ok(piece) => piece,
@@ -291,7 +293,7 @@ impl File {
             };
             return Err(Problem::manifest(&self.at, None, why).into());
         };
-        // All pieces are of the same content as the first.
+        // Only the first piece is compared. Later reads are conditional on its ETag.
         if let Some(pinned) =
             self.pinned.take().filter(|pinned| piece.etag.trim_matches('"') != pinned.trim_matches('"'))
         {
@@ -304,14 +306,14 @@ impl File {
     }
 }
 
-/// A file that cannot be read because it lies in an archive.
+/// A file that cannot be read because it is archived.
 pub struct Archived {
     storage_class: String,
     is_being_restored: bool,
 }
 
 impl Archived {
-    /// What its reader can do.
+    /// The sentence for the user: what to do about it.
     fn says(&self, at: &S3Uri) -> String {
         let Self { storage_class, is_being_restored } = self;
         if *is_being_restored {
@@ -331,13 +333,13 @@ impl Archived {
     }
 }
 
-/// Whether a file that S3 does not hand out lies in an archive.
+/// Whether a file that S3 refuses to return is archived; `None` if it is not, or does not exist.
 pub async fn is_archived(at: &S3Uri, archive: &impl ReadArchive) -> Result<Option<Archived>, StepError> {
     let S3Uri { bucket, key } = at.clone();
     let Facts::Found(head) = archive.head(&ObjectId { bucket, key, version: None }).await? else {
         return Ok(None);
     };
-    // Whatever copy there is, it was not handed out for another reason.
+    // The time is in the past for every copy, so a restored copy counts as readable: it was refused for another reason.
     let is_being_restored = match head.readability(Timestamp::UNIX_EPOCH) {
         Ok(Readability::Archived(_)) => false,
         Ok(Readability::Restoring(_)) => true,
@@ -347,7 +349,7 @@ pub async fn is_archived(at: &S3Uri, archive: &impl ReadArchive) -> Result<Optio
 }
 
 impl<'a> Manifest<'a> {
-    /// From its beginning. `etag` is the one that it must have.
+    /// A manifest from its beginning. `etag` is the required ETag.
     fn new(at: &S3Uri, etag: Option<String>, bucket: &'a str) -> Self {
         let file = File { pinned: etag, ..File::new(ManifestReader::new(at.clone(), bucket), at) };
         let (unopened, files) =
@@ -355,7 +357,7 @@ impl<'a> Manifest<'a> {
         Self { bucket, unopened, inventory: None, files, number: 0, place: None }
     }
 
-    /// Goes on at a place of the file with this number; without one at the end.
+    /// Continues at a position of the file with this index; at the end if there is no position.
     fn from(mut self, number: usize, etag: Option<String>, place: Option<ManifestPlace>) -> Self {
         self.number = number;
         self.place = place.map(|place| (etag, place));
@@ -385,7 +387,7 @@ impl<'a> Manifest<'a> {
         SourcePlace::Manifest { inventory, file: self.number, etag, place }
     }
 
-    /// The objects of the next piece; `None` after the last.
+    /// The objects of the next piece of the files; `None` after the last.
     async fn next(
         &mut self,
         archive: &impl ReadArchive,
@@ -395,7 +397,8 @@ impl<'a> Manifest<'a> {
             self.find_place();
         }
         let Some(file) = self.files.front_mut() else { return Ok(None) };
-        // At least to the end of a line, and past all that an earlier call has read: each call must bring the plan on.
+        // Reads at least one record, and past everything that an earlier call has read, so that each call makes
+        // progress.
         let begin = file.reader.place();
         let (mut asked, more) = loop {
             let piece = file.piece(archive).await?;
@@ -416,7 +419,7 @@ impl<'a> Manifest<'a> {
         Ok(Some((asked, list)))
     }
 
-    /// Reads which files list the objects.
+    /// Reads the `manifest.json` of an inventory, which names the data files.
     async fn open_inventory(&mut self, mut file: File, archive: &impl ReadArchive) -> Result<(), StepError> {
         let mut bytes = Vec::new();
         loop {
@@ -449,7 +452,7 @@ mod tests {
     use crate::testing::memory::{MemoryFiles, MemoryLedger};
     use crate::testing::stack::{Stack, done, now, restored, restoring};
 
-    /// A bucket with versions, two of them a page: of `a` one, of `b` five, of `c` two.
+    /// A bucket with versions, two of them in a page: one of `a`, five of `b`, two of `c`.
     struct Versions;
 
     impl ReadArchive for Versions {
@@ -503,19 +506,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_listing_of_versions_goes_on_over_pages_of_old_ones() {
+    async fn a_listing_of_versions_continues_after_pages_of_old_versions() {
         let request = json!({"bucket": "archive", "prefix": "", "max_cost_usd": 1, "exclude": ["c"]});
         let request = Request::parse(&request).unwrap();
         let (ledger, files) = (MemoryLedger::default(), MemoryFiles::default());
         let mut objects = Objects::from(SourcePlace::Beginning, &request, &ledger).await.unwrap();
         let mut pages = Vec::new();
         while let Some(page) = objects.next(&Versions, &ledger, &files).await.unwrap() {
-            let said = page.objects.into_iter().map(|found| match found {
+            let found = page.objects.into_iter().map(|found| match found {
                 SourceItem::Listed(listed) => format!("{}{}", listed.key, listed.version.unwrap()),
                 SourceItem::Beside(key) => format!("beside {key}"),
                 SourceItem::Asked(asked) | SourceItem::OldVersion(asked) => panic!("{asked:?}"),
             });
-            pages.push(said.collect::<Vec<_>>());
+            pages.push(found.collect::<Vec<_>>());
         }
         assert_eq!(pages, [vec!["a1", "b5"], vec![], vec![], vec!["beside c"]]);
     }
@@ -536,7 +539,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn of_a_restore_that_could_not_go_on_what_it_left_is_asked_for_once_more() {
+    async fn the_unfinished_objects_of_a_failed_restore_can_be_requested_again() {
         let stack = Stack::default();
         let states = [("a", restored(None)), ("b", restoring()), ("c", State::Planned)];
         let id = stack.planned(&states, 3).await;
@@ -547,7 +550,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_cloudfront_refused_is_asked_for_once_more_and_not_kept_longer() {
+    async fn an_object_that_cloudfront_refused_counts_as_failed_not_as_published() {
         let stack = Stack::default();
         let id = stack.planned(&["a", "bad"].map(|key| (key, restored(Some("b")))), 2).await;
         stack.insert(&done("b", &["a", "bad"])).await;

@@ -1,8 +1,10 @@
-//! Folding: wildcards for objects that are published together, over nothing that must stay.
+//! Folding: finds wildcards that replace the paths of objects that are published together, and that cover no archived
+//! object.
 //!
-//! A page of a listing costs a thousandth of a path. So the folders that hold two of the objects or more are listed, outer
-//! ones first and large ones only from the first object to the last, and what is found beside the objects decides what a
-//! wildcard may cover. A plan, which lists anyway, folds on paper what passes by: [`Forecast`].
+//! One page of a listing costs a thousandth of the price of a path. So the folders that contain two or more of the
+//! objects are listed, outer folders first, and large folders only from the first object to the last. The other keys of
+//! these listings decide what a wildcard may cover. A plan lists its objects anyway, and predicts the number of billed
+//! paths from that listing: [`Forecast`].
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -20,31 +22,33 @@ use crate::ports::{IN_FLIGHT, ListFrom, Listed, Page, ReadArchive};
 use crate::publishing::OBJECTS_PER_CALL;
 use crate::publishing::path_safety::can_be_read;
 
-/// Pages of listings that one call reads in all: some twenty seconds, and less than what one path costs. No folder gets
-/// more than half of those that are left, so that a large one leaves some for those inside it.
+/// Maximum of listing pages that one call reads: some twenty seconds, and cheaper than one path. A folder gets at most
+/// half of the pages that are left, so that a large folder leaves some for the folders inside it.
 const PAGES: usize = 200;
 
-/// Pages that are tried of a folder however few of the objects lie in it.
+/// Pages that are listed of a folder at least, however few of the objects it contains.
 const PAGES_AT_LEAST: usize = 4;
 
-/// Pages without any of the objects after which a listing goes on nearer to the first of them.
+/// Pages before the first of the objects after which a listing skips ahead towards it.
 const PAGES_WITHOUT: usize = 2;
 
-/// Objects that pay for one more page: a page with a dozen of them among a thousand others is worth it.
+/// Objects in a folder for each additional page of its listing.
 const OBJECTS_PER_PAGE: usize = 50;
 
-/// Neighbours in Intelligent-Tiering that S3 is asked about one by one: a listing does not tell their access tiers.
+/// Maximum of neighbours in Intelligent-Tiering for which one call sends a `HeadObject`. A listing does not contain
+/// their access tiers.
 const HEADS: usize = 100;
 
-/// Wildcards that one call asks for. CloudFront takes one a second, or had 15 in progress; exact paths are faster.
+/// Maximum of wildcards of one call. CloudFront's quota is one wildcard a second, and was 15 in progress before. Exact
+/// paths have a higher quota.
 const WILDCARDS: usize = 250;
 
-/// A folder's place in its bucket.
+/// A folder as its bucket and its prefix.
 type FolderPlace = (String, String);
 
-/// Wildcards that stand for paths of the candidates: the fewest billed paths, as [`fold()`] has it.
+/// Wildcards that replace paths of the candidates, for the fewest billed paths (see [`fold()`]).
 ///
-/// They cover no object that is archived or might be, and at most `max_over` readable ones that are not published here.
+/// They cover no object that is or may be archived, and at most `max_over` readable objects that are not candidates.
 pub async fn wildcards(
     candidates: &[Candidate],
     distributions: &BTreeMap<String, Vec<Distribution>>,
@@ -67,7 +71,7 @@ pub async fn wildcards(
 
 /// How many paths will be billed when these objects (their keys and paths) of a bucket are published together in one call.
 ///
-/// It is what is billed if S3 restores all of them and nothing is put between them meanwhile.
+/// This is what is billed if S3 restores all of them and no other object is put between them meanwhile.
 pub async fn foretold(
     bucket: &str,
     objects: Vec<(String, BTreeMap<String, BTreeSet<String>>)>,
@@ -86,7 +90,7 @@ fn candidate(bucket: &str, key: &str, paths: BTreeMap<String, BTreeSet<String>>)
     Candidate { object, restores: Vec::new(), revisions: 0, readiness: None, paths, covers: BTreeSet::new() }
 }
 
-/// The wildcards that save most, given what lies beside the candidates.
+/// The wildcards that save most, given the other keys in the candidates' folders.
 fn chosen(
     candidates: &[Candidate],
     shown: &Shown,
@@ -129,7 +133,7 @@ fn chosen(
         for item in folded.items().filter(|item| item.is_wildcard() && item.covers.len() > 1) {
             let path = item.to_string();
             let stem = path.trim_end_matches('*');
-            // Some stand for a path with a `~`, and lie in no folder that was listed.
+            // A wildcard that replaces a path with a `~` may lie in no listed folder.
             let before = whole.partition_point(|(_, folder)| folder.path.as_str() <= stem);
             let Some((bucket, folder)) = whole[..before].last().filter(|(_, folder)| stem.starts_with(&folder.path))
             else {
@@ -146,28 +150,29 @@ fn chosen(
     Ok(found.into_iter().map(|(_, wildcard)| wildcard).collect())
 }
 
-/// How many paths will be billed when objects are published together, told while their listing passes by.
+/// Predicts how many paths will be billed when objects are published together, while their listing is read.
 ///
-/// It folds as [`wildcards`] will, object by object as many as one call publishes, with what the listing shows beside them.
-/// So it is what is billed if S3 restores all of them, nothing is put between them meanwhile, and CloudFront takes every
-/// wildcard. What may go along by `max_over`, and what lies outside of the prefix, can only make it less.
+/// It folds as [`wildcards`] will do, for as many objects at a time as one call publishes, with the other keys of the
+/// listing as neighbours. The number is right if S3 restores all objects, no object is added between them meanwhile,
+/// and CloudFront accepts every wildcard. Readable neighbours that `max_over` allows, and folders outside of the
+/// prefix, can only reduce the number.
 #[derive(Debug)]
 pub struct Forecast {
     bucket: String,
-    /// What was listed: everything that begins so.
+    /// The prefix of the listing.
     prefix: String,
     distributions: BTreeMap<String, Vec<Distribution>>,
-    /// Objects that one call publishes.
+    /// The objects of the current call, at most [`OBJECTS_PER_CALL`].
     candidates: Vec<Candidate>,
-    /// Keys beside them, in order. Only the first and the last between two of them matter.
+    /// The keys of other objects, in order. Between two candidates only the first and the last such key are kept.
     beside: Vec<(String, bool)>,
-    /// How many of those stand behind the last candidate.
+    /// How many of these keys follow the last candidate (at most 2).
     behind: usize,
     billed: u64,
 }
 
 impl Forecast {
-    /// Of what lies under a prefix.
+    /// A forecast for the listing of this prefix.
     pub fn new(bucket: &str, prefix: &str, distributions: &[Distribution]) -> Self {
         Self {
             bucket: bucket.to_owned(),
@@ -180,14 +185,15 @@ impl Forecast {
         }
     }
 
-    /// The next key of the listing, and the paths of its object by distribution; none if it is not to be published.
+    /// Adds the next key of the listing, with the paths of its object by distribution. `paths` is empty if the object
+    /// is not to be published.
     pub fn pass(&mut self, key: &str, paths: BTreeMap<String, BTreeSet<String>>) -> Result<(), StepError> {
         if paths.is_empty() {
             self.pass_beside(key);
             return Ok(());
         }
         if self.candidates.len() == OBJECTS_PER_CALL {
-            // Those of the next call are not published by this one, and the other way round.
+            // Objects of the next call are neighbours of this one, and objects of this call are neighbours of the next.
             let last = self.candidates.last().map(|last| last.object.key.clone());
             self.pass_beside(key);
             self.close()?;
@@ -198,7 +204,7 @@ impl Forecast {
         Ok(())
     }
 
-    /// Goes on where another call stopped. What the distributions show of a key is looked up anew.
+    /// Continues from the state of an earlier call. The paths of its keys are computed again.
     #[must_use]
     pub fn from(self, so_far: ForecastState, paths_of: impl Fn(&str) -> BTreeMap<String, BTreeSet<String>>) -> Self {
         let ForecastState { candidates, beside, behind, billed } = so_far;
@@ -207,7 +213,7 @@ impl Forecast {
         Self { candidates, beside, behind, billed, ..self }
     }
 
-    /// What another call goes on with.
+    /// The state from which another call continues.
     pub fn state(&self) -> ForecastState {
         ForecastState {
             candidates: self.candidates.iter().map(|candidate| candidate.object.key.clone()).collect(),
@@ -225,7 +231,7 @@ impl Forecast {
         self.behind = 2.min(self.behind + 1);
     }
 
-    /// Counts what one call publishes.
+    /// Adds the billed paths of the current call's candidates, and starts the next call.
     fn close(&mut self) -> Result<(), StepError> {
         let candidates = std::mem::take(&mut self.candidates);
         let beside = std::mem::take(&mut self.beside);
@@ -237,15 +243,15 @@ impl Forecast {
         Ok(())
     }
 
-    /// The sum, after the last key.
+    /// The number of billed paths, after the last key was added.
     pub fn billed(mut self) -> Result<u64, StepError> {
         self.close()?;
         Ok(self.billed)
     }
 }
 
-/// What a forecast knows when it is handed over to another call: the keys of what one call of Invalidate publishes, and of
-/// what lies beside them.
+/// The serialised state of a [`Forecast`] between two calls: the keys of the objects that one call of Invalidate
+/// publishes, and the keys of their neighbours.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ForecastState {
     candidates: Vec<String>,
@@ -254,12 +260,12 @@ pub struct ForecastState {
     billed: u64,
 }
 
-/// The folders that hold candidates, by distribution and bucket, as far as a wildcard in them touches nothing else.
+/// The folders that contain candidates and that a distribution shows as a whole, with their buckets, by distribution.
 type Shown = BTreeMap<String, BTreeSet<(String, Folder)>>;
 
 fn shown(candidates: &[Candidate], distributions: &BTreeMap<String, Vec<Distribution>>) -> Shown {
     let mut shown = Shown::new();
-    // Objects of one folder lie in the same folders.
+    // All objects of one parent folder lie in the same folders.
     let parents: BTreeSet<(&str, &str)> =
         candidates.iter().map(|candidate| (candidate.object.bucket.as_str(), parent(&candidate.object.key))).collect();
     for (bucket, parent) in parents {
@@ -272,20 +278,21 @@ fn shown(candidates: &[Candidate], distributions: &BTreeMap<String, Vec<Distribu
     shown
 }
 
-/// The folder that a key lies in.
+/// The innermost folder of a key.
 fn parent(key: &str) -> &str {
     key.rfind('/').map_or("", |slash| &key[..=slash])
 }
 
-/// What was found in the folders that could be listed as far as it matters.
+/// The neighbours in each folder whose listing is complete around the candidates.
 type Neighbourhoods = BTreeMap<FolderPlace, Neighbourhood>;
 
-/// What lies beside the candidates in a folder.
+/// The other keys around the candidates in a folder.
 #[derive(Debug, Default)]
 struct Neighbourhood {
-    /// What is not published, in order.
+    /// The listed objects that are not candidates, in order.
     listed: Vec<Listed>,
-    /// Where it was not looked further: what lies there is not known, so no wildcard may cover these.
+    /// Keys at which the listing skipped a range or stopped. The objects there are unknown, so no wildcard may cover
+    /// these keys.
     edges: Vec<String>,
 }
 
@@ -300,10 +307,10 @@ async fn listed(
     keys.sort_unstable();
     let held = |(bucket, prefix): &FolderPlace| -> Range<usize> {
         let start = keys.partition_point(|key| *key < (bucket, prefix));
-        let of_bucket = |(of, key): &(&str, &str)| *of == bucket.as_str() && key.starts_with(prefix.as_str());
-        start..start + keys[start..].partition_point(of_bucket)
+        let is_in_folder = |(of, key): &(&str, &str)| *of == bucket.as_str() && key.starts_with(prefix.as_str());
+        start..start + keys[start..].partition_point(is_in_folder)
     };
-    // By depth: inner folders are listed where the outer one was too large.
+    // By depth: inner folders are listed only where the outer one was too large.
     let mut depths: BTreeMap<usize, BTreeSet<FolderPlace>> = BTreeMap::new();
     for (bucket, folder) in shown.values().flatten() {
         let depth = folder.prefix.matches('/').count();
@@ -316,8 +323,8 @@ async fn listed(
             let mut outer = complete.keys().filter(|(bucket, _)| *bucket == place.0);
             outer.any(|(_, prefix)| place.1.starts_with(prefix.as_str()))
         };
-        let wanted = places.into_iter().filter(|place| held(place).len() > 1 && !is_known(place)).collect::<Vec<_>>();
-        let found: Vec<(FolderPlace, Neighbourhood)> = stream::iter(wanted)
+        let unlisted = places.into_iter().filter(|place| held(place).len() > 1 && !is_known(place)).collect::<Vec<_>>();
+        let found: Vec<(FolderPlace, Neighbourhood)> = stream::iter(unlisted)
             .map(|place| async {
                 let found = everything(&place, &keys[held(&place)], &pages_left, &ours, archive).await?;
                 Ok::<_, StepError>(found.map(|found| (place, found)))
@@ -331,8 +338,8 @@ async fn listed(
     Ok(complete)
 }
 
-/// What lies in a folder beside those of ours that it holds: everything, or in a large one what lies between the first of
-/// ours and the last. `None` if it is too much.
+/// Lists the neighbours of the candidates (`held`) in a folder: all of them, or in a large folder those between the
+/// first candidate and the last. `None` if that takes too many pages.
 async fn everything(
     (bucket, prefix): &FolderPlace,
     held: &[(&str, &str)],
@@ -342,7 +349,8 @@ async fn everything(
 ) -> Result<Option<Neighbourhood>, StepError> {
     let (Some((_, first)), Some((_, last))) = (held.first(), held.last()) else { return Ok(None) };
     let pages = (PAGES_AT_LEAST + held.len() / OBJECTS_PER_PAGE).min(pages_left.get() / 2);
-    // Where the first of ours is far from the folder's beginning: from that of its own folder, then from itself.
+    // If the first candidate is far from the beginning, the listing skips to its own folder, then to the candidate
+    // itself.
     let mut nearer = vec![just_before(first), just_before(parent(first))];
     let (mut found, mut from, mut without_ours) = (Neighbourhood::default(), ListFrom::after(""), 0);
     for page in 1..=pages {
@@ -353,7 +361,7 @@ async fn everything(
         let end = match next {
             None => return Ok(Some(found)),
             Some(ListFrom::After(end)) => end,
-            // A page without a key tells nothing of where it ends.
+            // A page without a key does not show up to which key it goes.
             Some(token @ ListFrom::Token(_)) => {
                 from = token;
                 continue;
@@ -375,20 +383,21 @@ async fn everything(
     Ok(None)
 }
 
-/// Something that sorts before a key or a folder's prefix, with next to nothing in between.
+/// A text that sorts before a key or a folder's prefix, with almost no possible keys in between.
 fn just_before(key: &str) -> String {
     let mut before = key.to_owned();
     if before.pop() == Some('/') {
-        // What sorts before a slash is a dot; and U+10FFFF is the last character there is.
+        // The character before the slash is the dot, and U+10FFFF is the last character of all.
         before.push_str(".\u{10FFFF}");
     }
     before
 }
 
-/// Which keys of the folders can be read, and stay so until CloudFront is called. In order.
+/// The neighbours of each folder in order, each with whether it can be read, and stays so until CloudFront is called.
 type KnownNeighbours = BTreeMap<FolderPlace, Vec<(String, bool)>>;
 
-/// Without `max_over` no neighbour may be covered, whatever it is, so nobody is asked.
+/// Classifies the neighbours as readable or not. With a `max_over` of 0 no neighbour may be covered, so all count as
+/// not readable and S3 is not called.
 async fn classified(
     complete: &Neighbourhoods,
     max_over: u32,
@@ -430,8 +439,8 @@ async fn classified(
     Ok(complete.iter().map(of).collect())
 }
 
-/// Whether a listing says that an object can be read, for as long as a batch may wait before its neighbours are looked at
-/// again; `None` if it does not say.
+/// Whether an object can be read according to its listing, for as long as a batch may wait before its neighbours are
+/// checked again. `None` if the listing does not contain that.
 fn is_readable(listed: &Listed, now: Timestamp) -> Option<bool> {
     listed.readability(now + FACTS_VALID_FOR).map(|reach| match reach {
         Readability::Readable | Readability::Copy { .. } => true,
@@ -439,7 +448,7 @@ fn is_readable(listed: &Listed, now: Timestamp) -> Option<bool> {
     })
 }
 
-/// Those of a distribution's folders that were listed completely, without those that lie in another.
+/// The folders of a distribution that were listed, without those that lie in another one.
 fn outermost<'a>(folders: &'a BTreeSet<(String, Folder)>, known: &KnownNeighbours) -> Vec<(&'a str, &'a Folder)> {
     let is_known = |bucket: &str, folder: &Folder| {
         known.keys().any(|(of, prefix)| of == bucket && folder.prefix.starts_with(prefix.as_str()))
@@ -448,7 +457,7 @@ fn outermost<'a>(folders: &'a BTreeSet<(String, Folder)>, known: &KnownNeighbour
     known.sort_unstable_by(|(_, a), (_, b)| a.path.cmp(&b.path));
     let mut found: Vec<(&str, &Folder)> = Vec::new();
     for (bucket, folder) in known {
-        // Those inside a folder follow upon it.
+        // The folders inside another one directly follow it.
         if !found.last().is_some_and(|(_, outer)| folder.path.starts_with(&outer.path)) {
             found.push((bucket, folder));
         }
@@ -456,7 +465,7 @@ fn outermost<'a>(folders: &'a BTreeSet<(String, Folder)>, known: &KnownNeighbour
     found
 }
 
-/// What is known of the keys in a folder.
+/// The neighbours under a prefix, each with whether it can be read.
 fn under<'a>(known: &'a KnownNeighbours, bucket: &str, prefix: &str) -> Vec<(&'a str, bool)> {
     let outer = known.iter().filter(|((of, outer), _)| of == bucket && prefix.starts_with(outer.as_str()));
     let inside = |keys: &'a Vec<(String, bool)>| {
@@ -478,7 +487,7 @@ mod tests {
     use crate::testing::archive::Sparse;
     use crate::testing::stack::now;
 
-    /// A bucket that lists so many keys a page. What says `cold` in its key is archived.
+    /// A bucket with `page` keys per page. An object with `cold` in its key is archived.
     struct Bucket {
         /// In order.
         others: Vec<(&'static str, &'static str, Option<ListedRestore>)>,
@@ -534,7 +543,7 @@ mod tests {
         }
     }
 
-    /// The wildcards for objects under these keys, and what they cover in the bucket.
+    /// The paths and prefixes of the wildcards for objects with these keys.
     async fn found(keys: &[&str], max_over: u32, bucket: &impl ReadArchive) -> Vec<(String, String)> {
         let distribution = distribution();
         let candidate = |key: &&str| Candidate {
@@ -578,7 +587,7 @@ mod tests {
         assert_eq!(found(&["pub/a/1x", "pub/a/1y"], 0, &bucket).await, one("/a/1*", "pub/a/1"));
     }
 
-    /// Small buckets of keys that are each other's paths in another spelling, and each way to have some of them archived.
+    /// Small buckets whose keys are each other's paths in another spelling, with every subset of them archived.
     #[tokio::test]
     async fn in_no_spelling_is_an_archived_neighbour_covered() {
         let names = ["x+1", "x+2", "x 1", "x 2", "x 9 z", "a b/x 1", "a b/x 2", "a+b/x"];
@@ -593,7 +602,7 @@ mod tests {
             let found = found(&ours.iter().map(|place| keys[*place]).collect::<Vec<_>>(), 0, &bucket).await;
             folded += found.len();
             for (path, prefix) in &found {
-                // S3 reads whatever begins so as a key that begins so, and the other way round.
+                // S3 decodes every path under the stem to a key under the prefix, and no other path.
                 let stem = path.trim_end_matches('*').replace("%2B", "?").replace("%20", " ").replace('+', " ");
                 assert_eq!(format!("pub{}", stem.replace('?', "+")), *prefix);
                 let covered = archived.iter().find(|place| keys[**place].starts_with(prefix.as_str()));
@@ -604,7 +613,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_lies_behind_a_page_without_a_key_is_not_covered() {
+    async fn an_archived_key_after_a_page_without_keys_is_not_covered() {
         let bucket = Bucket { others: vec![("pub/a/2", "GLACIER", None)], ..Bucket::default() };
         let keys = ["pub/a/1x", "pub/a/1y", "pub/a/3x", "pub/a/3y"];
         let folded = found(&keys, 0, &Sparse(&bucket)).await;
@@ -614,7 +623,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn so_many_readable_neighbours_may_be_covered_and_no_more() {
+    async fn at_most_max_over_readable_neighbours_are_covered() {
         let keys = ["pub/a/1", "pub/a/3", "pub/b/1", "pub/b/3"];
         let bucket = || Bucket {
             others: vec![("pub/a/2", "STANDARD", None), ("pub/b/2", "STANDARD", None), ("pub/b/4", "STANDARD", None)],
@@ -627,7 +636,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_archived_or_may_be_soon_is_never_covered() {
+    async fn an_object_that_is_or_may_soon_be_archived_is_never_covered() {
         let until = |seconds: u64| Some(ListedRestore::Copy(now() + Duration::from_secs(seconds)));
         for (key, class, restore, is_covered, is_asked) in [
             ("pub/a/2", "GLACIER_IR", None, true, false),
@@ -645,7 +654,7 @@ mod tests {
         }
     }
 
-    /// Archived keys that nobody asks for.
+    /// Archived keys that are not candidates.
     fn others(folder: &str, count: usize) -> Vec<(&'static str, &'static str, Option<ListedRestore>)> {
         (0..count).map(|n| (&*format!("{folder}{n:06}").leak(), "GLACIER", None)).collect()
     }
@@ -661,15 +670,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn of_a_large_folder_only_what_lies_between_ours_is_listed() {
-        // Before ours, among them, and after them.
+    async fn a_large_folder_is_listed_only_between_its_candidates() {
+        // Other keys before the candidates, among them, and after them.
         let all = [others("pub/a/", 50), vec![("pub/m/1y", "GLACIER", None)], others("pub/z/", 50)].concat();
         let bucket = Bucket { others: all, ..Bucket::default() };
         let folded = found(&["pub/m/1x1", "pub/m/1x2", "pub/m/1z1", "pub/m/1z2"], 0, &bucket).await;
         let paths: Vec<_> = folded.iter().map(|(path, _)| path.as_str()).collect();
         assert_eq!(paths, ["/m/1x*", "/m/1z*"]);
         assert_eq!(bucket.pages.borrow().len(), PAGES_AT_LEAST);
-        // Also where their own folder is large. What lies before the first is not known then, and no wildcard goes there.
+        // The candidates' own folder may be large too. Then the keys before the first candidate are unknown, and no
+        // wildcard covers them.
         let bucket = Bucket { others: [others("pub/m/a", 50), others("pub/m/z", 50)].concat(), ..Bucket::default() };
         let folded = found(&["pub/m/bb1", "pub/m/bb2", "pub/m/bc1", "pub/m/bc2"], 100, &bucket).await;
         assert_eq!(folded, one("/m/bc*", "pub/m/bc"));
@@ -681,7 +691,7 @@ mod tests {
         let ours: Vec<String> = (0..6).flat_map(|n| (0..1_000).map(move |m| format!("pub/e{n}/{m:04}"))).collect();
         let keys: Vec<&str> = ours.iter().map(String::as_str).collect();
         let mut all = [others("pub/a/", 300_000), others("pub/e", 6), others("pub/z/", 10)].concat();
-        // Each of the folders has an archived neighbour that begins like it.
+        // Each folder has an archived neighbour whose key is a prefix of the folder's.
         all.extend((0..6).map(|n| (&*format!("pub/e{n}").leak(), "GLACIER", None)));
         all.extend(ours.iter().map(|key| (&*key.clone().leak(), "STANDARD", None)));
         all.sort_unstable_by_key(|(key, ..)| *key);
@@ -691,8 +701,8 @@ mod tests {
         assert!(bucket.pages.borrow().len() < 20, "{}", bucket.pages.borrow().len());
     }
 
-    /// What is foretold for keys that a listing shows in this order. What says `ours` is to be published.
-    fn foretold(prefix: &str, keys: &[String]) -> u64 {
+    /// The forecast for keys that a listing shows in this order. Keys that contain `ours` are to be published.
+    fn forecast(prefix: &str, keys: &[String]) -> u64 {
         let mut forecast = Forecast::new("archive", prefix, &[distribution()]);
         for key in keys {
             let paths = if key.contains("ours") { paths_of(key) } else { BTreeMap::new() };
@@ -702,9 +712,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_foretold_is_what_is_folded() {
+    async fn the_forecast_equals_what_is_billed() {
         let names = ["a/ours1", "a/ours2", "a/x", "ä ours1", "ä ours~", "b/ours", "b/ours/", "b/ours/1", "b/y", "z"];
-        // Each way to have some of them.
+        // Every subset of the names.
         for chosen in 0_u32..1 << names.len() {
             let all: Vec<String> = (0..)
                 .zip(names)
@@ -727,20 +737,20 @@ mod tests {
             let candidates: Vec<Candidate> = ours.iter().map(candidates).collect();
             let distributions = [("archive".to_owned(), vec![distribution()])].into();
             let wildcards = wildcards(&candidates, &distributions, 0, &bucket, now()).await.unwrap();
-            assert_eq!(foretold("pub/", &all), billed(candidates, wildcards), "{all:?}");
+            assert_eq!(forecast("pub/", &all), billed(candidates, wildcards), "{all:?}");
         }
     }
 
     #[test]
-    fn many_neighbours_and_calls_are_foretold_without_being_kept() {
+    fn a_forecast_over_many_calls_keeps_few_neighbours() {
         let folder = |n: usize| (0..100).map(move |m| format!("pub/{n:03}/ours{m:02}"));
         let with_neighbours = |n| [format!("pub/{n:03}.old")].into_iter().chain(folder(n));
-        // Three calls of 200 folders: none of them touches an object of another.
+        // Three calls of 200 folders each: no wildcard covers an object of another call.
         let keys: Vec<String> = (0..600).flat_map(with_neighbours).collect();
-        assert_eq!(foretold("pub/", &keys), 600);
-        // A folder that two calls share.
+        assert_eq!(forecast("pub/", &keys), 600);
+        // A folder whose objects are published by two calls.
         let keys: Vec<String> = (0..30_000).map(|n| format!("pub/one/ours{n:05}")).collect();
-        let billed = foretold("pub/", &keys);
+        let billed = forecast("pub/", &keys);
         assert!((15..=40).contains(&billed), "{billed}: a batch holds two thousand objects");
         let mut forecast = Forecast::new("archive", "pub/", &[distribution()]);
         (0..1_000).for_each(|n| forecast.pass(&format!("pub/{n:04}"), BTreeMap::new()).unwrap());

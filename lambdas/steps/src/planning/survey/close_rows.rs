@@ -1,8 +1,9 @@
-//! Rows of a list that lie close together in the bucket are looked up by listing: a page of a thousand keys instead of a
-//! question for each.
+//! Looks up rows of a manifest that are close together in the bucket by `ListObjectsV2`: one page of a thousand keys
+//! instead of a `HeadObject` for each row.
 //!
-//! A page costs as much as a dozen questions, and takes as long as some of them. So a listing goes on as long as its pages
-//! have enough of the rows, and leaves more and more of them to be asked for one by one while they do not.
+//! A page costs as much as a dozen `HeadObject` calls, and takes as long as some of them. So the listing continues as
+//! long as its pages contain enough rows. After a page with too few rows it skips some rows, and each time more.
+//! `HeadObject` is called for the skipped rows.
 
 use std::collections::HashMap;
 
@@ -14,20 +15,21 @@ use crate::archive::listing::{PageStart, Pages};
 use crate::planning::sources::SourceItem;
 use crate::ports::{Listed, ReadArchive};
 
-/// Rows of a page below which nothing is listed.
+/// Minimum of rows in a page of the manifest. With fewer rows nothing is listed.
 const FEW: usize = 100;
 
-/// Rows that a page must answer: `ListObjectsV2` costs 12.5 times as much as `HeadObject`.
+/// Minimum of rows for which a listing page is worth its price: `ListObjectsV2` costs 12.5 times as much as
+/// `HeadObject`.
 const CLOSE: usize = 16;
 
-/// Places that are listed at once.
+/// Number of parallel listings.
 const LANES: usize = 8;
 
-/// Rows that are left out after a page that answered too few, the first time; then twice as many each time.
+/// Rows that are skipped after the first page with too few rows. The number doubles each time.
 const PATIENCE: usize = 64;
 
-/// Puts what a listing shows in the place of what was asked for, where rows lie close together. What it does not show is left:
-/// S3 says of each why it is not there.
+/// Replaces requested objects by their listed state where rows are close together. Objects that the listing does not
+/// show stay as they are: a later `HeadObject` returns why each is missing.
 pub(super) async fn look_up(
     objects: &mut [SourceItem],
     pages: &mut Option<Pages>,
@@ -55,7 +57,7 @@ pub(super) async fn look_up(
         let Some(listed) = shown.get(key) else { continue };
         match version_id {
             None => *object = SourceItem::Listed(listed.clone()),
-            // Without versions a listing does not tell which one it shows.
+            // A listing without versions does not contain the id of the version that it shows.
             Some(_) if !pages.versions => {}
             Some(version) if listed.version.as_deref() == Some(version) => *object = SourceItem::Listed(listed.clone()),
             Some(_) => {
@@ -73,21 +75,21 @@ fn asked(found: &SourceItem) -> Option<&RequestedObject> {
     }
 }
 
-/// What a listing shows of these keys, which are in order.
+/// The listed state of these keys, which are in order, as far as pages contain enough of them.
 async fn listed(mut keys: &[&str], pages: &Pages, archive: &impl ReadArchive) -> Result<Vec<Listed>, StepError> {
     let (mut shown, mut patience) = (Vec::new(), PATIENCE);
     while let [first, ..] = keys
         && keys.len() >= CLOSE
     {
-        let told = pages.after("", &PageStart::after(&just_before(first)), archive).await?;
-        let covered = match told.next.as_ref().map(PageStart::key) {
+        let page = pages.after("", &PageStart::after(&just_before(first)), archive).await?;
+        let covered = match page.next.as_ref().map(PageStart::key) {
             None => keys.len(),
-            // Delete markers and older versions, as far as the page goes.
+            // The page has only delete markers and older versions.
             Some(None) => 0,
             Some(Some(end)) => keys.partition_point(|key| *key <= end),
         };
         let (now, later) = keys.split_at(covered);
-        shown.extend(told.objects.into_iter().filter(|listed| now.binary_search(&listed.key.as_str()).is_ok()));
+        shown.extend(page.objects.into_iter().filter(|listed| now.binary_search(&listed.key.as_str()).is_ok()));
         keys = later;
         if covered >= CLOSE {
             patience = PATIENCE;
@@ -99,15 +101,16 @@ async fn listed(mut keys: &[&str], pages: &Pages, archive: &impl ReadArchive) ->
     Ok(shown)
 }
 
-/// A text before a key, and after nearly every key before it: a listing begins after a key, and with this one.
+/// A text that sorts before a key and after nearly every smaller key. A listing that starts after this text begins with
+/// the key.
 fn just_before(key: &str) -> String {
     let mut before = key.to_owned();
     let last = before.pop().unwrap_or_default();
     let previous = (0..u32::from(last)).next_back().and_then(char::from_u32);
-    // A control character cannot stand in S3's answer, which repeats it.
+    // S3 repeats the text in its answer, which cannot contain a control character.
     if let Some(previous) = previous.filter(|previous| !previous.is_control()) {
         before.push(previous);
-        // The last character that is one.
+        // The last Unicode character that is not a noncharacter.
         before.push('\u{10fffd}');
     }
     if before.len() > 1_024 {

@@ -1,4 +1,4 @@
-//! What is told of keys that are not there, where it can be seen what was meant.
+//! Hints for keys that the bucket does not have, where it can be found out what was meant.
 
 use thaw_core::{Facts, KeyReading, ObjectId, Problem, RequestedObject, SecondReading};
 
@@ -6,8 +6,8 @@ use crate::StepError;
 use crate::planning::sources::ListPage;
 use crate::ports::{ListFrom, ReadArchive};
 
-/// Fails if the first key of a list that can be read in two ways is there only in the way in which the list was not read: then
-/// so are the others.
+/// Fails if the first key of a list that has two readings exists in the bucket only under the other reading. Then the
+/// whole list was written for the other reading.
 pub(super) async fn refuse_the_other_reading(
     bucket: &str,
     list: &ListPage,
@@ -34,7 +34,8 @@ pub(super) async fn refuse_the_other_reading(
     Err(Problem::manifest(&list.at, Some(*line), why).into())
 }
 
-/// None of the keys is there. Nothing of the list is quoted: it may be any text, and who asks may not be allowed to read it.
+/// The problem for a list of which no key exists. Nothing of the list is quoted, because it may be any text, and the
+/// caller may not be allowed to read it.
 pub(super) fn no_list_of_keys(list: &ListPage, keys: u64, bucket: &str) -> Problem {
     let why = format!(
         "none of its first {keys} keys is that of an object in bucket {bucket}. Lines without a comma, and texts in JSON, are read as keys, as they are. Check the bucket, and that the file is the list that you mean."
@@ -42,18 +43,19 @@ pub(super) fn no_list_of_keys(list: &ListPage, keys: u64, bucket: &str) -> Probl
     Problem::manifest(&list.at, None, why)
 }
 
-/// The key of the bucket that differs from a missing one only in how accents are written, in words: `é` is one character, or an
-/// `e` and an accent. macOS writes file names in the second way, most others in the first.
+/// A sentence about a key of the bucket that differs from the missing key only in its Unicode normalisation; `None` if
+/// there is no such key. `é` is one character (NFC), or an `e` and an accent (NFD). macOS writes file names in NFD,
+/// most other systems in NFC.
 pub(super) async fn other_spelling(
     missing: &ObjectId,
     archive: &impl ReadArchive,
 ) -> Result<Option<String>, StepError> {
     let ObjectId { bucket, key, .. } = missing;
     let Some(end) = key.find(|char: char| !char.is_ascii()) else { return Ok(None) };
-    // The letter before an accent is another one where they are one character.
+    // The letter before the first accent is left out, because in NFC both are one character.
     let prefix = &key[..end.saturating_sub(1)];
     let page = archive.list(bucket, prefix, &ListFrom::after("")).await?;
-    let Some(listed) = page.objects.iter().find(|listed| is_spelled_otherwise(key, &listed.key)) else {
+    let Some(listed) = page.objects.iter().find(|listed| differs_in_normal_form(key, &listed.key)) else {
         return Ok(None);
     };
     let (asked, there) = if key.chars().count() < listed.key.chars().count() {
@@ -67,30 +69,30 @@ pub(super) async fn other_spelling(
     )))
 }
 
-/// A key with an escape for each character that is not ASCII, so that two spellings can be told apart.
+/// A key with each character outside of ASCII escaped, so that two normal forms can be distinguished.
 fn escaped(key: &str) -> String {
     let escape = |char: char| if char.is_ascii() { char.to_string() } else { char.escape_unicode().to_string() };
     format!("\"{}\"", key.chars().map(escape).collect::<String>())
 }
 
-/// Whether two keys are the same but for characters that one of them writes as a letter and its marks. Of which letter a
-/// composed character is made is not looked up: it is a hint.
-fn is_spelled_otherwise(one: &str, other: &str) -> bool {
+/// Whether two keys are equal except for characters that one of them writes as a letter and its marks. It does not
+/// check that the letter and the marks are those of the composed character, because the result is only a hint.
+fn differs_in_normal_form(one: &str, other: &str) -> bool {
     let (one, other): (Vec<char>, Vec<char>) = (one.chars().collect(), other.chars().collect());
-    let (mut at, mut beside, mut differs) = (0, 0, false);
-    while at < one.len() && beside < other.len() {
-        let (marks, marks_beside) = (parts(&one[at..]), parts(&other[beside..]));
-        match (marks, marks_beside) {
-            _ if one[at] == other[beside] && marks == marks_beside => (at, beside) = (at + 1, beside + 1),
-            (1, more @ 2..) if !one[at].is_ascii() => (at, beside, differs) = (at + 1, beside + more, true),
-            (more @ 2.., 1) if !other[beside].is_ascii() => (at, beside, differs) = (at + more, beside + 1, true),
+    let (mut at, mut at_other, mut differs) = (0, 0, false);
+    while at < one.len() && at_other < other.len() {
+        let (marks, marks_other) = (parts(&one[at..]), parts(&other[at_other..]));
+        match (marks, marks_other) {
+            _ if one[at] == other[at_other] && marks == marks_other => (at, at_other) = (at + 1, at_other + 1),
+            (1, more @ 2..) if !one[at].is_ascii() => (at, at_other, differs) = (at + 1, at_other + more, true),
+            (more @ 2.., 1) if !other[at_other].is_ascii() => (at, at_other, differs) = (at + more, at_other + 1, true),
             _ => return false,
         }
     }
-    differs && at == one.len() && beside == other.len()
+    differs && at == one.len() && at_other == other.len()
 }
 
-/// How many characters a letter has with its marks: accents, the marks of kana, the parts of a Hangul syllable.
+/// The number of characters of a letter with its marks: accents, voicing marks of kana, parts of a Hangul syllable.
 fn parts(chars: &[char]) -> usize {
     let is_mark =
         |char: &&char| matches!(char, '\u{300}'..='\u{36f}' | '\u{3099}' | '\u{309a}' | '\u{1160}'..='\u{11ff}');
@@ -102,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_is_the_same_but_for_how_its_accents_are_written() {
+    fn keys_that_differ_only_in_their_normal_form_are_found() {
         for (one, other) in [
             ("caf\u{e9}.jpg", "cafe\u{301}.jpg"),
             ("\u{e9}t\u{e9}", "e\u{301}te\u{301}"),
@@ -110,7 +112,7 @@ mod tests {
             ("\u{d55c}", "\u{1112}\u{1161}\u{11ab}"),
             ("\u{1ec7}", "e\u{323}\u{302}"),
         ] {
-            assert!(is_spelled_otherwise(one, other) && is_spelled_otherwise(other, one), "{one:?} {other:?}");
+            assert!(differs_in_normal_form(one, other) && differs_in_normal_form(other, one), "{one:?} {other:?}");
         }
         for (one, other) in [
             ("a", "a"),
@@ -120,7 +122,7 @@ mod tests {
             ("\u{e9}", ""),
             ("\u{e9}a", "e\u{301}b"),
         ] {
-            assert!(!is_spelled_otherwise(one, other), "{one:?} {other:?}");
+            assert!(!differs_in_normal_form(one, other), "{one:?} {other:?}");
         }
     }
 }
