@@ -225,12 +225,29 @@ pub struct Row {
     /// Its position in the restore's plan; `None` in rows of earlier versions of thaw.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<ChunkPosition>,
+    /// When publishing it is tried again: an archived neighbour is in its way, and S3 brings that neighbour. Cleared by every
+    /// change of the state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_until: Option<Timestamp>,
     /// Its state.
     #[serde(flatten)]
     pub state: State,
     /// The number of changes of this row. Every write is conditional on it.
     pub revision: u64,
 }
+
+/// An object that waits for a neighbour is tried so much earlier if its restore wakes up anyway: the look that finds the
+/// neighbour is some seconds earlier than the try that was computed when the last one failed.
+const TRIED_EARLIER: Duration = Duration::from_secs(60);
+
+/// The fewest seconds between two tries.
+const SHORTEST_WAIT: u64 = 120;
+
+/// The most seconds between two tries, as between two looks (`retrieval.rs`), but for the time before the first look.
+const LONGEST_INTERVAL: u64 = 24 * 3_600;
+
+/// How long an object without a copy waits for a neighbour: the longest deadline of a retrieval.
+const LONGEST_WAIT: Duration = Duration::from_secs(7 * 24 * 3_600);
 
 /// An object's place in the plan of its restore.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -412,26 +429,50 @@ impl Row {
     }
 
     /// Whether it is readable and has to be published now. With `together` that is when no other object of its restore is
-    /// still on its way, or when its copy would expire otherwise.
+    /// still on its way, or when its copy would expire otherwise. An object that waits for an archived neighbour is not
+    /// published before it is tried again.
     pub fn is_to_publish(&self, others_on_their_way: bool, now: Timestamp) -> bool {
         let is_due = match self.publish.when {
             PublishWhen::Each => true,
             PublishWhen::Together => !others_on_their_way || self.waits_until().is_some_and(|until| until <= now),
             PublishWhen::Never => false,
         };
-        is_due && matches!(self.state, State::Restored { .. })
+        is_due && matches!(self.state, State::Restored { .. }) && self.held(now).is_none()
     }
 
-    /// Whether it is readable, waits for the others of its restore, and has a copy that may expire while it waits.
+    /// Until when it waits for an archived neighbour; `None` if it does not, or no longer.
+    pub fn held(&self, now: Timestamp) -> Option<Timestamp> {
+        let waits = matches!(self.state, State::Restored { claim: None, .. });
+        self.held_until.filter(|until| waits && now + TRIED_EARLIER < *until)
+    }
+
+    /// The row, waiting for an archived neighbour whose next look is in so many seconds; `None` if it can wait no longer, or
+    /// does not wait to be published.
+    ///
+    /// The interval between two tries grows with the time that it has waited, as that between two looks does. So an
+    /// execution's history stays short, whichever neighbours come one after the other.
+    pub fn waiting_for_neighbour(&self, seconds: u64, now: Timestamp) -> Option<Self> {
+        let State::Restored { at, claim: None, .. } = &self.state else { return None };
+        let last = self.waits_until().unwrap_or(*at + LONGEST_WAIT);
+        let waited = u64::try_from(now.as_second() - at.as_second()).unwrap_or(0);
+        let next = Timestamp::from_second(now.as_second()).unwrap_or(now)
+            + Duration::from_secs(seconds.max(waited / 8).clamp(SHORTEST_WAIT, LONGEST_INTERVAL));
+        (now < last).then(|| Self { held_until: Some(next.min(last)), revision: self.revision + 1, ..self.clone() })
+    }
+
+    /// Whether it is readable, waits for the others of its restore or for a neighbour, and has a copy that may expire while it
+    /// waits.
     pub fn is_held_back(&self, others_on_their_way: bool, now: Timestamp) -> bool {
         let waits = match self.publish.when {
-            PublishWhen::Together => self.state.claim().is_none() && !self.is_to_publish(others_on_their_way, now),
-            PublishWhen::Each | PublishWhen::Never => false,
+            PublishWhen::Each | PublishWhen::Together => {
+                self.state.claim().is_none() && !self.is_to_publish(others_on_their_way, now)
+            }
+            PublishWhen::Never => false,
         };
         waits && self.waits_until().is_some()
     }
 
-    /// Until when it can wait for the others of its restore; `None` if it is not readable or its copy does not expire.
+    /// Until when it can wait for other objects; `None` if it is not readable or its copy does not expire.
     pub fn waits_until(&self) -> Option<Timestamp> {
         match &self.state {
             // The shortest copy lives a day. Half a day is enough for CloudFront, even if it throttles or fails for a while.
@@ -468,7 +509,7 @@ impl Row {
                 state = Some(next);
             }
         }
-        Ok(state.map(|state| Self { state, revision: self.revision + 1, ..self.clone() }))
+        Ok(state.map(|state| Self { state, held_until: None, revision: self.revision + 1, ..self.clone() }))
     }
 }
 
@@ -603,6 +644,7 @@ mod tests {
             current: true,
             planned_at: at(),
             place: None,
+            held_until: None,
             state,
             revision: 7,
         }

@@ -9,7 +9,7 @@ pub type Coverage = BTreeMap<String, u64>;
 pub const MIN_WORLDS: u64 = 10_000;
 
 /// The events that must happen.
-const REQUIRED: [&str; 83] = [
+const REQUIRED: [&str; 84] = [
     "POST answers 202",
     "POST answers 400",
     "S3 answers Accepted",
@@ -89,6 +89,7 @@ const REQUIRED: [&str; 83] = [
     "retry Sandbox.Timedout",
     "retry Throttled",
     "retry TooManyInvalidationsInProgress",
+    "row waits for a neighbour",
     "state AnythingLeft?",
     "state CheckJobs",
     "state CreateJobs",
