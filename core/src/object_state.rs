@@ -243,9 +243,6 @@ const TRIED_EARLIER: Duration = Duration::from_secs(60);
 /// The fewest seconds between two tries.
 const SHORTEST_WAIT: u64 = 120;
 
-/// The most seconds between two tries, as between two looks (`retrieval.rs`), but for the time before the first look.
-const LONGEST_INTERVAL: u64 = 24 * 3_600;
-
 /// How long an object without a copy waits for a neighbour: the longest deadline of a retrieval.
 const LONGEST_WAIT: Duration = Duration::from_secs(7 * 24 * 3_600);
 
@@ -449,14 +446,14 @@ impl Row {
     /// The row, waiting for an archived neighbour whose next look is in so many seconds; `None` if it can wait no longer, or
     /// does not wait to be published.
     ///
-    /// The interval between two tries grows with the time that it has waited, as that between two looks does. So an
+    /// The interval between two tries is at least a third of the time that it has waited, as that between two looks is. So an
     /// execution's history stays short, whichever neighbours come one after the other.
     pub fn waiting_for_neighbour(&self, seconds: u64, now: Timestamp) -> Option<Self> {
         let State::Restored { at, claim: None, .. } = &self.state else { return None };
         let last = self.waits_until().unwrap_or(*at + LONGEST_WAIT);
         let waited = u64::try_from(now.as_second() - at.as_second()).unwrap_or(0);
         let next = Timestamp::from_second(now.as_second()).unwrap_or(now)
-            + Duration::from_secs(seconds.max(waited / 8).clamp(SHORTEST_WAIT, LONGEST_INTERVAL));
+            + Duration::from_secs(seconds.max(waited / 3).max(SHORTEST_WAIT));
         (now < last).then(|| Self { held_until: Some(next.min(last)), revision: self.revision + 1, ..self.clone() })
     }
 
@@ -731,6 +728,69 @@ mod tests {
             }
             assert_eq!(Counts::of(&[row(state.clone(), PublishWhen::Together)]).on_their_way() > 0, on_its_way);
         }
+    }
+
+    fn after_hours(hours: u64) -> Timestamp {
+        at() + Duration::from_secs(hours * 3_600)
+    }
+
+    #[test]
+    fn an_object_waits_for_a_neighbour_until_its_next_look_and_no_longer_than_its_copy_lives() {
+        let copy = State::Restored { at: at(), expires: Some(after_hours(36)), claim: None };
+        let copy = row(copy, PublishWhen::Each);
+        let held = copy.waiting_for_neighbour(3 * 3_600, at()).unwrap();
+        assert_eq!((held.held_until, held.revision), (Some(after_hours(3)), copy.revision + 1));
+        // The look that finds the neighbour is a little earlier.
+        let second = Duration::from_secs(1);
+        let early = after_hours(3) - Duration::from_secs(60);
+        let is_due = |now| held.is_to_publish(true, now);
+        assert_eq!([early - second, early].map(is_due), [false, true]);
+        assert!(held.is_held_back(true, at()) && !held.is_held_back(true, early));
+        let last = copy.waiting_for_neighbour(3_600, after_hours(23) + second).unwrap();
+        assert_eq!(last.held_until, Some(after_hours(24)));
+        assert_eq!(copy.waiting_for_neighbour(3_600, after_hours(24)), None);
+        // What has no copy waits as long as any retrieval may take.
+        let for_good = row(restored(None), PublishWhen::Each);
+        let week = after_hours(7 * 24);
+        assert!(for_good.waiting_for_neighbour(60, week - second).is_some());
+        assert_eq!(for_good.waiting_for_neighbour(60, week), None);
+        let longest = ArchiveKind::ALL.into_iter().flat_map(|kind| Tier::ALL.map(|tier| kind.window(tier)));
+        assert_eq!(longest.flatten().map(crate::Window::deadline).max(), Some(LONGEST_WAIT));
+    }
+
+    #[test]
+    fn what_is_not_readable_or_claimed_waits_for_no_neighbour_and_every_change_ends_the_waiting() {
+        for state in states() {
+            let waits = matches!(state, State::Restored { claim: None, .. });
+            assert_eq!(
+                row(state.clone(), PublishWhen::Each).waiting_for_neighbour(60, at()).is_some(),
+                waits,
+                "{state:?}"
+            );
+        }
+        let held = row(restored(None), PublishWhen::Each).waiting_for_neighbour(3_600, at()).unwrap();
+        assert_eq!(held.held(at()), Some(after_hours(1)));
+        for event in [
+            Event::Claimed { batch: batch("a") },
+            Event::Cancelled { at: at() },
+            Event::Readable { at: at(), expires: Some(after_hours(48)) },
+        ] {
+            assert_eq!(held.after(&event).unwrap().unwrap().held_until, None, "{event:?}");
+        }
+    }
+
+    /// `tests/it/steps/history.rs` counts on it.
+    #[test]
+    fn an_object_is_tried_few_times_even_in_a_year() {
+        let copy = State::Restored { at: at(), expires: Some(after_hours(366 * 24)), claim: None };
+        let copy = row(copy, PublishWhen::Each);
+        let (mut now, mut tries) = (at(), 0);
+        // Each neighbour is due at once, and then there is another.
+        while let Some(held) = copy.waiting_for_neighbour(0, now) {
+            now = held.held_until.unwrap();
+            tries += 1;
+        }
+        assert!(tries <= 45, "{tries} tries");
     }
 
     #[test]

@@ -71,7 +71,12 @@ async fn seconds_until_look(
     };
     let (tier, since) = match &row.state {
         State::Restoring { tier, since, .. } => (*tier, *since),
-        _ => (record.request.tier, now),
+        State::Planned
+        | State::Available
+        | State::Restored { .. }
+        | State::Published { .. }
+        | State::Failed { .. }
+        | State::Cancelled { .. } => (record.request.tier, now),
     };
     Ok(match row.kind.map(|kind| look(kind, tier, since, now)) {
         Some(Look::NotYet { seconds }) => seconds,

@@ -483,7 +483,12 @@ async fn others_among(
     let restores: BTreeSet<RestoreId> = waiting.iter().map(|(row, _)| row.restore.clone()).collect();
     let readable = |(row, _): &(&Row, &RowWithReadiness)| match &row.state {
         State::Restored { at, .. } => Some(*at),
-        _ => None,
+        State::Planned
+        | State::Available
+        | State::Restoring { .. }
+        | State::Published { .. }
+        | State::Failed { .. }
+        | State::Cancelled { .. } => None,
     };
     let since = waiting.iter().filter_map(readable).min().unwrap_or(Timestamp::MAX);
     let brought: Vec<bool> = stream::iter(&neighbours)

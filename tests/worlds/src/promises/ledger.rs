@@ -7,10 +7,11 @@ use thaw_steps::ledger::chunks::ChunkRecord;
 use thaw_steps::ledger::readiness::ReadinessRecord;
 use thaw_steps::ledger::restores::RestoreRecord;
 
-use super::Checker;
 use super::ledger_model::row_id;
 use super::ledger_reader::{planned_rows, restore_record};
+use super::{Checker, MAX_STALENESS};
 use crate::environment::Environment;
+use crate::runtime::add;
 
 impl Checker {
     /// A row was inserted, or replaced if `is_replaced`.
@@ -24,7 +25,8 @@ impl Checker {
                 let (state, revision) = (old.state.clone(), old.revision);
                 let with_old_state = Row { state, held_until: old.held_until, revision, ..row.clone() };
                 let is_same_row = with_old_state == *old && row.revision == old.revision + 1;
-                let is_held = row.held_until.is_some_and(|until| until > env.now());
+                // The function's clock stands still while it runs.
+                let is_held = row.held_until.is_some_and(|until| until > add(env.now(), -MAX_STALENESS));
                 let waits = is_held && matches!(row.state, State::Restored { claim: None, .. });
                 let is_legal = (waits && old.state == row.state)
                     || (waits || row.held_until.is_none()) && is_legal(&old.state, &row.state);
