@@ -378,6 +378,7 @@ mod tests {
             current: true,
             planned_at: at(),
             place: Some(ChunkPosition { chunk: 96, entry: 49_999 }),
+            held_until: None,
             state,
             revision: 3,
         }

@@ -281,6 +281,7 @@ impl FakeAws {
             current: true,
             planned_at: begun(),
             place: Some(ChunkPosition { chunk: 0, entry: number(key) }),
+            held_until: None,
             state,
             revision: 1,
         }

@@ -225,12 +225,26 @@ pub struct Row {
     /// Its position in the restore's plan; `None` in rows of earlier versions of thaw.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<ChunkPosition>,
+    /// When publishing it is tried again: an archived neighbour is in its way, and S3 brings that neighbour. Cleared by every
+    /// change of the state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_until: Option<Timestamp>,
     /// Its state.
     #[serde(flatten)]
     pub state: State,
     /// The number of changes of this row. Every write is conditional on it.
     pub revision: u64,
 }
+
+/// An object that waits for a neighbour is tried so much earlier if its restore wakes up anyway: the look that finds the
+/// neighbour is some seconds earlier than the try that was computed when the last one failed.
+const TRIED_EARLIER: Duration = Duration::from_secs(60);
+
+/// The fewest seconds between two tries.
+const SHORTEST_WAIT: u64 = 120;
+
+/// How long an object without a copy waits for a neighbour: the longest deadline of a retrieval.
+const LONGEST_WAIT: Duration = Duration::from_secs(7 * 24 * 3_600);
 
 /// An object's place in the plan of its restore.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -412,26 +426,50 @@ impl Row {
     }
 
     /// Whether it is readable and has to be published now. With `together` that is when no other object of its restore is
-    /// still on its way, or when its copy would expire otherwise.
+    /// still on its way, or when its copy would expire otherwise. An object that waits for an archived neighbour is not
+    /// published before it is tried again.
     pub fn is_to_publish(&self, others_on_their_way: bool, now: Timestamp) -> bool {
         let is_due = match self.publish.when {
             PublishWhen::Each => true,
             PublishWhen::Together => !others_on_their_way || self.waits_until().is_some_and(|until| until <= now),
             PublishWhen::Never => false,
         };
-        is_due && matches!(self.state, State::Restored { .. })
+        is_due && matches!(self.state, State::Restored { .. }) && self.held(now).is_none()
     }
 
-    /// Whether it is readable, waits for the others of its restore, and has a copy that may expire while it waits.
+    /// Until when it waits for an archived neighbour; `None` if it does not, or no longer.
+    pub fn held(&self, now: Timestamp) -> Option<Timestamp> {
+        let waits = matches!(self.state, State::Restored { claim: None, .. });
+        self.held_until.filter(|until| waits && now + TRIED_EARLIER < *until)
+    }
+
+    /// The row, waiting for an archived neighbour whose next look is in so many seconds; `None` if it can wait no longer, or
+    /// does not wait to be published.
+    ///
+    /// The interval between two tries is at least a third of the time that it has waited, as that between two looks is. So an
+    /// execution's history stays short, whichever neighbours come one after the other.
+    pub fn waiting_for_neighbour(&self, seconds: u64, now: Timestamp) -> Option<Self> {
+        let State::Restored { at, claim: None, .. } = &self.state else { return None };
+        let last = self.waits_until().unwrap_or(*at + LONGEST_WAIT);
+        let waited = u64::try_from(now.as_second() - at.as_second()).unwrap_or(0);
+        let next = Timestamp::from_second(now.as_second()).unwrap_or(now)
+            + Duration::from_secs(seconds.max(waited / 3).max(SHORTEST_WAIT));
+        (now < last).then(|| Self { held_until: Some(next.min(last)), revision: self.revision + 1, ..self.clone() })
+    }
+
+    /// Whether it is readable, waits for the others of its restore or for a neighbour, and has a copy that may expire while it
+    /// waits.
     pub fn is_held_back(&self, others_on_their_way: bool, now: Timestamp) -> bool {
         let waits = match self.publish.when {
-            PublishWhen::Together => self.state.claim().is_none() && !self.is_to_publish(others_on_their_way, now),
-            PublishWhen::Each | PublishWhen::Never => false,
+            PublishWhen::Each | PublishWhen::Together => {
+                self.state.claim().is_none() && !self.is_to_publish(others_on_their_way, now)
+            }
+            PublishWhen::Never => false,
         };
         waits && self.waits_until().is_some()
     }
 
-    /// Until when it can wait for the others of its restore; `None` if it is not readable or its copy does not expire.
+    /// Until when it can wait for other objects; `None` if it is not readable or its copy does not expire.
     pub fn waits_until(&self) -> Option<Timestamp> {
         match &self.state {
             // The shortest copy lives a day. Half a day is enough for CloudFront, even if it throttles or fails for a while.
@@ -468,7 +506,7 @@ impl Row {
                 state = Some(next);
             }
         }
-        Ok(state.map(|state| Self { state, revision: self.revision + 1, ..self.clone() }))
+        Ok(state.map(|state| Self { state, held_until: None, revision: self.revision + 1, ..self.clone() }))
     }
 }
 
@@ -603,6 +641,7 @@ mod tests {
             current: true,
             planned_at: at(),
             place: None,
+            held_until: None,
             state,
             revision: 7,
         }
@@ -689,6 +728,69 @@ mod tests {
             }
             assert_eq!(Counts::of(&[row(state.clone(), PublishWhen::Together)]).on_their_way() > 0, on_its_way);
         }
+    }
+
+    fn after_hours(hours: u64) -> Timestamp {
+        at() + Duration::from_secs(hours * 3_600)
+    }
+
+    #[test]
+    fn an_object_waits_for_a_neighbour_until_its_next_look_and_no_longer_than_its_copy_lives() {
+        let copy = State::Restored { at: at(), expires: Some(after_hours(36)), claim: None };
+        let copy = row(copy, PublishWhen::Each);
+        let held = copy.waiting_for_neighbour(3 * 3_600, at()).unwrap();
+        assert_eq!((held.held_until, held.revision), (Some(after_hours(3)), copy.revision + 1));
+        // The look that finds the neighbour is a little earlier.
+        let second = Duration::from_secs(1);
+        let early = after_hours(3) - Duration::from_secs(60);
+        let is_due = |now| held.is_to_publish(true, now);
+        assert_eq!([early - second, early].map(is_due), [false, true]);
+        assert!(held.is_held_back(true, at()) && !held.is_held_back(true, early));
+        let last = copy.waiting_for_neighbour(3_600, after_hours(23) + second).unwrap();
+        assert_eq!(last.held_until, Some(after_hours(24)));
+        assert_eq!(copy.waiting_for_neighbour(3_600, after_hours(24)), None);
+        // What has no copy waits as long as any retrieval may take.
+        let for_good = row(restored(None), PublishWhen::Each);
+        let week = after_hours(7 * 24);
+        assert!(for_good.waiting_for_neighbour(60, week - second).is_some());
+        assert_eq!(for_good.waiting_for_neighbour(60, week), None);
+        let longest = ArchiveKind::ALL.into_iter().flat_map(|kind| Tier::ALL.map(|tier| kind.window(tier)));
+        assert_eq!(longest.flatten().map(crate::Window::deadline).max(), Some(LONGEST_WAIT));
+    }
+
+    #[test]
+    fn what_is_not_readable_or_claimed_waits_for_no_neighbour_and_every_change_ends_the_waiting() {
+        for state in states() {
+            let waits = matches!(state, State::Restored { claim: None, .. });
+            assert_eq!(
+                row(state.clone(), PublishWhen::Each).waiting_for_neighbour(60, at()).is_some(),
+                waits,
+                "{state:?}"
+            );
+        }
+        let held = row(restored(None), PublishWhen::Each).waiting_for_neighbour(3_600, at()).unwrap();
+        assert_eq!(held.held(at()), Some(after_hours(1)));
+        for event in [
+            Event::Claimed { batch: batch("a") },
+            Event::Cancelled { at: at() },
+            Event::Readable { at: at(), expires: Some(after_hours(48)) },
+        ] {
+            assert_eq!(held.after(&event).unwrap().unwrap().held_until, None, "{event:?}");
+        }
+    }
+
+    /// `tests/it/steps/history.rs` counts on it.
+    #[test]
+    fn an_object_is_tried_few_times_even_in_a_year() {
+        let copy = State::Restored { at: at(), expires: Some(after_hours(366 * 24)), claim: None };
+        let copy = row(copy, PublishWhen::Each);
+        let (mut now, mut tries) = (at(), 0);
+        // Each neighbour is due at once, and then there is another.
+        while let Some(held) = copy.waiting_for_neighbour(0, now) {
+            now = held.held_until.unwrap();
+            tries += 1;
+        }
+        assert!(tries <= 45, "{tries} tries");
     }
 
     #[test]

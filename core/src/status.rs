@@ -240,6 +240,7 @@ mod tests {
             current: true,
             planned_at: now(),
             place: None,
+            held_until: None,
             state,
             revision: 0,
         }

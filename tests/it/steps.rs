@@ -18,5 +18,6 @@ mod lists;
 mod planning;
 mod poison;
 mod publishing;
+mod tilde;
 mod undescribed;
 mod variants;

@@ -75,6 +75,7 @@ pub(super) mod tests {
             current: true,
             planned_at: now(),
             place: None,
+            held_until: None,
             state,
             revision: 0,
         }

@@ -81,6 +81,15 @@ fn restored() -> World {
     world
 }
 
+/// The same, with an archived neighbour of an object with a `~` that a third restore brings later.
+fn beside_a_slow_neighbour() -> World {
+    let world = restored();
+    world.put("dir/xylophone", StorageClass::DeepArchive);
+    world.begin("t", ask_with(&["dir/xylophone"], json!({})));
+    world.check_restores("r").unwrap();
+    world
+}
+
 /// The same by S3 Batch Operations.
 fn asked_by_jobs() -> Value {
     ask_with(&KEYS, json!({"days": 3, "batch_operations": true}))
@@ -240,19 +249,30 @@ fn stories(step: Step) -> Vec<fn() -> (World, Value)> {
                 (world, json!({"restore": "r"}))
             },
         ],
-        Step::CheckRestores => {
-            vec![|| (restored(), json!({"restore": "r"})), || (restored(), json!({"restore": "s"})), || {
+        Step::CheckRestores => vec![
+            || (restored(), json!({"restore": "r"})),
+            || (restored(), json!({"restore": "s"})),
+            || {
                 let world = restored();
                 end(&world, "r", Status::Cancelled);
                 (world, json!({"restore": "r"}))
-            }]
-        }
+            },
+            // An object waits for a neighbour.
+            || {
+                let world = beside_a_slow_neighbour();
+                world.invalidate("r").unwrap();
+                world.pass(HOUR);
+                (world, json!({"restore": "r"}))
+            },
+        ],
         Step::Invalidate => vec![
             || {
                 let world = restored();
                 world.check_restores("r").unwrap();
                 (world, json!({"restore": "r"}))
             },
+            // An object waits for a neighbour.
+            || (beside_a_slow_neighbour(), json!({"restore": "r"})),
             // Another restore's objects are claimed along with its own.
             || {
                 let world = restored();

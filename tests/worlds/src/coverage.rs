@@ -90,6 +90,7 @@ const REQUIRED: [&str; 84] = [
     "retry Sandbox.Timedout",
     "retry Throttled",
     "retry TooManyInvalidationsInProgress",
+    "row waits for a neighbour",
     "state AnythingLeft?",
     "state CheckJobs",
     "state CreateJobs",

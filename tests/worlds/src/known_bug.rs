@@ -6,7 +6,7 @@
 use std::cell::Cell;
 
 use jiff::Timestamp;
-use thaw_core::{Facts, Missing, ObjectId, RestoreAnswer, State, Tier, is_any_query_string};
+use thaw_core::{Facts, Missing, ObjectId, RestoreAnswer, Row, State, Tier, is_any_query_string};
 use thaw_steps::Step;
 use thaw_steps::ports::{Invalidation, Item, ListedRestore, Page, PortError, VersionPage};
 
@@ -61,11 +61,13 @@ pub enum KnownBug {
     QueryStringsForgotten,
     /// The ledger is not told that an execution died.
     DeadExecutionNotReported,
+    /// An object whose path cannot be invalidated fails at once, although its archived neighbour is on its way.
+    NeighbourForgotten,
 }
 
 impl KnownBug {
     /// Every known bug, in the order of `known-bugs.md`.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::TierNotSent,
         Self::DaysSentForIntelligentTiering,
         Self::DaysNotSent,
@@ -89,6 +91,7 @@ impl KnownBug {
         Self::BlankSpelledOneWay,
         Self::QueryStringsForgotten,
         Self::DeadExecutionNotReported,
+        Self::NeighbourForgotten,
     ];
 
     /// Its description, and the projects that have it.
@@ -123,6 +126,7 @@ impl KnownBug {
             Self::BlankSpelledOneWay => ("a blank's second spelling is not invalidated", "most"),
             Self::QueryStringsForgotten => ("a path is invalidated without a query string only", "most"),
             Self::DeadExecutionNotReported => ("a dead execution is reported as running", "most"),
+            Self::NeighbourForgotten => ("a waiting neighbour is forgotten", "an earlier thaw"),
         }
     }
 
@@ -155,6 +159,9 @@ pub fn head(bug: Option<KnownBug>, step: Step, facts: Facts, now: Timestamp) -> 
         Some(KnownBug::NoPolling | KnownBug::RowWrittenAfterRequest) if is_poll => {
             head.storage_class = Some("GLACIER".to_owned());
             head.restore = Some(r#"ongoing-request="true""#.to_owned());
+        }
+        Some(KnownBug::NeighbourForgotten) if step == Step::Invalidate => {
+            head.restore = head.restore.filter(|restore| !restore.contains("\"true\""));
         }
         Some(KnownBug::FixedWait) if is_poll => {
             let expires = (now + jiff::SignedDuration::from_hours(48)).strftime("%a, %d %b %Y 00:00:00 GMT");
@@ -270,6 +277,15 @@ pub fn query<T: Item>(bug: Option<KnownBug>, step: Step, mut items: Vec<T>) -> V
             items.retain(|item| !is_row(&item.key()) || as_row(item).state != State::Planned);
         }
         _ => {}
+    }
+    items
+}
+
+/// Changes the response of a strongly consistent query.
+pub fn query_consistently<T: Item>(bug: Option<KnownBug>, step: Step, mut items: Vec<T>) -> Vec<T> {
+    if bug == Some(KnownBug::NeighbourForgotten) && step == Step::Invalidate {
+        let waits = |row: &Row| matches!(row.state, State::Planned | State::Restoring { .. });
+        items.retain(|item| !is_row(&item.key()) || !waits(&as_row(item)));
     }
     items
 }

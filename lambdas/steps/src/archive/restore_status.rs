@@ -26,8 +26,10 @@ pub fn seconds_until_next_look<'a>(
             Some(Look::Last) | None => 0,
         }),
         State::Restored { .. } if row.is_to_publish(others_on_their_way, now) => Some(0),
-        // The object waits for the others of its restore, but not for longer than its copy lives.
-        State::Restored { .. } if !row.publish.never() => row.waits_until().map(|until| seconds_from(now, until)),
+        // The object waits for the others of its restore or for a neighbour, but not for longer than its copy lives.
+        State::Restored { .. } if !row.publish.never() => {
+            row.held(now).into_iter().chain(row.waits_until()).min().map(|until| seconds_from(now, until))
+        }
         State::Planned
         | State::Available
         | State::Restored { .. }

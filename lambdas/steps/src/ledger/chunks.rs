@@ -87,6 +87,7 @@ impl ChunkEntry {
             current: !self.old,
             planned_at,
             place: Some(place),
+            held_until: None,
             state: self.state.clone(),
             revision: 0,
         }
@@ -121,6 +122,9 @@ pub struct ChunkRecord {
     /// How many readable objects wait for the others of their restore.
     #[serde(default)]
     pub waiting: u64,
+    /// How many readable objects wait for an archived neighbour that is on its way, in whichever restore.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub held: u64,
     /// When the next look may find something new; `None` if nothing is left to wait for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub look_at: Option<Timestamp>,
@@ -174,6 +178,7 @@ impl ChunkRecord {
             counted_at: None,
             to_invalidate: 0,
             waiting: 0,
+            held: 0,
             look_at: None,
             fetching: EntrySet::default(),
             readable: EntrySet::default(),
@@ -207,6 +212,7 @@ impl ChunkRecord {
         Self {
             to_invalidate: self.to_invalidate + other.to_invalidate,
             waiting: self.waiting + other.waiting,
+            held: self.held + other.held,
             readable: self.readable.and(&other.readable),
             finished: self.finished.and(other.finished),
             settled: self.settled && other.settled,
@@ -232,9 +238,10 @@ impl ChunkRecord {
         let is_readable = |row: &Row| matches!(row.state, State::Restored { .. }) && !row.is_settled();
         let is_with_cloudfront = |row: &Row| row.state.claim().is_some() && with_cloudfront.contains(&row.object);
         let readable = || open.iter().filter(|object| is_readable(&object.row) && !is_with_cloudfront(&object.row));
-        let waits = |row: &Row| row.state.claim().is_none() && !row.is_to_publish(true, now);
+        let held = readable().filter(|object| object.row.held(now).is_some()).count() as u64;
+        let waits = |row: &Row| row.state.claim().is_none() && row.held(now).is_none() && !row.is_to_publish(true, now);
         let waiting = readable().filter(|object| waits(&object.row)).count() as u64;
-        let to_invalidate = readable().count() as u64 - waiting;
+        let to_invalidate = readable().count() as u64 - waiting - held;
         let readable = readable().map(|object| object.entry).collect();
         let is_fetched = |object: &ChunkObject| {
             object.written == RowPresence::AsAccepted && matches!(object.row.state, State::Restoring { .. })
@@ -257,6 +264,7 @@ impl ChunkRecord {
             counted_at: Some(now),
             to_invalidate,
             waiting,
+            held,
             look_at,
             settled: rows.iter().all(|row| row.is_settled()),
             may_revive: rows

@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use thaw_core::{Batch, BatchId, Event, ObjectId, RestoreId, Row};
+use jiff::Timestamp;
+use thaw_core::{Batch, BatchId, Event, ObjectId, Readiness, RestoreId, Row, State};
 
 use crate::StepError;
 use crate::ports::{IN_FLIGHT, Item, ItemKey, Ledger, Put};
@@ -43,16 +44,28 @@ pub fn rows_key(object: &ObjectId) -> ItemKey {
     ItemKey { pk: format!("{}/{}", object.bucket, object.key), sk: format!("{version}#") }
 }
 
-/// Whether one of these restores has a row of a key, of any version. An eventually consistent read: it may miss rows of
-/// the last moment.
+/// Whether one of these restores has a row of a key, of any version, or any restore has brought it since then. An eventually
+/// consistent read: it may miss rows of the last moment.
 pub async fn is_restored_by(
     bucket: &str,
     key: &str,
     restores: &BTreeSet<RestoreId>,
+    since: Timestamp,
     ledger: &impl Ledger,
 ) -> Result<bool, StepError> {
+    let is_new = |row: &Row| match &row.state {
+        // It is readable, and the row does not say so yet.
+        State::Planned | State::Restoring { .. } => true,
+        State::Restored { at, .. } | State::Published { readable: at, .. } => *at >= since,
+        State::Available | State::Failed { .. } | State::Cancelled { .. } => false,
+    };
     let rows = ledger.query_eventually::<Row>(&ItemKey { pk: format!("{bucket}/{key}"), sk: String::new() }).await?;
-    Ok(rows.iter().any(|row| restores.contains(&row.restore)))
+    Ok(rows.iter().any(|row| restores.contains(&row.restore) || is_new(row)))
+}
+
+/// The rows of a key, of any version.
+pub async fn rows_of_key(bucket: &str, key: &str, ledger: &impl Ledger) -> Result<Vec<Row>, StepError> {
+    Ok(ledger.query::<Row>(&ItemKey { pk: format!("{bucket}/{key}"), sk: String::new() }).await?)
 }
 
 /// The key of a batch.
@@ -192,6 +205,29 @@ pub async fn apply_all(ledger: &impl Ledger, row: &Row, events: &[Event]) -> Res
         current = match ledger.replace(&next).await? {
             Put::Done => return Ok(next),
             // A batch may have published the row since.
+            Put::Lost(other) => with_batches(vec![other], ledger).await?.remove(0),
+        };
+    }
+    Err(StepError::Unavailable(format!("{}: lost sixteen races for its row", row.object)))
+}
+
+/// Writes down that an object can be read, and that it waits for a neighbour whose next look is in so many seconds.
+/// Answers whether it waits, or no longer has to be published; `false` if it can wait no longer.
+pub async fn hold(
+    ledger: &impl Ledger,
+    row: &Row,
+    readiness: Option<Readiness>,
+    seconds: u64,
+    now: Timestamp,
+) -> Result<bool, StepError> {
+    let mut current = row.clone();
+    for _ in 0..16 {
+        let known = readiness.map_or_else(|| current.clone(), |readiness| current.clone().with_readiness(readiness));
+        let Some(next) = known.waiting_for_neighbour(seconds, now) else {
+            return Ok(!matches!(known.state, State::Restored { claim: None, .. }));
+        };
+        current = match ledger.replace(&next).await? {
+            Put::Done => return Ok(true),
             Put::Lost(other) => with_batches(vec![other], ledger).await?.remove(0),
         };
     }

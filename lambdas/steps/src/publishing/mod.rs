@@ -3,6 +3,7 @@
 pub mod batches;
 pub mod distributions;
 pub mod folding;
+pub mod neighbours;
 pub mod path_safety;
 pub mod publish;
 

@@ -72,7 +72,12 @@ pub fn cannot_be_invalidated(what: &str, now: Timestamp) -> Event {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WildcardCover {
     /// Something archived, in words. Anything that may not be readable counts as archived.
-    Archived(String),
+    Archived {
+        /// The object, or what else, in words.
+        what: String,
+        /// The object, if it is one.
+        neighbour: Option<Neighbour>,
+    },
     /// Only what viewers can get: buckets and keys.
     Readable(BTreeSet<(String, String)>),
 }
@@ -81,7 +86,7 @@ impl WildcardCover {
     /// What is archived, in words.
     pub fn archived(self) -> Option<String> {
         match self {
-            Self::Archived(what) => Some(what),
+            Self::Archived { what, .. } => Some(what),
             Self::Readable(_) => None,
         }
     }
@@ -99,15 +104,16 @@ pub async fn wildcard_cover(
     for covered in covers {
         let Some(other) = covered.bucket().filter(|other| *other == bucket || may_look(other)) else {
             let domain = &covered.domain;
-            return Ok(WildcardCover::Archived(format!(
+            let what = format!(
                 "what {domain} shows: some of that may be archived, and thaw looks only into the buckets of ArchiveBuckets"
-            )));
+            );
+            return Ok(WildcardCover::Archived { what, neighbour: None });
         };
         match cover_of_prefix(other, &covered.prefix, archive, now).await? {
-            WildcardCover::Archived(neighbour) => {
+            WildcardCover::Archived { what, neighbour } => {
                 let place = if other == bucket { String::new() } else { format!(" in {other}") };
-                let what = format!("archived objects such as {neighbour}{place}, which would then answer 403");
-                return Ok(WildcardCover::Archived(what));
+                let what = format!("archived objects such as {what}{place}, which would then answer 403");
+                return Ok(WildcardCover::Archived { what, neighbour });
             }
             WildcardCover::Readable(more) => readable.extend(more),
         }
@@ -131,8 +137,8 @@ pub async fn cover_of_prefix(
                 // A listing may leave out the status of a restore.
                 Some(Readability::Archived(_) | Readability::Restoring(_)) | None => true,
             };
-            if doubtful && is_archived(bucket, &listed.key, archive, now).await? {
-                return Ok(WildcardCover::Archived(listed.key.clone()));
+            if doubtful && let Some(neighbour) = neighbour(bucket, &listed.key, archive, now).await? {
+                return Ok(WildcardCover::Archived { what: listed.key.clone(), neighbour: Some(neighbour) });
             }
             readable.insert((bucket.to_owned(), listed.key.clone()));
         }
@@ -141,7 +147,8 @@ pub async fn cover_of_prefix(
             None => return Ok(WildcardCover::Readable(readable)),
         }
     }
-    Ok(WildcardCover::Archived(format!("those under {prefix:?}, of which there are too many to look at")))
+    let what = format!("those under {prefix:?}, of which there are too many to look at");
+    Ok(WildcardCover::Archived { what, neighbour: None })
 }
 
 /// Whether an object can be read now; `None` if there is no such object. One that S3 does not describe counts as
@@ -161,15 +168,57 @@ pub async fn can_be_read(
     })
 }
 
-/// Whether a neighbour is archived. A key without an object shows nothing, so an invalidation loses nothing.
-pub async fn is_archived(
+/// An archived object under a path or wildcard of another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Neighbour {
+    /// Its bucket.
+    pub bucket: String,
+    /// Its key.
+    pub key: String,
+    /// The version that viewers get; `None` if it has none, or S3 did not say.
+    pub version: Option<String>,
+    /// What S3 says of it.
+    pub state: NeighbourState,
+}
+
+impl Neighbour {
+    /// Whether an object of a restore is this one. One without a version is whatever viewers get.
+    pub fn is_of(&self, object: &ObjectId) -> bool {
+        object.version.is_none() || self.version.is_none() || object.is_version(self.version.as_deref())
+    }
+}
+
+/// What S3 says of an archived neighbour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NeighbourState {
+    /// S3 is not fetching it, or does not describe it.
+    Archived,
+    /// S3 is fetching it.
+    Restoring,
+}
+
+/// The neighbour of this key, if it is archived. A key without an object shows nothing, so an invalidation loses nothing.
+/// What S3 does not describe counts as archived.
+pub async fn neighbour(
     bucket: &str,
     key: &str,
     archive: &impl ReadArchive,
     now: Timestamp,
-) -> Result<bool, StepError> {
-    let neighbour = ObjectId { bucket: bucket.to_owned(), key: key.to_owned(), version: None };
-    Ok(can_be_read(&neighbour, archive, now).await? == Some(false))
+) -> Result<Option<Neighbour>, StepError> {
+    let object = ObjectId { bucket: bucket.to_owned(), key: key.to_owned(), version: None };
+    let (version, state) = match archive.head(&object).await? {
+        Facts::Found(head) => match head.readability(now) {
+            Ok(Readability::Readable | Readability::Copy { .. }) => return Ok(None),
+            Ok(Readability::Restoring(_)) => (head.version, NeighbourState::Restoring),
+            Ok(Readability::Archived(_)) | Err(_) => (head.version, NeighbourState::Archived),
+        },
+        Facts::Missing(Missing::Key | Missing::Version | Missing::DeleteMarker) => return Ok(None),
+        // Something is there.
+        Facts::Missing(Missing::Denied | Missing::Refused { .. } | Missing::Unreadable { .. }) => {
+            (None, NeighbourState::Archived)
+        }
+    };
+    Ok(Some(Neighbour { bucket: object.bucket, key: object.key, version, state }))
 }
 
 #[cfg(test)]
@@ -262,7 +311,7 @@ mod tests {
         };
         let neighbours = Neighbours { listed: vec![listed("x-cold")], ..nobody_near() };
         let found = cover_of_prefix("archive", "x", &Sparse(&neighbours), now()).await.unwrap();
-        assert!(matches!(found, WildcardCover::Archived(key) if key == "x-cold"));
+        assert!(matches!(found, WildcardCover::Archived { what, .. } if what == "x-cold"));
     }
 
     #[tokio::test]

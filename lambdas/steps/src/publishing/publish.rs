@@ -9,17 +9,19 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use thaw_core::{
     Batch, BatchId, Candidate, Covered, Distribution, Event, ObjectId, PublishedReason, Readiness, RestoreId, Row,
-    Staleness, State, folded, of_the_same_copy, staleness,
+    Staleness, State, Status, folded, of_the_same_copy, staleness,
 };
 
 use crate::archive::FACTS_VALID_FOR;
 use crate::archive::current_versions::CurrentVersions;
-use crate::ledger::rows::{apply_all, batch_key, is_restored_by};
+use crate::ledger::restores::statuses;
+use crate::ledger::rows::{apply_all, batch_key, hold, is_restored_by};
 use crate::ports::{CreateInvalidations, IN_FLIGHT, Ledger, Put, ReadArchive, ReadDistributions};
 use crate::publishing::batches::{Rows, carry_out, claim, release, was_invalidated};
 use crate::publishing::folding;
+use crate::publishing::neighbours::seconds_until_it_may_come;
 use crate::publishing::path_safety::{
-    WildcardCover, cannot_be_invalidated, is_archived, shown, why_not_shown, wildcard_cover,
+    Neighbour, WildcardCover, cannot_be_invalidated, neighbour, shown, why_not_shown, wildcard_cover,
 };
 use crate::{Settings, StepError};
 
@@ -103,7 +105,8 @@ pub async fn publish(
     let (is_look, said) = match trigger {
         // A look may publish thousands that became readable hours ago; what lies close together costs little to look at again.
         Trigger::Look => {
-            (true, RecentFacts { shown: shown(objects.keys(), archive, now).await?, ..RecentFacts::default() })
+            let shown = shown(objects.keys(), archive, now).await?;
+            (true, RecentFacts { is_look: true, shown, ..RecentFacts::default() })
         }
         Trigger::Events(newest) => {
             let versions = objects.iter().filter(|(object, rows)| may_have_a_newer_version(object, rows, now));
@@ -185,6 +188,8 @@ async fn distributions(
 /// What S3 said just now of many objects at once.
 #[derive(Default)]
 struct RecentFacts {
+    /// Whether an execution looks.
+    is_look: bool,
     /// Those that viewers get.
     shown: BTreeSet<ObjectId>,
     /// Those that are the newest versions of their keys.
@@ -268,7 +273,12 @@ async fn prepare(
         Some(event) => event,
         None => match paths(&object, &waiting, distributions, archive, ledger, settings, now).await? {
             Shown::Nowhere => Event::Published { at: now, how: PublishedReason::NoPath },
-            Shown::OverOthers(what) => cannot_be_invalidated(&what, now),
+            Shown::OverOthers { what, neighbour } => {
+                if let Some(neighbour) = neighbour {
+                    waiting = who_cannot_wait(waiting, &neighbour, said.is_look, archive, ledger, now).await?;
+                }
+                cannot_be_invalidated(&what, now)
+            }
             Shown::At { paths, covers } => {
                 let rows: Vec<Row> = waiting.iter().map(|(_, heard)| heard.row.clone()).collect();
                 let candidate = Candidate {
@@ -288,6 +298,48 @@ async fn prepare(
         heard.note(ledger, Some(&event)).await?;
     }
     Ok(prepared)
+}
+
+/// Lets the rows of an object wait for an archived neighbour if it is on its way. Answers the others.
+///
+/// Only an execution makes an object wait, because only executions try again: whatever an event tells of is tried at the
+/// next look. A restore that has ended looks no more; one that has failed still may.
+async fn who_cannot_wait<'a>(
+    waiting: Vec<(&'a Row, &'a RowWithReadiness)>,
+    neighbour: &Neighbour,
+    is_look: bool,
+    archive: &impl ReadArchive,
+    ledger: &impl Ledger,
+    now: Timestamp,
+) -> Result<Vec<(&'a Row, &'a RowWithReadiness)>, StepError> {
+    let seconds = match is_look {
+        true => match seconds_until_it_may_come(neighbour, archive, ledger, now).await? {
+            None => return Ok(waiting),
+            seconds => seconds,
+        },
+        false => None,
+    };
+    let statuses = statuses(waiting.iter().map(|(row, _)| &row.restore), ledger).await?;
+    let mut others = Vec::new();
+    for (row, heard) in waiting {
+        let is_tried_again = match statuses.get(&row.restore) {
+            Some(Status::Running) => true,
+            Some(Status::Failed) => is_look,
+            Some(Status::Succeeded | Status::PartlyFailed | Status::Cancelled) | None => false,
+        };
+        let waits = match seconds {
+            _ if !is_tried_again => false,
+            Some(seconds) => hold(ledger, &heard.row, heard.readiness, seconds, now).await?,
+            None => {
+                heard.note(ledger, None).await?;
+                true
+            }
+        };
+        if !waits {
+            others.push((row, heard));
+        }
+    }
+    Ok(others)
 }
 
 /// Why the paths of a readable object must be left alone, if they must.
@@ -349,8 +401,13 @@ enum Shown {
         paths: BTreeMap<String, BTreeSet<String>>,
         covers: BTreeSet<Covered>,
     },
-    /// CloudFront takes none of its paths but a wildcard, which would cover this, in words.
-    OverOthers(String),
+    /// CloudFront takes none of its paths but a wildcard.
+    OverOthers {
+        /// What it would cover, in words.
+        what: String,
+        /// The archived object that it would cover, if one was found.
+        neighbour: Option<Neighbour>,
+    },
 }
 
 /// Neighbours under a wildcard for a `~` of which the ledger is asked whether the restore brings them, too.
@@ -370,9 +427,9 @@ async fn paths(
         let mut shown = distribution.paths_of(&object.bucket, &object.key, &settings.directory_index);
         for (path, key) in &shown.shared {
             // An archived object of that name is served from the cache at best: its path is left alone.
-            if is_archived(&object.bucket, key, archive, now).await? {
+            if let Some(neighbour) = neighbour(&object.bucket, key, archive, now).await? {
                 shown.paths.remove(path);
-                taken = Some(key.clone());
+                taken = Some(neighbour);
             }
         }
         if !shown.paths.is_empty() {
@@ -382,14 +439,15 @@ async fn paths(
     }
     match taken {
         // Clients take the dots out of `a/../b`, and CloudFront may, too.
-        Some(key) if paths.is_empty() => {
-            return Ok(Shown::OverOthers(format!("the archived object {key}, which would then answer 403")));
+        Some(neighbour) if paths.is_empty() => {
+            let what = format!("the archived object {}, which would then answer 403", neighbour.key);
+            return Ok(Shown::OverOthers { what, neighbour: Some(neighbour) });
         }
         Some(_) | None => {}
     }
     let may_look = |bucket: &str| settings.archive_buckets.iter().any(|ours| ours == bucket);
     let neighbours = match wildcard_cover(&covers, &object.bucket, may_look, archive, now).await? {
-        WildcardCover::Archived(what) => return Ok(Shown::OverOthers(what)),
+        WildcardCover::Archived { what, neighbour } => return Ok(Shown::OverOthers { what, neighbour }),
         WildcardCover::Readable(neighbours) => neighbours,
     };
     if paths.is_empty() {
@@ -399,16 +457,17 @@ async fn paths(
     let max_over = waiting.iter().map(|(row, _)| row.publish.max_over).min().unwrap_or_default();
     let over = others_among(neighbours, object, waiting, max_over, ledger).await?;
     if over > max_over as usize {
-        return Ok(Shown::OverOthers(format!(
+        let what = format!(
             "{over} other objects that viewers can get, and publish.max_over is {max_over}. Restore it again with \
              publish.max_over {over} to have all of them fetched anew from S3"
-        )));
+        );
+        return Ok(Shown::OverOthers { what, neighbour: None });
     }
     Ok(Shown::At { paths, covers })
 }
 
-/// How many of these neighbours are brought by none of the restores that wait for the object. Past a thousand of them nobody
-/// is asked: they count.
+/// How many of these neighbours are brought by none of the restores that wait for the object, and by no other restore since
+/// the object can be read: it may have waited for them. Past a thousand of them nobody is asked: they count.
 async fn others_among(
     neighbours: BTreeSet<(String, String)>,
     object: &ObjectId,
@@ -422,8 +481,18 @@ async fn others_among(
         return Ok(neighbours.len());
     }
     let restores: BTreeSet<RestoreId> = waiting.iter().map(|(row, _)| row.restore.clone()).collect();
+    let readable = |(row, _): &(&Row, &RowWithReadiness)| match &row.state {
+        State::Restored { at, .. } => Some(*at),
+        State::Planned
+        | State::Available
+        | State::Restoring { .. }
+        | State::Published { .. }
+        | State::Failed { .. }
+        | State::Cancelled { .. } => None,
+    };
+    let since = waiting.iter().filter_map(readable).min().unwrap_or(Timestamp::MAX);
     let brought: Vec<bool> = stream::iter(&neighbours)
-        .map(|(bucket, key)| is_restored_by(bucket, key, &restores, ledger))
+        .map(|(bucket, key)| is_restored_by(bucket, key, &restores, since, ledger))
         .buffer_unordered(IN_FLIGHT)
         .try_collect()
         .await?;

@@ -185,6 +185,7 @@ pub fn row(id: &RestoreId, key: &str, state: State) -> Row {
         current: true,
         planned_at: now(),
         place: None,
+        held_until: None,
         state,
         revision: 0,
     }

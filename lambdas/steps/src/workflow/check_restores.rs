@@ -87,7 +87,7 @@ pub async fn run(
     let nobody_waits_any_more = counts.awaited(record.status) == 0 && all.iter().any(|chunk| chunk.waiting > 0);
     let anything_to_invalidate = is_over && (to_invalidate || nobody_waits_any_more);
     let is_with_cloudfront = |chunk: &ChunkRecord| {
-        let readable = chunk.to_invalidate + chunk.waiting;
+        let readable = chunk.to_invalidate + chunk.waiting + chunk.held;
         !chunk.settled && !record.request.publish.never() && chunk.counts.restored > readable
     };
     let output = Output {

@@ -7,10 +7,11 @@ use thaw_steps::ledger::chunks::ChunkRecord;
 use thaw_steps::ledger::readiness::ReadinessRecord;
 use thaw_steps::ledger::restores::RestoreRecord;
 
-use super::Checker;
 use super::ledger_model::row_id;
 use super::ledger_reader::{planned_rows, restore_record};
+use super::{Checker, MAX_STALENESS};
 use crate::environment::Environment;
+use crate::runtime::add;
 
 impl Checker {
     /// A row was inserted, or replaced if `is_replaced`.
@@ -21,9 +22,15 @@ impl Checker {
         match (&old, is_replaced) {
             (None, false) if row.revision == 0 => {}
             (Some(old), true) => {
-                let with_old_state = Row { state: old.state.clone(), revision: old.revision, ..row.clone() };
+                let (state, revision) = (old.state.clone(), old.revision);
+                let with_old_state = Row { state, held_until: old.held_until, revision, ..row.clone() };
                 let is_same_row = with_old_state == *old && row.revision == old.revision + 1;
-                if !is_same_row || !is_legal(&old.state, &row.state) {
+                // The function's clock stands still while it runs.
+                let is_held = row.held_until.is_some_and(|until| until > add(env.now(), -MAX_STALENESS));
+                let waits = is_held && matches!(row.state, State::Restored { claim: None, .. });
+                let is_legal = (waits && old.state == row.state)
+                    || (waits || row.held_until.is_none()) && is_legal(&old.state, &row.state);
+                if !is_same_row || !is_legal {
                     self.violate(
                         "a row changes only in legal ways",
                         format!("{id:?} goes from {:?} to {:?}", old.state, row.state),
@@ -31,6 +38,9 @@ impl Checker {
                 }
             }
             _ => self.violate("a row changes only in legal ways", format!("{id:?} is written anew")),
+        }
+        if row.held_until.is_some() {
+            self.cover("row waits for a neighbour");
         }
         if !matches!(row.state, State::Planned) {
             self.requested_at.entry(id.clone()).or_insert(env.now());
@@ -72,8 +82,11 @@ impl Checker {
                 };
                 self.check_published(env, row, how, readable_since);
             }
-            State::Failed { code, .. } => {
+            State::Failed { code, message, .. } => {
                 self.cover(format!("failed {code:?}"));
+                if *code == FailureCode::PathCannotBeInvalidated {
+                    self.check_neighbour(env, old, row, message);
+                }
                 if *code == FailureCode::RetrievalTimedOut && !self.objects.is_changed(&row.object.key) {
                     self.check_timed_out(env, old, row);
                 }

@@ -9,6 +9,8 @@ use jiff::Timestamp;
 pub(crate) struct ObjectHistory {
     /// When the copies of a version became or will become readable.
     retrievals: BTreeMap<(String, Option<String>), Vec<Timestamp>>,
+    /// When the latest retrieval of a version started.
+    started: BTreeMap<(String, Option<String>), Timestamp>,
     /// When others changed the object.
     changes: BTreeMap<String, Vec<Timestamp>>,
     /// Whether others changed a version, and did not only hide it behind a newer one.
@@ -30,8 +32,13 @@ impl ObjectHistory {
 
     /// S3 started a retrieval, or upgraded it to a faster one.
     pub(crate) fn retrieval_started(&mut self, key: &str, version: Option<&str>, ready_at: Timestamp, now: Timestamp) {
-        let known = self.retrievals.entry((key.to_owned(), version.map(str::to_owned))).or_default();
+        let id = (key.to_owned(), version.map(str::to_owned));
+        let known = self.retrievals.entry(id.clone()).or_default();
+        let before = known.len();
         known.retain(|ready| *ready <= now);
+        if known.len() == before {
+            self.started.insert(id, now);
+        }
         known.push(ready_at);
     }
 
@@ -72,6 +79,11 @@ impl ObjectHistory {
     /// When the latest copy of a version became readable.
     pub(super) fn latest_copy(&self, key: &str, version: Option<&str>, now: Timestamp) -> Option<Timestamp> {
         self.retrievals(key, version).filter(|ready| *ready <= now).max()
+    }
+
+    /// When the latest retrieval of a version started.
+    pub(super) fn retrieval_start(&self, key: &str, version: Option<&str>) -> Option<Timestamp> {
+        self.started.get(&(key.to_owned(), version.map(str::to_owned))).copied()
     }
 
     /// When the first copy of a version became or becomes readable.

@@ -3,12 +3,12 @@
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use thaw_core::{Counts, Row, State, Status};
-use thaw_sim::model::ObjectRef;
+use thaw_sim::model::{ObjectRef, RestoreState};
 use thaw_steps::Step;
 use thaw_steps::api::get_restores;
 
 use super::ledger_model::row_id;
-use super::ledger_reader::restore_record;
+use super::ledger_reader::{is_recorded_as_running, restore_record};
 use super::{Checker, MAX_STALENESS};
 use crate::environment::{BUCKET, Environment, ExecutionEnd};
 use crate::runtime::{add, block_on};
@@ -107,6 +107,42 @@ impl Checker {
         if !is_deadline_over || readable {
             let details = format!("{} of {} was given up, {old:?}, readable: {readable}", row.object, row.restore);
             self.violate("an object that S3 restored is published", details);
+        }
+    }
+
+    /// Checks that S3 does not fetch the archived neighbour for which an object fails, if its restore runs and its copy lives
+    /// long enough to wait. An object of a batch does not wait.
+    pub(super) fn check_neighbour(&mut self, env: &Environment, old: Option<&Row>, row: &Row, message: &str) {
+        let now = env.now();
+        let is_running = is_recorded_as_running(env, row.restore.as_str());
+        let object = ObjectRef::version(BUCKET, &row.object.key, row.object.version.as_deref());
+        let head = env.aws.with(|sim, now| sim.head_uncounted(&object, now));
+        let may_wait = match head.map(|head| head.restore) {
+            Ok(RestoreState::Copy { expires }) => expires > add(now, SignedDuration::from_hours(12) + MAX_STALENESS),
+            Ok(RestoreState::None) => true,
+            Ok(RestoreState::Ongoing { .. }) | Err(_) => false,
+        };
+        let is_new = match old.map(|old| &old.state) {
+            Some(State::Restored { claim: Some(_), .. }) => false,
+            Some(State::Restored { at, .. }) => now < add(*at, SignedDuration::from_hours(7 * 24 - 12)),
+            _ => true,
+        };
+        if !is_running || !may_wait || !is_new {
+            return;
+        }
+        for neighbour in env.world.objects.iter().filter(|object| !object.head_fails) {
+            let Some(key) = env.world.full_key(neighbour.id) else { continue };
+            if !message.contains(&format!(" {key}, which would then")) {
+                continue;
+            }
+            let head = env.aws.with(|sim, now| sim.head_uncounted(&ObjectRef::version(BUCKET, &key, None), now));
+            let Ok(head) = head else { continue };
+            let since = self.objects.retrieval_start(&key, head.version.as_deref());
+            let is_on_its_way = matches!(head.restore, RestoreState::Ongoing { .. });
+            if is_on_its_way && since.is_some_and(|since| since < add(now, -MAX_STALENESS)) {
+                let details = format!("{} of {} failed for {key}, which S3 fetches", row.object, row.restore);
+                self.violate("an object does not fail for a neighbour that is on its way", details);
+            }
         }
     }
 

@@ -275,12 +275,14 @@ impl Ledger for FaultInjectingPorts {
     }
 
     async fn query<T: Item>(&self, begin: &ItemKey) -> Result<Vec<T>, PortError> {
+        let (bug, step) = (self.bug(), self.invocation.step);
         let items = self.call(ServiceCall::Query, &begin.pk, || self.env().ledger.query(begin)).await?;
-        Ok(known_bug::query(self.bug(), self.invocation.step, items))
+        Ok(known_bug::query_consistently(bug, step, known_bug::query(bug, step, items)))
     }
 
     async fn query_eventually<T: Item>(&self, begin: &ItemKey) -> Result<Vec<T>, PortError> {
-        let items: Vec<T> = self.query(begin).await?;
+        let items = self.call(ServiceCall::Query, &begin.pk, || self.env().ledger.query(begin)).await?;
+        let items: Vec<T> = known_bug::query(self.bug(), self.invocation.step, items);
         Ok(items.into_iter().filter_map(|item| self.simulator.recent_writes.borrow().read(self.env(), item)).collect())
     }
 }
