@@ -9,7 +9,7 @@ pub type Coverage = BTreeMap<String, u64>;
 pub const MIN_WORLDS: u64 = 10_000;
 
 /// The events that must happen.
-const REQUIRED: [&str; 84] = [
+const REQUIRED: [&str; 85] = [
     "POST answers 202",
     "POST answers 400",
     "S3 answers Accepted",
