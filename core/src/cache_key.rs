@@ -46,7 +46,7 @@ pub(crate) fn with_any_query_string(path: &str) -> String {
     format!("{path}{ANY_QUERY_STRING}")
 }
 
-/// Whether an item of an invalidation is a wildcard of [`with_any_query_string`]: it stands for one path and no other.
+/// Whether an item of an invalidation is a wildcard such as `/a.jpg?*`: it stands for one path and no other.
 pub fn is_any_query_string(item: &str) -> bool {
     item.ends_with(ANY_QUERY_STRING)
 }

@@ -3,16 +3,18 @@
 //! A step reads state through ports, asks [`thaw_core`] what to do, and does it. It never waits and never retries: the
 //! workflow does. Every step may run twice, and may die anywhere and run again.
 //!
-//! | in the workflow | entry points |
+//! | folder | what is in it |
 //! |---|---|
-//! | [`plan`] | [`create_restore`] |
-//! | [`start_restores`] | [`create_plan`] |
-//! | [`create_jobs`], [`check_jobs`] | [`get_restores`] |
-//! | [`check_restores`] | [`cancel_restore`] |
-//! | [`invalidate`], [`check_invalidations`] | [`adopt`] |
-//! | [`report`], [`report_failure`] | [`on_restore_completed`], [`on_restore_initiated`], [`on_inbox_file`] |
-//! | | [`announce_expiries`], on a schedule |
-//! | | [`check_executions`], on a schedule and when an execution ends |
+//! | [`workflow`] | one file per state: [`plan`](workflow::plan), [`start_restores`](workflow::start_restores), [`create_jobs`](workflow::create_jobs), [`check_jobs`](workflow::check_jobs), [`check_restores`](workflow::check_restores), [`invalidate`](workflow::invalidate), [`check_invalidations`](workflow::check_invalidations), [`report`](workflow::report), [`report_failure`](workflow::report_failure) |
+//! | [`api`] | one file per function of the HTTP API: [`create_restore`](api::create_restore), [`create_plan`](api::create_plan), [`get_restores`](api::get_restores), [`cancel_restore`](api::cancel_restore), [`adopt`](api::adopt) |
+//! | [`events`] | one file per function that an event or the clock calls: [`on_restore_completed`](events::on_restore_completed), [`on_restore_initiated`](events::on_restore_initiated), [`on_inbox_file`](events::on_inbox_file), [`announce_expiries`](events::announce_expiries), [`check_executions`](events::check_executions) |
+//! | `planning` | what a request would do, and how it becomes a restore |
+//! | [`views`] | what is said of a restore and its objects |
+//! | `publishing` | from readable to visible |
+//! | `archive` | what S3 says |
+//! | [`ledger`] | the items and how they change |
+//!
+//! The first three never import from each other; each folder imports from those below it.
 
 // Lambda runs one event at a time on one thread. So futures need not be `Send`, and async functions in traits are fine.
 #![allow(async_fn_in_trait, reason = "one thread, one event at a time")]
