@@ -202,8 +202,8 @@ fn measure_list(shape: &Shape, lines: usize) -> Result<()> {
 }
 
 /// Prints a line for each shape of a list; answers what the largest took, in MB.
-fn measure_lists(lines: usize) -> Result<f64> {
-    println!("\nA list of {lines} lines is read, in pieces of {PIECE} bytes:\n");
+fn measure_lists(lines: usize, commit: &str) -> Result<f64> {
+    println!("\nA list of {lines} lines is read, in pieces of {PIECE} bytes, {commit}:\n");
     println!("| list | MB | CPU s | MB at the peak |\n|---|---:|---:|---:|");
     let mut most = 0_f64;
     for (number, shape) in SHAPES.iter().enumerate() {
@@ -246,10 +246,10 @@ fn measure_all(mode: Mode) -> Result<()> {
         lines.push((each, megabytes));
     }
     let lines_of_list = mode.pick(LINES.0, LINES.1);
-    let of_a_list = measure_lists(lines_of_list)?;
+    let of_a_list = measure_lists(lines_of_list, &commit)?;
     let [listed, questions, seconds, of_rows] = figures(&["rows", &lines_of_list.to_string()])?;
     println!(
-        "\nA list of {lines_of_list} lines is planned:\n\n| pages listed | objects asked for one by one | CPU s | MB at the peak |"
+        "\nA list of {lines_of_list} lines is planned, {commit}:\n\n| pages listed | objects asked for one by one | CPU s | MB at the peak |"
     );
     println!("|---:|---:|---:|---:|\n| {listed} | {questions} | {seconds:.2} | {of_rows:.1} |");
     let [_, (before, _), (each, megabytes)] = lines[..] else { bail!("there are three sizes") };

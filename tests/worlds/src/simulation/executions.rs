@@ -73,10 +73,8 @@ async fn notify_check_executions(simulator: &Rc<Simulator>, name: &str, end: &Ex
         let detail = json!({"name": name, "status": status});
         invoke_asynchronously(simulator, json!({"source": "aws.states", "detail": detail})).await;
     }
-    if matches!(end, ExecutionEnd::Killed(_)) {
-        // The API call that started it may not have written its record yet.
-        env.runtime.sleep(SignedDuration::from_mins(15)).await;
-    }
+    // The API call that started it may not have written its record yet.
+    env.runtime.sleep(SignedDuration::from_mins(15)).await;
     while is_recorded_as_running(env, name) {
         let elapsed = env.now().duration_since(env.start).as_secs();
         let next = (elapsed / CHECK_INTERVAL + 1) * CHECK_INTERVAL;
