@@ -35,6 +35,16 @@ impl ArchiveKind {
         }
     }
 
+    /// AWS's name, for texts.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Flexible => "Glacier Flexible Retrieval",
+            Self::Deep => "Glacier Deep Archive",
+            Self::ItArchive => "Intelligent-Tiering Archive Access",
+            Self::ItDeep => "Intelligent-Tiering Deep Archive Access",
+        }
+    }
+
     /// The word used in documents, the API and the ledger.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -75,6 +75,7 @@ mod planned_action;
 mod price;
 mod problem;
 mod publish;
+mod quantity;
 mod rate_limiter;
 mod request;
 #[cfg(feature = "openapi")]
@@ -117,6 +118,7 @@ pub use planned_action::{PlannedAction, decide, decide_readability};
 pub use price::{Cost, Line, Overhead, PriceList, Usd};
 pub use problem::Problem;
 pub use publish::{Publish, PublishWhen};
+pub use quantity::quantity;
 pub use rate_limiter::{
     LANES, OUR_PATHS_PER_SECOND, PATHS_PER_SECOND, RESTORES_PER_SECOND, RateLimiter, paths_counted,
 };
@@ -128,5 +130,5 @@ pub use s3_event::{S3Event, S3EventKind, UnreadableEvent, read_inbox_file, read_
 pub use s3_uri::S3Uri;
 pub use serving::{LeftOut, Serving};
 pub use staleness::{Staleness, staleness};
-pub use status::{Counts, Failure, Outcome, Stage, Status, sentence};
+pub use status::{Counts, Failure, Outcome, Stage, Status, progress, sentence};
 pub use wildcard::Wildcard;

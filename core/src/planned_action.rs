@@ -72,7 +72,7 @@ pub fn decide_readability(readability: Readability, request: &Request, now: Time
 
 fn not_offered(kind: ArchiveKind, tier: Tier) -> String {
     let offered: Vec<_> = Tier::ALL.into_iter().filter(|tier| kind.window(*tier).is_some()).map(Tier::as_str).collect();
-    format!("S3 does not offer {} for {} objects; it offers {}", tier.as_str(), kind.as_str(), offered.join(" and "))
+    format!("S3 does not offer {} for {}; it offers {}", tier.as_str(), kind.name(), offered.join(" and "))
 }
 
 #[cfg(test)]

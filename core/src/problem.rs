@@ -205,6 +205,12 @@ impl Problem {
         Self::new("already-ended", "The restore has already ended", 409, detail)
     }
 
+    /// 409: the restore has no objects for this follow-up request. `why` is a sentence.
+    pub fn wrong_state(action: &str, id: &str, why: &str) -> Self {
+        let detail = format!("{action} of {id}: {why} Nothing was asked of S3.");
+        Self::new("wrong-state", "The restore has no objects for this", 409, detail)
+    }
+
     /// 500: a permission is missing, or thaw has a bug. The operator has to look into it.
     pub fn internal(why: impl std::fmt::Display) -> Self {
         Self::new("internal", "thaw could not do this", 500, format!("{why}. The log of the function has more."))
@@ -263,6 +269,7 @@ mod tests {
             (Problem::no_such_restore("r"), 404, Some("id"), None),
             (Problem::no_such_route("GET /"), 404, None, None),
             (Problem::already_ended("r", "failed"), 409, None, None),
+            (Problem::wrong_state("retry", "r", "Why."), 409, None, None),
             (Problem::internal("why"), 500, None, None),
             (Problem::busy("why"), 503, None, None),
         ] {

@@ -121,7 +121,7 @@ pub struct ObjectsOf {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ObjectSelector {
-    /// Failed objects, to retry them.
+    /// Failed and cancelled objects, to retry them.
     Failed,
     /// Objects that S3 is fetching, to request a faster tier.
     Restoring,
@@ -136,12 +136,17 @@ impl ObjectSelector {
 
     /// Whether it selects an object in this state, of a restore with this status.
     ///
-    /// Objects that never had a copy cannot be extended. In a failed restore the planned objects and those that S3 is
-    /// fetching count as failed as well: the restore does not request them or wait for them any more.
+    /// Objects that never had a copy cannot be extended. A restore that has failed or was cancelled requests nothing
+    /// more, so its planned objects and those that S3 is fetching count as failed. A cancelled restore publishes nothing
+    /// more either, so its readable objects count as well.
     pub fn means(self, status: Status, state: &State, kind: Option<ArchiveKind>) -> bool {
         match (self, state) {
-            (Self::Failed, State::Planned | State::Restoring { .. }) => status == Status::Failed,
-            (Self::Failed, State::Failed { .. }) | (Self::Restoring, State::Restoring { .. }) => true,
+            (Self::Failed, State::Planned | State::Restoring { .. }) => {
+                matches!(status, Status::Failed | Status::Cancelled)
+            }
+            (Self::Failed, State::Restored { .. }) => status == Status::Cancelled,
+            (Self::Failed, State::Failed { .. } | State::Cancelled { .. })
+            | (Self::Restoring, State::Restoring { .. }) => true,
             (Self::Published, State::Published { .. } | State::Restored { .. }) => {
                 kind.is_some_and(ArchiveKind::has_copy)
             }
@@ -484,11 +489,11 @@ fn keys(list: &Value) -> Result<Vec<RequestedObject>, Problem> {
         Value::Array(keys) if (1..=MAX_KEYS).contains(&keys.len()) => keys,
         Value::Array(keys) => {
             let count = Value::from(format!("{} keys", keys.len()));
-            return Err(Problem::field(
-                "keys",
-                &count,
-                format!("must have 1 to {MAX_KEYS} entries. Split the keys over several restores."),
-            ));
+            let fix = match keys.is_empty() {
+                true => "Name the objects.",
+                false => "Split the keys over several restores, or send them as a manifest.",
+            };
+            return Err(Problem::field("keys", &count, format!("must have 1 to {MAX_KEYS} entries. {fix}")));
         }
         other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_)) => {
             return Err(Problem::field("keys", other, "must be a list of keys."));
@@ -713,7 +718,7 @@ mod tests {
             (restored, Some(ArchiveKind::ItArchive), [false; 3]),
             (State::Planned, flexible, [false; 3]),
             (State::Available, None, [false; 3]),
-            (State::Cancelled { at }, flexible, [false; 3]),
+            (State::Cancelled { at }, flexible, [true, false, false]),
         ] {
             let selected = ObjectSelector::WORDS.map(|(_, selector)| selector.means(Status::Running, &state, kind));
             assert_eq!(selected, expected, "{state:?}");

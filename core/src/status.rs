@@ -1,8 +1,9 @@
 //! The status of a restore, computed from its rows: counts, stage, outcome and failures.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{FailureCode, Row, State};
+use crate::{FailureCode, Row, State, quantity};
 
 /// The number of objects in each state. Once the restore is planned, the counts add up to `total`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -196,6 +197,25 @@ impl Outcome {
     }
 }
 
+/// A text for a restore that has not ended: what it is doing, and the counts of its objects. `None` if it has ended.
+/// `ready_between` is when its first and last object are typically readable.
+pub fn progress(stage: Stage, counts: Counts, ready_between: Option<[Timestamp; 2]>) -> Option<String> {
+    let doing = match stage {
+        Stage::Planning => return Some("thaw looks at the objects. S3 was not asked for any of them yet.".to_owned()),
+        Stage::Requesting => "thaw asks S3 for the objects.".to_owned(),
+        Stage::Waiting => match ready_between {
+            Some([first, last]) => {
+                format!("S3 fetches objects. They are typically readable between {first:.0} and {last:.0}.")
+            }
+            None => "S3 fetches objects.".to_owned(),
+        },
+        Stage::Publishing => "CloudFront forgets what it has cached for the objects.".to_owned(),
+        Stage::Reporting => "Nothing is left to do. The restore is about to end.".to_owned(),
+        Stage::Ended => return None,
+    };
+    Some(format!("{doing} {}", sentence(counts, &[])))
+}
+
 /// A text with the counts in one sentence and the first failures.
 pub fn sentence(counts: Counts, failures: &[Failure]) -> String {
     let parts: Vec<_> = [
@@ -211,8 +231,7 @@ pub fn sentence(counts: Counts, failures: &[Failure]) -> String {
     .filter(|(count, _)| *count > 0)
     .map(|(count, word)| format!("{count} {word}"))
     .collect();
-    let objects = if counts.total == 1 { "object" } else { "objects" };
-    let mut says = format!("Of {} {objects}: {}.", counts.total, parts.join(", "));
+    let mut says = format!("Of {}: {}.", quantity(counts.total, "object", "objects"), parts.join(", "));
     const SHOWN: usize = 5;
     for failure in failures.iter().take(SHOWN) {
         says.push_str(&format!(" {}: {}.", failure.key.chars().take(200).collect::<String>(), failure.message));
@@ -246,7 +265,7 @@ mod tests {
         }
     }
 
-    fn now() -> jiff::Timestamp {
+    fn now() -> Timestamp {
         "2026-11-22T10:00:00Z".parse().unwrap()
     }
 
@@ -291,6 +310,31 @@ mod tests {
         assert_eq!(Counts { total: 1, published: 1, ..Counts::default() }.stage(Status::Running), Stage::Reporting);
         assert_eq!(counts.stage(Status::Cancelled), Stage::Ended);
         assert_eq!(Counts::default().stage(Status::Running), Stage::Planning);
+    }
+
+    #[test]
+    fn a_running_restore_says_what_it_does_and_how_far_it_is() {
+        let counts = Counts { total: 3, restoring: 2, published: 1, ..Counts::default() };
+        let ready = Some([now(), now() + std::time::Duration::from_millis(1_500)]);
+        let count = "Of 3 objects: 1 published, 2 still being restored.";
+        for (stage, ready, says) in [
+            (Stage::Requesting, ready, format!("thaw asks S3 for the objects. {count}")),
+            (
+                Stage::Waiting,
+                ready,
+                format!(
+                    "S3 fetches objects. They are typically readable between 2026-11-22T10:00:00Z and 2026-11-22T10:00:01Z. {count}"
+                ),
+            ),
+            (Stage::Waiting, None, format!("S3 fetches objects. {count}")),
+            (Stage::Publishing, ready, format!("CloudFront forgets what it has cached for the objects. {count}")),
+            (Stage::Reporting, ready, format!("Nothing is left to do. The restore is about to end. {count}")),
+        ] {
+            assert_eq!(progress(stage, counts, ready), Some(says), "{stage:?}");
+        }
+        let planning = progress(Stage::Planning, Counts::default(), None).unwrap();
+        assert_eq!(planning, "thaw looks at the objects. S3 was not asked for any of them yet.");
+        assert_eq!(progress(Stage::Ended, counts, ready), None);
     }
 
     #[test]

@@ -63,7 +63,7 @@ fn every_kind_is_restored_at_every_tier_it_offers() {
 fn the_failure_of_a_tier_that_is_not_offered_names_the_offered_ones() {
     let action = decide(&head("DEEP_ARCHIVE", None, None), &ask("Expedited", false), now());
     let Some(Event::Failed { message, .. }) = action.known else { panic!("{action:?}") };
-    assert_eq!(message, "S3 does not offer Expedited for deep objects; it offers Bulk and Standard");
+    assert_eq!(message, "S3 does not offer Expedited for Glacier Deep Archive; it offers Bulk and Standard");
 }
 
 #[test]

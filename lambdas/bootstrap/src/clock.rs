@@ -34,9 +34,10 @@ impl Clock {
         Some(Self::Scaled { origin, scale })
     }
 
-    /// The time now.
+    /// The time now, in whole milliseconds: people read it in answers and in the console.
     pub fn now(self) -> Timestamp {
-        self.at(Timestamp::now())
+        let now = self.at(Timestamp::now());
+        Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
     }
 
     fn at(self, real: Timestamp) -> Timestamp {
@@ -63,6 +64,16 @@ mod tests {
         assert_eq!(clock.at(at(1_000_012)), at(1_000_000 + 12 * 3_600));
         assert_eq!(clock.at(Timestamp::MAX), Timestamp::MAX);
         assert_eq!(Clock::Real.at(at(5)), at(5));
+    }
+
+    #[test]
+    fn the_time_has_no_parts_of_a_millisecond() {
+        let scaled = Clock::read("1000000,1.5").unwrap();
+        for clock in [Clock::Real, scaled] {
+            for _ in 0..100 {
+                assert_eq!(clock.now().subsec_nanosecond() % 1_000_000, 0, "{clock:?}");
+            }
+        }
     }
 
     #[test]

@@ -208,7 +208,13 @@ fn a_plan_names_cheaper_and_faster_ways() {
 
 /// A call of one of the doors that ask about another restore's objects; the new restore runs to its end.
 fn again(world: &World, call: &str, restore: &str, body: Value) -> (u16, Value) {
+    again_with_key(world, call, restore, None, body)
+}
+
+fn again_with_key(world: &World, call: &str, restore: &str, key: Option<&str>, body: Value) -> (u16, Value) {
+    let headers = key.map(|key| json!({"idempotency-key": key}));
     let event = json!({
+        "headers": headers,
         "routeKey": format!("POST /v1/restores/{{id}}/{call}"), "pathParameters": {"id": restore}, "body": body.to_string(),
         "requestContext": {"requestId": format!("{call} at {}", world.now())},
     });
@@ -283,6 +289,48 @@ fn a_copy_is_kept_longer_and_not_published_again() {
     let State::Published { expires: Some(expires), .. } = objects[0].state else { panic!("{objects:?}") };
     assert!(expires > world.now() + std::time::Duration::from_secs(29 * 24 * HOUR));
     assert_eq!((objects.len(), world.calls("a").extended, world.invalidated()), (1, 1, vec!["/a".to_owned()]));
+}
+
+#[test]
+fn cancelled_objects_can_be_asked_for_again() {
+    let world = World::new();
+    for key in ["a", "b"] {
+        world.put(key, StorageClass::Glacier);
+    }
+    world.begin("r", ask(&["a", "b"]));
+    world.cancel("r");
+    let id = again_to_the_end(&world, "retry", "r", json!({}));
+    assert_eq!(world.record(&id).status, Status::Succeeded);
+    assert_eq!((world.invalidated(), world.calls("a").started), (vec!["/*".to_owned()], 1));
+}
+
+#[test]
+fn a_call_about_a_restore_without_objects_for_it_is_refused_at_once_and_a_repeated_one_is_answered_as_before() {
+    let world = World::new();
+    world.put("a", StorageClass::Glacier);
+    let wait = world.begin("r", ask_with(&["a"], json!({"tier": "Bulk"})));
+    let expedite = || again_with_key(&world, "expedite", "r", Some("key"), json!({}));
+    let first = expedite();
+    assert_eq!(first.0, 202, "{}", first.1);
+    world.finish("r", wait);
+    assert_eq!(expedite(), (200, first.1), "the key was used while S3 still fetched the object");
+    world.plan("planning", ask_with(&["a"], json!({"max_cost_usd": 0}))).unwrap_err();
+    world.begin("stopped", ask_with(&["a"], json!({"tier": "Bulk"})));
+    world.cancel("stopped");
+    let executions = world.executions.started().len();
+    for (call, restore, body, says) in [
+        ("retry", "r", json!({}), "None of its objects failed or was cancelled."),
+        ("expedite", "r", json!({}), "S3 fetches none of its objects any more."),
+        ("expedite", "stopped", json!({}), "Send retry with the tier Expedited"),
+        ("retry", "planning", json!({}), "It is still being planned."),
+        ("extend", "planning", json!({"days": 3}), "It is still being planned."),
+    ] {
+        let (status, answer) = again(&world, call, restore, body);
+        let detail = answer["detail"].as_str().unwrap();
+        assert_eq!((status, &answer["type"]), (409, &json!("urn:thaw:problem:wrong-state")), "{call} of {restore}");
+        assert!(detail.contains(says) && detail.ends_with("Nothing was asked of S3."), "{detail}");
+    }
+    assert_eq!(world.executions.started().len(), executions);
 }
 
 #[test]

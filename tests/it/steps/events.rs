@@ -191,7 +191,7 @@ fn what_is_with_cloudfront_is_counted_and_what_took_effect_is_noted_in_the_same_
     let look = world.check_restores("r").unwrap();
     assert!(look.anything_to_invalidate && look.anything_to_confirm && !look.all_published);
     let invalidated = world.invalidate("r").unwrap();
-    assert_eq!(invalidated.says, "1 invalidations of 1 paths are with CloudFront.");
+    assert_eq!(invalidated.says, "CloudFront was sent 1 invalidation of 1 path.");
     assert!(!world.check_restores("r").unwrap().anything_to_invalidate);
     assert!(!world.check_invalidations("r").unwrap().all_published, "the edges take a moment");
     world.pass(invalidated.wait_seconds * 10);

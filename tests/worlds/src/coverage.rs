@@ -9,7 +9,7 @@ pub type Coverage = BTreeMap<String, u64>;
 pub const MIN_WORLDS: u64 = 10_000;
 
 /// The events that must happen.
-const REQUIRED: [&str; 85] = [
+const REQUIRED: [&str; 86] = [
     "POST answers 202",
     "POST answers 400",
     "S3 answers Accepted",
@@ -31,6 +31,7 @@ const REQUIRED: [&str; 85] = [
     "event lost",
     "execution failed InvalidRequest",
     "execution failed ObjectsFailed",
+    "execution failed SomeObjectsFailed",
     "execution killed Aborted",
     "execution killed RuntimeError",
     "execution killed TimedOut",

@@ -2,7 +2,7 @@
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
-use thaw_core::{Event, Problem, Status};
+use thaw_core::{Event, Problem, Status, quantity};
 use tracing::info;
 
 use crate::StepError;
@@ -109,7 +109,7 @@ fn says(record: &RestoreRecord, progress: &RestoreProgress, by_jobs: bool) -> St
 }
 
 fn objects(count: u64) -> String {
-    if count == 1 { "1 object".to_owned() } else { format!("{count} objects") }
+    quantity(count, "object", "objects")
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use tracing::info;
 
 use crate::api::http::{self, Response};
 use crate::api::named_restore;
+use crate::ledger::idempotency_keys::KeyRecord;
 use crate::ledger::restores::RestoreRecord;
 use crate::planning::accepting::{claim, read_request, start};
 use crate::ports::{Ledger, Put, StartExecutions, WorkFiles};
@@ -37,13 +38,23 @@ async fn accept(
     settings: &Settings,
     now: Timestamp,
 ) -> Result<Response, StepError> {
-    let asked = match FollowUp::of(request) {
-        None => read_request(&request.body_bytes()?, settings)?,
-        Some(follow_up) => follow_up.read(request, ledger).await?,
+    let (asked, refusal) = match FollowUp::of(request) {
+        None => (read_request(&request.body_bytes()?, settings)?, None),
+        Some(follow_up) => {
+            let record = named_restore(request, ledger).await?;
+            (follow_up.read(request, &record)?, follow_up.refusal(&record))
+        }
     };
     let (id, requested_at, new) = match idempotency_key(request)? {
         Some(key) => {
-            let claim = claim(hash(&["idempotency-key", key]), &asked, ledger, now).await?;
+            let key_hash = hash(&["idempotency-key", key]);
+            // A repeated request gets its first answer, whatever has become of the other restore.
+            if let Some(problem) = refusal
+                && ledger.get::<KeyRecord>(&KeyRecord::key_of(&key_hash)).await?.is_none()
+            {
+                return Err(problem.into());
+            }
+            let claim = claim(key_hash, &asked, ledger, now).await?;
             if claim.body_hash != asked.hash() {
                 return Err(Problem::key_reused(key).into());
             }
@@ -51,6 +62,9 @@ async fn accept(
             (claim.id, claim.requested_at, new)
         }
         None => {
+            if let Some(problem) = refusal {
+                return Err(problem.into());
+            }
             let id = RestoreId::new(now, &asked, &request.request_context.request_id);
             match start(&id, &asked, now, ledger, files, executions).await {
                 Ok(new) => (id, now, new),
@@ -81,7 +95,7 @@ pub const ROUTES: [&str; 4] = [
 /// priced, limited and watched like any other. Objects that both restores wait for are published once.
 #[derive(Debug, Clone, Copy)]
 enum FollowUp {
-    /// Asks again for objects that failed.
+    /// Asks again for objects that failed or were cancelled.
     Retry,
     /// Asks for a faster tier for objects that S3 still fetches.
     Expedite,
@@ -98,6 +112,44 @@ impl FollowUp {
             route if route == extend => Some(Self::Extend),
             _ => None,
         }
+    }
+
+    /// The word in the route.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Retry => "retry",
+            Self::Expedite => "expedite",
+            Self::Extend => "extend",
+        }
+    }
+
+    /// Why the other restore has no objects for this, as far as its status says. The plan finds out the rest.
+    fn refusal(self, record: &RestoreRecord) -> Option<Problem> {
+        let why = match (self, record.status, record.plan.is_some()) {
+            (Self::Retry | Self::Expedite | Self::Extend, Status::Running, false) => {
+                "It is still being planned. Send this when it has a plan."
+            }
+            (
+                Self::Retry | Self::Expedite | Self::Extend,
+                Status::Succeeded | Status::PartlyFailed | Status::Failed | Status::Cancelled,
+                false,
+            ) => "It ended before it had a plan. Send its request again, corrected, to /v1/restores.",
+            (Self::Retry, Status::Succeeded, true) => "None of its objects failed or was cancelled.",
+            (Self::Expedite, Status::Succeeded | Status::PartlyFailed, true) => {
+                "It has ended, and S3 fetches none of its objects any more."
+            }
+            (Self::Expedite, Status::Cancelled, true) => {
+                "It was cancelled. Send retry with the tier Expedited to ask for its objects again."
+            }
+            (Self::Retry, Status::Running | Status::PartlyFailed | Status::Failed | Status::Cancelled, true)
+            | (Self::Expedite, Status::Running | Status::Failed, true)
+            | (
+                Self::Extend,
+                Status::Running | Status::Succeeded | Status::PartlyFailed | Status::Failed | Status::Cancelled,
+                true,
+            ) => return None,
+        };
+        Some(Problem::wrong_state(self.as_str(), record.id.as_str(), why))
     }
 
     /// The fields that the body may have. A field that is left out keeps the other restore's value.
@@ -121,8 +173,7 @@ impl FollowUp {
 
     /// Makes the request of the new restore: that of the other restore, for some of its objects, with the changes of
     /// the body.
-    async fn read(self, request: &http::Request, ledger: &impl Ledger) -> Result<Request, StepError> {
-        let record = named_restore(request, ledger).await?;
+    fn read(self, request: &http::Request, record: &RestoreRecord) -> Result<Request, StepError> {
         let body = request.body_bytes()?;
         let changes = if body.is_empty() {
             Value::Object(Map::new())

@@ -16,10 +16,13 @@ use crate::ports::{Ledger, WorkFiles};
 use crate::views::object_view::{ObjectPage, ObjectState, ObjectView};
 use crate::views::restore_view::{RETRY_RUNNING_SECONDS, RestorePage, RestoreSummary, RestoreView};
 
-/// Restores on a page. Their items have at most a few kilobytes each, so a page is one DynamoDB query.
-const PAGE: usize = 50;
+/// Restores on a page, unless `limit` says otherwise.
+const RESTORES_ON_A_PAGE: usize = 50;
 
-/// Objects on a page: the rows of ten reads of the ledger.
+/// The most restores on a page. Their items have at most a few kilobytes each, so a page is one DynamoDB query.
+const MAX_RESTORES_ON_A_PAGE: usize = 100;
+
+/// Objects on a page, unless `limit` says fewer: the rows of ten reads of the ledger.
 const OBJECTS_ON_A_PAGE: usize = 1_000;
 
 /// The routes of this function, as in the template.
@@ -38,10 +41,11 @@ pub async fn run(request: &http::Request, ledger: &(impl Ledger + ListRestores),
 }
 
 async fn get_restores(request: &http::Request, ledger: &impl ListRestores) -> Result<Response, StepError> {
-    request.expect_queries(&["status", "cursor"])?;
+    request.expect_queries(&["status", "limit", "cursor"])?;
     let status = word(request, "status", &Status::ALL.map(|status| (status.as_str(), status)))?;
     let after = request.query("cursor").map(read_cursor).transpose()?;
-    let (records, end) = ledger.restores(status, after.as_ref(), PAGE).await?;
+    let limit = limit(request, MAX_RESTORES_ON_A_PAGE)?.unwrap_or(RESTORES_ON_A_PAGE);
+    let (records, end) = ledger.restores(status, after.as_ref(), limit).await?;
     let page = RestorePage {
         restores: records.into_iter().map(RestoreSummary::of).collect(),
         next_cursor: end.as_ref().map(write_cursor),
@@ -68,7 +72,8 @@ async fn get_objects(
     ledger: &impl Ledger,
     files: &impl WorkFiles,
 ) -> Result<Response, StepError> {
-    request.expect_queries(&["state", "cursor"])?;
+    request.expect_queries(&["state", "limit", "cursor"])?;
+    let limit = limit(request, OBJECTS_ON_A_PAGE)?.unwrap_or(OBJECTS_ON_A_PAGE);
     let state = word(request, "state", &ObjectState::ALL.map(|state| (state.as_str(), state)))?;
     let record = named_restore(request, ledger).await?;
     let Some(plan) = &record.plan else {
@@ -89,7 +94,7 @@ async fn get_objects(
     if from > 0 && from >= entries.len() {
         return Err(bad_cursor(request.query("cursor").unwrap_or_default()).into());
     }
-    let to = entries.len().min(from + OBJECTS_ON_A_PAGE);
+    let to = entries.len().min(from + limit);
     let next = if to < entries.len() {
         Some(format!("{chunk}.{to}"))
     } else {
@@ -111,6 +116,14 @@ async fn get_objects(
 fn read_place(cursor: &str) -> Option<(u32, usize)> {
     let (chunk, object) = cursor.split_once('.')?;
     Some((chunk.parse().ok()?, object.parse().ok()?))
+}
+
+/// The query parameter `limit`: 1 to `most` items on a page.
+fn limit(request: &http::Request, most: usize) -> Result<Option<usize>, Problem> {
+    let Some(value) = request.query("limit") else { return Ok(None) };
+    let limit = value.parse().ok().filter(|limit| (1..=most).contains(limit));
+    let why = format!("must be a number from 1 to {most}: how many items a page has at most.");
+    limit.map(Some).ok_or_else(|| Problem::field("limit", &Value::from(value), why))
 }
 
 /// A query parameter that must be one of these words.

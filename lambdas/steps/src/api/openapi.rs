@@ -118,9 +118,9 @@ enum CallError {
 )]
 fn create_restore() {}
 
-/// Ask again for failed objects
+/// Ask again for failed and cancelled objects
 ///
-/// Starts a restore of the objects of another one that have failed. Settings that the body leaves out are those of the
+/// Starts a restore of the objects of another one that have failed or were cancelled. Settings that the body leaves out are those of the
 /// other restore.
 #[utoipa::path(
     post, path = "/v1/restores/{id}/retry", operation_id = "RetryRestore", tag = "restores",
@@ -137,6 +137,7 @@ fn create_restore() {}
          headers(("Location" = String, description = "Where the restore stands."), ("Retry-After" = u32, description = "Seconds after which it is worth asking."))),
         (status = 400, description = "The body or the key is wrong.", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "There is no restore with this id.", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "None of its objects failed or was cancelled, or it has no plan.", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "The body is too large.", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "The key was used before with another body.", body = Problem, content_type = "application/problem+json"),
         CallError,
@@ -163,6 +164,7 @@ fn retry_restore() {}
          headers(("Location" = String, description = "Where the restore stands."), ("Retry-After" = u32, description = "Seconds after which it is worth asking."))),
         (status = 400, description = "The body or the key is wrong.", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "There is no restore with this id.", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "S3 fetches none of its objects any more, or it has no plan.", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "The body is too large.", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "The key was used before with another body.", body = Problem, content_type = "application/problem+json"),
         CallError,
@@ -189,6 +191,7 @@ fn expedite_restore() {}
          headers(("Location" = String, description = "Where the restore stands."), ("Retry-After" = u32, description = "Seconds after which it is worth asking."))),
         (status = 400, description = "The body or the key is wrong.", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "There is no restore with this id.", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "It has no plan.", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "The body is too large.", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "The key was used before with another body.", body = Problem, content_type = "application/problem+json"),
         CallError,
@@ -217,10 +220,11 @@ fn create_plan() {}
     get, path = "/v1/restores", operation_id = "ListRestores", tag = "restores",
     params(
         ("status" = Option<thaw_core::Status>, Query, description = "Only restores with this status."),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "How many restores a page has at most; 50 if it is absent."),
         ("cursor" = Option<String>, Query, description = "The next_cursor of the page before."),
     ),
     responses(
-        (status = 200, description = "A page of at most 50 restores.", body = RestorePage),
+        (status = 200, description = "A page of restores.", body = RestorePage),
         (status = 400, description = "A query parameter is wrong.", body = Problem, content_type = "application/problem+json"),
         CallError,
     ),
@@ -249,6 +253,7 @@ fn get_restore() {}
     params(
         ("id" = thaw_core::RestoreId, Path, description = "The restore's id."),
         ("state" = Option<ObjectState>, Query, description = "Only objects in this state."),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 1000, description = "How many objects a page has at most; 1,000 if it is absent."),
         ("cursor" = Option<String>, Query, description = "The next_cursor of the page before."),
     ),
     responses(

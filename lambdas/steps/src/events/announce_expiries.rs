@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 use serde::Serialize;
 use serde_json::{Value, json};
-use thaw_core::{RestoreId, Row};
+use thaw_core::{RestoreId, Row, quantity};
 use tracing::{info, warn};
 
 use crate::StepError;
@@ -117,9 +117,9 @@ async fn announce(
 }
 
 fn says(id: &RestoreId, objects: u64, midnight: Timestamp) -> String {
-    let copies = if objects == 1 { "1 copy".to_owned() } else { format!("{objects} copies") };
     format!(
-        "{copies} of restore {id} expire at {midnight}. POST /v1/restores/{id}/extend keeps them for longer, at the price of their storage."
+        "At {midnight} {} of restore {id} will expire. POST /v1/restores/{id}/extend keeps them for longer, at the price of their storage.",
+        quantity(objects, "copy", "copies")
     )
 }
 

@@ -7,8 +7,8 @@
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
-use serde_json::Value;
-use thaw_core::{RestoreId, Status, why_it_ended};
+use serde_json::{Value, json};
+use thaw_core::{RestoreId, Status, why, why_it_ended};
 use tracing::{info, warn};
 
 use crate::StepError;
@@ -54,7 +54,7 @@ pub async fn run(
 ) -> Result<Output, StepError> {
     let check = Check { executions, ledger, files, events, s3, now };
     let ended = match event["detail"]["name"].as_str().filter(|_| event["source"] == "aws.states") {
-        Some(name) => usize::from(check.ended(name).await?),
+        Some(name) => usize::from(check.ended(name, &event["detail"]).await?),
         None => check.all().await?,
     };
     let says = format!("{ended} restores were said to run whose executions had ended.");
@@ -76,10 +76,15 @@ impl<X: ReadExecutions, L: Ledger + ListRestores, F: WorkFiles, E: PutEvents, J:
     /// Checks an execution that has ended according to an event. Answers whether its restore failed because of this.
     ///
     /// Fails with `Unavailable` while Step Functions still says that the execution runs: then the event comes again.
-    async fn ended(&self, name: &str) -> Result<bool, StepError> {
-        // An execution that is started by hand may have any name. One with a name that no restore can have was refused.
-        let Ok(id) = RestoreId::try_from(name.to_owned()) else { return Ok(false) };
-        let Some(record) = self.running(&id).await? else { return Ok(false) };
+    async fn ended(&self, name: &str, detail: &Value) -> Result<bool, StepError> {
+        // An execution that is started by hand may have any name.
+        let Ok(id) = RestoreId::try_from(name.to_owned()) else { return self.refused(name, detail).await };
+        let Some(record) = self.ledger.get::<RestoreRecord>(&RestoreRecord::key_of(&id)).await? else {
+            return self.refused(name, detail).await;
+        };
+        if record.status != Status::Running {
+            return Ok(false);
+        }
         let execution = self.executions.execution(&id).await?;
         match why_it_ended(execution.as_ref()) {
             Some(why) => self.fail(record, &why).await,
@@ -88,6 +93,18 @@ impl<X: ReadExecutions, L: Ledger + ListRestores, F: WorkFiles, E: PutEvents, J:
                 Err(StepError::Unavailable(format!("Step Functions told that {id} has ended, and says that it runs")))
             }
         }
+    }
+
+    /// Announces that an execution was refused that somebody started by hand with a wrong input: nothing else does,
+    /// because there is no restore. An execution that somebody stopped is not announced.
+    async fn refused(&self, name: &str, detail: &Value) -> Result<bool, StepError> {
+        if detail["status"] != "ABORTED" {
+            let text = |field: &str| detail[field].as_str().unwrap_or_default();
+            let says = format!("The execution {name} began no restore. {}", why(text("error"), text("cause")));
+            let notice = json!({"schema_version": 1, "id": name, "status": Status::Failed, "says": says});
+            self.events.put_event("Restore Failed", &notice).await?;
+        }
+        Ok(false)
     }
 
     /// Checks the executions of all running restores. Answers how many restores failed because of this.

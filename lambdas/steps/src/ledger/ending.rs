@@ -52,10 +52,13 @@ pub async fn announce(
     says: &str,
     events: &impl PutEvents,
 ) -> Result<(), StepError> {
-    let detail = json!({
+    let mut detail = json!({
         "schema_version": 1, "id": record.id, "bucket": record.request.bucket, "tier": record.request.tier,
         "status": status, "counts": counts, "says": says, "notify": record.request.notify,
     });
+    if let Some(refusal) = &record.refusal {
+        detail["problem"] = json!(refusal.problem);
+    }
     let name = if status == Status::Succeeded { "Restore Completed" } else { "Restore Failed" };
     Ok(events.put_event(name, &detail).await?)
 }

@@ -21,6 +21,8 @@ pub struct RestoreProgress {
     pub claims: BTreeSet<BatchId>,
     /// How many claimed objects are not known to be visible, if they were counted now.
     pub claimed: u64,
+    /// When the first and the last copy of its readable objects expire, if they were counted now and have copies.
+    pub copies_expire: Option<[Timestamp; 2]>,
     /// When the last look counted them; `None` if they were counted now.
     pub counted_at: Option<Timestamp>,
 }
@@ -38,11 +40,13 @@ impl RestoreProgress {
     fn now(record: &RestoreRecord, objects: Vec<ChunkObject>) -> Self {
         let mut rows: Vec<Row> = objects.into_iter().map(|object| shown(record, object.row)).collect();
         rows.sort_by(|one, other| one.object.cmp(&other.object));
+        let expires = || rows.iter().filter_map(|row| row.state.expires());
         Self {
             counts: Counts::of(&rows),
             failures: rows.iter().filter_map(Failure::of).collect(),
             claims: claims(&rows),
             claimed: rows.iter().filter(|row| !row.is_settled() && claim(row).is_some()).count() as u64,
+            copies_expire: expires().min().zip(expires().max()).map(|(first, last)| [first, last]),
             counted_at: None,
         }
     }

@@ -27,6 +27,9 @@ pub struct RestoreRecord {
     /// What the plan found; `None` until there is a plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<Planned>,
+    /// Why it was refused, if its plan was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<Refusal>,
     /// When it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub completed_at: Option<Timestamp>,
@@ -38,6 +41,16 @@ pub struct RestoreRecord {
     pub late: bool,
     /// Counts the changes.
     pub revision: u64,
+}
+
+/// Why a restore was refused before S3 was asked for anything.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// The kind of the problem: the `type` that its problem details have.
+    pub problem: String,
+    /// What it would have cost, if that is why it was refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Cost>,
 }
 
 /// What a plan found, as far as the restore needs it later.
@@ -104,6 +117,7 @@ impl RestoreRecord {
             requested_at: now,
             status: Status::Running,
             plan: None,
+            refusal: None,
             completed_at: None,
             says: None,
             late: false,

@@ -539,11 +539,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_unfinished_objects_of_a_failed_restore_can_be_requested_again() {
+    async fn the_unfinished_objects_of_a_failed_or_cancelled_restore_can_be_requested_again() {
         let stack = Stack::default();
         let states = [("a", restored(None)), ("b", restoring()), ("c", State::Planned)];
         let id = stack.planned(&states, 3).await;
-        for (status, meant) in [(Status::Running, &[][..]), (Status::Cancelled, &[]), (Status::Failed, &["b", "c"])] {
+        for (status, meant) in
+            [(Status::Running, &[][..]), (Status::Cancelled, &["a", "b", "c"]), (Status::Failed, &["b", "c"])]
+        {
             stack.change(&id, |record| record.status = status).await;
             assert_eq!(keys(&id, ObjectSelector::Failed, &stack).await, meant, "{status:?}");
         }

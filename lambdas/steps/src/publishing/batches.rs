@@ -16,6 +16,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use thaw_core::{
     Batch, BatchId, Call, Candidate, Covered, Event, ObjectId, PublishedReason, Readiness, Row, State, Wildcard,
+    quantity,
 };
 use tracing::info;
 
@@ -57,7 +58,7 @@ pub async fn carry_out(
         }
         let next = match cdn.invalidate(&call.distribution, &call.items, &call.caller_reference).await? {
             Invalidation::Accepted { id, completed } => {
-                info!(distribution = %call.distribution, invalidation = %id, paths = call.items.len(), "invalidating {} paths of {}", call.items.len(), call.distribution);
+                info!(distribution = %call.distribution, invalidation = %id, paths = call.items.len(), "invalidating {} of {}", quantity(call.items.len() as u64, "path", "paths"), call.distribution);
                 batch.with_call(index, |call| {
                     call.invalidation = Some(id);
                     call.completed = completed;

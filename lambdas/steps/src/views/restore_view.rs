@@ -34,6 +34,7 @@ pub struct RestoreView {
     /// How many days copies stay. Objects of Intelligent-Tiering have no copy: they move back for good.
     pub days: u32,
     /// How many objects are in which state. Before it is planned only `total` is known, and for a prefix not even that.
+    /// If it failed before it was planned, all of them have failed.
     pub counts: Counts,
     /// When the objects were counted, if not now. Restores of more than 10,000 objects are only counted when thaw polls
     /// S3 for them.
@@ -49,7 +50,17 @@ pub struct RestoreView {
     /// When it ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub completed_at: Option<Timestamp>,
-    /// The estimated cost; absent before it is planned.
+    /// When the first and the last copy of its objects expire. From then on viewers get no object again. Absent if it
+    /// has no copies, or if its objects were not counted now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(min_items = 2, max_items = 2))]
+    pub copies_expire: Option<[Timestamp; 2]>,
+    /// Why it was refused before S3 was asked for anything: the `type` of the problem, such as
+    /// `urn:thaw:problem:over-price`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+    /// The estimated cost; absent before it is planned. Of a restore that was refused for its price, what it would have
+    /// cost.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost: Option<Cost>,
     /// The hash that names the plan; absent before there is one. A request that confirms this hash is only carried out
@@ -62,7 +73,7 @@ pub struct RestoreView {
     /// Whether S3 Batch Operations asks for the archived objects; absent before it is planned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub batch_operations: Option<bool>,
-    /// Prices and times of other tiers, from the plan.
+    /// Prices and times of other tiers, from the plan; only of a dry run.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub alternatives: Vec<Alternative>,
     /// The number of paths in the plan.
@@ -77,7 +88,7 @@ pub struct RestoreView {
     pub failures: Vec<Failure>,
     /// Warnings for the requester.
     pub warnings: Vec<String>,
-    /// How it ended, in words.
+    /// What it is doing, or how it ended, in words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub says: Option<String>,
     /// Where to read more.
@@ -117,16 +128,21 @@ impl RestoreView {
     /// The view of a restore from the progress of its objects and the batches that claimed them.
     pub(crate) fn of(record: &RestoreRecord, progress: RestoreProgress, batches: &[Batch]) -> Self {
         let plan = record.plan.as_ref();
-        let RestoreProgress { counts, failures, counted_at, claims: _, claimed: _ } = progress;
+        let RestoreProgress { counts, failures, counted_at, copies_expire, claims: _, claimed: _ } = progress;
         let (counts, stage) = match plan {
             Some(_) => (counts, counts.stage(record.status)),
             None => {
                 let total = record.asked.unwrap_or_default();
-                let cancelled = if record.status == Status::Cancelled { total } else { 0 };
-                let counts = Counts { total, cancelled, ..Counts::default() };
+                let counts = match record.status {
+                    Status::Cancelled => Counts { total, cancelled: total, ..Counts::default() },
+                    Status::Failed => Counts { total, failed: total, ..Counts::default() },
+                    Status::Running | Status::Succeeded | Status::PartlyFailed => Counts { total, ..Counts::default() },
+                };
                 (counts, Counts::default().stage(record.status))
             }
         };
+        let refusal = record.refusal.as_ref();
+        let ready_between = plan.and_then(|plan| plan.ready_between);
         Self {
             id: record.id.clone(),
             status: record.status,
@@ -137,19 +153,24 @@ impl RestoreView {
             counts,
             counted_at,
             requested_at: record.requested_at,
-            ready_between: plan.and_then(|plan| plan.ready_between),
+            ready_between,
             completed_at: record.completed_at,
-            cost: plan.map(|plan| plan.cost.clone()),
+            copies_expire,
+            problem: refusal.map(|refusal| refusal.problem.clone()),
+            cost: plan.map(|plan| plan.cost.clone()).or_else(|| refusal.and_then(|refusal| refusal.cost.clone())),
             plan_hash: plan.map(|plan| plan.hash.clone()),
             by_kind: plan.map(|plan| plan.by_kind.clone()).unwrap_or_default(),
             batch_operations: plan.map(|plan| !plan.jobs.is_empty()),
-            alternatives: plan.map(|plan| plan.alternatives.clone()).unwrap_or_default(),
+            alternatives: plan
+                .filter(|_| record.request.dry_run)
+                .map(|plan| plan.alternatives.clone())
+                .unwrap_or_default(),
             paths: plan.map(|plan| plan.paths),
             billed_paths: plan.map(|plan| plan.billed_paths),
             invalidations: invalidations(batches),
             failures: failures.into_iter().take(FAILURES_SHOWN).collect(),
             warnings: plan.map(|plan| plan.warnings.clone()).unwrap_or_default(),
-            says: record.says.clone(),
+            says: record.says.clone().or_else(|| thaw_core::progress(stage, counts, ready_between)),
             links: Links::of(&record.id),
         }
     }
@@ -223,6 +244,9 @@ pub struct RestoreSummary {
     /// When it ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub completed_at: Option<Timestamp>,
+    /// Why it was refused, as in the view of the restore.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
     /// How it ended, in words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub says: Option<String>,
@@ -243,6 +267,7 @@ impl RestoreSummary {
             requested_at: record.requested_at,
             ready_between: record.plan.and_then(|plan| plan.ready_between),
             completed_at: record.completed_at,
+            problem: record.refusal.map(|refusal| refusal.problem),
             says: record.says,
         }
     }

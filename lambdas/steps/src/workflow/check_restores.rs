@@ -86,15 +86,20 @@ pub async fn run(
     let to_invalidate = all.iter().any(|chunk| chunk.to_invalidate > 0);
     let nobody_waits_any_more = counts.awaited(record.status) == 0 && all.iter().any(|chunk| chunk.waiting > 0);
     let anything_to_invalidate = is_over && (to_invalidate || nobody_waits_any_more);
-    let is_with_cloudfront = |chunk: &ChunkRecord| {
-        let readable = chunk.to_invalidate + chunk.waiting + chunk.held;
-        !chunk.settled && !record.request.publish.never() && chunk.counts.restored > readable
+    let with_cloudfront = |chunk: &ChunkRecord| match chunk.settled || record.request.publish.never() {
+        true => 0,
+        false => chunk.counts.restored.saturating_sub(chunk.to_invalidate + chunk.waiting + chunk.held),
     };
+    let claimed: u64 = all.iter().map(with_cloudfront).sum();
+    let mut says = sentence(counts, &[]);
+    if claimed > 0 {
+        says.push_str(&format!(" Of the restored, CloudFront has the paths of {claimed} already."));
+    }
     let output = Output {
-        says: sentence(counts, &[]),
+        says,
         counts,
         anything_to_invalidate,
-        anything_to_confirm: anything_to_invalidate || is_over && all.iter().any(is_with_cloudfront),
+        anything_to_confirm: anything_to_invalidate || is_over && claimed > 0,
         all_published: is_over && all.iter().all(|chunk| is_done(chunk, &record)),
         wait_seconds: wait_seconds(&all, &record, now),
         next_chunk,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use thaw_core::{Readiness, Row, State, Status};
+use thaw_core::{Readiness, Row, State, Status, quantity};
 use tracing::info;
 
 use crate::ledger::chunks::{self, ChunkEntry, total};
@@ -92,7 +92,11 @@ pub async fn run(
         }
     }
     let published = publish(request, cdn, archive, ledger, settings, now).await?;
-    let says = format!("{} invalidations of {} paths are with CloudFront.", published.invalidations, published.paths);
+    let says = format!(
+        "CloudFront was sent {} of {}.",
+        quantity(published.invalidations, "invalidation", "invalidations"),
+        quantity(published.paths, "path", "paths")
+    );
     info!(restore = %record.id, "{says}");
     Ok(Output { says, wait_seconds: EDGES_TAKE, until_chunk })
 }

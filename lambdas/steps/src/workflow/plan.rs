@@ -12,7 +12,7 @@ use tracing::{info, warn};
 
 use crate::ledger::budget::{self, BudgetKind, Reserved};
 use crate::ledger::chunks::{self, ChunkRecord, chunk_name};
-use crate::ledger::restores::{self, Planned, RestoreRecord, WrittenBy};
+use crate::ledger::restores::{self, Planned, Refusal, RestoreRecord, WrittenBy};
 use crate::planning::accepting::refuse_foreign;
 use crate::planning::draft::{Cursor, Draft};
 use crate::planning::sources::Objects;
@@ -115,10 +115,18 @@ pub async fn run(
         // An earlier attempt planned it, and only the notice is missing. Changes since then do not change the plan.
         Some(plan) => (record, plan),
         None => {
-            let made =
-                make(cursor, &record, &request, archive, cdn, ledger, files, settings, now, is_time_left).await?;
+            let made = make(cursor, &record, &request, archive, cdn, ledger, files, settings, now, is_time_left).await;
+            let made = match made {
+                Err(StepError::InvalidRequest(problem)) => Made::Refused(*problem, None),
+                made => made?,
+            };
             let plan = match made {
                 Made::Plan(plan) => *plan,
+                Made::Refused(problem, cost) => {
+                    let refusal = Refusal { problem: problem.kind.clone(), cost: cost.map(|cost| *cost) };
+                    restores::change(ledger, record, |record| record.refusal = Some(refusal.clone())).await?;
+                    return Err(problem.into());
+                }
                 Made::Draft(cursor, counts) => {
                     let says = format!("{} objects were looked at so far. The plan is not finished.", counts.total);
                     info!(restore = %id, objects = counts.total, "{says}");
@@ -156,6 +164,8 @@ enum Made {
     Plan(Box<Planned>),
     /// Where the next call goes on, and the counts so far.
     Draft(Cursor, Counts),
+    /// Why the request is refused, and its price if that is why.
+    Refused(Problem, Option<Box<Cost>>),
 }
 
 /// Looks at objects and writes chunks. After the last object, refuses a plan whose price is too high.
@@ -253,7 +263,7 @@ async fn write_chunks(
     }
 }
 
-/// The plan of all objects; an error if it may not be carried out.
+/// The plan of all objects, or why it may not be carried out.
 async fn accept(
     draft: Draft,
     survey: Survey,
@@ -263,24 +273,26 @@ async fn accept(
     settings: &Settings,
     now: Timestamp,
 ) -> Result<Made, StepError> {
+    let price = survey.cost.total_usd;
     if let Some(limit) = request.max_cost_usd
-        && survey.cost.total_usd > limit
+        && price > limit
     {
-        return Err(Problem::over_price(survey.cost.total_usd, limit).into());
+        return Ok(Made::Refused(Problem::over_price(price, limit), Some(Box::new(survey.cost))));
     }
     if survey.counts.total == 0 {
         return Err(request.source.nothing_matches().into());
     }
     if let Some(confirmed) = request.confirm.as_ref().filter(|confirmed| **confirmed != survey.hash) {
-        return Err(Problem::plan_changed(confirmed, &survey.hash, survey.cost.total_usd).into());
+        return Ok(Made::Refused(Problem::plan_changed(confirmed, &survey.hash, price), Some(Box::new(survey.cost))));
     }
     if let Some(budget) = settings.daily_budget
         && !request.dry_run
     {
-        let price = survey.cost.total_usd;
         match budget::reserve(BudgetKind::Restores, &record.id, price, budget, ledger, now).await? {
             Reserved::Yes => {}
-            Reserved::No { spent, .. } => return Err(Problem::over_budget(price, spent, budget).into()),
+            Reserved::No { spent, .. } => {
+                return Ok(Made::Refused(Problem::over_budget(price, spent, budget), Some(Box::new(survey.cost))));
+            }
         }
     }
     let chunks = u32::try_from(draft.chunks.len()).unwrap_or(u32::MAX);

@@ -18,7 +18,7 @@ fn cases() -> Vec<Value> {
     let context = json!({ "Execution": { "Name": "r-1", "Input": { "bucket": "archive", "keys": ["a"] } }, "Map": { "Item": { "Index": 0, "Value": "chunk-0" } } });
     let input = json!({
         "anything_to_wait_for": true, "anything_to_invalidate": false, "anything_to_confirm": true,
-        "all_published": false, "succeeded": true, "wait_seconds": 43_200, "chunks": ["chunk-0", "chunk-1"],
+        "all_published": false, "succeeded": true, "status": "partly_failed", "wait_seconds": 43_200, "chunks": ["chunk-0", "chunk-1"],
         "cursor": "1-1795341600000-a1b2", "jobs": true, "jobs_done": false, "next_part": 1, "next_chunk": 2, "says": "1 of 2 objects failed: Größe", "error": "Throttled", "anything_left": false,
     });
     let error = json!({ "Error": "States.Timeout", "Cause": "" });
@@ -45,6 +45,7 @@ fn cases() -> Vec<Value> {
         case(with("next_chunk", json!(0)), json!([{ "wait_seconds": 1, "for_a_job": true }])),
         case(with("wait_seconds", json!(null)), json!([])),
         case(with("anything_left", json!(true)), json!([{}, {}])),
+        case(with("status", json!("failed")), json!([])),
         // An error as a catcher hands it on, with its cause and without.
         case(
             json!({ "Error": "Denied", "Cause": "{\"errorMessage\":\"S3 says no.\"}" }),

@@ -48,7 +48,7 @@ fn a_missing_key_makes_the_execution_fail_readably_after_the_others_are_publishe
     let id = stack.restore(["partly/there.jpg", "partly/mising.jpg"]);
     let execution = stack.ended(&id);
     assert_eq!(execution["status"], "FAILED");
-    assert_eq!(execution["error"], "ObjectsFailed");
+    assert_eq!(execution["error"], "SomeObjectsFailed");
     let cause = execution["cause"].as_str().unwrap();
     assert!(cause.starts_with("Of 2 objects: 1 published, 1 failed. partly/mising.jpg: "), "{cause}");
 

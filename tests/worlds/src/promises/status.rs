@@ -51,7 +51,9 @@ impl Checker {
         cause: &str,
     ) {
         self.cover(format!("execution failed {error}"));
-        if !matches!(error, "ObjectsFailed" | "InvalidRequest") && !self.failed_states.contains_key(id) {
+        if !matches!(error, "SomeObjectsFailed" | "ObjectsFailed" | "InvalidRequest")
+            && !self.failed_states.contains_key(id)
+        {
             let details = format!("{id} gave up with {error}: {cause}");
             self.violate("a restore goes on until all is settled", details);
         }

@@ -236,3 +236,23 @@ fn a_bad_request_is_refused_by_its_field_and_leaves_no_trace() {
     refused(b"{\"bucket\": \"archive\", \"keys\": [\"\xff\"]}", 400, "body");
     refused(&vec![b' '; thaw_core::MAX_BODY_BYTES + 1], 413, "body");
 }
+
+#[tokio::test]
+async fn a_follow_up_is_refused_where_the_status_says_that_there_is_nothing_for_it() {
+    const STATUSES: [Status; 5] = Status::ALL;
+    let stack = Stack::default();
+    let id = stack.planned(&[("a", thaw_core::State::Planned)], 1).await;
+    let planned = stack.record(&id).await;
+    for (follow_up, has_plan, refused) in [
+        (FollowUp::Retry, true, [false, true, false, false, false]),
+        (FollowUp::Expedite, true, [false, true, true, false, true]),
+        (FollowUp::Extend, true, [false; 5]),
+        (FollowUp::Retry, false, [true; 5]),
+        (FollowUp::Expedite, false, [true; 5]),
+        (FollowUp::Extend, false, [true; 5]),
+    ] {
+        let of = |status| RestoreRecord { status, plan: planned.plan.clone().filter(|_| has_plan), ..planned.clone() };
+        let refusals = STATUSES.map(|status| follow_up.refusal(&of(status)).is_some());
+        assert_eq!(refusals, refused, "{follow_up:?}, with a plan: {has_plan}");
+    }
+}

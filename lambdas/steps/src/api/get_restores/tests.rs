@@ -1,9 +1,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::json;
-use thaw_core::{Batch, BatchId, Call, Candidate, FailureCode, PublishedReason, State};
+use serde_json::{Value, json};
+use thaw_core::{Alternative, Batch, BatchId, Call, Candidate, FailureCode, PublishedReason, State, Tier, Usd};
 
 use super::*;
+use crate::ledger::restores::Refusal;
 use crate::testing::stack::{Stack, body, done, is_problem, now, restored, restoring, row};
 
 fn failed() -> State {
@@ -16,6 +17,17 @@ fn published(how: PublishedReason) -> State {
 
 fn by_batch() -> PublishedReason {
     PublishedReason::Invalidated { batch: BatchId::from("batch".to_owned()) }
+}
+
+fn alternative() -> Alternative {
+    let says = "Bulk: cheaper".to_owned();
+    Alternative {
+        tier: Tier::Bulk,
+        batch_operations: false,
+        total_usd: Usd::default(),
+        ready_between: [now(); 2],
+        says,
+    }
 }
 
 /// A batch of one object with a call in every state.
@@ -61,6 +73,7 @@ async fn before_it_is_planned_only_the_total_is_known() {
     assert_eq!((response.status_code, response.headers["retry-after"].as_str()), (200, "60"));
     assert_eq!((&answer["stage"], &answer["counts"]["total"]), (&json!("planning"), &json!(2)));
     assert_eq!((answer.get("cost"), answer.get("ready_between")), (None, None));
+    assert_eq!(answer["says"], "thaw looks at the objects. S3 was not asked for any of them yet.");
     assert_eq!(body(&stack.objects(&id, json!({})).await), json!({"objects": []}));
 }
 
@@ -82,6 +95,78 @@ async fn a_restore_is_counted_from_its_rows() {
     assert_eq!(answer["cost"]["lines"][0]["what"], "everything");
     assert_eq!(answer["ready_between"], json!([now(), now()]));
     assert_eq!(answer["links"]["objects"], format!("/v1/restores/{id}/objects"));
+    assert!(answer["says"].as_str().unwrap().starts_with("thaw asks S3 for the objects. Of 6 objects: "), "{answer}");
+    assert_eq!(answer["copies_expire"], json!([now(), now()]), "of the published object; the others have none");
+}
+
+#[tokio::test]
+async fn a_refused_restore_says_for_programs_why_and_what_it_would_have_cost() {
+    let stack = Stack::default();
+    let id = stack.planned(&[("a", State::Planned)], 1).await;
+    let cost = stack.record(&id).await.plan.unwrap().cost;
+    let id = stack.accepted(&["x", "y"]).await;
+    stack
+        .change(&id, |record| {
+            record.status = Status::Failed;
+            let problem = "urn:thaw:problem:over-price".to_owned();
+            record.refusal = Some(Refusal { problem, cost: Some(cost.clone()) });
+        })
+        .await;
+    let answer = body(&stack.restore(&id).await);
+    assert_eq!((&answer["problem"], &answer["stage"]), (&json!("urn:thaw:problem:over-price"), &json!("ended")));
+    assert_eq!((&answer["counts"]["total"], &answer["counts"]["failed"]), (&json!(2), &json!(2)));
+    assert_eq!(answer["cost"], json!(cost));
+    let listed = body(&stack.get("GET /v1/restores", "", json!({})).await);
+    assert_eq!(
+        listed["restores"].as_array().unwrap().iter().filter(|one| one["problem"] == answer["problem"]).count(),
+        1
+    );
+}
+
+#[tokio::test]
+async fn the_other_tiers_are_in_the_status_of_a_dry_run_only() {
+    let stack = Stack::default();
+    let id = stack.planned(&[("a", State::Planned)], 1).await;
+    for (dry_run, count) in [(true, 1), (false, 0)] {
+        stack
+            .change(&id, |record| {
+                record.request.dry_run = dry_run;
+                record.plan.as_mut().unwrap().alternatives = vec![alternative()];
+            })
+            .await;
+        let answer = body(&stack.restore(&id).await);
+        assert_eq!(answer["alternatives"].as_array().map_or(0, Vec::len), count);
+    }
+}
+
+#[tokio::test]
+async fn a_page_has_as_many_items_as_were_asked_for() {
+    let stack = Stack::default();
+    let keys: Vec<String> = (0..5).map(|n| n.to_string()).collect();
+    let objects: Vec<_> = keys.iter().map(|key| (key.as_str(), State::Planned)).collect();
+    let id = stack.planned(&objects, 3).await;
+    let (mut sizes, mut cursor) = (Vec::new(), None::<Value>);
+    loop {
+        let query = match &cursor {
+            None => json!({"limit": "2"}),
+            Some(cursor) => json!({"limit": "2", "cursor": cursor}),
+        };
+        let page = body(&stack.objects(&id, query).await);
+        sizes.push(page["objects"].as_array().unwrap().len());
+        cursor = page.get("next_cursor").cloned();
+        if cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!(sizes, [2, 1, 2], "a page ends with its chunk");
+    for limit in ["0", "1001", "-1", "two"] {
+        is_problem(&stack.objects(&id, json!({"limit": limit})).await, 400, Some("limit"));
+    }
+    stack.accepted(&["other"]).await;
+    let page = body(&stack.get("GET /v1/restores", "", json!({"limit": "1"})).await);
+    assert_eq!(page["restores"].as_array().unwrap().len(), 1);
+    assert!(page.get("next_cursor").is_some(), "{page}");
+    is_problem(&stack.get("GET /v1/restores", "", json!({"limit": "101"})).await, 400, Some("limit"));
 }
 
 #[tokio::test]

@@ -77,8 +77,20 @@ async fn a_restore_that_ended_regularly_is_left_alone() {
             assert_eq!((ended.unwrap(), events.len(), stack.record(&id).await.status), (0, 0, status));
         }
     }
+}
+
+#[tokio::test]
+async fn an_execution_that_began_no_restore_is_announced_with_its_cause_unless_somebody_stopped_it() {
+    let stack = Stack::default();
     for name in ["unknown", "no name of a restore"] {
-        assert_eq!(check(&stack, event(name), later()).await.0.unwrap(), 0);
+        let (ended, events) = check(&stack, event(name), later()).await;
+        let says = format!("The execution {name} began no restore. C.");
+        let notice = json!({"schema_version": 1, "id": name, "status": "failed", "says": says});
+        assert_eq!((ended.unwrap(), events), (0, vec![("Restore Failed".to_owned(), notice)]));
+        let mut stopped = event(name);
+        stopped["detail"]["status"] = json!("ABORTED");
+        let (ended, events) = check(&stack, stopped, later()).await;
+        assert_eq!((ended.unwrap(), events), (0, vec![]));
     }
 }
 

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use thaw_core::{
     Alternative, Cost, Distribution, KeyReading, LeftOut, Line, Overhead, PriceList, PublishWhen, Tier, Usd, Window,
-    is_asked_by_jobs,
+    is_asked_by_jobs, quantity,
 };
 
 use super::{Surveyor, Totals};
@@ -52,19 +52,19 @@ impl Surveyor<'_> {
             line("temporary copies", format!("{} for {} days", gib(copied), self.request.copy_days()), copies),
             line(
                 "invalidation",
-                format!("{folded}{paths} paths, as if the month's 1,000 free ones were used up"),
+                format!("{folded}{}, as if the month's 1,000 free ones were used up", quantity(paths, "path", "paths")),
                 book.invalidation(billed),
             ),
-            line("thaw itself", format!("{total} objects"), book.overhead(Overhead::expected(total))),
+            line("thaw itself", objects(total), book.overhead(Overhead::expected(total))),
         ];
         if moved > 0 {
             let amount = format!("{} in dearer tiers of Intelligent-Tiering, for 90 or 180 days", gib(moved));
             lines.insert(3, line("storage of what moves back", amount, tiering));
         }
         if by_jobs {
-            let (jobs, objects) = self.jobs();
-            let amount = format!("{jobs} {} of {objects} objects", if jobs == 1 { "job" } else { "jobs" });
-            lines.insert(2, line("S3 Batch Operations", amount, book.jobs(jobs, objects)));
+            let (jobs, of) = self.jobs();
+            let amount = format!("{} of {}", quantity(jobs, "job", "jobs"), objects(of));
+            lines.insert(2, line("S3 Batch Operations", amount, book.jobs(jobs, of)));
         }
         Cost::of(lines, book)
     }
@@ -113,12 +113,13 @@ impl Surveyor<'_> {
             let usd = self.price(tier, batch_operations).total_usd;
             let hours = ready_between.map(|at| self.hours_until(at));
             let how = if batch_operations { " by S3 Batch Operations" } else { "" };
-            let says = format!(
-                "{}{how}: ${usd} instead of ${total_usd}, typically ready {} to {} from now.",
-                tier.as_str(),
-                hours[0],
-                hours[1]
-            );
+            // Prices that differ by less than they show would read as if one had to choose.
+            let price = match (usd.to_string(), total_usd.to_string()) {
+                (usd, total_usd) if usd == total_usd => format!("${usd}, as at {}", self.request.tier.as_str()),
+                (usd, total_usd) => format!("${usd} instead of ${total_usd}"),
+            };
+            let says =
+                format!("{}{how}: {price}, typically ready {} to {} from now.", tier.as_str(), hours[0], hours[1]);
             Some(Alternative { tier, batch_operations, total_usd: usd, ready_between, says })
         };
         let request = self.request;
@@ -233,23 +234,26 @@ impl Surveyor<'_> {
                 warnings.push(format!("no distribution shows any of the objects: {}", self.looked_for()));
             } else if totals.without_path > 0 {
                 warnings.push(format!(
-                    "{} objects are not served by any distribution: they are restored, and nothing is invalidated for them",
-                    totals.without_path
+                    "no distribution shows {} of this restore: thaw restores what it was asked for, and invalidates nothing there",
+                    objects(totals.without_path)
                 ));
             }
             if totals.wildcards > 0 {
-                warnings.push(format!("{} paths contain ~, which CloudFront cannot invalidate: a wildcard that ends before it is used where nothing archived lies under it", totals.wildcards));
+                warnings.push(format!("{} with ~, which CloudFront cannot invalidate: a wildcard that ends before it is used where nothing archived lies under it", quantity(totals.wildcards, "path", "paths")));
             }
             if totals.mixed_spellings > 0 {
-                warnings.push(format!("{} objects have several blanks in their names (or several + behind a website endpoint): a path is invalidated with all of them as %20, and with all of them as +. One that mixes the two, such as /a+b%20c, is not", totals.mixed_spellings));
+                warnings.push(format!("{} with several blanks in the name (or several + behind a website endpoint): a path is invalidated with all of them as %20, and with all of them as +. One that mixes the two, such as /a+b%20c, is not", objects(totals.mixed_spellings)));
             }
             if totals.only_errors > 0 && !request.publish.only_if_stale {
                 let saved = PriceList::US_EAST_1.invalidation(totals.only_errors);
-                warnings.push(format!("for {} objects at most a cached error can be stale, and that briefly: publish.only_if_stale would save up to ${saved}", totals.only_errors));
+                warnings.push(format!("for {} at most a cached error can be stale, and that briefly: publish.only_if_stale would save up to ${saved}", objects(totals.only_errors)));
             }
             warnings.extend(self.says_of_folding());
             if old_versions > 0 {
-                warnings.push(format!("{old_versions} objects are not the current versions of their keys: viewers do not get them, and nothing is invalidated for them"));
+                warnings.push(format!(
+                    "{} with a version that is not current: viewers do not get it, and nothing is invalidated for it",
+                    objects(old_versions)
+                ));
             }
         }
         let (moved, tiering) = self.tiering();
@@ -260,11 +264,12 @@ impl Surveyor<'_> {
             ));
         }
         if joined > 0 {
-            warnings.push(format!("{joined} objects are being restored already: thaw joins, and S3 keeps their copies as long as the first requester said"));
+            warnings.push(format!("{} in a restore that somebody else began: thaw joins, and S3 keeps the copy for as long as the first requester said", objects(joined)));
         }
         if shorter > 0 {
             warnings.push(format!(
-                "{shorter} copies expire sooner than {} days from now, and are not extended",
+                "{} with an expiry sooner than {} days from now: it is not extended",
+                quantity(shorter, "copy", "copies"),
                 request.copy_days()
             ));
         }
@@ -287,6 +292,10 @@ impl Surveyor<'_> {
             "they are restored, and nothing is invalidated for them. thaw looks for an origin such as {bucket}.s3.<region>.amazonaws.com, {bucket}.s3-website-<region>.amazonaws.com, or s3.<region>.amazonaws.com with /{bucket} in its path, whose own path the keys begin with, and for a behaviour that leads there.{seen}"
         )
     }
+}
+
+fn objects(count: u64) -> String {
+    quantity(count, "object", "objects")
 }
 
 fn gib(bytes: u64) -> String {
