@@ -1,0 +1,97 @@
+//! The API's answers, as far as the command shows them. The JSON output is the API's own, whole.
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use thaw_core::{Alternative, Cost, Counts, Failure, KindTotal, Stage, Status, Tier, Usd};
+
+/// `POST /v1/plans`.
+#[derive(Debug, Deserialize)]
+pub struct Plan {
+    pub bucket: String,
+    pub tier: Tier,
+    pub days: u32,
+    pub counts: Counts,
+    pub by_kind: Vec<KindTotal>,
+    pub cost: Cost,
+    #[serde(default)]
+    pub max_cost_usd: Option<Usd>,
+    pub over_max_cost: bool,
+    #[serde(default)]
+    pub ready_between: Option<[Timestamp; 2]>,
+    pub hash: String,
+    pub alternatives: Vec<Alternative>,
+    pub paths: u64,
+    pub billed_paths: u64,
+    pub warnings: Vec<String>,
+    pub failures: Vec<Failure>,
+}
+
+/// `GET /v1/restores/{id}`, and the answer to whatever starts a restore.
+#[derive(Debug, Deserialize)]
+pub struct Restore {
+    pub id: String,
+    pub status: Status,
+    pub stage: Stage,
+    pub bucket: String,
+    pub tier: Tier,
+    pub days: u32,
+    pub counts: Counts,
+    #[serde(default)]
+    pub counted_at: Option<Timestamp>,
+    pub requested_at: Timestamp,
+    #[serde(default)]
+    pub ready_between: Option<[Timestamp; 2]>,
+    #[serde(default)]
+    pub completed_at: Option<Timestamp>,
+    #[serde(default)]
+    pub copies_expire: Option<[Timestamp; 2]>,
+    #[serde(default)]
+    pub problem: Option<String>,
+    #[serde(default)]
+    pub cost: Option<Cost>,
+    #[serde(default)]
+    pub failures: Vec<Failure>,
+    #[serde(default)]
+    pub warnings: Vec<String>,
+    #[serde(default)]
+    pub says: Option<String>,
+}
+
+/// A restore in `GET /v1/restores`.
+#[derive(Debug, Deserialize)]
+pub struct Listed {
+    pub id: String,
+    pub status: Status,
+    pub bucket: String,
+    pub tier: Tier,
+    pub requested_at: Timestamp,
+    #[serde(default)]
+    pub ready_between: Option<[Timestamp; 2]>,
+    #[serde(default)]
+    pub completed_at: Option<Timestamp>,
+}
+
+/// An object in `GET /v1/restores/{id}/objects`.
+#[derive(Debug, Deserialize)]
+pub struct Object {
+    pub key: String,
+    #[serde(default)]
+    pub version_id: Option<String>,
+    pub size: u64,
+    pub state: String,
+    pub since: Timestamp,
+    #[serde(default)]
+    pub copy_expires: Option<Timestamp>,
+    #[serde(default)]
+    pub message: Option<String>,
+}
+
+/// An error of the API (RFC 9457).
+#[derive(Debug, Deserialize)]
+pub struct Problem {
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub detail: String,
+    #[serde(default)]
+    pub field: Option<String>,
+}

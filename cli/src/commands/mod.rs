@@ -1,0 +1,75 @@
+//! What each command does.
+
+mod adopt;
+mod follow_up;
+mod history;
+mod plan;
+mod restore;
+mod status;
+mod wait;
+
+use clap::CommandFactory;
+use jiff::tz::TimeZone;
+
+use crate::api::Api;
+use crate::args::{Args, Command, Form, Global};
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::output;
+use crate::terminal::Terminal;
+
+/// What a command works with.
+struct Context<'a> {
+    global: &'a Global,
+    terminal: &'a Terminal,
+    form: Form,
+    zone: TimeZone,
+}
+
+impl<'a> Context<'a> {
+    /// Finds the API and the credentials. Commands that need neither never call this.
+    fn connect(&self) -> Result<Api<'a>, Error> {
+        Api::connect(self.global, self.terminal)
+    }
+}
+
+/// Runs the command.
+pub fn run(args: Args, terminal: &Terminal) -> Result<Exit, Error> {
+    let context = Context { global: &args.global, terminal, form: args.global.output, zone: TimeZone::system() };
+    match args.command {
+        Command::Plan(args) => plan::run(&args, &context),
+        Command::Restore(args) => restore::run(&args, &context),
+        Command::Status(args) => status::run(&args.id, &context),
+        Command::Wait(args) => wait::run(&args, &context),
+        Command::Ls(args) => history::restores(&args, &context),
+        Command::Objects(args) => history::objects(&args, &context),
+        Command::Cancel(args) => status::cancel(&args.id, &context),
+        Command::Retry(args) => follow_up::retry(&args, &context),
+        Command::Expedite(args) => follow_up::expedite(&args, &context),
+        Command::Extend(args) => follow_up::extend(&args, &context),
+        Command::Adopt(args) => adopt::run(&args, &context),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Args::command(), "thaw", &mut script);
+            output::text(&String::from_utf8_lossy(&script))?;
+            Ok(Exit::Done)
+        }
+        Command::Man => {
+            let mut page = Vec::new();
+            let rendered = clap_mangen::Man::new(Args::command()).render(&mut page);
+            rendered.map_err(|error| Error::Failed(error.to_string()))?;
+            output::text(&String::from_utf8_lossy(&page))?;
+            Ok(Exit::Done)
+        }
+    }
+}
+
+/// The path of a restore in the API. An id has only characters that a URL takes as they are; anything else is no id.
+fn restore_path(id: &str) -> Result<String, Error> {
+    let is_id = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
+    if is_id {
+        Ok(format!("/v1/restores/{id}"))
+    } else {
+        Err(Error::Usage(format!("{id:?} is not the id of a restore. thaw ls lists them.")))
+    }
+}

@@ -1,0 +1,108 @@
+//! `thaw restore`: shows the price, asks, and starts a restore.
+
+use serde_json::{Map, Value, json};
+use thaw_core::{Usd, quantity};
+
+use super::{Context, plan, wait};
+use crate::answers::{Plan, Restore};
+use crate::api::{self, Api};
+use crate::args::{RestoreArgs, Start};
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::output;
+use crate::selection;
+
+/// Plans the restore, asks, and starts exactly what was planned.
+pub fn run(args: &RestoreArgs, context: &Context<'_>) -> Result<Exit, Error> {
+    let mut request = selection::request(&args.which, &args.how)?;
+    let mut api = context.connect()?;
+    let agreed = match api.post("/v1/plans", &Value::from(request.clone()), None) {
+        Ok(answer) => planned(&answer, args.how.max_cost, &args.start, "Restore", context)?,
+        Err(Error::Problem(problem)) if is_too_large(&problem.kind) => {
+            too_large(args, context)?;
+            Some(Agreed { hash: None })
+        }
+        Err(error) => return Err(error),
+    };
+    let Some(agreed) = agreed else { return Ok(Exit::Done) };
+    if let Some(hash) = agreed.hash {
+        request.insert("confirm".to_owned(), json!(hash));
+    }
+    start(&mut api, "/v1/restores", request, &args.start, context)
+}
+
+/// What the caller has agreed to.
+pub struct Agreed {
+    /// The plan; none if it takes too long to be made before the restore begins.
+    pub hash: Option<String>,
+}
+
+/// Shows a plan and asks. `None` if only the plan was asked for.
+pub fn planned(
+    answer: &Value,
+    limit: Option<Usd>,
+    start: &Start,
+    verb: &str,
+    context: &Context<'_>,
+) -> Result<Option<Agreed>, Error> {
+    let plan: Plan = api::read(answer)?;
+    let price = plan.cost.total_usd;
+    if start.dry_run {
+        output::one(context.form, answer, || {
+            Ok(format!("(dry-run) Nothing is started.\n{}", plan::text(&plan, &context.zone)))
+        })?;
+    } else {
+        context.terminal.say(&plan::text(&plan, &context.zone));
+    }
+    if let Some(limit) = limit.filter(|limit| price > *limit) {
+        return Err(Error::Refused(format!("It costs ${price}, more than --max-cost {limit}. Nothing was started.")));
+    }
+    if start.dry_run {
+        return Ok(None);
+    }
+    let objects = quantity(plan.counts.total - plan.counts.failed, "object", "objects");
+    context.terminal.confirm(&format!("{verb} {objects} for ${price}?"))?;
+    Ok(Some(Agreed { hash: Some(plan.hash) }))
+}
+
+fn is_too_large(problem: &str) -> bool {
+    matches!(problem, "urn:thaw:problem:too-many-to-wait-for" | "urn:thaw:problem:too-long-to-wait-for")
+}
+
+/// So many objects that their plan takes longer than a call: the restore plans them itself, within `--max-cost`.
+fn too_large(args: &RestoreArgs, context: &Context<'_>) -> Result<(), Error> {
+    if args.start.dry_run {
+        context.terminal.say("The plan takes too long for one call, so a restore is started that only plans.");
+        return Ok(());
+    }
+    let Some(limit) = args.how.max_cost else {
+        return Err(Error::Refused(
+            "There are too many objects to plan them before the restore begins. Say what it may cost with --max-cost: a dearer restore ends before S3 is asked for anything. Or let thaw only plan it, with --dry-run. Nothing was started.".to_owned(),
+        ));
+    };
+    context.terminal.confirm(&format!(
+        "There are too many objects to plan them first. Restore them if that costs no more than ${limit}?"
+    ))
+}
+
+/// Starts a restore, prints it, and waits for it if that was asked for.
+pub fn start(
+    api: &mut Api<'_>,
+    path: &str,
+    mut request: Map<String, Value>,
+    start: &Start,
+    context: &Context<'_>,
+) -> Result<Exit, Error> {
+    if start.dry_run {
+        request.insert("dry_run".to_owned(), json!(true));
+    }
+    let answer = api.post(path, &Value::from(request), start.idempotency_key.as_deref())?;
+    let restore: Restore = api::read(&answer)?;
+    if let Some(timeout) = start.wait {
+        context.terminal.say(&format!("Started {}", restore.id));
+        return wait::until_ended(api, &restore.id, timeout, context);
+    }
+    output::one(context.form, &answer, || Ok(format!("{}\n", restore.id)))?;
+    context.terminal.say(&format!("Started. To wait for it: thaw wait {}", restore.id));
+    Ok(Exit::of(restore.status, restore.problem.as_deref()))
+}

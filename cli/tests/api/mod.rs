@@ -1,0 +1,120 @@
+//! An HTTP API with prepared answers, and the command run against it.
+
+use std::collections::VecDeque;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use serde_json::Value;
+
+/// A call that the API has received.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Call {
+    pub method: String,
+    pub path: String,
+    pub headers: Vec<(String, String)>,
+    pub body: Value,
+}
+
+impl Call {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(header, _)| header == name).map(|(_, value)| value.as_str())
+    }
+
+    /// `POST /v1/plans`.
+    pub fn line(&self) -> String {
+        format!("{} {}", self.method, self.path)
+    }
+}
+
+/// The API. Each call gets the next answer; a call too many gets a 500.
+pub struct Api {
+    url: String,
+    calls: Arc<Mutex<Vec<Call>>>,
+}
+
+impl Api {
+    /// An API with these answers: the status, and the body.
+    pub fn with(answers: Vec<(u16, Value)>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let calls = Arc::new(Mutex::new(Vec::new()));
+        let (log, mut answers) = (Arc::clone(&calls), VecDeque::from(answers));
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let Some(call) = read(&mut stream) else { continue };
+                log.lock().unwrap().push(call);
+                let (status, body) = answers.pop_front().unwrap_or((500, Value::from("a call too many")));
+                let body = body.to_string();
+                let head = format!(
+                    "HTTP/1.1 {status} Answer\r\ncontent-length: {}\r\nretry-after: 1\r\nconnection: close\r\n\r\n",
+                    body.len()
+                );
+                stream.write_all(format!("{head}{body}").as_bytes()).unwrap();
+            }
+        });
+        Self { url, calls }
+    }
+
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    pub fn calls(&self) -> Vec<Call> {
+        self.calls.lock().unwrap().clone()
+    }
+
+    /// The command with this API, credentials in its environment, and a zone that is the same everywhere.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = thaw(args);
+        command.env("THAW_API_URL", &self.url);
+        command
+    }
+
+    /// Runs it without a terminal.
+    pub fn run(&self, args: &[&str]) -> Output {
+        self.command(args).stdin(Stdio::null()).output().unwrap()
+    }
+}
+
+fn read(stream: &mut TcpStream) -> Option<Call> {
+    let mut reader = BufReader::new(stream);
+    let mut line = String::new();
+    reader.read_line(&mut line).ok().filter(|count| *count > 0)?;
+    let mut words = line.split(' ').map(str::to_owned);
+    let (method, path) = (words.next()?, words.next()?);
+    let mut headers = Vec::new();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).ok()?;
+        let Some((name, value)) = line.trim_end().split_once(": ") else { break };
+        headers.push((name.to_ascii_lowercase(), value.to_owned()));
+    }
+    let length = headers.iter().find(|(name, _)| name == "content-length").map_or("0", |(_, value)| value);
+    let mut body = vec![0; length.parse().ok()?];
+    reader.read_exact(&mut body).ok()?;
+    Some(Call { method, path, headers, body: serde_json::from_slice(&body).unwrap_or_default() })
+}
+
+/// The command with credentials, in an environment that is the same everywhere.
+pub fn thaw(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_thaw"));
+    command.args(args).env_clear().envs([
+        ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
+        ("AWS_SECRET_ACCESS_KEY", "secret"),
+        ("AWS_SESSION_TOKEN", "token"),
+        ("AWS_REGION", "us-east-1"),
+        ("TZ", "UTC"),
+        ("COLUMNS", "100"),
+    ]);
+    command
+}
+
+/// The exit code, stdout and stderr.
+pub fn seen(output: &Output) -> (i32, String, String) {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
+}
