@@ -27,6 +27,7 @@ fn batch(id: &RestoreId, key: &str) -> Batch {
         invalidation: invalidation.map(str::to_owned),
         completed,
         refused: refused.map(str::to_owned),
+        denied: None,
     };
     let paths = |paths: &[&str]| paths.iter().map(|path| (*path).to_owned()).collect::<BTreeSet<_>>();
     Batch {
