@@ -14,7 +14,7 @@ impl ReadDistributions for Rewritten {
             viewer_functions: BTreeMap::from([("img/*".to_owned(), "rewrite".to_owned())]),
             ..Distribution::default()
         };
-        Ok(Distributions { shown: vec![shown], left_out: Vec::new() })
+        Ok(Distributions { shown: vec![shown], ..Distributions::default() })
     }
 }
 
