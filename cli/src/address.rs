@@ -5,10 +5,10 @@ use std::path::Path;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
-use crate::api::{Answer, send_signed};
 use crate::args::Global;
 use crate::credentials::{self, Identity};
 use crate::error::Error;
+use crate::http::{Answer, send_signed};
 use crate::terminal::Terminal;
 
 /// The HTTP API, and who calls it.

@@ -2,26 +2,19 @@
 
 use std::time::{Duration, SystemTime};
 
-use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
-use aws_sigv4::sign::v4;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::address::Address;
 use crate::answers::Problem;
 use crate::args::Global;
-use crate::credentials::{self, Identity};
+use crate::credentials;
 use crate::error::Error;
+use crate::http::{Answer, send_signed};
 use crate::terminal::Terminal;
-
-/// Longer than an HTTP API lets a function take (30 seconds).
-const TIMEOUT: Duration = Duration::from_secs(40);
 
 /// How often a call is repeated that the API was too busy for.
 const BUSY_RETRIES: u32 = 3;
-
-/// The most bytes of an answer: a page of 1,000 objects has a few hundred kilobytes.
-const MAX_ANSWER: u64 = 16 << 20;
 
 /// The API of one stack.
 #[derive(Debug)]
@@ -29,15 +22,6 @@ pub struct Api<'a> {
     address: Address,
     global: &'a Global,
     terminal: &'a Terminal,
-}
-
-/// An answer, whatever its status.
-#[derive(Debug)]
-pub struct Answer {
-    pub status: u16,
-    pub body: String,
-    /// Seconds after which it is worth asking again.
-    pub retry_after: Option<u64>,
 }
 
 impl<'a> Api<'a> {
@@ -88,22 +72,6 @@ impl<'a> Api<'a> {
             tries += 1;
             let seconds = answer.retry_after.unwrap_or(1) / u64::from(self.address.time_scale);
             std::thread::sleep(Duration::from_secs(seconds.clamp(1, 30)));
-        }
-    }
-}
-
-impl Answer {
-    /// The message in an answer of AWS, in JSON or XML; else the answer, shortened.
-    pub fn words(&self) -> String {
-        let json = serde_json::from_str::<Value>(&self.body).ok();
-        let message = json.as_ref().and_then(|body| body["message"].as_str().or(body["Message"].as_str()));
-        let xml = || {
-            let rest = &self.body[self.body.find("<Message>")? + "<Message>".len()..];
-            Some(&rest[..rest.find("</Message>")?])
-        };
-        match message.or_else(xml) {
-            Some(message) => message.to_owned(),
-            None => format!("{} {}", self.status, self.body.chars().take(300).collect::<String>()),
         }
     }
 }
@@ -163,60 +131,6 @@ fn policy_path(path: &str) -> String {
             Some((_, call)) => format!("/v1/restores/*/{call}"),
         },
     }
-}
-
-/// Sends one request with AWS Signature Version 4. Only a failure to get any answer is an error.
-pub fn send_signed(
-    method: &str,
-    url: &str,
-    headers: &[(&str, &str)],
-    body: &[u8],
-    identity: &Identity,
-    service: &str,
-    terminal: &Terminal,
-) -> Result<Answer, Error> {
-    let bug = |why: &dyn std::fmt::Display| Error::Failed(format!("{method} {url} cannot be sent: {why}"));
-    let aws_identity = identity.credentials.clone().into();
-    let params = v4::SigningParams::builder()
-        .identity(&aws_identity)
-        .region(&identity.region)
-        .name(service)
-        .time(SystemTime::now())
-        .settings(SigningSettings::default())
-        .build()
-        .map_err(|error| bug(&error))?
-        .into();
-    let signable = SignableRequest::new(method, url, headers.iter().copied(), SignableBody::Bytes(body));
-    let (signature, _) =
-        sign(signable.map_err(|error| bug(&error))?, &params).map_err(|error| bug(&error))?.into_parts();
-    let mut request = ureq::http::Request::builder().method(method).uri(url);
-    for (name, value) in headers.iter().copied().chain(signature.headers()) {
-        request = request.header(name, value);
-    }
-    let agent = ureq::Agent::new_with_config(
-        ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .timeout_global(Some(TIMEOUT))
-            .user_agent(concat!("thaw-cli/", env!("CARGO_PKG_VERSION")))
-            .build(),
-    );
-    let sent = match method {
-        "GET" | "DELETE" => agent.run(request.body(()).map_err(|error| bug(&error))?),
-        _ => agent.run(request.body(body).map_err(|error| bug(&error))?),
-    };
-    let host = url.split('/').nth(2).unwrap_or(url);
-    let lost = |error: ureq::Error| {
-        Error::Failed(format!(
-            "{host} does not answer: {error}. Check the network, a proxy (HTTPS_PROXY), --region and --api-url."
-        ))
-    };
-    let mut answer = sent.map_err(lost)?;
-    let retry_after = answer.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
-    let bytes = answer.body_mut().with_config().limit(MAX_ANSWER).read_to_vec().map_err(lost)?;
-    let status = answer.status().as_u16();
-    terminal.verbose(&format!("{method} {url}: {status}"));
-    Ok(Answer { status, body: String::from_utf8_lossy(&bytes).into_owned(), retry_after })
 }
 
 #[cfg(test)]

@@ -79,7 +79,7 @@ impl Check {
                 "--all-targets",
                 "--locked",
                 "--features",
-                "thaw-tests/local-stack",
+                "thaw-tests/local-stack,thaw-cli/local-stack",
                 "--",
                 "--deny",
                 "warnings",
@@ -142,7 +142,8 @@ pub fn on_a_stack(
 ) -> Result<()> {
     let (_, teardown) = up::up(options)?;
     let passed = run_command(
-        cargo(&["test", "--workspace", "--locked", "--features", "thaw-tests/local-stack", "--test", "it", "--"])
+        cargo(&["test", "--workspace", "--locked", "--features", "thaw-tests/local-stack,thaw-cli/local-stack"])
+            .args(["--test", "it", "--test", "on_a_stack", "--"])
             .args(tests)
             .args(["--test-threads", &at_once.to_string()])
             .env("THAW_STACK", options.which.dir().join("stack.json")),

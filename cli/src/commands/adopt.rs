@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::Context;
 use crate::args::AdoptArgs;
+use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::output::{self, printable};

@@ -3,10 +3,11 @@
 use serde_json::{Map, Value, json};
 use thaw_core::Usd;
 
-use super::{Context, restore, restore_path};
 use crate::answers::{Plan, Restore};
 use crate::api::{self, Api};
 use crate::args::{ExpediteArgs, ExtendArgs, RetryArgs, Start};
+use crate::commands::restore;
+use crate::context::{Context, restore_path};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::selection;

@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
-use super::{Context, restore_path};
 use crate::answers::{Listed, Object};
 use crate::api::{self, Api};
 use crate::args::{LsArgs, ObjectsArgs};
+use crate::context::{Context, restore_path};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::output::{self, size, table, time, times};

@@ -11,27 +11,12 @@ mod wait;
 use clap::CommandFactory;
 use jiff::tz::TimeZone;
 
-use crate::api::Api;
-use crate::args::{Args, Command, Form, Global};
+use crate::args::{Args, Command};
+use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::output;
 use crate::terminal::Terminal;
-
-/// What a command works with.
-struct Context<'a> {
-    global: &'a Global,
-    terminal: &'a Terminal,
-    form: Form,
-    zone: TimeZone,
-}
-
-impl<'a> Context<'a> {
-    /// Finds the API and the credentials. Commands that need neither never call this.
-    fn connect(&self) -> Result<Api<'a>, Error> {
-        Api::connect(self.global, self.terminal)
-    }
-}
 
 /// Runs the command.
 pub fn run(args: Args, terminal: &Terminal) -> Result<Exit, Error> {
@@ -61,15 +46,5 @@ pub fn run(args: Args, terminal: &Terminal) -> Result<Exit, Error> {
             output::text(&String::from_utf8_lossy(&page))?;
             Ok(Exit::Done)
         }
-    }
-}
-
-/// The path of a restore in the API. An id has only characters that a URL takes as they are; anything else is no id.
-fn restore_path(id: &str) -> Result<String, Error> {
-    let is_id = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
-    if is_id {
-        Ok(format!("/v1/restores/{id}"))
-    } else {
-        Err(Error::Usage(format!("{id:?} is not the id of a restore. thaw ls lists them.")))
     }
 }

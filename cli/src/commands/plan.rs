@@ -6,10 +6,10 @@ use jiff::tz::TimeZone;
 use serde_json::Value;
 use thaw_core::quantity;
 
-use super::Context;
 use crate::answers::Plan;
 use crate::api;
 use crate::args::PlanArgs;
+use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::output::{self, printable, size, table, times};

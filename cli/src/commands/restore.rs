@@ -3,10 +3,11 @@
 use serde_json::{Map, Value, json};
 use thaw_core::{Usd, quantity};
 
-use super::{Context, plan, wait};
 use crate::answers::{Plan, Restore};
 use crate::api::{self, Api};
 use crate::args::{RestoreArgs, Start};
+use crate::commands::{plan, wait};
+use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::output;

@@ -6,9 +6,9 @@ use jiff::tz::TimeZone;
 use serde_json::Value;
 use thaw_core::Status;
 
-use super::{Context, restore_path};
 use crate::answers::Restore;
 use crate::api;
+use crate::context::{Context, restore_path};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::output::{self, printable, table, time, times};

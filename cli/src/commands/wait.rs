@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 use jiff::SignedDuration;
 use thaw_core::{Status, quantity};
 
-use super::{Context, restore_path, status};
 use crate::answers::Restore;
 use crate::api::{self, Api};
 use crate::args::WaitArgs;
+use crate::commands::status;
+use crate::context::{Context, restore_path};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::output::times;

@@ -28,6 +28,7 @@ fn the_core_knows_nobody_and_the_steps_only_the_core() {
     assert!(ours("core").is_empty());
     assert_eq!(ours("lambdas/steps"), ["thaw-core"]);
     assert_eq!(ours("aws"), ["thaw-core", "thaw-steps"]);
+    assert_eq!(ours("cli"), ["thaw-core"]);
 }
 
 #[test]

@@ -134,14 +134,21 @@ impl FollowUp {
                 Status::Succeeded | Status::PartlyFailed | Status::Failed | Status::Cancelled,
                 false,
             ) => "It ended before it had a plan. Send its request again, corrected, to /v1/restores.",
-            (Self::Retry, Status::Succeeded, true) => "None of its objects failed or was cancelled.",
+            // A dry run succeeds whatever its plan found.
+            (Self::Retry, Status::Succeeded, true) if !record.request.dry_run => {
+                "None of its objects failed or was cancelled."
+            }
             (Self::Expedite, Status::Succeeded | Status::PartlyFailed, true) => {
                 "It has ended, and S3 fetches none of its objects any more."
             }
             (Self::Expedite, Status::Cancelled, true) => {
                 "It was cancelled. Send retry with the tier Expedited to ask for its objects again."
             }
-            (Self::Retry, Status::Running | Status::PartlyFailed | Status::Failed | Status::Cancelled, true)
+            (
+                Self::Retry,
+                Status::Running | Status::Succeeded | Status::PartlyFailed | Status::Failed | Status::Cancelled,
+                true,
+            )
             | (Self::Expedite, Status::Running | Status::Failed, true)
             | (
                 Self::Extend,
