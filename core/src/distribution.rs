@@ -842,6 +842,137 @@ mod tests {
         check(&plain(""), "/index.html", "index.html", &["//", "//index.html"]);
     }
 
+    /// A distribution that shows `archive` by default, and `other` behind some patterns.
+    fn ruled(rules: &str, more: &[(&str, &str)]) -> Distribution {
+        let mut distribution = Distribution { id: "E1".to_owned(), ..plain("") };
+        distribution.origins.push(origin("other", "other.s3.eu-west-1.amazonaws.com", ""));
+        distribution.origins.push(origin("api", "api.example.com", ""));
+        let more = more.iter().map(|(pattern, target)| behaviour(pattern, target));
+        distribution.behaviours.splice(0..0, more);
+        distribution.rules = PathRules::new("", rules).unwrap();
+        distribution
+    }
+
+    const IMAGES: &str = r#"[{"keys": "images/{path...}", "paths": ["/img/{path...}", "/i/{path...}"]}]"#;
+
+    #[track_caller]
+    fn check_ruled(distribution: &Distribution, key: &str, paths: &[&str]) {
+        let found: Vec<_> = distribution.paths_of("archive", key).paths.into_iter().collect();
+        assert_eq!(found, paths);
+    }
+
+    #[test]
+    fn a_rule_adds_paths_in_every_spelling_where_their_behaviours_show_the_bucket() {
+        let all = ["/i/a%20b+", "/i/a+b+", "/images/a%20b+", "/images/a+b+", "/img/a%20b+", "/img/a+b+"];
+        let all = all.map(|path| path.replace("b+", "b%2B"));
+        check_ruled(&ruled(IMAGES, &[]), "images/a b+", &all.each_ref().map(String::as_str));
+        check_ruled(&ruled(IMAGES, &[]), "image/a", &["/image/a"]);
+        // The viewer's path decides, and not what the function makes of it.
+        check_ruled(&ruled(IMAGES, &[("/img/*", "api")]), "images/a", &["/i/a", "/images/a"]);
+        check_ruled(&ruled(IMAGES, &[("/images/*", "api")]), "images/a", &["/i/a", "/images/a", "/img/a"]);
+        check_ruled(&ruled(IMAGES, &[("/i*", "api")]), "images/a", &[]);
+        let in_another = IMAGES.replace("{\"keys", "{\"distribution\": \"E2\", \"keys");
+        check_ruled(&ruled(&in_another, &[]), "images/a", &["/images/a"]);
+        for (named, paths) in [("/img/*", &["/images/a", "/img/a"][..]), ("*", &["/i/a", "/images/a"])] {
+            let rules = IMAGES.replace("{\"keys", &format!("{{\"behaviour\": \"{named}\", \"keys"));
+            check_ruled(&ruled(&rules, &[("img/*", "s3")]), "images/a", paths);
+        }
+        // The keys of a rule have the origin path, its paths do not.
+        let pub_images = IMAGES.replace("images/", "pub/images/");
+        let mut distribution = ruled(&pub_images, &[]);
+        distribution.origins[0].path = "/pub".to_owned();
+        check_ruled(&distribution, "pub/images/a", &["/i/a", "/images/a", "/img/a"]);
+        check_ruled(&distribution, "images/a", &[]);
+    }
+
+    #[test]
+    fn a_rule_may_show_what_the_root_shows() {
+        let mut distribution = ruled(r#"[{"keys": "site/{path...}", "paths": ["/{path...}"]}]"#, &[]);
+        distribution.default_root_object = "index.html".to_owned();
+        check_ruled(&distribution, "site/index.html", &["/", "/index.html", "/site/index.html"]);
+        let shared = distribution.paths_of("archive", "index.html").shared;
+        assert!(shared["/"].contains(&("archive".to_owned(), "site/index.html".to_owned())), "{shared:?}");
+    }
+
+    #[test]
+    fn each_path_has_the_variants_of_the_behaviour_that_serves_it_or_of_the_one_that_rewrites_to_it() {
+        let mut distribution = ruled(IMAGES, &[("/img/*", "s3")]);
+        distribution.behaviours[0].query_strings = QueryStrings::All;
+        check_ruled(&distribution, "images/a", &["/i/a", "/images/a", "/images/a?*", "/img/a", "/img/a?*"]);
+    }
+
+    #[test]
+    fn a_rewritten_path_names_what_else_it_may_show() {
+        let shared = |distribution: &Distribution, key: &str| {
+            let shared = distribution.paths_of("archive", key).shared;
+            let each = |(path, all): (String, BTreeSet<(String, String)>)| {
+                all.into_iter().map(move |(bucket, key)| format!("{path} {bucket} {key}"))
+            };
+            shared.into_iter().flat_map(each).collect::<Vec<_>>()
+        };
+        let distribution = ruled(IMAGES, &[]);
+        assert_eq!(shared(&distribution, "images/a"), ["/i/a archive i/a", "/img/a archive img/a"]);
+        assert_eq!(shared(&distribution, "img/a"), ["/img/a archive images/a"]);
+        assert_eq!(shared(&distribution, "a"), [""; 0]);
+        // The other bucket shows its own under `/img/`, cached as `/images/…` too, or under `/images/`.
+        let distribution = ruled(IMAGES, &[("/img/*", "other")]);
+        assert_eq!(shared(&distribution, "images/a"), ["/i/a archive i/a", "/images/a other images/a"]);
+        let distribution = ruled(IMAGES, &[("/images/*", "other"), ("/i/*", "api")]);
+        assert_eq!(shared(&distribution, "images/a"), ["/images/a other images/a", "/img/a archive img/a"]);
+    }
+
+    #[test]
+    fn a_wildcard_for_a_tilde_covers_what_rules_show_beneath_it() {
+        let covers = |distribution: &Distribution, key: &str| {
+            let covers = distribution.paths_of("archive", key).covers.into_iter();
+            covers.map(|one| format!("{} {}", one.bucket().unwrap(), one.prefix)).collect::<Vec<_>>()
+        };
+        let distribution = ruled(IMAGES, &[]);
+        assert_eq!(covers(&distribution, "img/b/~x"), ["archive images/b/", "archive img/b/"]);
+        assert_eq!(covers(&distribution, "x/~x"), ["archive x/"]);
+        assert_eq!(
+            covers(&distribution, "images/b/~x"),
+            ["archive i/b/", "archive images/b/", "archive img/b/"],
+            "three wildcards"
+        );
+        let distribution = ruled(IMAGES, &[("/i/*", "other")]);
+        assert_eq!(covers(&distribution, "images/b/~x"), ["archive images/b/", "archive img/b/", "other images/b/"]);
+    }
+
+    #[test]
+    fn a_rule_speaks_of_the_behaviours_that_may_serve_its_paths() {
+        let undeclared = |rules: &str, patterns: &[&str]| {
+            let more: Vec<(&str, &str)> = patterns.iter().map(|pattern| (*pattern, "s3")).collect();
+            let mut distribution = ruled(rules, &more);
+            let functions =
+                |name: &str| distribution.behaviours.iter().map(|one| (one.pattern.clone(), name.to_owned())).collect();
+            (distribution.viewer_functions, distribution.origin_functions) = (functions("v"), functions("o"));
+            let found = distribution.undeclared().into_iter();
+            found.map(|one| format!("{} {:?} {}", one.function, one.event, one.behaviour)).collect::<Vec<_>>()
+        };
+        let of_default = ["v ViewerRequest *", "o OriginRequest *"];
+        assert_eq!(undeclared("", &[]), of_default);
+        assert_eq!(undeclared(IMAGES, &[]), [""; 0]);
+        assert_eq!(undeclared(IMAGES, &["/img/*", "i/*"]), of_default);
+        assert_eq!(undeclared(IMAGES, &["/img/*.jpg", "i/*"]), [""; 0], "other images are the default behaviour's");
+        assert_eq!(undeclared(IMAGES, &["/x/*"]), ["v ViewerRequest /x/*", "o OriginRequest /x/*"]);
+        let named = r#"[{"behaviour": "x/*", "keys": "{path...}", "paths": ["/{path...}"]}]"#;
+        assert_eq!(undeclared(named, &["/x/*"]), of_default);
+    }
+
+    #[test]
+    fn a_folder_in_which_a_rule_shows_something_else_is_not_whole() {
+        let folders = |distribution: &Distribution, key: &str| {
+            distribution.folders_of("archive", key).into_iter().map(|folder| folder.path).collect::<Vec<_>>()
+        };
+        assert_eq!(folders(&ruled(IMAGES, &[]), "images/a/b"), ["/images/", "/images/a/"]);
+        assert_eq!(folders(&ruled(IMAGES, &[]), "img/a/b"), [""; 0]);
+        // What the other bucket shows under `/img/` may be cached as `/images/…`.
+        assert_eq!(folders(&ruled(IMAGES, &[("/img/*", "other")]), "images/a/b"), [""; 0]);
+        let clean = r#"[{"keys": "{page...}.html", "paths": ["/{page...}"]}]"#;
+        assert_eq!(folders(&ruled(clean, &[]), "a/b"), ["/", "/a/"]);
+    }
+
     #[test]
     fn only_the_behaviour_that_matches_first_decides() {
         let mut distribution = plain("");

@@ -420,18 +420,17 @@ async fn paths(
     let (mut paths, mut covers, mut taken) = (BTreeMap::new(), BTreeSet::new(), None);
     for distribution in distributions {
         let mut shown = distribution.paths_of(&object.bucket, &object.key);
-        for (path, namesakes) in &shown.shared {
-            for (bucket, key) in namesakes {
-                // An archived object of that name is served from the cache at best: its path is left alone.
-                let found = match *bucket == object.bucket || may_look(bucket) {
-                    true => neighbour(bucket, key, archive, now).await?,
-                    false => Some(Neighbour::unknown(bucket, key)),
-                };
-                if let Some(neighbour) = found {
-                    shown.paths.remove(path);
-                    taken = Some(neighbour);
-                    break;
-                }
+        let namesakes: BTreeSet<&(String, String)> = shown.shared.values().flatten().collect();
+        for namesake in namesakes {
+            let (bucket, key) = namesake;
+            // An archived object of that name is served from the cache at best: its paths are left alone.
+            let found = match *bucket == object.bucket || may_look(bucket) {
+                true => neighbour(bucket, key, archive, now).await?,
+                false => Some(Neighbour::unknown(bucket, key)),
+            };
+            if let Some(neighbour) = found {
+                shown.paths.retain(|path| !shown.shared.get(path).is_some_and(|all| all.contains(namesake)));
+                taken = Some(neighbour);
             }
         }
         if !shown.paths.is_empty() {
