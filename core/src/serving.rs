@@ -112,15 +112,9 @@ impl Distributions {
 }
 
 /// The ids of those of these multi-tenant distributions whose tenants get a key, or may get it.
-pub fn shown_to_tenants<'a>(
-    of_tenants: &'a [Distribution],
-    bucket: &str,
-    key: &str,
-    directory_index: &str,
-) -> Vec<&'a str> {
-    let may_show = |one: &&Distribution| {
-        !one.paths_of(bucket, key, directory_index).paths.is_empty() || one.tenants_may_have_origin(bucket)
-    };
+pub fn shown_to_tenants<'a>(of_tenants: &'a [Distribution], bucket: &str, key: &str) -> Vec<&'a str> {
+    let may_show =
+        |one: &&Distribution| !one.paths_of(bucket, key).paths.is_empty() || one.tenants_may_have_origin(bucket);
     of_tenants.iter().filter(may_show).map(|one| one.id.as_str()).collect()
 }
 
@@ -222,7 +216,7 @@ mod tests {
             let sorted = Distributions::sorted("archive", all, &BTreeSet::new(), true);
             assert_eq!(sorted.left_out, [("E2".to_owned(), LeftOut::TenantOnly)]);
             assert!(sorted.shown.is_empty());
-            shown_to_tenants(&sorted.of_tenants, "archive", "a", "") == ["E2"]
+            shown_to_tenants(&sorted.of_tenants, "archive", "a") == ["E2"]
         };
         for (domain, path, is_of_tenants) in [
             (ARCHIVE, "", true),

@@ -6,8 +6,8 @@ use std::rc::Rc;
 
 use jiff::Timestamp;
 use thaw_core::{
-    CallError, Distribution, Facts, Head, HeadError, Job, JobStatus, LeftOut, Missing, ObjectId, QueryStrings,
-    RestoreAnswer, S3Uri, Serving, Tier, head_error, is_about_a_key, trouble,
+    CallError, Distribution, Facts, Head, HeadError, Job, JobStatus, LeftOut, Missing, ObjectId, PathRules,
+    QueryStrings, RestoreAnswer, S3Uri, Serving, Tier, head_error, is_about_a_key, trouble,
 };
 use thaw_steps::ports::{
     CreateInvalidations, CreateJobs, CreatedJob, Distributions, Invalidation, ListFrom, Listed, ListedRestore,
@@ -298,8 +298,18 @@ fn config(config: &crate::cdn::DistributionConfig) -> Distribution {
         },
     };
     let behaviours = config.behaviors.iter().map(|behavior| behaviour(behavior, &behavior.path_pattern));
-    let patterns = config.behaviors.iter().map(|behavior| behavior.path_pattern.clone()).chain(["*".to_owned()]);
-    let viewer_functions = patterns.filter(|_| config.directory_index.is_some());
+    let with_patterns = || {
+        let named = config.behaviors.iter().map(|behavior| (behavior.path_pattern.as_str(), behavior));
+        named.chain([("*", &config.default_behavior)])
+    };
+    let index = config.directory_index.is_some().then_some("directory-index");
+    let viewer_functions = with_patterns().filter_map(|(pattern, behavior)| {
+        let function = behavior.viewer_request.as_ref().map(|function| function.name.as_str()).or(index)?;
+        Some((pattern.to_owned(), function.to_owned()))
+    });
+    let origin_functions = with_patterns().filter_map(|(pattern, behavior)| {
+        Some((pattern.to_owned(), format!("{}:1", behavior.origin_request.as_ref()?.name)))
+    });
     Distribution {
         id: config.id.clone().unwrap_or_default(),
         origins: config
@@ -324,7 +334,9 @@ fn config(config: &crate::cdn::DistributionConfig) -> Distribution {
                 fails_over_on: group.failover_statuses.clone(),
             })
             .collect(),
-        viewer_functions: viewer_functions.map(|pattern| (pattern, "directory-index".to_owned())).collect(),
+        viewer_functions: viewer_functions.collect(),
+        origin_functions: origin_functions.collect(),
+        rules: PathRules::default(),
         behaviours: behaviours.chain([behaviour(&config.default_behavior, "*")]).collect(),
         default_root_object: config.default_root_object.clone(),
         errors: config

@@ -19,6 +19,7 @@ mod lists;
 mod planning;
 mod poison;
 mod publishing;
+mod rewrites;
 mod tilde;
 mod undescribed;
 mod variants;

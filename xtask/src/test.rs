@@ -143,7 +143,7 @@ pub fn on_a_stack(
     let (_, teardown) = up::up(options)?;
     let passed = run_command(
         cargo(&["test", "--workspace", "--locked", "--features", "thaw-tests/local-stack,thaw-cli/local-stack"])
-            .args(["--test", "it", "--test", "on_a_stack", "--"])
+            .args(["--test", "it", "--"])
             .args(tests)
             .args(["--test-threads", &at_once.to_string()])
             .env("THAW_STACK", options.which.dir().join("stack.json")),

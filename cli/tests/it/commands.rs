@@ -1,11 +1,9 @@
 //! Each command against an API with prepared answers: its calls, its output in every form, and its exit code.
 
-mod api;
-mod snapshots;
-
-use api::{Api, seen, thaw};
 use serde_json::{Value, json};
-use snapshots::check;
+
+use crate::api::{self, Api, seen, thaw};
+use crate::snapshots::check;
 
 const ID: &str = "2026-11-29_archive_cat-jpg_standard_0123456789ab";
 

@@ -1,15 +1,14 @@
 //! The command on a terminal: it asks, and shows what a restore is doing. A pipe gets neither (`commands.rs`).
 
-mod api;
-
 use std::fs::File;
 use std::io::{Read, Write};
 use std::process::Stdio;
 use std::thread;
 
-use api::Api;
 use nix::pty::openpty;
 use serde_json::{Value, json};
+
+use crate::api::Api;
 
 const ID: &str = "2026-11-29_archive_cat-jpg_standard_0123456789ab";
 

@@ -1,0 +1,95 @@
+//! The commands on a running local stack, as the README shows them.
+
+/// Named as the other tests that need the simulator's S3.
+mod sim {
+    use std::path::PathBuf;
+
+    use serde_json::Value;
+
+    use crate::api::{seen, thaw};
+
+    struct Stack {
+        file: String,
+        about: Value,
+    }
+
+    impl Stack {
+        fn running() -> Self {
+            let file = PathBuf::from(std::env::var_os("THAW_STACK").expect("THAW_STACK names the stack.json"));
+            let about = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+            Self { file: file.to_str().unwrap().to_owned(), about }
+        }
+
+        fn about(&self, field: &str) -> &str {
+            self.about[field].as_str().unwrap()
+        }
+
+        /// Puts an archived object.
+        fn put(&self, key: &str) {
+            let url = format!("{}/{}/{key}", self.about("s3_endpoint_url"), self.about("archive_bucket"));
+            let answer = ureq::put(&url).header("x-amz-storage-class", "GLACIER").send("a cat").unwrap();
+            assert_eq!(answer.status(), 200);
+        }
+
+        /// What a viewer gets.
+        fn view(&self, key: &str) -> u16 {
+            let agent = ureq::Agent::new_with_config(ureq::Agent::config_builder().http_status_as_error(false).build());
+            let url = format!("{}/{key}", self.about("edge_url"));
+            agent.get(&url).header("host", self.about("edge_host")).call().unwrap().status().as_u16()
+        }
+
+        fn uri(&self, key: &str) -> String {
+            format!("s3://{}/{key}", self.about("archive_bucket"))
+        }
+
+        fn thaw(&self, args: &[&str]) -> (i32, String, String) {
+            seen(&thaw(&[args, &["--local", &self.file]].concat()).output().unwrap())
+        }
+    }
+
+    #[test]
+    fn an_object_is_planned_restored_and_seen() {
+        let stack = Stack::running();
+        stack.put("command/cat.jpg");
+        let uri = stack.uri("command/cat.jpg");
+        assert_eq!(stack.view("command/cat.jpg"), 403);
+
+        let (code, stdout, stderr) = stack.thaw(&["plan", &uri]);
+        assert_eq!(code, 0, "{stderr}");
+        assert!(stdout.contains("1 to restore") && stdout.contains("total"), "{stdout}");
+
+        let (code, stdout, stderr) = stack.thaw(&["restore", &uri, "--yes", "--wait=10m", "--output", "json"]);
+        assert_eq!(code, 0, "{stderr}");
+        let restore: Value = serde_json::from_str(&stdout).unwrap();
+        let id = restore["id"].as_str().unwrap();
+        assert_eq!((&restore["status"], stack.view("command/cat.jpg")), (&Value::from("succeeded"), 200));
+
+        let (code, stdout, _) = stack.thaw(&["status", id]);
+        assert_eq!((code, stdout.contains("Of 1 object: 1 published.")), (0, true), "{stdout}");
+        let (code, stdout, _) = stack.thaw(&["objects", id]);
+        assert_eq!((code, stdout.contains("command/cat.jpg")), (0, true), "{stdout}");
+        let (code, stdout, _) = stack.thaw(&["ls", "--limit", "1000", "--output", "csv"]);
+        assert_eq!((code, stdout.contains(id)), (0, true), "{stdout}");
+        let (code, _, stderr) = stack.thaw(&["cancel", id]);
+        assert_eq!(code, 1, "{stderr}");
+
+        let (code, stdout, stderr) = stack.thaw(&["extend", id, "--days", "30", "--yes"]);
+        assert_eq!(code, 3, "{stderr}");
+        let (code, stdout, stderr) = stack.thaw(&["wait", stdout.trim()]);
+        assert_eq!((code, stdout.contains("1 published")), (0, true), "{stdout}{stderr}");
+        let (code, _, stderr) = stack.thaw(&["expedite", id, "--yes"]);
+        assert_eq!(code, 1, "{stderr}");
+    }
+
+    #[test]
+    fn the_exit_code_tells_a_missing_object_from_a_price() {
+        let stack = Stack::running();
+        stack.put("command/dog.jpg");
+        let (dog, missing) = (stack.uri("command/dog.jpg"), stack.uri("command/missing.jpg"));
+        let (code, _, stderr) = stack.thaw(&["restore", &dog, "--yes", "--max-cost", "0.000001"]);
+        assert_eq!(code, 5, "{stderr}");
+        let (code, stdout, stderr) = stack.thaw(&["restore", &dog, &missing, "--yes", "--wait=10m"]);
+        assert_eq!(code, 4, "{stderr}");
+        assert!(stdout.contains("command/missing.jpg"), "{stdout}");
+    }
+}

@@ -1,0 +1,8 @@
+//! The command as its user sees it: against an API with prepared answers, on a terminal, and on a running local stack.
+
+mod api;
+mod commands;
+#[cfg(feature = "local-stack")]
+mod local_stack;
+mod snapshots;
+mod terminal;
