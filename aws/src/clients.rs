@@ -195,6 +195,11 @@ impl Clients {
         Bus::new(aws_sdk_eventbridge::Client::new(&self.shared_at(Service::EventBridge)))
     }
 
+    /// The queue at this URL. `pace` is how many seconds of thaw's time pass in a second.
+    pub fn queue(&self, queue_url: String, pace: f64) -> Queue {
+        Queue::new(aws_sdk_sqs::Client::new(&self.shared_at(Service::Sqs)), queue_url, pace)
+    }
+
     /// The dead-letter queue at this URL.
     pub fn dead_letters(&self, queue_url: String) -> DeadLetterQueue {
         DeadLetterQueue::new(aws_sdk_sqs::Client::new(&self.shared_at(Service::Sqs)), queue_url)

@@ -1,10 +1,90 @@
 //! SQS.
 
+use std::time::Duration;
+
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::types::MessageAttributeValue;
-use thaw_steps::ports::{DeadLetters, PortError};
+use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, MessageAttributeValue};
+use aws_smithy_async::rt::sleep::{AsyncSleep, TokioSleep};
+use thaw_core::{CallError, Confirmation};
+use thaw_steps::ports::{DeadLetters, PortError, ReceiveMessages, ReceivedMessage, SendConfirmations};
 
 use crate::error::{port_error, unexpected};
+
+/// Messages that one call receives or deletes at most (API Reference, "ReceiveMessage", "DeleteMessageBatch").
+const MESSAGES_PER_CALL: usize = 10;
+
+/// A queue from which a function receives messages, or to which it sends them.
+#[derive(Debug, Clone)]
+pub struct Queue {
+    client: Client,
+    queue_url: String,
+    /// Seconds of thaw's time that pass in a second: more than one on the local stack only.
+    pace: f64,
+}
+
+impl Queue {
+    pub(crate) fn new(client: Client, queue_url: String, pace: f64) -> Self {
+        Self { client, queue_url, pace }
+    }
+}
+
+impl ReceiveMessages for Queue {
+    async fn receive(&self, wait: Duration, most: usize) -> Result<Vec<ReceivedMessage>, PortError> {
+        TokioSleep::new().sleep(wait.div_f64(self.pace)).await;
+        let mut received = Vec::new();
+        while received.len() < most {
+            // Without a wait: a call that waits does so for a whole second if there is nothing.
+            let call = self.client.receive_message().queue_url(&self.queue_url).wait_time_seconds(0);
+            let answer = match call.max_number_of_messages(10).send().await {
+                Ok(answer) => answer,
+                // What was received before is invisible to others by now.
+                Err(_) if !received.is_empty() => break,
+                Err(error) => return Err(port_error("ReceiveMessage", &error)),
+            };
+            let messages = answer.messages.unwrap_or_default();
+            let count = messages.len();
+            received.extend(messages.into_iter().filter_map(|message| {
+                let (id, receipt) = (message.message_id?, message.receipt_handle?);
+                Some(ReceivedMessage { id, body: message.body.unwrap_or_default(), receipt })
+            }));
+            if count < MESSAGES_PER_CALL {
+                break;
+            }
+        }
+        Ok(received)
+    }
+
+    async fn delete(&self, receipts: &[String]) -> Result<(), PortError> {
+        let what = "DeleteMessageBatch";
+        for page in receipts.chunks(MESSAGES_PER_CALL) {
+            let entries = page.iter().enumerate().map(|(number, receipt)| {
+                DeleteMessageBatchRequestEntry::builder().id(number.to_string()).receipt_handle(receipt).build()
+            });
+            let entries: Vec<_> = entries.collect::<Result<_, _>>().map_err(|error| unexpected(what, error))?;
+            let call = self.client.delete_message_batch().queue_url(&self.queue_url).set_entries(Some(entries));
+            let answer = call.send().await.map_err(|error| port_error(what, &error))?;
+            if let Some(failed) = answer.failed.first() {
+                let says = format!("{} of {}: {}", answer.failed.len(), page.len(), failed.code());
+                return Err(PortError { what: what.to_owned(), says, trouble: Some(CallError::Unavailable) });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl SendConfirmations for Queue {
+    async fn send_confirmation(&self, message: &Confirmation, delay: Duration) -> Result<(), PortError> {
+        let what = "SendMessage of a confirmation";
+        let body = serde_json::to_string(message).map_err(|error| unexpected(what, error))?;
+        let seconds = delay.div_f64(self.pace).as_secs();
+        let seconds = i32::try_from(seconds).map_err(|error| unexpected(what, error))?;
+        let call = self.client.send_message().queue_url(&self.queue_url).message_body(body).delay_seconds(seconds);
+        match call.send().await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(port_error(what, &error)),
+        }
+    }
+}
 
 /// The dead-letter queue of a queue's reader.
 #[derive(Debug, Clone)]

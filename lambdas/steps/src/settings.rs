@@ -2,6 +2,9 @@
 
 use thaw_core::{BATCH_OPERATIONS_OVER, OBJECTS_PER_JOB, Usd};
 
+/// A call to CloudFront has as many paths.
+const COLLECT_OVER: u64 = 100;
+
 /// The settings of a function. Each function gets only those that it needs; the others have their defaults.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -24,6 +27,9 @@ pub struct Settings {
     /// A restore of more archived objects than this is left to S3 Batch Operations, unless the request says otherwise
     /// (`BATCH_OPERATIONS_OVER`).
     pub batch_operations_over: u64,
+    /// Objects of a restore of more objects than this are collected before they are published. No parameter sets it.
+    /// Worlds do, to have restores that are large.
+    pub collect_over: u64,
     /// The most objects of a job. No parameter sets it. Tests do, to have more than one job.
     pub objects_per_job: u64,
     /// Objects in the first chunks of a restore. No parameter sets it. Worlds do, to have more than one chunk.
@@ -41,6 +47,7 @@ impl Default for Settings {
             directory_index: String::new(),
             daily_budget: None,
             batch_operations_over: BATCH_OPERATIONS_OVER,
+            collect_over: COLLECT_OVER,
             objects_per_job: OBJECTS_PER_JOB,
             objects_per_chunk: 1_000,
         }

@@ -45,7 +45,7 @@ const START_EXECUTIONS: &[Allowed] = &[
 ];
 
 /// Every function with all it may do, its own log aside.
-const FUNCTIONS: [(Step, &[&[Allowed]]); 19] = [
+const FUNCTIONS: [(Step, &[&[Allowed]]); 20] = [
     (
         Step::Plan,
         &[
@@ -119,8 +119,8 @@ const FUNCTIONS: [(Step, &[&[Allowed]]); 19] = [
             CREATE_INVALIDATIONS,
             USE_LEDGER,
             &[
-                ("cloudfront:GetInvalidation", NAMED),
                 ("sqs:ReceiveMessage sqs:DeleteMessage sqs:GetQueueAttributes", "{RestoreCompletedQueue.Arn}"),
+                ("sqs:SendMessage", "{ConfirmInvalidationsQueue.Arn}"),
                 ("sqs:SendMessage", "{RestoreCompletedDeadLetters.Arn}"),
             ],
         ],
@@ -137,6 +137,18 @@ const FUNCTIONS: [(Step, &[&[Allowed]]); 19] = [
                 ("dynamodb:Query dynamodb:BatchGetItem", LEDGER),
             ],
         ],
+    ),
+    (
+        Step::ConfirmInvalidations,
+        &[&[
+            ("dynamodb:GetItem dynamodb:PutItem", LEDGER),
+            ("cloudfront:GetInvalidation", NAMED),
+            (
+                "sqs:ReceiveMessage sqs:DeleteMessage sqs:GetQueueAttributes sqs:SendMessage",
+                "{ConfirmInvalidationsQueue.Arn}",
+            ),
+            ("sqs:SendMessage", "{ConfirmInvalidationsDeadLetters.Arn}"),
+        ]],
     ),
     (
         Step::OnInboxFile,

@@ -9,7 +9,7 @@ pub type Coverage = BTreeMap<String, u64>;
 pub const MIN_WORLDS: u64 = 10_000;
 
 /// The events that must happen.
-const REQUIRED: [&str; 85] = [
+const REQUIRED: [&str; 92] = [
     "POST answers 202",
     "POST answers 400",
     "S3 answers Accepted",
@@ -23,6 +23,10 @@ const REQUIRED: [&str; 85] = [
     "S3, to a job, is busy",
     "catch States.DataLimitExceeded",
     "catch Unexpected",
+    "confirmation delayed",
+    "confirmation delivered",
+    "confirmation duplicated",
+    "confirmation lost",
     "empty page before others",
     "event delayed",
     "event delivered",
@@ -56,6 +60,7 @@ const REQUIRED: [&str; 85] = [
     "fault in CheckInvalidations",
     "fault in CheckJobs",
     "fault in CheckRestores",
+    "fault in ConfirmInvalidations",
     "fault in CreateJobs",
     "fault in CreateRestore",
     "fault in Invalidate",
@@ -73,6 +78,8 @@ const REQUIRED: [&str; 85] = [
     "invocation NotStarted",
     "invocation ResponseLost",
     "invocation ResponseTooLarge",
+    "more messages collected",
+    "more messages received",
     "plan in several calls",
     "published already published",
     "published invalidated",

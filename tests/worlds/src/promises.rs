@@ -110,6 +110,16 @@ impl Checker {
         self.cover(format!("event {delivery}"));
     }
 
+    pub(crate) fn confirmation_sent(&mut self, fault: Option<EventFaultKind>) {
+        let delivery = match fault {
+            None => "delivered",
+            Some(EventFaultKind::Lost) => "lost",
+            Some(EventFaultKind::Delayed(_)) => "delayed",
+            Some(EventFaultKind::Duplicated(_)) => "duplicated",
+        };
+        self.cover(format!("confirmation {delivery}"));
+    }
+
     pub(crate) fn state_event(&mut self, state: &str, event: &StateEvent<'_>) {
         match event.kind {
             StateEventKind::Entered => self.cover(format!("state {state}")),

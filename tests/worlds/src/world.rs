@@ -71,6 +71,8 @@ pub struct World {
     pub outages: Vec<ServiceOutage>,
     /// S3 events that are lost, late or duplicated.
     pub event_faults: Vec<EventFault>,
+    /// Messages to ConfirmInvalidations that are lost, late or duplicated.
+    pub confirmation_faults: Vec<EventFault>,
     /// A known bug to put back in.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_debug")]
     pub known_bug: Option<KnownBug>,

@@ -42,6 +42,26 @@ pub(super) fn deliver_s3_events(simulator: &Rc<Simulator>) {
     }
 }
 
+/// Sends a confirmation after a delay, unless a fault loses, delays or duplicates it. SQS itself loses none; an operator
+/// may purge its queue.
+pub(super) fn send_confirmation(simulator: &Rc<Simulator>, body: &str, delay: SignedDuration) {
+    let env = &simulator.env;
+    let fault = simulator.faults.for_confirmation(&env.world);
+    env.log(|| format!("    confirmation after {delay:#}: {body} {fault:?}"));
+    simulator.checker.borrow_mut().confirmation_sent(fault);
+    let later = |seconds: u32| delay.saturating_add(SignedDuration::from_secs(i64::from(seconds)));
+    let deliver = |delay| send(simulator, QueueName::ConfirmInvalidations, body.to_owned(), delay);
+    match fault {
+        None => deliver(delay),
+        Some(EventFaultKind::Lost) => {}
+        Some(EventFaultKind::Delayed(seconds)) => deliver(later(seconds)),
+        Some(EventFaultKind::Duplicated(seconds)) => {
+            deliver(delay);
+            deliver(later(seconds));
+        }
+    }
+}
+
 /// Sends a message to a queue after a delay.
 pub(super) fn send(simulator: &Rc<Simulator>, queue: QueueName, body: String, delay: SignedDuration) {
     let sender = Rc::clone(simulator);
@@ -60,7 +80,7 @@ pub(super) async fn consume(simulator: Rc<Simulator>, name: QueueName) {
     loop {
         queue.wait_for_message(&env.runtime).await;
         env.runtime.sleep(SignedDuration::from_secs(source.batching_window_seconds)).await;
-        let (batch, dead) = queue.receive(source, env.now());
+        let (batch, dead) = queue.receive(source.batch_size, source, env.now());
         env.dead_letters.borrow_mut().entry(name).or_default().extend(dead);
         if batch.is_empty() {
             continue;
