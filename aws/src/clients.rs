@@ -16,7 +16,7 @@ use aws_types::SdkConfig;
 use thaw_core::RESTORES_PER_SECOND;
 
 use crate::s3control::AsItIs;
-use crate::{Archive, Bus, Cdn, DeadLetterQueue, Executions, Jobs, LedgerTable, NewJobs, WorkBucket};
+use crate::{Archive, Bus, Cdn, DeadLetterQueue, Executions, Jobs, LedgerTable, NewJobs, Queue, WorkBucket};
 
 /// Makes the clients of AWS's services, each on request.
 #[derive(Debug, Clone)]

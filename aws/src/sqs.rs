@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, MessageAttributeValue};
+use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, Message, MessageAttributeValue};
 use aws_smithy_async::rt::sleep::{AsyncSleep, TokioSleep};
+use futures_util::future::join_all;
 use thaw_core::{CallError, Confirmation};
 use thaw_steps::ports::{DeadLetters, PortError, ReceiveMessages, ReceivedMessage, SendConfirmations};
 
@@ -12,6 +13,9 @@ use crate::error::{port_error, unexpected};
 
 /// Messages that one call receives or deletes at most (API Reference, "ReceiveMessage", "DeleteMessageBatch").
 const MESSAGES_PER_CALL: usize = 10;
+
+/// Calls that are made at once while each is answered with ten messages.
+const RECEIVED_AT_ONCE: usize = 8;
 
 /// A queue from which a function receives messages, or to which it sends them.
 #[derive(Debug, Clone)]
@@ -28,30 +32,41 @@ impl Queue {
     }
 }
 
+impl Queue {
+    /// One call, which does not wait: a call that waits does so for a whole second if there is nothing.
+    async fn receive_once(&self) -> Result<Vec<ReceivedMessage>, PortError> {
+        let call = self.client.receive_message().queue_url(&self.queue_url).wait_time_seconds(0);
+        let answer =
+            call.max_number_of_messages(10).send().await.map_err(|error| port_error("ReceiveMessage", &error))?;
+        let read = |message: Message| {
+            let (id, receipt) = (message.message_id?, message.receipt_handle?);
+            Some(ReceivedMessage { id, body: message.body.unwrap_or_default(), receipt })
+        };
+        Ok(answer.messages.unwrap_or_default().into_iter().filter_map(read).collect())
+    }
+}
+
 impl ReceiveMessages for Queue {
     async fn receive(&self, wait: Duration, most: usize) -> Result<Vec<ReceivedMessage>, PortError> {
         TokioSleep::new().sleep(wait.div_f64(self.pace)).await;
-        let mut received = Vec::new();
-        while received.len() < most {
-            // Without a wait: a call that waits does so for a whole second if there is nothing.
-            let call = self.client.receive_message().queue_url(&self.queue_url).wait_time_seconds(0);
-            let answer = match call.max_number_of_messages(10).send().await {
-                Ok(answer) => answer,
-                // What was received before is invisible to others by now.
-                Err(_) if !received.is_empty() => break,
-                Err(error) => return Err(port_error("ReceiveMessage", &error)),
-            };
-            let messages = answer.messages.unwrap_or_default();
-            let count = messages.len();
-            received.extend(messages.into_iter().filter_map(|message| {
-                let (id, receipt) = (message.message_id?, message.receipt_handle?);
-                Some(ReceivedMessage { id, body: message.body.unwrap_or_default(), receipt })
-            }));
-            if count < MESSAGES_PER_CALL {
-                break;
+        let (mut received, mut calls) = (Vec::new(), 1);
+        loop {
+            let answers = join_all((0..calls).map(|_| self.receive_once())).await;
+            let is_full =
+                answers.iter().all(|answer| answer.as_ref().is_ok_and(|page| page.len() >= MESSAGES_PER_CALL));
+            for answer in answers {
+                match answer {
+                    Ok(page) => received.extend(page),
+                    // What was received is invisible to others by now.
+                    Err(error) if received.is_empty() => return Err(error),
+                    Err(_) => {}
+                }
+            }
+            calls = most.saturating_sub(received.len()).div_ceil(MESSAGES_PER_CALL).min(RECEIVED_AT_ONCE);
+            if !is_full || calls == 0 {
+                return Ok(received);
             }
         }
-        Ok(received)
     }
 
     async fn delete(&self, receipts: &[String]) -> Result<(), PortError> {
