@@ -9,7 +9,7 @@ pub type Coverage = BTreeMap<String, u64>;
 pub const MIN_WORLDS: u64 = 10_000;
 
 /// The events that must happen.
-const REQUIRED: [&str; 92] = [
+const REQUIRED: [&str; 93] = [
     "POST answers 202",
     "POST answers 400",
     "S3 answers Accepted",
@@ -27,6 +27,7 @@ const REQUIRED: [&str; 92] = [
     "confirmation delivered",
     "confirmation duplicated",
     "confirmation lost",
+    "confirmed in a world without faults",
     "empty page before others",
     "event delayed",
     "event delivered",

@@ -78,6 +78,18 @@ pub struct World {
     pub known_bug: Option<KnownBug>,
 }
 
+impl World {
+    /// Whether nothing fails, is lost or comes late.
+    pub(crate) fn is_without_faults(&self) -> bool {
+        self.call_faults.is_empty()
+            && self.invocation_faults.is_empty()
+            && self.execution_kills.is_empty()
+            && self.outages.is_empty()
+            && self.event_faults.is_empty()
+            && self.confirmation_faults.is_empty()
+    }
+}
+
 /// The behaviour of S3 Batch Operations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct BatchOperations {
