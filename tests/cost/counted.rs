@@ -56,7 +56,7 @@ pub struct Meter {
     /// When which paths were sent to CloudFront.
     pub sent: Rc<RefCell<Vec<(Instant, Vec<String>)>>>,
     /// Whether the clock goes on while a function works, because the workflow waits meanwhile.
-    pub beside_a_clock: bool,
+    is_beside_a_clock: bool,
     /// When the workflow began to wait, by both clocks.
     pub begun: Rc<Cell<Option<(Instant, Timestamp)>>>,
 }
@@ -111,6 +111,11 @@ impl Meter {
     /// A query is rounded up as a whole.
     async fn read_page<T: Item>(&self, items: &[T], halves: u64) {
         self.read(read_units(items.iter().map(|item| self.size(item)).sum()), halves).await;
+    }
+
+    /// The meter of functions that work while the workflow waits.
+    pub fn beside_a_clock() -> Self {
+        Self { is_beside_a_clock: true, ..Self::default() }
     }
 
     /// The meter of one invocation.
@@ -230,7 +235,7 @@ impl CreateInvalidations for Counted<'_, Aws> {
             tokio::time::sleep(wait).await;
             meter.sent.borrow_mut().push((Instant::now(), items.to_vec()));
             meter.call(CLOUDFRONT_CALL, |_| ()).await;
-            if meter.beside_a_clock {
+            if meter.is_beside_a_clock {
                 meter.sync(aws);
             } else {
                 let passed = SignedDuration::try_from(wait + CLOUDFRONT_CALL).expect("seconds");

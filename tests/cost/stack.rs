@@ -203,7 +203,7 @@ impl Stack {
                 ..Settings::default()
             },
             template,
-            readers: Meter { beside_a_clock: true, ..Meter::default() },
+            readers: Meter::beside_a_clock(),
             queues,
             archive,
             random: Cell::new(keys.len() as u64 + 1),
