@@ -9,6 +9,7 @@ mod executions;
 mod fault_injector;
 mod functions;
 mod handlers;
+mod messages;
 mod ports;
 mod queue;
 mod queues;

@@ -157,7 +157,8 @@ pub async fn sizes(
     ledger: &impl Ledger,
 ) -> Result<BTreeMap<RestoreId, u64>, StepError> {
     let keys: BTreeSet<ItemKey> = restores.map(RestoreRecord::key_of).collect();
-    let records: Vec<RestoreRecord> = ledger.get_many_eventually(&keys.into_iter().collect::<Vec<_>>()).await?;
+    let keys: Vec<ItemKey> = keys.into_iter().collect();
+    let records = ledger.get_many_eventually::<RestoreRecord>(&keys).await?;
     Ok(records.into_iter().filter_map(|record| Some((record.id, record.plan?.counts.total))).collect())
 }
 

@@ -12,7 +12,7 @@ use thaw_steps::ports::RequestRestores;
 
 use super::services::observe_retrieval;
 use super::simulator::Simulator;
-use super::{client, queues};
+use super::{client, messages};
 use crate::environment::{
     BUCKET, DISTRIBUTION, Environment, MAX_PATHS_IN_PROGRESS, MAX_WILDCARDS_IN_PROGRESS, PATHS_PER_SECOND, QueueName,
     put_request, s3_storage,
@@ -142,6 +142,6 @@ fn send_malformed_message(simulator: &Rc<Simulator>, form: u32) {
         _ => "[]".to_owned(),
     };
     for queue in QueueName::ALL {
-        queues::send(simulator, queue, body.clone(), SignedDuration::ZERO);
+        messages::send(simulator, queue, body.clone(), SignedDuration::ZERO);
     }
 }

@@ -21,7 +21,7 @@ use thaw_steps::ports::{
 };
 
 use super::simulator::Simulator;
-use super::{queues, services, step_functions};
+use super::{messages, services, step_functions};
 use crate::environment::{Environment, Invocation, QueueName};
 use crate::known_bug::{self, KnownBug};
 use crate::world::{CallFaultKind, ServiceCall};
@@ -372,7 +372,7 @@ impl SendConfirmations for FaultInjectingPorts {
         let body = serde_json::to_string(message).unwrap_or_default();
         let delay = SignedDuration::try_from(delay).unwrap_or_default();
         let send = || async {
-            queues::send_confirmation(&self.simulator, &body, delay);
+            messages::send_confirmation(&self.simulator, &body, delay);
             Ok(())
         };
         self.call(ServiceCall::SendConfirmation, &body, send).await
