@@ -118,6 +118,11 @@ impl Meter {
         Self { is_beside_a_clock: true, ..Self::default() }
     }
 
+    /// The meter of an environment of a function, which has a pace of its own.
+    pub fn of_environment(&self) -> Self {
+        Self { pace: Rc::default(), ..self.clone() }
+    }
+
     /// The meter of one invocation.
     pub fn of_invocation(&self) -> Self {
         Self { calls: Cell::default(), ..self.clone() }

@@ -469,11 +469,11 @@ impl Shared {
     }
 
     /// One invocation of a queue's reader.
-    async fn read(self: &Rc<Self>, index: usize, batch: Vec<(String, String)>, newest: &mut CurrentVersions) {
+    async fn read(self: &Rc<Self>, index: usize, batch: Vec<(String, String)>, environment: &mut Environment) {
         let queue = &self.queues[index];
         let records = batch.iter().map(|(id, body)| json!({"messageId": id, "body": body}));
         let batch = serde_json::from_value(json!({"Records": records.collect::<Vec<_>>()})).expect("a batch");
-        let meter = &self.readers.of_invocation();
+        let meter = &environment.meter.of_invocation();
         meter.sync(&self.aws);
         let (now, settings) = (self.now(), &self.settings);
         let (aws, ledger) = (&Counted { port: &self.aws, meter }, &Counted { port: &self.ledger, meter });
@@ -501,7 +501,7 @@ impl Shared {
             Reader::Completed => {
                 let run = on_restore_completed::run(
                     batch,
-                    newest,
+                    &mut environment.newest,
                     aws,
                     aws,
                     ledger,
@@ -526,20 +526,26 @@ impl Shared {
     }
 }
 
+/// What a function keeps from call to call.
+struct Environment {
+    newest: CurrentVersions,
+    meter: Meter,
+}
+
 /// An environment of a reader's function: batch after batch, for as long as the stack lives.
 async fn consume(shared: Rc<Shared>, index: usize) {
-    let mut newest = CurrentVersions::default();
-    let mut rested = None;
+    let new = || Environment { newest: CurrentVersions::default(), meter: shared.readers.of_environment() };
+    let (mut environment, mut rested) = (new(), None);
     loop {
         let batch = shared.next_batch(index).await;
         if batch.is_empty() {
             continue;
         }
         if rested.is_none_or(|since: Instant| since.elapsed() > KEEPS_WARM) {
-            newest = CurrentVersions::default();
+            environment = new();
             tokio::time::sleep(shared.chance(COLD_START_MS)).await;
         }
-        shared.read(index, batch, &mut newest).await;
+        shared.read(index, batch, &mut environment).await;
         rested = Some(Instant::now());
     }
 }
