@@ -2,8 +2,9 @@
 
 use thaw_core::{BATCH_OPERATIONS_OVER, OBJECTS_PER_JOB, Usd};
 
-/// A call to CloudFront has as many paths.
-const COLLECT_OVER: u64 = 100;
+/// As many keys as a request may name. In a restore of as many objects hardly two come within ten seconds, so that
+/// collecting them would cost more than it saves.
+const COLLECT_OVER: u64 = 1_000;
 
 /// The settings of a function. Each function gets only those that it needs; the others have their defaults.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -27,13 +27,14 @@ mod visibility;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
-use thaw_core::{RestoreAnswer, RestoreId};
+use thaw_core::{Confirmation, RestoreAnswer, RestoreId};
 use thaw_steps::Step;
 
 use self::ledger_model::{LedgerModel, RowId};
 pub(crate) use self::ledger_reader::is_recorded_as_running;
 use self::object_history::ObjectHistory;
 use crate::coverage::Coverage;
+use crate::environment::Environment;
 use crate::workflow::{StateEvent, StateEventKind};
 use crate::world::{CallFaultKind, EventFaultKind, InvocationFaultKind};
 
@@ -123,6 +124,15 @@ impl Checker {
             Some(EventFaultKind::Duplicated(_)) => "duplicated",
         };
         self.cover(format!("confirmation {delivery}"));
+    }
+
+    /// Whether all restores of these batches run, so that a look will poll CloudFront for them.
+    pub(crate) fn has_a_look_left(&self, env: &Environment, message: &Confirmation) -> bool {
+        message.batches.iter().all(|id| {
+            let batch = self.ledger.batches.get(id.as_str()).map(|(batch, _)| batch);
+            let mut restores = batch.into_iter().flat_map(|batch| &batch.candidates).flat_map(|one| &one.restores);
+            restores.all(|restore| is_recorded_as_running(env, restore.as_str()))
+        })
     }
 
     /// An event's function called CloudFront with this caller reference.

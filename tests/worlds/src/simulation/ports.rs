@@ -369,13 +369,12 @@ impl ReceiveMessages for FaultInjectingPorts {
 
 impl SendConfirmations for FaultInjectingPorts {
     async fn send_confirmation(&self, message: &Confirmation, delay: Duration) -> Result<(), PortError> {
-        let body = serde_json::to_string(message).unwrap_or_default();
         let delay = SignedDuration::try_from(delay).unwrap_or_default();
         let send = || async {
-            messages::send_confirmation(&self.simulator, &body, delay);
+            messages::send_confirmation(&self.simulator, message, delay);
             Ok(())
         };
-        self.call(ServiceCall::SendConfirmation, &body, send).await
+        self.call(ServiceCall::SendConfirmation, "", send).await
     }
 }
 
