@@ -362,11 +362,11 @@ mod tests {
     fn a_thousand_objects_use_what_the_cost_bench_counted() {
         let expected = Overhead {
             state_transitions: 18,
-            lambda_requests: 342,
-            lambda_mb_ms: 75_500_000,
-            ledger_writes: 3_271,
-            ledger_reads: 3_016,
-            queue_requests: 4_502,
+            lambda_requests: 2_009,
+            lambda_mb_ms: 266_500_000,
+            ledger_writes: 6_021,
+            ledger_reads: 5_016,
+            queue_requests: 9_002,
             s3_gets: 1_006,
             s3_puts: 2,
             api_calls: 1,
