@@ -16,7 +16,7 @@ use aws_types::SdkConfig;
 use thaw_core::RESTORES_PER_SECOND;
 
 use crate::s3control::AsItIs;
-use crate::{Archive, Bus, Cdn, DeadLetterQueue, Executions, Jobs, LedgerTable, NewJobs, WorkBucket};
+use crate::{Archive, Bus, Cdn, DeadLetterQueue, Executions, Jobs, LedgerTable, NewJobs, Queue, WorkBucket};
 
 /// Makes the clients of AWS's services, each on request.
 #[derive(Debug, Clone)]
@@ -193,6 +193,11 @@ impl Clients {
     /// The default event bus.
     pub fn bus(&self) -> Bus {
         Bus::new(aws_sdk_eventbridge::Client::new(&self.shared_at(Service::EventBridge)))
+    }
+
+    /// The queue at this URL. `pace` is how many seconds of thaw's time pass in a second.
+    pub fn queue(&self, queue_url: String, pace: f64) -> Queue {
+        Queue::new(aws_sdk_sqs::Client::new(&self.shared_at(Service::Sqs)), queue_url, pace)
     }
 
     /// The dead-letter queue at this URL.

@@ -9,7 +9,7 @@
 //! | DynamoDB | [`LedgerTable`] | `Ledger`, `ListRestores` |
 //! | Step Functions | [`Executions`] | `StartExecutions`, `StopExecutions`, `ReadExecutions` |
 //! | EventBridge | [`Bus`] | `PutEvents` |
-//! | SQS | [`DeadLetterQueue`] | `DeadLetters` |
+//! | SQS | [`Queue`], [`DeadLetterQueue`] | `ReceiveMessages`, `SendConfirmations`, `DeadLetters` |
 //!
 //! [`Clients`] makes each of them on request, over one connection pool.
 //!
@@ -34,5 +34,5 @@ pub use dynamodb::LedgerTable;
 pub use eventbridge::Bus;
 pub use s3::{Archive, WorkBucket};
 pub use s3control::{Jobs, NewJobs};
-pub use sqs::DeadLetterQueue;
+pub use sqs::{DeadLetterQueue, Queue};
 pub use step_functions::Executions;

@@ -26,6 +26,7 @@
 //! | path rule | the other paths under which a function of CloudFront shows keys ([`PathRules`]) |
 //! | stale | an answer that CloudFront cached while the object was archived, such as a 403 ([`Staleness`]) |
 //! | batch | objects whose paths are invalidated together, claimed before CloudFront is called ([`Batch`]) |
+//! | confirmation | a message that makes thaw ask CloudFront whether it is done with batches ([`Confirmation`]) |
 //! | claim | a batch's right to publish an object ([`Event::Claimed`]) |
 //! | fold | to replace paths by fewer wildcards ([`fold()`]) |
 //! | neighbour | an object that a wildcard would cover besides the published ones ([`Neighbours`]) |
@@ -57,6 +58,7 @@ mod batch;
 mod bucket_name;
 mod bytes;
 mod cache_key;
+mod confirmation;
 mod decision;
 mod distribution;
 mod execution;
@@ -96,6 +98,7 @@ pub use archive::{ArchiveKind, Head, Readability, Tier, UnreadableHead, copy_exp
 pub use batch::{Batch, Call, Candidate, batches, billed, caller_reference, folded, of_the_same_copy};
 pub use bytes::Bytes;
 pub use cache_key::{QueryStrings, is_any_query_string};
+pub use confirmation::Confirmation;
 pub use decision::Decision;
 pub use distribution::{
     Behaviour, Covered, Distribution, ErrorRule, Folder, FunctionEvent, Origin, OriginGroup, Paths, Undeclared,

@@ -212,20 +212,22 @@ impl Overhead {
     /// restore that S3 completes within its typical time.
     pub fn expected(objects: u64) -> Self {
         let chunks = objects.div_ceil(1_000);
+        // The first thousand come one by one over hours, and each is a batch of its own. More are collected.
+        let (few, more) = (objects.min(1_000), objects.saturating_sub(1_000));
         Self {
             // With two to four looks.
             state_transitions: 16 + 2 * chunks,
-            // Events arrive one by one over hours; one invocation receives those of ten seconds.
-            lambda_requests: 8 + chunks + objects / 3,
-            lambda_mb_ms: 500_000 + 75_000 * objects,
+            // Of each batch an invocation publishes it and another confirms it.
+            lambda_requests: 8 + chunks + 2 * few + more / 20,
+            lambda_mb_ms: 500_000 + 266_000 * few + 30_000 * more,
             // Per object: the changes of its row, its share of a batch and of a chunk, and the record of its event. Also the
             // restore's own items.
-            ledger_writes: 21 + objects * 13 / 4,
+            ledger_writes: 21 + 6 * few + more * 9 / 4,
             // A row is read by the handlers of both events, by the look that finds it readable and by the confirmation of
             // its batch. Also reads of batches.
-            ledger_reads: 16 + objects * 3,
-            // Two events per object: sent, received, deleted.
-            queue_requests: 2 + objects * 9 / 2,
+            ledger_reads: 16 + 5 * few + more * 5 / 2,
+            // Two events per object and a confirmation per batch: sent, received, deleted.
+            queue_requests: 2 + 9 * few + more * 4,
             s3_gets: 5 + chunks + objects,
             s3_puts: 1 + chunks,
             api_calls: 1,
@@ -360,11 +362,11 @@ mod tests {
     fn a_thousand_objects_use_what_the_cost_bench_counted() {
         let expected = Overhead {
             state_transitions: 18,
-            lambda_requests: 342,
-            lambda_mb_ms: 75_500_000,
-            ledger_writes: 3_271,
-            ledger_reads: 3_016,
-            queue_requests: 4_502,
+            lambda_requests: 2_009,
+            lambda_mb_ms: 266_500_000,
+            ledger_writes: 6_021,
+            ledger_reads: 5_016,
+            queue_requests: 9_002,
             s3_gets: 1_006,
             s3_puts: 2,
             api_calls: 1,

@@ -35,16 +35,16 @@ pub struct S3Event {
     pub expires: Option<Timestamp>,
 }
 
-/// Why a message is not an event that thaw reads. A retry would fail again.
+/// Why a message is none that thaw reads. A retry would fail again.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("not an event of S3 that is read here: {0}")]
+#[error("not a message that is read here: {0}")]
 pub struct UnreadableEvent(String);
 
 /// The most characters of a reason. It may quote a message of a megabyte, and people have to read it.
 const REASON: usize = 200;
 
 impl UnreadableEvent {
-    fn because(why: impl std::fmt::Display) -> Self {
+    pub(crate) fn because(why: impl std::fmt::Display) -> Self {
         let why = why.to_string();
         match why.char_indices().nth(REASON) {
             None => Self(why),
@@ -337,7 +337,7 @@ mod tests {
         #[track_caller]
         fn refused(message: &str, why: &str) {
             let says = read_s3_events(message).unwrap_err().to_string();
-            assert!(says.contains(why) && says.starts_with("not an event of S3 that is read here: "), "{says}");
+            assert!(says.contains(why) && says.starts_with("not a message that is read here: "), "{says}");
         }
         let good = bridge("Object Restore Completed", "a");
         let with = |pointer: &str, value: Value| {
@@ -440,9 +440,9 @@ mod tests {
         let mut event = bridge("Object Restore Completed", "a");
         event["source"] = json!("ü".repeat(500_000));
         let says = read_s3_events(&event.to_string()).unwrap_err().to_string();
-        assert_eq!(says.chars().count(), "not an event of S3 that is read here: ".len() + REASON + 1);
+        assert_eq!(says.chars().count(), "not a message that is read here: ".len() + REASON + 1);
         assert!(
-            says.starts_with("not an event of S3 that is read here: its source is \"üü") && says.ends_with('…'),
+            says.starts_with("not a message that is read here: its source is \"üü") && says.ends_with('…'),
             "{says}"
         );
     }

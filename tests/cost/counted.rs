@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -17,6 +18,7 @@ use thaw_steps::ports::{
     VersionMarker, VersionPage, WorkFiles,
 };
 use thaw_steps::testing::memory::{MemoryEvents, MemoryExecutions, MemoryFiles, MemoryLedger, item_size};
+use tokio::time::Instant;
 
 /// What a call of S3, DynamoDB, EventBridge or Step Functions takes. DynamoDB takes less; nothing here is published.
 const CALL: Duration = Duration::from_millis(20);
@@ -37,20 +39,26 @@ const HALVES: u64 = 2;
 /// Keys in one `BatchGetItem`: thaw-aws asks for as many.
 const KEYS_PER_READ: usize = 100;
 
-/// What was used so far.
-#[derive(Default)]
+/// What was used so far. Clones count together.
+#[derive(Clone, Default)]
 pub struct Meter {
-    pub used: RefCell<Overhead>,
-    /// Calls of any kind.
+    pub used: Rc<RefCell<Overhead>>,
+    /// Calls of any kind, of this clone alone.
     pub calls: Cell<u64>,
     /// Half units of reading.
-    half_reads: Cell<u64>,
+    half_reads: Rc<Cell<u64>>,
     /// The size of an item by its key and revision: a batch is packed, and read very often.
-    sizes: RefCell<HashMap<(ItemKey, u64), u64>>,
+    sizes: Rc<RefCell<HashMap<(ItemKey, u64), u64>>>,
     /// How fast paths are sent.
-    pace: RefCell<Option<RateLimiter>>,
+    pace: Rc<RefCell<Option<RateLimiter>>>,
     /// Who else invalidates meanwhile.
-    pub stranger: RefCell<Option<Stranger>>,
+    pub stranger: Rc<RefCell<Option<Stranger>>>,
+    /// When which paths were sent to CloudFront.
+    pub sent: Rc<RefCell<Vec<(Instant, Vec<String>)>>>,
+    /// Whether the clock goes on while a function works, because the workflow waits meanwhile.
+    is_beside_a_clock: bool,
+    /// When the workflow began to wait, by both clocks.
+    pub begun: Rc<Cell<Option<(Instant, Timestamp)>>>,
 }
 
 /// Somebody else who invalidates, with another tool: one call after the other, none of them twice.
@@ -78,7 +86,7 @@ impl Stranger {
 }
 
 impl Meter {
-    async fn call(&self, takes: Duration, count: impl FnOnce(&mut Overhead)) {
+    pub async fn call(&self, takes: Duration, count: impl FnOnce(&mut Overhead)) {
         count(&mut self.used.borrow_mut());
         self.calls.set(self.calls.get() + 1);
         tokio::time::sleep(takes).await;
@@ -103,6 +111,29 @@ impl Meter {
     /// A query is rounded up as a whole.
     async fn read_page<T: Item>(&self, items: &[T], halves: u64) {
         self.read(read_units(items.iter().map(|item| self.size(item)).sum()), halves).await;
+    }
+
+    /// The meter of functions that work while the workflow waits.
+    pub fn beside_a_clock() -> Self {
+        Self { is_beside_a_clock: true, ..Self::default() }
+    }
+
+    /// The meter of an environment of a function, which has a pace of its own.
+    pub fn of_environment(&self) -> Self {
+        Self { pace: Rc::default(), ..self.clone() }
+    }
+
+    /// The meter of one invocation.
+    pub fn of_invocation(&self) -> Self {
+        Self { calls: Cell::default(), ..self.clone() }
+    }
+
+    /// Brings the clock of S3 and CloudFront to the time by which the workflow waits.
+    pub fn sync(&self, aws: &Aws) {
+        if let Some((begun, at)) = self.begun.get() {
+            let now = at + SignedDuration::try_from(begun.elapsed()).expect("seconds");
+            aws.clock().advance(now.duration_since(aws.clock().now()).max(SignedDuration::ZERO));
+        }
     }
 
     /// Lets the clock of S3 and CloudFront go on, while others use them too.
@@ -207,9 +238,14 @@ impl CreateInvalidations for Counted<'_, Aws> {
                 });
             };
             tokio::time::sleep(wait).await;
+            meter.sent.borrow_mut().push((Instant::now(), items.to_vec()));
             meter.call(CLOUDFRONT_CALL, |_| ()).await;
-            let passed = SignedDuration::try_from(wait + CLOUDFRONT_CALL).expect("seconds");
-            meter.pass(aws, to, passed);
+            if meter.is_beside_a_clock {
+                meter.sync(aws);
+            } else {
+                let passed = SignedDuration::try_from(wait + CLOUDFRONT_CALL).expect("seconds");
+                meter.pass(aws, to, passed);
+            }
             let answer = aws.invalidate(to, items, reference).await;
             let is_throttled = |error: &PortError| {
                 matches!(error.trouble, Some(CallError::Throttled | CallError::TooManyInvalidations))
@@ -226,6 +262,7 @@ impl CreateInvalidations for Counted<'_, Aws> {
 impl ReadInvalidations for Counted<'_, Aws> {
     async fn invalidation(&self, distribution: &str, id: &str) -> Result<InvalidationStatus, PortError> {
         self.meter.call(CLOUDFRONT_CALL, |_| ()).await;
+        self.meter.sync(self.port);
         self.port.invalidation(distribution, id).await
     }
 }

@@ -1,19 +1,27 @@
 //! A stack with meters: the doors, the workflow as its definition says, and the queues with their readers.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::{Deref, Range};
+use std::rc::Rc;
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::{Value, json};
+use thaw_core::{Batch, Confirmation};
 use thaw_sim::Sim;
 use thaw_sim::cdn::{Behavior, DistributionConfig, HoldingPage, Origin};
 use thaw_sim::model::{PutRequest, QuotaRegime, RestoreEvent, SettingsChange, StorageClass};
 use thaw_sim::ports::Aws;
 use thaw_steps::api::{create_restore, http};
-use thaw_steps::events::{on_restore_completed, on_restore_initiated};
+use thaw_steps::events::{confirm_invalidations, on_restore_completed, on_restore_initiated};
+use thaw_steps::ports::{PortError, ReceiveMessages, ReceivedMessage, SendConfirmations};
 use thaw_steps::testing::memory::{MemoryDeadLetters, MemoryEvents, MemoryExecutions, MemoryFiles, MemoryLedger};
 use thaw_steps::workflow::{check_invalidations, check_restores, invalidate, plan, report, start_restores};
 use thaw_steps::{CurrentVersions, Settings, StepError};
+use tokio::sync::Notify;
+use tokio::task::{LocalSet, spawn_local};
 use tokio::time::Instant;
 
 use crate::counted::{Counted, Meter, Stranger};
@@ -37,12 +45,35 @@ const MB_OF_A_CPU: f64 = 1_769.0;
 const COLD_MS: f64 = 28.0;
 
 /// How closely the simulated time is followed.
-const TICK: SignedDuration = SignedDuration::from_secs(10);
+const TICK: SignedDuration = SignedDuration::from_millis(10);
+
+/// How long a state that failed waits before it is tried again.
+const TRY_AGAIN: i64 = 10;
+
+/// What the way from S3's event to the function takes, in milliseconds.
+///
+/// Assumed: EventBridge's guide names no figure, and people measure less than half a second.
+const EVENTBRIDGE_MS: Range<u64> = 100..500;
+/// "Typical latencies for SendMessage, ReceiveMessage, and DeleteMessage API requests are in the tens or low hundreds of
+/// milliseconds" (SQS FAQ). A message is sent by EventBridge, received by Lambda, and further ones by the function.
+const SQS_MS: Range<u64> = 10..200;
+/// "The duration of a cold start varies from under 100 ms to over 1 second" (Lambda Developer Guide, "Execution
+/// environment lifecycle"). What of it is billed is `COLD_MS`.
+const COLD_START_MS: Range<u64> = 100..1_000;
+/// Assumed: a function that has rested for so long is gone. Lambda does not say.
+const KEEPS_WARM: Duration = Duration::from_secs(300);
+
+/// Messages that a call of SQS receives or deletes at most, and how many calls thaw-aws makes at once.
+const MESSAGES_PER_CALL: usize = 10;
+const CALLS_AT_ONCE: usize = 8;
 
 /// Runs in a time that passes only where a call takes some.
 pub fn run<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-    runtime.expect("a runtime").block_on(future)
+    let runtime = runtime.expect("a runtime");
+    // Dropped with the readers of the queues that it runs.
+    let tasks = LocalSet::new();
+    tasks.block_on(&runtime, future)
 }
 
 /// What lies in the archive, and what is known of it.
@@ -61,6 +92,18 @@ pub struct Archive {
 
 /// The stack, and what it used.
 pub struct Stack {
+    shared: Rc<Shared>,
+    /// The doors and the workflow.
+    pub workflow: Meter,
+    /// How often the workflow looked.
+    pub looks: u32,
+    /// How often it tried a state again.
+    pub retries: u32,
+    keys: Vec<String>,
+}
+
+/// What the workflow and the readers of the queues use.
+pub struct Shared {
     /// S3 and CloudFront.
     pub aws: Aws,
     ledger: MemoryLedger,
@@ -69,27 +112,52 @@ pub struct Stack {
     events: MemoryEvents,
     settings: Settings,
     template: Template,
-    /// The doors and the workflow.
-    pub workflow: Meter,
     /// The queues and their readers.
     pub readers: Meter,
-    /// How often the workflow looked.
-    pub looks: u32,
-    /// How often it tried a state again.
-    pub retries: u32,
     queues: Vec<Queue>,
-    /// What the function that hears of completed restores remembers.
-    newest: RefCell<CurrentVersions>,
-    keys: Vec<String>,
     archive: Archive,
+    random: Cell<u64>,
+    /// When S3's events came, by key.
+    pub told: RefCell<BTreeMap<String, Instant>>,
+}
+
+impl Deref for Stack {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.shared
+    }
 }
 
 struct Queue {
-    reader: &'static str,
-    tells: RestoreEvent,
+    reader: Reader,
     batch: usize,
-    window: SignedDuration,
-    messages: Vec<(Timestamp, Value)>,
+    window: Duration,
+    concurrency: i64,
+    messages: RefCell<VecDeque<(String, String)>>,
+    arrived: Notify,
+    /// How many messages ever were on it.
+    sent: Cell<u64>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reader {
+    Initiated,
+    Completed,
+    Confirmations,
+}
+
+impl Reader {
+    const ALL: [Self; 3] = [Self::Initiated, Self::Completed, Self::Confirmations];
+
+    /// The function and its mapping.
+    fn names(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Initiated => ("OnRestoreInitiated", "RestoreInitiatedSource"),
+            Self::Completed => ("OnRestoreCompleted", "RestoreCompletedSource"),
+            Self::Confirmations => ("ConfirmInvalidations", "ConfirmInvalidationsSource"),
+        }
+    }
 }
 
 impl Stack {
@@ -109,22 +177,21 @@ impl Stack {
             }
         });
         let template = Template::load();
-        let queue = |reader, source, tells| {
-            let source = template.resource(source);
+        let queue = |reader: Reader| {
+            let source = template.resource(reader.names().1);
             let number = |name: &str| source[name].as_i64().expect("the template says");
             Queue {
                 reader,
-                tells,
                 batch: usize::try_from(number("BatchSize")).expect("a batch is small"),
-                window: SignedDuration::from_secs(number("MaximumBatchingWindowInSeconds")),
-                messages: Vec::new(),
+                window: Duration::from_secs(number("MaximumBatchingWindowInSeconds").unsigned_abs()),
+                concurrency: source["ScalingConfig"]["MaximumConcurrency"].as_i64().expect("the template says"),
+                messages: RefCell::default(),
+                arrived: Notify::new(),
+                sent: Cell::default(),
             }
         };
-        let queues = vec![
-            queue("OnRestoreInitiated", "RestoreInitiatedSource", RestoreEvent::Initiated),
-            queue("OnRestoreCompleted", "RestoreCompletedSource", RestoreEvent::Completed),
-        ];
-        Self {
+        let queues = Reader::ALL.map(queue).into();
+        let shared = Shared {
             aws,
             ledger: MemoryLedger::default(),
             files: MemoryFiles::default(),
@@ -136,15 +203,34 @@ impl Stack {
                 ..Settings::default()
             },
             template,
-            workflow: Meter::default(),
-            readers: Meter::default(),
-            looks: 0,
-            retries: 0,
+            readers: Meter::beside_a_clock(),
             queues,
-            newest: RefCell::default(),
-            keys,
             archive,
-        }
+            random: Cell::new(keys.len() as u64 + 1),
+            told: RefCell::default(),
+        };
+        Self { shared: Rc::new(shared), workflow: Meter::default(), looks: 0, retries: 0, keys }
+    }
+
+    /// Another order of chance.
+    pub fn with_chance(self, number: u64) -> Self {
+        self.random.set(self.random.get() + (number << 20));
+        self
+    }
+
+    /// For each batch that CloudFront completed, how long after that the ledger said so.
+    pub fn confirmed_after(&self) -> Vec<SignedDuration> {
+        let items = self.ledger.items().into_iter().filter(|(key, _)| key.sk == "batch");
+        let batches: Vec<Batch> = items.map(|(_, item)| serde_json::from_value(item).expect("a batch")).collect();
+        self.aws.with(|sim, _| {
+            let all = || sim.distributions().flat_map(thaw_sim::cdn::Distribution::invalidations);
+            let completed = |id: &String| all().find(|one| one.id == *id).map(|one| one.completed);
+            let delays = batches.iter().filter_map(|batch| {
+                let ids = batch.calls.iter().flatten().filter_map(|call| call.invalidation.as_ref());
+                Some(batch.completed_at?.duration_since(ids.filter_map(completed).max()?))
+            });
+            delays.collect()
+        })
     }
 
     /// The distribution has a path of its own origin in each folder, so that no wildcard stands for any; CloudFront counts
@@ -174,12 +260,15 @@ impl Stack {
 
     /// A restore of everything, from the request to the report, with S3's events as they come.
     pub async fn restore_all(&mut self) {
+        for index in 0..self.queues.len() {
+            for _ in 0..self.queues[index].concurrency {
+                spawn_local(consume(Rc::clone(&self.shared), index));
+            }
+        }
         let (name, input) = self.ask().await;
         self.execute(&name, input).await;
-    }
-
-    fn now(&self) -> Timestamp {
-        self.aws.clock().now()
+        // What is on its way when the execution ends.
+        self.wait(120).await;
     }
 
     /// The request at the door. Answers the execution that it began: its name and its input.
@@ -268,7 +357,7 @@ impl Stack {
                 ) => {
                     self.transition();
                     self.retries += 1;
-                    self.wait(TICK.as_secs()).await;
+                    self.wait(TRY_AGAIN).await;
                 }
                 Err(error) => panic!("{state}: {error}"),
             }
@@ -297,6 +386,54 @@ impl Stack {
         }
     }
 
+    /// Lets time pass. S3's events come meanwhile, and the readers of the queues work.
+    async fn wait(&mut self, seconds: i64) {
+        let end = self.now() + SignedDuration::from_secs(seconds);
+        while self.now() < end {
+            // To the next event of S3.
+            let next = self.aws.with(|sim, _| sim.next_event_at()).unwrap_or(end).min(end);
+            let next = next.max(self.now() + TICK);
+            let step = next.duration_since(self.now());
+            self.readers.begun.set(Some((Instant::now(), self.now())));
+            tokio::time::sleep(step.try_into().expect("time goes on")).await;
+            self.readers.begun.set(None);
+            let left = next.duration_since(self.now());
+            self.workflow.pass(&self.aws, DISTRIBUTION, left.max(SignedDuration::ZERO));
+            self.tell();
+        }
+    }
+
+    /// S3's new events go to EventBridge, which sends them to the queues.
+    fn tell(&self) {
+        for event in self.aws.with(Sim::take_events).into_iter().filter(|_| self.archive.events) {
+            let reader = match event.kind {
+                RestoreEvent::Initiated => Reader::Initiated,
+                RestoreEvent::Completed => Reader::Completed,
+                RestoreEvent::Expired => continue,
+            };
+            if reader == Reader::Completed {
+                self.told.borrow_mut().insert(event.object.key.clone(), Instant::now());
+            }
+            let delay = self.chance(EVENTBRIDGE_MS) + self.chance(SQS_MS);
+            self.readers.used.borrow_mut().queue_requests += 1;
+            deliver(&self.shared, reader, event.to_json().to_string(), delay);
+        }
+    }
+}
+
+impl Shared {
+    fn now(&self) -> Timestamp {
+        self.aws.clock().now()
+    }
+
+    /// So many milliseconds.
+    fn chance(&self, of: Range<u64>) -> Duration {
+        // Knuth's linear congruential generator, whose upper bits are good enough.
+        let next = self.random.get().wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.random.set(next);
+        Duration::from_millis(of.start + (next >> 33) % (of.end - of.start))
+    }
+
     /// Runs a function and bills its time: what its calls take, as many at once as it makes at once, and its CPU.
     async fn invoke<T>(&self, function: &str, meter: &Meter, run: impl Future<Output = T>) -> T {
         let (begun, before) = (Instant::now(), meter.calls.get());
@@ -313,48 +450,38 @@ impl Stack {
         output
     }
 
-    /// Lets time pass. S3's events come meanwhile.
-    async fn wait(&mut self, seconds: i64) {
-        let end = self.now() + SignedDuration::from_secs(seconds);
-        while self.now() < end {
-            self.workflow.pass(&self.aws, DISTRIBUTION, TICK.min(end.duration_since(self.now())));
-            self.collect_events();
-            for index in 0..self.queues.len() {
-                while self.queues[index].is_due(self.now()) {
-                    self.read(index).await;
-                }
-            }
+    /// The next batch of a queue, as a mapping without provisioned pollers hands it over.
+    async fn next_batch(&self, index: usize) -> Vec<(String, String)> {
+        let queue = &self.queues[index];
+        while queue.messages.borrow().is_empty() {
+            queue.arrived.notified().await;
         }
-    }
-
-    fn collect_events(&mut self) {
-        let now = self.now();
-        for event in self.aws.with(Sim::take_events).into_iter().filter(|_| self.archive.events) {
-            for queue in self.queues.iter_mut().filter(|queue| queue.tells == event.kind) {
-                // EventBridge sends it.
-                self.readers.used.borrow_mut().queue_requests += 1;
-                let id = format!("{}", queue.messages.len());
-                queue.messages.push((now, json!({"messageId": id, "body": event.to_json().to_string()})));
-            }
-        }
+        tokio::time::sleep(queue.window + self.chance(SQS_MS)).await;
+        let mut messages = queue.messages.borrow_mut();
+        let taken = queue.batch.min(messages.len());
+        let batch: Vec<_> = messages.drain(..taken).collect();
+        let count = batch.len() as u64;
+        // Without a window Lambda hands over what one call received; with one it asks all the time, so each message is
+        // received alone. Ten are deleted at once.
+        let receives = if queue.window.is_zero() { count.min(1) } else { count };
+        self.readers.used.borrow_mut().queue_requests += receives + count.div_ceil(10);
+        batch
     }
 
     /// One invocation of a queue's reader.
-    async fn read(&mut self, index: usize) {
-        let queue = &mut self.queues[index];
-        let messages: Vec<_> = queue.messages.drain(..queue.batch.min(queue.messages.len())).collect();
-        let count = messages.len() as u64;
-        // Lambda asks SQS all the time, so each message is received alone; ten are deleted at once.
-        self.readers.used.borrow_mut().queue_requests += count + count.div_ceil(10);
-        let batch: Vec<Value> = messages.into_iter().map(|(_, message)| message).collect();
-        let batch = serde_json::from_value(json!({"Records": batch})).expect("a batch");
-
-        let (now, meter, settings) = (self.now(), &self.readers, &self.settings);
+    async fn read(self: &Rc<Self>, index: usize, batch: Vec<(String, String)>, environment: &mut Environment) {
+        let queue = &self.queues[index];
+        let records = batch.iter().map(|(id, body)| json!({"messageId": id, "body": body}));
+        let batch = serde_json::from_value(json!({"Records": records.collect::<Vec<_>>()})).expect("a batch");
+        let meter = &environment.meter.of_invocation();
+        meter.sync(&self.aws);
+        let (now, settings) = (self.now(), &self.settings);
         let (aws, ledger) = (&Counted { port: &self.aws, meter }, &Counted { port: &self.ledger, meter });
-        let (reader, tells) = (self.queues[index].reader, self.queues[index].tells);
+        let queues = &Queues { shared: self, meter };
         let dead_letters = &MemoryDeadLetters::default();
-        let done = match tells {
-            RestoreEvent::Initiated => {
+        let name = queue.reader.names().0;
+        let done = match queue.reader {
+            Reader::Initiated => {
                 let executions = &Counted { port: &self.executions, meter };
                 let files = &Counted { port: &self.files, meter };
                 let events = &Counted { port: &self.events, meter };
@@ -369,26 +496,120 @@ impl Stack {
                     settings,
                     now,
                 );
-                self.invoke(reader, meter, run).await
+                self.invoke(name, meter, run).await
             }
-            RestoreEvent::Completed => {
-                let mut newest = self.newest.take();
-                let run = on_restore_completed::run(batch, &mut newest, aws, aws, ledger, dead_letters, settings, now);
-                let done = self.invoke(reader, meter, run).await;
-                self.newest.replace(newest);
-                done
+            Reader::Completed => {
+                let run = on_restore_completed::run(
+                    batch,
+                    &mut environment.newest,
+                    aws,
+                    aws,
+                    ledger,
+                    queues,
+                    queues,
+                    dead_letters,
+                    settings,
+                    || {
+                        self.readers.sync(&self.aws);
+                        self.now()
+                    },
+                );
+                self.invoke(name, meter, run).await
             }
-            RestoreEvent::Expired => panic!("no queue is told of it"),
+            Reader::Confirmations => {
+                let run = confirm_invalidations::run(batch, aws, ledger, queues, dead_letters, now);
+                self.invoke(name, meter, run).await
+            }
         };
         let failures = done.expect("a reader answers").batch_item_failures;
         assert!(failures.is_empty() && dead_letters.letters().is_empty(), "{failures:?}");
     }
 }
 
-impl Queue {
-    fn is_due(&self, now: Timestamp) -> bool {
-        let first = self.messages.first();
-        self.messages.len() >= self.batch || first.is_some_and(|(at, _)| now.duration_since(*at) >= self.window)
+/// What a function keeps from call to call.
+struct Environment {
+    newest: CurrentVersions,
+    meter: Meter,
+}
+
+/// An environment of a reader's function: batch after batch, for as long as the stack lives.
+async fn consume(shared: Rc<Shared>, index: usize) {
+    let new = || Environment { newest: CurrentVersions::default(), meter: shared.readers.of_environment() };
+    let (mut environment, mut rested) = (new(), None);
+    loop {
+        let batch = shared.next_batch(index).await;
+        if batch.is_empty() {
+            continue;
+        }
+        if rested.is_none_or(|since: Instant| since.elapsed() > KEEPS_WARM) {
+            environment = new();
+            tokio::time::sleep(shared.chance(COLD_START_MS)).await;
+        }
+        shared.read(index, batch, &mut environment).await;
+        rested = Some(Instant::now());
+    }
+}
+
+/// Puts a message on a queue after a delay.
+fn deliver(shared: &Rc<Shared>, reader: Reader, body: String, delay: Duration) {
+    let shared = Rc::clone(shared);
+    spawn_local(async move {
+        tokio::time::sleep(delay).await;
+        shared.put(reader, body);
+    });
+}
+
+impl Shared {
+    fn put(&self, reader: Reader, body: String) {
+        let queue = self.queues.iter().find(|queue| queue.reader == reader).expect("it has a queue");
+        queue.sent.set(queue.sent.get() + 1);
+        queue.messages.borrow_mut().push_back((queue.sent.get().to_string(), body));
+        queue.arrived.notify_one();
+    }
+}
+
+/// The queues as a function uses them.
+struct Queues<'a> {
+    shared: &'a Rc<Shared>,
+    meter: &'a Meter,
+}
+
+impl ReceiveMessages for Queues<'_> {
+    async fn receive(&self, wait: Duration, most: usize) -> Result<Vec<ReceivedMessage>, PortError> {
+        tokio::time::sleep(wait).await;
+        let queue = self.shared.queues.iter().find(|queue| queue.reader == Reader::Completed).expect("there is one");
+        let (mut received, mut calls) = (Vec::new(), 1);
+        loop {
+            for _ in 0..calls {
+                self.meter.call(Duration::ZERO, |used| used.queue_requests += 1).await;
+            }
+            tokio::time::sleep(self.shared.chance(SQS_MS)).await;
+            let mut messages = queue.messages.borrow_mut();
+            let taken = (MESSAGES_PER_CALL * calls).min(messages.len());
+            received.extend(messages.drain(..taken));
+            let left = most.saturating_sub(received.len()).div_ceil(MESSAGES_PER_CALL);
+            if taken < MESSAGES_PER_CALL * calls || left == 0 {
+                break;
+            }
+            calls = left.min(CALLS_AT_ONCE);
+        }
+        let message = |(id, body): (String, String)| ReceivedMessage { receipt: id.clone(), id, body };
+        Ok(received.into_iter().map(message).collect())
+    }
+
+    async fn delete(&self, receipts: &[String]) -> Result<(), PortError> {
+        for _ in receipts.chunks(MESSAGES_PER_CALL) {
+            self.meter.call(self.shared.chance(SQS_MS), |used| used.queue_requests += 1).await;
+        }
+        Ok(())
+    }
+}
+
+impl SendConfirmations for Queues<'_> {
+    async fn send_confirmation(&self, message: &Confirmation, delay: Duration) -> Result<(), PortError> {
+        self.meter.call(self.shared.chance(SQS_MS), |used| used.queue_requests += 1).await;
+        deliver(self.shared, Reader::Confirmations, json!(message).to_string(), delay);
+        Ok(())
     }
 }
 

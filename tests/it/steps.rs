@@ -6,6 +6,7 @@ pub mod world;
 
 mod adoption;
 mod archives;
+mod confirming;
 mod distributions;
 mod events;
 mod faults;

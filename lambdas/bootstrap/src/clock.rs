@@ -40,6 +40,14 @@ impl Clock {
         Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
     }
 
+    /// Seconds of this clock in a real second.
+    pub fn pace(self) -> f64 {
+        match self {
+            Self::Real => 1.0,
+            Self::Scaled { scale, .. } => scale,
+        }
+    }
+
     fn at(self, real: Timestamp) -> Timestamp {
         match self {
             Self::Real => real,
@@ -64,6 +72,7 @@ mod tests {
         assert_eq!(clock.at(at(1_000_012)), at(1_000_000 + 12 * 3_600));
         assert_eq!(clock.at(Timestamp::MAX), Timestamp::MAX);
         assert_eq!(Clock::Real.at(at(5)), at(5));
+        assert!((clock.pace() - 3_600.0).abs() < f64::EPSILON && (Clock::Real.pace() - 1.0).abs() < f64::EPSILON);
     }
 
     #[test]

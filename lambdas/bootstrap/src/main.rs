@@ -15,7 +15,8 @@ use lambda_runtime::Error;
 use thaw_aws::Clients;
 use thaw_steps::api::{adopt, cancel_restore, create_plan, create_restore, get_restores};
 use thaw_steps::events::{
-    announce_expiries, check_executions, on_inbox_file, on_restore_completed, on_restore_initiated,
+    announce_expiries, check_executions, confirm_invalidations, on_inbox_file, on_restore_completed,
+    on_restore_initiated,
 };
 use thaw_steps::workflow::{
     check_invalidations, check_jobs, check_restores, create_jobs, invalidate, plan, report, report_failure,
@@ -129,12 +130,24 @@ async fn run() -> Result<(), Error> {
         }
         Step::OnRestoreCompleted => {
             let (cdn, archive, ledger) = (&clients.cdn(), &clients.archive(), &ledger()?);
+            let queue = &clients.queue(need("RESTORE_COMPLETED_QUEUE")?, clock.pace());
+            let confirmations = &clients.queue(need("CONFIRM_INVALIDATIONS_QUEUE")?, clock.pace());
             let dead_letters = &clients.dead_letters(need("RESTORE_COMPLETED_DEAD_LETTERS")?);
             let kept = &RefCell::new(CurrentVersions::default());
             let run = async |batch| {
                 let mut newest = kept.take();
-                let run =
-                    on_restore_completed::run(batch, &mut newest, cdn, archive, ledger, dead_letters, settings, now());
+                let run = on_restore_completed::run(
+                    batch,
+                    &mut newest,
+                    cdn,
+                    archive,
+                    ledger,
+                    queue,
+                    confirmations,
+                    dead_letters,
+                    settings,
+                    now,
+                );
                 let done = run.await;
                 kept.replace(newest);
                 done
@@ -149,6 +162,12 @@ async fn run() -> Result<(), Error> {
                     .await
             };
             serve(run).await
+        }
+        Step::ConfirmInvalidations => {
+            let (cdn, ledger) = (&clients.cdn(), &ledger()?);
+            let queue = &clients.queue(need("CONFIRM_INVALIDATIONS_QUEUE")?, clock.pace());
+            let dead_letters = &clients.dead_letters(need("CONFIRM_INVALIDATIONS_DEAD_LETTERS")?);
+            serve(async |batch| confirm_invalidations::run(batch, cdn, ledger, queue, dead_letters, now()).await).await
         }
         Step::OnInboxFile => {
             let (inbox, ledger, files, executions) = (&clients.archive(), &ledger()?, &files()?, &executions()?);

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | [`workflow`] | one file per state: [`plan`](workflow::plan), [`start_restores`](workflow::start_restores), [`create_jobs`](workflow::create_jobs), [`check_jobs`](workflow::check_jobs), [`check_restores`](workflow::check_restores), [`invalidate`](workflow::invalidate), [`check_invalidations`](workflow::check_invalidations), [`report`](workflow::report), [`report_failure`](workflow::report_failure) |
 //! | [`api`] | one file per function of the HTTP API: [`create_restore`](api::create_restore), [`create_plan`](api::create_plan), [`get_restores`](api::get_restores), [`cancel_restore`](api::cancel_restore), [`adopt`](api::adopt) |
-//! | [`events`] | one file per function that an event or the clock calls: [`on_restore_completed`](events::on_restore_completed), [`on_restore_initiated`](events::on_restore_initiated), [`on_inbox_file`](events::on_inbox_file), [`announce_expiries`](events::announce_expiries), [`check_executions`](events::check_executions) |
+//! | [`events`] | one file per function that an event or the clock calls: [`on_restore_completed`](events::on_restore_completed), [`on_restore_initiated`](events::on_restore_initiated), [`confirm_invalidations`](events::confirm_invalidations), [`on_inbox_file`](events::on_inbox_file), [`announce_expiries`](events::announce_expiries), [`check_executions`](events::check_executions) |
 //! | `planning` | what a request would do, and how it becomes a restore |
 //! | [`views`] | what is said of a restore and its objects |
 //! | `publishing` | from readable to visible |
@@ -75,6 +75,8 @@ pub enum Step {
     OnRestoreCompleted,
     /// Somebody began a restore.
     OnRestoreInitiated,
+    /// A while after an event published objects: polls CloudFront for their invalidations.
+    ConfirmInvalidations,
     /// A file was written into the inbox.
     OnInboxFile,
     /// On a schedule: announces which copies expire at the next midnight.
@@ -85,7 +87,7 @@ pub enum Step {
 
 impl Step {
     /// All steps: first those of the workflow, then the entry points.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Plan,
         Self::StartRestores,
         Self::CreateJobs,
@@ -102,6 +104,7 @@ impl Step {
         Self::Adopt,
         Self::OnRestoreCompleted,
         Self::OnRestoreInitiated,
+        Self::ConfirmInvalidations,
         Self::OnInboxFile,
         Self::AnnounceExpiries,
         Self::CheckExecutions,
@@ -126,6 +129,7 @@ impl Step {
             Self::Adopt => "Adopt",
             Self::OnRestoreCompleted => "OnRestoreCompleted",
             Self::OnRestoreInitiated => "OnRestoreInitiated",
+            Self::ConfirmInvalidations => "ConfirmInvalidations",
             Self::OnInboxFile => "OnInboxFile",
             Self::AnnounceExpiries => "AnnounceExpiries",
             Self::CheckExecutions => "CheckExecutions",
@@ -151,6 +155,7 @@ impl Step {
             | Self::Adopt
             | Self::OnRestoreCompleted
             | Self::OnRestoreInitiated
+            | Self::ConfirmInvalidations
             | Self::OnInboxFile
             | Self::AnnounceExpiries
             | Self::CheckExecutions => false,

@@ -1,13 +1,15 @@
 //! The ports: what the steps need of other systems. `thaw-aws` implements them on AWS, `thaw-sim` in process.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 pub use thaw_core::Distributions;
 use thaw_core::{
-    ArchiveKind, CallError, Execution, Facts, Job, JobGroup, ObjectId, Readability, RestoreAnswer, RestoreId, S3Uri,
-    Tier,
+    ArchiveKind, CallError, Confirmation, Execution, Facts, Job, JobGroup, ObjectId, Readability, RestoreAnswer,
+    RestoreId, S3Uri, Tier,
 };
 
 /// Concurrent requests of a step to one service. With 64 in flight, the SDK on one thread sends some 2,600 requests a
@@ -411,6 +413,34 @@ pub trait ReadExecutions {
 pub trait PutEvents {
     /// Sends one event of source `thaw`.
     async fn put_event(&self, detail_type: &str, detail: &Value) -> Result<(), PortError>;
+}
+
+/// Receives further messages of the queue whose messages invoked the function: Lambda hands over ten at most, unless it
+/// may gather them for longer than a small restore should wait.
+pub trait ReceiveMessages {
+    /// The messages that are on the queue after so long a wait, and about so many at most (`ReceiveMessage`, until one
+    /// answers fewer than ten).
+    async fn receive(&self, wait: Duration, most: usize) -> Result<Vec<ReceivedMessage>, PortError>;
+
+    /// Deletes messages by their receipts. The others become visible again.
+    async fn delete(&self, receipts: &[String]) -> Result<(), PortError>;
+}
+
+/// A message that a function received itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReceivedMessage {
+    /// Its id.
+    pub id: String,
+    /// Its text.
+    pub body: String,
+    /// What deletes it.
+    pub receipt: String,
+}
+
+/// Sends messages to the queue of ConfirmInvalidations.
+pub trait SendConfirmations {
+    /// `SendMessage`. The function gets the message after the delay, 15 minutes at most.
+    async fn send_confirmation(&self, message: &Confirmation, delay: Duration) -> Result<(), PortError>;
 }
 
 /// Stores messages that can never be read.

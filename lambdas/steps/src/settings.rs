@@ -2,6 +2,10 @@
 
 use thaw_core::{BATCH_OPERATIONS_OVER, InvalidPathRules, OBJECTS_PER_JOB, PathRules, Usd};
 
+/// As many keys as a request may name. In a restore of as many objects hardly two come within ten seconds, so that
+/// collecting them would cost more than it saves.
+const COLLECT_OVER: u64 = 1_000;
+
 /// The settings of a function. Each function gets only those that it needs; the others have their defaults.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -25,6 +29,9 @@ pub struct Settings {
     /// A restore of more archived objects than this is left to S3 Batch Operations, unless the request says otherwise
     /// (`BATCH_OPERATIONS_OVER`).
     pub batch_operations_over: u64,
+    /// Objects of a restore of more objects than this are collected before they are published. No parameter sets it.
+    /// Worlds do, to have restores that are large.
+    pub collect_over: u64,
     /// The most objects of a job. No parameter sets it. Tests do, to have more than one job.
     pub objects_per_job: u64,
     /// Objects in the first chunks of a restore. No parameter sets it. Worlds do, to have more than one chunk.
@@ -42,6 +49,7 @@ impl Default for Settings {
             path_rules: PathRules::default(),
             daily_budget: None,
             batch_operations_over: BATCH_OPERATIONS_OVER,
+            collect_over: COLLECT_OVER,
             objects_per_job: OBJECTS_PER_JOB,
             objects_per_chunk: 1_000,
         }

@@ -88,7 +88,7 @@ fn a_stacks_name_may_be_as_long_as_the_readme_says() {
     let most = FUNCTION_NAME - names.max().expect("a function");
     let readme = include_str!("../../../infra/README.md");
     assert!(readme.contains(&format!("up to {most} characters fit")), "it is {most}");
-    assert!(TEXT.contains("${AWS::StackName}-CheckInvalidations"));
+    assert!(TEXT.contains("${AWS::StackName}-ConfirmInvalidations"));
 }
 
 /// Temporary credentials are the usual ones: without their token a signature is refused.

@@ -45,7 +45,7 @@ const START_EXECUTIONS: &[Allowed] = &[
 ];
 
 /// Every function with all it may do, its own log aside.
-const FUNCTIONS: [(Step, &[&[Allowed]]); 19] = [
+const FUNCTIONS: [(Step, &[&[Allowed]]); 20] = [
     (
         Step::Plan,
         &[
@@ -119,8 +119,8 @@ const FUNCTIONS: [(Step, &[&[Allowed]]); 19] = [
             CREATE_INVALIDATIONS,
             USE_LEDGER,
             &[
-                ("cloudfront:GetInvalidation", NAMED),
                 ("sqs:ReceiveMessage sqs:DeleteMessage sqs:GetQueueAttributes", "{RestoreCompletedQueue.Arn}"),
+                ("sqs:SendMessage", "{ConfirmInvalidationsQueue.Arn}"),
                 ("sqs:SendMessage", "{RestoreCompletedDeadLetters.Arn}"),
             ],
         ],
@@ -137,6 +137,18 @@ const FUNCTIONS: [(Step, &[&[Allowed]]); 19] = [
                 ("dynamodb:Query dynamodb:BatchGetItem", LEDGER),
             ],
         ],
+    ),
+    (
+        Step::ConfirmInvalidations,
+        &[&[
+            ("dynamodb:GetItem dynamodb:PutItem", LEDGER),
+            ("cloudfront:GetInvalidation", NAMED),
+            (
+                "sqs:ReceiveMessage sqs:DeleteMessage sqs:GetQueueAttributes sqs:SendMessage",
+                "{ConfirmInvalidationsQueue.Arn}",
+            ),
+            ("sqs:SendMessage", "{ConfirmInvalidationsDeadLetters.Arn}"),
+        ]],
     ),
     (
         Step::OnInboxFile,
@@ -255,7 +267,7 @@ fn where_distributions_are_found_any_may_be_invalidated() {
 
 fn may_find_and_invalidate_any(template: &Template) {
     let any = "arn:aws:cloudfront::*:distribution/*";
-    for role in ["CheckInvalidationsRole", "OnRestoreCompletedRole"] {
+    for role in ["CheckInvalidationsRole", "ConfirmInvalidationsRole"] {
         let read = ("cloudfront:GetInvalidation".to_owned(), any.to_owned());
         assert!(template.permissions(role).contains(&read), "{role}");
     }

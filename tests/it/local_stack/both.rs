@@ -93,6 +93,12 @@ fn s3s_event_publishes_an_object_while_its_execution_still_waits_for_the_first_l
     let entered = stack.history(&id, "stateEntered");
     assert_eq!(entered.last().unwrap(), "WaitForRetrieval", "its first look is a day after the request: {entered:?}");
     until("a viewer sees it", || (stack.view("/early/bird.jpg").status == 200).then_some(()));
+    // Beside MiniStack's S3 the confirmation is sent in real time, and the wait is scaled: the look would be first.
+    if stack.is_sim() {
+        until("its status says so", || (stack.look(&id)["counts"]["published"] == 1).then_some(()));
+        let entered = stack.history(&id, "stateEntered");
+        assert_eq!(entered.last().unwrap(), "WaitForRetrieval", "nobody has looked: {entered:?}");
+    }
 }
 
 #[test]

@@ -20,7 +20,8 @@ use thaw_steps::events::queue::{QueueBatch, QueueResponse};
 use thaw_steps::events::{on_inbox_file, on_restore_completed, on_restore_initiated};
 use thaw_steps::ports::{ReadDistributions, WorkFiles};
 use thaw_steps::testing::memory::{
-    MemoryDeadLetters, MemoryEvents, MemoryExecutions, MemoryFiles, MemoryJobs, MemoryLedger,
+    MemoryConfirmations, MemoryDeadLetters, MemoryEvents, MemoryExecutions, MemoryFiles, MemoryJobs, MemoryLedger,
+    MemoryQueue,
 };
 use thaw_steps::{CurrentVersions, Settings};
 
@@ -444,7 +445,19 @@ pub fn queues(messages: &[&str]) {
 
     let letters = MemoryDeadLetters::default();
     let (newest, ledger) = (&mut CurrentVersions::default(), &stack.ledger);
-    let complete = on_restore_completed::run(batch.clone(), newest, &aws, &aws, ledger, &letters, &settings, now());
+    let (queue, confirmations) = (&MemoryQueue::default(), &MemoryConfirmations::default());
+    let complete = on_restore_completed::run(
+        batch.clone(),
+        newest,
+        &aws,
+        &aws,
+        ledger,
+        queue,
+        confirmations,
+        &letters,
+        &settings,
+        now,
+    );
     assert_eq!(run(complete).unwrap(), QueueResponse::default(), "{messages:?}");
     assert_eq!(letters.letters().len(), unreadable, "{messages:?}");
     let join = || {

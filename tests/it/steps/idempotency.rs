@@ -8,27 +8,30 @@ use std::collections::BTreeSet;
 use std::future::{pending, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use thaw_core::{
-    Batch, Execution, ExecutionStatus, Facts, Job, ObjectId, RestoreAnswer, RestoreId, Row, S3Uri, Status, Tier,
+    Batch, Confirmation, Execution, ExecutionStatus, Facts, Job, ObjectId, RestoreAnswer, RestoreId, Row, S3Uri,
+    Status, Tier,
 };
 use thaw_sim::Sim;
 use thaw_sim::model::{AccessTier, FaultRule, ObjectRef, RestoreRequest, RetrievalTier, SettingsChange, StorageClass};
 use thaw_steps::api::{adopt, cancel_restore, create_plan, create_restore, get_restores, http};
 use thaw_steps::events::queue::QueueBatch;
 use thaw_steps::events::{
-    announce_expiries, check_executions, on_inbox_file, on_restore_completed, on_restore_initiated,
+    announce_expiries, check_executions, confirm_invalidations, on_inbox_file, on_restore_completed,
+    on_restore_initiated,
 };
 use thaw_steps::ledger::restores::{ListRestores, RestoreCursor, RestoreRecord};
 use thaw_steps::ports::{
     CreateInvalidations, CreateJobs, CreatedJob, DeadLetters, Distributions, Invalidation, InvalidationStatus, Item,
     ItemKey, Ledger, ListFrom, LongFiles, NewJob, Page, Piece, PortError, Put, PutEvents, ReadArchive,
-    ReadDistributions, ReadExecutions, ReadInvalidations, ReadJobs, RequestRestores, StartExecutions, StopExecutions,
-    UpdateJobs, VersionMarker, VersionPage, WorkFiles,
+    ReadDistributions, ReadExecutions, ReadInvalidations, ReadJobs, ReceiveMessages, ReceivedMessage, RequestRestores,
+    SendConfirmations, StartExecutions, StopExecutions, UpdateJobs, VersionMarker, VersionPage, WorkFiles,
 };
 use thaw_steps::workflow::{
     check_invalidations, check_jobs, check_restores, create_jobs, invalidate, plan, report, report_failure,
@@ -154,6 +157,18 @@ fn messages(world: &World) -> Value {
     let records =
         records.map(|(index, event)| json!({"messageId": index.to_string(), "body": event.to_json().to_string()}));
     json!({"Records": records.collect::<Vec<_>>()})
+}
+
+/// Objects that an event published a moment ago, and the message that was sent about them.
+fn published_by_an_event() -> (World, Value) {
+    let world = restored();
+    let messages = messages(&world);
+    world.completed(messages);
+    let sent = world.confirmations.sent().into_iter().enumerate();
+    let records =
+        sent.map(|(id, (message, _))| json!({"messageId": id.to_string(), "body": json!(message).to_string()}));
+    let records = json!({"Records": records.collect::<Vec<_>>()});
+    (world, records)
 }
 
 /// The worlds in which a step is tried, each with what the step is handed there.
@@ -369,6 +384,23 @@ fn stories(step: Step) -> Vec<fn() -> (World, Value)> {
             let messages = with_poison(messages(&world));
             (world, messages)
         }],
+        Step::ConfirmInvalidations => vec![
+            // CloudFront is done.
+            || {
+                let (world, messages) = published_by_an_event();
+                world.pass(HOUR);
+                (world, with_poison(messages))
+            },
+            // CloudFront is not done.
+            published_by_an_event,
+            // CloudFront is not done for a day.
+            || {
+                let (world, _) = published_by_an_event();
+                let batches = world.confirmations.sent().remove(0).0.batches;
+                let last = json!(Confirmation { batches, asked: 171 }).to_string();
+                (world, json!({"Records": [{"messageId": "1", "body": last}]}))
+            },
+        ],
         Step::OnInboxFile => vec![|| {
             let world = everything();
             let large: Vec<_> = (0..1_000).map(|n| format!("{n:0>300}")).collect();
@@ -443,6 +475,7 @@ fn writes(step: Step) -> bool {
         | Step::Adopt
         | Step::OnRestoreCompleted
         | Step::OnRestoreInitiated
+        | Step::ConfirmInvalidations
         | Step::OnInboxFile
         | Step::AnnounceExpiries
         | Step::CheckExecutions => true,
@@ -689,6 +722,22 @@ impl DeadLetters for Mortal<'_> {
     }
 }
 
+impl ReceiveMessages for Mortal<'_> {
+    async fn receive(&self, wait: Duration, most: usize) -> Result<Vec<ReceivedMessage>, PortError> {
+        self.world.queue.receive(wait, most).await
+    }
+
+    async fn delete(&self, receipts: &[String]) -> Result<(), PortError> {
+        self.write(self.world.queue.delete(receipts)).await
+    }
+}
+
+impl SendConfirmations for Mortal<'_> {
+    async fn send_confirmation(&self, message: &Confirmation, delay: Duration) -> Result<(), PortError> {
+        self.write(self.world.confirmations.send_confirmation(message, delay)).await
+    }
+}
+
 fn read<T: DeserializeOwned>(payload: &Value) -> T {
     serde_json::from_value(payload.clone()).unwrap()
 }
@@ -725,11 +774,17 @@ async fn work(step: Step, payload: &Value, wire: &Mortal<'_>, now: Timestamp) ->
         Step::OnRestoreCompleted => {
             let batch: QueueBatch = read(payload);
             let newest = &mut CurrentVersions::default();
-            json_of(&on_restore_completed::run(batch, newest, wire, wire, wire, wire, settings, now).await.unwrap())
+            let clock = || now;
+            let run =
+                on_restore_completed::run(batch, newest, wire, wire, wire, wire, wire, wire, settings, clock).await;
+            json_of(&run.unwrap())
         }
         Step::OnRestoreInitiated => {
             let batch: QueueBatch = read(payload);
             json_of(&on_restore_initiated::run(batch, wire, wire, wire, wire, wire, wire, settings, now).await.unwrap())
+        }
+        Step::ConfirmInvalidations => {
+            json_of(&confirm_invalidations::run(read(payload), wire, wire, wire, wire, now).await.unwrap())
         }
         Step::OnInboxFile => {
             let batch: QueueBatch = read(payload);
@@ -805,6 +860,8 @@ impl Left {
         let calls = |key: &'static str| (key, world.calls(key).started, world.calls(key).upgraded);
         let events = world.events.events().into_iter().map(|(name, detail)| format!("{name} {}", masked(detail)));
         let letters = world.dead_letters.letters().into_iter().map(|(message, reason)| format!("{message}: {reason}"));
+        let sent =
+            world.confirmations.sent().into_iter().map(|(message, delay)| format!("{} {delay:?}", json!(message)));
         Self {
             ledger: ledger.map(|(key, item)| (key.clone(), masked(unpacked(&key, item)))).collect(),
             objects,
@@ -819,7 +876,7 @@ impl Left {
                 let made = sim.distribution(DISTRIBUTION).unwrap().invalidations().iter();
                 made.map(|one| (one.items.clone(), one.caller_reference.clone())).collect()
             }),
-            told: events.chain(letters).collect(),
+            told: events.chain(letters).chain(sent).collect(),
         }
     }
 }

@@ -12,11 +12,13 @@ use thaw_sim::ports::{Aws, WorkBucket};
 use thaw_steps::api::http::Response;
 use thaw_steps::api::{adopt, cancel_restore};
 use thaw_steps::events::queue::{QueueBatch, QueueResponse};
-use thaw_steps::events::{on_inbox_file, on_restore_completed, on_restore_initiated};
+use thaw_steps::events::{confirm_invalidations, on_inbox_file, on_restore_completed, on_restore_initiated};
 use thaw_steps::ledger::chunks;
 use thaw_steps::ledger::restores::RestoreRecord;
 use thaw_steps::ports::Ledger;
-use thaw_steps::testing::memory::{MemoryDeadLetters, MemoryEvents, MemoryExecutions, MemoryLedger};
+use thaw_steps::testing::memory::{
+    MemoryConfirmations, MemoryDeadLetters, MemoryEvents, MemoryExecutions, MemoryLedger, MemoryQueue,
+};
 use thaw_steps::workflow::{
     check_invalidations, check_jobs, check_restores, create_jobs, invalidate, plan, report, start_restores,
 };
@@ -33,6 +35,9 @@ pub struct World {
     pub executions: MemoryExecutions,
     pub events: MemoryEvents,
     pub dead_letters: MemoryDeadLetters,
+    /// What OnRestoreCompleted receives besides what it is handed.
+    pub queue: MemoryQueue,
+    pub confirmations: MemoryConfirmations,
     pub settings: Settings,
     runtime: tokio::runtime::Runtime,
 }
@@ -67,6 +72,8 @@ impl World {
             executions: MemoryExecutions::default(),
             events: MemoryEvents::default(),
             dead_letters: MemoryDeadLetters::default(),
+            queue: MemoryQueue::default(),
+            confirmations: MemoryConfirmations::default(),
             settings: Settings {
                 archive_buckets: vec![BUCKET.to_owned()],
                 work_bucket: WORK.to_owned(),
@@ -288,10 +295,29 @@ impl World {
 
     pub fn completed(&self, batch: Value) -> QueueResponse {
         let batch: QueueBatch = serde_json::from_value(batch).unwrap();
-        let Self { aws, ledger, dead_letters, settings, .. } = self;
+        let Self { aws, ledger, queue, confirmations, dead_letters, settings, .. } = self;
         let newest = &mut CurrentVersions::default();
-        self.run(on_restore_completed::run(batch, newest, aws, aws, ledger, dead_letters, settings, self.now()))
-            .unwrap()
+        let now = || self.now();
+        let run = on_restore_completed::run(
+            batch,
+            newest,
+            aws,
+            aws,
+            ledger,
+            queue,
+            confirmations,
+            dead_letters,
+            settings,
+            now,
+        );
+        self.run(run).unwrap()
+    }
+
+    /// Messages to ConfirmInvalidations.
+    pub fn confirm(&self, batch: Value) -> QueueResponse {
+        let batch: QueueBatch = serde_json::from_value(batch).unwrap();
+        let Self { aws, ledger, confirmations, dead_letters, .. } = self;
+        self.run(confirm_invalidations::run(batch, aws, ledger, confirmations, dead_letters, self.now())).unwrap()
     }
 
     pub fn initiated(&self, batch: Value) -> QueueResponse {

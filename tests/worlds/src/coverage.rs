@@ -9,7 +9,7 @@ pub type Coverage = BTreeMap<String, u64>;
 pub const MIN_WORLDS: u64 = 10_000;
 
 /// The events that must happen.
-const REQUIRED: [&str; 86] = [
+const REQUIRED: [&str; 94] = [
     "POST answers 202",
     "POST answers 400",
     "S3 answers Accepted",
@@ -23,6 +23,11 @@ const REQUIRED: [&str; 86] = [
     "S3, to a job, is busy",
     "catch States.DataLimitExceeded",
     "catch Unexpected",
+    "confirmation delayed",
+    "confirmation delivered",
+    "confirmation duplicated",
+    "confirmation lost",
+    "confirmed in a world without faults",
     "empty page before others",
     "event delayed",
     "event delivered",
@@ -57,6 +62,7 @@ const REQUIRED: [&str; 86] = [
     "fault in CheckInvalidations",
     "fault in CheckJobs",
     "fault in CheckRestores",
+    "fault in ConfirmInvalidations",
     "fault in CreateJobs",
     "fault in CreateRestore",
     "fault in Invalidate",
@@ -74,6 +80,8 @@ const REQUIRED: [&str; 86] = [
     "invocation NotStarted",
     "invocation ResponseLost",
     "invocation ResponseTooLarge",
+    "more messages collected",
+    "more messages received",
     "plan in several calls",
     "published already published",
     "published invalidated",

@@ -13,6 +13,8 @@ pub struct Deployment {
     pub restore_initiated: EventSourceMapping,
     /// The queue of "Object Restore Completed" events and its consumer.
     pub restore_completed: EventSourceMapping,
+    /// The queue of confirmations and its consumer.
+    pub confirm_invalidations: EventSourceMapping,
 }
 
 /// A queue and the function that consumes it.
@@ -53,6 +55,11 @@ impl Deployment {
             timeouts: Step::ALL.iter().map(|step| number(step.name(), &["Timeout"])).collect(),
             restore_initiated: mapping(Step::OnRestoreInitiated, "RestoreInitiatedSource", "RestoreInitiatedQueue"),
             restore_completed: mapping(Step::OnRestoreCompleted, "RestoreCompletedSource", "RestoreCompletedQueue"),
+            confirm_invalidations: mapping(
+                Step::ConfirmInvalidations,
+                "ConfirmInvalidationsSource",
+                "ConfirmInvalidationsQueue",
+            ),
         }
     }
 

@@ -8,7 +8,7 @@
 //! | `visibility` | what is published is visible to viewers |
 //! | `status` | a status claims no more than is true, and an execution ends only when its restore is settled |
 //! | `outcome` | at the end every object is settled, and what S3 restored is published |
-//! | `ledger` | rows and batches change only in legal ways, and their claims are checked when they are written |
+//! | `ledger` | rows and batches change only in legal ways, and their claims are checked when they are written; what an event published is confirmed within a minute |
 //! | `requests` | a request gets the right response, and its plan has every object of its prefix exactly once |
 //!
 //! `ledger_model`, `ledger_reader` and `object_history` are what the checks know.
@@ -27,19 +27,23 @@ mod visibility;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
-use thaw_core::{RestoreAnswer, RestoreId};
+use thaw_core::{Confirmation, RestoreAnswer, RestoreId};
 use thaw_steps::Step;
 
 use self::ledger_model::{LedgerModel, RowId};
 pub(crate) use self::ledger_reader::is_recorded_as_running;
 use self::object_history::ObjectHistory;
 use crate::coverage::Coverage;
+use crate::environment::Environment;
 use crate::workflow::{StateEvent, StateEventKind};
 use crate::world::{CallFaultKind, EventFaultKind, InvocationFaultKind};
 
 /// thaw's knowledge of an object may be so old when it creates an invalidation, because others can change the object
 /// between the poll and the call.
 const MAX_STALENESS: SignedDuration = SignedDuration::from_mins(15);
+
+/// A status may be so far behind CloudFront for what an event published.
+const MAX_CONFIRMATION: SignedDuration = SignedDuration::from_mins(1);
 
 /// Violations beyond these are not recorded.
 const MAX_VIOLATIONS: usize = 5;
@@ -74,6 +78,8 @@ pub(crate) struct Checker {
     /// The restores whose executions were killed.
     killed_restores: BTreeSet<String>,
     has_lost_events: bool,
+    /// The caller references of the invalidations that an event caused.
+    published_by_events: BTreeSet<String>,
 }
 
 impl Checker {
@@ -108,6 +114,30 @@ impl Checker {
             Some(EventFaultKind::Duplicated(_)) => "duplicated",
         };
         self.cover(format!("event {delivery}"));
+    }
+
+    pub(crate) fn confirmation_sent(&mut self, fault: Option<EventFaultKind>) {
+        let delivery = match fault {
+            None => "delivered",
+            Some(EventFaultKind::Lost) => "lost",
+            Some(EventFaultKind::Delayed(_)) => "delayed",
+            Some(EventFaultKind::Duplicated(_)) => "duplicated",
+        };
+        self.cover(format!("confirmation {delivery}"));
+    }
+
+    /// Whether all restores of these batches run, so that a look will poll CloudFront for them.
+    pub(crate) fn has_a_look_left(&self, env: &Environment, message: &Confirmation) -> bool {
+        message.batches.iter().all(|id| {
+            let batch = self.ledger.batches.get(id.as_str()).map(|(batch, _)| batch);
+            let mut restores = batch.into_iter().flat_map(|batch| &batch.candidates).flat_map(|one| &one.restores);
+            restores.all(|restore| is_recorded_as_running(env, restore.as_str()))
+        })
+    }
+
+    /// An event's function called CloudFront with this caller reference.
+    pub(crate) fn published_by_event(&mut self, caller_reference: &str) {
+        self.published_by_events.insert(caller_reference.to_owned());
     }
 
     pub(crate) fn state_event(&mut self, state: &str, event: &StateEvent<'_>) {

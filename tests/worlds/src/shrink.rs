@@ -38,6 +38,7 @@ fn smaller_worlds(world: &World) -> Vec<World> {
     try_change(&|world| world.execution_kills.clear());
     try_change(&|world| world.outages.clear());
     try_change(&|world| world.event_faults.clear());
+    try_change(&|world| world.confirmation_faults.clear());
     try_change(&|world| world.actions.retain(|action| !matches!(action.kind, ActionKind::ViewObject { .. })));
     for object in &world.objects {
         try_change(&|world| remove_object(world, object.id));
@@ -60,6 +61,9 @@ fn smaller_worlds(world: &World) -> Vec<World> {
     }
     for index in 0..world.event_faults.len() {
         try_change(&|world| remove(&mut world.event_faults, index));
+    }
+    for index in 0..world.confirmation_faults.len() {
+        try_change(&|world| remove(&mut world.confirmation_faults, index));
     }
     try_change(&|world| world.versioned = false);
     try_change(&|world| world.origin_path = "");

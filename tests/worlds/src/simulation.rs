@@ -9,6 +9,7 @@ mod executions;
 mod fault_injector;
 mod functions;
 mod handlers;
+mod messages;
 mod ports;
 mod queue;
 mod queues;
@@ -65,7 +66,7 @@ pub fn run(world: &World, workflow: &Rc<Workflow>, deployment: &Rc<Deployment>, 
 /// Starts the consumers of the queues and the actions of the world.
 fn start_tasks(simulator: &Rc<Simulator>) {
     let runtime = &simulator.env.runtime;
-    for queue in [QueueName::RestoreInitiated, QueueName::RestoreCompleted] {
+    for queue in QueueName::ALL {
         for _ in 0..simulator.event_source(queue).maximum_concurrency {
             runtime.spawn(queues::consume(Rc::clone(simulator), queue));
         }

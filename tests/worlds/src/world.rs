@@ -71,9 +71,23 @@ pub struct World {
     pub outages: Vec<ServiceOutage>,
     /// S3 events that are lost, late or duplicated.
     pub event_faults: Vec<EventFault>,
+    /// Messages to ConfirmInvalidations that are lost, late or duplicated.
+    pub confirmation_faults: Vec<EventFault>,
     /// A known bug to put back in.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_debug")]
     pub known_bug: Option<KnownBug>,
+}
+
+impl World {
+    /// Whether nothing fails, is lost or comes late.
+    pub(crate) fn is_without_faults(&self) -> bool {
+        self.call_faults.is_empty()
+            && self.invocation_faults.is_empty()
+            && self.execution_kills.is_empty()
+            && self.outages.is_empty()
+            && self.event_faults.is_empty()
+            && self.confirmation_faults.is_empty()
+    }
 }
 
 /// The behaviour of S3 Batch Operations.

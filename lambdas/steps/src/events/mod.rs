@@ -3,6 +3,7 @@
 
 pub mod announce_expiries;
 pub mod check_executions;
+pub mod confirm_invalidations;
 pub mod on_inbox_file;
 pub mod on_restore_completed;
 pub mod on_restore_initiated;

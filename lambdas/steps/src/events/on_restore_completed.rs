@@ -1,6 +1,7 @@
 //! OnRestoreCompleted: S3 reports that objects can be read, and they are published now.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
@@ -10,60 +11,150 @@ use tracing::{info, warn};
 use crate::archive::FACTS_VALID_FOR;
 use crate::archive::current_versions::CurrentVersions;
 use crate::archive::restore_status::meaning;
-use crate::events::queue::{QueueBatch, QueueResponse};
+use crate::events::confirm_invalidations::ask_later;
+use crate::events::queue::{QueueBatch, QueueMessage, QueueResponse};
 use crate::ledger::readiness;
-use crate::ledger::restores::statuses;
+use crate::ledger::restores::{sizes, statuses};
 use crate::ledger::rows::{self, apply, batch_key, row_key, rows_of_eventually};
 use crate::ports::{
-    CreateInvalidations, DeadLetters, IN_FLIGHT, Ledger, ReadArchive, ReadDistributions, ReadInvalidations,
+    CreateInvalidations, DeadLetters, IN_FLIGHT, Ledger, ReadArchive, ReadDistributions, ReceiveMessages,
+    ReceivedMessage, SendConfirmations,
 };
-use crate::publishing::batches::confirmed;
-use crate::publishing::publish::{PublishRequest, Readable, RowWithReadiness, Trigger, publish};
+use crate::publishing::publish::{PublishRequest, Published, Readable, RowWithReadiness, Trigger, publish_into};
 use crate::{Settings, StepError};
+
+/// For the objects of large restores, more messages are collected so often and after so long a time each.
+const COLLECTIONS: usize = 10;
+const COLLECT_AFTER: Duration = Duration::from_secs(1);
+
+/// Messages of one invocation: a few calls to CloudFront.
+const MOST_MESSAGES: usize = 500;
 
 /// Publishes the objects of a batch of messages. Messages whose objects failed come again, and go to the dead-letter
 /// queue in the end; the others are done. `newest` is a cache that the function keeps from call to call.
 ///
-/// Running restores poll CloudFront themselves. If a restore ended before its object came (S3 took longer than thaw
-/// waited), the message stays until CloudFront is done, because nobody else polls for it.
+/// Lambda hands over ten messages at most, and at once. The others that are on the queue are received here. If they are
+/// about large restores only, more are collected for ten seconds, because each batch costs something; as soon as one is
+/// about a small restore, all are published.
+///
+/// ConfirmInvalidations gets a message about the batches that CloudFront is not done with. If a restore ended before its
+/// object came (S3 took longer than thaw waited), nobody else polls for it.
 #[expect(clippy::too_many_arguments, reason = "each port is a permission; the rest is what is known")]
 pub async fn run(
     batch: QueueBatch,
     newest: &mut CurrentVersions,
-    cdn: &(impl ReadDistributions + CreateInvalidations + ReadInvalidations),
+    cdn: &(impl ReadDistributions + CreateInvalidations),
     archive: &impl ReadArchive,
     ledger: &impl Ledger,
+    queue: &impl ReceiveMessages,
+    confirmations: &impl SendConfirmations,
     dead_letters: &impl DeadLetters,
     settings: &Settings,
-    now: Timestamp,
+    now: impl Fn() -> Timestamp,
 ) -> Result<QueueResponse, StepError> {
-    let (events, mut failing) = batch.read(S3EventKind::Completed, dead_letters, settings).await;
-    let results: Vec<(&str, Result<ObjectEvent, StepError>)> = stream::iter(events)
-        .map(|(message, event)| async move { (message, interpret(event, archive, ledger, now).await) })
-        .buffer_unordered(IN_FLIGHT)
-        .collect()
-        .await;
-    let mut reported: Vec<(&str, ObjectEvent)> = Vec::new();
-    for (message, result) in results {
-        match result {
-            Ok(one) => reported.push((message, one)),
+    let mut collected = Collected::default();
+    collected.read(batch, archive, ledger, dead_letters, settings, now()).await;
+    let mut received: Vec<ReceivedMessage> = Vec::new();
+    for nth in 0..=COLLECTIONS {
+        let wait = if nth == 0 { Duration::ZERO } else { COLLECT_AFTER };
+        if nth > 0 && !collected.may_wait(ledger, settings).await {
+            break;
+        }
+        let most = MOST_MESSAGES.saturating_sub(collected.messages);
+        if most == 0 {
+            break;
+        }
+        match queue.receive(wait, most).await {
+            Ok(more) => {
+                let batch = QueueBatch { records: more.iter().map(QueueMessage::from).collect() };
+                received.extend(more);
+                collected.read(batch, archive, ledger, dead_letters, settings, now()).await;
+            }
             Err(error) => {
-                warn!(message_id = message, "{error}");
-                failing.insert(message);
+                warn!("no more messages can be received: {error}");
+                break;
             }
         }
     }
-    match show(&mut reported, newest, cdn, archive, ledger, settings, now).await {
-        Ok(unconfirmed) => failing.extend(unconfirmed),
+    let Collected { mut reported, mut failing, .. } = collected;
+    match show(&mut reported, newest, cdn, archive, ledger, confirmations, settings, now()).await {
+        Ok(unclaimed) => failing.extend(unclaimed),
         Err(error) => {
             // The messages come again, and so do the looks of their restores. Until then a status shows what is known.
             warn!("{error}");
             let readable = || reported.iter().filter(|(_, one)| !one.readable.is_empty());
-            failing.extend(readable().map(|(message, _)| *message));
+            failing.extend(readable().map(|(message, _)| message.clone()));
             note(readable().map(|(_, one)| one), ledger).await.unwrap_or_else(|error| warn!("{error}"));
         }
     }
-    Ok(QueueResponse::failing(failing))
+    // Those that failed become visible again.
+    let done = received.iter().filter(|message| !failing.contains(&message.id));
+    let receipts: Vec<String> = done.map(|message| message.receipt.clone()).collect();
+    if !receipts.is_empty() {
+        queue.delete(&receipts).await.unwrap_or_else(|error| warn!("messages that are done come again: {error}"));
+    }
+    let handed_over = |id: &&String| !received.iter().any(|message| message.id == **id);
+    Ok(QueueResponse::failing(failing.iter().filter(handed_over).map(String::as_str)))
+}
+
+/// What the messages of an invocation report.
+#[derive(Default)]
+struct Collected {
+    /// Events with the ids of their messages.
+    reported: Vec<(String, ObjectEvent)>,
+    /// The ids of messages that must come again.
+    failing: BTreeSet<String>,
+    /// How many messages there were.
+    messages: usize,
+    /// The sizes of the restores that wait for the objects.
+    sizes: BTreeMap<RestoreId, u64>,
+}
+
+impl Collected {
+    /// Adds messages.
+    async fn read(
+        &mut self,
+        batch: QueueBatch,
+        archive: &impl ReadArchive,
+        ledger: &impl Ledger,
+        dead_letters: &impl DeadLetters,
+        settings: &Settings,
+        now: Timestamp,
+    ) {
+        self.messages += batch.records.len();
+        let (events, failing) = batch.read(S3EventKind::Completed, dead_letters, settings).await;
+        self.failing.extend(failing.into_iter().map(str::to_owned));
+        let results: Vec<(&str, Result<ObjectEvent, StepError>)> = stream::iter(events)
+            .map(|(message, event)| async move { (message, interpret(event, archive, ledger, now).await) })
+            .buffer_unordered(IN_FLIGHT)
+            .collect()
+            .await;
+        for (message, result) in results {
+            match result {
+                Ok(one) => self.reported.push((message.to_owned(), one)),
+                Err(error) => {
+                    warn!(message_id = message, "{error}");
+                    self.failing.insert(message.to_owned());
+                }
+            }
+        }
+    }
+
+    /// Whether all objects that can be read are of large restores.
+    async fn may_wait(&mut self, ledger: &impl Ledger, settings: &Settings) -> bool {
+        let restores = || self.reported.iter().flat_map(|(_, one)| &one.readable).map(|row| &row.restore);
+        let unknown = restores().filter(|restore| !self.sizes.contains_key(*restore));
+        match sizes(unknown, ledger).await {
+            Ok(sizes) => self.sizes.extend(sizes),
+            Err(error) => {
+                warn!("objects are published without waiting for others: {error}");
+                return false;
+            }
+        }
+        let is_large = |restore: &RestoreId| self.sizes.get(restore).is_some_and(|size| *size > settings.collect_over);
+        let mut restores = self.reported.iter().flat_map(|(_, one)| &one.readable).map(|row| &row.restore).peekable();
+        restores.peek().is_some() && restores.all(is_large)
+    }
 }
 
 /// What an event means for its object.
@@ -110,16 +201,18 @@ async fn note(reported: impl Iterator<Item = &ObjectEvent>, ledger: &impl Ledger
 }
 
 /// Publishes the objects that are due, and records for the others that they can be read. Answers the messages that must
-/// come again, because a restore that has ended waits for CloudFront.
-async fn show<'a>(
-    reported: &mut [(&'a str, ObjectEvent)],
+/// come again, because no batch has their objects yet and no look will find them: their restore has ended.
+#[expect(clippy::too_many_arguments, reason = "each port is a permission; the rest is what is known")]
+async fn show(
+    reported: &mut [(String, ObjectEvent)],
     newest: &mut CurrentVersions,
-    cdn: &(impl ReadDistributions + CreateInvalidations + ReadInvalidations),
+    cdn: &(impl ReadDistributions + CreateInvalidations),
     archive: &impl ReadArchive,
     ledger: &impl Ledger,
+    confirmations: &impl SendConfirmations,
     settings: &Settings,
     now: Timestamp,
-) -> Result<BTreeSet<&'a str>, StepError> {
+) -> Result<BTreeSet<String>, StepError> {
     let restores = reported.iter().flat_map(|(_, one)| &one.readable).map(|row| &row.restore);
     let mut ended = statuses(restores, ledger).await?;
     ended.retain(|_, status| *status != Status::Running);
@@ -135,47 +228,38 @@ async fn show<'a>(
     let due = reported.iter().map(|(_, one)| one).filter(|one| is_any_due(one));
     let objects: Readable = due.map(|one| (one.object.clone(), one.rows.clone())).collect();
     let count = objects.len();
-    let published = publish(
-        PublishRequest { objects, trigger: Trigger::Events(newest), ..PublishRequest::default() },
-        cdn,
-        archive,
-        ledger,
-        settings,
-        now,
-    )
-    .await?;
+    let wanted = PublishRequest { objects, trigger: Trigger::Events(newest), ..PublishRequest::default() };
+    let mut published = Published::default();
+    let done = publish_into(&mut published, wanted, cdn, archive, ledger, settings, now).await;
+    // Also what CloudFront took before something failed.
+    ask_later(std::mem::take(&mut published.in_progress), confirmations).await?;
+    done?;
     info!(
         objects = count,
         paths = published.paths,
         "{count} objects can be read; {} paths are with CloudFront",
         published.paths
     );
-    let mut unconfirmed = BTreeSet::new();
+    let mut unclaimed = BTreeSet::new();
     for (message, one) in reported.iter() {
         for row in one.readable.iter().filter(is_late) {
-            if !is_confirmed(row, cdn, ledger, now).await? {
-                unconfirmed.insert(*message);
+            if !is_with_a_batch(row, ledger).await? {
+                unclaimed.insert(message.clone());
             }
         }
     }
-    Ok(unconfirmed)
+    Ok(unclaimed)
 }
 
-/// Whether nothing is left to do for a row, after CloudFront was polled.
-async fn is_confirmed(
-    row: &Row,
-    cdn: &impl ReadInvalidations,
-    ledger: &impl Ledger,
-    now: Timestamp,
-) -> Result<bool, StepError> {
+/// Whether a row needs no more events: it is final, or a batch has its object.
+async fn is_with_a_batch(row: &Row, ledger: &impl Ledger) -> Result<bool, StepError> {
     // A row that was given up is not final if another batch published the object first: only this event brings the row
     // back.
     let row = rows::with_keys(&[row_key(&row.object, &row.restore)], ledger).await?.pop();
     let Some(row) = row.filter(|row| !row.is_final()) else { return Ok(true) };
     let Some(claim) = row.state.claim() else { return Ok(false) };
-    let Some(batch) = ledger.get::<Batch>(&batch_key(claim)).await? else { return Ok(false) };
-    let batch = confirmed(batch, cdn, ledger, now).await?;
-    Ok(batch.is_completed() && batch.has(&row.object))
+    let batch = ledger.get::<Batch>(&batch_key(claim)).await?;
+    Ok(batch.is_some_and(|batch| batch.is_with_cloudfront(&row.object)))
 }
 
 /// What an event means for its object, in all restores that wait for it.
@@ -242,27 +326,37 @@ mod tests {
     use thaw_core::FailureCode;
 
     use super::*;
-    use crate::testing::cdn::Edge;
-    use crate::testing::stack::{Stack, done, now, restored, row};
+    use crate::testing::stack::{Stack, batch_of, done, now, restored, row};
 
     #[tokio::test]
-    async fn a_message_comes_again_until_its_row_is_final() {
+    async fn a_message_comes_again_until_its_row_is_final_or_with_cloudfront() {
         let stack = Stack::default();
         let id = RestoreId::try_from("r".to_owned()).unwrap();
         let failed = |code| State::Failed { at: now(), code, message: String::new() };
         stack.insert(&done("b", &["published"])).await;
+        let accepted = Batch { id: "c".to_owned().into(), ..done("c", &["accepted"]) }.with_call(0, |call| {
+            call.completed = false;
+        });
+        stack.insert(&accepted).await;
+        let open = batch_of(&["open"], &stack).await;
         for (key, state, is_done) in [
             ("published", restored(Some("b")), true),
+            ("accepted", restored(Some("c")), true),
             ("unclaimed", restored(None), false),
+            // The batch lost it to another batch.
+            ("lost", restored(Some("b")), false),
+            ("without batch", restored(Some("gone")), false),
             ("refused", failed(FailureCode::RefusedByCloudFront), true),
             // Another batch published the object first, and did not know this row.
             ("given up", failed(FailureCode::RetrievalTimedOut), false),
         ] {
             let row = row(&id, key, state);
             stack.insert(&row).await;
-            assert_eq!(is_confirmed(&row, &Edge::default(), &stack.ledger, now()).await.unwrap(), is_done, "{key}");
+            assert_eq!(is_with_a_batch(&row, &stack.ledger).await.unwrap(), is_done, "{key}");
         }
+        let unanswered = row(&id, "open", restored(Some(open.id.as_str())));
+        assert!(!is_with_a_batch(&unanswered, &stack.ledger).await.unwrap());
         let gone = row(&id, "gone", restored(None));
-        assert!(is_confirmed(&gone, &Edge::default(), &stack.ledger, now()).await.unwrap());
+        assert!(is_with_a_batch(&gone, &stack.ledger).await.unwrap());
     }
 }

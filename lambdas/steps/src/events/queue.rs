@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use futures_util::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
-use thaw_core::{InboxFile, S3Event, S3EventKind, UnreadableEvent, read_inbox_file, read_s3_events};
+use thaw_core::{Confirmation, InboxFile, S3Event, S3EventKind, UnreadableEvent, read_inbox_file, read_s3_events};
 use tracing::warn;
 
 use crate::Settings;
-use crate::ports::{DeadLetters, IN_FLIGHT};
+use crate::ports::{DeadLetters, IN_FLIGHT, ReceivedMessage};
 
 /// The messages of one invocation.
 #[derive(Debug, Clone, Deserialize)]
@@ -38,6 +38,14 @@ impl QueueBatch {
     /// The same for the events of files that were written, in any bucket.
     pub(crate) async fn dropped(&self, dead_letters: &impl DeadLetters) -> (Vec<(&str, InboxFile)>, BTreeSet<&str>) {
         self.read_with(|body| Ok(read_inbox_file(body)?.into_iter().collect()), dead_letters).await
+    }
+
+    /// The same for the messages that thaw sends itself about invalidations in progress.
+    pub(crate) async fn confirmations(
+        &self,
+        dead_letters: &impl DeadLetters,
+    ) -> (Vec<(&str, Confirmation)>, BTreeSet<&str>) {
+        self.read_with(|body| Ok(vec![Confirmation::read(body)?]), dead_letters).await
     }
 
     async fn read_with<T>(
@@ -89,6 +97,12 @@ pub struct QueueMessage {
     pub message_id: String,
     /// Its text.
     pub body: String,
+}
+
+impl From<&ReceivedMessage> for QueueMessage {
+    fn from(message: &ReceivedMessage) -> Self {
+        Self { message_id: message.id.clone(), body: message.body.clone() }
+    }
 }
 
 /// The answer: the messages that must come again.

@@ -164,6 +164,18 @@ pub async fn statuses(
     Ok(records.into_iter().map(|record| (record.id, record.status)).collect())
 }
 
+/// How many objects these restores have by their plans. Ids without a plan are left out. A plan does not change, so an
+/// eventually consistent read is enough.
+pub async fn sizes(
+    restores: impl Iterator<Item = &RestoreId>,
+    ledger: &impl Ledger,
+) -> Result<BTreeMap<RestoreId, u64>, StepError> {
+    let keys: BTreeSet<ItemKey> = restores.map(RestoreRecord::key_of).collect();
+    let keys: Vec<ItemKey> = keys.into_iter().collect();
+    let records = ledger.get_many_eventually::<RestoreRecord>(&keys).await?;
+    Ok(records.into_iter().filter_map(|record| Some((record.id, record.plan?.counts.total))).collect())
+}
+
 /// Changes a restore that still runs, with optimistic concurrency. Answers the record as it is now: unchanged if the
 /// restore has ended.
 pub async fn change(

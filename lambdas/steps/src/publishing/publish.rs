@@ -29,12 +29,14 @@ use crate::{Settings, StepError};
 const WORTH_WAITING: Duration = Duration::from_secs(60);
 
 /// What publishing did.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Published {
     /// Invalidations that CloudFront has accepted, by this call or an earlier one.
     pub invalidations: u64,
     /// Paths in them.
     pub paths: u64,
+    /// The batches that CloudFront was not done with.
+    pub in_progress: BTreeSet<BatchId>,
 }
 
 /// Batches that hold claims, and the objects on whose rows they were found.
@@ -100,6 +102,21 @@ pub async fn publish(
     settings: &Settings,
     now: Timestamp,
 ) -> Result<Published, StepError> {
+    let mut published = Published::default();
+    publish_into(&mut published, wanted, cdn, archive, ledger, settings, now).await?;
+    Ok(published)
+}
+
+/// The same. `published` has what was done also if it fails.
+pub async fn publish_into(
+    published: &mut Published,
+    wanted: PublishRequest<'_>,
+    cdn: &(impl ReadDistributions + CreateInvalidations),
+    archive: &impl ReadArchive,
+    ledger: &impl Ledger,
+    settings: &Settings,
+    now: Timestamp,
+) -> Result<(), StepError> {
     let PublishRequest { objects, mut begun, trigger } = wanted;
     let (distributions, of_tenants) = distributions(&objects, cdn, settings).await?;
     let (is_look, said) = match trigger {
@@ -129,7 +146,6 @@ pub async fn publish(
             candidates.insert(candidate.object.clone(), candidate);
         }
     }
-    let mut published = Published::default();
     for (id, objects) in begun {
         // Claims are written after their batch, so the batch is there.
         let Some(batch) = ledger.get::<Batch>(&batch_key(&id)).await? else { continue };
@@ -160,7 +176,7 @@ pub async fn publish(
         };
         published.add(&carry_out(batch, &rows, cdn, archive, ledger, now).await?);
     }
-    Ok(published)
+    Ok(())
 }
 
 impl Published {
@@ -168,6 +184,9 @@ impl Published {
         for call in batch.calls.iter().flatten().filter(|call| call.invalidation.is_some()) {
             self.invalidations += 1;
             self.paths += call.items.len() as u64;
+        }
+        if !batch.is_completed() {
+            self.in_progress.insert(batch.id.clone());
         }
     }
 }
@@ -670,7 +689,8 @@ mod tests {
             publish(wanted, &edge, &nobody_near(), &stack.ledger, &Settings::default(), now()).await.unwrap()
         };
         for _ in 0..2 {
-            assert_eq!(again().await, Published { invalidations: 2, paths: 4 });
+            let Published { invalidations, paths, in_progress } = again().await;
+            assert_eq!((invalidations, paths, in_progress.len()), (2, 4, 2));
         }
         assert_eq!(*edge.asked.borrow(), [vec!["/a", "/b", "/c"], vec!["/d"]]);
     }

@@ -1,4 +1,4 @@
-//! The ledger, the work bucket, jobs, executions, the event bus and the dead-letter queue in memory, to run and observe
+//! The ledger, the work bucket, jobs, executions, the event bus and the queues that thaw writes to in memory, to run and observe
 //! the steps without AWS.
 //!
 //! They promise what AWS promises and nothing more: conditional writes, strongly consistent reads, items of at most 400
@@ -9,14 +9,16 @@ use std::cell::RefCell;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::task::Poll;
+use std::time::Duration;
 
 use serde_json::Value;
-use thaw_core::{Execution, ExecutionStatus, Job, JobStatus, RestoreId, Status, hash_bytes};
+use thaw_core::{Confirmation, Execution, ExecutionStatus, Job, JobStatus, RestoreId, Status, hash_bytes};
 
 use crate::ledger::restores::{ListRestores, RestoreCursor, RestoreRecord};
 use crate::ports::{
     CreateJobs, CreatedJob, DeadLetters, Item, ItemKey, Ledger, LongFiles, NewJob, Piece, PortError, Put, PutEvents,
-    ReadExecutions, ReadJobs, StartExecutions, StopExecutions, UpdateJobs, WorkFiles,
+    ReadExecutions, ReadJobs, ReceiveMessages, ReceivedMessage, SendConfirmations, StartExecutions, StopExecutions,
+    UpdateJobs, WorkFiles,
 };
 
 /// The most bytes of an item in DynamoDB: 400 KB (Developer Guide, "Service, account, and table quotas").
@@ -379,6 +381,69 @@ impl DeadLetters for MemoryDeadLetters {
     async fn put_aside(&self, message: &str, reason: &str) -> Result<(), PortError> {
         yield_now().await;
         self.letters.borrow_mut().push((message.to_owned(), reason.to_owned()));
+        Ok(())
+    }
+}
+
+/// A queue whose messages invoke a function. Nobody else reads it.
+#[derive(Debug, Default)]
+pub struct MemoryQueue {
+    messages: RefCell<Vec<ReceivedMessage>>,
+    waits: RefCell<Vec<Duration>>,
+    deleted: RefCell<Vec<String>>,
+}
+
+impl MemoryQueue {
+    /// Sends a message.
+    pub fn send(&self, id: &str, body: &str) {
+        let receipt = format!("receipt of {id}");
+        self.messages.borrow_mut().push(ReceivedMessage { id: id.to_owned(), body: body.to_owned(), receipt });
+    }
+
+    /// How long the function waited before each of its calls.
+    pub fn waits(&self) -> Vec<Duration> {
+        self.waits.borrow().clone()
+    }
+
+    /// The receipts by which messages were deleted.
+    pub fn deleted(&self) -> Vec<String> {
+        self.deleted.borrow().clone()
+    }
+}
+
+impl ReceiveMessages for MemoryQueue {
+    async fn receive(&self, wait: Duration, most: usize) -> Result<Vec<ReceivedMessage>, PortError> {
+        yield_now().await;
+        self.waits.borrow_mut().push(wait);
+        let mut messages = self.messages.borrow_mut();
+        let taken = most.min(messages.len());
+        Ok(messages.drain(..taken).collect())
+    }
+
+    async fn delete(&self, receipts: &[String]) -> Result<(), PortError> {
+        yield_now().await;
+        self.deleted.borrow_mut().extend_from_slice(receipts);
+        Ok(())
+    }
+}
+
+/// The queue of ConfirmInvalidations: all messages with their delays, in order.
+#[derive(Debug, Default)]
+pub struct MemoryConfirmations {
+    sent: RefCell<Vec<(Confirmation, Duration)>>,
+}
+
+impl MemoryConfirmations {
+    /// All messages with their delays.
+    pub fn sent(&self) -> Vec<(Confirmation, Duration)> {
+        self.sent.borrow().clone()
+    }
+}
+
+impl SendConfirmations for MemoryConfirmations {
+    async fn send_confirmation(&self, message: &Confirmation, delay: Duration) -> Result<(), PortError> {
+        yield_now().await;
+        self.sent.borrow_mut().push((message.clone(), delay));
         Ok(())
     }
 }

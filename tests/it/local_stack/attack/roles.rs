@@ -8,7 +8,7 @@ use thaw_steps::Step;
 use crate::local_stack::stack::{Stack, stack};
 
 /// What a role's work needs, as proof that it is not denied for another reason; and what it must not be able to do.
-const ROLES: [(Step, &[&str], &[&str]); 18] = [
+const ROLES: [(Step, &[&str], &[&str]); 19] = [
     (
         Step::Plan,
         &["s3:GetObject archive", "s3:PutObject chunk", "cloudfront:GetDistribution"],
@@ -82,6 +82,18 @@ const ROLES: [(Step, &[&str], &[&str]); 18] = [
             "s3:RestoreObject archive",
             "sqs:SendMessage completed",
             "sqs:ReceiveMessage initiated",
+            "cloudfront:GetInvalidation",
+            "states:StartExecution",
+        ],
+    ),
+    (
+        Step::ConfirmInvalidations,
+        &["cloudfront:GetInvalidation", "dynamodb:GetItem ledger"],
+        &[
+            "cloudfront:CreateInvalidation",
+            "dynamodb:Query ledger",
+            "s3:GetObject archive",
+            "sqs:ReceiveMessage completed",
             "states:StartExecution",
         ],
     ),

@@ -42,9 +42,14 @@ pub(crate) struct ClientRequest {
     pub cancelled_at: Option<Timestamp>,
 }
 
-/// A queue of S3 events.
+/// A queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum QueueName {
     RestoreInitiated,
     RestoreCompleted,
+    ConfirmInvalidations,
+}
+
+impl QueueName {
+    pub(crate) const ALL: [Self; 3] = [Self::RestoreInitiated, Self::RestoreCompleted, Self::ConfirmInvalidations];
 }

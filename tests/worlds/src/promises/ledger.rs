@@ -3,14 +3,15 @@
 
 use jiff::Timestamp;
 use thaw_core::{Batch, Call, Decision, FailureCode, PublishedReason, Readiness, Row, State, Tier};
+use thaw_sim::cdn::Invalidation;
 use thaw_steps::ledger::chunks::ChunkRecord;
 use thaw_steps::ledger::readiness::ReadinessRecord;
 use thaw_steps::ledger::restores::RestoreRecord;
 
 use super::ledger_model::row_id;
 use super::ledger_reader::{planned_rows, restore_record};
-use super::{Checker, MAX_STALENESS};
-use crate::environment::Environment;
+use super::{Checker, MAX_CONFIRMATION, MAX_STALENESS};
+use crate::environment::{DISTRIBUTION, Environment};
 use crate::runtime::add;
 
 impl Checker {
@@ -109,6 +110,9 @@ impl Checker {
         let was_completed = known.and_then(|(_, at)| *at);
         let is_completed = batch.calls.as_ref().is_some_and(|calls| calls.iter().all(Call::is_over));
         let completed_at = was_completed.or(is_completed.then(|| env.now()));
+        if was_completed.is_none() && is_completed {
+            self.check_confirmation(env, &batch);
+        }
         self.ledger.batches.insert(id.clone(), (batch, completed_at));
         if was_completed.is_some() || completed_at.is_none() {
             return;
@@ -119,6 +123,28 @@ impl Checker {
                 self.cover(format!("row {}", with_batch.state.as_str()));
                 self.state_reached(env, Some(&row), &with_batch);
             }
+        }
+    }
+
+    /// Checks that the ledger learned in time that CloudFront is done with what an event published, if nothing failed.
+    fn check_confirmation(&mut self, env: &Environment, batch: &Batch) {
+        let calls = || batch.calls.iter().flatten();
+        if !env.world.is_without_faults()
+            || !calls().all(|call| self.published_by_events.contains(&call.caller_reference))
+        {
+            return;
+        }
+        let completed = env.aws.with(|sim, _| {
+            let all = sim.distribution(DISTRIBUTION).ok()?.invalidations();
+            let of_batch = |one: &&Invalidation| calls().any(|call| call.invalidation.as_ref() == Some(&one.id));
+            all.iter().filter(of_batch).map(|one| one.completed).max()
+        });
+        let Some(completed) = completed else { return };
+        self.cover("confirmed in a world without faults");
+        let delay = env.now().duration_since(completed);
+        if delay > MAX_CONFIRMATION {
+            let details = format!("batch {} was completed {delay:#} before the ledger said so", batch.id.as_str());
+            self.violate("what an event published is confirmed within a minute", details);
         }
     }
 

@@ -32,7 +32,7 @@ impl Checker {
         }
         self.check_orphans(&records);
         for body in env.dead_letters.borrow().values().flatten() {
-            if thaw_core::read_s3_events(body).is_ok() {
+            if thaw_core::read_s3_events(body).is_ok() || thaw_core::Confirmation::read(body).is_ok() {
                 self.violate("only unreadable messages become dead letters", body.clone());
             }
         }

@@ -12,7 +12,7 @@ use thaw_steps::ports::RequestRestores;
 
 use super::services::observe_retrieval;
 use super::simulator::Simulator;
-use super::{client, queues};
+use super::{client, messages};
 use crate::environment::{
     BUCKET, DISTRIBUTION, Environment, MAX_PATHS_IN_PROGRESS, MAX_WILDCARDS_IN_PROGRESS, PATHS_PER_SECOND, QueueName,
     put_request, s3_storage,
@@ -132,7 +132,7 @@ fn cancel_batch_jobs(env: &Environment) {
     });
 }
 
-/// Sends a message that is no S3 event to both queues.
+/// Sends a message that is neither an S3 event nor a confirmation to all queues.
 fn send_malformed_message(simulator: &Rc<Simulator>, form: u32) {
     let body = match form {
         0 => "not JSON".to_owned(),
@@ -141,7 +141,7 @@ fn send_malformed_message(simulator: &Rc<Simulator>, form: u32) {
         3 => json!({"source": "aws.s3", "detail-type": "Object Restore Completed", "detail": {}}).to_string(),
         _ => "[]".to_owned(),
     };
-    for queue in [QueueName::RestoreInitiated, QueueName::RestoreCompleted] {
-        queues::send(simulator, queue, body.clone(), SignedDuration::ZERO);
+    for queue in QueueName::ALL {
+        messages::send(simulator, queue, body.clone(), SignedDuration::ZERO);
     }
 }

@@ -14,6 +14,7 @@ pub(super) struct FaultInjector {
     calls: RefCell<BTreeMap<(Step, ServiceCall), u32>>,
     invocations: RefCell<BTreeMap<Step, u32>>,
     events: Cell<u32>,
+    confirmations: Cell<u32>,
 }
 
 impl FaultInjector {
@@ -38,6 +39,13 @@ impl FaultInjector {
         self.events.set(nth + 1);
         let fault = world.event_faults.iter().find(|fault| fault.nth == nth).map(|fault| fault.kind);
         if world.event_rules_disabled { Some(EventFaultKind::Lost) } else { fault }
+    }
+
+    /// The fault of the next confirmation.
+    pub(super) fn for_confirmation(&self, world: &World) -> Option<EventFaultKind> {
+        let nth = self.confirmations.get();
+        self.confirmations.set(nth + 1);
+        world.confirmation_faults.iter().find(|fault| fault.nth == nth).map(|fault| fault.kind)
     }
 }
 

@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use thaw_steps::api::{adopt, cancel_restore, create_plan, create_restore, get_restores, http};
 use thaw_steps::events::queue::QueueBatch;
 use thaw_steps::events::{
-    announce_expiries, check_executions, on_inbox_file, on_restore_completed, on_restore_initiated,
+    announce_expiries, check_executions, confirm_invalidations, on_inbox_file, on_restore_completed,
+    on_restore_initiated,
 };
 use thaw_steps::workflow::{
     check_invalidations, check_jobs, check_restores, create_jobs, invalidate, plan, report, report_failure,
@@ -54,12 +55,13 @@ pub(super) async fn handle(ports: &FaultInjectingPorts, payload: Value, now: Tim
             let request: http::Request = input(payload);
             to_json(Ok(adopt::run(&request, p, p, p, p, settings, now).await))
         }
-        Step::OnRestoreCompleted => run_on_restore_completed(p, payload, now).await,
+        Step::OnRestoreCompleted => run_on_restore_completed(p, payload).await,
         Step::OnRestoreInitiated => {
             let batch: QueueBatch = input(payload);
             let limited = Settings { joined_max_cost: p.simulator.joined_max_cost(), ..settings.clone() };
             to_json(on_restore_initiated::run(batch, p, p, p, p, p, p, &limited, now).await)
         }
+        Step::ConfirmInvalidations => to_json(confirm_invalidations::run(input(payload), p, p, p, p, now).await),
         Step::OnInboxFile => {
             let batch: QueueBatch = input(payload);
             to_json(on_inbox_file::run(batch, p, p, p, p, p, settings, now).await)
@@ -90,11 +92,7 @@ async fn run_plan(ports: &FaultInjectingPorts, payload: Value, now: Timestamp) -
 
 /// Runs OnRestoreCompleted. Some of its functions are warm and keep what they know of current versions. Others are new,
 /// and list a page sooner or later.
-async fn run_on_restore_completed(
-    ports: &FaultInjectingPorts,
-    payload: Value,
-    now: Timestamp,
-) -> Result<Value, StepError> {
+async fn run_on_restore_completed(ports: &FaultInjectingPorts, payload: Value) -> Result<Value, StepError> {
     let p = ports;
     let batch: QueueBatch = input(payload);
     let warm_functions = &p.simulator.warm_functions;
@@ -102,7 +100,10 @@ async fn run_on_restore_completed(
     let warm = if is_new { None } else { warm_functions.borrow_mut().pop() };
     let patience = usize::try_from(p.invocation.number % 3).unwrap_or(0);
     let mut newest = warm.unwrap_or_else(|| CurrentVersions::patient(patience));
-    let result = on_restore_completed::run(batch, &mut newest, p, p, p, p, &p.simulator.settings, now).await;
+    let result = on_restore_completed::run(batch, &mut newest, p, p, p, p, p, p, &p.simulator.settings, || {
+        p.simulator.env.now()
+    })
+    .await;
     warm_functions.borrow_mut().push(newest);
     to_json(result)
 }

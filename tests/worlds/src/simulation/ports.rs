@@ -3,22 +3,25 @@
 use std::cell::Cell;
 use std::future::pending;
 use std::rc::Rc;
+use std::time::Duration;
 
 use jiff::SignedDuration;
 use serde_json::Value;
-use thaw_core::{CallError, Execution, Facts, Job, ObjectId, RestoreAnswer, RestoreId, S3Uri, Status, Tier};
+use thaw_core::{
+    CallError, Confirmation, Execution, Facts, Job, ObjectId, RestoreAnswer, RestoreId, S3Uri, Status, Tier,
+};
 use thaw_steps::Step;
 use thaw_steps::ledger::restores::RestoreRecord;
 use thaw_steps::ledger::restores::{ListRestores, RestoreCursor};
 use thaw_steps::ports::{
     CreateInvalidations, CreateJobs, CreatedJob, DeadLetters, Distributions, Invalidation, InvalidationStatus, Item,
     ItemKey, Ledger, ListFrom, LongFiles, NewJob, Page, Piece, PortError, Put, PutEvents, ReadArchive,
-    ReadDistributions, ReadExecutions, ReadInvalidations, ReadJobs, RequestRestores, StartExecutions, StopExecutions,
-    UpdateJobs, VersionMarker, VersionPage, WorkFiles,
+    ReadDistributions, ReadExecutions, ReadInvalidations, ReadJobs, ReceiveMessages, ReceivedMessage, RequestRestores,
+    SendConfirmations, StartExecutions, StopExecutions, UpdateJobs, VersionMarker, VersionPage, WorkFiles,
 };
 
 use super::simulator::Simulator;
-use super::{services, step_functions};
+use super::{messages, services, step_functions};
 use crate::environment::{Environment, Invocation, QueueName};
 use crate::known_bug::{self, KnownBug};
 use crate::world::{CallFaultKind, ServiceCall};
@@ -232,6 +235,9 @@ impl CreateInvalidations for FaultInjectingPorts {
     ) -> Result<Invalidation, PortError> {
         let reference = known_bug::reference(self.bug(), self.env().now(), caller_reference);
         let items = known_bug::items(self.bug(), items);
+        if self.invocation.step == Step::OnRestoreCompleted {
+            self.simulator.checker.borrow_mut().published_by_event(&reference);
+        }
         let made = self
             .call(ServiceCall::CreateInvalidation, &reference, || {
                 services::create_invalidation(&self.simulator, distribution, &items, &reference)
@@ -328,6 +334,47 @@ impl ReadExecutions for FaultInjectingPorts {
 impl PutEvents for FaultInjectingPorts {
     async fn put_event(&self, detail_type: &str, detail: &Value) -> Result<(), PortError> {
         self.call(ServiceCall::PutEvents, detail_type, || self.env().events.put_event(detail_type, detail)).await
+    }
+}
+
+impl ReceiveMessages for FaultInjectingPorts {
+    async fn receive(&self, wait: Duration, most: usize) -> Result<Vec<ReceivedMessage>, PortError> {
+        let (env, name) = (self.env(), QueueName::RestoreCompleted);
+        env.runtime.sleep(SignedDuration::try_from(wait).unwrap_or_default()).await;
+        let receive = || async {
+            let (batch, dead) = self.simulator.queue(name).receive(most, self.simulator.event_source(name), env.now());
+            env.dead_letters.borrow_mut().entry(name).or_default().extend(dead);
+            let message =
+                |(id, body): (u64, String)| ReceivedMessage { id: id.to_string(), body, receipt: id.to_string() };
+            let received: Vec<ReceivedMessage> = batch.into_iter().map(message).collect();
+            if !received.is_empty() {
+                env.log(|| format!("    {} more messages after {wait:?}", received.len()));
+                let how = if wait.is_zero() { "received" } else { "collected" };
+                self.simulator.checker.borrow_mut().cover(format!("more messages {how}"));
+            }
+            Ok(received)
+        };
+        self.call(ServiceCall::ReceiveMessages, "", receive).await
+    }
+
+    async fn delete(&self, receipts: &[String]) -> Result<(), PortError> {
+        let ids: Vec<u64> = receipts.iter().filter_map(|receipt| receipt.parse().ok()).collect();
+        let delete = || async {
+            self.simulator.queue(QueueName::RestoreCompleted).delete(&ids);
+            Ok(())
+        };
+        self.call(ServiceCall::DeleteMessages, "", delete).await
+    }
+}
+
+impl SendConfirmations for FaultInjectingPorts {
+    async fn send_confirmation(&self, message: &Confirmation, delay: Duration) -> Result<(), PortError> {
+        let delay = SignedDuration::try_from(delay).unwrap_or_default();
+        let send = || async {
+            messages::send_confirmation(&self.simulator, message, delay);
+            Ok(())
+        };
+        self.call(ServiceCall::SendConfirmation, "", send).await
     }
 }
 

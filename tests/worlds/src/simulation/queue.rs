@@ -49,13 +49,18 @@ impl Queue {
         }
     }
 
-    /// Receives a batch. The second list has the bodies of the messages that were received too often and were removed.
-    pub(super) fn receive(&self, source: &EventSourceMapping, now: Timestamp) -> (MessageBatch, Vec<String>) {
+    /// Receives so many messages at most. The second list has the bodies of the messages that were received too often and were removed.
+    pub(super) fn receive(
+        &self,
+        most: usize,
+        source: &EventSourceMapping,
+        now: Timestamp,
+    ) -> (MessageBatch, Vec<String>) {
         let mut messages = self.messages.borrow_mut();
         let mut batch = Vec::new();
         let mut dead = Vec::new();
         let mut dead_bodies = Vec::new();
-        for message in messages.iter_mut().filter(|message| message.visible_at <= now).take(source.batch_size) {
+        for message in messages.iter_mut().filter(|message| message.visible_at <= now).take(most) {
             if message.receive_count >= source.max_receive_count {
                 dead.push(message.id);
                 dead_bodies.push(message.body.clone());

@@ -8,6 +8,7 @@ use thaw_sim::Sim;
 use thaw_sim::model::RestoreEvent;
 
 use super::functions::invoke;
+use super::messages::send;
 use super::simulator::Simulator;
 use crate::environment::QueueName;
 use crate::world::EventFaultKind;
@@ -42,25 +43,13 @@ pub(super) fn deliver_s3_events(simulator: &Rc<Simulator>) {
     }
 }
 
-/// Sends a message to a queue after a delay.
-pub(super) fn send(simulator: &Rc<Simulator>, queue: QueueName, body: String, delay: SignedDuration) {
-    let sender = Rc::clone(simulator);
-    simulator.env.runtime.spawn(async move {
-        let env = &sender.env;
-        env.runtime.sleep(delay).await;
-        let id = env.random.position();
-        env.random.next();
-        sender.queue(queue).push(id, body, env.now());
-    });
-}
-
 /// Reads a queue in batches for ever, and invokes its function with them. Messages that fail become visible again.
 pub(super) async fn consume(simulator: Rc<Simulator>, name: QueueName) {
     let (env, queue, source) = (&simulator.env, simulator.queue(name), simulator.event_source(name));
     loop {
         queue.wait_for_message(&env.runtime).await;
         env.runtime.sleep(SignedDuration::from_secs(source.batching_window_seconds)).await;
-        let (batch, dead) = queue.receive(source, env.now());
+        let (batch, dead) = queue.receive(source.batch_size, source, env.now());
         env.dead_letters.borrow_mut().entry(name).or_default().extend(dead);
         if batch.is_empty() {
             continue;

@@ -38,6 +38,7 @@ pub(super) struct Simulator {
     pub expedited_unavailable_until: Cell<Timestamp>,
     restore_initiated: Queue,
     restore_completed: Queue,
+    confirm_invalidations: Queue,
 }
 
 /// Starts the task that runs an execution, with its name and its input. The ports start executions, and executions invoke
@@ -71,6 +72,8 @@ impl Simulator {
                 archive_buckets: vec![BUCKET.to_owned()],
                 path_rules: PathRules::of_index(world.directory_index),
                 objects_per_chunk: world.objects_per_chunk,
+                // Restores of more objects than a chunk has are large.
+                collect_over: world.objects_per_chunk as u64,
                 objects_per_job: world.batch_operations.objects_per_job,
                 work_bucket: WORK_BUCKET.to_owned(),
                 ..Settings::default()
@@ -84,6 +87,7 @@ impl Simulator {
             expedited_unavailable_until: Cell::new(Timestamp::MIN),
             restore_initiated: Queue::default(),
             restore_completed: Queue::default(),
+            confirm_invalidations: Queue::default(),
         }
     }
 
@@ -101,6 +105,7 @@ impl Simulator {
         match name {
             QueueName::RestoreInitiated => &self.restore_initiated,
             QueueName::RestoreCompleted => &self.restore_completed,
+            QueueName::ConfirmInvalidations => &self.confirm_invalidations,
         }
     }
 
@@ -108,6 +113,7 @@ impl Simulator {
         match name {
             QueueName::RestoreInitiated => &self.deployment.restore_initiated,
             QueueName::RestoreCompleted => &self.deployment.restore_completed,
+            QueueName::ConfirmInvalidations => &self.deployment.confirm_invalidations,
         }
     }
 }

@@ -68,6 +68,9 @@ pub enum ServiceCall {
     DescribeExecution,
     PutEvents,
     PutAside,
+    ReceiveMessages,
+    DeleteMessages,
+    SendConfirmation,
 }
 
 impl ServiceCall {
@@ -87,7 +90,7 @@ impl ServiceCall {
             Self::GetItem | Self::GetItems | Self::Insert | Self::Replace | Self::Query => Service::DynamoDb,
             Self::StartExecution | Self::StopExecution | Self::DescribeExecution => Service::StepFunctions,
             Self::PutEvents => Service::EventBridge,
-            Self::PutAside => Service::Sqs,
+            Self::PutAside | Self::ReceiveMessages | Self::DeleteMessages | Self::SendConfirmation => Service::Sqs,
         }
     }
 }
@@ -169,10 +172,10 @@ pub enum KillReason {
     Aborted,
 }
 
-/// An event of S3 that is not delivered once and in time.
+/// An event of S3, or a confirmation, that is not delivered once and in time.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct EventFault {
-    /// The number of the event, from 0.
+    /// Its number, from 0.
     pub nth: u32,
     /// What happens to it.
     pub kind: EventFaultKind,

@@ -9,7 +9,7 @@ mod times;
 use thaw_sim::model::{QuotaAnswer, QuotaRegime};
 
 use self::actions::actions;
-use self::faults::{call_faults, event_faults, execution_kills, invocation_faults, outages};
+use self::faults::{call_faults, confirmation_faults, event_faults, execution_kills, invocation_faults, outages};
 use self::times::{HOUR, MINUTE};
 use super::{BatchOperations, Object, StorageTier, World};
 use crate::rng::Rng;
@@ -84,6 +84,7 @@ impl World {
             ]),
             joined_max_cost_usd: rng.choose(&[None, Some(5.0), Some(0.02), Some(0.006), Some(0.0)]),
             caches_by_query_string: rng.one_in(4),
+            confirmation_faults: if is_fault_free { Vec::new() } else { confirmation_faults(&mut rng) },
         }
     }
 }

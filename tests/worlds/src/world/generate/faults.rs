@@ -100,6 +100,21 @@ pub(super) fn event_faults(rng: &mut Rng, is_eventful: bool) -> Vec<EventFault> 
         .collect()
 }
 
+/// The confirmations that are lost, late or duplicated. They are drawn last.
+pub(super) fn confirmation_faults(rng: &mut Rng) -> Vec<EventFault> {
+    let count = rng.choose(&[0, 0, 1, 2, 4]);
+    (0..count)
+        .map(|_| {
+            let kind = match rng.below(3) {
+                0 => EventFaultKind::Lost,
+                1 => EventFaultKind::Delayed(rng.below(10 * HOUR)),
+                _ => EventFaultKind::Duplicated(rng.below(10 * HOUR)),
+            };
+            EventFault { nth: rng.below(6), kind }
+        })
+        .collect()
+}
+
 fn step(rng: &mut Rng) -> Step {
     // No world has inbox files or announced expiries, so a fault there would never happen.
     let is_used = |step: &Step| !matches!(step, Step::OnInboxFile | Step::AnnounceExpiries);
@@ -123,9 +138,9 @@ fn call_fault_kind(rng: &mut Rng) -> CallFaultKind {
 /// The service calls of a function. A call that is listed more often fails more often.
 fn calls_of(step: Step) -> &'static [ServiceCall] {
     use ServiceCall::{
-        CreateInvalidation, CreateJob, DescribeJob, GetBucketVersioning, GetFile, GetInvalidation, GetItem, GetItems,
-        HeadObject, Insert, ListObjects, PutAside, PutEvents, PutFile, Query, ReadDistributions, Replace,
-        RestoreObject, StartExecution, StopExecution, UpdateJobStatus,
+        CreateInvalidation, CreateJob, DeleteMessages, DescribeJob, GetBucketVersioning, GetFile, GetInvalidation,
+        GetItem, GetItems, HeadObject, Insert, ListObjects, PutAside, PutEvents, PutFile, Query, ReadDistributions,
+        ReceiveMessages, Replace, RestoreObject, SendConfirmation, StartExecution, StopExecution, UpdateJobStatus,
     };
     match step {
         Step::Plan => &[
@@ -201,9 +216,14 @@ fn calls_of(step: Step) -> &'static [ServiceCall] {
             Insert,
             CreateInvalidation,
             CreateInvalidation,
-            GetInvalidation,
+            ReceiveMessages,
+            DeleteMessages,
+            SendConfirmation,
             PutAside,
         ],
+        Step::ConfirmInvalidations => {
+            &[GetItem, GetInvalidation, GetInvalidation, Replace, Replace, SendConfirmation, PutAside]
+        }
         Step::OnRestoreInitiated => {
             &[Query, ReadDistributions, GetItem, Insert, Insert, Replace, StartExecution, PutEvents, PutAside]
         }
