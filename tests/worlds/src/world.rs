@@ -3,6 +3,7 @@
 //! Every part can be removed on its own. That is how [`crate::shrink`] makes a failing world small.
 
 mod actions;
+mod distributions;
 mod faults;
 mod generate;
 mod objects;
@@ -13,12 +14,14 @@ use serde::Serialize;
 use thaw_sim::model::{QuotaAnswer, QuotaRegime};
 
 pub use actions::{Action, ActionKind, RestoreRequest};
+pub use distributions::{Behaviour, Distribution, PRIMARY, SECOND, STAGING, Staging};
 pub use faults::{
     CallFault, CallFaultKind, EventFault, EventFaultKind, ExecutionKill, InvocationFault, InvocationFaultKind,
     KillReason, Service, ServiceCall, ServiceOutage,
 };
 pub use objects::{Object, StorageTier};
 use serialize::as_debug;
+pub use viewer_paths::key_without_origin_path;
 
 use crate::known_bug::KnownBug;
 
@@ -29,14 +32,18 @@ pub struct World {
     pub seed: u64,
     /// Whether the bucket keeps versions.
     pub versioned: bool,
-    /// The origin path of the distribution.
+    /// The origin path of the primary distribution. All objects lie under it.
     pub origin_path: &'static str,
     /// The index document of directories, or nothing.
     pub directory_index: &'static str,
-    /// Whether CloudFront caches a 403 for a month. Otherwise it does not cache it.
+    /// Whether the primary distribution caches a 403 for a month. Otherwise it does not cache it.
     pub caches_errors: bool,
-    /// Whether CloudFront caches a path apart for each query string.
+    /// Whether the primary distribution caches a path apart for each query string.
     pub caches_by_query_string: bool,
+    /// Another distribution of the bucket.
+    pub second: Option<Distribution>,
+    /// The staging distribution of the primary one.
+    pub staging: Option<Staging>,
     /// Which of CloudFront's quotas apply.
     #[serde(serialize_with = "as_debug")]
     pub quota_regime: QuotaRegime,

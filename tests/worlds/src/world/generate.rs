@@ -3,12 +3,14 @@
 //! The order of the random draws is part of the meaning of a seed. New draws go to the end.
 
 mod actions;
+mod distributions;
 mod faults;
 mod times;
 
 use thaw_sim::model::{QuotaAnswer, QuotaRegime};
 
 use self::actions::actions;
+use self::distributions::{second, staging};
 use self::faults::{call_faults, event_faults, execution_kills, invocation_faults, outages};
 use self::times::{HOUR, MINUTE};
 use super::{BatchOperations, Object, StorageTier, World};
@@ -56,7 +58,7 @@ impl World {
             let event_faults = event_faults(&mut rng, is_eventful);
             (call_faults, invocation_faults, outages, event_faults, execution_kills(&mut rng))
         };
-        Self {
+        let mut world = Self {
             seed,
             versioned: rng.one_in(3),
             origin_path: if rng.one_in(4) { "/public" } else { "" },
@@ -84,7 +86,12 @@ impl World {
             ]),
             joined_max_cost_usd: rng.choose(&[None, Some(5.0), Some(0.02), Some(0.006), Some(0.0)]),
             caches_by_query_string: rng.one_in(4),
-        }
+            second: None,
+            staging: None,
+        };
+        world.second = rng.one_in(3).then(|| second(&mut rng, world.origin_path));
+        world.staging = rng.one_in(5).then(|| staging(&mut rng));
+        world
     }
 }
 
