@@ -60,6 +60,30 @@ pub struct ContinuousDeploymentPolicy {
     pub enabled: bool,
     /// `StagingDistributionDnsNames`.
     pub staging_distributions: Vec<String>,
+    /// `TrafficConfig`.
+    pub traffic: Traffic,
+}
+
+/// `TrafficConfig`: which requests a policy sends to the staging distribution.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Traffic {
+    /// `SingleHeaderConfig`: those with this header, whose name begins with `aws-cf-cd-`.
+    Header {
+        /// Its name, in lower case.
+        name: String,
+        /// Its value.
+        value: String,
+    },
+    /// `SingleWeightConfig`: so many of a hundred, drawn for each request, as without session stickiness. CloudFront takes 15
+    /// at most.
+    Percent(u8),
+}
+
+impl Default for Traffic {
+    fn default() -> Self {
+        Self::Header { name: "aws-cf-cd-staging".to_owned(), value: "1".to_owned() }
+    }
 }
 
 /// Where content comes from.

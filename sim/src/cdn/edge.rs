@@ -1,15 +1,49 @@
 //! The edge: what a viewer sees, fresh from the origin or as it was when somebody last looked.
 
 use super::cache::{CacheOutcome, EdgeResponse, Entry, OriginResponse};
-use super::distribution::{Behavior, Distribution, DistributionConfig, Origin};
+use super::distribution::{Behavior, Distribution, DistributionConfig, Origin, Traffic};
 use super::path::{matches_pattern, to_key};
 use crate::model::{ApiError, ObjectRef, Sim};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
 
 impl Sim {
-    /// What a viewer gets who asks a distribution for a path, encoded as in the request line, query string included.
+    /// The distribution that viewers ask under this host name: its own name or one of its aliases.
+    pub fn distribution_at(&self, host: &str) -> Option<&Distribution> {
+        let host = host.to_lowercase();
+        self.distributions.values().find(|one| one.domain_name() == host || one.config.aliases.contains(&host))
+    }
+
+    /// The distribution that answers a viewer who asks this one and sends these headers: a staging distribution, while a
+    /// continuous deployment policy sends such viewers there, or else the distribution itself.
+    ///
+    /// Developer Guide, "Route requests to the staging distribution". Not documented: that a disabled one of the two gets no
+    /// viewers by way of the policy.
+    pub fn routed(&mut self, distribution: &str, headers: &[(&str, &str)]) -> String {
+        let itself = || distribution.to_owned();
+        let Some(Distribution { config, .. }) = self.distributions.get(distribution) else { return itself() };
+        let policy = config.continuous_deployment_policy_id.as_ref().filter(|_| !config.disabled);
+        let policy = policy.and_then(|id| self.policies.get(id)).filter(|policy| policy.enabled);
+        let Some(policy) = policy.cloned() else { return itself() };
+        let is_sent = match &policy.traffic {
+            Traffic::Header { name, value } => {
+                headers.iter().any(|(sent, with)| sent.eq_ignore_ascii_case(name) && with == value)
+            }
+            Traffic::Percent(percent) => self.next_hash("viewer") % 100 < u64::from(*percent),
+        };
+        let is_staging = |one: &&Distribution| {
+            one.config.staging && !one.config.disabled && policy.staging_distributions.contains(&one.domain_name())
+        };
+        let staging = self.distributions.values().find(is_staging).filter(|_| is_sent);
+        staging.map_or_else(itself, |staging| staging.id.clone())
+    }
+
+    /// What a viewer gets who asks a distribution for a path, encoded as in the request line, query string included. Who may
+    /// be sent to a staging distribution asks that of [`Sim::routed`].
     pub fn serve(&mut self, distribution: &str, path: &str, now: Timestamp) -> Result<EdgeResponse, ApiError> {
+        if self.distribution(distribution)?.config.disabled {
+            return Err(ApiError::new("DistributionDisabled", 403, "The distribution is disabled."));
+        }
         self.apply_invalidations(distribution, now)?;
         let Distribution { config, cache, .. } = self.distribution(distribution)?;
         let request = Request::new(config, path);

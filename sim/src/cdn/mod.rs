@@ -13,7 +13,7 @@ pub use cache::{CacheOutcome, EdgeResponse};
 pub use cache_policy::{CachePolicy, QueryStringBehavior};
 pub use distribution::{
     Behavior, ContinuousDeploymentPolicy, CustomErrorResponse, Distribution, DistributionConfig, HoldingPage, Origin,
-    OriginGroup,
+    OriginGroup, Traffic,
 };
 pub use invalidation::{Invalidation, InvalidationPage, InvalidationRequest, InvalidationStatus};
 pub use path::to_key;

@@ -374,3 +374,69 @@ fn invalidations_are_listed_the_newest_first() {
     let second = sim.list_invalidations("E1", first.next.as_deref(), Some(2)).expect("there is E1");
     assert_eq!((second.invalidations.len(), second.next), (1, None));
 }
+
+/// `E1` with the alias `www.example.com`, its staging distribution `E2`, and the policy that sends viewers there.
+fn with_staging(traffic: Traffic) -> Sim {
+    let policy = || Some("p".to_owned());
+    let primary = DistributionConfig {
+        continuous_deployment_policy_id: policy(),
+        aliases: vec!["www.example.com".to_owned()],
+        ..keep_forbidden(86_400)
+    };
+    let mut sim = sim(primary);
+    let staging = DistributionConfig { id: Some("E2".to_owned()), staging: true, ..keep_forbidden(86_400) };
+    sim.put_distribution(staging, start()).expect("it is valid");
+    sim.put_continuous_deployment_policy(ContinuousDeploymentPolicy {
+        id: "p".to_owned(),
+        enabled: true,
+        staging_distributions: vec!["e2.cloudfront.net".to_owned()],
+        traffic,
+    });
+    sim
+}
+
+const SENT: [(&str, &str); 1] = [("Aws-Cf-Cd-Staging", "1")];
+
+#[test]
+fn who_is_sent_to_staging_has_another_cache() {
+    let mut sim = with_staging(Traffic::default());
+    let asked = sim.distribution_at("WWW.example.com").expect("it is an alias").id().to_owned();
+    let (staging, itself) = (sim.routed(&asked, &SENT), sim.routed(&asked, &[("aws-cf-cd-staging", "2")]));
+    assert_eq!((staging.as_str(), itself.as_str()), ("E2", "E1"));
+    for id in ["E1", "E2"] {
+        assert_eq!(sim.serve(id, "/cold", start()).expect("it is there").status, 403);
+    }
+    restore(&mut sim, start());
+    invalidate(&mut sim, "r", &["/cold"], after(600)).expect("it is valid");
+    check(&mut sim, "/cold", after(900), 200, Miss);
+    let there = sim.serve("E2", "/cold", after(900)).expect("it is there");
+    assert_eq!((there.status, there.outcome), (403, Error), "an invalidation of the one is none of the other");
+}
+
+#[test]
+fn nobody_is_sent_to_staging_without_an_enabled_policy_and_distributions_that_answer() {
+    let disabled = |id: &str, sim: &mut Sim| {
+        let config = sim.distribution(id).expect("it is there").config().clone();
+        sim.put_distribution(DistributionConfig { disabled: true, ..config }, start()).expect("it is valid");
+    };
+    let mut sim = with_staging(Traffic::default());
+    let policy = sim.get_continuous_deployment_policy("p").expect("it is there");
+    sim.put_continuous_deployment_policy(ContinuousDeploymentPolicy { enabled: false, ..policy });
+    assert_eq!(sim.routed("E1", &SENT), "E1");
+    for id in ["E1", "E2"] {
+        let mut sim = with_staging(Traffic::default());
+        disabled(id, &mut sim);
+        assert_eq!(sim.routed("E1", &SENT), "E1");
+        assert_eq!(sim.serve(id, "/hot", start()).expect_err("it answers nobody").code(), "DistributionDisabled");
+    }
+}
+
+#[test]
+fn a_share_of_the_viewers_is_sent_to_staging() {
+    let sent = |percent| {
+        let mut sim = with_staging(Traffic::Percent(percent));
+        (0..1_000).filter(|_| sim.routed("E1", &[]) == "E2").count()
+    };
+    assert_eq!((sent(0), sent(100)), (0, 1_000));
+    assert!((100..200).contains(&sent(15)), "{}", sent(15));
+}

@@ -2,7 +2,7 @@
 
 use crate::cdn::{
     Behavior, CachePolicy, ContinuousDeploymentPolicy, Distribution, DistributionConfig, Invalidation,
-    InvalidationPage, Origin,
+    InvalidationPage, Origin, Traffic,
 };
 use crate::model::ApiError;
 use jiff::Timestamp;
@@ -137,7 +137,21 @@ fn mode(config: &DistributionConfig) -> String {
 /// `ContinuousDeploymentPolicy`.
 pub(super) fn policy(policy: &ContinuousDeploymentPolicy, now: Timestamp) -> String {
     let names: Vec<String> = policy.staging_distributions.iter().map(|name| text("DnsName", name)).collect();
-    let config = list("StagingDistributionDnsNames", &names) + &number("Enabled", policy.enabled);
+    let traffic = match &policy.traffic {
+        Traffic::Header { name, value } => {
+            tag("SingleHeaderConfig", &(text("Header", name) + &text("Value", value))) + &text("Type", "SingleHeader")
+        }
+        Traffic::Percent(percent) => {
+            let weight = number("Weight", f32::from(*percent) / 100.0);
+            tag("SingleWeightConfig", &weight) + &text("Type", "SingleWeight")
+        }
+    };
+    let config = [
+        list("StagingDistributionDnsNames", &names),
+        number("Enabled", policy.enabled),
+        tag("TrafficConfig", &traffic),
+    ];
+    let config = config.concat();
     let inner = [
         text("Id", &policy.id),
         text("LastModifiedTime", &time(now)),

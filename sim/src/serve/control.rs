@@ -3,7 +3,7 @@
 use super::event_queues::Queues;
 use super::http::reply;
 use super::shared::Shared;
-use crate::cdn::DistributionConfig;
+use crate::cdn::{ContinuousDeploymentPolicy, DistributionConfig};
 use crate::model::{
     AccessTier, ApiError, EventFaults, FaultRule, ObjectRef, RetrievalRule, Series, SettingsChange, StorageClass,
 };
@@ -110,6 +110,11 @@ fn change(shared: &Shared, what: &str, body: &Bytes) -> Result<Value, ApiError> 
             let id = sim.put_distribution(config, now)?;
             let distribution = sim.distribution(&id)?;
             Ok(json!({ "id": id, "domain_name": distribution.domain_name(), "config": distribution.config() }))
+        }
+        "policies" => {
+            let policy: ContinuousDeploymentPolicy = parse(body)?;
+            sim.put_continuous_deployment_policy(policy.clone());
+            Ok(json!(policy))
         }
         "objects" => {
             let moved: Transition = parse(body)?;

@@ -2,7 +2,7 @@
 
 use super::http::{header, reply};
 use super::shared::Shared;
-use crate::cdn::{CacheOutcome, Distribution};
+use crate::cdn::CacheOutcome;
 use crate::model::Sim;
 use bytes::Bytes;
 use http_body_util::Full;
@@ -17,13 +17,15 @@ pub(crate) async fn call(shared: Arc<Shared>, request: Request<Incoming>) -> Res
     }
     let now = shared.clock.now();
     let mut sim = shared.sim();
-    let Some(id) = distribution(&sim, &request) else {
+    let Some(asked) = distribution(&sim, &request) else {
         return reply(
             404,
             "text/plain",
             "No distribution answers here. Make one, or name one by Host or x-distribution.\n",
         );
     };
+    let headers = request.headers().iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
+    let id = sim.routed(&asked, &headers.collect::<Vec<_>>());
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
     match sim.serve(&id, path, now) {
         Err(api_error) => reply(api_error.status(), "text/plain", format!("{api_error}\n")),
@@ -49,8 +51,7 @@ fn distribution(sim: &Sim, request: &Request<Incoming>) -> Option<String> {
         return Some(id.to_owned());
     }
     let host = value("host").unwrap_or_default();
-    let host = host.rsplit_once(':').map_or(host, |(host, _)| host).to_lowercase();
-    let named = |one: &&Distribution| one.domain_name() == host || one.config().aliases.contains(&host);
-    let found = sim.distributions().find(named).or_else(|| sim.distributions().min_by_key(|one| one.made()));
+    let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
+    let found = sim.distribution_at(host).or_else(|| sim.distributions().min_by_key(|one| one.made()));
     found.map(|one| one.id().to_owned())
 }
