@@ -270,7 +270,7 @@ fn config(config: &crate::cdn::DistributionConfig) -> Distribution {
         } else {
             behavior.target_origin_id.clone()
         },
-        has_origin_function: false,
+        has_origin_function: behavior.origin_request.is_some(),
         query_strings: match &behavior.cache_policy {
             Some(policy) => query_strings(policy),
             None if behavior.query_string => QueryStrings::All,
@@ -278,8 +278,15 @@ fn config(config: &crate::cdn::DistributionConfig) -> Distribution {
         },
     };
     let behaviours = config.behaviors.iter().map(|behavior| behaviour(behavior, &behavior.path_pattern));
-    let patterns = config.behaviors.iter().map(|behavior| behavior.path_pattern.clone()).chain(["*".to_owned()]);
-    let viewer_functions = patterns.filter(|_| config.directory_index.is_some());
+    let with_patterns = || {
+        let named = config.behaviors.iter().map(|behavior| (behavior.path_pattern.as_str(), behavior));
+        named.chain([("*", &config.default_behavior)])
+    };
+    let index = config.directory_index.is_some().then_some("directory-index");
+    let viewer_functions = with_patterns().filter_map(|(pattern, behavior)| {
+        let function = behavior.viewer_request.as_ref().map(|function| function.name.as_str()).or(index)?;
+        Some((pattern.to_owned(), function.to_owned()))
+    });
     Distribution {
         id: config.id.clone().unwrap_or_default(),
         origins: config
@@ -304,7 +311,7 @@ fn config(config: &crate::cdn::DistributionConfig) -> Distribution {
                 fails_over_on: group.failover_statuses.clone(),
             })
             .collect(),
-        viewer_functions: viewer_functions.map(|pattern| (pattern, "directory-index".to_owned())).collect(),
+        viewer_functions: viewer_functions.collect(),
         behaviours: behaviours.chain([behaviour(&config.default_behavior, "*")]).collect(),
         default_root_object: config.default_root_object.clone(),
         errors: config

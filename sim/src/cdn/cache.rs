@@ -56,7 +56,7 @@ pub(crate) struct Cache {
 #[derive(Debug)]
 pub(super) struct Entry {
     /// The names it is known by, viewer's and origin's, that no invalidation has covered yet. Where they differ (root
-    /// object, directory index) the guide wants both invalidated, so one alone does not remove the entry.
+    /// object, directory index, a function on viewer-request) the guide wants both invalidated, so one alone does not remove the entry.
     pub(super) names: Vec<String>,
     pub(super) tags: Vec<String>,
     pub(super) stored: Timestamp,

@@ -153,6 +153,12 @@ pub struct Behavior {
     pub query_string: bool,
     /// The policy of `CachePolicyId`; it replaces `ForwardedValues`.
     pub cache_policy: Option<CachePolicy>,
+    /// A CloudFront Function on viewer-request (`FunctionAssociations`). It runs before the cache lookup, so what it makes of
+    /// the path is in the cache key.
+    pub viewer_request: Option<Function>,
+    /// A Lambda@Edge function on origin-request (`LambdaFunctionAssociations`). It runs after the cache lookup, so the path of
+    /// the viewer stays in the cache key.
+    pub origin_request: Option<Function>,
 }
 
 impl Default for Behavior {
@@ -163,7 +169,46 @@ impl Default for Behavior {
             default_ttl: 86_400,
             query_string: false,
             cache_policy: None,
+            viewer_request: None,
+            origin_request: None,
         }
+    }
+}
+
+/// A function of a behaviour: which paths it rewrites. The first rewrite that matches counts; other paths stay.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Function {
+    /// The end of its ARN.
+    pub name: String,
+    /// What it rewrites.
+    pub rewrites: Vec<Rewrite>,
+}
+
+/// How a function rewrites a path, encoded as in the request line, without the query string.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rewrite {
+    /// The paths: `/img/*.jpg`. The first `*` is any characters, also none and also slashes.
+    pub from: String,
+    /// What becomes of them: `/images/*.jpeg`. Its first `*` is what that of `from` was.
+    pub to: String,
+}
+
+impl Function {
+    /// What the function makes of a path; `None` if it leaves it alone.
+    pub(super) fn rewrite(&self, path: &str) -> Option<String> {
+        self.rewrites.iter().find_map(|rewrite| rewrite.apply(path))
+    }
+}
+
+impl Rewrite {
+    fn apply(&self, path: &str) -> Option<String> {
+        let Some((before, after)) = self.from.split_once('*') else {
+            return (path == self.from).then(|| self.to.replacen('*', "", 1));
+        };
+        let any = path.strip_prefix(before)?.strip_suffix(after)?;
+        Some(self.to.replacen('*', any, 1))
     }
 }
 
@@ -258,6 +303,11 @@ impl DistributionConfig {
         }
         if self.behaviors.iter().any(|behavior| behavior.path_pattern.is_empty()) {
             return Err(invalid("a cache behavior needs a path_pattern"));
+        }
+        let behaviors = || self.behaviors.iter().chain([&self.default_behavior]);
+        let functions = behaviors().flat_map(|behavior| behavior.viewer_request.iter().chain(&behavior.origin_request));
+        if functions.flat_map(|function| &function.rewrites).any(|rewrite| !rewrite.to.starts_with('/')) {
+            return Err(invalid("a function rewrites a path to one that begins with /"));
         }
         if self.origin_groups.iter().any(|group| group.members.len() != 2) {
             return Err(invalid("an origin group has two members"));

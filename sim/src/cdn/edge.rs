@@ -90,9 +90,9 @@ impl Sim {
         let Some(first) = first else {
             return OriginResponse::from_api_error(&ApiError::new("NoSuchOrigin", 502, "no origin serves this path"));
         };
-        let response = self.ask(first, &request.origin, now);
+        let response = self.ask(first, &request.asked, now);
         match second {
-            Some((second, statuses)) if statuses.contains(&response.status) => self.ask(second, &request.origin, now),
+            Some((second, statuses)) if statuses.contains(&response.status) => self.ask(second, &request.asked, now),
             Some(_) | None => response,
         }
     }
@@ -110,7 +110,6 @@ impl Sim {
                 is_error: page.status >= 400,
             };
         }
-        let path = path.split('?').next().unwrap_or_default();
         let key = to_key(&origin.domain_name, &origin.origin_path, path);
         let read = self.call("OriginGetObject", &[&key], |sim| {
             if key.is_empty() {
@@ -153,16 +152,21 @@ impl Sim {
     }
 }
 
-/// What is asked, after the root object, the directory index and the cache key have had their say.
+/// What is asked, after the root object, the directory index, the functions and the cache key have had their say.
 struct Request<'a> {
+    /// The path of the viewer.
     viewer: String,
+    /// The path in the cache key: after the root object, the directory index and the function on viewer-request.
     origin: String,
+    /// The path that the origin is asked for: after the function on origin-request.
+    asked: String,
     behavior: &'a Behavior,
 }
 
 struct OwnedRequest {
     viewer: String,
     origin: String,
+    asked: String,
     behavior: Behavior,
 }
 
@@ -176,17 +180,22 @@ impl<'a> Request<'a> {
         };
         let matching = config.behaviors.iter().find(|behavior| matches_pattern(&behavior.path_pattern, &origin));
         let behavior = matching.unwrap_or(&config.default_behavior);
+        // The function on viewer-request sees the path of the viewer. It does not change which behaviour serves it.
+        let origin = behavior.viewer_request.as_ref().and_then(|function| function.rewrite(path)).unwrap_or(origin);
+        let asked = behavior.origin_request.as_ref().and_then(|function| function.rewrite(&origin));
+        let asked = asked.unwrap_or_else(|| origin.clone());
         let kept = match &behavior.cache_policy {
             Some(policy) => policy.kept(query),
             None if behavior.query_string => query.to_owned(),
             None => String::new(),
         };
         let suffix = if kept.is_empty() { kept } else { format!("?{kept}") };
-        Self { viewer: format!("{path}{suffix}"), origin: format!("{origin}{suffix}"), behavior }
+        Self { viewer: format!("{path}{suffix}"), origin: format!("{origin}{suffix}"), asked, behavior }
     }
 
     fn owned(self) -> OwnedRequest {
-        OwnedRequest { viewer: self.viewer, origin: self.origin, behavior: self.behavior.clone() }
+        let Self { viewer, origin, asked, behavior } = self;
+        OwnedRequest { viewer, origin, asked, behavior: behavior.clone() }
     }
 }
 

@@ -12,8 +12,8 @@ mod path;
 pub use cache::{CacheOutcome, EdgeResponse};
 pub use cache_policy::{CachePolicy, QueryStringBehavior};
 pub use distribution::{
-    Behavior, ContinuousDeploymentPolicy, CustomErrorResponse, Distribution, DistributionConfig, HoldingPage, Origin,
-    OriginGroup, Traffic,
+    Behavior, ContinuousDeploymentPolicy, CustomErrorResponse, Distribution, DistributionConfig, Function, HoldingPage,
+    Origin, OriginGroup, Rewrite, Traffic,
 };
 pub use invalidation::{Invalidation, InvalidationPage, InvalidationRequest, InvalidationStatus};
 pub use path::to_key;

@@ -291,6 +291,36 @@ fn a_root_object_is_known_by_two_names() {
     }
 }
 
+fn function(name: &str, rewrites: &[(&str, &str)]) -> Option<Function> {
+    let rewrite = |(from, to): &(&str, &str)| Rewrite { from: (*from).to_owned(), to: (*to).to_owned() };
+    Some(Function { name: name.to_owned(), rewrites: rewrites.iter().map(rewrite).collect() })
+}
+
+#[test]
+fn a_function_before_the_cache_gives_a_path_two_names_and_one_behind_it_does_not() {
+    let mut config = bucket_origin();
+    config.behaviors = vec![Behavior {
+        path_pattern: "/img/*".to_owned(),
+        viewer_request: function("before", &[("/img/*.jpg", "/images/*.jpeg"), ("/img/*", "/*")]),
+        origin_request: function("behind", &[("/images/*", "/pub/images/*")]),
+        ..Behavior::default()
+    }];
+    let mut sim = sim(config);
+    sim.put_object(PutRequest::new("b", "pub/images/a b.jpeg", StorageClass::Standard, ""), start())
+        .expect("there is b");
+    check(&mut sim, "/img/a%20b.jpg", start(), 200, Miss);
+    // The default behaviour has no function.
+    check(&mut sim, "/images/a%20b.jpeg", start(), 404, Error);
+    check(&mut sim, "/img/hot", start(), 200, Miss);
+    check(&mut sim, "/img/none", start(), 404, Error);
+    invalidate(&mut sim, "1", &["/img/a%20b.jpg", "/pub/images/a%20b.jpeg", "/img/hot"], start()).expect("it is valid");
+    check(&mut sim, "/img/a%20b.jpg", after(20), 200, Hit);
+    check(&mut sim, "/img/hot", after(20), 200, Hit);
+    invalidate(&mut sim, "2", &["/images/a%20b.jpeg", "/hot"], after(20)).expect("it is valid");
+    check(&mut sim, "/img/a%20b.jpg", after(40), 200, Miss);
+    check(&mut sim, "/img/hot", after(40), 200, Miss);
+}
+
 #[test]
 fn a_query_string_counts_only_where_it_is_forwarded() {
     let mut plain = sim(bucket_origin());

@@ -277,11 +277,26 @@ pub(super) fn cache_policy(policy: &CachePolicy, now: Timestamp) -> String {
     document("CachePolicy", &inner.concat())
 }
 
+/// A CloudFront Function on viewer-request.
+fn function_association(name: &str) -> String {
+    let arn = format!("arn:aws:cloudfront::000000000000:function/{name}");
+    tag("FunctionAssociation", &(text("FunctionARN", &arn) + &text("EventType", "viewer-request")))
+}
+
+/// A version of a Lambda@Edge function on origin-request.
+fn lambda_association(name: &str) -> String {
+    let arn = format!("arn:aws:lambda:us-east-1:000000000000:function:{name}:1");
+    let inner = [text("LambdaFunctionARN", &arn), text("EventType", "origin-request"), tag("IncludeBody", "false")];
+    tag("LambdaFunctionAssociation", &inner.concat())
+}
+
 /// With a cache policy, or with the older `ForwardedValues` and TTLs, which say in place what a policy says elsewhere.
-fn behavior(behavior: &Behavior, has_function: bool) -> String {
-    let function = text("FunctionARN", "arn:aws:cloudfront::000000000000:function/directory-index")
-        + &text("EventType", "viewer-request");
-    let functions = if has_function { vec![tag("FunctionAssociation", &function)] } else { Vec::new() };
+fn behavior(behavior: &Behavior, adds_index: bool) -> String {
+    let index = adds_index.then_some("directory-index");
+    // A behaviour has one function for an event.
+    let function = behavior.viewer_request.as_ref().map(|function| function.name.as_str()).or(index);
+    let functions: Vec<String> = function.into_iter().map(function_association).collect();
+    let lambdas: Vec<String> = behavior.origin_request.iter().map(|one| lambda_association(&one.name)).collect();
     let methods = [text("Method", "HEAD"), text("Method", "GET")];
     let allowed = list("AllowedMethods", &methods);
     let allowed = allowed.replace("</AllowedMethods>", &(list("CachedMethods", &methods) + "</AllowedMethods>"));
@@ -311,7 +326,7 @@ fn behavior(behavior: &Behavior, has_function: bool) -> String {
         allowed,
         tag("SmoothStreaming", "false"),
         tag("Compress", "false"),
-        list("LambdaFunctionAssociations", &[]),
+        list("LambdaFunctionAssociations", &lambdas),
         list("FunctionAssociations", &functions),
         text("FieldLevelEncryptionId", ""),
         cached,
