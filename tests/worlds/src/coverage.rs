@@ -9,7 +9,7 @@ pub type Coverage = BTreeMap<String, u64>;
 pub const MIN_WORLDS: u64 = 10_000;
 
 /// The events that must happen.
-const REQUIRED: [&str; 85] = [
+const REQUIRED: [&str; 96] = [
     "POST answers 202",
     "POST answers 400",
     "S3 answers Accepted",
@@ -68,7 +68,12 @@ const REQUIRED: [&str; 85] = [
     "invalidated any query string",
     "invalidated folded paths",
     "invalidated path",
+    "invalidated rewritten path",
     "invalidated wildcard",
+    "invalidation beside a function without a rule",
+    "invalidation of the primary distribution",
+    "invalidation of the second distribution",
+    "invalidation of the staging distribution",
     "invocation ClientTimeout",
     "invocation NotStarted",
     "invocation ResponseLost",
@@ -91,10 +96,16 @@ const REQUIRED: [&str; 85] = [
     "retry Throttled",
     "retry TooManyInvalidationsInProgress",
     "row waits for a neighbour",
+    "second distribution does not show an object",
+    "second distribution shows an object",
     "state AnythingLeft?",
     "state CheckJobs",
     "state CreateJobs",
     "state FirstFailure?",
+    "viewer gets a holding page",
+    "viewer is sent to staging",
+    "viewer sees an error",
+    "viewer sees the object",
 ];
 
 /// The required events that did not happen.

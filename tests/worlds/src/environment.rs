@@ -13,14 +13,14 @@ use jiff::{SignedDuration, Timestamp};
 use thaw_sim::ports::{Aws, WorkBucket};
 use thaw_steps::testing::memory::{MemoryEvents, MemoryLedger};
 
-pub(crate) use records::{ClientRequest, ExecutionEnd, Invocation, QueueName};
+pub(crate) use records::{ClientRequest, ExecutionEnd, Invocation, QueueName, WrongAnswer};
 pub(crate) use setup::{
     BUCKET, MAX_PATHS_IN_PROGRESS, MAX_WILDCARDS_IN_PROGRESS, PATHS_PER_SECOND, WORK_BUCKET, put_request, s3_storage,
 };
 
 use crate::rng::RandomSequence;
 use crate::runtime::{Runtime, add};
-use crate::world::{PRIMARY, STAGING, World};
+use crate::world::{STAGING, World};
 
 /// When every simulation starts.
 const START: &str = "2026-11-22T10:00:00Z";
@@ -84,52 +84,43 @@ impl Environment {
 
     /// Requests an object by every path that shows it, of every distribution that viewers ask. Returns the first answer that
     /// is not the object.
-    pub(crate) fn view_everywhere(&self, object: u32) -> Result<(), String> {
+    pub(crate) fn view_everywhere(&self, object: u32) -> Result<(), WrongAnswer> {
         let paths = self.world.viewed_distributions().flat_map(|distribution| {
             let paths = self.world.viewer_paths(&distribution, object);
             paths.into_iter().map(move |path| (distribution.id, path))
         });
-        let views: Vec<Result<(), String>> = paths.map(|(id, path)| self.view(object, id, &path)).collect();
+        let views: Vec<Result<(), WrongAnswer>> = paths.map(|(id, path)| self.view(object, id, &path)).collect();
         views.into_iter().collect()
     }
 
     /// A viewer requests an object by each of its paths. CloudFront sends some viewers of the primary distribution to the
     /// staging distribution. Returns the first answer that is not the object, and whether a viewer was sent to staging.
-    pub(crate) fn view_as_viewer(&self, object: u32) -> (Result<(), String>, bool) {
+    pub(crate) fn view_as_viewer(&self, object: u32) -> (Result<(), WrongAnswer>, bool) {
         let (mut result, mut has_staging_viewer) = (Ok(()), false);
-        let staging = self.world.viewed_distributions().find(|distribution| distribution.id == STAGING);
-        for distribution in self.world.distributions().iter().filter(|distribution| distribution.id != STAGING) {
-            let sent_to = match &staging {
-                Some(staging) if distribution.id == PRIMARY && self.is_sent_to_staging() => {
-                    has_staging_viewer = true;
-                    staging
-                }
-                _ => distribution,
-            };
-            for path in self.world.viewer_paths(sent_to, object) {
+        for asked in self.world.distributions().iter().filter(|distribution| distribution.id != STAGING) {
+            let sent_to = self.aws.with(|sim, _| sim.routed(asked.id, &[]));
+            has_staging_viewer |= sent_to == STAGING;
+            let Some(sent_to) = self.world.distribution(&sent_to) else { continue };
+            for path in self.world.viewer_paths(&sent_to, object) {
                 result = result.and(self.view(object, sent_to.id, &path));
             }
         }
         (result, has_staging_viewer)
     }
 
-    /// Whether the next viewer gets the staging distribution.
-    fn is_sent_to_staging(&self) -> bool {
-        let percent = self.world.staging.as_ref().map_or(0, |staging| staging.viewer_percent);
-        self.random.next() % 100 < u64::from(percent)
-    }
-
     /// Requests a path of an object. An error is an answer that is not the object.
-    fn view(&self, object: u32, distribution: &str, path: &str) -> Result<(), String> {
+    fn view(&self, object: u32, distribution: &str, path: &str) -> Result<(), WrongAnswer> {
         let answer = self.aws.with(|sim, now| sim.serve(distribution, path, now));
-        let answer = answer.map_err(|error| format!("{distribution} answers {error:?} to {path}"))?;
+        let wrong =
+            |status, what: &str| WrongAnswer { status, says: format!("{distribution} answers {what} to {path}") };
+        let answer = answer.map_err(|error| wrong(error.status(), &format!("{error:?}")))?;
         let is_object = self.world.full_key(object).is_some_and(|key| answer.body == key.as_bytes());
         let what = if answer.status == 200 && !is_object { " with another body" } else { "" };
         self.log(|| format!("    {distribution} answers {}{what}, {:?} to {path}", answer.status, answer.outcome));
         if answer.status == 200 && is_object {
             return Ok(());
         }
-        Err(format!("{distribution} answers {}{what} to {path}", answer.status))
+        Err(wrong(answer.status, &format!("{}{what}", answer.status)))
     }
 
     /// Writes a line into the timeline, if there is one.

@@ -75,6 +75,12 @@ pub enum KnownBug {
     HoldingPageIsFresh,
     /// A staging distribution is never invalidated.
     StagingForgotten,
+    /// A path that a function rewrites is never invalidated, although a rule says what the function does.
+    RulesForgotten,
+    /// A rule for one distribution is applied to the other.
+    RuleOfAnotherDistribution,
+    /// Paths are folded although a function rewrites some of them in a way that no rule says.
+    FunctionsIgnored,
     /// A path is cleared with any query string by `/path*`, and not by `/path?*`.
     QueryStringWildcardTooShort,
     /// A `?` of a key is not escaped in a path, and begins a query string.
@@ -83,7 +89,7 @@ pub enum KnownBug {
 
 impl KnownBug {
     /// Every known bug, in the order of `known-bugs.md`.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 35] = [
         Self::TierNotSent,
         Self::DaysSentForIntelligentTiering,
         Self::DaysNotSent,
@@ -114,6 +120,9 @@ impl KnownBug {
         Self::OneInvalidationAwaited,
         Self::HoldingPageIsFresh,
         Self::StagingForgotten,
+        Self::RulesForgotten,
+        Self::RuleOfAnotherDistribution,
+        Self::FunctionsIgnored,
         Self::QueryStringWildcardTooShort,
         Self::QuestionMarkNotEscaped,
     ];
@@ -157,6 +166,9 @@ impl KnownBug {
             Self::OneInvalidationAwaited => ("only the invalidation of one distribution is awaited", "most"),
             Self::HoldingPageIsFresh => ("a cached holding page counts as the object", "most"),
             Self::StagingForgotten => ("a staging distribution is forgotten", "most"),
+            Self::RulesForgotten => ("a path that a function rewrites is forgotten", "most"),
+            Self::RuleOfAnotherDistribution => ("a rule is applied to the wrong distribution", "none yet"),
+            Self::FunctionsIgnored => ("paths are folded over what a function rewrites", "none yet"),
             Self::QueryStringWildcardTooShort => ("the wildcard for query strings covers other keys", "most"),
             Self::QuestionMarkNotEscaped => ("a question mark is not escaped in a path", "most"),
         }
@@ -309,9 +321,36 @@ pub fn distributions(bug: Option<KnownBug>, staging: &str, mut distributions: Di
             groups.for_each(|group| group.fails_over_on.clear());
         }
         Some(KnownBug::StagingForgotten) => distributions.shown.retain(|distribution| distribution.id != staging),
+        Some(KnownBug::FunctionsIgnored) => {
+            for distribution in &mut distributions.shown {
+                distribution.viewer_functions.clear();
+                distribution.behaviours.iter_mut().for_each(|behaviour| behaviour.has_origin_function = false);
+            }
+        }
         _ => {}
     }
     distributions
+}
+
+/// The id of the distribution in a rule for this distribution.
+pub fn distribution_of_rule<'a>(
+    bug: Option<KnownBug>,
+    [primary, second]: [&'a str; 2],
+    distribution: &'a str,
+) -> &'a str {
+    match bug {
+        Some(KnownBug::RuleOfAnotherDistribution) if distribution == primary => second,
+        Some(KnownBug::RuleOfAnotherDistribution) => primary,
+        _ => distribution,
+    }
+}
+
+/// The rules for rewritten paths.
+pub fn path_rules(bug: Option<KnownBug>, rules: String) -> String {
+    match bug {
+        Some(KnownBug::RulesForgotten) => String::new(),
+        _ => rules,
+    }
 }
 
 /// Whether an invalidation is not awaited. `primary` is the id of the primary distribution.

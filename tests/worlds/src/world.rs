@@ -14,14 +14,15 @@ use serde::Serialize;
 use thaw_sim::model::{QuotaAnswer, QuotaRegime};
 
 pub use actions::{Action, ActionKind, RestoreRequest};
-pub use distributions::{Behaviour, Distribution, PRIMARY, SECOND, STAGING, Staging};
+pub use distributions::{
+    Behaviour, Distribution, Function, FunctionEvent, PRIMARY, Rewrite, Rule, SECOND, STAGING, Staging,
+};
 pub use faults::{
     CallFault, CallFaultKind, EventFault, EventFaultKind, ExecutionKill, InvocationFault, InvocationFaultKind,
     KillReason, Service, ServiceCall, ServiceOutage,
 };
 pub use objects::{Object, StorageTier};
 use serialize::as_debug;
-pub use viewer_paths::key_without_origin_path;
 
 use crate::known_bug::KnownBug;
 
@@ -40,6 +41,8 @@ pub struct World {
     pub caches_errors: bool,
     /// Whether the primary distribution caches a path apart for each query string.
     pub caches_by_query_string: bool,
+    /// The function of the primary distribution, and of its staging distribution.
+    pub function: Option<Function>,
     /// Another distribution of the bucket.
     pub second: Option<Distribution>,
     /// The staging distribution of the primary one.

@@ -3,11 +3,12 @@
 use jiff::Timestamp;
 use thaw_sim::Sim;
 use thaw_sim::cdn::{
-    Behavior, ContinuousDeploymentPolicy, CustomErrorResponse, DistributionConfig, HoldingPage, Origin, OriginGroup,
+    Behavior, ContinuousDeploymentPolicy, CustomErrorResponse, DistributionConfig, Function, HoldingPage, Origin,
+    OriginGroup, Rewrite, Traffic,
 };
 use thaw_sim::model::{AccessTier, FaultRule, PutRequest, RetrievalRule, Settings, SettingsChange, StorageClass};
 
-use crate::world::{Distribution, PRIMARY, STAGING, StorageTier, World};
+use crate::world::{Behaviour, Distribution, FunctionEvent, PRIMARY, STAGING, StorageTier, World};
 
 /// The archive bucket.
 pub(crate) const BUCKET: &str = "archive";
@@ -40,6 +41,7 @@ pub(super) fn simulated_aws(world: &World, start: Timestamp) -> Sim {
             id: POLICY.to_owned(),
             enabled: staging.is_policy_enabled,
             staging_distributions: domain.into_iter().collect(),
+            traffic: Traffic::Percent(staging.viewer_percent),
         });
     }
     let rules = world.objects.iter().filter_map(|object| {
@@ -99,6 +101,8 @@ fn distribution_config(world: &World, distribution: &Distribution) -> Distributi
         path_pattern: behaviour.pattern.to_owned(),
         target_origin_id: if behaviour.shows_bucket { bucket_target } else { WEB_SERVER }.to_owned(),
         query_string: behaviour.caches_by_query_string,
+        viewer_request: function(behaviour, FunctionEvent::ViewerRequest),
+        origin_request: function(behaviour, FunctionEvent::OriginRequest),
         ..Behavior::default()
     });
     let mut behaviors: Vec<Behavior> = behaviours.collect();
@@ -137,6 +141,13 @@ fn distribution_config(world: &World, distribution: &Distribution) -> Distributi
             .map(|_| POLICY.to_owned()),
         ..DistributionConfig::default()
     }
+}
+
+/// The function of a behaviour at an event.
+fn function(behaviour: &Behaviour, event: FunctionEvent) -> Option<Function> {
+    let function = behaviour.function.filter(|function| function.event == event)?;
+    let rewrite = Rewrite { from: function.rewrite.from.to_owned(), to: function.rewrite.to.to_owned() };
+    Some(Function { name: "rewrite".to_owned(), rewrites: vec![rewrite] })
 }
 
 /// The request that puts an object into a storage tier. The object's body is its key.

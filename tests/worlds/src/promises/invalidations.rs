@@ -9,7 +9,7 @@ use super::ledger_reader::{batches_awaiting, covers};
 use super::{Checker, MAX_STALENESS};
 use crate::environment::{BUCKET, Environment};
 use crate::runtime::add;
-use crate::world::{Distribution, Object, PRIMARY, SECOND, key_without_origin_path};
+use crate::world::{Distribution, Object, PRIMARY, SECOND};
 
 impl Checker {
     /// CloudFront accepted a new invalidation of these paths of a distribution.
@@ -25,6 +25,9 @@ impl Checker {
             _ => "invalidation of the staging distribution",
         });
         for path in invalidation_paths {
+            if env.world.objects.iter().any(|object| env.world.is_rewritten_path(distribution, object.id, path)) {
+                self.cover("invalidated rewritten path");
+            }
             self.cover(match path.ends_with('*') {
                 _ if is_any_query_string(path) => "invalidated any query string",
                 true => "invalidated wildcard",
@@ -52,9 +55,10 @@ impl Checker {
         let now = env.now();
         let Some(full_key) = env.world.full_key(object.id) else { return };
         let cached_paths = env.world.cached_paths(distribution, object.id);
-        let key = key_without_origin_path(distribution, &full_key).filter(|_| !cached_paths.is_empty());
+        let key = distribution.shown_part(&full_key).filter(|_| !cached_paths.is_empty());
         if !key.is_some_and(|key| covers_some_spelling(invalidation_path, key))
             && !cached_paths.iter().any(|path| covers(invalidation_path, path))
+            && !self.is_folded_over_undeclared(env, distribution, invalidation_path, object, batches)
         {
             return;
         }
@@ -85,6 +89,26 @@ impl Checker {
         for path in paths {
             self.check_paid_once(&format!("{path} of {}", distribution.id), &full_key, copy, now);
         }
+    }
+
+    /// Whether a wildcard that replaces paths covers a path that a function rewrites to that of an object. No rule says so,
+    /// and therefore no paths are folded there. thaw believes that a function adds the directory index only, if there is one.
+    fn is_folded_over_undeclared(
+        &mut self,
+        env: &Environment,
+        distribution: &Distribution,
+        invalidation_path: &str,
+        object: &Object,
+        batches: &[Batch],
+    ) -> bool {
+        let undeclared = env.world.undeclared_paths(distribution, object.id);
+        let is_covered = undeclared.iter().any(|path| covers(invalidation_path, path));
+        if !undeclared.is_empty() {
+            self.cover("invalidation beside a function without a rule");
+        }
+        is_covered
+            && env.world.directory_index.is_empty()
+            && batches.iter().any(|batch| batch.is_folded(distribution.id, invalidation_path))
     }
 
     /// Whether an invalidation is for an earlier copy than this one. Others have changed the object since, and this copy

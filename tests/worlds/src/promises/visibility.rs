@@ -6,8 +6,8 @@ use thaw_sim::model::ObjectRef;
 
 use super::Checker;
 use super::ledger_reader::covers;
-use crate::environment::{BUCKET, Environment};
-use crate::world::Distribution;
+use crate::environment::{BUCKET, Environment, WrongAnswer};
+use crate::world::{Distribution, SECOND};
 
 impl Checker {
     /// Checks an object that is published: CloudFront has dropped what it cached before the object was readable.
@@ -32,7 +32,7 @@ impl Checker {
                 if readable.is_ok_and(|head| head.readable)
                     && let Err(answer) = env.view_everywhere(object)
                 {
-                    let details = format!("{} of {}: {answer}", row.object, row.restore);
+                    let details = format!("{} of {}: {}", row.object, row.restore, answer.says);
                     self.violate("nothing stale means that a viewer sees it", details);
                 }
             }
@@ -86,10 +86,18 @@ impl Checker {
         &mut self,
         env: &Environment,
         object: u32,
-        seen: Result<(), String>,
+        seen: Result<(), WrongAnswer>,
         has_staging_viewer: bool,
     ) {
-        self.cover(if seen.is_ok() { "viewer sees the object" } else { "viewer sees an error" });
+        self.cover(match &seen {
+            Ok(()) => "viewer sees the object",
+            Err(WrongAnswer { status: 200, .. }) => "viewer gets a holding page",
+            Err(_) => "viewer sees an error",
+        });
+        if let Some(second) = env.world.distribution(SECOND) {
+            let is_shown = !env.world.viewer_paths(&second, object).is_empty();
+            self.cover(format!("second distribution {} an object", if is_shown { "shows" } else { "does not show" }));
+        }
         if has_staging_viewer {
             self.cover("viewer is sent to staging");
         }
@@ -97,7 +105,7 @@ impl Checker {
         let rows = self.ledger.rows.values().filter(|row| row.object.key == key).cloned();
         let rows: Vec<Row> = rows.map(|row| self.ledger.with_batch(row)).collect();
         if let Some(row) = rows.iter().find(|row| self.is_visible(env, row)) {
-            let details = format!("{} of {} is published, and {answer}", row.object, row.restore);
+            let details = format!("{} of {} is published, and {}", row.object, row.restore, answer.says);
             self.violate("viewers see what is published", details);
         }
     }
@@ -127,7 +135,7 @@ impl Checker {
                 continue;
             }
             if let Err(answer) = env.view_everywhere(object) {
-                let details = format!("{} of {restore} is published, and {answer}", row.object);
+                let details = format!("{} of {restore} is published, and {}", row.object, answer.says);
                 self.violate("viewers see what is published", details);
             }
         }

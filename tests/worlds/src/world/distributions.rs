@@ -1,8 +1,11 @@
 //! The distributions that show the objects of a world.
 
+use percent_encoding::percent_decode_str;
 use serde::Serialize;
+use serde_json::json;
 
 use super::World;
+use crate::known_bug;
 
 /// The id of the primary distribution.
 pub const PRIMARY: &str = "E1THAW";
@@ -37,18 +40,81 @@ pub struct Behaviour {
     pub shows_bucket: bool,
     /// Whether CloudFront caches a path apart for each query string.
     pub caches_by_query_string: bool,
+    /// The function that sees its requests.
+    pub function: Option<Function>,
+}
+
+/// A function of a behaviour that rewrites paths.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Function {
+    /// When it runs.
+    pub event: FunctionEvent,
+    /// What it rewrites.
+    pub rewrite: Rewrite,
+    /// What `PathRules` says of it.
+    pub rule: Rule,
+}
+
+/// When a function runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[allow(missing_docs, reason = "they are CloudFront's names")]
+pub enum FunctionEvent {
+    ViewerRequest,
+    OriginRequest,
+}
+
+/// A rewrite, as the function does it and as a rule says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Rewrite {
+    /// The path, encoded, with one `*`.
+    pub from: &'static str,
+    /// The path that it becomes. Its `*` is what the other `*` was.
+    pub to: &'static str,
+    /// The keys that are shown, without the origin path, as a rule writes them.
+    pub keys: &'static str,
+    /// Their paths, as a rule writes them.
+    pub paths: &'static str,
+}
+
+/// What `PathRules` says of a function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum Rule {
+    /// Nothing.
+    Missing,
+    /// A rule for its distribution says what it does.
+    OfItsDistribution,
+    /// A rule for its behaviour of its distribution says what it does.
+    OfItsBehaviour,
+    /// A rule for all distributions says what it does.
+    OfAllDistributions,
+}
+
+impl Rewrite {
+    /// The path that the function makes of a path.
+    pub fn apply(&self, path: &str) -> Option<String> {
+        Some(self.to.replacen('*', matched(self.from, path)?, 1))
+    }
+
+    /// The path of which the function makes a path.
+    pub fn undo(&self, path: &str) -> Option<String> {
+        Some(self.from.replacen('*', matched(self.to, path)?, 1))
+    }
+}
+
+/// What the `*` of a pattern stands for in a path.
+fn matched<'a>(pattern: &str, path: &'a str) -> Option<&'a str> {
+    let (start, end) = pattern.split_once('*')?;
+    path.strip_prefix(start)?.strip_suffix(end)
 }
 
 impl Behaviour {
     /// The behaviour for all paths that no other behaviour serves.
     pub const fn default(shows_bucket: bool, caches_by_query_string: bool) -> Self {
-        Self { pattern: "*", shows_bucket, caches_by_query_string }
+        Self { pattern: "*", shows_bucket, caches_by_query_string, function: None }
     }
 
     fn matches(&self, path: &str) -> bool {
-        let path = path.trim_start_matches('/');
-        let (start, end) = self.pattern.split_once('*').unwrap_or((self.pattern, ""));
-        path.len() >= start.len() + end.len() && path.starts_with(start) && path.ends_with(end)
+        matched(self.pattern, path.trim_start_matches('/')).is_some()
     }
 }
 
@@ -58,7 +124,7 @@ pub struct Staging {
     /// Whether the continuous deployment policy is enabled.
     pub is_policy_enabled: bool,
     /// How many of a hundred viewers of the primary distribution get the staging distribution, if it is enabled.
-    pub viewer_percent: u32,
+    pub viewer_percent: u8,
     /// Whether it caches a 403 for a month.
     pub caches_errors: bool,
     /// Whether it caches a path apart for each query string.
@@ -66,6 +132,17 @@ pub struct Staging {
 }
 
 impl Distribution {
+    /// The beginning of the keys that it shows: the decoded origin path.
+    pub fn key_prefix(&self) -> String {
+        let origin_path = percent_decode_str(self.origin_path.trim_start_matches('/')).decode_utf8_lossy();
+        if origin_path.is_empty() { String::new() } else { format!("{origin_path}/") }
+    }
+
+    /// The part of a key that viewers see, if the key lies under the origin path.
+    pub fn shown_part<'a>(&self, key: &'a str) -> Option<&'a str> {
+        key.strip_prefix(self.key_prefix().as_str())
+    }
+
     /// The behaviour that serves a path.
     pub fn behaviour(&self, path: &str) -> Option<&Behaviour> {
         self.behaviours.iter().find(|behaviour| behaviour.matches(path))
@@ -78,19 +155,59 @@ impl World {
         let primary = Distribution {
             id: PRIMARY,
             origin_path: self.origin_path,
-            behaviours: vec![Behaviour::default(true, self.caches_by_query_string)],
+            behaviours: vec![Behaviour {
+                function: self.function,
+                ..Behaviour::default(true, self.caches_by_query_string)
+            }],
             caches_errors: self.caches_errors,
             has_holding_page: false,
             has_viewers: true,
         };
         let staging = self.staging.as_ref().map(|staging| Distribution {
             id: STAGING,
-            behaviours: vec![Behaviour::default(true, staging.caches_by_query_string)],
+            behaviours: vec![Behaviour {
+                // A rule of the primary distribution is none of the staging distribution.
+                function: self.function.map(|function| match function.rule {
+                    Rule::OfAllDistributions => function,
+                    Rule::Missing | Rule::OfItsDistribution | Rule::OfItsBehaviour => {
+                        Function { rule: Rule::Missing, ..function }
+                    }
+                }),
+                ..Behaviour::default(true, staging.caches_by_query_string)
+            }],
             caches_errors: staging.caches_errors,
             has_viewers: staging.is_policy_enabled,
             ..primary.clone()
         });
         [Some(primary), self.second.clone(), staging].into_iter().flatten().collect()
+    }
+
+    /// The parameter `PathRules` of the stack.
+    pub fn path_rules(&self) -> String {
+        let distributions = self.distributions();
+        let functions = distributions.iter().flat_map(|distribution| {
+            let behaviours = distribution.behaviours.iter();
+            behaviours.filter_map(move |behaviour| Some((distribution, behaviour, behaviour.function?)))
+        });
+        let mut rules = Vec::new();
+        for (distribution, behaviour, Function { rewrite, rule, .. }) in functions {
+            let origin_path = distribution.key_prefix();
+            let mut declared = json!({"keys": format!("{origin_path}{}", rewrite.keys), "paths": [rewrite.paths]});
+            let id = known_bug::distribution_of_rule(self.known_bug, [PRIMARY, SECOND], distribution.id);
+            match rule {
+                Rule::Missing => continue,
+                Rule::OfItsDistribution => declared["distribution"] = json!(id),
+                Rule::OfItsBehaviour => {
+                    declared["distribution"] = json!(id);
+                    declared["behaviour"] = json!(behaviour.pattern);
+                }
+                Rule::OfAllDistributions => {}
+            }
+            if !rules.contains(&declared) {
+                rules.push(declared);
+            }
+        }
+        if rules.is_empty() { String::new() } else { json!(rules).to_string() }
     }
 
     /// The distribution with this id.

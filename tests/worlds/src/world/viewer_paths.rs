@@ -1,9 +1,8 @@
 //! The keys of a world's objects, and the paths under which viewers request them.
 
-use percent_encoding::percent_decode_str;
 use thaw_core::encode_path;
 
-use super::{Distribution, World};
+use super::{Distribution, FunctionEvent, Rule, World};
 
 impl World {
     /// The key of an object in the bucket.
@@ -25,14 +24,18 @@ impl World {
 
     /// The paths that viewers request of a distribution for an object, in every spelling that browsers and SDKs send, and with
     /// some query strings where those are cached apart. None if the distribution does not show the object.
+    ///
+    /// Not among them are paths that a function rewrites without a rule that says so: thaw cannot know them.
     pub fn viewer_paths(&self, distribution: &Distribution, object: u32) -> Vec<String> {
-        with_query_strings(distribution, self.spellings(distribution, object))
+        let rewritten = self.rewritten_paths(distribution, object, true).into_iter().map(|(path, _)| path);
+        let paths = self.own_paths(distribution, object).into_iter().chain(rewritten);
+        paths.flat_map(|path| with_query_strings(distribution, &path, &path)).collect()
     }
 
-    /// Every path under which a distribution may cache an object: those of its key and those of its directory, each with
-    /// the query strings that viewers send.
+    /// Every path under which a distribution may cache an object: those of its key, those of its directory, and those that a
+    /// function rewrites, each with the query strings that viewers send.
     pub fn cached_paths(&self, distribution: &Distribution, object: u32) -> Vec<String> {
-        let mut paths = self.spellings(distribution, object);
+        let mut paths = self.own_paths(distribution, object);
         for path in paths.clone() {
             if path == "/index.html" {
                 paths.push("/".to_owned());
@@ -43,33 +46,75 @@ impl World {
                 paths.push(format!("{directory}/"));
             }
         }
-        with_query_strings(distribution, paths)
+        let mut cached: Vec<String> =
+            paths.iter().flat_map(|path| with_query_strings(distribution, path, path)).collect();
+        for (path, rewritten_to) in self.rewritten_paths(distribution, object, true) {
+            for name in [Some(&path), rewritten_to.as_ref()].into_iter().flatten() {
+                cached.extend(with_query_strings(distribution, &path, name));
+            }
+        }
+        cached
     }
 
-    /// The spellings of an object's path. S3 reads a `+` as a blank, so a `+` of the key is always escaped, and a blank is
-    /// `%20` or `+`.
-    fn spellings(&self, distribution: &Distribution, object: u32) -> Vec<String> {
-        let key = self.full_key(object);
-        let shown = key.as_deref().and_then(|key| key_without_origin_path(distribution, key));
-        let escaped = shown.map(|key| format!("/{}", encode_path(key)));
-        let plus = escaped.iter().filter(|path| path.contains("%20")).map(|path| path.replace("%20", "+"));
-        let plus: Vec<String> = plus.collect();
+    /// The paths that a function rewrites to those of an object, without a rule that says so.
+    pub fn undeclared_paths(&self, distribution: &Distribution, object: u32) -> Vec<String> {
+        self.rewritten_paths(distribution, object, false).into_iter().map(|(path, _)| path).collect()
+    }
+
+    /// Whether a path is one that a function rewrites to that of an object, and a rule says so.
+    pub fn is_rewritten_path(&self, distribution: &Distribution, object: u32, path: &str) -> bool {
+        self.rewritten_paths(distribution, object, true).iter().any(|(rewritten, _)| rewritten == path)
+    }
+
+    /// The paths of an object's key.
+    fn own_paths(&self, distribution: &Distribution, object: u32) -> Vec<String> {
         let shows = |path: &String| distribution.behaviour(path).is_some_and(|behaviour| behaviour.shows_bucket);
-        escaped.into_iter().chain(plus).filter(shows).collect()
+        self.encoded_path(distribution, object).into_iter().flat_map(spellings).filter(shows).collect()
+    }
+
+    /// The paths that a function rewrites to those of an object, with or without a rule that says so. With each path comes
+    /// the path that the function makes of it, if CloudFront caches the object under that, too.
+    fn rewritten_paths(
+        &self,
+        distribution: &Distribution,
+        object: u32,
+        is_declared: bool,
+    ) -> Vec<(String, Option<String>)> {
+        let Some(encoded) = self.encoded_path(distribution, object) else { return Vec::new() };
+        let functions = distribution.behaviours.iter().filter_map(|behaviour| behaviour.function);
+        let paths = functions.filter_map(|function| function.rewrite.undo(&encoded)).flat_map(spellings);
+        let rewritten = paths.filter_map(|path| {
+            let behaviour = distribution.behaviour(&path).filter(|behaviour| behaviour.shows_bucket)?;
+            let function = behaviour.function.filter(|function| (function.rule != Rule::Missing) == is_declared)?;
+            let to = function.rewrite.apply(&path).filter(|to| is_same(to, &encoded))?;
+            let is_cached = function.event == FunctionEvent::ViewerRequest;
+            Some((path, is_cached.then_some(to)))
+        });
+        rewritten.collect()
+    }
+
+    /// The path of an object's key with every blank as `%20`; none if the key does not lie under the origin path. S3 reads a
+    /// `+` as a blank, so a `+` of the key is always escaped.
+    fn encoded_path(&self, distribution: &Distribution, object: u32) -> Option<String> {
+        let key = self.full_key(object)?;
+        Some(format!("/{}", encode_path(distribution.shown_part(&key)?)))
     }
 }
 
-/// The part of a key that viewers see, if the key lies under the distribution's origin path.
-pub fn key_without_origin_path<'a>(distribution: &Distribution, key: &'a str) -> Option<&'a str> {
-    let origin_path = percent_decode_str(distribution.origin_path.trim_start_matches('/')).decode_utf8_lossy();
-    if origin_path.is_empty() { Some(key) } else { key.strip_prefix(origin_path.as_ref())?.strip_prefix('/') }
+/// The spellings of a path: a blank is `%20` or `+`.
+fn spellings(path: String) -> Vec<String> {
+    let plus = path.contains("%20").then(|| path.replace("%20", "+"));
+    [Some(path), plus].into_iter().flatten().collect()
 }
 
-/// The same paths with the query strings that viewers send.
-fn with_query_strings(distribution: &Distribution, paths: Vec<String>) -> Vec<String> {
-    let queries = |path: &str| -> &[&str] {
-        let is_varied = distribution.behaviour(path).is_some_and(|behaviour| behaviour.caches_by_query_string);
-        if is_varied { &["", "?v=2", "?1"] } else { &[""] }
-    };
-    paths.iter().flat_map(|path| queries(path).iter().map(move |query| format!("{path}{query}"))).collect()
+/// Whether two paths are spellings of one.
+fn is_same(path: &str, other: &str) -> bool {
+    path.replace('+', "%20") == other.replace('+', "%20")
+}
+
+/// A name of a path in the cache, with the query strings that viewers send with the path.
+fn with_query_strings(distribution: &Distribution, path: &str, name: &str) -> Vec<String> {
+    let is_varied = distribution.behaviour(path).is_some_and(|behaviour| behaviour.caches_by_query_string);
+    let queries: &[&str] = if is_varied { &["", "?v=2", "?1"] } else { &[""] };
+    queries.iter().map(|query| format!("{name}{query}")).collect()
 }
