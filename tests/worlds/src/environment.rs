@@ -94,18 +94,18 @@ impl Environment {
     }
 
     /// A viewer requests an object by each of its paths. CloudFront sends some viewers of the primary distribution to the
-    /// staging distribution. Returns the first answer that is not the object, and whether a viewer was sent to staging.
-    pub(crate) fn view_as_viewer(&self, object: u32) -> (Result<(), WrongAnswer>, bool) {
-        let (mut result, mut has_staging_viewer) = (Ok(()), false);
+    /// staging distribution. Returns the answers that are not the object, and whether a viewer was sent to staging.
+    pub(crate) fn view_as_viewer(&self, object: u32) -> (Vec<WrongAnswer>, bool) {
+        let (mut wrong, mut has_staging_viewer) = (Vec::new(), false);
         for asked in self.world.distributions().iter().filter(|distribution| distribution.id != STAGING) {
             let sent_to = self.aws.with(|sim, _| sim.routed(asked.id, &[]));
             has_staging_viewer |= sent_to == STAGING;
             let Some(sent_to) = self.world.distribution(&sent_to) else { continue };
             for path in self.world.viewer_paths(&sent_to, object) {
-                result = result.and(self.view(object, sent_to.id, &path));
+                wrong.extend(self.view(object, sent_to.id, &path).err());
             }
         }
-        (result, has_staging_viewer)
+        (wrong, has_staging_viewer)
     }
 
     /// Requests a path of an object. An error is an answer that is not the object.

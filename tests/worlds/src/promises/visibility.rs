@@ -81,19 +81,12 @@ impl Checker {
         }
     }
 
-    /// A viewer requested an object. Checks that it was not an error if a restore had published the object.
-    pub(crate) fn viewed(
-        &mut self,
-        env: &Environment,
-        object: u32,
-        seen: Result<(), WrongAnswer>,
-        has_staging_viewer: bool,
-    ) {
-        self.cover(match &seen {
-            Ok(()) => "viewer sees the object",
-            Err(WrongAnswer { status: 200, .. }) => "viewer gets a holding page",
-            Err(_) => "viewer sees an error",
-        });
+    /// A viewer requested an object and got these wrong answers. Checks that there were none if a restore had published it.
+    pub(crate) fn viewed(&mut self, env: &Environment, object: u32, wrong: &[WrongAnswer], has_staging_viewer: bool) {
+        if wrong.iter().any(|answer| answer.status == 200) {
+            self.cover("viewer gets a holding page");
+        }
+        self.cover(if wrong.is_empty() { "viewer sees the object" } else { "viewer sees an error" });
         if let Some(second) = env.world.distribution(SECOND) {
             let is_shown = !env.world.viewer_paths(&second, object).is_empty();
             self.cover(format!("second distribution {} an object", if is_shown { "shows" } else { "does not show" }));
@@ -101,7 +94,7 @@ impl Checker {
         if has_staging_viewer {
             self.cover("viewer is sent to staging");
         }
-        let (Err(answer), Some(key)) = (seen, env.world.full_key(object)) else { return };
+        let (Some(answer), Some(key)) = (wrong.first(), env.world.full_key(object)) else { return };
         let rows = self.ledger.rows.values().filter(|row| row.object.key == key).cloned();
         let rows: Vec<Row> = rows.map(|row| self.ledger.with_batch(row)).collect();
         if let Some(row) = rows.iter().find(|row| self.is_visible(env, row)) {

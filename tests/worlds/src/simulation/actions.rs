@@ -53,8 +53,8 @@ pub(super) async fn perform(simulator: &Rc<Simulator>, action: ActionKind) {
             });
         }
         ActionKind::ViewObject { object } => {
-            let (seen, has_staging_viewer) = env.view_as_viewer(object);
-            simulator.checker.borrow_mut().viewed(env, object, seen, has_staging_viewer);
+            let (wrong, has_staging_viewer) = env.view_as_viewer(object);
+            simulator.checker.borrow_mut().viewed(env, object, &wrong, has_staging_viewer);
         }
         ActionKind::UseUpInvalidationQuota { seconds } => use_up_invalidation_quota(env, seconds).await,
         ActionKind::ExpeditedUnavailable { seconds } => {

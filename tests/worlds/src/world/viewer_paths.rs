@@ -22,8 +22,9 @@ impl World {
         self.viewed_distributions().any(|distribution| !self.viewer_paths(&distribution, object).is_empty())
     }
 
-    /// The paths that viewers request of a distribution for an object, in every spelling that browsers and SDKs send, and with
-    /// some query strings where those are cached apart. None if the distribution does not show the object.
+    /// The paths that viewers request of a distribution for an object: those of its key, those of its directory, and those that
+    /// a function rewrites. They come in every spelling that browsers and SDKs send, and with some query strings where those
+    /// are cached apart. None if the distribution does not show the object.
     ///
     /// Not among them are paths that a function rewrites without a rule that says so: thaw cannot know them.
     pub fn viewer_paths(&self, distribution: &Distribution, object: u32) -> Vec<String> {
@@ -32,26 +33,12 @@ impl World {
         paths.flat_map(|path| with_query_strings(distribution, &path, &path)).collect()
     }
 
-    /// Every path under which a distribution may cache an object: those of its key, those of its directory, and those that a
-    /// function rewrites, each with the query strings that viewers send.
+    /// Every path under which a distribution may cache an object: those that viewers request, and those that a function makes
+    /// of them.
     pub fn cached_paths(&self, distribution: &Distribution, object: u32) -> Vec<String> {
-        let mut paths = self.own_paths(distribution, object);
-        for path in paths.clone() {
-            if path == "/index.html" {
-                paths.push("/".to_owned());
-            }
-            if let Some(directory) = path.strip_suffix("/index.html").filter(|one| !one.is_empty())
-                && !self.directory_index.is_empty()
-            {
-                paths.push(format!("{directory}/"));
-            }
-        }
-        let mut cached: Vec<String> =
-            paths.iter().flat_map(|path| with_query_strings(distribution, path, path)).collect();
+        let mut cached = self.viewer_paths(distribution, object);
         for (path, rewritten_to) in self.rewritten_paths(distribution, object, true) {
-            for name in [Some(&path), rewritten_to.as_ref()].into_iter().flatten() {
-                cached.extend(with_query_strings(distribution, &path, name));
-            }
+            cached.extend(rewritten_to.iter().flat_map(|name| with_query_strings(distribution, &path, name)));
         }
         cached
     }
@@ -66,10 +53,14 @@ impl World {
         self.rewritten_paths(distribution, object, true).iter().any(|(rewritten, _)| rewritten == path)
     }
 
-    /// The paths of an object's key.
+    /// The paths of an object's key, and those of its directory.
     fn own_paths(&self, distribution: &Distribution, object: u32) -> Vec<String> {
-        let shows = |path: &String| distribution.behaviour(path).is_some_and(|behaviour| behaviour.shows_bucket);
-        self.encoded_path(distribution, object).into_iter().flat_map(spellings).filter(shows).collect()
+        let Some(encoded) = self.encoded_path(distribution, object) else { return Vec::new() };
+        let directory = encoded.strip_suffix("index.html").filter(|directory| directory.ends_with('/'));
+        // `/` is the path of the default root object, whether there is a directory index or not.
+        let directory = directory.filter(|directory| *directory == "/" || !self.directory_index.is_empty());
+        let paths = [Some(encoded.clone()), directory.map(str::to_owned)].into_iter().flatten().flat_map(spellings);
+        paths.filter(|path| distribution.behaviour(path).is_some_and(|behaviour| behaviour.shows_bucket)).collect()
     }
 
     /// The paths that a function rewrites to those of an object, with or without a rule that says so. With each path comes
