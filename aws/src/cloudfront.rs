@@ -20,8 +20,8 @@ use aws_smithy_runtime_api::client::interceptors::context::InterceptorContext;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use thaw_core::{
-    Behaviour, CallError, Distribution, ErrorRule, LeftOut, Origin, OriginGroup, QueryStrings, RateLimiter, Serving,
-    paths_counted, trouble,
+    Behaviour, CallError, Distribution, ErrorRule, LeftOut, Origin, OriginGroup, PathRules, QueryStrings, RateLimiter,
+    Serving, paths_counted, trouble,
 };
 use thaw_steps::ports::{
     CreateInvalidations, Distributions, Invalidation, InvalidationStatus, PortError, ReadDistributions,
@@ -425,19 +425,27 @@ fn read_config(id: &str, config: &DistributionConfig) -> Distribution {
     let named = behaviours.iter().map(|behaviour| Behaviour {
         pattern: behaviour.path_pattern().to_owned(),
         target: behaviour.target_origin_id().to_owned(),
-        has_origin_function: has_origin_function(behaviour.lambda_function_associations()),
+        has_origin_function: has_response_function(behaviour.lambda_function_associations()),
         query_strings: of_forwarded_values(behaviour.forwarded_values()),
     });
     let default = config.default_cache_behavior().map(|behaviour| Behaviour {
         pattern: "*".to_owned(),
         target: behaviour.target_origin_id().to_owned(),
-        has_origin_function: has_origin_function(behaviour.lambda_function_associations()),
+        has_origin_function: has_response_function(behaviour.lambda_function_associations()),
         query_strings: of_forwarded_values(behaviour.forwarded_values()),
     });
     let of_default = config.default_cache_behavior().and_then(|behaviour| {
         let function = viewer_function(behaviour.lambda_function_associations(), behaviour.function_associations());
         function.map(|function| ("*".to_owned(), function))
     });
+    let origin_of_default = config.default_cache_behavior().and_then(|behaviour| {
+        origin_function(behaviour.lambda_function_associations()).map(|function| ("*".to_owned(), function))
+    });
+    let origin_functions = behaviours.iter().filter_map(|behaviour| {
+        let function = origin_function(behaviour.lambda_function_associations())?;
+        Some((behaviour.path_pattern().to_owned(), function))
+    });
+    let origin_functions = origin_functions.chain(origin_of_default).collect();
     let viewer_functions = behaviours.iter().filter_map(|behaviour| {
         let function = viewer_function(behaviour.lambda_function_associations(), behaviour.function_associations());
         function.map(|function| (behaviour.path_pattern().to_owned(), function))
@@ -469,6 +477,8 @@ fn read_config(id: &str, config: &DistributionConfig) -> Distribution {
         default_root_object: config.default_root_object().unwrap_or_default().to_owned(),
         errors: errors.collect(),
         viewer_functions,
+        origin_functions,
+        rules: PathRules::default(),
     }
 }
 
@@ -493,7 +503,18 @@ fn viewer_function(
     let lambdas = lambdas.map(LambdaFunctionAssociations::items).unwrap_or_default().iter();
     let lambdas = lambdas.map(|function| (function.event_type(), function.lambda_function_arn()));
     let (_, arn) = functions.chain(lambdas).find(|(event, _)| **event == EventType::ViewerRequest)?;
-    // `…:function/name`, or `…:function:name:version`.
+    name_of(arn)
+}
+
+/// The name of the function that sees the requests of a behaviour before the origin is asked, if there is one. It may rewrite
+/// the path and select another origin.
+fn origin_function(lambdas: Option<&LambdaFunctionAssociations>) -> Option<String> {
+    let mut lambdas = lambdas.map(LambdaFunctionAssociations::items).unwrap_or_default().iter();
+    name_of(lambdas.find(|function| *function.event_type() == EventType::OriginRequest)?.lambda_function_arn())
+}
+
+/// The name in a function's ARN: `…:function/name`, or `…:function:name:version`.
+fn name_of(arn: &str) -> Option<String> {
     arn.rsplit_once("function").map(|(_, name)| name.trim_start_matches(['/', ':']).to_owned())
 }
 
@@ -524,12 +545,10 @@ fn of_cache_policy(config: &CachePolicyQueryStringsConfig) -> QueryStrings {
     }
 }
 
-/// Whether a function at the origin's side may change what is cached.
-fn has_origin_function(functions: Option<&LambdaFunctionAssociations>) -> bool {
+/// Whether a function may change what the origin answers before it is cached.
+fn has_response_function(functions: Option<&LambdaFunctionAssociations>) -> bool {
     let functions = functions.map(LambdaFunctionAssociations::items).unwrap_or_default();
-    functions
-        .iter()
-        .any(|function| matches!(function.event_type(), EventType::OriginRequest | EventType::OriginResponse))
+    functions.iter().any(|function| *function.event_type() == EventType::OriginResponse)
 }
 
 #[cfg(test)]
@@ -545,12 +564,13 @@ mod tests {
         aws_sdk_cloudfront::types::Origin::builder().id(id).domain_name(domain).origin_path(path).build().unwrap()
     }
 
-    fn function(event: EventType) -> LambdaFunctionAssociations {
-        let association = LambdaFunctionAssociation::builder()
-            .lambda_function_arn("arn:aws:lambda:us-east-1:111122223333:function:rewrite:3")
-            .event_type(event)
-            .build();
-        LambdaFunctionAssociations::builder().quantity(1).items(association.unwrap()).build().unwrap()
+    fn functions<const N: usize>(events: [EventType; N]) -> LambdaFunctionAssociations {
+        let association = |event: EventType| {
+            let arn = format!("arn:aws:lambda:us-east-1:111122223333:function:{}:3", event.as_str());
+            LambdaFunctionAssociation::builder().lambda_function_arn(arn).event_type(event).build().unwrap()
+        };
+        let items = events.into_iter().map(association).collect();
+        LambdaFunctionAssociations::builder().quantity(1).set_items(Some(items)).build().unwrap()
     }
 
     fn edge_function() -> FunctionAssociations {
@@ -584,12 +604,12 @@ mod tests {
             .path_pattern("img/*")
             .target_origin_id("both")
             .viewer_protocol_policy(ViewerProtocolPolicy::AllowAll)
-            .lambda_function_associations(function(EventType::OriginResponse))
+            .lambda_function_associations(functions([EventType::OriginResponse, EventType::OriginRequest]))
             .function_associations(edge_function());
         let default = DefaultCacheBehavior::builder()
             .target_origin_id("bucket")
             .viewer_protocol_policy(ViewerProtocolPolicy::AllowAll)
-            .lambda_function_associations(function(EventType::ViewerRequest));
+            .lambda_function_associations(functions([EventType::ViewerRequest]));
         let errors = CustomErrorResponses::builder().quantity(2).items(error(403, Some(0))).items(error(404, None));
         DistributionConfig::builder()
             .caller_reference("r")
@@ -632,9 +652,11 @@ mod tests {
             behaviours: vec![behaviour("img/*", "both", true), behaviour("*", "bucket", false)],
             default_root_object: "index.html".to_owned(),
             errors: vec![ErrorRule { code: 403, min_ttl: 0 }, ErrorRule { code: 404, min_ttl: 10 }],
-            viewer_functions: [("*", "rewrite:3"), ("img/*", "index")]
+            viewer_functions: [("*", "viewer-request:3"), ("img/*", "index")]
                 .map(|(pattern, function)| (pattern.to_owned(), function.to_owned()))
                 .into(),
+            origin_functions: [("img/*".to_owned(), "origin-request:3".to_owned())].into(),
+            rules: PathRules::default(),
         };
         assert_eq!(read, expected);
         assert!(read.has_origin("archive"));

@@ -1,14 +1,16 @@
 //! Computes the paths under which a CloudFront distribution shows a key of a bucket, from the distribution's config.
 //! Also finds the folders that a distribution shows as a whole, in which a wildcard covers objects of that bucket only.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 
-use crate::QueryStrings;
 use crate::cache_key::with_any_query_string;
 use crate::path::{Endpoint, Spelling, without_dot_segments};
+use crate::path_rules::Rule;
+use crate::{PathRules, QueryStrings};
 
 /// The part of a distribution's config that determines paths and staleness.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -28,6 +30,31 @@ pub struct Distribution {
     /// The viewer-request functions, by the pattern of their behaviour. They run before the cache lookup and may
     /// rewrite the path. CloudFront Functions may also select another origin.
     pub viewer_functions: BTreeMap<String, String>,
+    /// The origin-request functions, by the pattern of their behaviour. They run after the cache lookup and may rewrite the
+    /// path that the origin is asked for, or select another origin.
+    pub origin_functions: BTreeMap<String, String>,
+    /// What these functions do. Not from the config: the operator of thaw says it.
+    pub rules: PathRules,
+}
+
+/// A function that may rewrite paths, and of which neither `DirectoryIndex` nor a rule of `PathRules` says what it does.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Undeclared<'a> {
+    /// The pattern of its behaviour.
+    pub behaviour: &'a str,
+    /// Its name.
+    pub function: &'a str,
+    /// When it runs.
+    pub event: FunctionEvent,
+}
+
+/// When a function that may rewrite paths runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FunctionEvent {
+    /// Before the cache lookup.
+    ViewerRequest,
+    /// Before the origin is asked.
+    OriginRequest,
 }
 
 /// An origin.
@@ -59,7 +86,8 @@ pub struct Behaviour {
     pub pattern: String,
     /// An origin's or a group's id.
     pub target: String,
-    /// Whether a function may change what is cached (Lambda@Edge on origin request or response).
+    /// Whether a function may change what is cached, and thaw does not know how: Lambda@Edge on origin-response, or a
+    /// function that rewrites paths and is [`Undeclared`].
     pub has_origin_function: bool,
     /// The part of the query string that is in the cache key.
     pub query_strings: QueryStrings,
@@ -81,9 +109,10 @@ pub struct Paths {
     pub paths: BTreeSet<String>,
     /// The objects of S3 that the wildcards among the paths cover. None of them may be archived.
     pub covers: BTreeSet<Covered>,
-    /// Paths that may also show another object, with that object's key: the paths of a directory, and paths from which
-    /// a client removes dot segments. If an object with that key exists, it must not be archived.
-    pub shared: BTreeMap<String, String>,
+    /// Paths that may also show other objects, with their buckets and keys: the paths of a directory, paths from which a
+    /// client removes dot segments, and paths that a function rewrites. If such an object exists, it must not be archived.
+    /// The bucket behind an access point is not known, and its domain stands here.
+    pub shared: BTreeMap<String, BTreeSet<(String, String)>>,
 }
 
 /// The objects of one S3 origin that a wildcard covers: all whose keys begin with the prefix.
@@ -156,52 +185,115 @@ impl Distribution {
     ///
     /// For each origin that is the bucket: strip that origin's path, and check that the first behaviour that matches
     /// goes to that origin. Then add the other paths of the same object: `/` for the default root object, and the
-    /// directory with and without its slash if `directory_index` names the index document.
+    /// directory with and without its slash if there is a directory index, and what the rules say of the key. Which
+    /// behaviour serves a path is decided by the path of the viewer, before any function rewrites it. A path that is
+    /// rewritten is cached under the path of the key, too (Developer Guide, "Changing the URI by using a Lambda function").
     ///
     /// Where query strings are in the cache key, each path comes with the wildcard that clears it with any query
     /// string.
     ///
     /// CloudFront accepts no `~` in an invalidation, raw or encoded. Its documented workaround is a wildcard that ends
     /// before the `~`. That wildcard covers everything that any origin shows under paths with the same beginning.
-    pub fn paths_of(&self, bucket: &str, key: &str, directory_index: &str) -> Paths {
+    pub fn paths_of(&self, bucket: &str, key: &str) -> Paths {
         let mut out = Paths::default();
-        for Shown { origin, rest, path: shown, spelling, behaviour } in self.shown(bucket, key, directory_index) {
-            let (root, endpoint) = (origin.key_prefix(), origin.endpoint());
-            match shown.split_once('~') {
+        for shown in self.shown(bucket, key) {
+            let Shown { origin, path, spelling, behaviour, .. } = &shown;
+            match path.split_once('~') {
                 None => {
-                    let path = format!("/{}", endpoint.encode(shown, spelling));
-                    let shared = if shown != rest && !shown.is_empty() {
-                        Some(format!("{root}{shown}"))
-                    } else if shown != rest && !self.default_root_object.is_empty() && rest != self.default_root_object
-                    {
-                        // Whether a function that adds indexes or the default root object applies first is not
-                        // documented.
-                        Some(format!("{root}{}", self.default_root_object))
-                    } else if shown == rest && is_folder(rest) && !directory_index.is_empty() {
-                        Some(format!("{key}{directory_index}"))
-                    } else {
-                        // Whether CloudFront removes dot segments from the path of an invalidation is not documented.
-                        without_dot_segments(shown).map(|without| format!("{root}{without}"))
-                    };
+                    let path = format!("/{}", origin.endpoint().encode(path, *spelling));
+                    let mut shared = self.namesakes(&shown);
+                    shared.remove(&(bucket.to_owned(), key.to_owned()));
                     let variants = behaviour.query_strings.make_variants().then(|| with_any_query_string(&path));
                     for path in [Some(path), variants].into_iter().flatten() {
-                        out.shared.extend(shared.iter().map(|key| (path.clone(), key.clone())));
+                        if !shared.is_empty() {
+                            out.shared.entry(path.clone()).or_default().extend(shared.iter().cloned());
+                        }
                         out.paths.insert(path);
                     }
                 }
                 Some((before, _)) => {
                     // The added `.` keeps `encode` from escaping a `*` before the `~`: it is not last, so it is
                     // literal.
-                    let literal = endpoint.encode(&format!("{before}."), spelling);
+                    let literal = origin.endpoint().encode(&format!("{before}."), *spelling);
                     let encoded = literal.strip_suffix('.').unwrap_or(&literal);
                     out.paths.insert(format!("/{encoded}*"));
-                    let may_show =
-                        |origin: &Origin| as_patterns_may_see(encoded).iter().any(|path| self.may_show(origin, path));
-                    let origins = self.origins.iter().filter(|origin| origin.is_any_bucket() && may_show(origin));
-                    out.covers.extend(origins.map(|origin| Covered {
-                        domain: origin.virtual_hosted_domain(),
-                        prefix: format!("{}{}", origin.key_prefix(), origin.endpoint().decode(encoded)),
-                    }));
+                    out.covers.extend(self.covered_by(encoded));
+                }
+            }
+        }
+        out
+    }
+
+    /// The objects that a wildcard covers: all whose paths, as viewers ask or as a function rewrites them, begin with
+    /// `encoded`.
+    fn covered_by(&self, encoded: &str) -> BTreeSet<Covered> {
+        let mut out = BTreeSet::new();
+        for origin in self.origins.iter().filter(|origin| origin.is_any_bucket()) {
+            let (domain, root) = (origin.virtual_hosted_domain(), origin.key_prefix());
+            let beginning = origin.endpoint().decode(encoded);
+            let mut cover = |prefix: String| out.insert(Covered { domain: domain.clone(), prefix });
+            if as_patterns_may_see(encoded).iter().any(|path| self.may_show(origin, path)) {
+                cover(format!("{root}{beginning}"));
+            }
+            for rule in self.path_rules().filter(|rule| self.may_be_shown_by(origin, rule)) {
+                if rule.has_keys_under(&format!("{root}{beginning}")) {
+                    cover(format!("{root}{beginning}"));
+                }
+                for prefix in rule.prefixes_under(&beginning) {
+                    if prefix.starts_with(&root) {
+                        cover(prefix);
+                    } else if root.starts_with(&prefix) {
+                        cover(root.clone());
+                    }
+                }
+            }
+        }
+        out
+    }
+
+    /// The objects, as buckets and keys, that the same path may show or have shown. The object itself may be among them.
+    fn namesakes(&self, shown: &Shown<'_>) -> BTreeSet<(String, String)> {
+        let Shown { origin, rest, path, behaviour, .. } = shown;
+        let root = origin.key_prefix();
+        let mut out = BTreeSet::new();
+        let mut add = |origin: &Origin, key: String| out.insert((origin.bucket_or_domain(), key));
+        let is_own = path == rest;
+        let directory_index = self.rules.directory_index();
+        if !is_own && !path.is_empty() {
+            add(origin, format!("{root}{path}"));
+        } else if !is_own && !self.default_root_object.is_empty() && *rest != self.default_root_object {
+            // Whether a function that adds indexes or the default root object applies first is not documented.
+            add(origin, format!("{root}{}", self.default_root_object));
+        } else if is_own && is_folder(rest) && !directory_index.is_empty() {
+            add(origin, format!("{root}{rest}{directory_index}"));
+        } else if let Some(without) = without_dot_segments(path) {
+            // Whether CloudFront removes dot segments from the path of an invalidation is not documented.
+            add(origin, format!("{root}{without}"));
+        }
+        // `/` may be rewritten as the default root object is.
+        let root_object = Some(self.default_root_object.clone()).filter(|name| path.is_empty() && !name.is_empty());
+        let asked: Vec<String> =
+            [Some(path.clone().into_owned()), without_dot_segments(path), root_object].into_iter().flatten().collect();
+        for rule in self.path_rules() {
+            let keys = asked.iter().filter(|_| rule.is_of(&behaviour.pattern)).flat_map(|path| rule.keys_at(path));
+            for key in keys.filter(|key| key.starts_with(&root)) {
+                add(origin, key);
+            }
+        }
+        if is_own && self.path_rules().next().is_some() {
+            // A function may make this path of one under which another origin shows an object. And if the object itself is
+            // shown elsewhere only, another origin may show others under this path.
+            for other in self.origins.iter().filter(|other| other.is_any_bucket() && other.id != origin.id) {
+                let key = format!("{}{rest}", other.key_prefix());
+                let is_served = shown.is_rewritten && self.serves(other, rest);
+                if is_served {
+                    let keys = self.path_rules().flat_map(|rule| asked.iter().flat_map(|path| rule.keys_at(path)));
+                    keys.filter(|key| key.starts_with(&other.key_prefix())).for_each(|key| {
+                        add(other, key);
+                    });
+                }
+                if is_served || !self.rewritten(other, &key).is_empty() {
+                    add(other, key);
                 }
             }
         }
@@ -212,7 +304,7 @@ impl Distribution {
     /// begins with the folder's path is the path of an object in it. A folder is left out where
     ///
     /// - a behaviour whose pattern may match in it goes to another origin,
-    /// - a function on origin request may ask for another object,
+    /// - a function may ask for another object, unless a rule says which; or a rule shows an object from elsewhere in it,
     /// - an origin group falls over to another bucket, whose objects under these paths are not known,
     /// - the path has a `~`, which CloudFront does not accept, or a dot segment, which clients do not send.
     ///
@@ -229,7 +321,8 @@ impl Distribution {
                 let spellings = endpoint.spellings(folder);
                 for spelling in spellings {
                     let path = endpoint.encode(folder, *spelling);
-                    if as_patterns_may_see(&path).iter().all(|path| self.is_all_from(origin, path)) {
+                    let is_whole = || as_patterns_may_see(&path).iter().all(|path| self.is_all_from(origin, path));
+                    if is_whole() && !self.shows_from_elsewhere(origin, folder) {
                         let spelling = Some(*spelling).filter(|_| spellings.len() > 1);
                         let (path, prefix) = (format!("/{path}"), format!("{root}{folder}"));
                         out.push(Folder { path, prefix, endpoint, spelling });
@@ -251,6 +344,62 @@ impl Distribution {
             }
         }
         false
+    }
+
+    /// Whether a rule shows, under paths with this beginning (decoded, without the leading slash), an object whose key does
+    /// not begin like its path behind this origin; also where it only passes by, as what a function makes of a path.
+    fn shows_from_elsewhere(&self, origin: &Origin, folder: &str) -> bool {
+        let buckets = || self.origins.iter().filter(|other| other.is_any_bucket() && other.id != origin.id);
+        self.path_rules().any(|rule| {
+            let passes_by = |other: &Origin| {
+                self.may_be_shown_by(other, rule) && rule.has_keys_under(&format!("{}{folder}", other.key_prefix()))
+            };
+            rule.shows_from_elsewhere(folder, &origin.key_prefix()) || buckets().any(passes_by)
+        })
+    }
+
+    /// The rules of `PathRules` that are about this distribution.
+    fn path_rules(&self) -> impl Iterator<Item = &Rule> {
+        self.rules.of(&self.id)
+    }
+
+    /// Whether a behaviour that a rule is about goes to the origin.
+    fn may_be_shown_by(&self, origin: &Origin, rule: &Rule) -> bool {
+        self.behaviours.iter().any(|behaviour| rule.is_of(&behaviour.pattern) && self.goes_to(behaviour, origin))
+    }
+
+    /// The functions that may rewrite paths, and of which the rules say nothing.
+    pub fn undeclared<'a>(&'a self) -> Vec<Undeclared<'a>> {
+        let of = |functions: &'a BTreeMap<String, String>, event: FunctionEvent| {
+            functions.iter().map(move |(behaviour, function)| Undeclared { behaviour, function, event })
+        };
+        let all = of(&self.viewer_functions, FunctionEvent::ViewerRequest)
+            .chain(of(&self.origin_functions, FunctionEvent::OriginRequest));
+        all.filter(|one| !self.is_declared(one.behaviour)).collect()
+    }
+
+    /// Whether the rules say what the functions of the behaviour with this pattern do. A directory index speaks of all
+    /// behaviours, and a rule of the one that it names, or of those that may serve its paths.
+    fn is_declared(&self, pattern: &str) -> bool {
+        let may_serve = |beginning: &str| {
+            for behaviour in &self.behaviours {
+                match under(behaviour.pattern.strip_prefix('/').unwrap_or(&behaviour.pattern), beginning) {
+                    Under::Nothing => {}
+                    Under::Something if behaviour.pattern == pattern => return true,
+                    Under::Something => {}
+                    Under::Everything => return behaviour.pattern == pattern,
+                }
+            }
+            false
+        };
+        let speaks_of = |rule: &Rule| match rule.names_a_behaviour() {
+            true => rule.is_of(pattern),
+            false => rule.beginnings().any(|beginning| {
+                let encoded = Endpoint::default().encode(&beginning, Spelling::Escaped);
+                as_patterns_may_see(&encoded).iter().any(|beginning| may_serve(beginning))
+            }),
+        };
+        !self.rules.directory_index().is_empty() || self.path_rules().any(speaks_of)
     }
 
     /// Whether a path with this beginning (without the leading slash) may come from this origin.
@@ -280,27 +429,67 @@ impl Distribution {
     }
 
     /// The behaviours that serve a key.
-    pub(crate) fn behaviours_of<'a>(&'a self, bucket: &str, key: &'a str, directory_index: &str) -> Vec<&'a Behaviour> {
-        self.shown(bucket, key, directory_index).into_iter().map(|shown| shown.behaviour).collect()
+    pub(crate) fn behaviours_of<'a>(&'a self, bucket: &str, key: &'a str) -> Vec<&'a Behaviour> {
+        self.shown(bucket, key).into_iter().map(|shown| shown.behaviour).collect()
     }
 
-    fn shown<'a>(&'a self, bucket: &str, key: &'a str, directory_index: &str) -> Vec<Shown<'a>> {
+    fn shown<'a>(&'a self, bucket: &str, key: &'a str) -> Vec<Shown<'a>> {
         let mut out = Vec::new();
         for origin in self.origins.iter().filter(|origin| origin.is_bucket(bucket)) {
             let Some(rest) = key.strip_prefix(origin.key_prefix().as_str()) else { continue };
+            out.extend(self.rewritten(origin, key));
             if rest.is_empty() && !self.default_root_object.is_empty() {
                 // The key is the folder's own object, and `/` shows the default root object instead.
                 continue;
             }
-            for path in shown_as(rest, &self.default_root_object, directory_index) {
-                for spelling in origin.endpoint().spellings(path) {
-                    for seen in as_patterns_may_see(&origin.endpoint().encode(path, *spelling)) {
+            let root = (!self.default_root_object.is_empty() && rest == self.default_root_object).then(String::new);
+            let others = root.into_iter().chain(self.rules.directories_of(rest)).map(Cow::Owned);
+            for path in [Cow::Borrowed(rest)].into_iter().chain(others) {
+                for spelling in origin.endpoint().spellings(&path) {
+                    for seen in as_patterns_may_see(&origin.endpoint().encode(&path, *spelling)) {
                         // Whether patterns are compared with `/` or with the default root object is not documented. An
                         // extra path costs half a cent. A missing path stays stale.
                         let as_its_object = || self.serving(origin, rest).filter(|_| path.is_empty());
                         if let Some(behaviour) = self.serving(origin, &seen).or_else(as_its_object) {
-                            out.push(Shown { origin, rest, path, spelling: *spelling, behaviour });
+                            let (path, spelling) = (path.clone(), *spelling);
+                            out.push(Shown { origin, rest, path, spelling, behaviour, is_rewritten: false });
                         }
+                    }
+                }
+            }
+        }
+        out
+    }
+
+    /// The paths under which the rules show a key of an origin, and its own path: a function that runs before the cache
+    /// lookup makes it of them.
+    fn rewritten<'a>(&'a self, origin: &'a Origin, key: &'a str) -> Vec<Shown<'a>> {
+        let Some(rest) = key.strip_prefix(origin.key_prefix().as_str()) else { return Vec::new() };
+        let endpoint = origin.endpoint();
+        let mut out = Vec::new();
+        for rule in self.path_rules() {
+            let paths = rule.paths_of(key).into_iter();
+            let with_root = paths.flat_map(|path| {
+                // `/` may be rewritten as the default root object is.
+                let is_root = !self.default_root_object.is_empty() && path == self.default_root_object;
+                [Some(path), is_root.then(String::new)].into_iter().flatten()
+            });
+            for path in with_root.map(Cow::<str>::Owned) {
+                for spelling in endpoint.spellings(&path) {
+                    let seen = as_patterns_may_see(&endpoint.encode(&path, *spelling)).into_iter();
+                    let serving = seen.filter_map(|seen| self.serving(origin, &seen));
+                    for behaviour in serving.filter(|behaviour| rule.is_of(&behaviour.pattern)) {
+                        let shown = |path: Cow<'a, str>, spelling: Spelling| Shown {
+                            origin,
+                            rest,
+                            path,
+                            spelling,
+                            behaviour,
+                            is_rewritten: true,
+                        };
+                        out.push(shown(path.clone(), *spelling));
+                        let own = endpoint.spellings(rest).iter();
+                        out.extend(own.map(|spelling| shown(Cow::Borrowed(rest), *spelling)));
                     }
                 }
             }
@@ -325,6 +514,13 @@ impl Distribution {
         self.behaviour(path).filter(|behaviour| self.goes_to(behaviour, origin))
     }
 
+    /// Whether a path (decoded, without its leading slash) is served from this origin.
+    fn serves(&self, origin: &Origin, path: &str) -> bool {
+        let spellings = origin.endpoint().spellings(path).iter();
+        let encoded = spellings.map(|spelling| origin.endpoint().encode(path, *spelling));
+        encoded.flat_map(|path| as_patterns_may_see(&path)).any(|seen| self.serving(origin, &seen).is_some())
+    }
+
     fn goes_to(&self, behaviour: &Behaviour, origin: &Origin) -> bool {
         behaviour.target == origin.id || self.group(behaviour).is_some_and(|group| group.members.contains(&origin.id))
     }
@@ -337,10 +533,12 @@ struct Shown<'a> {
     /// The key without the origin path.
     rest: &'a str,
     /// The path: the rest of the key, or another path of the same object.
-    path: &'a str,
+    path: Cow<'a, str>,
     /// The spelling of the path.
     spelling: Spelling,
     behaviour: &'a Behaviour,
+    /// Whether a function rewrites it: it is a path of a rule, or what the function makes of one.
+    is_rewritten: bool,
 }
 
 impl Origin {
@@ -360,6 +558,12 @@ impl Origin {
     fn is_access_point(&self) -> bool {
         self.is_any_bucket()
             && [".s3-accesspoint", "-s3alias.", ".accesspoint.s3-global."].iter().any(|part| self.domain.contains(part))
+    }
+
+    /// The bucket's name, or the domain if that does not begin with it.
+    fn bucket_or_domain(&self) -> String {
+        let domain = self.virtual_hosted_domain();
+        bucket_of(&domain).map(str::to_owned).unwrap_or(domain)
     }
 
     /// The kind of S3 endpoint that this origin is.
@@ -421,27 +625,6 @@ fn bucket_of(domain: &str) -> Option<&str> {
 /// Whether the path is that of a directory, which shows the directory's index if there is one.
 fn is_folder(path: &str) -> bool {
     path.is_empty() || path.ends_with('/')
-}
-
-/// The paths (decoded, without leading slash) that show the object at `path`.
-fn shown_as<'a>(path: &'a str, root_object: &str, directory_index: &str) -> Vec<&'a str> {
-    let mut shown = vec![path];
-    if !root_object.is_empty() && path == root_object {
-        shown.push("");
-    }
-    if !directory_index.is_empty()
-        && let Some(directory) = path.strip_suffix(directory_index)
-    {
-        if directory.is_empty() {
-            shown.push("");
-        } else if let Some(bare) = directory.strip_suffix('/') {
-            shown.push(directory);
-            // `/index.html` as a key (with its slash) lies in the directory `/`, whose path is `//`. Without the slash
-            // it would be the root, which shows the key `index.html`.
-            shown.extend((!bare.is_empty()).then_some(bare));
-        }
-    }
-    shown
 }
 
 /// Whether a CloudFront path pattern matches a path. It backtracks to the last `*` only, so that no pattern takes
@@ -535,9 +718,23 @@ mod tests {
         [Covered { domain: "archive.s3.eu-west-1.amazonaws.com".to_owned(), prefix: prefix.to_owned() }].into()
     }
 
+    fn with_index(distribution: &Distribution, index: &str) -> Distribution {
+        Distribution { rules: PathRules::of_index(index), ..distribution.clone() }
+    }
+
+    /// The one object of each shared path, all of `archive`.
+    fn keys_of(shared: BTreeMap<String, BTreeSet<(String, String)>>) -> BTreeMap<String, String> {
+        let key = |objects: BTreeSet<(String, String)>| {
+            let [(bucket, key)] = &objects.into_iter().collect::<Vec<_>>()[..] else { panic!("not one object") };
+            assert_eq!(bucket, "archive");
+            key.clone()
+        };
+        shared.into_iter().map(|(path, objects)| (path, key(objects))).collect()
+    }
+
     #[track_caller]
     fn check(distribution: &Distribution, key: &str, index: &str, paths: &[&str]) {
-        let found: Vec<_> = distribution.paths_of("archive", key, index).paths.into_iter().collect();
+        let found: Vec<_> = with_index(distribution, index).paths_of("archive", key).paths.into_iter().collect();
         assert_eq!(found, paths);
     }
 
@@ -566,13 +763,13 @@ mod tests {
         let mut website = plain("");
         website.origins[0].domain = "archive.s3-website-eu-west-1.amazonaws.com".to_owned();
         check(&website, "a+b c.jpg", "", &["/a%2Bb%20c.jpg", "/a+b%20c.jpg"]);
-        let covers = website.paths_of("archive", "a+b/~c", "").covers;
+        let covers = website.paths_of("archive", "a+b/~c").covers;
         assert!(covers.iter().all(|covered| covered.prefix == "a+b/"), "{covers:?}");
         // Both origins are the same bucket, but they decode the `+` of a path differently.
         website.origins.push(plain("").origins[0].clone());
         website.origins[1].id = "rest".to_owned();
         website.behaviours.insert(0, behaviour("*.jpg", "rest"));
-        let covers = website.paths_of("archive", "a+b/~c", "").covers;
+        let covers = website.paths_of("archive", "a+b/~c").covers;
         let prefixes: BTreeSet<&str> = covers.iter().map(|covered| covered.prefix.as_str()).collect();
         assert_eq!(prefixes, ["a b/", "a+b/"].into());
     }
@@ -583,7 +780,7 @@ mod tests {
             let mut distribution = plain("");
             distribution.origins.push(origin("api", "api.example.com", ""));
             distribution.behaviours = vec![behaviour(pattern, "s3"), behaviour("*", "api")];
-            distribution.paths_of("archive", "a b/é", "").paths.into_iter().collect::<Vec<_>>()
+            distribution.paths_of("archive", "a b/é").paths.into_iter().collect::<Vec<_>>()
         };
         assert_eq!(to_api("a b/*"), ["/a%20b/%C3%A9"]);
         assert_eq!(to_api("a%20b/*"), ["/a%20b/%C3%A9"]);
@@ -593,9 +790,9 @@ mod tests {
 
     #[test]
     fn a_path_with_dot_segments_is_kept_and_names_what_a_client_would_ask_for() {
-        let paths = plain("/pub").paths_of("archive", "pub/a/../b", "");
+        let paths = plain("/pub").paths_of("archive", "pub/a/../b");
         assert_eq!(paths.paths, ["/a/../b".to_owned()].into());
-        assert_eq!(paths.shared, [("/a/../b".to_owned(), "pub/b".to_owned())].into());
+        assert_eq!(keys_of(paths.shared), [("/a/../b".to_owned(), "pub/b".to_owned())].into());
         assert_eq!(folders(&plain(""), "a/../b/c"), [of("/", ""), of("/a/", "a/")]);
         // The behaviour is found by the path without dot segments.
         let mut distribution = plain("");
@@ -643,6 +840,137 @@ mod tests {
         check(&plain(""), "index.html", "index.html", &["/", "/index.html"]);
         check(&plain(""), "dir/my-index.html", "index.html", &["/dir/my-index.html"]);
         check(&plain(""), "/index.html", "index.html", &["//", "//index.html"]);
+    }
+
+    /// A distribution that shows `archive` by default, and `other` behind some patterns.
+    fn ruled(rules: &str, more: &[(&str, &str)]) -> Distribution {
+        let mut distribution = Distribution { id: "E1".to_owned(), ..plain("") };
+        distribution.origins.push(origin("other", "other.s3.eu-west-1.amazonaws.com", ""));
+        distribution.origins.push(origin("api", "api.example.com", ""));
+        let more = more.iter().map(|(pattern, target)| behaviour(pattern, target));
+        distribution.behaviours.splice(0..0, more);
+        distribution.rules = PathRules::new("", rules).unwrap();
+        distribution
+    }
+
+    const IMAGES: &str = r#"[{"keys": "images/{path...}", "paths": ["/img/{path...}", "/i/{path...}"]}]"#;
+
+    #[track_caller]
+    fn check_ruled(distribution: &Distribution, key: &str, paths: &[&str]) {
+        let found: Vec<_> = distribution.paths_of("archive", key).paths.into_iter().collect();
+        assert_eq!(found, paths);
+    }
+
+    #[test]
+    fn a_rule_adds_paths_in_every_spelling_where_their_behaviours_show_the_bucket() {
+        let all = ["/i/a%20b+", "/i/a+b+", "/images/a%20b+", "/images/a+b+", "/img/a%20b+", "/img/a+b+"];
+        let all = all.map(|path| path.replace("b+", "b%2B"));
+        check_ruled(&ruled(IMAGES, &[]), "images/a b+", &all.each_ref().map(String::as_str));
+        check_ruled(&ruled(IMAGES, &[]), "image/a", &["/image/a"]);
+        // The viewer's path decides, and not what the function makes of it.
+        check_ruled(&ruled(IMAGES, &[("/img/*", "api")]), "images/a", &["/i/a", "/images/a"]);
+        check_ruled(&ruled(IMAGES, &[("/images/*", "api")]), "images/a", &["/i/a", "/images/a", "/img/a"]);
+        check_ruled(&ruled(IMAGES, &[("/i*", "api")]), "images/a", &[]);
+        let in_another = IMAGES.replace("{\"keys", "{\"distribution\": \"E2\", \"keys");
+        check_ruled(&ruled(&in_another, &[]), "images/a", &["/images/a"]);
+        for (named, paths) in [("/img/*", &["/images/a", "/img/a"][..]), ("*", &["/i/a", "/images/a"])] {
+            let rules = IMAGES.replace("{\"keys", &format!("{{\"behaviour\": \"{named}\", \"keys"));
+            check_ruled(&ruled(&rules, &[("img/*", "s3")]), "images/a", paths);
+        }
+        // The keys of a rule have the origin path, its paths do not.
+        let pub_images = IMAGES.replace("images/", "pub/images/");
+        let mut distribution = ruled(&pub_images, &[]);
+        distribution.origins[0].path = "/pub".to_owned();
+        check_ruled(&distribution, "pub/images/a", &["/i/a", "/images/a", "/img/a"]);
+        check_ruled(&distribution, "images/a", &[]);
+    }
+
+    #[test]
+    fn a_rule_may_show_what_the_root_shows() {
+        let mut distribution = ruled(r#"[{"keys": "site/{path...}", "paths": ["/{path...}"]}]"#, &[]);
+        distribution.default_root_object = "index.html".to_owned();
+        check_ruled(&distribution, "site/index.html", &["/", "/index.html", "/site/index.html"]);
+        let shared = distribution.paths_of("archive", "index.html").shared;
+        assert!(shared["/"].contains(&("archive".to_owned(), "site/index.html".to_owned())), "{shared:?}");
+    }
+
+    #[test]
+    fn each_path_has_the_variants_of_the_behaviour_that_serves_it_or_of_the_one_that_rewrites_to_it() {
+        let mut distribution = ruled(IMAGES, &[("/img/*", "s3")]);
+        distribution.behaviours[0].query_strings = QueryStrings::All;
+        check_ruled(&distribution, "images/a", &["/i/a", "/images/a", "/images/a?*", "/img/a", "/img/a?*"]);
+    }
+
+    #[test]
+    fn a_rewritten_path_names_what_else_it_may_show() {
+        let shared = |distribution: &Distribution, key: &str| {
+            let shared = distribution.paths_of("archive", key).shared;
+            let each = |(path, all): (String, BTreeSet<(String, String)>)| {
+                all.into_iter().map(move |(bucket, key)| format!("{path} {bucket} {key}"))
+            };
+            shared.into_iter().flat_map(each).collect::<Vec<_>>()
+        };
+        let distribution = ruled(IMAGES, &[]);
+        assert_eq!(shared(&distribution, "images/a"), ["/i/a archive i/a", "/img/a archive img/a"]);
+        assert_eq!(shared(&distribution, "img/a"), ["/img/a archive images/a"]);
+        assert_eq!(shared(&distribution, "a"), [""; 0]);
+        // The other bucket shows its own under `/img/`, cached as `/images/…` too, or under `/images/`.
+        let distribution = ruled(IMAGES, &[("/img/*", "other")]);
+        assert_eq!(shared(&distribution, "images/a"), ["/i/a archive i/a", "/images/a other images/a"]);
+        let distribution = ruled(IMAGES, &[("/images/*", "other"), ("/i/*", "api")]);
+        assert_eq!(shared(&distribution, "images/a"), ["/images/a other images/a", "/img/a archive img/a"]);
+    }
+
+    #[test]
+    fn a_wildcard_for_a_tilde_covers_what_rules_show_beneath_it() {
+        let covers = |distribution: &Distribution, key: &str| {
+            let covers = distribution.paths_of("archive", key).covers.into_iter();
+            covers.map(|one| format!("{} {}", one.bucket().unwrap(), one.prefix)).collect::<Vec<_>>()
+        };
+        let distribution = ruled(IMAGES, &[]);
+        assert_eq!(covers(&distribution, "img/b/~x"), ["archive images/b/", "archive img/b/"]);
+        assert_eq!(covers(&distribution, "x/~x"), ["archive x/"]);
+        assert_eq!(
+            covers(&distribution, "images/b/~x"),
+            ["archive i/b/", "archive images/b/", "archive img/b/"],
+            "three wildcards"
+        );
+        let distribution = ruled(IMAGES, &[("/i/*", "other")]);
+        assert_eq!(covers(&distribution, "images/b/~x"), ["archive images/b/", "archive img/b/", "other images/b/"]);
+    }
+
+    #[test]
+    fn a_rule_speaks_of_the_behaviours_that_may_serve_its_paths() {
+        let undeclared = |rules: &str, patterns: &[&str]| {
+            let more: Vec<(&str, &str)> = patterns.iter().map(|pattern| (*pattern, "s3")).collect();
+            let mut distribution = ruled(rules, &more);
+            let functions =
+                |name: &str| distribution.behaviours.iter().map(|one| (one.pattern.clone(), name.to_owned())).collect();
+            (distribution.viewer_functions, distribution.origin_functions) = (functions("v"), functions("o"));
+            let found = distribution.undeclared().into_iter();
+            found.map(|one| format!("{} {:?} {}", one.function, one.event, one.behaviour)).collect::<Vec<_>>()
+        };
+        let of_default = ["v ViewerRequest *", "o OriginRequest *"];
+        assert_eq!(undeclared("", &[]), of_default);
+        assert_eq!(undeclared(IMAGES, &[]), [""; 0]);
+        assert_eq!(undeclared(IMAGES, &["/img/*", "i/*"]), of_default);
+        assert_eq!(undeclared(IMAGES, &["/img/*.jpg", "i/*"]), [""; 0], "other images are the default behaviour's");
+        assert_eq!(undeclared(IMAGES, &["/x/*"]), ["v ViewerRequest /x/*", "o OriginRequest /x/*"]);
+        let named = r#"[{"behaviour": "x/*", "keys": "{path...}", "paths": ["/{path...}"]}]"#;
+        assert_eq!(undeclared(named, &["/x/*"]), of_default);
+    }
+
+    #[test]
+    fn a_folder_in_which_a_rule_shows_something_else_is_not_whole() {
+        let folders = |distribution: &Distribution, key: &str| {
+            distribution.folders_of("archive", key).into_iter().map(|folder| folder.path).collect::<Vec<_>>()
+        };
+        assert_eq!(folders(&ruled(IMAGES, &[]), "images/a/b"), ["/images/", "/images/a/"]);
+        assert_eq!(folders(&ruled(IMAGES, &[]), "img/a/b"), [""; 0]);
+        // What the other bucket shows under `/img/` may be cached as `/images/…`.
+        assert_eq!(folders(&ruled(IMAGES, &[("/img/*", "other")]), "images/a/b"), [""; 0]);
+        let clean = r#"[{"keys": "{page...}.html", "paths": ["/{page...}"]}]"#;
+        assert_eq!(folders(&ruled(clean, &[]), "a/b"), ["/", "/a/"]);
     }
 
     #[test]
@@ -718,7 +1046,7 @@ mod tests {
 
     #[test]
     fn a_directorys_paths_name_the_object_that_may_have_them_too() {
-        let shared = |key| plain("/pub").paths_of("archive", key, "index.html").shared;
+        let shared = |key| keys_of(with_index(&plain("/pub"), "index.html").paths_of("archive", key).shared);
         let of = |path: &str, key: &str| (path.to_owned(), key.to_owned());
         let both = ["/a%20b", "/a+b"].map(|path| [of(path, "pub/a b"), of(&format!("{path}/"), "pub/a b/")]);
         assert_eq!(shared("pub/a b/index.html"), both.into_iter().flatten().collect());
@@ -729,9 +1057,9 @@ mod tests {
 
     #[test]
     fn a_tilde_becomes_a_wildcard_that_ends_before_it() {
-        let paths = plain("").paths_of("archive", "~user/x", "");
+        let paths = plain("").paths_of("archive", "~user/x");
         assert_eq!(paths, Paths { paths: ["/*".to_owned()].into(), covers: covered(""), ..Paths::default() });
-        let paths = plain("/pub").paths_of("archive", "pub/a b/~user/x", "");
+        let paths = plain("/pub").paths_of("archive", "pub/a b/~user/x");
         let both = ["/a%20b/*", "/a+b/*"].map(str::to_owned);
         assert_eq!(paths, Paths { paths: both.into(), covers: covered("pub/a b/"), ..Paths::default() });
     }
@@ -739,9 +1067,9 @@ mod tests {
     #[test]
     fn a_wildcard_covers_no_more_than_it_says() {
         // The name of an Emacs backup. The dot belongs to the key: `notes*` would also cover `notes` itself.
-        let paths = plain("").paths_of("archive", "notes.~1~", "");
+        let paths = plain("").paths_of("archive", "notes.~1~");
         assert_eq!((paths.paths, paths.covers), (["/notes.*".to_owned()].into(), covered("notes.")));
-        let paths = plain("").paths_of("archive", "a*...~", "");
+        let paths = plain("").paths_of("archive", "a*...~");
         assert_eq!((paths.paths, paths.covers), (["/a*...*".to_owned()].into(), covered("a*...")));
     }
 
@@ -758,7 +1086,7 @@ mod tests {
                 fails_over_on: vec![403],
             }];
             distribution.behaviours.insert(0, behaviour(pattern, target));
-            let mut covers = distribution.paths_of("archive", "a é/~x", "").covers;
+            let mut covers = distribution.paths_of("archive", "a é/~x").covers;
             assert!(covers.remove(&covered("a é/").pop_first().unwrap()), "{covers:?}");
             covers.into_iter().map(|covered| (covered.bucket().map(str::to_owned), covered.prefix)).collect::<Vec<_>>()
         };
@@ -798,14 +1126,14 @@ mod tests {
         check(&with_root, "public/", "", &[]);
         // `/` shows the default root object before any index.
         let distribution = Distribution { default_root_object: "home.html".to_owned(), ..plain("/p") };
-        let paths = distribution.paths_of("archive", "p/index.html", "index.html");
+        let paths = with_index(&distribution, "index.html").paths_of("archive", "p/index.html");
         assert_eq!(paths.paths, ["/", "/index.html"].map(str::to_owned).into());
-        assert_eq!(paths.shared, [("/".to_owned(), "p/home.html".to_owned())].into());
-        let paths = distribution.paths_of("archive", "p/home.html", "index.html");
+        assert_eq!(keys_of(paths.shared), [("/".to_owned(), "p/home.html".to_owned())].into());
+        let paths = with_index(&distribution, "index.html").paths_of("archive", "p/home.html");
         assert_eq!(paths.paths, ["/", "/home.html"].map(str::to_owned).into());
         assert!(paths.shared.is_empty());
-        let paths = plain("").paths_of("archive", "dir/", "index.html");
-        assert_eq!(paths.shared, [("/dir/".to_owned(), "dir/index.html".to_owned())].into());
+        let paths = with_index(&plain(""), "index.html").paths_of("archive", "dir/");
+        assert_eq!(keys_of(paths.shared), [("/dir/".to_owned(), "dir/index.html".to_owned())].into());
     }
 
     #[test]

@@ -23,6 +23,7 @@
 //! | job | a job of S3 Batch Operations, which requests many objects ([`JobGroup`]) |
 //! | publish | to make a readable object visible to viewers, by invalidating its paths ([`Publish`]) |
 //! | path | what a viewer requests from CloudFront, derived from a key for each distribution ([`Distribution::paths_of`]) |
+//! | path rule | the other paths under which a function of CloudFront shows keys ([`PathRules`]) |
 //! | stale | an answer that CloudFront cached while the object was archived, such as a 403 ([`Staleness`]) |
 //! | batch | objects whose paths are invalidated together, claimed before CloudFront is called ([`Batch`]) |
 //! | claim | a batch's right to publish an object ([`Event::Claimed`]) |
@@ -70,6 +71,7 @@ mod job;
 mod manifest;
 mod object_state;
 mod path;
+mod path_rules;
 mod plan;
 mod planned_action;
 mod price;
@@ -94,7 +96,9 @@ pub use batch::{Batch, Call, Candidate, batches, billed, caller_reference, folde
 pub use bytes::Bytes;
 pub use cache_key::{QueryStrings, is_any_query_string};
 pub use decision::Decision;
-pub use distribution::{Behaviour, Covered, Distribution, ErrorRule, Folder, Origin, OriginGroup, Paths};
+pub use distribution::{
+    Behaviour, Covered, Distribution, ErrorRule, Folder, FunctionEvent, Origin, OriginGroup, Paths, Undeclared,
+};
 pub use execution::{Execution, ExecutionStatus, why, why_it_ended};
 pub use facts::{Facts, Missing};
 pub use filter::Filter;
@@ -112,6 +116,7 @@ pub use object_state::{
     ChunkPosition, Event, FailureCode, IllegalEvent, PublishedReason, Readiness, Row, State, advance,
 };
 pub use path::{Endpoint, encode_path};
+pub use path_rules::{InvalidPathRules, MAX_PATH_RULES_BYTES, PathRules};
 pub use plan::{Alternative, KindTotal};
 pub use planned_action::{PlannedAction, decide, decide_readability};
 pub use price::{Cost, Line, Overhead, PriceList, Usd};

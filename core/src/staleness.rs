@@ -31,11 +31,10 @@ pub fn staleness(
     distribution: &Distribution,
     bucket: &str,
     key: &str,
-    directory_index: &str,
     readable: Timestamp,
     now: Timestamp,
 ) -> Staleness {
-    let behaviours = distribution.behaviours_of(bucket, key, directory_index);
+    let behaviours = distribution.behaviours_of(bucket, key);
     if behaviours.is_empty() {
         return Staleness::Impossible;
     }

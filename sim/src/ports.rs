@@ -6,8 +6,8 @@ use std::rc::Rc;
 
 use jiff::Timestamp;
 use thaw_core::{
-    CallError, Distribution, Facts, Head, HeadError, Job, JobStatus, LeftOut, Missing, ObjectId, QueryStrings,
-    RestoreAnswer, S3Uri, Serving, Tier, head_error, is_about_a_key, trouble,
+    CallError, Distribution, Facts, Head, HeadError, Job, JobStatus, LeftOut, Missing, ObjectId, PathRules,
+    QueryStrings, RestoreAnswer, S3Uri, Serving, Tier, head_error, is_about_a_key, trouble,
 };
 use thaw_steps::ports::{
     CreateInvalidations, CreateJobs, CreatedJob, Distributions, Invalidation, ListFrom, Listed, ListedRestore,
@@ -270,7 +270,7 @@ fn config(config: &crate::cdn::DistributionConfig) -> Distribution {
         } else {
             behavior.target_origin_id.clone()
         },
-        has_origin_function: behavior.origin_request.is_some(),
+        has_origin_function: false,
         query_strings: match &behavior.cache_policy {
             Some(policy) => query_strings(policy),
             None if behavior.query_string => QueryStrings::All,
@@ -286,6 +286,9 @@ fn config(config: &crate::cdn::DistributionConfig) -> Distribution {
     let viewer_functions = with_patterns().filter_map(|(pattern, behavior)| {
         let function = behavior.viewer_request.as_ref().map(|function| function.name.as_str()).or(index)?;
         Some((pattern.to_owned(), function.to_owned()))
+    });
+    let origin_functions = with_patterns().filter_map(|(pattern, behavior)| {
+        Some((pattern.to_owned(), format!("{}:1", behavior.origin_request.as_ref()?.name)))
     });
     Distribution {
         id: config.id.clone().unwrap_or_default(),
@@ -312,6 +315,8 @@ fn config(config: &crate::cdn::DistributionConfig) -> Distribution {
             })
             .collect(),
         viewer_functions: viewer_functions.collect(),
+        origin_functions: origin_functions.collect(),
+        rules: PathRules::default(),
         behaviours: behaviours.chain([behaviour(&config.default_behavior, "*")]).collect(),
         default_root_object: config.default_root_object.clone(),
         errors: config

@@ -18,6 +18,7 @@ mod lists;
 mod planning;
 mod poison;
 mod publishing;
+mod rewrites;
 mod tilde;
 mod undescribed;
 mod variants;

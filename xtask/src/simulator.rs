@@ -76,15 +76,25 @@ impl Control {
     }
 
     /// Creates a distribution in front of the bucket that keeps "403" for a day, so that there is something stale to be
-    /// seen; answers its id and domain.
+    /// seen; answers its id and domain. Without an origin path, it has a function before the cache and one behind it that
+    /// show the folder `originals/` under other paths.
     pub fn create_distribution(
         &self,
         bucket: &str,
         origin_path: &str,
         cache_policy: Option<Value>,
     ) -> Result<(String, String)> {
+        let rewriting = |event: &str, folder: &str| {
+            let rewrites = json!([{ "from": format!("/{folder}/*"), "to": "/originals/*" }]);
+            json!({ "path_pattern": format!("/{folder}/*"), event: { "name": folder, "rewrites": rewrites } })
+        };
+        let behaviors = match origin_path.is_empty() {
+            true => vec![rewriting("viewer_request", "before"), rewriting("origin_request", "behind")],
+            false => Vec::new(),
+        };
         let config = json!({
             "default_behavior": { "cache_policy": cache_policy },
+            "behaviors": behaviors,
             "origins": [{ "id": "archive", "bucket": bucket, "origin_path": origin_path }],
             "custom_error_responses": [{ "error_code": 403, "error_caching_min_ttl": 24 * 3600 }],
         });

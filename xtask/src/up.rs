@@ -53,6 +53,8 @@ const ARCHIVE_BUCKET: &str = "thaw-archive";
 const MEDIA_BUCKET: &str = "thaw-media";
 const MEDIA_ORIGIN_PATH: &str = "/public";
 const DIRECTORY_INDEX: &str = "index.html";
+/// Under which paths the functions of the first distribution show which keys.
+const PATHS_OF_ORIGINALS: [&str; 2] = ["/before/{path...}", "/behind/{path...}"];
 
 /// Boots a stack and says where it is.
 pub fn run(options: &Options) -> Result<()> {
@@ -263,6 +265,9 @@ fn deploy(stack: &mut Stack, dir: &Path, bootstrap: &Path) -> Result<()> {
     aws.put_object(CODE_BUCKET, "template.yaml", &[], template.as_bytes())?;
     let template_url = format!("{}/{CODE_BUCKET}/template.yaml", stack.endpoint_url);
 
+    let path_rules = json!([{
+        "distribution": stack.distribution_id, "keys": "originals/{path...}", "paths": PATHS_OF_ORIGINALS,
+    }]);
     let parameters = [
         ("CodeBucket", CODE_BUCKET.to_owned()),
         ("CodeKey", "thaw.zip".to_owned()),
@@ -270,6 +275,7 @@ fn deploy(stack: &mut Stack, dir: &Path, bootstrap: &Path) -> Result<()> {
         ("ArchiveBuckets", format!("{},{}", stack.archive_bucket, stack.media_bucket)),
         ("DistributionIds", format!("{},{}", stack.distribution_id, stack.media_distribution_id)),
         ("DirectoryIndex", DIRECTORY_INDEX.to_owned()),
+        ("PathRules", path_rules.to_string()),
         ("Architecture", lambda_zip::ARCHITECTURE.to_owned()),
     ];
     let outputs = cloudformation::deploy(&aws, STACK_NAME, template_url, &parameters)?;

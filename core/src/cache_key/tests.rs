@@ -54,7 +54,7 @@ fn every_variant_of_a_path_is_cleared_and_none_of_another_object() {
         for (url, key) in urls {
             let cached = cached_under(&query_strings, url);
             for other in ["a.jpg", "a.jpg?v=2", "a.jpg2"] {
-                let paths = distribution.paths_of("archive", other, "").paths;
+                let paths = distribution.paths_of("archive", other).paths;
                 let is_cleared = paths.iter().any(|path| covers(path, &cached));
                 assert_eq!(is_cleared, other == key, "{other}, {query_strings:?}: {url} cached as {cached}");
             }

@@ -13,7 +13,7 @@ fn distribution() -> Distribution {
 }
 
 fn staleness(distribution: &Distribution, key: &str, readable: Timestamp, now: Timestamp) -> Staleness {
-    super::staleness(distribution, "archive", key, "", readable, now)
+    super::staleness(distribution, "archive", key, readable, now)
 }
 
 #[test]

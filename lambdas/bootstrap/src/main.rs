@@ -49,7 +49,7 @@ async fn run() -> Result<(), Error> {
     let step = Step::of_handler(&handler).ok_or_else(|| format!("no function of thaw's is called {handler:?}"))?;
     let clock = Clock::from_env()?;
     let now = || clock.now();
-    let settings = Settings::read(|name| std::env::var(name).ok());
+    let settings = Settings::read(|name| std::env::var(name).ok())?;
     let settings = &settings;
 
     let clients = Clients::from_env()?;

@@ -1,6 +1,6 @@
 //! The settings of a function, from the parameters of the stack.
 
-use thaw_core::{BATCH_OPERATIONS_OVER, OBJECTS_PER_JOB, Usd};
+use thaw_core::{BATCH_OPERATIONS_OVER, InvalidPathRules, OBJECTS_PER_JOB, PathRules, Usd};
 
 /// The settings of a function. Each function gets only those that it needs; the others have their defaults.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,8 +17,9 @@ pub struct Settings {
     /// The distributions that may be invalidated (`DISTRIBUTION_IDS`). If empty, those that have the bucket as an
     /// origin.
     pub distribution_ids: Vec<String>,
-    /// The index document of directories (`DIRECTORY_INDEX`); empty for none.
-    pub directory_index: String,
+    /// Under which other paths the functions of the distributions show keys: the index document of directories
+    /// (`DIRECTORY_INDEX`), and rules in JSON (`PATH_RULES`).
+    pub path_rules: PathRules,
     /// The limit for the planned prices of all restores of a day (UTC) (`DAILY_BUDGET_USD`); `None` is no limit.
     pub daily_budget: Option<Usd>,
     /// A restore of more archived objects than this is left to S3 Batch Operations, unless the request says otherwise
@@ -38,7 +39,7 @@ impl Default for Settings {
             inbox_max_cost: None,
             joined_max_cost: None,
             distribution_ids: Vec::new(),
-            directory_index: String::new(),
+            path_rules: PathRules::default(),
             daily_budget: None,
             batch_operations_over: BATCH_OPERATIONS_OVER,
             objects_per_job: OBJECTS_PER_JOB,
@@ -49,25 +50,30 @@ impl Default for Settings {
 
 impl Settings {
     /// Reads the settings. `variable` answers environment variables.
-    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidPathRules`]: with wrong rules thaw would not invalidate what viewers see, or invalidate what it must not.
+    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, InvalidPathRules> {
         let list = |name| {
             let text = variable(name).unwrap_or_default();
             text.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect()
         };
         let usd = |name| variable(name).and_then(|usd| Usd::from_f64(usd.parse().ok()?));
-        Self {
+        let text = |name| variable(name).unwrap_or_default();
+        Ok(Self {
             archive_buckets: list("ARCHIVE_BUCKETS"),
             work_bucket: variable("WORK_BUCKET").unwrap_or_default(),
             inbox_max_cost: usd("INBOX_MAX_COST_USD"),
             joined_max_cost: usd("JOINED_MAX_COST_USD"),
             distribution_ids: list("DISTRIBUTION_IDS"),
-            directory_index: variable("DIRECTORY_INDEX").unwrap_or_default(),
+            path_rules: PathRules::new(&text("DIRECTORY_INDEX"), &text("PATH_RULES"))?,
             daily_budget: usd("DAILY_BUDGET_USD"),
             batch_operations_over: variable("BATCH_OPERATIONS_OVER")
                 .and_then(|objects| objects.parse().ok())
                 .unwrap_or(BATCH_OPERATIONS_OVER),
             ..Self::default()
-        }
+        })
     }
 }
 
@@ -75,11 +81,14 @@ impl Settings {
 mod tests {
     use super::*;
 
+    const RULES: &str = r#"[{"keys": "images/{path...}", "paths": ["/img/{path...}"]}]"#;
+
     #[test]
     fn lists_are_separated_by_commas_and_what_is_not_set_is_empty() {
         let settings = Settings::read(|name| match name {
             "ARCHIVE_BUCKETS" => Some("one, two,,".to_owned()),
             "DIRECTORY_INDEX" => Some("index.html".to_owned()),
+            "PATH_RULES" => Some(RULES.to_owned()),
             "INBOX_MAX_COST_USD" => Some("2.5".to_owned()),
             "JOINED_MAX_COST_USD" => Some("1.5".to_owned()),
             "DAILY_BUDGET_USD" => Some("40".to_owned()),
@@ -89,18 +98,25 @@ mod tests {
         let archive_buckets = vec!["one".to_owned(), "two".to_owned()];
         let inbox_max_cost = Usd::from_f64(2.5);
         assert_eq!(
-            settings,
+            settings.unwrap(),
             Settings {
                 archive_buckets,
                 inbox_max_cost,
                 joined_max_cost: Usd::from_f64(1.5),
                 daily_budget: Usd::from_f64(40.0),
                 batch_operations_over: 7,
-                directory_index: "index.html".to_owned(),
+                path_rules: PathRules::new("index.html", RULES).unwrap(),
                 ..Settings::default()
             }
         );
         let unlimited = Settings::read(|name| (name == "DAILY_BUDGET_USD").then(String::new));
-        assert_eq!(unlimited, Settings::default());
+        assert_eq!(unlimited, Ok(Settings::default()));
+    }
+
+    #[test]
+    fn wrong_rules_are_an_error_that_says_what_is_wrong() {
+        let read = Settings::read(|name| (name == "PATH_RULES").then(|| r#"[{"keys": "a"}]"#.to_owned()));
+        let says = read.unwrap_err().to_string();
+        assert!(says.starts_with("PathRules: rule 1, paths null must be a list of 1 to 5 paths"), "{says}");
     }
 }

@@ -12,31 +12,31 @@ use super::workflow::Machine;
 const ENVIRONMENT: [(Step, &str); 19] = [
     (
         Step::Plan,
-        "ARCHIVE_BUCKETS BATCH_OPERATIONS_OVER DAILY_BUDGET_USD DIRECTORY_INDEX DISTRIBUTION_IDS LEDGER_TABLE WORK_BUCKET",
+        "ARCHIVE_BUCKETS BATCH_OPERATIONS_OVER DAILY_BUDGET_USD DIRECTORY_INDEX DISTRIBUTION_IDS LEDGER_TABLE PATH_RULES WORK_BUCKET",
     ),
     (Step::StartRestores, "LEDGER_TABLE RESTORES_PER_SECOND WORK_BUCKET"),
     (Step::CreateJobs, "ACCOUNT_ID JOB_ROLE_ARN LEDGER_TABLE WORK_BUCKET"),
     (Step::CheckJobs, "ACCOUNT_ID LEDGER_TABLE WORK_BUCKET"),
     (Step::CheckRestores, "LEDGER_TABLE WORK_BUCKET"),
-    (Step::Invalidate, "ARCHIVE_BUCKETS DIRECTORY_INDEX DISTRIBUTION_IDS LEDGER_TABLE WORK_BUCKET"),
+    (Step::Invalidate, "ARCHIVE_BUCKETS DIRECTORY_INDEX DISTRIBUTION_IDS LEDGER_TABLE PATH_RULES WORK_BUCKET"),
     (Step::CheckInvalidations, "LEDGER_TABLE WORK_BUCKET"),
     (Step::Report, "LEDGER_TABLE STATE_MACHINE_ARN"),
     (Step::ReportFailure, "ACCOUNT_ID LEDGER_TABLE WORK_BUCKET"),
     (Step::CreateRestore, "ARCHIVE_BUCKETS LEDGER_TABLE STATE_MACHINE_ARN WORK_BUCKET"),
     (
         Step::CreatePlan,
-        "ARCHIVE_BUCKETS BATCH_OPERATIONS_OVER DIRECTORY_INDEX DISTRIBUTION_IDS LEDGER_TABLE WORK_BUCKET",
+        "ARCHIVE_BUCKETS BATCH_OPERATIONS_OVER DIRECTORY_INDEX DISTRIBUTION_IDS LEDGER_TABLE PATH_RULES WORK_BUCKET",
     ),
     (Step::GetRestores, "LEDGER_TABLE WORK_BUCKET"),
     (Step::CancelRestore, "ACCOUNT_ID LEDGER_TABLE STATE_MACHINE_ARN WORK_BUCKET"),
     (Step::Adopt, "ARCHIVE_BUCKETS LEDGER_TABLE STATE_MACHINE_ARN WORK_BUCKET"),
     (
         Step::OnRestoreCompleted,
-        "ARCHIVE_BUCKETS DIRECTORY_INDEX DISTRIBUTION_IDS LEDGER_TABLE RESTORE_COMPLETED_DEAD_LETTERS",
+        "ARCHIVE_BUCKETS DIRECTORY_INDEX DISTRIBUTION_IDS LEDGER_TABLE PATH_RULES RESTORE_COMPLETED_DEAD_LETTERS",
     ),
     (
         Step::OnRestoreInitiated,
-        "ARCHIVE_BUCKETS DIRECTORY_INDEX DISTRIBUTION_IDS JOINED_MAX_COST_USD LEDGER_TABLE RESTORE_INITIATED_DEAD_LETTERS STATE_MACHINE_ARN WORK_BUCKET",
+        "ARCHIVE_BUCKETS DIRECTORY_INDEX DISTRIBUTION_IDS JOINED_MAX_COST_USD LEDGER_TABLE PATH_RULES RESTORE_INITIATED_DEAD_LETTERS STATE_MACHINE_ARN WORK_BUCKET",
     ),
     (
         Step::OnInboxFile,
@@ -291,7 +291,7 @@ fn a_manifest_in_the_inbox_has_a_limit_unless_the_stack_is_told_that_it_has_none
         let function = template.resource("OnInboxFile");
         let settings =
             thaw_steps::Settings::read(|name| function["Environment"]["Variables"][name].as_str().map(str::to_owned));
-        settings.inbox_max_cost
+        settings.unwrap().inbox_max_cost
     };
     assert_eq!(limit(Template::load()), thaw_core::Usd::from_f64(10.0));
     assert_eq!(limit(Template::with(&[("InboxMaxCostUsd", json!(""))])), None);

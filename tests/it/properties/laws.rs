@@ -6,9 +6,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use thaw_core::{Distribution, Request, RestoreId};
+use thaw_core::{Distribution, PathRules, Request, RestoreId};
 use thaw_sim::Sim;
-use thaw_sim::cdn::{Behavior, DistributionConfig, HoldingPage, InvalidationRequest, Origin, OriginGroup, to_key};
+use thaw_sim::cdn::{
+    Behavior, CustomErrorResponse, DistributionConfig, Function, HoldingPage, InvalidationRequest, Origin, OriginGroup,
+    Rewrite, to_key,
+};
 use thaw_sim::model::{ObjectRef, PutRequest, StorageClass};
 use thaw_sim::ports::Aws;
 use thaw_steps::api::http::{self, Response};
@@ -60,7 +63,8 @@ pub fn paths(config: DistributionConfig, key: &str) {
     let aws = Aws::new(sim, now());
     let found = run(aws.distributions(BUCKET, &[])).unwrap();
     let Some(distribution) = found.shown.first() else { return };
-    let shown = distribution.paths_of(BUCKET, key, &index);
+    let with_index = Distribution { rules: PathRules::of_index(&index), ..distribution.clone() };
+    let shown = with_index.paths_of(BUCKET, key);
     let shows = |path: &str| {
         let answer = aws.with(|sim, now| sim.serve(&id, path, now)).unwrap();
         answer.status == 200 && answer.body == "the object"
@@ -86,7 +90,7 @@ pub fn paths(config: DistributionConfig, key: &str) {
         shown.covers.iter().any(|covered| covered.bucket() == Some(bucket) && key.starts_with(&covered.prefix))
     };
     for neighbour in neighbours(key) {
-        for path in distribution.paths_of(BUCKET, &neighbour, "").paths {
+        for path in distribution.paths_of(BUCKET, &neighbour).paths {
             let by_wildcard = shown.paths.iter().filter(|item| item.ends_with('*')).any(|item| covers(item, &path));
             let said = is_said(BUCKET, &neighbour);
             assert!(!by_wildcard || said, "{path} of {neighbour:?} is covered unsaid: {shown:?}");
@@ -109,6 +113,114 @@ pub fn paths(config: DistributionConfig, key: &str) {
             });
             let said = is_said(&origin.bucket, &beside);
             assert!(!shows || said, "{path} shows {beside:?} of {}: {shown:?}", origin.bucket);
+        }
+    }
+}
+
+/// A function as the rule that says what it does: it shows under the paths of `from` what lies in `to`. Both have one `*`,
+/// which is any characters.
+#[derive(Debug, Clone, Copy)]
+pub struct Rewriting<'a> {
+    pub pattern: &'a str,
+    pub from: &'a str,
+    pub to: &'a str,
+    pub is_before_the_cache: bool,
+    /// Whether its behaviour shows the other bucket.
+    pub shows_other: bool,
+}
+
+impl Rewriting<'_> {
+    fn config(&self) -> DistributionConfig {
+        let rewrite = Rewrite { from: self.from.to_owned(), to: self.to.to_owned() };
+        let function = || Some(Function { name: "rewrite".to_owned(), rewrites: vec![rewrite.clone()] });
+        let origin = |bucket: &str| Origin { id: bucket.to_owned(), bucket: bucket.to_owned(), ..Origin::default() };
+        let behavior = Behavior {
+            path_pattern: self.pattern.to_owned(),
+            target_origin_id: if self.shows_other { OTHER } else { BUCKET }.to_owned(),
+            viewer_request: function().filter(|_| self.is_before_the_cache),
+            origin_request: function().filter(|_| !self.is_before_the_cache),
+            ..Behavior::default()
+        };
+        let error = CustomErrorResponse {
+            error_code: 403,
+            error_caching_min_ttl: Some(86_400),
+            ..CustomErrorResponse::default()
+        };
+        DistributionConfig {
+            origins: vec![origin(BUCKET), origin(OTHER)],
+            behaviors: vec![behavior],
+            custom_error_responses: vec![error],
+            ..DistributionConfig::default()
+        }
+    }
+
+    fn rules(&self) -> PathRules {
+        let template = |text: &str| text.replacen('*', "{any...}", 1);
+        let (keys, path) = (template(self.to.trim_start_matches('/')), template(self.from));
+        let rule = json!([{"behaviour": self.pattern, "keys": keys, "paths": [path]}]);
+        PathRules::new("", &rule.to_string()).unwrap()
+    }
+
+    /// Paths that might show a key: its own, and what the function makes its own of. Spelled as clients do.
+    fn candidates(&self, key: &str) -> Vec<String> {
+        let (before, after) = self.to.split_once('*').unwrap_or((self.to, ""));
+        let own = format!("/{key}");
+        let any = own.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));
+        let rewritten = any.map(|any| self.from.replacen('*', any, 1));
+        let paths = [Some(own), rewritten].into_iter().flatten().collect::<Vec<_>>();
+        let spelled = |path: &String| {
+            let escaped = format!("/{}", thaw_core::encode_path(&path[1..]));
+            [escaped.replace("%20", "+"), escaped]
+        };
+        paths.iter().flat_map(spelled).collect()
+    }
+}
+
+/// A function that rewrites paths hides no path of a key, and makes thaw drop nothing of another object unsaid.
+///
+/// The edge is the simulator's, which runs the function on what a viewer asks, and knows nothing of rules.
+pub fn rewritten(rewriting: Rewriting<'_>, key: &str, neighbour: &str) {
+    let mut sim = Sim::default();
+    sim.create_bucket(BUCKET, false);
+    sim.create_bucket(OTHER, false);
+    let id = sim.put_distribution(rewriting.config(), now()).unwrap();
+    let put = |sim: &mut Sim, class: StorageClass| {
+        sim.put_object(PutRequest::new(BUCKET, key, class, "the object"), now()).unwrap();
+    };
+    put(&mut sim, StorageClass::Glacier);
+    let aws = Aws::new(sim, now());
+    let mut distribution = run(aws.distributions(BUCKET, &[])).unwrap().shown.remove(0);
+    distribution.rules = rewriting.rules();
+    let shown = distribution.paths_of(BUCKET, key);
+    let serve = |path: &str, at: Timestamp| aws.with(|sim, _| sim.serve(&id, path, at)).unwrap();
+    let candidates = rewriting.candidates(key);
+    candidates.iter().for_each(|path| drop(serve(path, now())));
+    aws.with(|sim, _| put(sim, StorageClass::Standard));
+    if !shown.paths.is_empty() {
+        let request = InvalidationRequest::new(&id, "reference", shown.paths.iter().cloned());
+        aws.with(|sim, now| sim.create_invalidation(&request, now)).unwrap();
+    }
+    // Later the edge has forgotten everything, and shows what it would show.
+    let (soon, later) = (now() + Duration::from_secs(600), now() + Duration::from_secs(10 * 86_400));
+    let seen: Vec<(u16, String)> = candidates.iter().map(|path| (serve(path, soon).status, path.clone())).collect();
+    for (status, path) in seen {
+        let is_shown = serve(&path, later).body == "the object";
+        assert!(!is_shown || status == 200, "{path} of {key:?} is stale: {shown:?}");
+    }
+    for bucket in [BUCKET, OTHER] {
+        let is_said = |path: &String| {
+            let by_wildcard = shown
+                .covers
+                .iter()
+                .any(|covered| covered.bucket() == Some(bucket) && neighbour.starts_with(&covered.prefix));
+            let object = (bucket.to_owned(), neighbour.to_owned());
+            let items = shown.paths.iter().filter(|item| covers(item, path));
+            let by_name = items.clone().all(|item| shown.shared.get(item).is_some_and(|all| all.contains(&object)));
+            (bucket, neighbour) == (BUCKET, key) || by_wildcard || by_name
+        };
+        let paths = distribution.paths_of(bucket, neighbour).paths;
+        for path in paths.iter().filter(|path| shown.paths.iter().any(|item| covers(item, path))) {
+            assert!(is_said(path), "{path} of {neighbour:?} in {bucket} is dropped unsaid: {shown:?}");
         }
     }
 }

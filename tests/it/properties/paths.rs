@@ -18,6 +18,12 @@ fn key() -> impl Strategy<Value = String> {
     .prop_filter("S3 has no such key", |key| (1..=1_024).contains(&key.len()))
 }
 
+/// A key that a function may show under another path.
+fn rewritten_key() -> impl Strategy<Value = String> {
+    "(images/|img/|img/a/|site/|a b/|i m/|a)?[ab~+ *%é/]{0,3}(\\.jpg|\\.html)?"
+        .prop_filter("S3 has no such key", |key| !key.is_empty())
+}
+
 /// A distribution in the few words of [`laws::read_config`].
 fn config() -> impl Strategy<Value = String> {
     let origin_path = select(&["", "", "/p", "/p%20", "/a", "//p"][..]);
@@ -41,6 +47,20 @@ proptest! {
     fn the_paths_of_a_key_are_those_that_show_it(config in config(), key in key()) {
         prop_assert!(laws::is_config(&config), "{config:?}");
         laws::paths(laws::read_config(&config), &key);
+    }
+
+    #[test]
+    fn rewritten_paths_keep_the_law(
+        pattern in select(&["/img/*", "/*", "/images/*", "/a*", "/img/a?*"][..]),
+        from in select(&["/img/*", "/*", "/img/*.jpg", "/a*", "/img/a/*", "/i m/*"][..]),
+        to in select(&["/images/*", "/*", "/img/*.jpg", "/images/*.html", "/site/*", "/a b/*"][..]),
+        is_before_the_cache in any::<bool>(),
+        shows_other in any::<bool>(),
+        key in rewritten_key(),
+        neighbour in rewritten_key(),
+    ) {
+        let rewriting = laws::Rewriting { pattern, from, to, is_before_the_cache, shows_other };
+        laws::rewritten(rewriting, &key, &neighbour);
     }
 
     #[test]

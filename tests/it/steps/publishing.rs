@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::json;
-use thaw_core::{FailureCode, PublishedReason, State, Status, Tier};
+use thaw_core::{FailureCode, PathRules, PublishedReason, State, Status, Tier};
 use thaw_sim::cdn::{Behavior, DistributionConfig, Origin};
 use thaw_sim::model::{FaultRule, ObjectRef, PutRequest, RetrievalRule, SettingsChange, StorageClass};
 use thaw_steps::ports::Ledger;
@@ -160,7 +160,7 @@ fn a_wildcard_over_a_plus_never_covers_an_archived_blank_and_the_other_way_round
 #[test]
 fn a_directorys_path_is_left_alone_where_an_archived_object_has_its_name() {
     let mut world = World::new();
-    world.settings.directory_index = "index.html".to_owned();
+    world.settings.path_rules = PathRules::of_index("index.html");
     for key in ["plain/index.html", "plain/other", "plains", "taken/index.html", "taken/other", "taken"] {
         world.put(key, StorageClass::Glacier);
     }

@@ -153,7 +153,7 @@ async fn price(
 ) -> Result<Usd, StepError> {
     let shown = distributions::read(bucket, cdn, settings).await?.shown;
     let paths_of = |object: &&ObjectId| -> u64 {
-        let paths = shown.iter().map(|one| one.paths_of(bucket, &object.key, &settings.directory_index).paths.len());
+        let paths = shown.iter().map(|one| one.paths_of(bucket, &object.key).paths.len());
         paths.sum::<usize>() as u64
     };
     let paths = objects.iter().map(paths_of).sum();

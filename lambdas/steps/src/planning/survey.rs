@@ -121,7 +121,6 @@ pub struct Surveyor<'a> {
     distributions: Vec<Distribution>,
     /// Distributions that are not invalidated, and why.
     left_out: Vec<(String, LeftOut)>,
-    directory_index: &'a str,
     /// More archived objects than this are left to S3 Batch Operations.
     batch_operations_over: u64,
     objects_per_job: u64,
@@ -210,7 +209,6 @@ impl<'a> Surveyor<'a> {
         } else {
             crate::publishing::distributions::read(&request.bucket, cdn, settings).await?
         };
-        let directory_index = &settings.directory_index;
         let forecast = match &request.source {
             Source::Prefix { prefix, .. } if !distributions.is_empty() => {
                 Some(Forecast::new(&request.bucket, prefix, &distributions))
@@ -222,7 +220,6 @@ impl<'a> Surveyor<'a> {
             request,
             distributions,
             left_out,
-            directory_index,
             batch_operations_over: settings.batch_operations_over,
             objects_per_job: settings.objects_per_job,
             now,
@@ -240,9 +237,9 @@ impl<'a> Surveyor<'a> {
     #[must_use]
     pub fn from(self, so_far: SurveyState, seen: HashSet<u128>) -> Self {
         let SurveyState { digest, totals, forecast: earlier } = so_far;
-        let (distributions, directory_index) = (&self.distributions, self.directory_index);
+        let distributions = &self.distributions;
         let bucket = &self.request.bucket;
-        let paths_of = |key: &str| paths_of(distributions, bucket, key, directory_index);
+        let paths_of = |key: &str| paths_of(distributions, bucket, key);
         let forecast = match (self.forecast, earlier) {
             (Some(forecast), Some(earlier)) => Some(forecast.from(earlier, paths_of)),
             // A forecast has to begin with the first object.
@@ -397,8 +394,7 @@ impl<'a> Surveyor<'a> {
     /// The paths under which the distributions show an object, by distribution.
     fn add_paths(&mut self, object: &ObjectId) -> BTreeMap<String, BTreeSet<String>> {
         let ObjectId { bucket, key, .. } = object;
-        let shown: Vec<_> =
-            self.distributions.iter().map(|one| one.paths_of(bucket, key, self.directory_index)).collect();
+        let shown: Vec<_> = self.distributions.iter().map(|one| one.paths_of(bucket, key)).collect();
         let paths = shown.iter().map(|paths| paths.paths.len() as u64).sum::<u64>();
         let totals = &mut self.totals;
         totals.paths += paths;
@@ -413,9 +409,8 @@ impl<'a> Surveyor<'a> {
         // Readable since the epoch, and seen an hour later: only an answer that is cached for longer can still be
         // stale.
         let later = epoch + Duration::from_secs(3_600);
-        let lasting = |distribution: &Distribution| {
-            staleness(distribution, bucket, key, self.directory_index, epoch, later) != Staleness::Impossible
-        };
+        let lasting =
+            |distribution: &Distribution| staleness(distribution, bucket, key, epoch, later) != Staleness::Impossible;
         totals.only_errors += u64::from(paths > 0 && !self.distributions.iter().any(lasting));
         let ids = self.distributions.iter().map(|distribution| distribution.id.clone());
         ids.zip(shown).map(|(id, shown)| (id, shown.paths)).filter(|(_, paths)| !paths.is_empty()).collect()
@@ -467,7 +462,7 @@ impl<'a> Surveyor<'a> {
             return Ok(None);
         }
         let Request { bucket, publish, .. } = self.request;
-        let paths_of = |key: &String| (key.clone(), paths_of(&self.distributions, bucket, key, self.directory_index));
+        let paths_of = |key: &String| (key.clone(), paths_of(&self.distributions, bucket, key));
         let objects = keys.iter().map(paths_of).filter(|(_, paths)| !paths.is_empty()).collect();
         let distributions = [(bucket.clone(), self.distributions.clone())].into();
         let billed = folding::foretold(bucket, objects, &distributions, publish.max_over, archive, self.now).await?;
@@ -498,13 +493,8 @@ impl<'a> Surveyor<'a> {
 }
 
 /// The paths under which the distributions show a key, by distribution.
-fn paths_of(
-    distributions: &[Distribution],
-    bucket: &str,
-    key: &str,
-    directory_index: &str,
-) -> BTreeMap<String, BTreeSet<String>> {
-    let shown = distributions.iter().map(|one| (one.id.clone(), one.paths_of(bucket, key, directory_index).paths));
+fn paths_of(distributions: &[Distribution], bucket: &str, key: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let shown = distributions.iter().map(|one| (one.id.clone(), one.paths_of(bucket, key).paths));
     shown.filter(|(_, paths)| !paths.is_empty()).collect()
 }
 
@@ -636,7 +626,7 @@ impl Surveyed {
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
-    use thaw_core::{Behaviour, ErrorRule, Head, Missing, Origin, QueryStrings, S3Uri};
+    use thaw_core::{Behaviour, ErrorRule, Head, Missing, Origin, PathRules, QueryStrings, S3Uri};
 
     use super::*;
     use crate::ports::{ListFrom, Page, Piece, PortError, VersionMarker, VersionPage};
@@ -863,7 +853,8 @@ mod tests {
         impl ReadDistributions for Mixed {
             async fn distributions(&self, _: &str, _: &[String]) -> Result<Distributions, PortError> {
                 let viewer_functions = BTreeMap::from([("*".to_owned(), "rewrite".to_owned())]);
-                let mut shown = vec![Distribution { viewer_functions, ..showing("", A_MONTH) }];
+                let origin_functions = BTreeMap::from([("*".to_owned(), "folder:1".to_owned())]);
+                let mut shown = vec![Distribution { viewer_functions, origin_functions, ..showing("", A_MONTH) }];
                 shown[0].behaviours[0].query_strings = QueryStrings::All;
                 // The access point is not worth a warning while another distribution shows all objects.
                 let left_out = [
@@ -890,17 +881,20 @@ mod tests {
             "there is no distribution E2",
             "E3 is a multi-tenant",
             "E4 is a staging",
-            "the function rewrite",
+            "the function rewrite sees the requests of the behaviour * of E1",
+            "the function folder:1 sees, on their way to the origin, the requests of the behaviour * of E1",
             "E1 caches by query string (*)",
         ];
         assert_eq!(found.len(), begins.len(), "{found:?}");
         assert!(found.iter().zip(begins).all(|(warning, begins)| warning.starts_with(begins)), "{found:?}");
-        let with_index = Settings { directory_index: "index.html".to_owned(), ..settings() };
-        assert_eq!(
-            warnings(json!({}), with_index).await.len(),
-            4,
-            "who sets DirectoryIndex says what the function does"
-        );
+        let rules = r#"[{"keys": "{path...}", "paths": ["/{path...}"]}]"#;
+        for (directory_index, rules, left) in
+            [("index.html", "", 4), ("", rules, 4), ("", r#"[{"behaviour": "/a", "keys": "a", "paths": ["/b"]}]"#, 6)]
+        {
+            let path_rules = PathRules::new(directory_index, rules).unwrap();
+            let found = warnings(json!({}), Settings { path_rules, ..settings() }).await;
+            assert_eq!(found.len(), left, "who sets {directory_index}{rules} says what the functions do: {found:?}");
+        }
         assert_eq!(warnings(json!({"publish": {"when": "never"}}), settings()).await, [""; 0]);
     }
 

@@ -1,21 +1,23 @@
-//! Reads the distributions that show a bucket, and decides whether their viewer-request functions may change paths.
+//! Reads the distributions that show a bucket, and decides which of their functions may change what a path shows.
+
+use std::collections::BTreeSet;
 
 use crate::Settings;
 use crate::ports::{Distributions, PortError, ReadDistributions};
 
-/// The distributions that show a bucket and that the stack may invalidate.
+/// The distributions that show a bucket and that the stack may invalidate, with what the settings say of their functions.
 ///
-/// A viewer-request function runs before the cache lookup and may rewrite paths. A CloudFront Function may also select
-/// another origin. Then the object under a path is unknown, as with a function on origin request, so such a behaviour
-/// counts as one with an origin function. The setting `DirectoryIndex` declares that the function adds only the index
-/// document, so then it does not count.
+/// A viewer-request function runs before the cache lookup and may rewrite paths, and an origin-request function may ask for
+/// another object. Both may also select another origin. Then the object under a path is unknown, so the behaviour of such a
+/// function counts as one with an origin function; unless the settings `DirectoryIndex` or `PathRules` say what it does.
 pub async fn read(bucket: &str, cdn: &impl ReadDistributions, settings: &Settings) -> Result<Distributions, PortError> {
     let mut read = cdn.distributions(bucket, &settings.distribution_ids).await?;
-    if settings.directory_index.is_empty() {
-        for distribution in &mut read.shown {
-            for behaviour in &mut distribution.behaviours {
-                behaviour.has_origin_function |= distribution.viewer_functions.contains_key(&behaviour.pattern);
-            }
+    for distribution in &mut read.shown {
+        distribution.rules = settings.path_rules.clone();
+        let undeclared: BTreeSet<String> =
+            distribution.undeclared().into_iter().map(|undeclared| undeclared.behaviour.to_owned()).collect();
+        for behaviour in &mut distribution.behaviours {
+            behaviour.has_origin_function |= undeclared.contains(&behaviour.pattern);
         }
     }
     Ok(read)

@@ -572,7 +572,7 @@ mod tests {
     }
 
     fn paths_of(key: &str) -> BTreeMap<String, BTreeSet<String>> {
-        [("E1".to_owned(), distribution().paths_of("archive", key, "").paths)].into()
+        [("E1".to_owned(), distribution().paths_of("archive", key).paths)].into()
     }
 
     fn one(path: &str, prefix: &str) -> Vec<(String, String)> {

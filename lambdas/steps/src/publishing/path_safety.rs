@@ -182,6 +182,11 @@ pub struct Neighbour {
 }
 
 impl Neighbour {
+    /// One of a bucket that thaw may not read: it may be archived.
+    pub fn unknown(bucket: &str, key: &str) -> Self {
+        Self { bucket: bucket.to_owned(), key: key.to_owned(), version: None, state: NeighbourState::Archived }
+    }
+
     /// Whether an object of a restore is this one. One without a version is whatever viewers get.
     pub fn is_of(&self, object: &ObjectId) -> bool {
         object.version.is_none() || self.version.is_none() || object.is_version(self.version.as_deref())

@@ -249,7 +249,7 @@ async fn prepare(
         } else if !row.current {
             heard.note(ledger, published(PublishedReason::NotCurrent).as_ref()).await?;
         } else if row.publish.only_if_stale {
-            match stale(&object, *at, distributions, settings, now) {
+            match stale(&object, *at, distributions, now) {
                 Staleness::Impossible => {
                     heard.note(ledger, published(PublishedReason::NothingStale).as_ref()).await?;
                 }
@@ -373,17 +373,11 @@ async fn no_longer_shown(
     Ok(why_not_shown(object, &newest, now))
 }
 
-fn stale(
-    object: &ObjectId,
-    readable: Timestamp,
-    distributions: &[Distribution],
-    settings: &Settings,
-    now: Timestamp,
-) -> Staleness {
+fn stale(object: &ObjectId, readable: Timestamp, distributions: &[Distribution], now: Timestamp) -> Staleness {
     let mut worst = Staleness::Impossible;
     for distribution in distributions {
         let ObjectId { bucket, key, .. } = object;
-        worst = match (worst, staleness(distribution, bucket, key, &settings.directory_index, readable, now)) {
+        worst = match (worst, staleness(distribution, bucket, key, readable, now)) {
             (Staleness::Possible, _) | (_, Staleness::Possible) => Staleness::Possible,
             (Staleness::Until(a), Staleness::Until(b)) => Staleness::Until(a.max(b)),
             (Staleness::Until(until), Staleness::Impossible) | (Staleness::Impossible, Staleness::Until(until)) => {
@@ -422,13 +416,20 @@ async fn paths(
     settings: &Settings,
     now: Timestamp,
 ) -> Result<Shown, StepError> {
+    let may_look = |bucket: &str| settings.archive_buckets.iter().any(|ours| ours == bucket);
     let (mut paths, mut covers, mut taken) = (BTreeMap::new(), BTreeSet::new(), None);
     for distribution in distributions {
-        let mut shown = distribution.paths_of(&object.bucket, &object.key, &settings.directory_index);
-        for (path, key) in &shown.shared {
-            // An archived object of that name is served from the cache at best: its path is left alone.
-            if let Some(neighbour) = neighbour(&object.bucket, key, archive, now).await? {
-                shown.paths.remove(path);
+        let mut shown = distribution.paths_of(&object.bucket, &object.key);
+        let namesakes: BTreeSet<&(String, String)> = shown.shared.values().flatten().collect();
+        for namesake in namesakes {
+            let (bucket, key) = namesake;
+            // An archived object of that name is served from the cache at best: its paths are left alone.
+            let found = match *bucket == object.bucket || may_look(bucket) {
+                true => neighbour(bucket, key, archive, now).await?,
+                false => Some(Neighbour::unknown(bucket, key)),
+            };
+            if let Some(neighbour) = found {
+                shown.paths.retain(|path| !shown.shared.get(path).is_some_and(|all| all.contains(namesake)));
                 taken = Some(neighbour);
             }
         }
@@ -438,14 +439,15 @@ async fn paths(
         }
     }
     match taken {
-        // Clients take the dots out of `a/../b`, and CloudFront may, too.
+        // Clients take the dots out of `a/../b`, and CloudFront may, too. A function may rewrite a path.
         Some(neighbour) if paths.is_empty() => {
-            let what = format!("the archived object {}, which would then answer 403", neighbour.key);
+            let place =
+                if neighbour.bucket == object.bucket { String::new() } else { format!(" in {}", neighbour.bucket) };
+            let what = format!("the archived object {}{place}, which would then answer 403", neighbour.key);
             return Ok(Shown::OverOthers { what, neighbour: Some(neighbour) });
         }
         Some(_) | None => {}
     }
-    let may_look = |bucket: &str| settings.archive_buckets.iter().any(|ours| ours == bucket);
     let neighbours = match wildcard_cover(&covers, &object.bucket, may_look, archive, now).await? {
         WildcardCover::Archived { what, neighbour } => return Ok(Shown::OverOthers { what, neighbour }),
         WildcardCover::Readable(neighbours) => neighbours,
@@ -541,9 +543,7 @@ mod tests {
     #[test]
     fn the_distribution_that_keeps_an_error_longest_decides_what_can_be_stale() {
         let object = row(&RestoreId::try_from("r".to_owned()).unwrap(), "a", State::Planned).object;
-        let stale = |distributions: &[Distribution]| {
-            stale(&object, now(), distributions, &Settings::default(), now() + 60 * SECOND)
-        };
+        let stale = |distributions: &[Distribution]| stale(&object, now(), distributions, now() + 60 * SECOND);
         let until = |seconds: u32| Staleness::Until(now() + seconds * SECOND);
         let mut holding_page = showing("", 10);
         holding_page.behaviours[0].has_origin_function = true;

@@ -39,6 +39,28 @@ fn behind_an_origin_path_every_key_is_invalidated_without_it_and_with_any_query_
     check(sim().entry("media_bucket"), sim().entry("media_distribution_id"), "public/", "/", &queries);
 }
 
+#[test]
+fn a_key_that_functions_show_under_other_paths_is_shown_again_under_all_of_them() {
+    let (stack, distribution) = (sim(), sim().entry("distribution_id"));
+    stack.put("GLACIER", ["originals/a b.jpg", "originals/stays.jpg"]);
+    let names = ["a%20b.jpg", "a+b.jpg"];
+    let paths: Vec<String> = ["before", "behind", "originals"]
+        .iter()
+        .flat_map(|folder| names.map(|name| format!("/{folder}/{name}")))
+        .collect();
+    for path in &paths {
+        assert_eq!(stack.view_at(distribution, path).status, 403, "{path} before");
+    }
+    let id = stack.restore(["originals/a b.jpg"]);
+    stack.succeeds(&id);
+    for path in &paths {
+        let seen = stack.view_at(distribution, path);
+        assert_eq!((seen.status, seen.text.as_str()), (200, "originals/a b.jpg"), "{path} after");
+    }
+    let invalidated = ["/before/", "/behind/", "/originals/"].map(|folder| stack.invalidated(distribution, folder));
+    assert_eq!(sorted(invalidated.concat()), paths);
+}
+
 /// `queries` are query strings of which each is cached apart.
 fn check(bucket: &str, distribution: &str, before_key: &str, before_path: &str, queries: &[&str]) {
     let stack = sim();

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use jiff::Timestamp;
 use serde_json::Value;
-use thaw_core::Usd;
+use thaw_core::{PathRules, Usd};
 use thaw_steps::{CurrentVersions, Settings};
 
 use super::fault_injector::FaultInjector;
@@ -69,7 +69,7 @@ impl Simulator {
             workflow: Rc::clone(workflow),
             settings: Settings {
                 archive_buckets: vec![BUCKET.to_owned()],
-                directory_index: world.directory_index.to_owned(),
+                path_rules: PathRules::of_index(world.directory_index),
                 objects_per_chunk: world.objects_per_chunk,
                 objects_per_job: world.batch_operations.objects_per_job,
                 work_bucket: WORK_BUCKET.to_owned(),

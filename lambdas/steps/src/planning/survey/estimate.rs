@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 use thaw_core::{
-    Alternative, Cost, Distribution, KeyReading, LeftOut, Line, Overhead, PriceList, PublishWhen, Tier, Usd, Window,
-    is_asked_by_jobs,
+    Alternative, Cost, Distribution, FunctionEvent, KeyReading, LeftOut, Line, Overhead, PriceList, PublishWhen, Tier,
+    Undeclared, Usd, Window, is_asked_by_jobs,
 };
 
 use super::{Surveyor, Totals};
@@ -158,17 +158,18 @@ impl Surveyor<'_> {
         }
     }
 
-    /// Viewer functions may change which object a path shows, unless `DirectoryIndex` says what they do.
+    /// Functions may change which object a path shows, unless `DirectoryIndex` or `PathRules` say what they do.
     fn says_of_functions(&self) -> Vec<String> {
-        if !self.directory_index.is_empty() {
-            return Vec::new();
-        }
         let functions = self.distributions.iter().flat_map(|distribution| {
-            distribution.viewer_functions.iter().map(|(pattern, function)| (&distribution.id, pattern, function))
+            distribution.undeclared().into_iter().map(|undeclared| (distribution.id.as_str(), undeclared))
         });
-        let says = |(id, pattern, function): (&String, &String, &String)| {
+        let says = |(id, Undeclared { behaviour, function, event }): (&str, Undeclared<'_>)| {
+            let sees = match event {
+                FunctionEvent::ViewerRequest => "sees the requests",
+                FunctionEvent::OriginRequest => "sees, on their way to the origin, the requests",
+            };
             format!(
-                "the function {function} sees the requests of the behaviour {pattern} of {id} and may change which object they get: paths there are invalidated one by one, without wildcards, and a path that it rewrites is not known. If it only adds an index document to directories, set the parameter DirectoryIndex."
+                "the function {function} {sees} of the behaviour {behaviour} of {id} and may change which object they get: paths there are invalidated one by one, without wildcards, and a path that it rewrites is not known. If it only adds an index document to directories, set the parameter DirectoryIndex; else say in the parameter PathRules under which paths it shows which keys."
             )
         };
         functions.map(says).collect()
