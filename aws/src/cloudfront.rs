@@ -49,6 +49,8 @@ pub struct Cdn {
     /// one.
     pace: Arc<Mutex<RateLimiter>>,
     cache: Arc<Mutex<Cache>>,
+    /// The staging distributions that were found by their primary ones.
+    found: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl Cdn {
@@ -59,6 +61,7 @@ impl Cdn {
             patience: PATIENCE,
             pace: Arc::new(Mutex::new(RateLimiter::of_invalidations(Timestamp::now()))),
             cache: Arc::new(Mutex::new(Cache { keep, ..Cache::default() })),
+            found: Arc::default(),
         }
     }
 
@@ -116,20 +119,56 @@ impl Cdn {
         }))
     }
 
-    /// The domains of the staging distributions to which a continuous deployment policy sends viewers.
-    async fn staging_with_viewers(&self, policy: &str) -> Result<Vec<String>, PortError> {
+    /// The domains of the staging distributions to which a continuous deployment policy sends viewers; `None` if thaw may not
+    /// read the policy.
+    async fn staging_with_viewers(&self, policy: &str) -> Result<Option<Vec<String>>, PortError> {
         let output = match self.client.get_continuous_deployment_policy().id(policy).send().await {
             Ok(output) => output,
-            Err(error) if answer(&error).is_some_and(|answer| answer.status == 404) => return Ok(Vec::new()),
-            Err(error) => return Err(port_error(format!("GetContinuousDeploymentPolicy of {policy}"), &error)),
+            Err(error) => {
+                return match answer(&error).map(|answer| answer.status) {
+                    Some(404) => Ok(Some(Vec::new())),
+                    Some(403) => Ok(None),
+                    Some(_) | None => Err(port_error(format!("GetContinuousDeploymentPolicy of {policy}"), &error)),
+                };
+            }
         };
         let config =
             output.continuous_deployment_policy().and_then(|policy| policy.continuous_deployment_policy_config());
         let names = config.filter(|config| config.enabled()).and_then(|config| config.staging_distribution_dns_names());
-        Ok(names.map(|names| names.items().to_vec()).unwrap_or_default())
+        Ok(Some(names.map(|names| names.items().to_vec()).unwrap_or_default()))
     }
 
-    /// Reads the distributions with these ids, or those with the bucket as an origin, without the cache.
+    /// Reads the distributions with these domains, as far as thaw may look for them and read them.
+    async fn at(&self, mut domains: BTreeSet<String>) -> Result<Vec<(String, Option<Whole>)>, PortError> {
+        let (mut found, mut marker) = (Vec::new(), None);
+        while !domains.is_empty() {
+            let output = match self.client.list_distributions().set_marker(marker.take()).send().await {
+                Ok(output) => output,
+                // The stack says that staging distributions are named.
+                Err(error) if answer(&error).is_some_and(|answer| answer.status == 403) => break,
+                Err(error) => return Err(port_error("ListDistributions", &error)),
+            };
+            let Some(list) = output.distribution_list() else { break };
+            let ours = list.items().iter().filter(|summary| domains.remove(summary.domain_name()));
+            found.extend(ours.map(|summary| summary.id().to_owned()));
+            match list.next_marker() {
+                Some(next) if list.is_truncated() => marker = Some(next.to_owned()),
+                _ => break,
+            }
+        }
+        let mut read = Vec::new();
+        for id in found {
+            match self.distribution(&id).await {
+                Ok(whole) => read.push((id, whole)),
+                Err(PortError { trouble: Some(CallError::Denied), .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(read)
+    }
+
+    /// Reads the distributions with these ids and the staging distributions that get their viewers, or those with the bucket
+    /// as an origin, without the cache.
     async fn read(&self, bucket: &str, ids: &[String]) -> Result<Distributions, PortError> {
         let found = if ids.is_empty() { self.with_origin(bucket).await? } else { ids.to_vec() };
         let mut all: Vec<(String, Option<Whole>)> = stream::iter(found)
@@ -137,6 +176,25 @@ impl Cdn {
             .buffered(AT_ONCE)
             .try_collect()
             .await?;
+        // A disabled distribution has no viewers that a policy could send anywhere.
+        let answering = all.iter().filter_map(|(_, whole)| whole.as_ref()).filter(|whole| whole.serving.enabled);
+        let policies: BTreeSet<String> = answering.filter_map(|whole| whole.policy.clone()).collect();
+        let (mut with_viewers, mut denied) = (BTreeSet::new(), Vec::new());
+        for policy in policies {
+            match self.staging_with_viewers(&policy).await? {
+                Some(domains) => with_viewers.extend(domains),
+                None => denied.push((policy, LeftOut::PolicyDenied)),
+            }
+        }
+        if !ids.is_empty() {
+            let is_read = |domain: &String| {
+                all.iter().any(|(_, whole)| whole.as_ref().is_some_and(|whole| whole.serving.domain == *domain))
+            };
+            let staging = self.at(with_viewers.iter().filter(|domain| !is_read(domain)).cloned().collect()).await?;
+            let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+            found.extend(staging.iter().map(|(id, _)| id.clone()));
+            all.extend(staging);
+        }
         let wholes = || all.iter().filter_map(|(_, whole)| whole.as_ref());
         let cache_policies = wholes().flat_map(|whole| whole.cache_policies.values().cloned()).collect();
         let cache_policies = self.cache_policies(cache_policies).await?;
@@ -148,12 +206,10 @@ impl Cdn {
                 }
             }
         }
-        let policies: BTreeSet<&String> = all.iter().filter_map(|(_, whole)| whole.as_ref()?.policy.as_ref()).collect();
-        let mut with_viewers = BTreeSet::new();
-        for policy in policies {
-            with_viewers.extend(self.staging_with_viewers(policy).await?);
-        }
-        Ok(sorted(bucket, all, &with_viewers, !ids.is_empty()))
+        let all = all.into_iter().map(|(id, whole)| (id, whole.map(|whole| (whole.distribution, whole.serving))));
+        let mut sorted = Distributions::sorted(bucket, all.collect(), &with_viewers, !ids.is_empty());
+        sorted.left_out.extend(denied);
+        Ok(sorted)
     }
 
     /// The ids of the distributions that have the bucket as an origin, or may have it for their tenants.
@@ -200,38 +256,6 @@ struct Whole {
     cache_policies: BTreeMap<String, String>,
     /// Its continuous deployment policy.
     policy: Option<String>,
-}
-
-/// Splits distributions into those that are invalidated and the others. If the distributions were `named`, a staging
-/// distribution with viewers that was not named is left out, because thaw may not invalidate it.
-fn sorted(
-    bucket: &str,
-    all: Vec<(String, Option<Whole>)>,
-    with_viewers: &BTreeSet<String>,
-    named: bool,
-) -> Distributions {
-    let mut out = Distributions::default();
-    let mut others = with_viewers.clone();
-    for (id, whole) in all {
-        let why = match &whole {
-            Some(whole) => {
-                let may_have = whole.distribution.may_have_origin(bucket).then_some(LeftOut::AccessPoint);
-                whole.serving.left_out(with_viewers).or(may_have)
-            }
-            None => Some(LeftOut::Gone),
-        };
-        if let Some(whole) = whole {
-            others.remove(&whole.serving.domain);
-            if why.is_none() {
-                out.shown.push(whole.distribution);
-            }
-        }
-        // It was deleted between the listing and the reading, and was not named.
-        out.left_out.extend(why.filter(|why| named || *why != LeftOut::Gone).map(|why| (id, why)));
-    }
-    // Found by its origin it would be among these, so it has another origin.
-    out.left_out.extend(others.into_iter().filter(|_| named).map(|domain| (domain, LeftOut::NotNamed)));
-    out
 }
 
 /// A cache of distributions, by bucket and ids. Without it, a function for events would read them every few seconds,
@@ -302,6 +326,11 @@ impl CreateInvalidations for Cdn {
 }
 
 impl Cdn {
+    /// Whether it is a staging distribution that nobody named.
+    fn is_found(&self, distribution: &str) -> bool {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).contains(distribution)
+    }
+
     async fn invalidate_once(
         &self,
         distribution: &str,
@@ -320,7 +349,12 @@ impl Cdn {
             Err(error) => match answer(&error).filter(refuses) {
                 Some(answer) if is_gone(&answer) => Ok(Invalidation::Gone { says: answer.to_string() }),
                 Some(answer) => Ok(Invalidation::Refused { says: answer.to_string() }),
-                None => Err(port_error(what(), &error)),
+                None => match port_error(what(), &error) {
+                    PortError { trouble: Some(CallError::Denied), says, .. } if self.is_found(distribution) => {
+                        Ok(Invalidation::Denied { says })
+                    }
+                    error => Err(error),
+                },
             },
         }
     }
@@ -721,27 +755,6 @@ mod tests {
         assert_eq!(batch.caller_reference(), "ref");
         let paths = batch.paths().unwrap();
         assert_eq!((paths.quantity(), paths.items()), (2, &["/a".to_owned(), "/b*".to_owned()][..]));
-    }
-
-    #[test]
-    fn distributions_without_viewers_are_left_out_and_do_not_stop_the_others() {
-        let whole = |id: &str, staging| {
-            let serving =
-                Serving { enabled: true, staging, domain: format!("{id}.cloudfront.net"), ..Serving::default() };
-            let distribution = Distribution { id: id.to_owned(), ..Distribution::default() };
-            (id.to_owned(), Some(Whole { distribution, serving, cache_policies: BTreeMap::new(), policy: None }))
-        };
-        let all = || vec![whole("E1", false), ("E2".to_owned(), None), whole("E3", true), whole("E4", true)];
-        let viewers: BTreeSet<String> = ["E4.cloudfront.net", "E5.cloudfront.net"].map(str::to_owned).into();
-        let left_out =
-            |read: &Distributions| read.left_out.iter().map(|(id, why)| (id.clone(), *why)).collect::<Vec<_>>();
-        let named = sorted("archive", all(), &viewers, true);
-        assert_eq!(named.shown.iter().map(|one| one.id.as_str()).collect::<Vec<_>>(), ["E1", "E4"]);
-        let why = |id: &str, why| (id.to_owned(), why);
-        let staging = why("E3", LeftOut::Staging);
-        let expected = [why("E2", LeftOut::Gone), staging.clone(), why("E5.cloudfront.net", LeftOut::NotNamed)];
-        assert_eq!(left_out(&named), expected);
-        assert_eq!(left_out(&sorted("archive", all(), &viewers, false)), [staging]);
     }
 
     #[test]

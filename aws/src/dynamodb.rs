@@ -463,6 +463,7 @@ mod tests {
             invalidation: None,
             completed: false,
             refused: Some("no".to_owned()),
+            denied: Some("no".to_owned()),
         };
         let candidate = Candidate {
             object: row(Some("v1"), State::Planned).object,

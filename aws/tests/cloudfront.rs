@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use thaw_aws::{Cdn, Clients};
-use thaw_core::CallError;
-use thaw_steps::ports::{CreateInvalidations, Invalidation};
+use thaw_core::{CallError, LeftOut};
+use thaw_steps::ports::{CreateInvalidations, Invalidation, ReadDistributions};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -45,13 +45,131 @@ async fn refusing(codes: Vec<&'static str>) -> (Cdn, Arc<AtomicUsize>) {
             stream.write_all((head + &body).as_bytes()).await.unwrap();
         }
     });
+    (client(&endpoint), calls)
+}
+
+fn client(endpoint: &str) -> Cdn {
     let clients = Clients::read(|name| match name {
-        "AWS_ENDPOINT_URL" => Some(endpoint.clone()),
+        "AWS_ENDPOINT_URL" => Some(endpoint.to_owned()),
         "AWS_ACCESS_KEY_ID" | "AWS_SECRET_ACCESS_KEY" => Some("test".to_owned()),
         "AWS_REGION" => Some("us-east-1".to_owned()),
         _ => None,
     });
-    (clients.unwrap().cdn(), calls)
+    clients.unwrap().cdn()
+}
+
+/// The primary distribution E1 and its staging distribution E2, both of the bucket `archive`.
+fn distribution(id: &str, is_enabled: bool) -> String {
+    let origin = "<Origin><Id>s3</Id><DomainName>archive.s3.eu-central-1.amazonaws.com</DomainName></Origin>";
+    let more = match id {
+        "E1" => "<Staging>false</Staging><ContinuousDeploymentPolicyId>p</ContinuousDeploymentPolicyId>",
+        _ => "<Staging>true</Staging>",
+    };
+    format!(
+        "<Distribution><Id>{id}</Id><DomainName>{}.cloudfront.net</DomainName><DistributionConfig>\
+         <Origins><Quantity>1</Quantity><Items>{origin}</Items></Origins>\
+         <DefaultCacheBehavior><TargetOriginId>s3</TargetOriginId></DefaultCacheBehavior>\
+         <Enabled>{is_enabled}</Enabled>{more}</DistributionConfig></Distribution>",
+        id.to_lowercase()
+    )
+}
+
+/// A CloudFront with these two, where the calls whose request line has one of these texts are denied.
+async fn with_staging(denied: &'static [&'static str], is_policy_enabled: bool, is_primary_enabled: bool) -> Cdn {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request: Vec<u8> = Vec::new();
+            let is_whole = |request: &[u8]| {
+                let text = String::from_utf8_lossy(request).into_owned();
+                text.contains("\r\n\r\n") && (text.starts_with("GET") || text.contains("</InvalidationBatch>"))
+            };
+            while !is_whole(&request) {
+                let mut piece = [0; 4096];
+                let read = stream.read(&mut piece).await.unwrap();
+                request.extend(&piece[..read]);
+            }
+            let text = String::from_utf8_lossy(&request).into_owned();
+            let line = text.lines().next().unwrap();
+            let path = line.split(' ').nth(1).unwrap().trim_start_matches("/2020-05-31/");
+            let path = path.split('?').next().unwrap();
+            let (status, body) = match path {
+                _ if denied.iter().any(|denied| line.contains(denied)) => ("403 Forbidden", refusal("AccessDenied").1),
+                "distribution/E1" => ("200 OK", distribution("E1", is_primary_enabled)),
+                "distribution/E2" => ("200 OK", distribution("E2", true)),
+                "distribution" => {
+                    let summary = |id: &str| {
+                        format!(
+                            "<DistributionSummary><Id>{id}</Id><DomainName>{}.cloudfront.net</DomainName>\
+                             </DistributionSummary>",
+                            id.to_lowercase()
+                        )
+                    };
+                    let items: String = ["E0", "E1", "E2"].map(summary).concat();
+                    let list = format!(
+                        "<DistributionList><Marker></Marker><MaxItems>100</MaxItems><IsTruncated>false</IsTruncated>\
+                         <Quantity>3</Quantity><Items>{items}</Items></DistributionList>"
+                    );
+                    ("200 OK", list)
+                }
+                "continuous-deployment-policy/p" => {
+                    let policy = format!(
+                        "<ContinuousDeploymentPolicy><Id>p</Id><ContinuousDeploymentPolicyConfig>\
+                         <StagingDistributionDnsNames><Quantity>1</Quantity><Items><DnsName>e2.cloudfront.net</DnsName>\
+                         </Items></StagingDistributionDnsNames><Enabled>{is_policy_enabled}</Enabled>\
+                         </ContinuousDeploymentPolicyConfig></ContinuousDeploymentPolicy>"
+                    );
+                    ("200 OK", policy)
+                }
+                _ => (TAKEN.0, TAKEN.1.to_owned()),
+            };
+            let head = format!("HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
+            stream.write_all((head + &body).as_bytes()).await.unwrap();
+        }
+    });
+    client(&endpoint)
+}
+
+/// What is invalidated where only E1 is named, and what is left out.
+async fn of_the_primary(cdn: &Cdn) -> (Vec<String>, Vec<(String, LeftOut)>) {
+    let read = cdn.distributions("archive", &["E1".to_owned()]).await.unwrap();
+    assert!(read.shown.iter().all(|one| one.has_origin("archive")));
+    (read.shown.into_iter().map(|one| one.id).collect(), read.left_out)
+}
+
+#[tokio::test]
+async fn a_staging_distribution_is_found_by_its_primary_while_its_policy_is_enabled() {
+    let found = async |is_policy_enabled, is_primary_enabled| {
+        of_the_primary(&with_staging(&[], is_policy_enabled, is_primary_enabled).await).await
+    };
+    assert_eq!(found(true, true).await, (vec!["E1".to_owned(), "E2".to_owned()], vec![]));
+    assert_eq!(found(false, true).await, (vec!["E1".to_owned()], vec![]));
+    assert_eq!(found(true, false).await, (vec![], vec![("E1".to_owned(), LeftOut::Disabled)]));
+}
+
+#[tokio::test]
+async fn who_may_not_look_for_a_staging_distribution_is_told_of_it_and_has_the_primary() {
+    let not_named = ("e2.cloudfront.net".to_owned(), LeftOut::NotNamed);
+    for (denied, left_out) in [
+        (&["distribution HTTP", "distribution? "][..], not_named.clone()),
+        (&["/distribution/E2"][..], not_named),
+        (&["/continuous-deployment-policy/p"][..], ("p".to_owned(), LeftOut::PolicyDenied)),
+    ] {
+        let cdn = with_staging(denied, true, true).await;
+        assert_eq!(of_the_primary(&cdn).await, (vec!["E1".to_owned()], vec![left_out]), "{denied:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_denied_invalidation_is_an_error_except_of_a_staging_distribution_that_was_found() {
+    let cdn = with_staging(&["/invalidation"], true, true).await;
+    let invalidate = async |id: &str| cdn.invalidate(id, &["/a".to_owned()], "r").await;
+    assert_eq!(invalidate("E2").await.unwrap_err().trouble, Some(CallError::Denied), "nobody has found it yet");
+    of_the_primary(&cdn).await;
+    assert!(matches!(invalidate("E2").await.unwrap(), Invalidation::Denied { .. }));
+    assert_eq!(invalidate("E1").await.unwrap_err().trouble, Some(CallError::Denied));
 }
 
 #[tokio::test]

@@ -321,6 +321,7 @@ fn batch_of(Size { objects, batches }: Size, number: u32) -> Batch {
         invalidation: Some(number.to_string()),
         completed: false,
         refused: None,
+        denied: None,
     };
     Batch {
         id: BatchId::from(number.to_string()),

@@ -94,6 +94,10 @@ pub struct Call {
     /// CloudFront's error message, if it refused the call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
+    /// CloudFront's error message, if thaw may not invalidate this distribution, which nobody named. What other distributions
+    /// show is published.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub denied: Option<String>,
 }
 
 impl Call {
@@ -105,12 +109,18 @@ impl Call {
             invalidation: None,
             completed: false,
             refused: None,
+            denied: None,
         }
     }
 
-    /// Whether CloudFront has neither accepted nor refused it yet.
-    fn is_open(&self) -> bool {
-        self.invalidation.is_none() && self.refused.is_none()
+    /// Whether CloudFront has not answered it yet.
+    pub fn is_open(&self) -> bool {
+        self.invalidation.is_none() && self.refused.is_none() && self.denied.is_none()
+    }
+
+    /// Whether it is completed, or never will be.
+    pub fn is_over(&self) -> bool {
+        self.completed || self.refused.is_some() || self.denied.is_some()
     }
 
     /// Whether one of its items covers a path of the candidate.
@@ -284,7 +294,7 @@ impl Batch {
 
     /// Whether each of its calls is completed or refused.
     pub fn is_completed(&self) -> bool {
-        self.calls.as_ref().is_some_and(|calls| calls.iter().all(|call| call.completed || call.refused.is_some()))
+        self.calls.as_ref().is_some_and(|calls| calls.iter().all(Call::is_over))
     }
 
     /// The batch with `completed_at` set to `now` if it is completed and has no such time yet.
@@ -308,10 +318,13 @@ impl Batch {
         })
     }
 
-    /// CloudFront's error message for one of the candidate's paths; `None` if it refused none.
+    /// CloudFront's error message for one of the candidate's paths; `None` if it refused none. A denial counts if no other
+    /// distribution shows the candidate.
     fn refusal(&self, candidate: &Candidate) -> Option<&str> {
-        let mut refused = self.calls.iter().flatten().filter(|call| call.refused.is_some());
-        refused.find(|call| call.shows(candidate)).and_then(|call| call.refused.as_deref())
+        let own = || self.calls.iter().flatten().filter(|call| call.shows(candidate));
+        let denied = || own().find_map(|call| call.denied.as_deref());
+        let is_only_denied = own().all(|call| call.denied.is_some());
+        own().find_map(|call| call.refused.as_deref()).or_else(|| denied().filter(|_| is_only_denied))
     }
 
     /// The batch with a refused call split into one call per path, so that one bad path does not stop the others. If

@@ -181,6 +181,13 @@ impl Distribution {
         !self.has_origin(bucket) && self.origins.iter().any(Origin::is_access_point)
     }
 
+    /// Whether the bucket may be an origin for some tenant of this multi-tenant distribution. Parameters of a tenant, written
+    /// `{{name}}`, may stand in the domain and in the path of an origin (Developer Guide, "How parameters work with
+    /// distribution tenants"). What they are, only the tenants say.
+    pub(crate) fn tenants_may_have_origin(&self, bucket: &str) -> bool {
+        self.origins.iter().any(|origin| origin.tenants_may_have_it_as(bucket))
+    }
+
     /// The paths under which this distribution shows the key, in every spelling that shows it (see [`Endpoint`]).
     ///
     /// For each origin that is the bucket: strip that origin's path, and check that the first behaviour that matches
@@ -564,6 +571,17 @@ impl Origin {
     fn bucket_or_domain(&self) -> String {
         let domain = self.virtual_hosted_domain();
         bucket_of(&domain).map(str::to_owned).unwrap_or(domain)
+    }
+
+    /// Whether this origin is the bucket for some values of its parameters. Without parameters it is not.
+    fn tenants_may_have_it_as(&self, bucket: &str) -> bool {
+        let Some((before, _)) = self.domain.split_once("{{") else {
+            return self.path.contains("{{") && self.is_bucket(bucket);
+        };
+        let after = self.domain.rsplit_once("}}").map_or("", |(_, after)| after);
+        let begins = |domain: &str| domain.starts_with(before) || before.starts_with(domain);
+        let is_named = begins(&format!("{bucket}.s3")) || before.starts_with("s3");
+        is_named && (after.is_empty() || after.ends_with("amazonaws.com"))
     }
 
     /// The kind of S3 endpoint that this origin is.

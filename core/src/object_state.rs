@@ -114,6 +114,8 @@ pub enum FailureCode {
     PathCannotBeInvalidated,
     /// CloudFront refused the invalidation; the message quotes its answer.
     RefusedByCloudFront,
+    /// Only tenants of a multi-tenant distribution show the object, or may show it, and thaw does not invalidate for them.
+    ShownByTenantsOnly,
 }
 
 /// What can happen to an object.

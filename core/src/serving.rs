@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use crate::Distribution;
+
 /// The settings of a distribution that decide whether it answers viewers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Serving {
@@ -24,13 +26,15 @@ pub enum LeftOut {
     Disabled,
     /// It is a staging distribution, and no enabled continuous deployment policy sends viewers there.
     Staging,
-    /// It is a staging distribution with viewers. The stack's parameter names only its primary distribution, so thaw may not
-    /// invalidate it.
+    /// It is a staging distribution with viewers. The stack's parameter names only its primary distribution, and thaw may not
+    /// look for it.
     NotNamed,
     /// Its tenants answer viewers, each with its own cache, and thaw does not know the tenants.
     TenantOnly,
     /// None of its origins is the bucket by name, but one is an access point, which may belong to any bucket.
     AccessPoint,
+    /// It is not a distribution but a continuous deployment policy, which thaw may not read.
+    PolicyDenied,
 }
 
 impl Serving {
@@ -50,6 +54,82 @@ impl Serving {
     }
 }
 
+/// Distributions that are invalidated, and those that are not.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Distributions {
+    /// The distributions that are invalidated, with all that decides about paths.
+    pub shown: Vec<Distribution>,
+    /// The ids of the others (or domain names, if only these are known), and why.
+    pub left_out: Vec<(String, LeftOut)>,
+    /// Those of the others whose tenants answer viewers.
+    pub of_tenants: Vec<Distribution>,
+}
+
+impl Distributions {
+    /// Sorts distributions into those that are invalidated and the others. Each comes with its id; `None` is one that does not
+    /// exist.
+    ///
+    /// `with_viewers` are the domains of the staging distributions that get viewers. If the distributions were `named`, those
+    /// that are not among all of them are left out, because thaw may not look for them.
+    pub fn sorted(
+        bucket: &str,
+        all: Vec<(String, Option<(Distribution, Serving)>)>,
+        with_viewers: &BTreeSet<String>,
+        named: bool,
+    ) -> Self {
+        let mut out = Self::default();
+        let mut others = with_viewers.clone();
+        for (id, read) in all {
+            let why = match &read {
+                Some((distribution, serving)) => {
+                    let may_have = distribution.may_have_origin(bucket).then_some(LeftOut::AccessPoint);
+                    serving.left_out(with_viewers).or(may_have)
+                }
+                None => Some(LeftOut::Gone),
+            };
+            if let Some((distribution, serving)) = read {
+                others.remove(&serving.domain);
+                match why {
+                    None => out.shown.push(distribution),
+                    Some(LeftOut::TenantOnly) => out.of_tenants.push(distribution),
+                    Some(
+                        LeftOut::Gone
+                        | LeftOut::Disabled
+                        | LeftOut::Staging
+                        | LeftOut::NotNamed
+                        | LeftOut::AccessPoint
+                        | LeftOut::PolicyDenied,
+                    ) => {}
+                }
+            }
+            // It was deleted between the listing and the reading, and was not named.
+            out.left_out.extend(why.filter(|why| named || *why != LeftOut::Gone).map(|why| (id, why)));
+        }
+        // Found by its origin it would be among these, so it has another origin.
+        out.left_out.extend(others.into_iter().filter(|_| named).map(|domain| (domain, LeftOut::NotNamed)));
+        out
+    }
+}
+
+/// The ids of those of these multi-tenant distributions whose tenants get a key, or may get it.
+pub fn shown_to_tenants<'a>(
+    of_tenants: &'a [Distribution],
+    bucket: &str,
+    key: &str,
+) -> Vec<&'a str> {
+    let may_show =
+        |one: &&Distribution| !one.paths_of(bucket, key).paths.is_empty() || one.tenants_may_have_origin(bucket);
+    of_tenants.iter().filter(may_show).map(|one| one.id.as_str()).collect()
+}
+
+/// A text about an object that only the tenants of these distributions may get.
+pub fn only_tenants(distributions: &[&str]) -> String {
+    format!(
+        "it is readable, but no distribution shows it, except that the multi-tenant distribution {} does or may show it to its tenants. thaw does not invalidate for tenants, each of which has a cache of its own: what they had cached may still be seen. Invalidate it with create-invalidation-for-distribution-tenant",
+        distributions.join(", ")
+    )
+}
+
 impl LeftOut {
     /// A text with the reason and what to do about it. `distribution` is its id, or its domain name if only that is known.
     pub fn says(self, distribution: &str) -> String {
@@ -64,10 +144,13 @@ impl LeftOut {
                 "{distribution} is a staging distribution, and no enabled continuous deployment policy sends viewers to it: nothing is invalidated there"
             ),
             Self::NotNamed => format!(
-                "the staging distribution {distribution} gets viewers from a continuous deployment policy, and the parameter DistributionIds does not name it: nothing is invalidated there. Add its id to the parameter."
+                "the staging distribution {distribution} gets viewers from a continuous deployment policy, and the parameter DistributionIds does not name it: nothing is invalidated there. Add its id to the parameter, or set the parameter StagingDistributions to found."
             ),
             Self::AccessPoint => format!(
                 "{distribution} has an access point as an origin, and thaw does not know of which bucket: nothing is invalidated there. If it is this bucket, make the bucket itself the origin."
+            ),
+            Self::PolicyDenied => format!(
+                "the continuous deployment policy {distribution} may not be read: whether it sends viewers to a staging distribution is not known, and nothing is invalidated there. Allow cloudfront:GetContinuousDeploymentPolicy."
             ),
             Self::TenantOnly => format!(
                 "{distribution} is a multi-tenant distribution: thaw invalidates nothing for its tenants, each of which has a cache of its own. Invalidate them with create-invalidation-for-distribution-tenant."
@@ -79,6 +162,7 @@ impl LeftOut {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Behaviour, Origin};
 
     #[test]
     fn only_distributions_with_viewers_are_invalidated() {
@@ -95,6 +179,63 @@ mod tests {
             (Serving { tenant_only: true, ..live }, viewers(&[]), Some(LeftOut::TenantOnly)),
         ] {
             assert_eq!(serving.left_out(&with_viewers), why, "{serving:?}");
+        }
+    }
+
+    /// A distribution with this origin, and how it serves.
+    fn read(id: &str, domain: &str, path: &str, serving: Serving) -> (String, Option<(Distribution, Serving)>) {
+        let origin = Origin { id: "s3".to_owned(), domain: domain.to_owned(), path: path.to_owned() };
+        let behaviour = Behaviour { pattern: "*".to_owned(), target: "s3".to_owned(), ..Behaviour::default() };
+        let distribution = Distribution {
+            id: id.to_owned(),
+            origins: vec![origin],
+            behaviours: vec![behaviour],
+            ..Distribution::default()
+        };
+        let serving = Serving { domain: format!("{id}.cloudfront.net"), ..serving };
+        (id.to_owned(), Some((distribution, serving)))
+    }
+
+    const ARCHIVE: &str = "archive.s3.eu-central-1.amazonaws.com";
+
+    #[test]
+    fn distributions_without_viewers_are_left_out_and_do_not_stop_the_others() {
+        let whole = |id: &str, staging| read(id, ARCHIVE, "", Serving { enabled: true, staging, ..Serving::default() });
+        let all = || vec![whole("E1", false), ("E2".to_owned(), None), whole("E3", true), whole("E4", true)];
+        let viewers: BTreeSet<String> = ["E4.cloudfront.net", "E5.cloudfront.net"].map(str::to_owned).into();
+        let named = Distributions::sorted("archive", all(), &viewers, true);
+        assert_eq!(named.shown.iter().map(|one| one.id.as_str()).collect::<Vec<_>>(), ["E1", "E4"]);
+        let why = |id: &str, why| (id.to_owned(), why);
+        let staging = why("E3", LeftOut::Staging);
+        let expected = [why("E2", LeftOut::Gone), staging.clone(), why("E5.cloudfront.net", LeftOut::NotNamed)];
+        assert_eq!(named.left_out, expected);
+        assert_eq!(Distributions::sorted("archive", all(), &viewers, false).left_out, [staging]);
+    }
+
+    #[test]
+    fn what_tenants_may_get_is_known_also_where_a_parameter_names_the_origin() {
+        let tenants = Serving { enabled: true, tenant_only: true, ..Serving::default() };
+        let may_get = |domain: &str, path: &str| {
+            let all = vec![read("E2", domain, path, tenants.clone())];
+            let sorted = Distributions::sorted("archive", all, &BTreeSet::new(), true);
+            assert_eq!(sorted.left_out, [("E2".to_owned(), LeftOut::TenantOnly)]);
+            assert!(sorted.shown.is_empty());
+            shown_to_tenants(&sorted.of_tenants, "archive", "a") == ["E2"]
+        };
+        for (domain, path, is_of_tenants) in [
+            (ARCHIVE, "", true),
+            (ARCHIVE, "/other", false),
+            (ARCHIVE, "/{{tenant}}", true),
+            ("other.s3.eu-central-1.amazonaws.com", "", false),
+            ("other.s3.eu-central-1.amazonaws.com", "/{{tenant}}", false),
+            ("{{bucket}}.s3.eu-central-1.amazonaws.com", "", true),
+            ("{{domain}}", "", true),
+            ("arch{{rest}}", "", true),
+            ("archive.s3.{{region}}.amazonaws.com", "", true),
+            ("archive2{{rest}}.s3.eu-central-1.amazonaws.com", "", false),
+            ("{{tenant}}.example.com", "", false),
+        ] {
+            assert_eq!(may_get(domain, path), is_of_tenants, "{domain} {path}");
         }
     }
 }

@@ -27,12 +27,14 @@ use crate::{Clock, Sim};
 pub struct Aws {
     sim: Rc<RefCell<Sim>>,
     clock: Rc<Clock>,
+    /// The staging distributions that were found by their primary ones.
+    found: Rc<RefCell<BTreeSet<String>>>,
 }
 
 impl Aws {
     /// A world at this time, which only [`Aws::clock`] moves on.
     pub fn new(sim: Sim, start: Timestamp) -> Self {
-        Self { sim: Rc::new(RefCell::new(sim)), clock: Rc::new(Clock::manual(start)) }
+        Self { sim: Rc::new(RefCell::new(sim)), clock: Rc::new(Clock::manual(start)), found: Rc::default() }
     }
 
     /// Its time.
@@ -216,38 +218,56 @@ impl RequestRestores for Aws {
 impl ReadDistributions for Aws {
     async fn distributions(&self, bucket: &str, ids: &[String]) -> Result<Distributions, PortError> {
         self.with(|sim, _| {
-            let all = sim.list_distributions().map_err(|refusal| port_error("ListDistributions", &refusal))?;
-            let all = all.into_iter().map(|one| (one.config().clone(), one.domain_name()));
-            let all: Vec<_> = all.map(|(whole, domain)| (config(&whole), whole, domain)).collect();
-            let named = |id: &String| ids.is_empty() || ids.contains(id);
-            let found = || {
-                all.iter().filter(|(one, ..)| named(&one.id) && (one.has_origin(bucket) || one.may_have_origin(bucket)))
+            let all: Vec<_> = match sim.list_distributions() {
+                Ok(all) => all.into_iter().map(|one| (one.config().clone(), one.domain_name())).collect(),
+                Err(refusal) if ids.is_empty() || refusal.status() != 403 => {
+                    return Err(port_error("ListDistributions", &refusal));
+                }
+                // Who may not list can read what is named.
+                Err(_) => sim
+                    .distributions()
+                    .filter(|one| ids.iter().any(|id| id == one.id()))
+                    .map(|one| (one.config().clone(), one.domain_name()))
+                    .collect(),
             };
-            let mut with_viewers = BTreeSet::new();
-            for (_, whole, _) in found() {
-                if let Some(id) = &whole.continuous_deployment_policy_id {
-                    let policy = sim.get_continuous_deployment_policy(id);
-                    let policy = policy.map_err(|refusal| port_error("GetContinuousDeploymentPolicy", &refusal))?;
-                    with_viewers.extend(policy.staging_distributions.into_iter().filter(|_| policy.enabled));
+            let all: Vec<_> = all.into_iter().map(|(whole, domain)| (config(&whole), whole, domain)).collect();
+            let is_asked = |one: &Distribution| match ids.is_empty() {
+                true => one.has_origin(bucket) || one.may_have_origin(bucket),
+                false => ids.contains(&one.id),
+            };
+            let (mut with_viewers, mut denied) = (BTreeSet::new(), Vec::new());
+            for (_, whole, _) in all.iter().filter(|(one, whole, _)| is_asked(one) && !whole.disabled) {
+                let Some(id) = &whole.continuous_deployment_policy_id else { continue };
+                match sim.get_continuous_deployment_policy(id) {
+                    Ok(policy) => {
+                        with_viewers.extend(policy.staging_distributions.into_iter().filter(|_| policy.enabled));
+                    }
+                    Err(refusal) if refusal.status() == 404 => {}
+                    Err(refusal) if refusal.status() == 403 => denied.push((id.clone(), LeftOut::PolicyDenied)),
+                    Err(refusal) => return Err(port_error("GetContinuousDeploymentPolicy", &refusal)),
                 }
             }
-            let mut out = Distributions::default();
-            for (one, whole, domain) in found() {
-                let serving = Serving {
-                    enabled: !whole.disabled,
-                    staging: whole.staging,
-                    tenant_only: whole.tenant_only,
-                    domain: domain.clone(),
-                };
-                let may_have = one.may_have_origin(bucket).then_some(LeftOut::AccessPoint);
-                match serving.left_out(&with_viewers).or(may_have) {
-                    None => out.shown.push(one.clone()),
-                    Some(why) => out.left_out.push((one.id.clone(), why)),
+            let mut read = Vec::new();
+            for (one, whole, domain) in &all {
+                let is_found = !ids.is_empty() && !is_asked(one) && with_viewers.contains(domain);
+                if is_found {
+                    self.found.borrow_mut().insert(one.id.clone());
+                }
+                if is_asked(one) || is_found {
+                    let serving = Serving {
+                        enabled: !whole.disabled,
+                        staging: whole.staging,
+                        tenant_only: whole.tenant_only,
+                        domain: domain.clone(),
+                    };
+                    read.push((one.id.clone(), Some((one.clone(), serving))));
                 }
             }
             let gone = ids.iter().filter(|id| !all.iter().any(|(one, ..)| one.id == **id));
-            out.left_out.extend(gone.map(|id| (id.clone(), LeftOut::Gone)));
-            Ok(out)
+            read.extend(gone.map(|id| (id.clone(), None)));
+            let mut sorted = Distributions::sorted(bucket, read, &with_viewers, !ids.is_empty());
+            sorted.left_out.extend(denied);
+            Ok(sorted)
         })
     }
 }
@@ -343,6 +363,9 @@ impl CreateInvalidations for Aws {
         {
             Ok((id, status)) => Ok(Invalidation::Accepted { id, completed: status == InvalidationStatus::Completed }),
             Err(refusal) => match trouble(refusal.status(), refusal.code()) {
+                Some(CallError::Denied) if self.found.borrow().contains(distribution) => {
+                    Ok(Invalidation::Denied { says: refusal.message().to_owned() })
+                }
                 Some(_) => Err(port_error("CreateInvalidation", &refusal)),
                 None if refusal.status() == 404 => Ok(Invalidation::Gone { says: refusal.to_string() }),
                 None => Ok(Invalidation::Refused { says: format!("{}: {}", refusal.code(), refusal.message()) }),

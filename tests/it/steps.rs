@@ -6,6 +6,7 @@ pub mod world;
 
 mod adoption;
 mod archives;
+mod distributions;
 mod events;
 mod faults;
 mod history;

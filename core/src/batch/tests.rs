@@ -450,3 +450,26 @@ fn what_cloudfront_took_or_refused_stays_whoever_is_gone() {
     let left = batch.without(&all(&batch), &BTreeSet::new());
     assert_eq!(left.calls.as_deref(), batch.calls.as_ref().map(|calls| &calls[..2]));
 }
+
+#[test]
+fn a_denied_call_leaves_an_object_to_the_other_distributions_that_show_it() {
+    let both: BTreeMap<String, BTreeSet<String>> =
+        ["E1", "E2"].map(|id| (id.to_owned(), BTreeSet::from(["/a".to_owned()]))).into();
+    let only = [("E2".to_owned(), BTreeSet::from(["/b".to_owned()]))].into();
+    let mut two = many(2);
+    (two[0].paths, two[1].paths) = (both, only);
+    let batch = sealed(two.clone());
+    let deny = |batch: Batch, index: usize| {
+        let of = batch.calls.as_ref().unwrap()[index].distribution.clone();
+        batch.with_call(index, |call| match of.as_str() {
+            "E1" => (call.invalidation, call.completed) = (Some("I1".to_owned()), true),
+            _ => call.denied = Some("not allowed".to_owned()),
+        })
+    };
+    let count = batch.calls.as_ref().unwrap().len();
+    let done = (0..count).fold(batch, deny).noted(now());
+    assert!(!done.is_open() && done.is_completed());
+    assert!(matches!(done.outcome(&two[0].object), Some(Event::Published { .. })));
+    let Some(Event::Failed { code, message, .. }) = done.outcome(&two[1].object) else { panic!("{done:?}") };
+    assert!(code == FailureCode::RefusedByCloudFront && message.ends_with("not allowed"), "{message}");
+}

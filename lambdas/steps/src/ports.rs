@@ -4,9 +4,10 @@ use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+pub use thaw_core::Distributions;
 use thaw_core::{
-    ArchiveKind, CallError, Distribution, Execution, Facts, Job, JobGroup, LeftOut, ObjectId, Readability,
-    RestoreAnswer, RestoreId, S3Uri, Tier,
+    ArchiveKind, CallError, Execution, Facts, Job, JobGroup, ObjectId, Readability, RestoreAnswer, RestoreId, S3Uri,
+    Tier,
 };
 
 /// Concurrent requests of a step to one service. With 64 in flight, the SDK on one thread sends some 2,600 requests a
@@ -272,18 +273,10 @@ pub trait UpdateJobs {
 
 /// Reads distributions.
 pub trait ReadDistributions {
-    /// The distributions with these ids; if no ids are given, those of the account that have the bucket as an origin.
-    /// They may come from a cache of some minutes.
+    /// The distributions with these ids, and the staging distributions to which continuous deployment policies of these send
+    /// viewers, if thaw may look for them; if no ids are given, those of the account that have the bucket as an origin. They
+    /// may come from a cache of some minutes.
     async fn distributions(&self, bucket: &str, ids: &[String]) -> Result<Distributions, PortError>;
-}
-
-/// Distributions that may be invalidated, and those that are not.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Distributions {
-    /// The distributions that may be invalidated, with all that decides about paths.
-    pub shown: Vec<Distribution>,
-    /// The ids of the others (or domain names, if only these are known), and why.
-    pub left_out: Vec<(String, LeftOut)>,
 }
 
 /// Begins invalidations.
@@ -314,6 +307,12 @@ pub enum Invalidation {
     },
     /// The distribution does not exist any more, so none of its paths is shown (`NoSuchDistribution`).
     Gone {
+        /// CloudFront's message.
+        says: String,
+    },
+    /// thaw may not invalidate the distribution (403), a staging distribution that it found by itself. Of one that the stack
+    /// names, that is an error.
+    Denied {
         /// CloudFront's message.
         says: String,
     },

@@ -14,8 +14,8 @@ pub struct Settings {
     /// The limit for the planned prices of all joined restores of a day (UTC) (`JOINED_MAX_COST_USD`); `None` is no
     /// limit.
     pub joined_max_cost: Option<Usd>,
-    /// The distributions that may be invalidated (`DISTRIBUTION_IDS`). If empty, those that have the bucket as an
-    /// origin.
+    /// The distributions that may be invalidated (`DISTRIBUTION_IDS`), beside the staging distributions that get viewers
+    /// from them. If empty, those that have the bucket as an origin.
     pub distribution_ids: Vec<String>,
     /// Under which other paths the functions of the distributions show keys: the index document of directories
     /// (`DIRECTORY_INDEX`), and rules in JSON (`PATH_RULES`).

@@ -30,7 +30,11 @@ const ARN: usize = 170;
 fn buckets(count: usize) -> Template {
     let names: Vec<_> = (0..count).map(|number| format!("{number:0>LONGEST_NAME$}")).collect();
     let ids: Vec<_> = (0..5).map(|number| format!("E{number:0>13}")).collect();
-    Template::with(&[("ArchiveBuckets", json!(names)), ("DistributionIds", json!(ids))])
+    Template::with(&[
+        ("ArchiveBuckets", json!(names)),
+        ("DistributionIds", json!(ids)),
+        ("StagingDistributions", json!("named")),
+    ])
 }
 
 /// How long a value is as JSON, with every name that stands for what only AWS knows as long as it may be.

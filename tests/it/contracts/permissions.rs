@@ -180,9 +180,9 @@ const ON_EVERYTHING: [(&str, &str); 10] = [
     ("StateMachineRole", "logs:UpdateLogDelivery"),
 ];
 
-/// The stack with two distributions named.
+/// The stack with all of its distributions named.
 fn with_distributions() -> Template {
-    Template::with(&[("DistributionIds", json!(["E1", "E2"]))])
+    Template::with(&[("DistributionIds", json!(["E1", "E2"])), ("StagingDistributions", json!("named"))])
 }
 
 fn expand(allowed: &[&[Allowed]]) -> BTreeSet<Permission> {
@@ -243,9 +243,22 @@ fn the_keys_of_the_archive_are_for_those_who_read_or_restore_and_only_by_way_of_
 }
 
 #[test]
-fn without_named_distributions_any_may_be_found_and_invalidated() {
-    let template = Template::load();
+fn where_distributions_are_found_any_may_be_invalidated() {
+    let named = || ("DistributionIds", json!(["E1", "E2"]));
+    let found = || ("StagingDistributions", json!("found"));
+    let only_named = || ("StagingDistributions", json!("named"));
+    // Found is the default; where nothing is named, there is nothing else.
+    for parameters in [vec![], vec![only_named()], vec![named()], vec![named(), found()]] {
+        may_find_and_invalidate_any(&Template::with(&parameters));
+    }
+}
+
+fn may_find_and_invalidate_any(template: &Template) {
     let any = "arn:aws:cloudfront::*:distribution/*";
+    for role in ["CheckInvalidationsRole", "OnRestoreCompletedRole"] {
+        let read = ("cloudfront:GetInvalidation".to_owned(), any.to_owned());
+        assert!(template.permissions(role).contains(&read), "{role}");
+    }
     let found = template.permissions("InvalidateRole");
     let found: BTreeSet<_> = found.iter().filter(|(action, _)| action.starts_with("cloudfront:")).collect();
     let expected = [

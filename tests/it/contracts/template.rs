@@ -116,6 +116,7 @@ impl Template {
             "GetAtt" => json!(format!("{{{}}}", text(&argument))),
             "Equals" => json!(argument[0] == argument[1]),
             "Not" => json!(argument[0] == json!(false)),
+            "Or" => json!(list(&argument).contains(&json!(true))),
             "Select" => argument[1][argument[0].as_u64().expect("an index") as usize].clone(),
             "Split" => text(&argument[1]).split(&text(&argument[0])).collect(),
             "Join" => json!(list(&argument[1]).iter().map(text).collect::<Vec<_>>().join(&text(&argument[0]))),

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use thaw_core::{
     Alternative, ArchiveKind, Cost, Counts, Decision, Distribution, Event, Facts, Failure, FailureCode, KeyReading,
     KindTotal, LeftOut, NULL_VERSION, ObjectId, PlannedAction, Problem, PublishWhen, Request, Source, Staleness, State,
-    advance, decide, decide_readability, is_any_query_string, staleness,
+    advance, decide, decide_readability, is_any_query_string, shown_to_tenants, staleness,
 };
 
 use crate::archive::listing::Pages;
@@ -121,6 +121,8 @@ pub struct Surveyor<'a> {
     distributions: Vec<Distribution>,
     /// Distributions that are not invalidated, and why.
     left_out: Vec<(String, LeftOut)>,
+    /// Those of them whose tenants answer viewers.
+    of_tenants: Vec<Distribution>,
     /// More archived objects than this are left to S3 Batch Operations.
     batch_operations_over: u64,
     objects_per_job: u64,
@@ -164,6 +166,8 @@ struct Totals {
     /// The keys of the objects to publish, while they are no more than [`MOST_FORETOLD`] and no listing shows them.
     to_publish: Vec<String>,
     without_path: u64,
+    /// Objects that only tenants of multi-tenant distributions get, or may get.
+    of_tenants: u64,
     wildcards: u64,
     /// Wildcards that clear a path with any query string.
     variants: u64,
@@ -204,7 +208,7 @@ impl<'a> Surveyor<'a> {
         settings: &'a Settings,
         now: Timestamp,
     ) -> Result<Self, StepError> {
-        let Distributions { shown: distributions, left_out } = if request.publish.never() {
+        let Distributions { shown: distributions, left_out, of_tenants } = if request.publish.never() {
             Distributions::default()
         } else {
             crate::publishing::distributions::read(&request.bucket, cdn, settings).await?
@@ -220,6 +224,7 @@ impl<'a> Surveyor<'a> {
             request,
             distributions,
             left_out,
+            of_tenants,
             batch_operations_over: settings.batch_operations_over,
             objects_per_job: settings.objects_per_job,
             now,
@@ -396,9 +401,12 @@ impl<'a> Surveyor<'a> {
         let ObjectId { bucket, key, .. } = object;
         let shown: Vec<_> = self.distributions.iter().map(|one| one.paths_of(bucket, key)).collect();
         let paths = shown.iter().map(|paths| paths.paths.len() as u64).sum::<u64>();
+        let is_of_tenants =
+            paths == 0 && !shown_to_tenants(&self.of_tenants, bucket, key).is_empty();
         let totals = &mut self.totals;
         totals.paths += paths;
-        totals.without_path += u64::from(paths == 0);
+        totals.of_tenants += u64::from(is_of_tenants);
+        totals.without_path += u64::from(paths == 0 && !is_of_tenants);
         let all = shown.iter().flat_map(|paths| &paths.paths);
         // Only the second spelling of a path has a `+`.
         totals.mixed_spellings += u64::from(all.clone().any(|path| path.matches('+').count() > 1));
@@ -863,7 +871,8 @@ mod tests {
                     ("E4", LeftOut::Staging),
                     ("E5", LeftOut::AccessPoint),
                 ];
-                Ok(Distributions { shown, left_out: left_out.map(|(id, why)| (id.to_owned(), why)).into() })
+                let left_out = left_out.map(|(id, why)| (id.to_owned(), why)).into();
+                Ok(Distributions { shown, left_out, ..Distributions::default() })
             }
         }
         let request = |more: Value| {
@@ -896,6 +905,39 @@ mod tests {
             assert_eq!(found.len(), left, "who sets {directory_index}{rules} says what the functions do: {found:?}");
         }
         assert_eq!(warnings(json!({"publish": {"when": "never"}}), settings()).await, [""; 0]);
+    }
+
+    #[tokio::test]
+    async fn objects_that_only_tenants_get_are_counted_before_they_are_paid_for() {
+        struct Tenants(Vec<Distribution>);
+        impl ReadDistributions for Tenants {
+            async fn distributions(&self, _: &str, _: &[String]) -> Result<Distributions, PortError> {
+                let of_tenants = vec![Distribution { id: "E3".to_owned(), ..showing("", A_MONTH) }];
+                let left_out = vec![("E3".to_owned(), LeftOut::TenantOnly)];
+                Ok(Distributions { shown: self.0.clone(), left_out, of_tenants })
+            }
+        }
+        let warnings = async |shown: Vec<Distribution>, more: Value| {
+            let mut body = json!({"bucket": "archive", "keys": ["flexible/1", "deep/1"]});
+            body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            let (request, ledger, files) =
+                (Request::parse(&body).unwrap(), &MemoryLedger::default(), &MemoryFiles::default());
+            let (cdn, settings) = (Tenants(shown), settings());
+            let survey = Survey::of(&request, MOST, &Archive, &cdn, ledger, files, &settings, now());
+            survey.await.unwrap().warnings
+        };
+        let names_it = "E3 is a multi-tenant distribution";
+        for (shown, counted) in [
+            (vec![showing("", A_MONTH)], None),
+            (vec![showing("/deep", A_MONTH)], Some("1 objects are shown by no distribution, except that E3")),
+            (vec![], Some("2 objects are shown by no distribution, except that E3")),
+        ] {
+            let found = warnings(shown, json!({})).await;
+            let expected: Vec<&str> = [names_it].into_iter().chain(counted).collect();
+            assert_eq!(found.len(), expected.len(), "{found:?}");
+            assert!(found.iter().zip(&expected).all(|(said, begins)| said.starts_with(begins)), "{found:?}");
+        }
+        assert_eq!(warnings(vec![], json!({"publish": {"when": "never"}})).await, [""; 0]);
     }
 
     #[tokio::test]

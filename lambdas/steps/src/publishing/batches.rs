@@ -17,7 +17,7 @@ use jiff::Timestamp;
 use thaw_core::{
     Batch, BatchId, Call, Candidate, Covered, Event, ObjectId, PublishedReason, Readiness, Row, State, Wildcard,
 };
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::StepError;
 use crate::archive::FACTS_VALID_FOR;
@@ -51,7 +51,7 @@ pub async fn carry_out(
     // A refused call may be split, so there may be more calls at the end than at the start.
     let mut index = 0;
     while let Some(call) = batch.calls.as_ref().and_then(|calls| calls.get(index)).cloned() {
-        if call.invalidation.is_some() || call.refused.is_some() {
+        if !call.is_open() {
             index += 1;
             continue;
         }
@@ -66,6 +66,10 @@ pub async fn carry_out(
             Invalidation::Refused { .. } if may_be_split(&batch, &call) => batch.with_call_split(index),
             Invalidation::Refused { says } | Invalidation::Gone { says } => {
                 batch.with_call(index, |call| call.refused = Some(says))
+            }
+            Invalidation::Denied { says } => {
+                warn!(distribution = %call.distribution, "may not invalidate {}, which gets viewers from a continuous deployment policy: {says}", call.distribution);
+                batch.with_call(index, |call| call.denied = Some(says))
             }
         };
         batch = write(next, ledger, now).await?;

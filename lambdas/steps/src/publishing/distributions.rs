@@ -12,7 +12,7 @@ use crate::ports::{Distributions, PortError, ReadDistributions};
 /// function counts as one with an origin function; unless the settings `DirectoryIndex` or `PathRules` say what it does.
 pub async fn read(bucket: &str, cdn: &impl ReadDistributions, settings: &Settings) -> Result<Distributions, PortError> {
     let mut read = cdn.distributions(bucket, &settings.distribution_ids).await?;
-    for distribution in &mut read.shown {
+    for distribution in read.shown.iter_mut().chain(&mut read.of_tenants) {
         distribution.rules = settings.path_rules.clone();
         let undeclared: BTreeSet<String> =
             distribution.undeclared().into_iter().map(|undeclared| undeclared.behaviour.to_owned()).collect();

@@ -8,8 +8,8 @@ use std::time::Duration;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use thaw_core::{
-    Batch, BatchId, Candidate, Covered, Distribution, Event, ObjectId, PublishedReason, Readiness, RestoreId, Row,
-    Staleness, State, Status, folded, of_the_same_copy, staleness,
+    Batch, BatchId, Candidate, Covered, Distribution, Event, FailureCode, ObjectId, PublishedReason, Readiness,
+    RestoreId, Row, Staleness, State, Status, folded, of_the_same_copy, only_tenants, shown_to_tenants, staleness,
 };
 
 use crate::archive::FACTS_VALID_FOR;
@@ -101,7 +101,7 @@ pub async fn publish(
     now: Timestamp,
 ) -> Result<Published, StepError> {
     let PublishRequest { objects, mut begun, trigger } = wanted;
-    let distributions = distributions(&objects, cdn, settings).await?;
+    let (distributions, of_tenants) = distributions(&objects, cdn, settings).await?;
     let (is_look, said) = match trigger {
         // A look may publish thousands that became readable hours ago; what lies close together costs little to look at again.
         Trigger::Look => {
@@ -115,7 +115,7 @@ pub async fn publish(
         }
     };
     let prepared: Vec<Prepared> = stream::iter(objects)
-        .map(|(object, rows)| prepare(object, rows, &said, &distributions, archive, ledger, settings, now))
+        .map(|(object, rows)| prepare(object, rows, &said, &distributions, &of_tenants, archive, ledger, settings, now))
         .buffer_unordered(IN_FLIGHT)
         .try_collect()
         .await?;
@@ -172,17 +172,41 @@ impl Published {
     }
 }
 
+/// Distributions by the bucket that they show.
+type ByBucket = BTreeMap<String, Vec<Distribution>>;
+
+/// The distributions that are invalidated, and the multi-tenant ones.
 async fn distributions(
     objects: &Readable,
     cdn: &impl ReadDistributions,
     settings: &Settings,
-) -> Result<BTreeMap<String, Vec<Distribution>>, StepError> {
+) -> Result<(ByBucket, ByBucket), StepError> {
     let buckets: BTreeSet<&str> = objects.keys().map(|object| object.bucket.as_str()).collect();
-    let mut by_bucket = BTreeMap::new();
+    let (mut shown, mut of_tenants) = (BTreeMap::new(), BTreeMap::new());
     for bucket in buckets {
-        by_bucket.insert(bucket.to_owned(), crate::publishing::distributions::read(bucket, cdn, settings).await?.shown);
+        let read = crate::publishing::distributions::read(bucket, cdn, settings).await?;
+        shown.insert(bucket.to_owned(), read.shown);
+        of_tenants.insert(bucket.to_owned(), read.of_tenants);
     }
-    Ok(by_bucket)
+    Ok((shown, of_tenants))
+}
+
+/// The event of an object that nobody but tenants of these multi-tenant distributions gets, or may get; else `None`.
+///
+/// Nothing is known of what their caches hold, so it is never said to be published.
+fn for_tenants_only(
+    object: &ObjectId,
+    distributions: &[Distribution],
+    of_tenants: &[Distribution],
+    now: Timestamp,
+) -> Option<Event> {
+    let ObjectId { bucket, key, .. } = object;
+    let tenants = shown_to_tenants(of_tenants, bucket, key);
+    let is_shown = |one: &Distribution| !one.paths_of(bucket, key).paths.is_empty();
+    if tenants.is_empty() || distributions.iter().any(is_shown) {
+        return None;
+    }
+    Some(Event::Failed { at: now, code: FailureCode::ShownByTenantsOnly, message: only_tenants(&tenants) })
 }
 
 /// What S3 said just now of many objects at once.
@@ -219,7 +243,8 @@ async fn prepare(
     object: ObjectId,
     heard: Vec<RowWithReadiness>,
     said: &RecentFacts,
-    distributions: &BTreeMap<String, Vec<Distribution>>,
+    distributions: &ByBucket,
+    of_tenants: &ByBucket,
     archive: &impl ReadArchive,
     ledger: &impl Ledger,
     settings: &Settings,
@@ -228,6 +253,8 @@ async fn prepare(
     let rows = heard.iter().map(RowWithReadiness::now).collect::<Result<Vec<Row>, _>>()?;
     let empty = Vec::new();
     let distributions = distributions.get(&object.bucket).unwrap_or(&empty);
+    let of_tenants = of_tenants.get(&object.bucket).unwrap_or(&empty);
+    let for_tenants_only = for_tenants_only(&object, distributions, of_tenants, now);
     let mut prepared = Prepared::default();
     let mut waiting: Vec<(&Row, &RowWithReadiness)> = Vec::new();
     let mut begin = |batch: &BatchId| prepared.begun.entry(batch.clone()).or_default().insert(object.clone());
@@ -248,6 +275,8 @@ async fn prepare(
             begin(batch);
         } else if !row.current {
             heard.note(ledger, published(PublishedReason::NotCurrent).as_ref()).await?;
+        } else if let Some(event) = &for_tenants_only {
+            heard.note(ledger, Some(event)).await?;
         } else if row.publish.only_if_stale {
             match stale(&object, *at, distributions, now) {
                 Staleness::Impossible => {

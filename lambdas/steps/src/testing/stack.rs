@@ -210,6 +210,7 @@ pub fn done(batch: &str, keys: &[&str]) -> Batch {
         invalidation: Some((*key).to_owned()),
         completed: !key.contains("bad"),
         refused: key.contains("bad").then(|| "bad path".to_owned()),
+        denied: None,
     };
     Batch {
         id: batch.to_owned().into(),

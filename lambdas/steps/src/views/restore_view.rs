@@ -168,6 +168,9 @@ pub struct InvalidationView {
     pub status: InvalidationStatus,
     /// How many paths it has. It may be shared with other restores of the same objects.
     pub paths: u64,
+    /// CloudFront's message, if it refused it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
 }
 
 /// The status of an invalidation.
@@ -190,12 +193,13 @@ fn invalidations(batches: &[Batch]) -> Vec<InvalidationView> {
         id: call.invalidation.clone(),
         distribution: call.distribution.clone(),
         status: match call {
-            Call { refused: Some(_), .. } => InvalidationStatus::Refused,
+            Call { refused: Some(_), .. } | Call { denied: Some(_), .. } => InvalidationStatus::Refused,
             Call { completed: true, .. } => InvalidationStatus::Completed,
             Call { invalidation: Some(_), .. } => InvalidationStatus::InProgress,
             Call { invalidation: None, .. } => InvalidationStatus::Pending,
         },
         paths: call.items.len() as u64,
+        message: call.refused.clone().or_else(|| call.denied.clone()),
     };
     batches.iter().filter_map(|batch| batch.calls.as_ref()).flatten().map(view).collect()
 }

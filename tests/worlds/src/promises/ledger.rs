@@ -107,8 +107,7 @@ impl Checker {
             return;
         }
         let was_completed = known.and_then(|(_, at)| *at);
-        let is_done = |call: &Call| call.completed || call.refused.is_some();
-        let is_completed = batch.calls.as_ref().is_some_and(|calls| calls.iter().all(is_done));
+        let is_completed = batch.calls.as_ref().is_some_and(|calls| calls.iter().all(Call::is_over));
         let completed_at = was_completed.or(is_completed.then(|| env.now()));
         self.ledger.batches.insert(id.clone(), (batch, completed_at));
         if was_completed.is_some() || completed_at.is_none() {

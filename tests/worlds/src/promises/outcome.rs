@@ -137,7 +137,9 @@ impl Checker {
             | FailureCode::AccessDenied
             | FailureCode::RefusedByS3
             | FailureCode::Unreadable
-            | FailureCode::RefusedByCloudFront => false,
+            | FailureCode::RefusedByCloudFront
+            // No world has tenants.
+            | FailureCode::ShownByTenantsOnly => false,
             FailureCode::TierNotOffered => row.kind.is_some_and(|kind| kind.window(record.request.tier).is_none()),
             FailureCode::ExpeditedNotAvailable => record.request.tier == Tier::Expedited,
             // The restore of another tool that was to be joined was over when this one was planned.

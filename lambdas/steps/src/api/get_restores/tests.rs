@@ -27,6 +27,7 @@ fn batch(id: &RestoreId, key: &str) -> Batch {
         invalidation: invalidation.map(str::to_owned),
         completed,
         refused: refused.map(str::to_owned),
+        denied: None,
     };
     let paths = |paths: &[&str]| paths.iter().map(|path| (*path).to_owned()).collect::<BTreeSet<_>>();
     Batch {
@@ -136,7 +137,7 @@ async fn the_invalidations_of_a_restore_are_those_that_claimed_its_objects() {
             call(Some("I1"), "completed"),
             call(Some("I2"), "in_progress"),
             call(None, "pending"),
-            call(None, "refused")
+            json!({"distribution": "E1", "status": "refused", "paths": 2, "message": "InvalidArgument"})
         ]),
     );
 }

@@ -224,13 +224,23 @@ impl Surveyor<'_> {
             warnings.extend(self.left_out.iter().filter(|(_, why)| is_relevant(*why)).map(|(id, why)| why.says(id)));
             warnings.extend(self.says_of_functions());
             warnings.extend(self.says_of_query_strings());
-            if self.distributions.is_empty() {
+            if totals.of_tenants > 0 {
+                let ids: Vec<&str> = self.of_tenants.iter().map(|one| one.id.as_str()).collect();
                 warnings.push(format!(
-                    "no distribution has the bucket {} as an origin: {}",
+                    "{} objects are shown by no distribution, except that {} does or may show them to its tenants: they are restored and paid for, and then fail as ShownByTenantsOnly, because thaw does not invalidate for tenants. With publish.when never they are only restored",
+                    totals.of_tenants,
+                    ids.join(" or ")
+                ));
+            }
+            let others = if self.left_out.is_empty() { "" } else { "other " };
+            let is_all_said = totals.of_tenants > 0 && totals.without_path == 0;
+            if self.distributions.is_empty() && !is_all_said {
+                warnings.push(format!(
+                    "no {others}distribution has the bucket {} as an origin: {}",
                     request.bucket,
                     self.looked_for()
                 ));
-            } else if totals.without_path > 0 && totals.paths == 0 {
+            } else if totals.without_path > 0 && totals.paths == 0 && totals.of_tenants == 0 {
                 warnings.push(format!("no distribution shows any of the objects: {}", self.looked_for()));
             } else if totals.without_path > 0 {
                 warnings.push(format!(

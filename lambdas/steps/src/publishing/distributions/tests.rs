@@ -16,7 +16,7 @@ impl ReadDistributions for Rewritten {
             origin_functions: BTreeMap::from([("*".to_owned(), "folder:1".to_owned())]),
             ..Distribution::default()
         };
-        Ok(Distributions { shown: vec![shown], left_out: Vec::new() })
+        Ok(Distributions { shown: vec![shown], ..Distributions::default() })
     }
 }
 
