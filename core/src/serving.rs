@@ -112,11 +112,7 @@ impl Distributions {
 }
 
 /// The ids of those of these multi-tenant distributions whose tenants get a key, or may get it.
-pub fn shown_to_tenants<'a>(
-    of_tenants: &'a [Distribution],
-    bucket: &str,
-    key: &str,
-) -> Vec<&'a str> {
+pub fn shown_to_tenants<'a>(of_tenants: &'a [Distribution], bucket: &str, key: &str) -> Vec<&'a str> {
     let may_show =
         |one: &&Distribution| !one.paths_of(bucket, key).paths.is_empty() || one.tenants_may_have_origin(bucket);
     of_tenants.iter().filter(may_show).map(|one| one.id.as_str()).collect()

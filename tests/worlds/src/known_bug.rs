@@ -324,6 +324,7 @@ pub fn distributions(bug: Option<KnownBug>, staging: &str, mut distributions: Di
         Some(KnownBug::FunctionsIgnored) => {
             for distribution in &mut distributions.shown {
                 distribution.viewer_functions.clear();
+                distribution.origin_functions.clear();
                 distribution.behaviours.iter_mut().for_each(|behaviour| behaviour.has_origin_function = false);
             }
         }

@@ -401,8 +401,7 @@ impl<'a> Surveyor<'a> {
         let ObjectId { bucket, key, .. } = object;
         let shown: Vec<_> = self.distributions.iter().map(|one| one.paths_of(bucket, key)).collect();
         let paths = shown.iter().map(|paths| paths.paths.len() as u64).sum::<u64>();
-        let is_of_tenants =
-            paths == 0 && !shown_to_tenants(&self.of_tenants, bucket, key).is_empty();
+        let is_of_tenants = paths == 0 && !shown_to_tenants(&self.of_tenants, bucket, key).is_empty();
         let totals = &mut self.totals;
         totals.paths += paths;
         totals.of_tenants += u64::from(is_of_tenants);

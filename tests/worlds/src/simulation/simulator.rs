@@ -14,11 +14,17 @@ use super::queue::Queue;
 use super::stale_reads::RecentWrites;
 use crate::deployment::{Deployment, EventSourceMapping};
 use crate::environment::{BUCKET, Environment, QueueName, WORK_BUCKET};
-use crate::known_bug::KnownBug;
+use crate::known_bug::{self, KnownBug};
 use crate::promises::Checker;
 use crate::runtime::Signal;
 use crate::workflow::Workflow;
 use crate::world::{KillReason, World};
+
+/// What thaw is told of the functions of the distributions.
+fn path_rules(world: &World) -> PathRules {
+    let rules = known_bug::path_rules(world.known_bug, world.path_rules());
+    PathRules::new(world.directory_index, &rules).unwrap_or_else(|error| panic!("{error}"))
+}
 
 /// A running simulation.
 pub(super) struct Simulator {
@@ -69,7 +75,7 @@ impl Simulator {
             workflow: Rc::clone(workflow),
             settings: Settings {
                 archive_buckets: vec![BUCKET.to_owned()],
-                path_rules: PathRules::of_index(world.directory_index),
+                path_rules: path_rules(world),
                 objects_per_chunk: world.objects_per_chunk,
                 objects_per_job: world.batch_operations.objects_per_job,
                 work_bucket: WORK_BUCKET.to_owned(),

@@ -1,5 +1,7 @@
 //! The keys of a world's objects, and the paths under which viewers request them.
 
+use std::collections::BTreeSet;
+
 use thaw_core::encode_path;
 
 use super::{Distribution, FunctionEvent, Rule, World};
@@ -35,8 +37,8 @@ impl World {
 
     /// Every path under which a distribution may cache an object: those that viewers request, and those that a function makes
     /// of them.
-    pub fn cached_paths(&self, distribution: &Distribution, object: u32) -> Vec<String> {
-        let mut cached = self.viewer_paths(distribution, object);
+    pub fn cached_paths(&self, distribution: &Distribution, object: u32) -> BTreeSet<String> {
+        let mut cached: BTreeSet<String> = self.viewer_paths(distribution, object).into_iter().collect();
         for (path, rewritten_to) in self.rewritten_paths(distribution, object, true) {
             cached.extend(rewritten_to.iter().flat_map(|name| with_query_strings(distribution, &path, name)));
         }
