@@ -204,13 +204,13 @@ impl Distribution {
     pub fn paths_of(&self, bucket: &str, key: &str) -> Paths {
         let mut out = Paths::default();
         for shown in self.shown(bucket, key) {
-            let Shown { origin, path, spelling, behaviour, .. } = &shown;
-            match path.split_once('~') {
+            // Nothing else is encoded as `%7E`.
+            match shown.encoded.split_once("%7E") {
                 None => {
-                    let path = format!("/{}", origin.endpoint().encode(path, *spelling));
+                    let path = format!("/{}", shown.encoded);
                     let mut shared = self.namesakes(&shown);
                     shared.remove(&(bucket.to_owned(), key.to_owned()));
-                    let variants = behaviour.query_strings.make_variants().then(|| with_any_query_string(&path));
+                    let variants = shown.behaviour.query_strings.make_variants().then(|| with_any_query_string(&path));
                     for path in [Some(path), variants].into_iter().flatten() {
                         if !shared.is_empty() {
                             out.shared.entry(path.clone()).or_default().extend(shared.iter().cloned());
@@ -219,12 +219,8 @@ impl Distribution {
                     }
                 }
                 Some((before, _)) => {
-                    // The added `.` keeps `encode` from escaping a `*` before the `~`: it is not last, so it is
-                    // literal.
-                    let literal = origin.endpoint().encode(&format!("{before}."), *spelling);
-                    let encoded = literal.strip_suffix('.').unwrap_or(&literal);
-                    out.paths.insert(format!("/{encoded}*"));
-                    out.covers.extend(self.covered_by(encoded));
+                    out.paths.insert(format!("/{before}*"));
+                    out.covers.extend(self.covered_by(before));
                 }
             }
         }
@@ -453,13 +449,14 @@ impl Distribution {
             let others = root.into_iter().chain(self.rules.directories_of(rest)).map(Cow::Owned);
             for path in [Cow::Borrowed(rest)].into_iter().chain(others) {
                 for spelling in origin.endpoint().spellings(&path) {
-                    for seen in as_patterns_may_see(&origin.endpoint().encode(&path, *spelling)) {
+                    let encoded = origin.endpoint().encode(&path, *spelling);
+                    for seen in as_patterns_may_see(&encoded) {
                         // Whether patterns are compared with `/` or with the default root object is not documented. An
                         // extra path costs half a cent. A missing path stays stale.
                         let as_its_object = || self.serving(origin, rest).filter(|_| path.is_empty());
                         if let Some(behaviour) = self.serving(origin, &seen).or_else(as_its_object) {
-                            let (path, spelling) = (path.clone(), *spelling);
-                            out.push(Shown { origin, rest, path, spelling, behaviour, is_rewritten: false });
+                            let (path, encoded) = (path.clone(), encoded.clone());
+                            out.push(Shown { origin, rest, path, encoded, behaviour, is_rewritten: false });
                         }
                     }
                 }
@@ -483,20 +480,22 @@ impl Distribution {
             });
             for path in with_root.map(Cow::<str>::Owned) {
                 for spelling in endpoint.spellings(&path) {
-                    let seen = as_patterns_may_see(&endpoint.encode(&path, *spelling)).into_iter();
+                    let encoded = endpoint.encode(&path, *spelling);
+                    let seen = as_patterns_may_see(&encoded).into_iter();
                     let serving = seen.filter_map(|seen| self.serving(origin, &seen));
                     for behaviour in serving.filter(|behaviour| rule.is_of(&behaviour.pattern)) {
-                        let shown = |path: Cow<'a, str>, spelling: Spelling| Shown {
+                        let shown = |path: Cow<'a, str>, encoded: String| Shown {
                             origin,
                             rest,
                             path,
-                            spelling,
+                            encoded,
                             behaviour,
                             is_rewritten: true,
                         };
-                        out.push(shown(path.clone(), *spelling));
-                        let own = endpoint.spellings(rest).iter();
-                        out.extend(own.map(|spelling| shown(Cow::Borrowed(rest), *spelling)));
+                        out.push(shown(path.clone(), encoded.clone()));
+                        let own = endpoint.spellings(rest).iter().map(|spelling| endpoint.encode(rest, *spelling));
+                        let own = own.chain(rule.mixed_spellings(key, &origin.key_prefix(), endpoint));
+                        out.extend(own.map(|encoded| shown(Cow::Borrowed(rest), encoded)));
                     }
                 }
             }
@@ -541,8 +540,8 @@ struct Shown<'a> {
     rest: &'a str,
     /// The path: the rest of the key, or another path of the same object.
     path: Cow<'a, str>,
-    /// The spelling of the path.
-    spelling: Spelling,
+    /// The encoded path, in one spelling.
+    encoded: String,
     behaviour: &'a Behaviour,
     /// Whether a function rewrites it: it is a path of a rule, or what the function makes of one.
     is_rewritten: bool,

@@ -8,6 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
+use crate::path::{Endpoint, Spelling};
+
 /// The most bytes of the parameter. All variables of a Lambda function together may have 4 KB.
 pub const MAX_PATH_RULES_BYTES: usize = 2_048;
 
@@ -146,6 +148,24 @@ impl Rule {
         self.paths.iter().map(|path| path.filled(&captured)).collect()
     }
 
+    /// The encoded paths of a key without the origin path, in which the rule's text and what the viewer wrote are spelled in two
+    /// ways: a function adds its text to what a viewer wrote.
+    pub(crate) fn mixed_spellings(&self, key: &str, origin_path: &str, endpoint: Endpoint) -> Vec<String> {
+        let Some(captured) = self.keys.captures(key) else { return Vec::new() };
+        let is_ambiguous = |text: &str| text.contains(endpoint.ambiguous());
+        let in_text = |segment: &Segment| is_ambiguous(&segment.before) || is_ambiguous(&segment.after);
+        if !self.keys.segments.iter().any(in_text) || !captured.values().any(|value| is_ambiguous(value)) {
+            return Vec::new();
+        }
+        let mixed = [(Spelling::Escaped, Spelling::Plus), (Spelling::Plus, Spelling::Escaped)];
+        let encoded = mixed.into_iter().filter_map(|(text, captures)| {
+            let path = self.keys.encoded(&captured, endpoint, text, captures);
+            let path = path.strip_prefix(&part_of_path(endpoint, origin_path, text))?;
+            Some(path.strip_suffix('*').map(|path| format!("{path}%2A")).unwrap_or_else(|| path.to_owned()))
+        });
+        encoded.collect()
+    }
+
     /// The keys that it shows under a path (decoded, without leading slash).
     pub(crate) fn keys_at(&self, path: &str) -> BTreeSet<String> {
         let captured = self.paths.iter().filter_map(|template| template.captures(path));
@@ -242,6 +262,22 @@ impl Template {
         self.segments.iter().map(filled).collect::<Vec<_>>().join("/")
     }
 
+    /// The encoded path with these captures, its own text in one spelling and the captures in another.
+    fn encoded(
+        &self,
+        captured: &BTreeMap<&str, &str>,
+        endpoint: Endpoint,
+        text: Spelling,
+        captures: Spelling,
+    ) -> String {
+        let encoded = |Segment { before, capture, after }: &Segment| {
+            let inner = capture.as_ref().and_then(|capture| captured.get(capture.name.as_str())).copied();
+            let inner = part_of_path(endpoint, inner.unwrap_or_default(), captures);
+            format!("{}{inner}{}", part_of_path(endpoint, before, text), part_of_path(endpoint, after, text))
+        };
+        self.segments.iter().map(encoded).collect::<Vec<_>>().join("/")
+    }
+
     /// What is known of the captures of a text that begins so; `None` if no text does. If in doubt, less is known.
     fn known_of<'t>(&self, beginning: &'t str) -> Option<BTreeMap<&str, Known<'t>>> {
         let (mut known, mut left) = (BTreeMap::new(), beginning);
@@ -308,6 +344,13 @@ impl Segment {
         };
         (inner.len() >= least).then_some(Some((name, inner)))
     }
+}
+
+/// A part of a path, encoded as within the path: a `*` at its end stays.
+fn part_of_path(endpoint: Endpoint, part: &str, spelling: Spelling) -> String {
+    let mut encoded = endpoint.encode(&format!("{part}."), spelling);
+    encoded.pop();
+    encoded
 }
 
 fn parse(json: &str) -> Result<Vec<Rule>, String> {

@@ -201,6 +201,22 @@ fn what_a_beginning_says_of_captures_narrows_the_keys() {
 }
 
 #[test]
+fn a_function_may_mix_the_spelling_of_a_viewer_with_its_own() {
+    let mixed = |keys: &str, key: &str, origin_path: &str, endpoint| {
+        rule(keys, &["/img/{p...}"]).mixed_spellings(key, origin_path, endpoint)
+    };
+    let (rest, website) = (Endpoint::Rest, Endpoint::Website);
+    assert_eq!(mixed("a b/{p...}", "a b/c d*", "", rest), ["a%20b/c+d%2A", "a+b/c%20d%2A"]);
+    assert_eq!(mixed("o p/a b/{p...}.x", "o p/a b/c *.x", "o p/", rest), ["a%20b/c+*.x", "a+b/c%20*.x"]);
+    assert_eq!(mixed("a+b/{p...}", "a+b/c+d", "", website), ["a%2Bb/c+d", "a+b/c%2Bd"]);
+    for (keys, key, endpoint) in
+        [("a b/{p...}", "a b/c", rest), ("ab/{p...}", "ab/c d", rest), ("a b/{p...}", "a b/c d", website)]
+    {
+        assert_eq!(mixed(keys, key, "", endpoint), [""; 0]);
+    }
+}
+
+#[test]
 fn a_path_that_is_the_beginning_of_its_key_comes_from_nowhere_else() {
     for (keys, paths, origin_path, beginning, elsewhere) in [
         ("{p...}.html", &["/{p...}"][..], "", "", false),

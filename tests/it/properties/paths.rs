@@ -18,9 +18,10 @@ fn key() -> impl Strategy<Value = String> {
     .prop_filter("S3 has no such key", |key| (1..=1_024).contains(&key.len()))
 }
 
-/// A key that a function may show under another path.
+/// A key that a function may show under another path. Without a `*`: one at the end of a path is escaped in its invalidation,
+/// and how a function passes that on is its business.
 fn rewritten_key() -> impl Strategy<Value = String> {
-    "(images/|img/|img/a/|site/|a b/|i m/|a)?[ab~+ *%é/]{0,3}(\\.jpg|\\.html)?"
+    "(images/|img/|img/a/|site/|a b/|i m/|a)?[ab~+ %é/]{0,3}(\\.jpg|\\.html)?"
         .prop_filter("S3 has no such key", |key| !key.is_empty())
 }
 
