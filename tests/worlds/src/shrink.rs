@@ -64,6 +64,7 @@ fn smaller_worlds(world: &World) -> Vec<World> {
     try_change(&|world| world.second = None);
     try_change(&|world| world.staging = None);
     try_change(&|world| world.function = None);
+    try_change(&|world| world.names_distributions = false);
     for index in 0..world.second.as_ref().map_or(0, |second| second.behaviours.len()) {
         try_change(&|world| world.second.iter_mut().for_each(|second| second.behaviours[index].function = None));
     }

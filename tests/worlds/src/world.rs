@@ -43,6 +43,8 @@ pub struct World {
     pub caches_by_query_string: bool,
     /// The function of the primary distribution, and of its staging distribution.
     pub function: Option<Function>,
+    /// Whether the parameter `DistributionIds` names the distributions. The staging distribution is found all the same.
+    pub names_distributions: bool,
     /// Another distribution of the bucket.
     pub second: Option<Distribution>,
     /// The staging distribution of the primary one.

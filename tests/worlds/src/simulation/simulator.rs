@@ -18,7 +18,13 @@ use crate::known_bug::{self, KnownBug};
 use crate::promises::Checker;
 use crate::runtime::Signal;
 use crate::workflow::Workflow;
-use crate::world::{KillReason, World};
+use crate::world::{KillReason, STAGING, World};
+
+/// The parameter `DistributionIds`.
+fn named_distributions(world: &World) -> Vec<String> {
+    let named = world.distributions().into_iter().map(|distribution| distribution.id);
+    named.filter(|id| world.names_distributions && *id != STAGING).map(str::to_owned).collect()
+}
 
 /// What thaw is told of the functions of the distributions.
 fn path_rules(world: &World) -> PathRules {
@@ -75,6 +81,7 @@ impl Simulator {
             workflow: Rc::clone(workflow),
             settings: Settings {
                 archive_buckets: vec![BUCKET.to_owned()],
+                distribution_ids: named_distributions(world),
                 path_rules: path_rules(world),
                 objects_per_chunk: world.objects_per_chunk,
                 objects_per_job: world.batch_operations.objects_per_job,

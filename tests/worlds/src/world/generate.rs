@@ -86,6 +86,7 @@ impl World {
             ]),
             joined_max_cost_usd: rng.choose(&[None, Some(5.0), Some(0.02), Some(0.006), Some(0.0)]),
             caches_by_query_string: rng.one_in(4),
+            names_distributions: false,
             function: None,
             second: None,
             staging: None,
@@ -99,6 +100,7 @@ impl World {
             let index = rng.below(u32::try_from(second.behaviours.len()).unwrap_or(1)) as usize;
             second.behaviours[index].function = Some(function(&mut rng, false));
         }
+        world.names_distributions = rng.one_in(3);
         world
     }
 }

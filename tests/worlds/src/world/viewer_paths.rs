@@ -80,10 +80,7 @@ impl World {
             let behaviour = distribution.behaviour(&path).filter(|behaviour| behaviour.shows_bucket)?;
             let function = behaviour.function.filter(|function| (function.rule != Rule::Missing) == is_declared)?;
             let is_cached = function.event == FunctionEvent::ViewerRequest;
-            // A function with a blank of its own makes a path of two spellings of a viewer's `+`. Nobody else sends such paths,
-            // and thaw does not pay for them.
-            let is_known = |to: &String| !is_cached || spellings(encoded.clone()).contains(to);
-            let to = function.rewrite.apply(&path).filter(|to| is_same(to, &encoded) && is_known(to))?;
+            let to = function.rewrite.apply(&path).filter(|to| is_same(to, &encoded))?;
             Some((path, is_cached.then_some(to)))
         });
         rewritten.collect()
