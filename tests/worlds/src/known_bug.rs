@@ -79,8 +79,6 @@ pub enum KnownBug {
     RulesForgotten,
     /// A rule for one distribution is applied to the other.
     RuleOfAnotherDistribution,
-    /// Paths are folded although a function rewrites some of them in a way that no rule says.
-    FunctionsIgnored,
     /// A path is cleared with any query string by `/path*`, and not by `/path?*`.
     QueryStringWildcardTooShort,
     /// A `?` of a key is not escaped in a path, and begins a query string.
@@ -89,7 +87,7 @@ pub enum KnownBug {
 
 impl KnownBug {
     /// Every known bug, in the order of `known-bugs.md`.
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 34] = [
         Self::TierNotSent,
         Self::DaysSentForIntelligentTiering,
         Self::DaysNotSent,
@@ -122,7 +120,6 @@ impl KnownBug {
         Self::StagingForgotten,
         Self::RulesForgotten,
         Self::RuleOfAnotherDistribution,
-        Self::FunctionsIgnored,
         Self::QueryStringWildcardTooShort,
         Self::QuestionMarkNotEscaped,
     ];
@@ -168,7 +165,6 @@ impl KnownBug {
             Self::StagingForgotten => ("a staging distribution is forgotten", "most"),
             Self::RulesForgotten => ("a path that a function rewrites is forgotten", "most"),
             Self::RuleOfAnotherDistribution => ("a rule is applied to the wrong distribution", "none yet"),
-            Self::FunctionsIgnored => ("paths are folded over what a function rewrites", "none yet"),
             Self::QueryStringWildcardTooShort => ("the wildcard for query strings covers other keys", "most"),
             Self::QuestionMarkNotEscaped => ("a question mark is not escaped in a path", "most"),
         }
@@ -321,13 +317,6 @@ pub fn distributions(bug: Option<KnownBug>, staging: &str, mut distributions: Di
             groups.for_each(|group| group.fails_over_on.clear());
         }
         Some(KnownBug::StagingForgotten) => distributions.shown.retain(|distribution| distribution.id != staging),
-        Some(KnownBug::FunctionsIgnored) => {
-            for distribution in &mut distributions.shown {
-                distribution.viewer_functions.clear();
-                distribution.origin_functions.clear();
-                distribution.behaviours.iter_mut().for_each(|behaviour| behaviour.has_origin_function = false);
-            }
-        }
         _ => {}
     }
     distributions

@@ -93,10 +93,10 @@ impl World {
         };
         world.second = rng.one_in(3).then(|| second(&mut rng, world.origin_path));
         world.staging = rng.one_in(5).then(|| staging(&mut rng));
-        world.function = rng.one_in(6).then(|| function(&mut rng, world.second.is_none()));
+        world.function = rng.one_in(4).then(|| function(&mut rng, world.second.is_none()));
         // A rule for all distributions would also be one of the second.
         let may_have_function = world.function.is_none_or(|function| function.rule != Rule::OfAllDistributions);
-        if let Some(second) = world.second.as_mut().filter(|_| may_have_function && rng.one_in(3)) {
+        if let Some(second) = world.second.as_mut().filter(|_| may_have_function && rng.one_in(2)) {
             let index = rng.below(u32::try_from(second.behaviours.len()).unwrap_or(1)) as usize;
             second.behaviours[index].function = Some(function(&mut rng, false));
         }

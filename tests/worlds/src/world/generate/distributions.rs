@@ -44,10 +44,11 @@ pub(super) fn staging(rng: &mut Rng) -> Staging {
 }
 
 /// What functions rewrite. Some of the paths begin as those of other keys do, and one key has a `~` that its path has not.
-const REWRITES: [Rewrite; 7] = [
+const REWRITES: [Rewrite; 8] = [
     Rewrite { from: "/photos/*", to: "/2019/*", keys: "2019/{rest...}", paths: "/photos/{rest...}" },
     Rewrite { from: "/x-files/*", to: "/2019/*", keys: "2019/{rest...}", paths: "/x-files/{rest...}" },
-    Rewrite { from: "/v1/*", to: "/*", keys: "{rest...}", paths: "/v1/{rest...}" },
+    Rewrite { from: "/x/*", to: "/*", keys: "{rest...}", paths: "/x/{rest...}" },
+    Rewrite { from: "/dir/all/*", to: "/*", keys: "{rest...}", paths: "/dir/all/{rest...}" },
     Rewrite { from: "/docs/*", to: "/my%20dir/*", keys: "my dir/{rest...}", paths: "/docs/{rest...}" },
     Rewrite { from: "/*.jpeg", to: "/*.jpg", keys: "{rest...}.jpg", paths: "/{rest...}.jpeg" },
     Rewrite { from: "/t/page-*", to: "/t/*.txt", keys: "t/{page}.txt", paths: "/t/page-{page}" },
@@ -61,6 +62,7 @@ pub(super) fn function(rng: &mut Rng, is_only: bool) -> Function {
         event: rng.choose(&[FunctionEvent::ViewerRequest, FunctionEvent::OriginRequest]),
         rewrite: rng.choose(&REWRITES),
         rule: rng.choose(&[
+            Rule::Missing,
             Rule::Missing,
             Rule::OfItsDistribution,
             Rule::OfItsDistribution,
