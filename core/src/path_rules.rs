@@ -371,8 +371,8 @@ fn parse(json: &str) -> Result<Vec<Rule>, String> {
 }
 
 fn parse_rule(rule: &Value) -> Result<Rule, String> {
-    let Value::Object(rule) = rule else { return Err(format!("{rule} must be an object. Write {EXAMPLE}")) };
     const FIELDS: [&str; 4] = ["distribution", "behaviour", "keys", "paths"];
+    let Value::Object(rule) = rule else { return Err(format!("{rule} must be an object. Write {EXAMPLE}")) };
     if let Some(unknown) = rule.keys().find(|field| !FIELDS.contains(&field.as_str())) {
         return Err(format!("{unknown:?} is not a field of a rule: these are {}", FIELDS.join(", ")));
     }
