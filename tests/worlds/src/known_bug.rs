@@ -1,7 +1,7 @@
 //! Known bugs: mistakes of other projects that restore or invalidate, put back in on purpose.
 //!
-//! Each is a change between a function and a service, in the path rules, or in the text of the workflow. None of it is deployed code. A suite
-//! that does not find all of them proves nothing.
+//! Each is a change between a function and a service, in the path rules, or in the text of the workflow. None of it is
+//! deployed code. A suite that does not find all of them proves nothing.
 
 use std::cell::Cell;
 
