@@ -3,6 +3,7 @@
 //! Every part can be removed on its own. That is how [`crate::shrink`] makes a failing world small.
 
 mod actions;
+mod configuration;
 mod distributions;
 mod faults;
 mod generate;
