@@ -9,7 +9,7 @@ pub type Coverage = BTreeMap<String, u64>;
 pub const MIN_WORLDS: u64 = 10_000;
 
 /// The events that must happen.
-const REQUIRED: [&str; 94] = [
+const REQUIRED: [&str; 105] = [
     "POST answers 202",
     "POST answers 400",
     "S3 answers Accepted",
@@ -75,7 +75,12 @@ const REQUIRED: [&str; 94] = [
     "invalidated any query string",
     "invalidated folded paths",
     "invalidated path",
+    "invalidated rewritten path",
     "invalidated wildcard",
+    "invalidation beside a function without a rule",
+    "invalidation of the primary distribution",
+    "invalidation of the second distribution",
+    "invalidation of the staging distribution",
     "invocation ClientTimeout",
     "invocation NotStarted",
     "invocation ResponseLost",
@@ -100,10 +105,16 @@ const REQUIRED: [&str; 94] = [
     "retry Throttled",
     "retry TooManyInvalidationsInProgress",
     "row waits for a neighbour",
+    "second distribution does not show an object",
+    "second distribution shows an object",
     "state AnythingLeft?",
     "state CheckJobs",
     "state CreateJobs",
     "state FirstFailure?",
+    "viewer gets a holding page",
+    "viewer is sent to staging",
+    "viewer sees an error",
+    "viewer sees the object",
 ];
 
 /// The required events that did not happen.

@@ -13,15 +13,14 @@ use jiff::{SignedDuration, Timestamp};
 use thaw_sim::ports::{Aws, WorkBucket};
 use thaw_steps::testing::memory::{MemoryEvents, MemoryLedger};
 
-pub(crate) use records::{ClientRequest, ExecutionEnd, Invocation, QueueName};
+pub(crate) use records::{ClientRequest, ExecutionEnd, Invocation, QueueName, WrongAnswer};
 pub(crate) use setup::{
-    BUCKET, DISTRIBUTION, MAX_PATHS_IN_PROGRESS, MAX_WILDCARDS_IN_PROGRESS, PATHS_PER_SECOND, WORK_BUCKET, put_request,
-    s3_storage,
+    BUCKET, MAX_PATHS_IN_PROGRESS, MAX_WILDCARDS_IN_PROGRESS, PATHS_PER_SECOND, WORK_BUCKET, put_request, s3_storage,
 };
 
 use crate::rng::RandomSequence;
 use crate::runtime::{Runtime, add};
-use crate::world::World;
+use crate::world::{STAGING, World};
 
 /// When every simulation starts.
 const START: &str = "2026-11-22T10:00:00Z";
@@ -83,14 +82,45 @@ impl Environment {
         SignedDuration::from_millis(i64::try_from(low + (number >> 8) % range).unwrap_or(0))
     }
 
-    /// Requests an object from CloudFront in every spelling of its path. Returns the worst status.
-    pub(crate) fn view(&self, object: u32) -> Option<u16> {
-        let view = |path: String| {
-            let answer = self.aws.with(|sim, now| sim.serve(DISTRIBUTION, &path, now)).ok()?;
-            self.log(|| format!("    the edge answers {}, {:?} to {path}", answer.status, answer.outcome));
-            Some(answer.status)
-        };
-        self.world.viewer_paths(object).into_iter().filter_map(view).max()
+    /// Requests an object by every path that shows it, of every distribution that viewers ask. Returns the first answer that
+    /// is not the object.
+    pub(crate) fn view_everywhere(&self, object: u32) -> Result<(), WrongAnswer> {
+        let paths = self.world.viewed_distributions().flat_map(|distribution| {
+            let paths = self.world.viewer_paths(&distribution, object);
+            paths.into_iter().map(move |path| (distribution.id, path))
+        });
+        let views: Vec<Result<(), WrongAnswer>> = paths.map(|(id, path)| self.view(object, id, &path)).collect();
+        views.into_iter().collect()
+    }
+
+    /// A viewer requests an object by each of its paths. CloudFront sends some viewers of the primary distribution to the
+    /// staging distribution. Returns the answers that are not the object, and whether a viewer was sent to staging.
+    pub(crate) fn view_as_viewer(&self, object: u32) -> (Vec<WrongAnswer>, bool) {
+        let (mut wrong, mut has_staging_viewer) = (Vec::new(), false);
+        for asked in self.world.distributions().iter().filter(|distribution| distribution.id != STAGING) {
+            let sent_to = self.aws.with(|sim, _| sim.routed(asked.id, &[]));
+            has_staging_viewer |= sent_to == STAGING;
+            let Some(sent_to) = self.world.distribution(&sent_to) else { continue };
+            for path in self.world.viewer_paths(&sent_to, object) {
+                wrong.extend(self.view(object, sent_to.id, &path).err());
+            }
+        }
+        (wrong, has_staging_viewer)
+    }
+
+    /// Requests a path of an object. An error is an answer that is not the object.
+    fn view(&self, object: u32, distribution: &str, path: &str) -> Result<(), WrongAnswer> {
+        let answer = self.aws.with(|sim, now| sim.serve(distribution, path, now));
+        let wrong =
+            |status, what: &str| WrongAnswer { status, says: format!("{distribution} answers {what} to {path}") };
+        let answer = answer.map_err(|error| wrong(error.status(), &format!("{error:?}")))?;
+        let is_object = self.world.full_key(object).is_some_and(|key| answer.body == key.as_bytes());
+        let what = if answer.status == 200 && !is_object { " with another body" } else { "" };
+        self.log(|| format!("    {distribution} answers {}{what}, {:?} to {path}", answer.status, answer.outcome));
+        if answer.status == 200 && is_object {
+            return Ok(());
+        }
+        Err(wrong(answer.status, &format!("{}{what}", answer.status)))
     }
 
     /// Writes a line into the timeline, if there is one.

@@ -1,14 +1,14 @@
 //! Known bugs: mistakes of other projects that restore or invalidate, put back in on purpose.
 //!
-//! Each is a change between a function and a service, or in the text of the workflow. None of it is deployed code. A suite
-//! that does not find all of them proves nothing.
+//! Each is a change between a function and a service, in the path rules, or in the text of the workflow. None of it is
+//! deployed code. A suite that does not find all of them proves nothing.
 
 use std::cell::Cell;
 
 use jiff::Timestamp;
 use thaw_core::{Facts, Missing, ObjectId, RestoreAnswer, Row, State, Tier, is_any_query_string};
 use thaw_steps::Step;
-use thaw_steps::ports::{Invalidation, Item, ListedRestore, Page, PortError, VersionPage};
+use thaw_steps::ports::{Distributions, Invalidation, Item, ListedRestore, Page, PortError, VersionPage};
 
 use crate::ledger_item::{as_row, is_row};
 
@@ -63,11 +63,31 @@ pub enum KnownBug {
     DeadExecutionNotReported,
     /// An object whose path cannot be invalidated fails at once, although its archived neighbour is on its way.
     NeighbourForgotten,
+    /// Only one of the distributions of a bucket is invalidated.
+    OneDistribution,
+    /// Every distribution is sent the paths of the first.
+    SamePathsEverywhere,
+    /// The query strings of the default behaviour count for all paths.
+    CacheKeyOfDefaultBehaviour,
+    /// Only the invalidation of one distribution is awaited.
+    OneInvalidationAwaited,
+    /// A cached holding page, which has status 200, does not count as stale.
+    HoldingPageIsFresh,
+    /// A staging distribution is never invalidated.
+    StagingForgotten,
+    /// A path that a function rewrites is never invalidated, although a rule says what the function does.
+    RulesForgotten,
+    /// A rule for one distribution is applied to the other.
+    RuleOfAnotherDistribution,
+    /// A path is cleared with any query string by `/path*`, and not by `/path?*`.
+    QueryStringWildcardTooShort,
+    /// A `?` of a key is not escaped in a path, and begins a query string.
+    QuestionMarkNotEscaped,
 }
 
 impl KnownBug {
     /// Every known bug, in the order of `known-bugs.md`.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 34] = [
         Self::TierNotSent,
         Self::DaysSentForIntelligentTiering,
         Self::DaysNotSent,
@@ -92,6 +112,16 @@ impl KnownBug {
         Self::QueryStringsForgotten,
         Self::DeadExecutionNotReported,
         Self::NeighbourForgotten,
+        Self::OneDistribution,
+        Self::SamePathsEverywhere,
+        Self::CacheKeyOfDefaultBehaviour,
+        Self::OneInvalidationAwaited,
+        Self::HoldingPageIsFresh,
+        Self::StagingForgotten,
+        Self::RulesForgotten,
+        Self::RuleOfAnotherDistribution,
+        Self::QueryStringWildcardTooShort,
+        Self::QuestionMarkNotEscaped,
     ];
 
     /// Its description, and the projects that have it.
@@ -127,6 +157,16 @@ impl KnownBug {
             Self::QueryStringsForgotten => ("a path is invalidated without a query string only", "most"),
             Self::DeadExecutionNotReported => ("a dead execution is reported as running", "most"),
             Self::NeighbourForgotten => ("a waiting neighbour is forgotten", "an earlier thaw"),
+            Self::OneDistribution => ("only one distribution of a bucket is invalidated", "most"),
+            Self::SamePathsEverywhere => ("every distribution is sent the paths of the first", "most"),
+            Self::CacheKeyOfDefaultBehaviour => ("the cache key of the default behaviour counts for all paths", "most"),
+            Self::OneInvalidationAwaited => ("only the invalidation of one distribution is awaited", "most"),
+            Self::HoldingPageIsFresh => ("a cached holding page counts as the object", "most"),
+            Self::StagingForgotten => ("a staging distribution is forgotten", "most"),
+            Self::RulesForgotten => ("a path that a function rewrites is forgotten", "most"),
+            Self::RuleOfAnotherDistribution => ("a rule is applied to the wrong distribution", "none yet"),
+            Self::QueryStringWildcardTooShort => ("the wildcard for query strings covers other keys", "most"),
+            Self::QuestionMarkNotEscaped => ("a question mark is not escaped in a path", "most"),
         }
     }
 
@@ -253,7 +293,62 @@ pub fn items(bug: Option<KnownBug>, items: &[String]) -> Vec<String> {
             let is_left = |item: &&String| !is_any_query_string(item) || items.len() == 1;
             items.iter().filter(is_left).cloned().collect()
         }
+        Some(KnownBug::QueryStringWildcardTooShort) => items.iter().map(|item| item.replace("?*", "*")).collect(),
+        Some(KnownBug::QuestionMarkNotEscaped) => items.iter().map(|item| item.replace("%3F", "?")).collect(),
         _ => items.to_vec(),
+    }
+}
+
+/// Changes the distributions of a bucket. `staging` is the id of the staging distribution.
+pub fn distributions(bug: Option<KnownBug>, staging: &str, mut distributions: Distributions) -> Distributions {
+    let Some((first, others)) = distributions.shown.split_first_mut() else { return distributions };
+    match bug {
+        Some(KnownBug::OneDistribution) => distributions.shown.truncate(1),
+        Some(KnownBug::SamePathsEverywhere) => others.iter_mut().for_each(|one| one.origins.clone_from(&first.origins)),
+        Some(KnownBug::CacheKeyOfDefaultBehaviour) => {
+            for distribution in &mut distributions.shown {
+                if let Some((default, others)) = distribution.behaviours.split_last_mut() {
+                    others.iter_mut().for_each(|one| one.query_strings.clone_from(&default.query_strings));
+                }
+            }
+        }
+        Some(KnownBug::HoldingPageIsFresh) => {
+            let groups = distributions.shown.iter_mut().flat_map(|distribution| &mut distribution.groups);
+            groups.for_each(|group| group.fails_over_on.clear());
+        }
+        Some(KnownBug::StagingForgotten) => distributions.shown.retain(|distribution| distribution.id != staging),
+        _ => {}
+    }
+    distributions
+}
+
+/// The id of the distribution in a rule for this distribution.
+pub fn distribution_of_rule<'a>(
+    bug: Option<KnownBug>,
+    [primary, second]: [&'a str; 2],
+    distribution: &'a str,
+) -> &'a str {
+    match bug {
+        Some(KnownBug::RuleOfAnotherDistribution) if distribution == primary => second,
+        Some(KnownBug::RuleOfAnotherDistribution) => primary,
+        _ => distribution,
+    }
+}
+
+/// The rules for rewritten paths.
+pub fn path_rules(bug: Option<KnownBug>, rules: String) -> String {
+    match bug {
+        Some(KnownBug::RulesForgotten) => String::new(),
+        _ => rules,
+    }
+}
+
+/// Whether an invalidation is not awaited. `primary` is the id of the primary distribution.
+pub fn is_not_awaited(bug: Option<KnownBug>, primary: &str, distribution: &str) -> bool {
+    match bug {
+        Some(KnownBug::InvalidationNotAwaited) => true,
+        Some(KnownBug::OneInvalidationAwaited) => distribution != primary,
+        _ => false,
     }
 }
 

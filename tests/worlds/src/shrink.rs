@@ -65,8 +65,29 @@ fn smaller_worlds(world: &World) -> Vec<World> {
     for index in 0..world.confirmation_faults.len() {
         try_change(&|world| remove(&mut world.confirmation_faults, index));
     }
+    try_change(&|world| world.second = None);
+    try_change(&|world| world.staging = None);
+    try_change(&|world| world.function = None);
+    try_change(&|world| world.names_distributions = false);
+    for index in 0..world.second.as_ref().map_or(0, |second| second.behaviours.len()) {
+        try_change(&|world| world.second.iter_mut().for_each(|second| second.behaviours[index].function = None));
+    }
+    for index in 0..world.second.as_ref().map_or(0, |second| second.behaviours.len() - 1) {
+        try_change(&|world| world.second.iter_mut().for_each(|second| remove(&mut second.behaviours, index)));
+    }
+    try_change(&|world| {
+        let origin_path = world.origin_path;
+        world.second.iter_mut().for_each(|second| second.origin_path = origin_path);
+    });
+    try_change(&|world| world.second.iter_mut().for_each(|second| second.has_holding_page = false));
+    try_change(&|world| world.caches_by_query_string = false);
     try_change(&|world| world.versioned = false);
-    try_change(&|world| world.origin_path = "");
+    try_change(&|world| {
+        let origin_path = std::mem::take(&mut world.origin_path);
+        if let Some(second) = &mut world.second {
+            second.origin_path = second.origin_path.strip_prefix(origin_path).unwrap_or_default();
+        }
+    });
     try_change(&|world| world.directory_index = "");
     try_change(&|world| world.event_rules_disabled = false);
     try_change(&|world| world.objects_per_chunk = 1_000);

@@ -3,6 +3,8 @@
 //! Every part can be removed on its own. That is how [`crate::shrink`] makes a failing world small.
 
 mod actions;
+mod configuration;
+mod distributions;
 mod faults;
 mod generate;
 mod objects;
@@ -13,6 +15,9 @@ use serde::Serialize;
 use thaw_sim::model::{QuotaAnswer, QuotaRegime};
 
 pub use actions::{Action, ActionKind, RestoreRequest};
+pub use distributions::{
+    Behaviour, Distribution, Function, FunctionEvent, PRIMARY, Rewrite, Rule, SECOND, STAGING, Staging,
+};
 pub use faults::{
     CallFault, CallFaultKind, EventFault, EventFaultKind, ExecutionKill, InvocationFault, InvocationFaultKind,
     KillReason, Service, ServiceCall, ServiceOutage,
@@ -29,14 +34,22 @@ pub struct World {
     pub seed: u64,
     /// Whether the bucket keeps versions.
     pub versioned: bool,
-    /// The origin path of the distribution.
+    /// The origin path of the primary distribution. All objects lie under it.
     pub origin_path: &'static str,
     /// The index document of directories, or nothing.
     pub directory_index: &'static str,
-    /// Whether CloudFront caches a 403 for a month. Otherwise it does not cache it.
+    /// Whether the primary distribution caches a 403 for a month. Otherwise it does not cache it.
     pub caches_errors: bool,
-    /// Whether CloudFront caches a path apart for each query string.
+    /// Whether the primary distribution caches a path apart for each query string.
     pub caches_by_query_string: bool,
+    /// The function of the primary distribution, and of its staging distribution.
+    pub function: Option<Function>,
+    /// Whether the parameter `DistributionIds` names the distributions. The staging distribution is found all the same.
+    pub names_distributions: bool,
+    /// Another distribution of the bucket.
+    pub second: Option<Distribution>,
+    /// The staging distribution of the primary one.
+    pub staging: Option<Staging>,
     /// Which of CloudFront's quotas apply.
     #[serde(serialize_with = "as_debug")]
     pub quota_regime: QuotaRegime,

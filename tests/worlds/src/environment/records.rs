@@ -53,3 +53,12 @@ pub(crate) enum QueueName {
 impl QueueName {
     pub(crate) const ALL: [Self; 3] = [Self::RestoreInitiated, Self::RestoreCompleted, Self::ConfirmInvalidations];
 }
+
+/// An answer of CloudFront that is not the object that the viewer requested.
+#[derive(Debug, Clone)]
+pub(crate) struct WrongAnswer {
+    /// The status. It is 200 if the answer is a holding page.
+    pub status: u16,
+    /// The answer in words.
+    pub says: String,
+}

@@ -2,17 +2,21 @@
 
 use jiff::Timestamp;
 use thaw_sim::Sim;
-use thaw_sim::cdn::{Behavior, CustomErrorResponse, DistributionConfig, Origin};
+use thaw_sim::cdn::{
+    Behavior, ContinuousDeploymentPolicy, CustomErrorResponse, DistributionConfig, Function, HoldingPage, Origin,
+    OriginGroup, Rewrite, Traffic,
+};
 use thaw_sim::model::{AccessTier, FaultRule, PutRequest, RetrievalRule, Settings, SettingsChange, StorageClass};
 
-use crate::world::{StorageTier, World};
+use crate::world::{Behaviour, Distribution, FunctionEvent, PRIMARY, STAGING, StorageTier, World};
 
 /// The archive bucket.
 pub(crate) const BUCKET: &str = "archive";
 /// The bucket of thaw's own files.
 pub(crate) const WORK_BUCKET: &str = "work";
-/// The distribution that shows the archive bucket.
-pub(crate) const DISTRIBUTION: &str = "E1THAW";
+
+/// The continuous deployment policy that sends viewers to the staging distribution.
+const POLICY: &str = "policy";
 
 /// CloudFront's quotas. They are so small that other users can use them up with few paths.
 pub(crate) const MAX_PATHS_IN_PROGRESS: usize = 30;
@@ -27,7 +31,19 @@ pub(super) fn simulated_aws(world: &World, start: Timestamp) -> Sim {
     sim.create_bucket(BUCKET, world.versioned);
     sim.create_bucket(WORK_BUCKET, false);
     sim.set_faults(fault_rules(world));
-    sim.put_distribution(distribution(world), start).unwrap_or_else(|error| panic!("{error:?}"));
+    for distribution in world.distributions() {
+        let config = distribution_config(world, &distribution);
+        sim.put_distribution(config, start).unwrap_or_else(|error| panic!("{error:?}"));
+    }
+    if let Some(staging) = &world.staging {
+        let domain = sim.distribution(STAGING).map(thaw_sim::cdn::Distribution::domain_name);
+        sim.put_continuous_deployment_policy(ContinuousDeploymentPolicy {
+            id: POLICY.to_owned(),
+            enabled: staging.is_policy_enabled,
+            staging_distributions: domain.into_iter().collect(),
+            traffic: Traffic::Percent(staging.viewer_percent),
+        });
+    }
     let rules = world.objects.iter().filter_map(|object| {
         let key = world.full_key(object.id)?;
         Some(RetrievalRule { key, seconds: object.retrieval_seconds? })
@@ -72,27 +88,66 @@ fn fault_rules(world: &World) -> Vec<FaultRule> {
     random_faults.into_iter().flatten().chain(failing).collect()
 }
 
-fn distribution(world: &World) -> DistributionConfig {
-    let cached_error = CustomErrorResponse {
-        error_code: 403,
-        error_caching_min_ttl: Some(86_400 * 30),
-        ..CustomErrorResponse::default()
-    };
-    let default_behavior = Behavior { query_string: world.caches_by_query_string, ..Behavior::default() };
+fn distribution_config(world: &World, distribution: &Distribution) -> DistributionConfig {
+    const BUCKET_ORIGIN: &str = "s3";
+    const WEB_SERVER: &str = "web";
+    const BUCKET_OR_PAGE: &str = "s3-or-page";
+    const MONTH: u32 = 86_400 * 30;
+    let cached_error =
+        CustomErrorResponse { error_code: 403, error_caching_min_ttl: Some(MONTH), ..CustomErrorResponse::default() };
+    let page = HoldingPage { cache_control: Some(format!("max-age={MONTH}")), ..HoldingPage::default() };
+    let bucket_target = if distribution.has_holding_page { BUCKET_OR_PAGE } else { BUCKET_ORIGIN };
+    let behaviours = distribution.behaviours.iter().map(|behaviour| Behavior {
+        path_pattern: behaviour.pattern.to_owned(),
+        target_origin_id: if behaviour.shows_bucket { bucket_target } else { WEB_SERVER }.to_owned(),
+        query_string: behaviour.caches_by_query_string,
+        viewer_request: function(behaviour, FunctionEvent::ViewerRequest),
+        origin_request: function(behaviour, FunctionEvent::OriginRequest),
+        ..Behavior::default()
+    });
+    let mut behaviors: Vec<Behavior> = behaviours.collect();
+    let default_behavior = behaviors.pop().unwrap_or_default();
     DistributionConfig {
-        id: Some(DISTRIBUTION.to_owned()),
+        id: Some(distribution.id.to_owned()),
         default_behavior,
-        origins: vec![Origin {
-            id: "s3".to_owned(),
-            bucket: BUCKET.to_owned(),
-            origin_path: world.origin_path.to_owned(),
-            ..Origin::default()
+        behaviors,
+        origins: vec![
+            Origin {
+                id: BUCKET_ORIGIN.to_owned(),
+                bucket: BUCKET.to_owned(),
+                origin_path: distribution.origin_path.to_owned(),
+                ..Origin::default()
+            },
+            Origin {
+                id: WEB_SERVER.to_owned(),
+                domain_name: "www.example.com".to_owned(),
+                holding_page: Some(page),
+                ..Origin::default()
+            },
+        ],
+        origin_groups: vec![OriginGroup {
+            id: BUCKET_OR_PAGE.to_owned(),
+            failover_statuses: vec![403],
+            members: vec![BUCKET_ORIGIN.to_owned(), WEB_SERVER.to_owned()],
         }],
         directory_index: Some(world.directory_index.to_owned()).filter(|index| !index.is_empty()),
         default_root_object: "index.html".to_owned(),
-        custom_error_responses: if world.caches_errors { vec![cached_error] } else { Vec::new() },
+        custom_error_responses: if distribution.caches_errors { vec![cached_error] } else { Vec::new() },
+        staging: distribution.id == STAGING,
+        continuous_deployment_policy_id: world
+            .staging
+            .as_ref()
+            .filter(|_| distribution.id == PRIMARY)
+            .map(|_| POLICY.to_owned()),
         ..DistributionConfig::default()
     }
+}
+
+/// The function of a behaviour at an event.
+fn function(behaviour: &Behaviour, event: FunctionEvent) -> Option<Function> {
+    let function = behaviour.function.filter(|function| function.event == event)?;
+    let rewrite = Rewrite { from: function.rewrite.from.to_owned(), to: function.rewrite.to.to_owned() };
+    Some(Function { name: "rewrite".to_owned(), rewrites: vec![rewrite] })
 }
 
 /// The request that puts an object into a storage tier. The object's body is its key.

@@ -7,25 +7,38 @@ use thaw_sim::model::ObjectRef;
 
 use super::ledger_reader::{batches_awaiting, covers};
 use super::{Checker, MAX_STALENESS};
-use crate::environment::{BUCKET, DISTRIBUTION, Environment};
+use crate::environment::{BUCKET, Environment};
 use crate::runtime::add;
-use crate::world::Object;
+use crate::world::{Distribution, Object, PRIMARY, SECOND};
 
 impl Checker {
-    /// CloudFront accepted a new invalidation of these paths.
-    pub(crate) fn invalidated(&mut self, env: &Environment, invalidation_paths: &[String]) {
+    /// CloudFront accepted a new invalidation of these paths of a distribution.
+    pub(crate) fn invalidated(&mut self, env: &Environment, distribution: &str, invalidation_paths: &[String]) {
+        let viewed = env.world.distribution(distribution).filter(|one| one.has_viewers);
+        let Some(distribution) = &viewed else {
+            let details = format!("{invalidation_paths:?} of {distribution}");
+            return self.violate("only distributions with viewers are invalidated", details);
+        };
+        self.cover(match distribution.id {
+            PRIMARY => "invalidation of the primary distribution",
+            SECOND => "invalidation of the second distribution",
+            _ => "invalidation of the staging distribution",
+        });
         for path in invalidation_paths {
+            if env.world.objects.iter().any(|object| env.world.is_rewritten_path(distribution, object.id, path)) {
+                self.cover("invalidated rewritten path");
+            }
             self.cover(match path.ends_with('*') {
                 _ if is_any_query_string(path) => "invalidated any query string",
                 true => "invalidated wildcard",
                 false => "invalidated path",
             });
-            let batches = batches_awaiting(env, path);
-            if batches.iter().any(|batch| batch.is_folded(DISTRIBUTION, path)) {
+            let batches = batches_awaiting(env, distribution.id, path);
+            if batches.iter().any(|batch| batch.is_folded(distribution.id, path)) {
                 self.cover("invalidated folded paths");
             }
             for object in &env.world.objects {
-                self.check_invalidated_object(env, path, object, &batches);
+                self.check_invalidated_object(env, distribution, path, object, &batches);
             }
         }
     }
@@ -34,15 +47,18 @@ impl Checker {
     fn check_invalidated_object(
         &mut self,
         env: &Environment,
+        distribution: &Distribution,
         invalidation_path: &str,
         object: &Object,
         batches: &[Batch],
     ) {
         let now = env.now();
         let Some(full_key) = env.world.full_key(object.id) else { return };
-        let cached_paths = env.world.cached_paths(object.id);
-        if !covers_some_spelling(invalidation_path, &object.key)
+        let cached_paths = env.world.cached_paths(distribution, object.id);
+        let key = distribution.shown_part(&full_key).filter(|_| !cached_paths.is_empty());
+        if !key.is_some_and(|key| covers_some_spelling(invalidation_path, key))
             && !cached_paths.iter().any(|path| covers(invalidation_path, path))
+            && !self.is_folded_over_undeclared(env, distribution, invalidation_path, object, batches)
         {
             return;
         }
@@ -54,7 +70,7 @@ impl Checker {
         if !head.readable && !was_readable && !self.objects.is_changed_since(&full_key, recently) {
             self.violate(
                 "no archived object is ever invalidated",
-                format!("{invalidation_path} covers {full_key}, which is archived"),
+                format!("{invalidation_path} of {} covers {full_key}, which is archived", distribution.id),
             );
         }
         let candidates = batches.iter().flat_map(|batch| &batch.candidates);
@@ -71,8 +87,28 @@ impl Checker {
         let covered = cached_paths.iter().filter(|path| covers(invalidation_path, path)).cloned();
         let paths = if is_wildcard { covered.collect() } else { vec![invalidation_path.to_owned()] };
         for path in paths {
-            self.check_paid_once(&path, &full_key, copy, now);
+            self.check_paid_once(&format!("{path} of {}", distribution.id), &full_key, copy, now);
         }
+    }
+
+    /// Whether a wildcard that replaces paths covers a path that a function rewrites to that of an object. No rule says so,
+    /// and therefore no paths are folded there. thaw believes that a function adds the directory index only, if there is one.
+    fn is_folded_over_undeclared(
+        &mut self,
+        env: &Environment,
+        distribution: &Distribution,
+        invalidation_path: &str,
+        object: &Object,
+        batches: &[Batch],
+    ) -> bool {
+        let undeclared = env.world.undeclared_paths(distribution, object.id);
+        let is_covered = undeclared.iter().any(|path| covers(invalidation_path, path));
+        if !undeclared.is_empty() {
+            self.cover("invalidation beside a function without a rule");
+        }
+        is_covered
+            && env.world.directory_index.is_empty()
+            && batches.iter().any(|batch| batch.is_folded(distribution.id, invalidation_path))
     }
 
     /// Whether an invalidation is for an earlier copy than this one. Others have changed the object since, and this copy

@@ -3,7 +3,6 @@
 
 use jiff::Timestamp;
 use thaw_core::{Batch, Call, Decision, FailureCode, PublishedReason, Readiness, Row, State, Tier};
-use thaw_sim::cdn::Invalidation;
 use thaw_steps::ledger::chunks::ChunkRecord;
 use thaw_steps::ledger::readiness::ReadinessRecord;
 use thaw_steps::ledger::restores::RestoreRecord;
@@ -11,7 +10,7 @@ use thaw_steps::ledger::restores::RestoreRecord;
 use super::ledger_model::row_id;
 use super::ledger_reader::{planned_rows, restore_record};
 use super::{Checker, MAX_CONFIRMATION, MAX_STALENESS};
-use crate::environment::{DISTRIBUTION, Environment};
+use crate::environment::Environment;
 use crate::runtime::add;
 
 impl Checker {
@@ -135,9 +134,11 @@ impl Checker {
             return;
         }
         let completed = env.aws.with(|sim, _| {
-            let all = sim.distribution(DISTRIBUTION).ok()?.invalidations();
-            let of_batch = |one: &&Invalidation| calls().any(|call| call.invalidation.as_ref() == Some(&one.id));
-            all.iter().filter(of_batch).map(|one| one.completed).max()
+            let invalidation = |call: &Call| {
+                let all = sim.distribution(&call.distribution).ok()?.invalidations();
+                all.iter().find(|one| call.invalidation.as_ref() == Some(&one.id)).map(|one| one.completed)
+            };
+            calls().filter_map(invalidation).max()
         });
         let Some(completed) = completed else { return };
         self.cover("confirmed in a world without faults");

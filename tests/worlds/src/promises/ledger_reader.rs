@@ -35,11 +35,14 @@ pub(super) fn planned_rows(env: &Environment, record: &RestoreRecord, written_at
     (0..).zip(&entries).map(row).collect()
 }
 
-/// The batches that send an invalidation path to CloudFront and have no answer yet.
-pub(super) fn batches_awaiting(env: &Environment, invalidation_path: &str) -> Vec<Batch> {
+/// The batches that send an invalidation path of a distribution to CloudFront and have no answer yet.
+pub(super) fn batches_awaiting(env: &Environment, distribution: &str, invalidation_path: &str) -> Vec<Batch> {
     let batches = env.ledger.items().into_iter().filter(|(key, _)| key.sk == "batch");
     let batches = batches.filter_map(|(_, batch)| serde_json::from_value::<Batch>(batch).ok());
-    let awaits = |call: &Call| call.invalidation.is_none() && call.items.iter().any(|item| item == invalidation_path);
+    let awaits = |call: &Call| {
+        let is_without_answer = call.distribution == distribution && call.invalidation.is_none();
+        is_without_answer && call.items.iter().any(|item| item == invalidation_path)
+    };
     batches.filter(|batch| batch.calls.iter().flatten().any(awaits)).collect()
 }
 

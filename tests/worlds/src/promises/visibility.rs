@@ -1,12 +1,13 @@
 //! Promises about what viewers see.
 
 use jiff::Timestamp;
-use thaw_core::{PublishedReason, Row, State};
+use thaw_core::{ObjectId, PublishedReason, Row, State};
 use thaw_sim::model::ObjectRef;
 
 use super::Checker;
 use super::ledger_reader::covers;
-use crate::environment::{BUCKET, DISTRIBUTION, Environment};
+use crate::environment::{BUCKET, Environment, WrongAnswer};
+use crate::world::{Distribution, SECOND};
 
 impl Checker {
     /// Checks an object that is published: CloudFront has dropped what it cached before the object was readable.
@@ -28,11 +29,14 @@ impl Checker {
             PublishedReason::NothingStale => {
                 let readable =
                     env.aws.with(|sim, now| sim.head_uncounted(&ObjectRef::new(BUCKET, &row.object.key), now));
-                if readable.is_ok_and(|head| head.readable) && env.view(object) != Some(200) {
-                    let details = format!("{} of {}", row.object, row.restore);
+                if readable.is_ok_and(|head| head.readable)
+                    && let Err(answer) = env.view_everywhere(object)
+                {
+                    let details = format!("{} of {}: {}", row.object, row.restore, answer.says);
                     self.violate("nothing stale means that a viewer sees it", details);
                 }
             }
+            PublishedReason::NoPath if !env.world.is_shown(object) => {}
             PublishedReason::NoPath | PublishedReason::NotCurrent => {
                 let details = format!("{} of {} is {how:?}", row.object, row.restore);
                 self.violate("an object that a distribution shows is published", details);
@@ -40,8 +44,8 @@ impl Checker {
         }
     }
 
-    /// Checks that CloudFront completed an invalidation of every path of an object, since the copy was readable. The copy
-    /// may be an earlier one, of a restore that was cancelled before CloudFront confirmed it.
+    /// Checks that CloudFront completed an invalidation of every path of an object in every distribution with viewers, since
+    /// the copy was readable. The copy may be an earlier one, of a restore that was cancelled before CloudFront confirmed it.
     fn check_invalidation_completed(
         &mut self,
         env: &Environment,
@@ -59,19 +63,56 @@ impl Checker {
             return;
         }
         let now = env.now();
-        let paths = env.world.cached_paths(object);
-        let is_completed = env.aws.with(|sim, _| {
-            let invalidations = sim.distribution(DISTRIBUTION).map_or(&[][..], |one| one.invalidations());
-            paths.iter().all(|path| {
-                invalidations.iter().any(|one| {
-                    one.created >= copy && one.completed <= now && one.items.iter().any(|item| covers(item, path))
+        let is_completed = |distribution: &Distribution| {
+            let paths = env.world.cached_paths(distribution, object);
+            env.aws.with(|sim, _| {
+                let invalidations = sim.distribution(distribution.id).map_or(&[][..], |one| one.invalidations());
+                paths.iter().all(|path| {
+                    invalidations.iter().any(|one| {
+                        one.created >= copy && one.completed <= now && one.items.iter().any(|item| covers(item, path))
+                    })
                 })
             })
-        });
-        if !is_completed {
-            let details = format!("{} of {} is said to be visible by {how:?}", row.object, row.restore);
+        };
+        if let Some(distribution) = env.world.viewed_distributions().find(|one| !is_completed(one)) {
+            let details =
+                format!("{} of {} is said to be visible in {} by {how:?}", row.object, row.restore, distribution.id);
             self.violate("published means that CloudFront has completed it", details);
         }
+    }
+
+    /// A viewer requested an object and got these wrong answers. Checks that there were none if a restore had published it.
+    pub(crate) fn viewed(&mut self, env: &Environment, object: u32, wrong: &[WrongAnswer], has_staging_viewer: bool) {
+        if wrong.iter().any(|answer| answer.status == 200) {
+            self.cover("viewer gets a holding page");
+        }
+        self.cover(if wrong.is_empty() { "viewer sees the object" } else { "viewer sees an error" });
+        if let Some(second) = env.world.distribution(SECOND) {
+            let is_shown = !env.world.viewer_paths(&second, object).is_empty();
+            self.cover(format!("second distribution {} an object", if is_shown { "shows" } else { "does not show" }));
+        }
+        if has_staging_viewer {
+            self.cover("viewer is sent to staging");
+        }
+        let (Some(answer), Some(key)) = (wrong.first(), env.world.full_key(object)) else { return };
+        let rows = self.ledger.rows.values().filter(|row| row.object.key == key).cloned();
+        let rows: Vec<Row> = rows.map(|row| self.ledger.with_batch(row)).collect();
+        if let Some(row) = rows.iter().find(|row| self.is_visible(env, row)) {
+            let details = format!("{} of {} is published, and {}", row.object, row.restore, answer.says);
+            self.violate("viewers see what is published", details);
+        }
+    }
+
+    /// Whether the copy that a row published is still there, and nobody else changed it.
+    fn is_visible(&self, env: &Environment, row: &Row) -> bool {
+        let State::Published { readable, expires, .. } = &row.state else { return false };
+        let ObjectId { key, version, .. } = &row.object;
+        let head = env.aws.with(|sim, now| sim.head_uncounted(&ObjectRef::new(BUCKET, key), now));
+        // If it is readable after its copy expired, another tool restored it, and thaw may have missed that event.
+        let is_expired = expires.is_some_and(|expires| expires <= env.now());
+        let is_same_copy =
+            self.objects.latest_copy(key, version.as_deref(), env.now()).is_none_or(|copy| copy <= *readable);
+        !is_expired && is_same_copy && !self.objects.is_changed(key) && head.is_ok_and(|head| head.readable)
     }
 
     /// Checks that viewers see what a restore published.
@@ -86,9 +127,8 @@ impl Checker {
             if is_expired || self.objects.is_changed(&row.object.key) || !readable.is_ok_and(|head| head.readable) {
                 continue;
             }
-            let status = env.view(object);
-            if status != Some(200) {
-                let details = format!("{} of {restore} is published, and a viewer gets {status:?}", row.object);
+            if let Err(answer) = env.view_everywhere(object) {
+                let details = format!("{} of {restore} is published, and {}", row.object, answer.says);
                 self.violate("viewers see what is published", details);
             }
         }

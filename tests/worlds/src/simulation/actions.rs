@@ -14,8 +14,8 @@ use super::services::observe_retrieval;
 use super::simulator::Simulator;
 use super::{client, messages};
 use crate::environment::{
-    BUCKET, DISTRIBUTION, Environment, MAX_PATHS_IN_PROGRESS, MAX_WILDCARDS_IN_PROGRESS, PATHS_PER_SECOND, QueueName,
-    put_request, s3_storage,
+    BUCKET, Environment, MAX_PATHS_IN_PROGRESS, MAX_WILDCARDS_IN_PROGRESS, PATHS_PER_SECOND, QueueName, put_request,
+    s3_storage,
 };
 use crate::runtime::add;
 use crate::world::ActionKind;
@@ -53,7 +53,8 @@ pub(super) async fn perform(simulator: &Rc<Simulator>, action: ActionKind) {
             });
         }
         ActionKind::ViewObject { object } => {
-            env.view(object);
+            let (wrong, has_staging_viewer) = env.view_as_viewer(object);
+            simulator.checker.borrow_mut().viewed(env, object, &wrong, has_staging_viewer);
         }
         ActionKind::UseUpInvalidationQuota { seconds } => use_up_invalidation_quota(env, seconds).await,
         ActionKind::ExpeditedUnavailable { seconds } => {
@@ -96,13 +97,14 @@ fn change_object(
     env.aws.with(|sim, now| change(sim, &key, now));
 }
 
-/// Creates as many invalidations as CloudFront's quotas allow, every two minutes.
+/// Creates as many invalidations as CloudFront's quotas allow, of every distribution, every two minutes.
 async fn use_up_invalidation_quota(env: &Environment, seconds: u32) {
     let end = add(env.now(), SignedDuration::from_secs(i64::from(seconds)));
     let invalidate = |caller_reference: &str, paths: Vec<String>| {
-        env.aws.with(|sim, now| {
-            let _ = sim.create_invalidation(&InvalidationRequest::new(DISTRIBUTION, caller_reference, paths), now);
-        });
+        for distribution in env.world.distributions() {
+            let request = InvalidationRequest::new(distribution.id, caller_reference, paths.clone());
+            let _ = env.aws.with(|sim, now| sim.create_invalidation(&request, now));
+        }
     };
     let mut count = 0;
     while env.now() < end {

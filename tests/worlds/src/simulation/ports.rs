@@ -24,7 +24,7 @@ use super::simulator::Simulator;
 use super::{messages, services, step_functions};
 use crate::environment::{Environment, Invocation, QueueName};
 use crate::known_bug::{self, KnownBug};
-use crate::world::{CallFaultKind, ServiceCall};
+use crate::world::{CallFaultKind, PRIMARY, STAGING, ServiceCall};
 
 /// All ports, for one invocation.
 pub(super) struct FaultInjectingPorts {
@@ -222,7 +222,9 @@ impl UpdateJobs for FaultInjectingPorts {
 
 impl ReadDistributions for FaultInjectingPorts {
     async fn distributions(&self, bucket: &str, ids: &[String]) -> Result<Distributions, PortError> {
-        self.call(ServiceCall::ReadDistributions, bucket, || self.env().aws.distributions(bucket, ids)).await
+        let found =
+            self.call(ServiceCall::ReadDistributions, bucket, || self.env().aws.distributions(bucket, ids)).await?;
+        Ok(known_bug::distributions(self.bug(), STAGING, found))
     }
 }
 
@@ -249,7 +251,7 @@ impl CreateInvalidations for FaultInjectingPorts {
 
 impl ReadInvalidations for FaultInjectingPorts {
     async fn invalidation(&self, distribution: &str, id: &str) -> Result<InvalidationStatus, PortError> {
-        if self.simulator.has_bug(KnownBug::InvalidationNotAwaited) {
+        if known_bug::is_not_awaited(self.bug(), PRIMARY, distribution) {
             return Ok(InvalidationStatus::Completed);
         }
         self.call(ServiceCall::GetInvalidation, id, || self.env().aws.invalidation(distribution, id)).await

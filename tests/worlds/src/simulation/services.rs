@@ -7,7 +7,7 @@ use thaw_steps::ledger::readiness::ReadinessRecord;
 use thaw_steps::ports::{CreateInvalidations, Invalidation, Item, Ledger, PortError, Put, RequestRestores};
 
 use super::simulator::Simulator;
-use crate::environment::{BUCKET, DISTRIBUTION, Environment, Invocation};
+use crate::environment::{BUCKET, Environment, Invocation};
 use crate::ledger_item::{as_row, convert, is_row};
 
 /// Sends RestoreObject to S3.
@@ -93,21 +93,21 @@ pub(super) async fn create_invalidation(
     caller_reference: &str,
 ) -> Result<Invalidation, PortError> {
     let env = &simulator.env;
-    let before = invalidation_count(env);
+    let before = invalidation_count(env, distribution);
     let answer = env.aws.invalidate(distribution, items, caller_reference).await;
-    let is_new = invalidation_count(env) > before;
+    let is_new = invalidation_count(env, distribution) > before;
     env.log(|| {
         let new = if is_new { ", new" } else { "" };
-        format!("    CreateInvalidation {items:?} {caller_reference}: {answer:?}{new}")
+        format!("    CreateInvalidation of {distribution} {items:?} {caller_reference}: {answer:?}{new}")
     });
     if is_new {
-        simulator.checker.borrow_mut().invalidated(env, items);
+        simulator.checker.borrow_mut().invalidated(env, distribution, items);
     }
     answer
 }
 
-fn invalidation_count(env: &Environment) -> usize {
-    env.aws.with(|sim, _| sim.distribution(DISTRIBUTION).map_or(0, |one| one.invalidations().len()))
+fn invalidation_count(env: &Environment, distribution: &str) -> usize {
+    env.aws.with(|sim, _| sim.distribution(distribution).map_or(0, |one| one.invalidations().len()))
 }
 
 /// Inserts an item into the ledger.

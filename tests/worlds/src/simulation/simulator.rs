@@ -14,11 +14,23 @@ use super::queue::Queue;
 use super::stale_reads::RecentWrites;
 use crate::deployment::{Deployment, EventSourceMapping};
 use crate::environment::{BUCKET, Environment, QueueName, WORK_BUCKET};
-use crate::known_bug::KnownBug;
+use crate::known_bug::{self, KnownBug};
 use crate::promises::Checker;
 use crate::runtime::Signal;
 use crate::workflow::Workflow;
-use crate::world::{KillReason, World};
+use crate::world::{KillReason, STAGING, World};
+
+/// The parameter `DistributionIds`.
+fn named_distributions(world: &World) -> Vec<String> {
+    let named = world.distributions().into_iter().map(|distribution| distribution.id);
+    named.filter(|id| world.names_distributions && *id != STAGING).map(str::to_owned).collect()
+}
+
+/// What thaw is told of the functions of the distributions.
+fn path_rules(world: &World) -> PathRules {
+    let rules = known_bug::path_rules(world.known_bug, world.path_rules());
+    PathRules::new(world.directory_index, &rules).unwrap_or_else(|error| panic!("{error}"))
+}
 
 /// A running simulation.
 pub(super) struct Simulator {
@@ -70,7 +82,8 @@ impl Simulator {
             workflow: Rc::clone(workflow),
             settings: Settings {
                 archive_buckets: vec![BUCKET.to_owned()],
-                path_rules: PathRules::of_index(world.directory_index),
+                distribution_ids: named_distributions(world),
+                path_rules: path_rules(world),
                 objects_per_chunk: world.objects_per_chunk,
                 // Restores of more objects than a chunk has are large.
                 collect_over: world.objects_per_chunk as u64,

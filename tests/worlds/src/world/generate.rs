@@ -3,15 +3,17 @@
 //! The order of the random draws is part of the meaning of a seed. New draws go to the end.
 
 mod actions;
+mod distributions;
 mod faults;
 mod times;
 
 use thaw_sim::model::{QuotaAnswer, QuotaRegime};
 
 use self::actions::actions;
+use self::distributions::{function, second, staging};
 use self::faults::{call_faults, confirmation_faults, event_faults, execution_kills, invocation_faults, outages};
 use self::times::{HOUR, MINUTE};
-use super::{BatchOperations, Object, StorageTier, World};
+use super::{BatchOperations, Object, Rule, StorageTier, World};
 use crate::rng::Rng;
 
 /// The keys that objects can have. They have what is special in paths: directories, blanks, `+`, `%`, `?` and other letters.
@@ -56,7 +58,7 @@ impl World {
             let event_faults = event_faults(&mut rng, is_eventful);
             (call_faults, invocation_faults, outages, event_faults, execution_kills(&mut rng))
         };
-        Self {
+        let mut world = Self {
             seed,
             versioned: rng.one_in(3),
             origin_path: if rng.one_in(4) { "/public" } else { "" },
@@ -85,7 +87,22 @@ impl World {
             joined_max_cost_usd: rng.choose(&[None, Some(5.0), Some(0.02), Some(0.006), Some(0.0)]),
             caches_by_query_string: rng.one_in(4),
             confirmation_faults: if is_fault_free { Vec::new() } else { confirmation_faults(&mut rng) },
+            names_distributions: false,
+            function: None,
+            second: None,
+            staging: None,
+        };
+        world.second = rng.one_in(3).then(|| second(&mut rng, world.origin_path));
+        world.staging = rng.one_in(5).then(|| staging(&mut rng));
+        world.function = rng.one_in(4).then(|| function(&mut rng, world.second.is_none()));
+        // A rule for all distributions would also be one of the second.
+        let may_have_function = world.function.is_none_or(|function| function.rule != Rule::OfAllDistributions);
+        if let Some(second) = world.second.as_mut().filter(|_| may_have_function && rng.one_in(2)) {
+            let index = rng.below(u32::try_from(second.behaviours.len()).unwrap_or(1)) as usize;
+            second.behaviours[index].function = Some(function(&mut rng, false));
         }
+        world.names_distributions = rng.one_in(3);
+        world
     }
 }
 
