@@ -18,6 +18,9 @@ pub(crate) const WORK_BUCKET: &str = "work";
 /// A glob that means this key only. Without a `?` a fault rule would apply to every key that contains the key, and so also to a
 /// key that is not there and that a rewritten path might show.
 fn as_glob(key: &str) -> String {
+    if key.contains('?') {
+        return key.to_owned();
+    }
     let rest: String = key.chars().skip(1).collect();
     format!("?{rest}")
 }
