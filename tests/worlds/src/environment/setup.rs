@@ -15,6 +15,16 @@ pub(crate) const BUCKET: &str = "archive";
 /// The bucket of thaw's own files.
 pub(crate) const WORK_BUCKET: &str = "work";
 
+/// A glob that means this key only. Without a `?` a fault rule would apply to every key that contains the key, and so also to a
+/// key that is not there and that a rewritten path might show.
+fn as_glob(key: &str) -> String {
+    if key.contains('?') {
+        return key.to_owned();
+    }
+    let rest: String = key.chars().skip(1).collect();
+    format!("?{rest}")
+}
+
 /// The continuous deployment policy that sends viewers to the staging distribution.
 const POLICY: &str = "policy";
 
@@ -84,7 +94,7 @@ fn fault_rules(world: &World) -> Vec<FaultRule> {
     ];
     let failing = world.objects.iter().filter(|object| object.head_fails);
     let failing = failing.filter_map(|object| world.full_key(object.id));
-    let failing = failing.map(|key| FaultRule::new("HeadObject", "BadRequest").on(&key));
+    let failing = failing.map(|key| FaultRule::new("HeadObject", "BadRequest").on(&as_glob(&key)));
     random_faults.into_iter().flatten().chain(failing).collect()
 }
 

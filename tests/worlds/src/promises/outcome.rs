@@ -146,9 +146,8 @@ impl Checker {
             FailureCode::NotBeingRestored => record.request.join_only && row.revision == 0,
             FailureCode::PathCannotBeInvalidated => key.contains('~'),
             FailureCode::HeadRefused => {
-                // A fault rule applies to every key that contains its key.
                 let mut failing = env.world.objects.iter().filter(|object| object.head_fails);
-                failing.any(|object| env.world.full_key(object.id).is_some_and(|part| key.contains(&part)))
+                failing.any(|object| env.world.full_key(object.id).as_ref() == Some(key))
             }
             // The deadline was checked when the row was written. After that only an event can report the copy.
             FailureCode::RetrievalTimedOut => {
