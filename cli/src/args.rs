@@ -45,7 +45,7 @@ pub struct Global {
     #[arg(long, global = true, env = "AWS_ENDPOINT_URL", value_name = "URL")]
     pub endpoint_url: Option<String>,
     /// Use the local stack of `cargo xtask up`, which this file describes
-    #[arg(long, global = true, value_name = "FILE", num_args = 0..=1, default_missing_value = "target/local/stack.json")]
+    #[arg(long, global = true, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "target/local/stack.json")]
     pub local: Option<PathBuf>,
     /// Form of the data on stdout
     #[arg(long, global = true, value_enum, default_value = "table", value_name = "FORM")]

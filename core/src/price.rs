@@ -216,7 +216,7 @@ impl Overhead {
         let (few, more) = (objects.min(1_000), objects.saturating_sub(1_000));
         Self {
             // With two to four looks.
-            state_transitions: 16 + 2 * chunks,
+            state_transitions: 15 + 2 * chunks,
             // Of each batch an invocation publishes it and another confirms it.
             lambda_requests: 8 + chunks + 2 * few + more / 20,
             lambda_mb_ms: 500_000 + 266_000 * few + 30_000 * more,
@@ -361,7 +361,7 @@ mod tests {
     #[test]
     fn a_thousand_objects_use_what_the_cost_bench_counted() {
         let expected = Overhead {
-            state_transitions: 18,
+            state_transitions: 17,
             lambda_requests: 2_009,
             lambda_mb_ms: 266_500_000,
             ledger_writes: 6_021,

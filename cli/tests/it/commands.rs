@@ -361,7 +361,7 @@ fn what_keeps_a_call_from_arriving_is_said_with_its_fix() {
     });
     assert_eq!(code, 1);
     assert!(stderr.contains("No AWS credentials were found. Run aws configure"), "{stderr}");
-    let (code, _, stderr) = seen(&thaw(&["status", ID, "--local", "/no/stack.json"]).output().unwrap());
+    let (code, _, stderr) = seen(&thaw(&["status", ID, "--local=/no/stack.json"]).output().unwrap());
     assert_eq!(code, 1);
     assert!(stderr.contains("Start one with cargo xtask up."), "{stderr}");
     let (code, _, stderr) = seen(&thaw(&["restore", "s3://b/k", "--tier", "fast"]).output().unwrap());

@@ -43,7 +43,7 @@ mod sim {
         }
 
         fn thaw(&self, args: &[&str]) -> (i32, String, String) {
-            seen(&thaw(&[args, &["--local", &self.file]].concat()).output().unwrap())
+            seen(&thaw(&[args, &[&format!("--local={}", self.file)]].concat()).output().unwrap())
         }
     }
 

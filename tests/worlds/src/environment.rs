@@ -82,6 +82,15 @@ impl Environment {
         SignedDuration::from_millis(i64::try_from(low + (number >> 8) % range).unwrap_or(0))
     }
 
+    /// How many messages SQS hands over at once: one at least, and often fewer than there are (SQS Developer Guide,
+    /// "Short polling").
+    pub(crate) fn messages_at_once(&self, most: usize) -> usize {
+        match self.random.next() {
+            number if number.is_multiple_of(4) => 1,
+            _ => most,
+        }
+    }
+
     /// Requests an object by every path that shows it, of every distribution that viewers ask. Returns the first answer that
     /// is not the object.
     pub(crate) fn view_everywhere(&self, object: u32) -> Result<(), WrongAnswer> {

@@ -23,9 +23,15 @@ use crate::ports::{
 use crate::publishing::publish::{PublishRequest, Published, Readable, RowWithReadiness, Trigger, publish_into};
 use crate::{Settings, StepError};
 
-/// For the objects of large restores, more messages are collected so often and after so long a time each.
-const COLLECTIONS: usize = 10;
+/// For the objects of large restores, more messages are collected after so long a time each.
 const COLLECT_AFTER: Duration = Duration::from_secs(1);
+
+/// How often they are collected if some are published at once.
+const COLLECTIONS: usize = 10;
+
+/// How often if all wait for the last object of their restores. Then it is only recorded that they can be read, and one
+/// item of the ledger has all that are in the same chunk.
+const COLLECTIONS_FOR_TOGETHER: usize = 60;
 
 /// Messages of one invocation: a few calls to CloudFront.
 const MOST_MESSAGES: usize = 500;
@@ -34,8 +40,8 @@ const MOST_MESSAGES: usize = 500;
 /// queue in the end; the others are done. `newest` is a cache that the function keeps from call to call.
 ///
 /// Lambda hands over ten messages at most, and at once. The others that are on the queue are received here. If they are
-/// about large restores only, more are collected for ten seconds, because each batch costs something; as soon as one is
-/// about a small restore, all are published.
+/// about large restores only, more are collected for ten seconds, because each batch costs something, or for a minute if
+/// nothing of them is published yet. As soon as one is about a small restore, all are published.
 ///
 /// ConfirmInvalidations gets a message about the batches that CloudFront is not done with. If a restore ended before its
 /// object came (S3 took longer than thaw waited), nobody else polls for it.
@@ -55,9 +61,9 @@ pub async fn run(
     let mut collected = Collected::default();
     collected.read(batch, archive, ledger, dead_letters, settings, now()).await;
     let mut received: Vec<ReceivedMessage> = Vec::new();
-    for nth in 0..=COLLECTIONS {
+    for nth in 0.. {
         let wait = if nth == 0 { Duration::ZERO } else { COLLECT_AFTER };
-        if nth > 0 && !collected.may_wait(ledger, settings).await {
+        if nth > 0 && nth > collected.collections(ledger, settings).await {
             break;
         }
         let most = MOST_MESSAGES.saturating_sub(collected.messages);
@@ -140,20 +146,26 @@ impl Collected {
         }
     }
 
-    /// Whether all objects that can be read are of large restores.
-    async fn may_wait(&mut self, ledger: &impl Ledger, settings: &Settings) -> bool {
-        let restores = || self.reported.iter().flat_map(|(_, one)| &one.readable).map(|row| &row.restore);
-        let unknown = restores().filter(|restore| !self.sizes.contains_key(*restore));
+    /// How often more messages are collected: not at all unless all objects that can be read are of large restores.
+    async fn collections(&mut self, ledger: &impl Ledger, settings: &Settings) -> usize {
+        let rows = || self.reported.iter().flat_map(|(_, one)| &one.readable);
+        let unknown = rows().map(|row| &row.restore).filter(|restore| !self.sizes.contains_key(*restore));
         match sizes(unknown, ledger).await {
             Ok(sizes) => self.sizes.extend(sizes),
             Err(error) => {
                 warn!("objects are published without waiting for others: {error}");
-                return false;
+                return 0;
             }
         }
-        let is_large = |restore: &RestoreId| self.sizes.get(restore).is_some_and(|size| *size > settings.collect_over);
-        let mut restores = self.reported.iter().flat_map(|(_, one)| &one.readable).map(|row| &row.restore).peekable();
-        restores.peek().is_some() && restores.all(is_large)
+        let rows: Vec<&Row> = self.reported.iter().flat_map(|(_, one)| &one.readable).collect();
+        let is_large = |row: &&Row| self.sizes.get(&row.restore).is_some_and(|size| *size > settings.collect_over);
+        if rows.is_empty() || !rows.iter().all(is_large) {
+            return 0;
+        }
+        match rows.iter().all(|row| row.publish.when == PublishWhen::Together) {
+            true => COLLECTIONS_FOR_TOGETHER,
+            false => COLLECTIONS,
+        }
     }
 }
 

@@ -59,14 +59,20 @@ pub fn is_recorded_for(row: &Row) -> bool {
 }
 
 /// Records the readiness of these rows. Idempotent.
+///
+/// thaw learns of them within a minute, so one record has the latest of their times: a record for each time would be
+/// a write for almost each object.
 pub async fn record(readiness: &[(&Row, Readiness)], ledger: &impl Ledger) -> Result<(), StepError> {
-    let mut groups: BTreeMap<_, Vec<u32>> = BTreeMap::new();
+    let mut groups: BTreeMap<_, (Timestamp, Vec<u32>)> = BTreeMap::new();
     for (row, Readiness { at, expires }) in readiness {
         let Some(ChunkPosition { chunk, entry }) = row.place else { continue };
-        groups.entry((&row.restore, row.planned_at, chunk, *at, *expires)).or_default().push(entry);
+        let (latest, entries) =
+            groups.entry((&row.restore, row.planned_at, chunk, *expires)).or_insert_with(|| (*at, Vec::new()));
+        *latest = (*latest).max(*at);
+        entries.push(entry);
     }
     let mut records = Vec::new();
-    for ((restore, made_at, chunk, at, expires), mut entries) in groups {
+    for ((restore, made_at, chunk, expires), (at, mut entries)) in groups {
         entries.sort_unstable();
         for entries in entries.chunks(ENTRIES).map(<[u32]>::to_vec) {
             let readiness = Readiness { at, expires };

@@ -49,7 +49,11 @@ pub(super) async fn consume(simulator: Rc<Simulator>, name: QueueName) {
     loop {
         queue.wait_for_message(&env.runtime).await;
         env.runtime.sleep(SignedDuration::from_secs(source.batching_window_seconds)).await;
-        let (batch, dead) = queue.receive(source.batch_size, source, env.now());
+        if name == QueueName::RestoreCompleted {
+            // Lambda's pollers take a moment, in which more messages arrive.
+            env.runtime.sleep(env.latency(10, 1_500)).await;
+        }
+        let (batch, dead) = queue.receive(env.messages_at_once(source.batch_size), source, env.now());
         env.dead_letters.borrow_mut().entry(name).or_default().extend(dead);
         if batch.is_empty() {
             continue;
