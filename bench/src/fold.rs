@@ -5,6 +5,7 @@
 //!
 //! `cargo xtask bench fold` calls this program.
 
+mod brute_force;
 mod memory;
 mod report;
 
@@ -29,6 +30,9 @@ const FOLDER: usize = 100;
 
 /// Of so many foldings the median time is shown, in full and in a smoke run.
 const RUNS: (usize, usize) = (5, 1);
+
+/// Random buckets that are compared with all ways to fold them, in full and in a smoke run.
+const BUCKETS: (usize, usize) = (20_000, 500);
 
 /// Aims for a million paths: seconds, and MB beyond the paths themselves.
 const SECONDS: f64 = 2.0;
@@ -146,6 +150,8 @@ fn measure_all(mode: Mode) -> Result<()> {
             largest = largest.max(megabytes);
         }
     }
+    println!();
+    brute_force::compare(mode.pick(BUCKETS.0, BUCKETS.1))?;
     let aims = [
         Aim::at_most(format!("a million paths fold in under {SECONDS} s"), slowest, SECONDS),
         Aim::at_most(format!("in under {MEGABYTES} MB, also over readable neighbours"), largest, MEGABYTES),

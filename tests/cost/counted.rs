@@ -39,6 +39,9 @@ const HALVES: u64 = 2;
 /// Keys in one `BatchGetItem`: thaw-aws asks for as many.
 const KEYS_PER_READ: usize = 100;
 
+/// A call of CloudFront: when it was made, and its paths.
+pub type Sent = (Instant, Vec<String>);
+
 /// What was used so far. Clones count together.
 #[derive(Clone, Default)]
 pub struct Meter {
@@ -54,7 +57,7 @@ pub struct Meter {
     /// Who else invalidates meanwhile.
     pub stranger: Rc<RefCell<Option<Stranger>>>,
     /// When which paths were sent to CloudFront.
-    pub sent: Rc<RefCell<Vec<(Instant, Vec<String>)>>>,
+    pub sent: Rc<RefCell<Vec<Sent>>>,
     /// Whether the clock goes on while a function works, because the workflow waits meanwhile.
     is_beside_a_clock: bool,
     /// When the workflow began to wait, by both clocks.

@@ -140,6 +140,15 @@ fn paths_that_are_wildcards_already_take_those_under_them_along() {
 }
 
 #[test]
+fn a_given_wildcard_may_be_the_first_of_its_place() {
+    let paths = ["/a*", "/ab"];
+    for (ends, shortest, left) in [(1..=3, Some(2), vec![]), (3..=4, None, vec![0]), (1..=1, None, vec![])] {
+        let mut given = vec![0];
+        assert_eq!((take_given(&paths, &mut given, 0, &ends), given), (shortest, left), "{ends:?}");
+    }
+}
+
+#[test]
 fn items_say_which_paths_they_stand_for_and_are_counted() {
     let paths = ["/a", "/b/1", "/b/2", "/b/3", "/c", "/d/1", "/d/2", "/e*"];
     let neighbours = Neighbours { listed: &["/b/", "/d/"], archived: &[], readable: &["/d/3"] };

@@ -305,11 +305,6 @@ async fn listed(
         candidates.iter().map(|candidate| (candidate.object.bucket.as_str(), candidate.object.key.as_str())).collect();
     let mut keys: Vec<(&str, &str)> = ours.iter().copied().collect();
     keys.sort_unstable();
-    let held = |(bucket, prefix): &FolderPlace| -> Range<usize> {
-        let start = keys.partition_point(|key| *key < (bucket, prefix));
-        let is_in_folder = |(of, key): &(&str, &str)| *of == bucket.as_str() && key.starts_with(prefix.as_str());
-        start..start + keys[start..].partition_point(is_in_folder)
-    };
     // By depth: inner folders are listed only where the outer one was too large.
     let mut depths: BTreeMap<usize, BTreeSet<FolderPlace>> = BTreeMap::new();
     for (bucket, folder) in shown.values().flatten() {
@@ -323,10 +318,11 @@ async fn listed(
             let mut outer = complete.keys().filter(|(bucket, _)| *bucket == place.0);
             outer.any(|(_, prefix)| place.1.starts_with(prefix.as_str()))
         };
-        let unlisted = places.into_iter().filter(|place| held(place).len() > 1 && !is_known(place)).collect::<Vec<_>>();
+        let unlisted =
+            places.into_iter().filter(|place| held(&keys, place).len() > 1 && !is_known(place)).collect::<Vec<_>>();
         let found: Vec<(FolderPlace, Neighbourhood)> = stream::iter(unlisted)
             .map(|place| async {
-                let found = everything(&place, &keys[held(&place)], &pages_left, &ours, archive).await?;
+                let found = everything(&place, &keys[held(&keys, &place)], &pages_left, &ours, archive).await?;
                 Ok::<_, StepError>(found.map(|found| (place, found)))
             })
             .buffer_unordered(IN_FLIGHT)
@@ -473,6 +469,13 @@ fn under<'a>(known: &'a KnownNeighbours, bucket: &str, prefix: &str) -> Vec<(&'a
         keys[start..].iter().take_while(|(key, _)| key.starts_with(prefix))
     };
     outer.flat_map(|(_, keys)| inside(keys)).map(|(key, is_readable)| (key.as_str(), *is_readable)).collect()
+}
+
+/// Where a folder's objects are among all, which are sorted: their buckets and keys.
+fn held(keys: &[(&str, &str)], (bucket, prefix): &FolderPlace) -> Range<usize> {
+    let start = keys.partition_point(|key| *key < (bucket, prefix));
+    let is_in_folder = |(of, key): &(&str, &str)| *of == bucket.as_str() && key.starts_with(prefix.as_str());
+    start..start + keys[start..].partition_point(is_in_folder)
 }
 
 #[cfg(test)]
@@ -755,5 +758,20 @@ mod tests {
         let mut forecast = Forecast::new("archive", "pub/", &[distribution()]);
         (0..1_000).for_each(|n| forecast.pass(&format!("pub/{n:04}"), BTreeMap::new()).unwrap());
         assert_eq!(forecast.beside.len(), 2);
+    }
+
+    #[test]
+    fn a_folder_holds_objects_of_its_own_bucket_only() {
+        let keys = [("a", "x/1"), ("a", "y/1"), ("b", "x/1"), ("b", "x/2")];
+        for (bucket, prefix, expected) in [("a", "x/", 0..1), ("b", "x/", 2..4), ("a", "y/", 1..2), ("b", "y/", 4..4)] {
+            assert_eq!(held(&keys, &(bucket.to_owned(), prefix.to_owned())), expected, "{bucket}/{prefix}");
+        }
+    }
+
+    #[test]
+    fn an_object_with_the_folders_own_name_is_under_it() {
+        let keys = ["a", "a/", "a/x", "b"].map(|key| (key.to_owned(), key == "a/"));
+        let known = KnownNeighbours::from([(("bucket".to_owned(), String::new()), keys.to_vec())]);
+        assert_eq!(under(&known, "bucket", "a/"), [("a/", true), ("a/x", false)]);
     }
 }
