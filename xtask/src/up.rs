@@ -295,6 +295,9 @@ fn deploy(stack: &mut Stack, dir: &Path, bootstrap: &Path) -> Result<()> {
 
 /// The real template. Its policies refuse whoever comes without TLS, and the local stack speaks plain HTTP; an emulator
 /// that enforces policies gets that one demand turned off.
+///
+/// The emulator also wants `sqs:DeleteMessageBatch`, an action that AWS does not have: there `sqs:DeleteMessage` allows the
+/// batch, too (SQS Developer Guide, "Amazon SQS API permissions: Actions and resource reference").
 fn template(auth: bool) -> Result<String> {
     const NO_TLS: &str = r#""aws:SecureTransport": "false""#;
     let template = fs::read_to_string(root().join("infra/template.yaml")).context("cannot read the template")?;
@@ -302,7 +305,8 @@ fn template(auth: bool) -> Result<String> {
         return Ok(template);
     }
     ensure!(template.contains(NO_TLS), "the template has no {NO_TLS} to turn off; is it written in another way now?");
-    Ok(template.replace(NO_TLS, r#""aws:SecureTransport": "no demand""#))
+    let template = template.replace(NO_TLS, r#""aws:SecureTransport": "no demand""#);
+    Ok(template.replace("sqs:DeleteMessage,", "sqs:DeleteMessage, sqs:DeleteMessageBatch,"))
 }
 
 /// The id in `http://<id>.execute-api.<host>`, an address that needs DNS to resolve; we use the emulator's other one.

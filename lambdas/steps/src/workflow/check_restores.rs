@@ -166,7 +166,8 @@ async fn look(
 }
 
 /// The state in S3 of objects that a failed restore was about to ask for: the ledger does not know whether it did.
-/// Objects that S3 neither fetches nor has readable stay as they are.
+/// Objects that S3 neither fetches nor has readable stay as they are. One that S3 refuses to describe may be paid for,
+/// and no later look would know more: it has failed.
 async fn found_in_s3(
     objects: &[ChunkObject],
     record: &RestoreRecord,
@@ -187,7 +188,9 @@ async fn found_in_s3(
                     Ok(Readability::Readable) => Some(Event::Readable { at: now, expires: None }),
                     Ok(Readability::Archived(_)) | Err(_) => None,
                 },
-                Facts::Missing(_) => None,
+                Facts::Missing(missing) => {
+                    missing.undescribed().map(|(code, message)| Event::Failed { at: now, code, message })
+                }
             };
             Ok::<_, StepError>((object.row.clone(), event))
         })
