@@ -30,14 +30,12 @@ impl Queue {
     pub(crate) fn new(client: Client, queue_url: String, pace: f64) -> Self {
         Self { client, queue_url, pace }
     }
-}
 
-impl Queue {
     /// One call, which does not wait: a call that waits does so for a whole second if there is nothing.
     async fn receive_once(&self) -> Result<Vec<ReceivedMessage>, PortError> {
         let call = self.client.receive_message().queue_url(&self.queue_url).wait_time_seconds(0);
-        let answer =
-            call.max_number_of_messages(10).send().await.map_err(|error| port_error("ReceiveMessage", &error))?;
+        let call = call.max_number_of_messages(10);
+        let answer = call.send().await.map_err(|error| port_error("ReceiveMessage", &error))?;
         let read = |message: Message| {
             let (id, receipt) = (message.message_id?, message.receipt_handle?);
             Some(ReceivedMessage { id, body: message.body.unwrap_or_default(), receipt })
@@ -54,13 +52,16 @@ impl ReceiveMessages for Queue {
             let answers = join_all((0..calls).map(|_| self.receive_once())).await;
             let is_full =
                 answers.iter().all(|answer| answer.as_ref().is_ok_and(|page| page.len() >= MESSAGES_PER_CALL));
+            let mut trouble = None;
             for answer in answers {
                 match answer {
                     Ok(page) => received.extend(page),
-                    // What was received is invisible to others by now.
-                    Err(error) if received.is_empty() => return Err(error),
-                    Err(_) => {}
+                    Err(error) => trouble = Some(error),
                 }
+            }
+            // What was received is invisible to others by now, so an error beside it is no reason to drop it.
+            if let Some(error) = trouble.filter(|_| received.is_empty()) {
+                return Err(error);
             }
             calls = most.saturating_sub(received.len()).div_ceil(MESSAGES_PER_CALL).min(RECEIVED_AT_ONCE);
             if !is_full || calls == 0 {

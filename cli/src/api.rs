@@ -13,8 +13,9 @@ use crate::error::Error;
 use crate::http::{Answer, send_signed};
 use crate::terminal::Terminal;
 
-/// How often a call is repeated that the API was too busy for.
-const BUSY_RETRIES: u32 = 3;
+/// How often a call is repeated if the API is busy or does not answer. Each call may be: what starts a restore has an
+/// idempotency key.
+const RETRIES: u32 = 2;
 
 /// The API of one stack.
 #[derive(Debug)]
@@ -58,20 +59,19 @@ impl<'a> Api<'a> {
             self.address.identity = credentials::find(self.global)?;
         }
         let Address { url, identity, .. } = &self.address;
+        let url = format!("{url}{path}");
         let mut tries = 0;
         loop {
-            let url = format!("{url}{path}");
-            let answer = send_signed(method, &url, headers, body.as_bytes(), identity, "execute-api", self.terminal)?;
-            let is_busy = answer.status == 503 || answer.status == 429;
-            if (200..300).contains(&answer.status) {
-                return Ok(answer);
-            }
-            if !is_busy || tries == BUSY_RETRIES {
-                return Err(refused(&answer, method, path, &url));
-            }
+            let sent = send_signed(method, &url, headers, body.as_bytes(), identity, "execute-api", self.terminal);
+            let pause = match sent {
+                Ok(answer) if (200..300).contains(&answer.status) => return Ok(answer),
+                Ok(answer) if tries < RETRIES && matches!(answer.status, 429 | 503) => answer.retry_after.unwrap_or(1),
+                Ok(answer) => return Err(refused(&answer, method, path, &url)),
+                Err(Error::NoAnswer(_)) if tries < RETRIES => 1,
+                Err(error) => return Err(error),
+            };
             tries += 1;
-            let seconds = answer.retry_after.unwrap_or(1) / u64::from(self.address.time_scale);
-            std::thread::sleep(Duration::from_secs(seconds.clamp(1, 30)));
+            std::thread::sleep(Duration::from_secs((pause / u64::from(self.address.time_scale)).clamp(1, 30)));
         }
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use jiff::{SignedDuration, Timestamp};
-use thaw_core::{Tier, Usd};
+use thaw_core::{PublishWhen, Status, Tier, Usd};
 
 const EXAMPLES: &str = "Examples:
   thaw plan s3://my-archive/photos/2019/cat.jpg
@@ -171,9 +171,9 @@ pub struct How {
     /// Refuse if it costs more than so many US dollars
     #[arg(long, value_name = "USD", value_parser = usd)]
     pub max_cost: Option<Usd>,
-    /// When to invalidate: each object when it can be read, all together, or never
-    #[arg(long, value_name = "WHEN", value_parser = ["each", "together", "never"])]
-    pub publish: Option<String>,
+    /// When to invalidate: each (an object when it can be read), together (all with the last), or never
+    #[arg(long, value_name = "WHEN", value_parser = publish_when)]
+    pub publish: Option<PublishWhen>,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -226,9 +226,9 @@ pub struct WaitArgs {
 
 #[derive(Debug, ClapArgs)]
 pub struct LsArgs {
-    /// Only restores with this status
-    #[arg(long, value_name = "STATUS", value_parser = ["running", "succeeded", "partly_failed", "failed", "cancelled"])]
-    pub status: Option<String>,
+    /// Only restores with this status: running, succeeded, partly_failed, failed or cancelled
+    #[arg(long, value_name = "STATUS", value_parser = status)]
+    pub status: Option<Status>,
     /// At most so many
     #[arg(long, short = 'n', value_name = "NUMBER", default_value = "50")]
     pub limit: usize,
@@ -294,6 +294,16 @@ pub struct AdoptArgs {
 fn tier(text: &str) -> Result<Tier, String> {
     let named = Tier::ALL.into_iter().find(|tier| tier.as_str().eq_ignore_ascii_case(text));
     named.ok_or_else(|| "a tier is Expedited, Standard or Bulk".to_owned())
+}
+
+fn publish_when(text: &str) -> Result<PublishWhen, String> {
+    serde_json::from_value(text.into()).map_err(|_| "objects are published each, together or never".to_owned())
+}
+
+fn status(text: &str) -> Result<Status, String> {
+    let words = || Status::ALL.map(Status::as_str).join(", ");
+    let named = Status::ALL.into_iter().find(|status| status.as_str() == text);
+    named.ok_or_else(|| format!("a status is one of {}", words()))
 }
 
 fn usd(text: &str) -> Result<Usd, String> {

@@ -14,7 +14,9 @@ pub enum Error {
     Problem(Problem),
     /// What the caller does not allow: a price, or a question without an answer.
     Refused(String),
-    /// Anything else: credentials, network, an answer that cannot be read.
+    /// Nobody answered: a lost connection, or no network.
+    NoAnswer(String),
+    /// Anything else: credentials, an answer that cannot be read.
     Failed(String),
     /// Ctrl-C.
     Interrupted(String),
@@ -26,7 +28,7 @@ impl Error {
         match self {
             Self::Usage(_) => Exit::Usage,
             Self::Problem(problem) if is_refusal(&problem.kind) => Exit::Refused,
-            Self::Problem(_) | Self::Failed(_) => Exit::Failed,
+            Self::Problem(_) | Self::NoAnswer(_) | Self::Failed(_) => Exit::Failed,
             Self::Refused(_) => Exit::Refused,
             Self::Interrupted(_) => Exit::Interrupted,
         }
@@ -36,7 +38,11 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Usage(text) | Self::Refused(text) | Self::Failed(text) | Self::Interrupted(text) => f.write_str(text),
+            Self::Usage(text)
+            | Self::Refused(text)
+            | Self::NoAnswer(text)
+            | Self::Failed(text)
+            | Self::Interrupted(text) => f.write_str(text),
             Self::Problem(problem) => {
                 f.write_str(&problem.detail)?;
                 match &problem.field {

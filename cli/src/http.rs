@@ -1,6 +1,6 @@
 //! One signed request to AWS, and its answer.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
 
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
@@ -42,6 +42,21 @@ impl Answer {
     }
 }
 
+/// The connections, which further requests use again.
+static AGENT: LazyLock<ureq::Agent> = LazyLock::new(|| {
+    let tls = ureq::tls::TlsConfig::builder()
+        .root_certs(ureq::tls::RootCerts::PlatformVerifier)
+        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .build();
+    let config = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .tls_config(tls)
+        .max_redirects(0)
+        .timeout_global(Some(TIMEOUT))
+        .user_agent(concat!("thaw-cli/", env!("CARGO_PKG_VERSION")));
+    ureq::Agent::new_with_config(config.build())
+});
+
 /// Sends one request with AWS Signature Version 4. Only a failure to get any answer is an error.
 pub fn send_signed(
     method: &str,
@@ -70,26 +85,13 @@ pub fn send_signed(
     for (name, value) in headers.iter().copied().chain(signature.headers()) {
         request = request.header(name, value);
     }
-    let tls = ureq::tls::TlsConfig::builder()
-        .root_certs(ureq::tls::RootCerts::PlatformVerifier)
-        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .build();
-    let agent = ureq::Agent::new_with_config(
-        ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .tls_config(tls)
-            .max_redirects(0)
-            .timeout_global(Some(TIMEOUT))
-            .user_agent(concat!("thaw-cli/", env!("CARGO_PKG_VERSION")))
-            .build(),
-    );
-    let sent = match method {
-        "GET" | "DELETE" => agent.run(request.body(()).map_err(|error| bug(&error))?),
-        _ => agent.run(request.body(body).map_err(|error| bug(&error))?),
+    let sent = match body {
+        [] => AGENT.run(request.body(()).map_err(|error| bug(&error))?),
+        body => AGENT.run(request.body(body).map_err(|error| bug(&error))?),
     };
     let host = url.split('/').nth(2).unwrap_or(url);
     let lost = |error: ureq::Error| {
-        Error::Failed(format!(
+        Error::NoAnswer(format!(
             "{host} does not answer: {error}. Check the network, a proxy (HTTPS_PROXY), --region and --api-url."
         ))
     };

@@ -5,13 +5,10 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
-use thaw_core::{ManifestReader, Problem, RequestedObject, S3Uri, first_bucket};
+use thaw_core::{MAX_KEYS, ManifestReader, Problem, RequestedObject, S3Uri, first_bucket};
 
 use crate::args::{How, Which};
 use crate::error::Error;
-
-/// The most keys that one request takes (docs/request.md, "Limits").
-const MAX_KEYS: usize = 1_000;
 
 /// Stands for the bucket in the address of a list that lies on this machine.
 const THIS_MACHINE: &str = "this-machine";
@@ -29,7 +26,7 @@ pub fn set(request: &mut Map<String, Value>, how: &How) {
         ("tier", how.tier.map(|tier| json!(tier))),
         ("days", how.days.map(|days| json!(days))),
         ("max_cost_usd", how.max_cost.map(|usd| json!(usd))),
-        ("publish", how.publish.as_ref().map(|when| json!({ "when": when }))),
+        ("publish", how.publish.map(|when| json!({ "when": when }))),
     ];
     for (field, value) in fields {
         if let Some(value) = value {
@@ -39,28 +36,25 @@ pub fn set(request: &mut Map<String, Value>, how: &How) {
 }
 
 fn objects(which: &Which) -> Result<Map<String, Value>, Error> {
-    let request = if let Some(file) = &which.from_file {
-        list(file, which.bucket.as_deref())?
-    } else if let Some(manifest) = &which.manifest {
+    if let Some(file) = &which.from_file {
+        return list(file, which.bucket.as_deref());
+    }
+    if let Some(manifest) = &which.manifest {
         let bucket = match &which.bucket {
             Some(bucket) => bucket.clone(),
             None => uri(manifest)?.0,
         };
-        json!({ "bucket": bucket, "manifest": manifest })
-    } else if which.recursive {
-        prefix(which)?
-    } else {
-        keys(&which.uris)?
-    };
-    match request {
-        Value::Object(request) => Ok(request),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
-            unreachable!("each of these is an object")
-        }
+        return Ok(in_bucket(bucket, "manifest", json!(manifest)));
     }
+    if which.recursive { prefix(which) } else { keys(&which.uris) }
 }
 
-fn keys(uris: &[String]) -> Result<Value, Error> {
+/// The beginning of each request: the bucket, and the field that says which of its objects.
+fn in_bucket(bucket: String, field: &str, objects: Value) -> Map<String, Value> {
+    Map::from_iter([("bucket".to_owned(), Value::from(bucket)), (field.to_owned(), objects)])
+}
+
+fn keys(uris: &[String]) -> Result<Map<String, Value>, Error> {
     let mut named: Vec<(String, String)> = Vec::new();
     for text in uris {
         let (bucket, key) = uri(text)?;
@@ -83,23 +77,23 @@ fn keys(uris: &[String]) -> Result<Value, Error> {
         )));
     }
     let keys: Vec<String> = named.into_iter().map(|(_, key)| key).collect();
-    Ok(json!({ "bucket": bucket, "keys": keys }))
+    Ok(in_bucket(bucket, "keys", json!(keys)))
 }
 
-fn prefix(which: &Which) -> Result<Value, Error> {
+fn prefix(which: &Which) -> Result<Map<String, Value>, Error> {
     let [text] = which.uris.as_slice() else {
         return Err(Error::Usage("--recursive takes one s3://bucket/prefix.".to_owned()));
     };
     let (bucket, prefix) = uri(text)?;
-    let mut request = json!({ "bucket": bucket, "prefix": prefix });
+    let mut request = in_bucket(bucket, "prefix", json!(prefix));
     for (field, patterns) in [("include", &which.include), ("exclude", &which.exclude)] {
         if !patterns.is_empty() {
-            request[field] = json!(patterns);
+            request.insert(field.to_owned(), json!(patterns));
         }
     }
     for (field, time) in [("modified_after", which.modified_after), ("modified_before", which.modified_before)] {
         if let Some(time) = time {
-            request[field] = json!(time);
+            request.insert(field.to_owned(), json!(time));
         }
     }
     Ok(request)
@@ -116,7 +110,7 @@ pub fn uri(text: &str) -> Result<(String, String), Error> {
 }
 
 /// The objects of a list on this machine. The list is read as the API reads a manifest.
-fn list(file: &Path, bucket: Option<&str>) -> Result<Value, Error> {
+fn list(file: &Path, bucket: Option<&str>) -> Result<Map<String, Value>, Error> {
     let failed = |error: io::Error| Error::Usage(format!("{}: {error}", file.display()));
     let mut bytes = Vec::new();
     if file == Path::new("-") {
@@ -144,7 +138,7 @@ fn list(file: &Path, bucket: Option<&str>) -> Result<Value, Error> {
             objects.len()
         )));
     }
-    Ok(json!({ "bucket": bucket, "keys": objects }))
+    Ok(in_bucket(bucket, "keys", json!(objects)))
 }
 
 #[cfg(test)]

@@ -18,6 +18,10 @@ pub struct Confirmation {
 }
 
 impl Confirmation {
+    /// How long the first message waits: 95 of 100 invalidations are complete within 25 seconds (AWS, What's New, April
+    /// 2026).
+    pub const FIRST_DELAY: Duration = Duration::from_secs(25);
+
     /// The first message about these batches.
     pub fn first(batches: BTreeSet<BatchId>) -> Self {
         Self { batches, asked: 0 }
@@ -39,12 +43,11 @@ impl Confirmation {
 
     /// How long the message waits before CloudFront is asked; `None` if CloudFront was asked for a day.
     ///
-    /// 95 of 100 invalidations are complete within 25 seconds (AWS, What's New, April 2026). For an hour the interval is
-    /// less than a minute, so that a status is a minute behind CloudFront at most. After that something is wrong, and
-    /// asking costs more than the news is worth.
+    /// For an hour the interval is less than a minute, so that a status is a minute behind CloudFront at most. After that
+    /// something is wrong, and CloudFront is asked less often.
     pub fn delay(&self) -> Option<Duration> {
         let seconds = match self.asked {
-            0 => 25,
+            0 => return Some(Self::FIRST_DELAY),
             // Ten minutes.
             1..30 => 20,
             // An hour. The rest of each minute is for the message and the function.

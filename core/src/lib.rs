@@ -72,7 +72,9 @@ mod inventory;
 mod job;
 mod manifest;
 mod object_state;
+mod origin;
 mod path;
+mod path_pattern;
 mod path_rules;
 mod plan;
 mod planned_action;
@@ -101,7 +103,7 @@ pub use cache_key::{QueryStrings, is_any_query_string};
 pub use confirmation::Confirmation;
 pub use decision::Decision;
 pub use distribution::{
-    Behaviour, Covered, Distribution, ErrorRule, Folder, FunctionEvent, Origin, OriginGroup, Paths, Undeclared,
+    Behaviour, Covered, Distribution, ErrorRule, Folder, FunctionEvent, OriginGroup, Paths, Undeclared,
 };
 pub use execution::{Execution, ExecutionStatus, why, why_it_ended};
 pub use facts::{Facts, Missing};
@@ -119,6 +121,7 @@ pub use manifest::{KeyReading, MAX_MANIFEST_BYTES, ManifestPlace, ManifestReader
 pub use object_state::{
     ChunkPosition, Event, FailureCode, IllegalEvent, PublishedReason, Readiness, Row, State, advance,
 };
+pub use origin::Origin;
 pub use path::{Endpoint, encode_path};
 pub use path_rules::{InvalidPathRules, MAX_PATH_RULES_BYTES, PathRules};
 pub use plan::{Alternative, KindTotal};

@@ -1,9 +1,9 @@
 //! `thaw retry`, `expedite` and `extend`: restores of another restore's objects.
 
 use serde_json::{Map, Value, json};
-use thaw_core::Usd;
+use thaw_core::{ObjectSelector, Usd};
 
-use crate::answers::{Plan, Restore};
+use crate::answers::Restore;
 use crate::api::{self, Api};
 use crate::args::{ExpediteArgs, ExtendArgs, RetryArgs, Start};
 use crate::commands::restore;
@@ -12,30 +12,69 @@ use crate::error::Error;
 use crate::exit::Exit;
 use crate::selection;
 
+/// Which of another restore's objects, and what is asked for.
+#[derive(Clone, Copy)]
+enum FollowUp {
+    /// Asks again for what failed or was cancelled.
+    Retry,
+    /// Asks at a faster tier for what S3 is still fetching.
+    Expedite,
+    /// Keeps copies for more days.
+    Extend,
+}
+
+impl FollowUp {
+    /// The word in the route.
+    fn call(self) -> &'static str {
+        match self {
+            Self::Retry => "retry",
+            Self::Expedite => "expedite",
+            Self::Extend => "extend",
+        }
+    }
+
+    /// The word in `objects_of`.
+    fn selector(self) -> ObjectSelector {
+        match self {
+            Self::Retry => ObjectSelector::Failed,
+            Self::Expedite => ObjectSelector::Restoring,
+            Self::Extend => ObjectSelector::Published,
+        }
+    }
+
+    /// The beginning of the question.
+    fn verb(self) -> &'static str {
+        match self {
+            Self::Retry => "Ask again for",
+            Self::Expedite => "Ask at a faster tier for",
+            Self::Extend => "Keep",
+        }
+    }
+}
+
 /// Asks again for what failed or was cancelled.
 pub fn retry(args: &RetryArgs, context: &Context<'_>) -> Result<Exit, Error> {
     let mut changes = Map::new();
     selection::set(&mut changes, &args.how);
-    run(&args.id, "retry", "failed", changes, args.how.max_cost, &args.start, context)
+    run(FollowUp::Retry, &args.id, changes, args.how.max_cost, &args.start, context)
 }
 
 /// Asks at a faster tier for what S3 is still fetching.
 pub fn expedite(args: &ExpediteArgs, context: &Context<'_>) -> Result<Exit, Error> {
     let changes = Map::from_iter([("tier".to_owned(), json!(args.tier))]);
-    run(&args.id, "expedite", "restoring", changes, args.max_cost, &args.start, context)
+    run(FollowUp::Expedite, &args.id, changes, args.max_cost, &args.start, context)
 }
 
 /// Keeps copies for more days.
 pub fn extend(args: &ExtendArgs, context: &Context<'_>) -> Result<Exit, Error> {
     let changes = Map::from_iter([("days".to_owned(), json!(args.days))]);
-    run(&args.id, "extend", "published", changes, args.max_cost, &args.start, context)
+    run(FollowUp::Extend, &args.id, changes, args.max_cost, &args.start, context)
 }
 
 /// Plans the objects, asks, and starts the restore with the price that was shown as its limit.
 fn run(
+    follow_up: FollowUp,
     id: &str,
-    call: &str,
-    selector: &str,
     mut changes: Map<String, Value>,
     max_cost: Option<Usd>,
     start: &Start,
@@ -43,23 +82,23 @@ fn run(
 ) -> Result<Exit, Error> {
     let path = restore_path(id)?;
     let mut api = context.connect()?;
-    let answer = plan(&mut api, &path, id, selector, &changes)?;
-    let verb = match call {
-        "retry" => "Ask again for",
-        "expedite" => "Ask at a faster tier for",
-        _ => "Keep",
-    };
-    if restore::planned(&answer, max_cost, start, verb, context)?.is_none() {
+    let answer = plan(&mut api, &path, id, follow_up.selector(), &changes)?;
+    let Some(agreed) = restore::planned(&answer, max_cost, start, follow_up.verb(), context)? else {
         return Ok(Exit::Done);
-    }
+    };
     // The other restore's way of publishing is not known here, so its plan may differ. It costs no more than was shown.
-    let shown: Plan = api::read(&answer)?;
-    changes.insert("max_cost_usd".to_owned(), json!(max_cost.unwrap_or(shown.cost.total_usd)));
-    restore::start(&mut api, &format!("{path}/{call}"), changes, start, context)
+    changes.insert("max_cost_usd".to_owned(), json!(max_cost.unwrap_or(agreed.price)));
+    restore::start(&mut api, &format!("{path}/{}", follow_up.call()), changes, start, context)
 }
 
 /// The plan of another restore's objects: its tier and days, with the changes.
-fn plan(api: &mut Api<'_>, path: &str, id: &str, selector: &str, changes: &Map<String, Value>) -> Result<Value, Error> {
+fn plan(
+    api: &mut Api<'_>,
+    path: &str,
+    id: &str,
+    selector: ObjectSelector,
+    changes: &Map<String, Value>,
+) -> Result<Value, Error> {
     let (answer, _) = api.get(path)?;
     let other: Restore = api::read(&answer)?;
     let mut request = Map::from_iter([

@@ -18,7 +18,7 @@ const OBJECTS_ON_A_PAGE: usize = 1_000;
 
 /// Lists restores, newest first.
 pub fn restores(args: &LsArgs, context: &Context<'_>) -> Result<Exit, Error> {
-    let filter = args.status.as_ref().map(|status| format!("&status={status}")).unwrap_or_default();
+    let filter = args.status.as_ref().map(|status| format!("&status={}", status.as_str())).unwrap_or_default();
     let mut api = context.connect()?;
     let (items, more) =
         pages(&mut api, "/v1/restores", &filter, "restores", RESTORES_ON_A_PAGE, Some(args.limit), context)?;

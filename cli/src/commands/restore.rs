@@ -1,5 +1,7 @@
 //! `thaw restore`: shows the price, asks, and starts a restore.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
+
 use serde_json::{Map, Value, json};
 use thaw_core::{Usd, quantity};
 
@@ -21,21 +23,19 @@ pub fn run(args: &RestoreArgs, context: &Context<'_>) -> Result<Exit, Error> {
         Ok(answer) => planned(&answer, args.how.max_cost, &args.start, "Restore", context)?,
         Err(Error::Problem(problem)) if is_too_large(&problem.kind) => {
             too_large(args, context)?;
-            Some(Agreed { hash: None })
+            return start(&mut api, "/v1/restores", request, &args.start, context);
         }
         Err(error) => return Err(error),
     };
     let Some(agreed) = agreed else { return Ok(Exit::Done) };
-    if let Some(hash) = agreed.hash {
-        request.insert("confirm".to_owned(), json!(hash));
-    }
+    request.insert("confirm".to_owned(), json!(agreed.hash));
     start(&mut api, "/v1/restores", request, &args.start, context)
 }
 
-/// What the caller has agreed to.
+/// The plan that the caller has agreed to.
 pub struct Agreed {
-    /// The plan; none if it takes too long to be made before the restore begins.
-    pub hash: Option<String>,
+    pub hash: String,
+    pub price: Usd,
 }
 
 /// Shows a plan and asks. `None` if only the plan was asked for.
@@ -63,7 +63,7 @@ pub fn planned(
     }
     let objects = quantity(plan.counts.total - plan.counts.failed, "object", "objects");
     context.terminal.confirm(&format!("{verb} {objects} for ${price}?"))?;
-    Ok(Some(Agreed { hash: Some(plan.hash) }))
+    Ok(Some(Agreed { hash: plan.hash, price }))
 }
 
 fn is_too_large(problem: &str) -> bool {
@@ -86,6 +86,12 @@ fn too_large(args: &RestoreArgs, context: &Context<'_>) -> Result<(), Error> {
     ))
 }
 
+/// A key that no other request has: 128 random bits of the standard library's hash keys.
+fn random_key() -> String {
+    let half = || RandomState::new().build_hasher().finish();
+    format!("{:016x}{:016x}", half(), half())
+}
+
 /// Starts a restore, prints it, and waits for it if that was asked for.
 pub fn start(
     api: &mut Api<'_>,
@@ -97,7 +103,9 @@ pub fn start(
     if start.dry_run {
         request.insert("dry_run".to_owned(), json!(true));
     }
-    let answer = api.post(path, &Value::from(request), start.idempotency_key.as_deref())?;
+    // If an answer is lost, the call is repeated with its key, and starts nothing new.
+    let key = start.idempotency_key.clone().unwrap_or_else(random_key);
+    let answer = api.post(path, &Value::from(request), Some(&key))?;
     let restore: Restore = api::read(&answer)?;
     if let Some(timeout) = start.wait {
         context.terminal.say(&format!("Started {}", restore.id));

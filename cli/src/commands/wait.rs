@@ -35,16 +35,25 @@ pub fn until_ended(api: &mut Api<'_>, id: &str, timeout: SignedDuration, context
     let started = Instant::now();
     let timeout = Duration::try_from(timeout).unwrap_or_default();
     let progress = context.terminal.progress();
+    let (mut last, mut poll_seconds) = (None, POLL_SECONDS);
     loop {
-        let (answer, retry_after) = api.get(&path)?;
-        let restore: Restore = api::read(&answer)?;
-        if restore.status != Status::Running {
-            progress.finish_and_clear();
-            return status::show(&answer, context);
+        match api.get(&path) {
+            Ok((answer, retry_after)) => {
+                let restore: Restore = api::read(&answer)?;
+                if restore.status != Status::Running {
+                    progress.finish_and_clear();
+                    return status::show(&answer, context);
+                }
+                progress.set_message(line(&restore, context));
+                last = Some(answer);
+                poll_seconds = retry_after.unwrap_or(POLL_SECONDS);
+            }
+            // A wait of two days outlives a lost connection. The first call must succeed: the address may be wrong.
+            Err(Error::NoAnswer(why)) if last.is_some() => progress.set_message(why),
+            Err(error) => return Err(error),
         }
-        progress.set_message(line(&restore, context));
         // A local stack's clock runs faster, and so does what is waited for.
-        let poll = Duration::from_secs(retry_after.unwrap_or(POLL_SECONDS)) / api.time_scale();
+        let poll = Duration::from_secs(poll_seconds) / api.time_scale();
         let until = Instant::now() + poll.max(Duration::from_secs(1));
         while Instant::now() < until {
             if is_interrupted() {
@@ -55,7 +64,9 @@ pub fn until_ended(api: &mut Api<'_>, id: &str, timeout: SignedDuration, context
             }
             if started.elapsed() >= timeout {
                 progress.finish_and_clear();
-                status::show(&answer, context)?;
+                if let Some(answer) = &last {
+                    status::show(answer, context)?;
+                }
                 return Ok(Exit::TimedOut);
             }
             sleep(TICK.min(until.saturating_duration_since(Instant::now())));

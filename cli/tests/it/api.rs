@@ -36,7 +36,7 @@ pub struct Api {
 }
 
 impl Api {
-    /// An API with these answers: the status, and the body.
+    /// An API with these answers: the status, and the body. With the status 0 it hangs up instead.
     pub fn with(answers: Vec<(u16, Value)>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -48,6 +48,9 @@ impl Api {
                 let Some(call) = read(&mut stream) else { continue };
                 log.lock().unwrap().push(call);
                 let (status, body) = answers.pop_front().unwrap_or((500, Value::from("a call too many")));
+                if status == 0 {
+                    continue;
+                }
                 let body = body.to_string();
                 let head = format!(
                     "HTTP/1.1 {status} Answer\r\ncontent-length: {}\r\nretry-after: 1\r\nconnection: close\r\n\r\n",

@@ -149,6 +149,34 @@ fn a_restore_is_two_calls_and_starts_exactly_what_was_shown() {
 }
 
 #[test]
+fn a_lost_answer_starts_nothing_twice() {
+    let key = || {
+        let api = Api::with(vec![(200, plan()), (0, Value::Null), (202, restore("running", "planning"))]);
+        let (code, stdout, stderr) = seen(&api.run(&["restore", "s3://archive/cat.jpg", "--yes"]));
+        assert_eq!((code, stdout.trim()), (3, ID), "{stderr}");
+        let calls = api.calls();
+        assert_eq!(lines(&api), ["POST /v1/plans", "POST /v1/restores", "POST /v1/restores"]);
+        let keys: Vec<_> = calls[1..].iter().map(|call| call.header("idempotency-key").unwrap().to_owned()).collect();
+        assert_eq!(keys[0], keys[1]);
+        keys[0].clone()
+    };
+    assert_ne!(key(), key(), "another command is another restore");
+}
+
+#[test]
+fn a_wait_outlives_a_lost_connection_but_not_a_wrong_address() {
+    let lost = || (0, Value::Null);
+    let running = || (200, restore("running", "waiting"));
+    let api = Api::with(vec![running(), lost(), lost(), lost(), running(), (200, ended("succeeded"))]);
+    let (code, stdout, stderr) = seen(&api.run(&["wait", ID]));
+    assert_eq!((code, stdout.contains("succeeded")), (0, true), "{stderr}");
+    let api = Api::with(vec![lost(), lost(), lost(), running()]);
+    let (code, _, stderr) = seen(&api.run(&["wait", ID]));
+    assert_eq!((code, api.calls().len()), (1, 3), "{stderr}");
+    assert!(stderr.contains("does not answer"), "{stderr}");
+}
+
+#[test]
 fn nothing_is_started_that_nobody_agreed_to() {
     let too_many = || problem("too-many-to-wait-for", 422, "Too many.");
     for (args, answers, words, code, calls) in [

@@ -2,7 +2,6 @@
 //! says so before the next look of their execution.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
@@ -57,7 +56,12 @@ pub async fn run(
         // The whole message comes again. What CloudFront has completed by now is not polled again.
         let is_unknown = !message.batches.is_disjoint(&unknown);
         let left: BTreeSet<BatchId> = message.batches.intersection(&open).cloned().collect();
-        if is_unknown || !left.is_empty() && !is_followed(&message.again(left), queue, dead_letters).await {
+        if is_unknown {
+            failing.insert(id);
+        } else if !left.is_empty()
+            && let Err(error) = follow(&message.again(left), queue, dead_letters).await
+        {
+            warn!("a message comes again: {error}");
             failing.insert(id);
         }
     }
@@ -75,26 +79,16 @@ async fn is_in_progress(
     Ok(!batch.is_completed() && !confirmed(batch, cdn, ledger, now).await?.is_completed())
 }
 
-/// Sends the next message. Answers whether that succeeded.
-async fn is_followed(next: &Confirmation, queue: &impl SendConfirmations, dead_letters: &impl DeadLetters) -> bool {
-    let sent = match next.delay() {
-        Some(delay) => queue.send_confirmation(next, delay).await,
-        None => put_aside(next, dead_letters).await,
-    };
-    sent.inspect_err(|error| warn!("a message comes again: {error}")).is_ok()
-}
-
-async fn put_aside(message: &Confirmation, dead_letters: &impl DeadLetters) -> Result<(), crate::ports::PortError> {
-    let text = serde_json::to_string(message).unwrap_or_default();
-    warn!("CloudFront has not completed {} batches for a day", message.batches.len());
-    dead_letters.put_aside(&text, "CloudFront has not completed these batches for a day").await
-}
-
-/// Asks for the first poll of these batches, after CloudFront has had time for them.
-pub async fn ask_later(batches: BTreeSet<BatchId>, queue: &impl SendConfirmations) -> Result<(), StepError> {
-    if batches.is_empty() {
-        return Ok(());
+/// Sends the next message; after a day, a dead letter.
+async fn follow(
+    next: &Confirmation,
+    queue: &impl SendConfirmations,
+    dead_letters: &impl DeadLetters,
+) -> Result<(), StepError> {
+    if let Some(delay) = next.delay() {
+        return Ok(queue.send_confirmation(next, delay).await?);
     }
-    let first = Confirmation::first(batches);
-    Ok(queue.send_confirmation(&first, first.delay().unwrap_or(Duration::ZERO)).await?)
+    let reason = "CloudFront has not completed these batches for a day";
+    warn!(batches = next.batches.len(), "{reason}");
+    Ok(dead_letters.put_aside(&serde_json::to_string(next)?, reason).await?)
 }

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
-use thaw_core::{Batch, Event, ObjectId, PublishWhen, Readiness, RestoreId, Row, S3Event, S3EventKind, State, Status};
+use thaw_core::{
+    Batch, Confirmation, Event, ObjectId, PublishWhen, Readiness, RestoreId, Row, S3Event, S3EventKind, State, Status,
+};
 use tracing::{info, warn};
 
 use crate::archive::FACTS_VALID_FOR;
 use crate::archive::current_versions::CurrentVersions;
 use crate::archive::restore_status::meaning;
-use crate::events::confirm_invalidations::ask_later;
 use crate::events::queue::{QueueBatch, QueueMessage, QueueResponse};
 use crate::ledger::readiness;
 use crate::ledger::restores::{sizes, statuses};
@@ -26,12 +27,8 @@ use crate::{Settings, StepError};
 /// For the objects of large restores, more messages are collected after so long a time each.
 const COLLECT_AFTER: Duration = Duration::from_secs(1);
 
-/// How often they are collected if some are published at once.
+/// How often they are collected.
 const COLLECTIONS: usize = 10;
-
-/// How often if all wait for the last object of their restores. Then it is only recorded that they can be read, and one
-/// item of the ledger has all that are in the same chunk.
-const COLLECTIONS_FOR_TOGETHER: usize = 60;
 
 /// Messages of one invocation: a few calls to CloudFront.
 const MOST_MESSAGES: usize = 500;
@@ -40,8 +37,8 @@ const MOST_MESSAGES: usize = 500;
 /// queue in the end; the others are done. `newest` is a cache that the function keeps from call to call.
 ///
 /// Lambda hands over ten messages at most, and at once. The others that are on the queue are received here. If they are
-/// about large restores only, more are collected for ten seconds, because each batch costs something, or for a minute if
-/// nothing of them is published yet. As soon as one is about a small restore, all are published.
+/// about large restores only, more are collected for ten seconds, because each batch costs something. As soon as one is
+/// about a small restore, all are published.
 ///
 /// ConfirmInvalidations gets a message about the batches that CloudFront is not done with. If a restore ended before its
 /// object came (S3 took longer than thaw waited), nobody else polls for it.
@@ -61,13 +58,10 @@ pub async fn run(
     let mut collected = Collected::default();
     collected.read(batch, archive, ledger, dead_letters, settings, now()).await;
     let mut received: Vec<ReceivedMessage> = Vec::new();
-    for nth in 0.. {
+    for nth in 0..=COLLECTIONS {
         let wait = if nth == 0 { Duration::ZERO } else { COLLECT_AFTER };
-        if nth > 0 && nth > collected.collections(ledger, settings).await {
-            break;
-        }
         let most = MOST_MESSAGES.saturating_sub(collected.messages);
-        if most == 0 {
+        if most == 0 || nth > 0 && !collected.may_wait(ledger, settings).await {
             break;
         }
         match queue.receive(wait, most).await {
@@ -146,26 +140,20 @@ impl Collected {
         }
     }
 
-    /// How often more messages are collected: not at all unless all objects that can be read are of large restores.
-    async fn collections(&mut self, ledger: &impl Ledger, settings: &Settings) -> usize {
+    /// Whether all objects that can be read are of large restores.
+    async fn may_wait(&mut self, ledger: &impl Ledger, settings: &Settings) -> bool {
         let rows = || self.reported.iter().flat_map(|(_, one)| &one.readable);
         let unknown = rows().map(|row| &row.restore).filter(|restore| !self.sizes.contains_key(*restore));
         match sizes(unknown, ledger).await {
             Ok(sizes) => self.sizes.extend(sizes),
             Err(error) => {
                 warn!("objects are published without waiting for others: {error}");
-                return 0;
+                return false;
             }
         }
-        let rows: Vec<&Row> = self.reported.iter().flat_map(|(_, one)| &one.readable).collect();
-        let is_large = |row: &&Row| self.sizes.get(&row.restore).is_some_and(|size| *size > settings.collect_over);
-        if rows.is_empty() || !rows.iter().all(is_large) {
-            return 0;
-        }
-        match rows.iter().all(|row| row.publish.when == PublishWhen::Together) {
-            true => COLLECTIONS_FOR_TOGETHER,
-            false => COLLECTIONS,
-        }
+        let is_large = |row: &Row| self.sizes.get(&row.restore).is_some_and(|size| *size > settings.collect_over);
+        let mut rows = self.reported.iter().flat_map(|(_, one)| &one.readable).peekable();
+        rows.peek().is_some() && rows.all(is_large)
     }
 }
 
@@ -244,7 +232,10 @@ async fn show(
     let mut published = Published::default();
     let done = publish_into(&mut published, wanted, cdn, archive, ledger, settings, now).await;
     // Also what CloudFront took before something failed.
-    ask_later(std::mem::take(&mut published.in_progress), confirmations).await?;
+    if !published.in_progress.is_empty() {
+        let message = Confirmation::first(std::mem::take(&mut published.in_progress));
+        confirmations.send_confirmation(&message, Confirmation::FIRST_DELAY).await?;
+    }
     done?;
     info!(
         objects = count,

@@ -60,8 +60,8 @@ pub fn is_recorded_for(row: &Row) -> bool {
 
 /// Records the readiness of these rows. Idempotent.
 ///
-/// thaw learns of them within a minute, so one record has the latest of their times: a record for each time would be
-/// a write for almost each object.
+/// One invocation learns of them within seconds. Their record has the latest of these times: with a record for each time
+/// almost every object would be a write.
 pub async fn record(readiness: &[(&Row, Readiness)], ledger: &impl Ledger) -> Result<(), StepError> {
     let mut groups: BTreeMap<_, (Timestamp, Vec<u32>)> = BTreeMap::new();
     for (row, Readiness { at, expires }) in readiness {
