@@ -11,17 +11,17 @@ use aws_sdk_cloudfront::error::ProvideErrorMetadata;
 use aws_sdk_cloudfront::operation::create_invalidation::CreateInvalidationError;
 use aws_sdk_cloudfront::types::{
     CacheBehaviors, CachePolicy, CachePolicyQueryStringBehavior, CachePolicyQueryStringsConfig, ConnectionMode,
-    CustomErrorResponses, DistributionConfig, EventType, ForwardedValues, FunctionAssociations, InvalidationBatch,
-    LambdaFunctionAssociations, OriginGroupMembers, OriginGroups, Origins, Paths, QueryStringCacheKeys,
-    QueryStringNames, StatusCodes,
+    CustomErrorResponses, DistributionConfig, DistributionSummary, EventType, ForwardedValues, FunctionAssociations,
+    InvalidationBatch, LambdaFunctionAssociations, OriginGroupMembers, OriginGroups, Origins, Paths,
+    QueryStringCacheKeys, QueryStringNames, StatusCodes,
 };
 use aws_smithy_async::rt::sleep::{AsyncSleep, TokioSleep};
 use aws_smithy_runtime_api::client::interceptors::context::InterceptorContext;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use thaw_core::{
-    Behaviour, CallError, Distribution, ErrorRule, LeftOut, Origin, OriginGroup, PathRules, QueryStrings, RateLimiter,
-    Serving, paths_counted, trouble,
+    Behaviour, CallError, DeploymentPolicies, Distribution, ErrorRule, Origin, OriginGroup, PathRules, QueryStrings,
+    RateLimiter, Serving, paths_counted, trouble,
 };
 use thaw_steps::ports::{
     CreateInvalidations, Distributions, Invalidation, InvalidationStatus, PortError, ReadDistributions,
@@ -49,8 +49,6 @@ pub struct Cdn {
     /// one.
     pace: Arc<Mutex<RateLimiter>>,
     cache: Arc<Mutex<Cache>>,
-    /// The staging distributions that were found by their primary ones.
-    found: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl Cdn {
@@ -61,7 +59,6 @@ impl Cdn {
             patience: PATIENCE,
             pace: Arc::new(Mutex::new(RateLimiter::of_invalidations(Timestamp::now()))),
             cache: Arc::new(Mutex::new(Cache { keep, ..Cache::default() })),
-            found: Arc::default(),
         }
     }
 
@@ -125,11 +122,11 @@ impl Cdn {
         let output = match self.client.get_continuous_deployment_policy().id(policy).send().await {
             Ok(output) => output,
             Err(error) => {
-                return match answer(&error).map(|answer| answer.status) {
-                    Some(404) => Ok(Some(Vec::new())),
-                    Some(403) => Ok(None),
-                    Some(_) | None => Err(port_error(format!("GetContinuousDeploymentPolicy of {policy}"), &error)),
-                };
+                if answer(&error).is_some_and(|answer| answer.status == 404) {
+                    return Ok(Some(Vec::new()));
+                }
+                let error = port_error(format!("GetContinuousDeploymentPolicy of {policy}"), &error);
+                return if error.trouble == Some(CallError::Denied) { Ok(None) } else { Err(error) };
             }
         };
         let config =
@@ -140,22 +137,15 @@ impl Cdn {
 
     /// Reads the distributions with these domains, as far as thaw may look for them and read them.
     async fn at(&self, mut domains: BTreeSet<String>) -> Result<Vec<(String, Option<Whole>)>, PortError> {
-        let (mut found, mut marker) = (Vec::new(), None);
-        while !domains.is_empty() {
-            let output = match self.client.list_distributions().set_marker(marker.take()).send().await {
-                Ok(output) => output,
-                // The stack says that staging distributions are named.
-                Err(error) if answer(&error).is_some_and(|answer| answer.status == 403) => break,
-                Err(error) => return Err(port_error("ListDistributions", &error)),
-            };
-            let Some(list) = output.distribution_list() else { break };
-            let ours = list.items().iter().filter(|summary| domains.remove(summary.domain_name()));
-            found.extend(ours.map(|summary| summary.id().to_owned()));
-            match list.next_marker() {
-                Some(next) if list.is_truncated() => marker = Some(next.to_owned()),
-                _ => break,
-            }
+        if domains.is_empty() {
+            return Ok(Vec::new());
         }
+        let found = match self.listed(|summary| domains.remove(summary.domain_name())).await {
+            Ok(found) => found,
+            // The stack says that staging distributions are named.
+            Err(PortError { trouble: Some(CallError::Denied), .. }) => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
         let mut read = Vec::new();
         for id in found {
             match self.distribution(&id).await {
@@ -178,22 +168,24 @@ impl Cdn {
             .await?;
         // A disabled distribution has no viewers that a policy could send anywhere.
         let answering = all.iter().filter_map(|(_, whole)| whole.as_ref()).filter(|whole| whole.serving.enabled);
-        let policies: BTreeSet<String> = answering.filter_map(|whole| whole.policy.clone()).collect();
-        let (mut with_viewers, mut denied) = (BTreeSet::new(), Vec::new());
-        for policy in policies {
+        // A primary distribution has one, and a policy belongs to one primary distribution.
+        let of_primaries: BTreeMap<String, String> =
+            answering.filter_map(|whole| Some((whole.policy.clone()?, whole.distribution.id.clone()))).collect();
+        let mut policies = DeploymentPolicies::default();
+        for (policy, primary) in of_primaries {
             match self.staging_with_viewers(&policy).await? {
-                Some(domains) => with_viewers.extend(domains),
-                None => denied.push((policy, LeftOut::PolicyDenied)),
+                Some(domains) => {
+                    policies.with_viewers.extend(domains.into_iter().map(|domain| (domain, primary.clone())));
+                }
+                None => drop(policies.denied.insert(policy)),
             }
         }
         if !ids.is_empty() {
             let is_read = |domain: &String| {
                 all.iter().any(|(_, whole)| whole.as_ref().is_some_and(|whole| whole.serving.domain == *domain))
             };
-            let staging = self.at(with_viewers.iter().filter(|domain| !is_read(domain)).cloned().collect()).await?;
-            let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-            found.extend(staging.iter().map(|(id, _)| id.clone()));
-            all.extend(staging);
+            let unread = policies.with_viewers.keys().filter(|domain| !is_read(domain)).cloned().collect();
+            all.extend(self.at(unread).await?);
         }
         let wholes = || all.iter().filter_map(|(_, whole)| whole.as_ref());
         let cache_policies = wholes().flat_map(|whole| whole.cache_policies.values().cloned()).collect();
@@ -207,27 +199,27 @@ impl Cdn {
             }
         }
         let all = all.into_iter().map(|(id, whole)| (id, whole.map(|whole| (whole.distribution, whole.serving))));
-        let mut sorted = Distributions::sorted(bucket, all.collect(), &with_viewers, !ids.is_empty());
-        sorted.left_out.extend(denied);
-        Ok(sorted)
+        Ok(Distributions::sorted(bucket, all.collect(), &policies, !ids.is_empty()))
     }
 
-    /// The ids of the distributions that have the bucket as an origin, or may have it for their tenants.
+    /// The ids of the distributions that have the bucket as an origin, or may have it under another name or for their tenants.
     async fn with_origin(&self, bucket: &str) -> Result<Vec<String>, PortError> {
-        let mut found = Vec::new();
-        let mut marker = None;
+        let may_have = |summary: &DistributionSummary| {
+            let origins = Distribution { origins: read_origins(summary.origins()), ..Distribution::default() };
+            origins.has_origin(bucket) || origins.may_have_origin(bucket) || origins.tenants_may_have_origin(bucket)
+        };
+        self.listed(may_have).await
+    }
+
+    /// The ids of those of the account's distributions that are wanted.
+    async fn listed(&self, mut is_wanted: impl FnMut(&DistributionSummary) -> bool) -> Result<Vec<String>, PortError> {
+        let (mut found, mut marker) = (Vec::new(), None);
         loop {
             let output = self.client.list_distributions().set_marker(marker).send().await;
             let output = output.map_err(|error| port_error("ListDistributions", &error))?;
             let Some(list) = output.distribution_list() else { return Ok(found) };
-            for summary in list.items() {
-                let origins = Distribution { origins: read_origins(summary.origins()), ..Distribution::default() };
-                // The domain of a tenant's origin may be a parameter.
-                let is_tenants = origins.origins.iter().any(|origin| origin.domain.contains("{{"));
-                if origins.has_origin(bucket) || origins.may_have_origin(bucket) || is_tenants {
-                    found.push(summary.id().to_owned());
-                }
-            }
+            let wanted = list.items().iter().filter(|summary| is_wanted(summary));
+            found.extend(wanted.map(|summary| summary.id().to_owned()));
             match list.next_marker() {
                 Some(next) if list.is_truncated() => marker = Some(next.to_owned()),
                 _ => return Ok(found),
@@ -326,11 +318,6 @@ impl CreateInvalidations for Cdn {
 }
 
 impl Cdn {
-    /// Whether it is a staging distribution that nobody named.
-    fn is_found(&self, distribution: &str) -> bool {
-        self.found.lock().unwrap_or_else(PoisonError::into_inner).contains(distribution)
-    }
-
     async fn invalidate_once(
         &self,
         distribution: &str,
@@ -349,12 +336,7 @@ impl Cdn {
             Err(error) => match answer(&error).filter(refuses) {
                 Some(answer) if is_gone(&answer) => Ok(Invalidation::Gone { says: answer.to_string() }),
                 Some(answer) => Ok(Invalidation::Refused { says: answer.to_string() }),
-                None => match port_error(what(), &error) {
-                    PortError { trouble: Some(CallError::Denied), says, .. } if self.is_found(distribution) => {
-                        Ok(Invalidation::Denied { says })
-                    }
-                    error => Err(error),
-                },
+                None => Err(port_error(what(), &error)),
             },
         }
     }
@@ -493,6 +475,7 @@ fn read_config(id: &str, config: &DistributionConfig) -> Distribution {
     });
     Distribution {
         id: id.to_owned(),
+        primary: None,
         origins: read_origins(config.origins()),
         groups: groups
             .iter()
@@ -592,6 +575,8 @@ mod tests {
         OriginGroupFailoverCriteria, OriginGroupMember, ViewerProtocolPolicy,
     };
 
+    use thaw_core::LeftOut;
+
     use super::*;
 
     fn origin(id: &str, domain: &str, path: &str) -> aws_sdk_cloudfront::types::Origin {
@@ -670,6 +655,7 @@ mod tests {
         };
         let expected = Distribution {
             id: "E1".to_owned(),
+            primary: None,
             origins: vec![
                 Origin {
                     id: "bucket".to_owned(),

@@ -472,6 +472,7 @@ mod tests {
             readiness: Some(Readiness { at: at(), expires: Some(at()) }),
             paths: [("E1".to_owned(), ["/a%20b".to_owned()].into())].into(),
             covers: BTreeSet::new(),
+            namesakes: BTreeSet::new(),
         };
         let item = round_trip(&Batch {
             id: BatchId::from("0".repeat(32)),

@@ -163,16 +163,6 @@ async fn who_may_not_look_for_a_staging_distribution_is_told_of_it_and_has_the_p
 }
 
 #[tokio::test]
-async fn a_denied_invalidation_is_an_error_except_of_a_staging_distribution_that_was_found() {
-    let cdn = with_staging(&["/invalidation"], true, true).await;
-    let invalidate = async |id: &str| cdn.invalidate(id, &["/a".to_owned()], "r").await;
-    assert_eq!(invalidate("E2").await.unwrap_err().trouble, Some(CallError::Denied), "nobody has found it yet");
-    of_the_primary(&cdn).await;
-    assert!(matches!(invalidate("E2").await.unwrap(), Invalidation::Denied { .. }));
-    assert_eq!(invalidate("E1").await.unwrap_err().trouble, Some(CallError::Denied));
-}
-
-#[tokio::test]
 async fn either_refusal_of_the_quota_is_asked_again_at_the_pace() {
     let (cdn, calls) = refusing(vec!["TooManyInvalidationsInProgress", "Throttling"]).await;
     let taken = cdn.invalidate("E1", &["/a".to_owned()], "r").await.unwrap();

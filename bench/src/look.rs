@@ -313,6 +313,7 @@ fn batch_of(Size { objects, batches }: Size, number: u32) -> Batch {
         readiness: None,
         paths: [("E1".to_owned(), [path(key)].into())].into(),
         covers: BTreeSet::new(),
+        namesakes: BTreeSet::new(),
     };
     let call = Call {
         distribution: "E1".to_owned(),

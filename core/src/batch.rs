@@ -44,6 +44,9 @@ pub struct Candidate {
     /// of earlier versions.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub covers: BTreeSet<Covered>,
+    /// The buckets and keys of objects that its other paths may also show. Empty in batches of earlier versions.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub namesakes: BTreeSet<(String, String)>,
 }
 
 impl Candidate {

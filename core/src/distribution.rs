@@ -18,6 +18,8 @@ use crate::{PathRules, QueryStrings};
 pub struct Distribution {
     /// Its id, `E…`.
     pub id: String,
+    /// The primary distribution, if it is a staging distribution with viewers. The rules of the primary are its own, too.
+    pub primary: Option<String>,
     /// Its origins.
     pub origins: Vec<Origin>,
     /// Its origin groups (origins with a failover).
@@ -83,6 +85,13 @@ pub struct Behaviour {
     pub query_strings: QueryStrings,
 }
 
+impl Behaviour {
+    /// The pattern without a slash at its beginning, which means the same.
+    pub(crate) fn relative_pattern(&self) -> &str {
+        self.pattern.strip_prefix('/').unwrap_or(&self.pattern)
+    }
+}
+
 /// The time for which CloudFront caches an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ErrorRule {
@@ -103,6 +112,8 @@ pub struct Paths {
     /// client removes dot segments, and paths that a function rewrites. If such an object exists, it must not be archived.
     /// The bucket behind an access point is not known, and its domain stands here.
     pub shared: BTreeMap<String, BTreeSet<(String, String)>>,
+    /// Those of the paths that a function rewrites, or makes of others.
+    pub rewritten: BTreeSet<String>,
 }
 
 /// The objects of one S3 origin that a wildcard covers: all whose keys begin with the prefix.
@@ -174,7 +185,7 @@ impl Distribution {
     /// Whether the bucket may be an origin for some tenant of this multi-tenant distribution. Parameters of a tenant, written
     /// `{{name}}`, may stand in the domain and in the path of an origin (Developer Guide, "How parameters work with
     /// distribution tenants"). What they are, only the tenants say.
-    pub(crate) fn tenants_may_have_origin(&self, bucket: &str) -> bool {
+    pub fn tenants_may_have_origin(&self, bucket: &str) -> bool {
         self.origins.iter().any(|origin| origin.tenants_may_have_it_as(bucket))
     }
 
@@ -204,6 +215,9 @@ impl Distribution {
                     for path in [Some(path), variants].into_iter().flatten() {
                         if !shared.is_empty() {
                             out.shared.entry(path.clone()).or_default().extend(shared.iter().cloned());
+                        }
+                        if shown.is_rewritten {
+                            out.rewritten.insert(path.clone());
                         }
                         out.paths.insert(path);
                     }
@@ -254,12 +268,15 @@ impl Distribution {
         let directory_index = self.rules.directory_index();
         if !is_own && !path.is_empty() {
             add(origin, format!("{root}{path}"));
-        } else if !is_own && !self.default_root_object.is_empty() && *rest != self.default_root_object {
+        }
+        if !is_own && path.is_empty() && !self.default_root_object.is_empty() && *rest != self.default_root_object {
             // Whether a function that adds indexes or the default root object applies first is not documented.
             add(origin, format!("{root}{}", self.default_root_object));
-        } else if is_own && is_folder(rest) && !directory_index.is_empty() {
+        }
+        if is_own && is_folder(rest) && !directory_index.is_empty() {
             add(origin, format!("{root}{rest}{directory_index}"));
-        } else if let Some(without) = without_dot_segments(path) {
+        }
+        if let Some(without) = without_dot_segments(path) {
             // Whether CloudFront removes dot segments from the path of an invalidation is not documented.
             add(origin, format!("{root}{without}"));
         }
@@ -328,32 +345,41 @@ impl Distribution {
 
     /// Whether all paths under `folder` (without its leading slash) come from this origin only.
     fn is_all_from(&self, origin: &Origin, folder: &str) -> bool {
+        self.may_serve(folder).into_iter().all(|behaviour| self.is_only_from(origin, behaviour))
+    }
+
+    /// The behaviours that may serve paths with this beginning (without the leading slash). The last one serves all paths that
+    /// the others leave.
+    fn may_serve(&self, beginning: &str) -> Vec<&Behaviour> {
+        let mut out = Vec::new();
         for behaviour in &self.behaviours {
-            match under(behaviour.pattern.strip_prefix('/').unwrap_or(&behaviour.pattern), folder) {
+            match under(behaviour.relative_pattern(), beginning) {
                 Under::Nothing => {}
-                Under::Something if self.is_only_from(origin, behaviour) => {}
-                Under::Something => return false,
-                Under::Everything => return self.is_only_from(origin, behaviour),
+                Under::Something => out.push(behaviour),
+                Under::Everything => {
+                    out.push(behaviour);
+                    break;
+                }
             }
         }
-        false
+        out
     }
 
     /// Whether a rule shows, under paths with this beginning (decoded, without the leading slash), an object whose key does
-    /// not begin like its path behind this origin; also where it only passes by, as what a function makes of a path.
+    /// not begin like its path behind this origin; also under the path that a function makes of a viewer's.
     fn shows_from_elsewhere(&self, origin: &Origin, folder: &str) -> bool {
         let buckets = || self.origins.iter().filter(|other| other.is_any_bucket() && other.id != origin.id);
         self.path_rules().any(|rule| {
-            let passes_by = |other: &Origin| {
+            let is_made_of_a_path = |other: &Origin| {
                 self.may_be_shown_by(other, rule) && rule.has_keys_under(&format!("{}{folder}", other.key_prefix()))
             };
-            rule.shows_from_elsewhere(folder, &origin.key_prefix()) || buckets().any(passes_by)
+            rule.shows_from_elsewhere(folder, &origin.key_prefix()) || buckets().any(is_made_of_a_path)
         })
     }
 
     /// The rules of `PathRules` that are about this distribution.
     fn path_rules(&self) -> impl Iterator<Item = &Rule> {
-        self.rules.of(&self.id)
+        self.rules.of(&self.id, self.primary.as_deref())
     }
 
     /// Whether a behaviour that a rule is about goes to the origin.
@@ -368,44 +394,31 @@ impl Distribution {
         };
         let all = of(&self.viewer_functions, FunctionEvent::ViewerRequest)
             .chain(of(&self.origin_functions, FunctionEvent::OriginRequest));
-        all.filter(|one| !self.is_declared(one.behaviour)).collect()
+        all.filter(|one| !self.is_declared(one.behaviour, one.event)).collect()
     }
 
-    /// Whether the rules say what the functions of the behaviour with this pattern do. A directory index speaks of all
-    /// behaviours, and a rule of the one that it names, or of those that may serve its paths.
-    fn is_declared(&self, pattern: &str) -> bool {
-        let may_serve = |beginning: &str| {
-            for behaviour in &self.behaviours {
-                match under(behaviour.pattern.strip_prefix('/').unwrap_or(&behaviour.pattern), beginning) {
-                    Under::Nothing => {}
-                    Under::Something if behaviour.pattern == pattern => return true,
-                    Under::Something => {}
-                    Under::Everything => return behaviour.pattern == pattern,
-                }
-            }
-            false
+    /// Whether the rules say what a function of the behaviour with this pattern does. A directory index speaks of one function
+    /// of each behaviour, and a rule of all of the behaviour that it names, or of those that may serve its paths.
+    fn is_declared(&self, pattern: &str, event: FunctionEvent) -> bool {
+        let may_add_index = match event {
+            FunctionEvent::ViewerRequest => true,
+            FunctionEvent::OriginRequest => !self.viewer_functions.contains_key(pattern),
         };
+        let may_serve =
+            |beginning: &String| self.may_serve(beginning).into_iter().any(|behaviour| behaviour.pattern == pattern);
         let speaks_of = |rule: &Rule| match rule.names_a_behaviour() {
             true => rule.is_of(pattern),
             false => rule.beginnings().any(|beginning| {
                 let encoded = Endpoint::default().encode(&beginning, Spelling::Escaped);
-                as_patterns_may_see(&encoded).iter().any(|beginning| may_serve(beginning))
+                as_patterns_may_see(&encoded).iter().any(may_serve)
             }),
         };
-        !self.rules.directory_index().is_empty() || self.path_rules().any(speaks_of)
+        (may_add_index && !self.rules.directory_index().is_empty()) || self.path_rules().any(speaks_of)
     }
 
     /// Whether a path with this beginning (without the leading slash) may come from this origin.
     fn may_show(&self, origin: &Origin, beginning: &str) -> bool {
-        for behaviour in &self.behaviours {
-            match under(behaviour.pattern.strip_prefix('/').unwrap_or(&behaviour.pattern), beginning) {
-                Under::Nothing => {}
-                Under::Something if !self.goes_to(behaviour, origin) => {}
-                Under::Something => return true,
-                Under::Everything => return self.goes_to(behaviour, origin),
-            }
-        }
-        false
+        self.may_serve(beginning).into_iter().any(|behaviour| self.goes_to(behaviour, origin))
     }
 
     /// Whether a behaviour shows objects of this origin only.
@@ -495,9 +508,7 @@ impl Distribution {
 
     /// The behaviour that serves a path (without its leading slash).
     fn behaviour(&self, path: &str) -> Option<&Behaviour> {
-        self.behaviours
-            .iter()
-            .find(|behaviour| matches(behaviour.pattern.strip_prefix('/').unwrap_or(&behaviour.pattern), path))
+        self.behaviours.iter().find(|behaviour| matches(behaviour.relative_pattern(), path))
     }
 
     /// The origin group that a behaviour goes to; `None` if it goes to a single origin.

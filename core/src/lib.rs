@@ -139,7 +139,7 @@ pub use request::{
 pub use retrieval::{Look, Window, look};
 pub use s3_event::{S3Event, S3EventKind, UnreadableEvent, read_inbox_file, read_s3_events};
 pub use s3_uri::S3Uri;
-pub use serving::{Distributions, LeftOut, Serving, only_tenants, shown_to_tenants};
+pub use serving::{DeploymentPolicies, Distributions, LeftOut, Serving, only_tenants, shown_to_tenants};
 pub use staleness::{Staleness, staleness};
 pub use status::{Counts, Failure, Outcome, Stage, Status, progress, sentence};
 pub use wildcard::Wildcard;

@@ -88,19 +88,19 @@ impl Endpoint {
     /// `*` is a wildcard only as the last character of a path, so a `*` at the end of a key becomes `%2A`. Elsewhere it
     /// stays. There is no Unicode normalisation: a name in NFC and the same name in NFD are two keys and two paths.
     pub(crate) fn encode(self, key: &str, spelling: Spelling) -> String {
-        let mut path: String = match (self, spelling) {
-            (Self::Website, Spelling::Plus) => utf8_percent_encode(key, &UNSAFE).collect(),
+        without_wildcard(self.encode_part(key, spelling))
+    }
+
+    /// The same for a text that more of the path follows: a `*` at its end stays.
+    pub(crate) fn encode_part(self, part: &str, spelling: Spelling) -> String {
+        match (self, spelling) {
+            (Self::Website, Spelling::Plus) => utf8_percent_encode(part, &UNSAFE).collect(),
             (Self::Rest, Spelling::Plus) => {
                 // Only a blank of the key becomes `%20`: a `%` of the key becomes `%25`.
-                utf8_percent_encode(key, &UNSAFE_OR_PLUS).collect::<String>().replace("%20", "+")
+                utf8_percent_encode(part, &UNSAFE_OR_PLUS).collect::<String>().replace("%20", "+")
             }
-            (Self::Rest | Self::Website, Spelling::Escaped) => utf8_percent_encode(key, &UNSAFE_OR_PLUS).collect(),
-        };
-        if path.ends_with('*') {
-            path.pop();
-            path.push_str("%2A");
+            (Self::Rest | Self::Website, Spelling::Escaped) => utf8_percent_encode(part, &UNSAFE_OR_PLUS).collect(),
         }
-        path
     }
 
     /// The key that a path requests from the endpoint. For the beginning of a path: the beginning of the keys.
@@ -111,6 +111,11 @@ impl Endpoint {
         };
         percent_decode_str(&path).decode_utf8_lossy().into_owned()
     }
+}
+
+/// The encoded path with its last character escaped if that would make it a wildcard.
+pub(crate) fn without_wildcard(path: String) -> String {
+    path.strip_suffix('*').map(|path| format!("{path}%2A")).unwrap_or(path)
 }
 
 /// The encoded path of a key, without its leading slash, that every S3 endpoint reads as the key. Never a wildcard.

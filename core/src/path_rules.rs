@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use crate::path::{Endpoint, Spelling};
+use crate::path::{Endpoint, Spelling, without_wildcard};
 
 /// The most bytes of the parameter. All variables of a Lambda function together may have 4 KB.
 pub const MAX_PATH_RULES_BYTES: usize = 2_048;
@@ -120,9 +120,10 @@ impl PathRules {
         self.index.iter().flat_map(|rule| rule.paths_of(path)).collect()
     }
 
-    /// The rules of `PathRules` for a distribution.
-    pub(crate) fn of<'a>(&'a self, distribution: &'a str) -> impl Iterator<Item = &'a Rule> {
-        self.rules.iter().filter(move |rule| rule.distribution.as_deref().is_none_or(|id| id == distribution))
+    /// The rules of `PathRules` for a distribution. A staging distribution also has those of its primary one.
+    pub(crate) fn of<'a>(&'a self, distribution: &'a str, primary: Option<&'a str>) -> impl Iterator<Item = &'a Rule> {
+        let is_about = move |id: &str| id == distribution || Some(id) == primary;
+        self.rules.iter().filter(move |rule| rule.distribution.as_deref().is_none_or(is_about))
     }
 }
 
@@ -160,8 +161,8 @@ impl Rule {
         let mixed = [(Spelling::Escaped, Spelling::Plus), (Spelling::Plus, Spelling::Escaped)];
         let encoded = mixed.into_iter().filter_map(|(text, captures)| {
             let path = self.keys.encoded(&captured, endpoint, text, captures);
-            let path = path.strip_prefix(&part_of_path(endpoint, origin_path, text))?;
-            Some(path.strip_suffix('*').map(|path| format!("{path}%2A")).unwrap_or_else(|| path.to_owned()))
+            let path = path.strip_prefix(&endpoint.encode_part(origin_path, text))?;
+            Some(without_wildcard(path.to_owned()))
         });
         encoded.collect()
     }
@@ -272,8 +273,8 @@ impl Template {
     ) -> String {
         let encoded = |Segment { before, capture, after }: &Segment| {
             let inner = capture.as_ref().and_then(|capture| captured.get(capture.name.as_str())).copied();
-            let inner = part_of_path(endpoint, inner.unwrap_or_default(), captures);
-            format!("{}{inner}{}", part_of_path(endpoint, before, text), part_of_path(endpoint, after, text))
+            let inner = endpoint.encode_part(inner.unwrap_or_default(), captures);
+            format!("{}{inner}{}", endpoint.encode_part(before, text), endpoint.encode_part(after, text))
         };
         self.segments.iter().map(encoded).collect::<Vec<_>>().join("/")
     }
@@ -344,13 +345,6 @@ impl Segment {
         };
         (inner.len() >= least).then_some(Some((name, inner)))
     }
-}
-
-/// A part of a path, encoded as within the path: a `*` at its end stays.
-fn part_of_path(endpoint: Endpoint, part: &str, spelling: Spelling) -> String {
-    let mut encoded = endpoint.encode(&format!("{part}."), spelling);
-    encoded.pop();
-    encoded
 }
 
 fn parse(json: &str) -> Result<Vec<Rule>, String> {

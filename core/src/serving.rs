@@ -1,6 +1,6 @@
 //! Whether a distribution answers viewers and therefore is invalidated, and the reason if it is not ([`LeftOut`]).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::Distribution;
 
@@ -37,18 +37,27 @@ pub enum LeftOut {
     PolicyDenied,
 }
 
+/// The continuous deployment policies of the distributions that answer viewers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DeploymentPolicies {
+    /// The domains of the staging distributions to which enabled policies send viewers, with the ids of their primary
+    /// distributions.
+    pub with_viewers: BTreeMap<String, String>,
+    /// The ids of the policies that thaw may not read.
+    pub denied: BTreeSet<String>,
+}
+
 impl Serving {
-    /// The reason why it is not invalidated; `None` if it is. `with_viewers` are the domains of the staging distributions
-    /// to which enabled continuous deployment policies send viewers.
+    /// The reason why it is not invalidated; `None` if it is.
     ///
     /// A staging distribution has the origins of its primary distribution and a separate cache. Invalidating it costs
     /// every path again (Developer Guide, "Use CloudFront continuous deployment to safely test CDN configuration
     /// changes").
-    pub fn left_out(&self, with_viewers: &BTreeSet<String>) -> Option<LeftOut> {
+    pub fn left_out(&self, policies: &DeploymentPolicies) -> Option<LeftOut> {
         match self {
             Self { tenant_only: true, .. } => Some(LeftOut::TenantOnly),
             Self { enabled: false, .. } => Some(LeftOut::Disabled),
-            Self { staging: true, domain, .. } if !with_viewers.contains(domain) => Some(LeftOut::Staging),
+            Self { staging: true, domain, .. } if !policies.with_viewers.contains_key(domain) => Some(LeftOut::Staging),
             Self { .. } => None,
         }
     }
@@ -69,28 +78,29 @@ impl Distributions {
     /// Sorts distributions into those that are invalidated and the others. Each comes with its id; `None` is one that does not
     /// exist.
     ///
-    /// `with_viewers` are the domains of the staging distributions that get viewers. If the distributions were `named`, those
-    /// that are not among all of them are left out, because thaw may not look for them.
+    /// If the distributions were `named`, staging distributions with viewers that are not among all of them are left out,
+    /// because thaw may not look for them.
     pub fn sorted(
         bucket: &str,
         all: Vec<(String, Option<(Distribution, Serving)>)>,
-        with_viewers: &BTreeSet<String>,
+        policies: &DeploymentPolicies,
         named: bool,
     ) -> Self {
         let mut out = Self::default();
-        let mut others = with_viewers.clone();
+        let mut others: BTreeSet<&String> = policies.with_viewers.keys().collect();
         for (id, read) in all {
             let why = match &read {
                 Some((distribution, serving)) => {
                     let may_have = distribution.may_have_origin(bucket).then_some(LeftOut::AccessPoint);
-                    serving.left_out(with_viewers).or(may_have)
+                    serving.left_out(policies).or(may_have)
                 }
                 None => Some(LeftOut::Gone),
             };
             if let Some((distribution, serving)) = read {
                 others.remove(&serving.domain);
+                let primary = policies.with_viewers.get(&serving.domain).cloned();
                 match why {
-                    None => out.shown.push(distribution),
+                    None => out.shown.push(Distribution { primary, ..distribution }),
                     Some(LeftOut::TenantOnly) => out.of_tenants.push(distribution),
                     Some(
                         LeftOut::Gone
@@ -102,11 +112,25 @@ impl Distributions {
                     ) => {}
                 }
             }
-            // It was deleted between the listing and the reading, and was not named.
-            out.left_out.extend(why.filter(|why| named || *why != LeftOut::Gone).map(|why| (id, why)));
+            let is_said = match why {
+                // If it was not named, it was deleted between the listing and the reading.
+                Some(LeftOut::Gone) => named,
+                // A policy that thaw may not read may send viewers there. That is said of the policy.
+                Some(LeftOut::Staging) => policies.denied.is_empty(),
+                Some(
+                    LeftOut::Disabled
+                    | LeftOut::NotNamed
+                    | LeftOut::TenantOnly
+                    | LeftOut::AccessPoint
+                    | LeftOut::PolicyDenied,
+                )
+                | None => true,
+            };
+            out.left_out.extend(why.filter(|_| is_said).map(|why| (id, why)));
         }
         // Found by its origin it would be among these, so it has another origin.
-        out.left_out.extend(others.into_iter().filter(|_| named).map(|domain| (domain, LeftOut::NotNamed)));
+        out.left_out.extend(others.into_iter().filter(|_| named).map(|domain| (domain.clone(), LeftOut::NotNamed)));
+        out.left_out.extend(policies.denied.iter().map(|policy| (policy.clone(), LeftOut::PolicyDenied)));
         out
     }
 }
@@ -164,7 +188,10 @@ mod tests {
     fn only_distributions_with_viewers_are_invalidated() {
         let live = Serving { enabled: true, domain: "d1.cloudfront.net".to_owned(), ..Serving::default() };
         let staging = Serving { staging: true, ..live.clone() };
-        let viewers = |domains: &[&str]| domains.iter().map(|domain| (*domain).to_owned()).collect();
+        let viewers = |domains: &[&str]| DeploymentPolicies {
+            with_viewers: domains.iter().map(|domain| ((*domain).to_owned(), "E0".to_owned())).collect(),
+            ..DeploymentPolicies::default()
+        };
         for (serving, with_viewers, why) in [
             (live.clone(), viewers(&[]), None),
             (Serving { enabled: false, ..live.clone() }, viewers(&["d1.cloudfront.net"]), Some(LeftOut::Disabled)),
@@ -198,14 +225,20 @@ mod tests {
     fn distributions_without_viewers_are_left_out_and_do_not_stop_the_others() {
         let whole = |id: &str, staging| read(id, ARCHIVE, "", Serving { enabled: true, staging, ..Serving::default() });
         let all = || vec![whole("E1", false), ("E2".to_owned(), None), whole("E3", true), whole("E4", true)];
-        let viewers: BTreeSet<String> = ["E4.cloudfront.net", "E5.cloudfront.net"].map(str::to_owned).into();
+        let with_viewers =
+            ["E4.cloudfront.net", "E5.cloudfront.net"].map(|domain| (domain.to_owned(), "E1".to_owned()));
+        let viewers = DeploymentPolicies { with_viewers: with_viewers.into(), ..DeploymentPolicies::default() };
         let named = Distributions::sorted("archive", all(), &viewers, true);
-        assert_eq!(named.shown.iter().map(|one| one.id.as_str()).collect::<Vec<_>>(), ["E1", "E4"]);
+        let shown: Vec<_> = named.shown.iter().map(|one| (one.id.as_str(), one.primary.as_deref())).collect();
+        assert_eq!(shown, [("E1", None), ("E4", Some("E1"))]);
         let why = |id: &str, why| (id.to_owned(), why);
         let staging = why("E3", LeftOut::Staging);
         let expected = [why("E2", LeftOut::Gone), staging.clone(), why("E5.cloudfront.net", LeftOut::NotNamed)];
         assert_eq!(named.left_out, expected);
         assert_eq!(Distributions::sorted("archive", all(), &viewers, false).left_out, [staging]);
+        // What sends viewers to E3 and E4 is not known.
+        let denied = DeploymentPolicies { denied: ["p".to_owned()].into(), ..DeploymentPolicies::default() };
+        assert_eq!(Distributions::sorted("archive", all(), &denied, false).left_out, [why("p", LeftOut::PolicyDenied)]);
     }
 
     #[test]
@@ -213,7 +246,7 @@ mod tests {
         let tenants = Serving { enabled: true, tenant_only: true, ..Serving::default() };
         let may_get = |domain: &str, path: &str| {
             let all = vec![read("E2", domain, path, tenants.clone())];
-            let sorted = Distributions::sorted("archive", all, &BTreeSet::new(), true);
+            let sorted = Distributions::sorted("archive", all, &DeploymentPolicies::default(), true);
             assert_eq!(sorted.left_out, [("E2".to_owned(), LeftOut::TenantOnly)]);
             assert!(sorted.shown.is_empty());
             shown_to_tenants(&sorted.of_tenants, "archive", "a") == ["E2"]

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::Distribution;
+use crate::{Behaviour, Distribution};
 
 /// How long CloudFront keeps an error when the distribution does not say (Developer Guide, "Control how long CloudFront
 /// caches errors").
@@ -40,7 +40,11 @@ pub fn staleness(
     }
     let fails_over =
         |behaviour| distribution.group(behaviour).is_some_and(|group| group.fails_over_on.contains(&ARCHIVED));
-    if behaviours.into_iter().any(|behaviour| behaviour.has_origin_function || fails_over(behaviour)) {
+    // An origin-request function may answer in place of S3, also one of which a rule says how it rewrites paths.
+    let has_function = |behaviour: &Behaviour| {
+        behaviour.has_origin_function || distribution.origin_functions.contains_key(&behaviour.pattern)
+    };
+    if behaviours.into_iter().any(|behaviour| has_function(behaviour) || fails_over(behaviour)) {
         return Staleness::Possible;
     }
     let ttl =

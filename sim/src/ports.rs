@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use jiff::Timestamp;
 use thaw_core::{
-    CallError, Distribution, Facts, Head, HeadError, Job, JobStatus, LeftOut, Missing, ObjectId, PathRules,
+    CallError, DeploymentPolicies, Distribution, Facts, Head, HeadError, Job, JobStatus, Missing, ObjectId, PathRules,
     QueryStrings, RestoreAnswer, S3Uri, Serving, Tier, head_error, is_about_a_key, trouble,
 };
 use thaw_steps::ports::{
@@ -27,14 +27,12 @@ use crate::{Clock, Sim};
 pub struct Aws {
     sim: Rc<RefCell<Sim>>,
     clock: Rc<Clock>,
-    /// The staging distributions that were found by their primary ones.
-    found: Rc<RefCell<BTreeSet<String>>>,
 }
 
 impl Aws {
     /// A world at this time, which only [`Aws::clock`] moves on.
     pub fn new(sim: Sim, start: Timestamp) -> Self {
-        Self { sim: Rc::new(RefCell::new(sim)), clock: Rc::new(Clock::manual(start)), found: Rc::default() }
+        Self { sim: Rc::new(RefCell::new(sim)), clock: Rc::new(Clock::manual(start)) }
     }
 
     /// Its time.
@@ -232,28 +230,25 @@ impl ReadDistributions for Aws {
             };
             let all: Vec<_> = all.into_iter().map(|(whole, domain)| (config(&whole), whole, domain)).collect();
             let is_asked = |one: &Distribution| match ids.is_empty() {
-                true => one.has_origin(bucket) || one.may_have_origin(bucket),
+                true => one.has_origin(bucket) || one.may_have_origin(bucket) || one.tenants_may_have_origin(bucket),
                 false => ids.contains(&one.id),
             };
-            let (mut with_viewers, mut denied) = (BTreeSet::new(), Vec::new());
-            for (_, whole, _) in all.iter().filter(|(one, whole, _)| is_asked(one) && !whole.disabled) {
+            let mut policies = DeploymentPolicies::default();
+            for (primary, whole, _) in all.iter().filter(|(one, whole, _)| is_asked(one) && !whole.disabled) {
                 let Some(id) = &whole.continuous_deployment_policy_id else { continue };
                 match sim.get_continuous_deployment_policy(id) {
                     Ok(policy) => {
-                        with_viewers.extend(policy.staging_distributions.into_iter().filter(|_| policy.enabled));
+                        let domains = policy.staging_distributions.into_iter().filter(|_| policy.enabled);
+                        policies.with_viewers.extend(domains.map(|domain| (domain, primary.id.clone())));
                     }
                     Err(refusal) if refusal.status() == 404 => {}
-                    Err(refusal) if refusal.status() == 403 => denied.push((id.clone(), LeftOut::PolicyDenied)),
+                    Err(refusal) if refusal.status() == 403 => drop(policies.denied.insert(id.clone())),
                     Err(refusal) => return Err(port_error("GetContinuousDeploymentPolicy", &refusal)),
                 }
             }
             let mut read = Vec::new();
             for (one, whole, domain) in &all {
-                let is_found = !ids.is_empty() && !is_asked(one) && with_viewers.contains(domain);
-                if is_found {
-                    self.found.borrow_mut().insert(one.id.clone());
-                }
-                if is_asked(one) || is_found {
+                if is_asked(one) || (!ids.is_empty() && policies.with_viewers.contains_key(domain)) {
                     let serving = Serving {
                         enabled: !whole.disabled,
                         staging: whole.staging,
@@ -265,9 +260,7 @@ impl ReadDistributions for Aws {
             }
             let gone = ids.iter().filter(|id| !all.iter().any(|(one, ..)| one.id == **id));
             read.extend(gone.map(|id| (id.clone(), None)));
-            let mut sorted = Distributions::sorted(bucket, read, &with_viewers, !ids.is_empty());
-            sorted.left_out.extend(denied);
-            Ok(sorted)
+            Ok(Distributions::sorted(bucket, read, &policies, !ids.is_empty()))
         })
     }
 }
@@ -311,6 +304,7 @@ fn config(config: &crate::cdn::DistributionConfig) -> Distribution {
         Some((pattern.to_owned(), format!("{}:1", behavior.origin_request.as_ref()?.name)))
     });
     Distribution {
+        primary: None,
         id: config.id.clone().unwrap_or_default(),
         origins: config
             .origins
@@ -363,9 +357,6 @@ impl CreateInvalidations for Aws {
         {
             Ok((id, status)) => Ok(Invalidation::Accepted { id, completed: status == InvalidationStatus::Completed }),
             Err(refusal) => match trouble(refusal.status(), refusal.code()) {
-                Some(CallError::Denied) if self.found.borrow().contains(distribution) => {
-                    Ok(Invalidation::Denied { says: refusal.message().to_owned() })
-                }
                 Some(_) => Err(port_error("CreateInvalidation", &refusal)),
                 None if refusal.status() == 404 => Ok(Invalidation::Gone { says: refusal.to_string() }),
                 None => Ok(Invalidation::Refused { says: format!("{}: {}", refusal.code(), refusal.message()) }),

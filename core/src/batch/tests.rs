@@ -14,6 +14,7 @@ fn candidate(key: &str, restore: &str, paths: &[&str]) -> Candidate {
         readiness: None,
         paths: [("E1".to_owned(), paths.iter().map(|path| (*path).to_owned()).collect())].into(),
         covers: BTreeSet::new(),
+        namesakes: BTreeSet::new(),
     }
 }
 

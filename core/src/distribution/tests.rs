@@ -264,6 +264,35 @@ fn a_rule_speaks_of_the_behaviours_that_may_serve_its_paths() {
 }
 
 #[test]
+fn a_directory_index_speaks_of_one_function_of_a_behaviour() {
+    let function = || [("*".to_owned(), "f".to_owned())].into();
+    let none = BTreeMap::new;
+    for (viewer_functions, origin_functions, undeclared) in [
+        (function(), none(), vec![]),
+        (none(), function(), vec![]),
+        (function(), function(), vec![FunctionEvent::OriginRequest]),
+    ] {
+        let rules = PathRules::of_index("index.html");
+        let distribution = Distribution { viewer_functions, origin_functions, rules, ..plain("") };
+        assert_eq!(distribution.undeclared().into_iter().map(|one| one.event).collect::<Vec<_>>(), undeclared);
+    }
+}
+
+#[test]
+fn the_rules_of_a_primary_distribution_are_those_of_its_staging_distribution() {
+    let rules = r#"[{"distribution": "E1", "keys": "images/{path...}", "paths": ["/img/{path...}"]}]"#;
+    let of = |id: &str, primary: Option<&str>| {
+        let primary = primary.map(str::to_owned);
+        let distribution = Distribution { id: id.to_owned(), primary, ..ruled(rules, &[]) };
+        distribution.paths_of("archive", "images/a").paths.contains("/img/a")
+    };
+    assert_eq!(
+        [of("E1", None), of("E2", None), of("E2", Some("E1")), of("E2", Some("E3"))],
+        [true, false, true, false]
+    );
+}
+
+#[test]
 fn a_folder_in_which_a_rule_shows_something_else_is_not_whole() {
     let folders = |distribution: &Distribution, key: &str| {
         distribution.folders_of("archive", key).into_iter().map(|folder| folder.path).collect::<Vec<_>>()

@@ -43,6 +43,19 @@ fn a_holding_page_can_be_stale_for_ever() {
     assert_eq!(staleness(&with(&[500]), "public/a", at(0), at(1_000_000)), Staleness::Impossible);
 }
 
+/// A rule says how it rewrites paths, and not what it answers itself.
+#[test]
+fn an_origin_request_function_may_have_answered_instead() {
+    let functions = |pattern: &str| [(pattern.to_owned(), "f".to_owned())].into();
+    for (pattern, expected) in [("*", Staleness::Possible), ("/img/*", Staleness::Impossible)] {
+        let behind = Distribution { origin_functions: functions(pattern), ..distribution() };
+        assert_eq!(staleness(&behind, "public/a", at(0), at(1_000_000)), expected);
+        // What a viewer-request function answers is not cached.
+        let before = Distribution { viewer_functions: functions(pattern), ..distribution() };
+        assert_eq!(staleness(&before, "public/a", at(0), at(1_000_000)), Staleness::Impossible);
+    }
+}
+
 #[test]
 fn the_behaviour_is_that_of_the_path_and_not_of_the_key() {
     let edge = Behaviour {

@@ -312,12 +312,6 @@ pub enum Invalidation {
         /// CloudFront's message.
         says: String,
     },
-    /// thaw may not invalidate the distribution (403), a staging distribution that it found by itself. Of one that the stack
-    /// names, that is an error.
-    Denied {
-        /// CloudFront's message.
-        says: String,
-    },
 }
 
 /// The status of an invalidation.

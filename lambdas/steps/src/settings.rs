@@ -57,6 +57,12 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// Whether the stack may invalidate this distribution: it names it, or it names none. A staging distribution that was
+    /// found by its primary one is not named.
+    pub fn names(&self, distribution: &str) -> bool {
+        self.distribution_ids.is_empty() || self.distribution_ids.iter().any(|id| id == distribution)
+    }
+
     /// Reads the settings. `variable` answers environment variables.
     ///
     /// # Errors

@@ -776,6 +776,31 @@ fn a_neighbour_that_was_archived_while_cloudfront_would_not_listen_is_not_covere
     assert_eq!(world.invalidated(), ["/f000/0000.jpg", "/f000/0001.jpg", "/f000/0002.jpg"]);
 }
 
+/// Whether CloudFront takes the dots out of a path is not documented.
+#[test]
+fn an_object_that_shares_a_path_with_one_that_was_archived_while_cloudfront_would_not_listen_is_left_alone() {
+    for (archived, status, says) in [
+        (None, Status::Succeeded, ""),
+        (Some("a/b"), Status::Failed, "the archived object a/b, which would then answer 403"),
+        (Some("a/c"), Status::Succeeded, ""),
+    ] {
+        let world = World::new();
+        world.put("a/x/../b", StorageClass::Glacier);
+        let wait = world.begin("r", ask(&["a/x/../b"]));
+        world.pass(wait.max(5 * 3600));
+        world.check_restores("r").unwrap();
+        let busy = FaultRule::new("CreateInvalidation", "ServiceUnavailable").times(1);
+        world.aws.with(|sim, _| sim.set_faults(vec![busy]));
+        assert!(world.invalidate("r").is_err());
+        archived.iter().for_each(|key| world.put(key, StorageClass::Glacier));
+        world.pass(600);
+        let (report, _) = world.finish("r", 0);
+        assert_eq!(report.status, status, "{archived:?}: {}", report.says);
+        assert!(report.says.contains(says), "{}", report.says);
+        assert_eq!(world.invalidated().is_empty(), status == Status::Failed);
+    }
+}
+
 /// A distribution that shows photographs from another bucket, `other`.
 fn with_photographs_elsewhere() -> World {
     let world = World::new();

@@ -115,6 +115,19 @@ fn a_path_that_is_rewritten_is_left_alone_where_it_shows_an_archived_object() {
     assert_eq!(world.view("/img/cat.jpg"), 200, "it is shown from the cache");
 }
 
+/// `/images/cat.jpg` may be invalidated, but viewers ask for `/img/cat.jpg`.
+#[test]
+fn an_object_is_not_published_while_the_path_that_viewers_ask_for_may_show_an_archived_one() {
+    let world = world(before_the_cache(), RULES);
+    ["images/cat.jpg", "img/cat.jpg"].iter().for_each(|key| world.put(key, StorageClass::Glacier));
+    let (report, _) = world.restore("r", ask(&["images/cat.jpg"]));
+    assert!(report.says.contains("the archived object img/cat.jpg, which would then answer 403"), "{}", report.says);
+    assert_eq!((report.counts.failed, invalidated(&world).len()), (1, 0));
+    // Restored together, the one waits for the other.
+    let (report, _) = world.restore("both", ask(&["images/cat.jpg", "img/cat.jpg"]));
+    assert_eq!((report.counts.published, world.view("/img/cat.jpg")), (2, 200), "{}", report.says);
+}
+
 #[test]
 fn no_wildcard_covers_what_a_rule_shows_from_elsewhere() {
     let world = world(before_the_cache(), RULES);

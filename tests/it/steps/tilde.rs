@@ -165,6 +165,22 @@ fn an_object_waits_no_longer_than_its_copy_lives() {
     }
 }
 
+/// Only the copy tells of it: the row was written before.
+#[test]
+fn an_object_waits_as_long_as_a_copy_that_another_restore_has_extended() {
+    let world = beside(24 * 60);
+    let begun = world.now();
+    let wait = world.begin("r", ask_with(&["a/~b"], json!({"days": 2})));
+    world.begin("other", ask(&["a/slow"]));
+    let wait = until_it_waits(&world, "a/~b", "r", wait);
+    world.begin("longer", ask_with(&["a/~b"], json!({"days": 5, "publish": {"when": "never"}})));
+    let (report, _) = world.finish("r", wait);
+    let hours = (world.now().as_second() - begun.as_second()) / 3_600;
+    // To the midnight after five days, less half a day. After two days it would be 50 hours.
+    assert!(report.status == Status::Failed && (121..=123).contains(&hours), "{hours} hours: {}", report.says);
+    assert!(world.invalidated().is_empty());
+}
+
 #[test]
 fn a_cancel_ends_the_waiting() {
     let world = beside(30);

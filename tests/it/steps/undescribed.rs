@@ -84,6 +84,22 @@ fn who_asks_again_after_a_dead_try_is_not_stopped_by_one_that_cannot_be_looked_a
     assert_eq!((asked.counts.restoring, asked.counts.failed), (3, 0), "RestoreObject needs no key");
 }
 
+/// S3 may have taken the request: nobody knows, and nobody will.
+#[test]
+fn a_failed_restore_gives_up_what_it_was_about_to_ask_for_and_cannot_look_at() {
+    let world = archived(&["2019/a"]);
+    put_with_customer_key(&world, "2019/bad");
+    world.plan("r", prefix()).unwrap();
+    faults(&world, vec![FaultRule::new("RestoreObject", "InternalError").on("2019/bad").times(1)]);
+    assert!(world.start_restores("r", 0).is_err());
+    let ended = world.report_failure("r");
+    assert!(ended.anything_left, "{}", ended.says);
+    world.pass(ended.wait_seconds);
+    world.check_restores("r").unwrap();
+    assert_eq!(failed(&world, "2019/bad", "r").0, FailureCode::HeadRefused);
+    assert!(matches!(world.row("2019/a", "r").state, State::Restoring { .. }), "its restore goes on");
+}
+
 #[test]
 fn what_was_readable_and_cannot_be_looked_at_any_more_is_not_invalidated_and_stops_no_others() {
     let world = archived(&["2019/a", "2019/bad"]);

@@ -20,7 +20,8 @@ use thaw_steps::testing::memory::{
     MemoryConfirmations, MemoryDeadLetters, MemoryEvents, MemoryExecutions, MemoryLedger, MemoryQueue,
 };
 use thaw_steps::workflow::{
-    check_invalidations, check_jobs, check_restores, create_jobs, invalidate, plan, report, start_restores,
+    check_invalidations, check_jobs, check_restores, create_jobs, invalidate, plan, report, report_failure,
+    start_restores,
 };
 use thaw_steps::{CurrentVersions, Settings, StepError};
 
@@ -174,6 +175,14 @@ impl World {
     pub fn report(&self, restore: &str) -> Result<report::Output, StepError> {
         let input = report::Input { restore: restore.to_owned() };
         self.run(report::run(input, &self.ledger, &self.executions, &self.events, self.now()))
+    }
+
+    /// Ends a restore that cannot go on.
+    pub fn report_failure(&self, restore: &str) -> report_failure::Output {
+        let input =
+            report_failure::Input { restore: restore.to_owned(), error: "Unexpected".to_owned(), cause: String::new() };
+        let step = report_failure::run(input, &self.ledger, &self.files, &self.events, &self.files, self.now());
+        self.run(step).unwrap()
     }
 
     /// Runs a step as the state machine does: again, after a while, when time may mend the error.

@@ -3,6 +3,7 @@
 mod close_rows;
 mod estimate;
 mod hints;
+mod warnings;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;

@@ -15,19 +15,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use thaw_core::{
-    Batch, BatchId, Call, Candidate, Covered, Event, ObjectId, PublishedReason, Readiness, Row, State, Wildcard,
-    quantity,
+    Batch, BatchId, Call, CallError, Candidate, Covered, Event, ObjectId, PublishedReason, Readiness, Row, State,
+    Wildcard, quantity,
 };
 use tracing::{info, warn};
 
-use crate::StepError;
 use crate::archive::FACTS_VALID_FOR;
 use crate::ledger::rows::{apply, row_key, rows_of};
 use crate::ledger::update::update;
 use crate::ports::{
-    CreateInvalidations, IN_FLIGHT, Invalidation, InvalidationStatus, Ledger, Put, ReadArchive, ReadInvalidations,
+    CreateInvalidations, IN_FLIGHT, Invalidation, InvalidationStatus, Ledger, PortError, Put, ReadArchive,
+    ReadInvalidations,
 };
-use crate::publishing::path_safety::{cannot_be_invalidated, cover_of_prefix, why_not_shown, wildcard_cover};
+use crate::publishing::path_safety::{
+    as_covered_too, cannot_be_invalidated, cover_of_prefix, neighbour, why_not_shown, wildcard_cover,
+};
+use crate::{Settings, StepError};
 
 /// The rows of objects that wait, as the ledger had them a moment ago.
 pub type Rows = BTreeMap<ObjectId, Vec<Row>>;
@@ -41,6 +44,7 @@ pub async fn carry_out(
     cdn: &impl CreateInvalidations,
     archive: &impl ReadArchive,
     ledger: &impl Ledger,
+    settings: &Settings,
     now: Timestamp,
 ) -> Result<Batch, StepError> {
     let batch = if batch.calls.is_some() { batch } else { seal(batch, rows, ledger, now).await? };
@@ -56,7 +60,16 @@ pub async fn carry_out(
             index += 1;
             continue;
         }
-        let next = match cdn.invalidate(&call.distribution, &call.items, &call.caller_reference).await? {
+        let answer = match cdn.invalidate(&call.distribution, &call.items, &call.caller_reference).await {
+            // thaw found this staging distribution by its primary one. What the stack names must be allowed.
+            Err(PortError { trouble: Some(CallError::Denied), says, .. }) if !settings.names(&call.distribution) => {
+                warn!(distribution = %call.distribution, "may not invalidate {}, which gets viewers from a continuous deployment policy: {says}", call.distribution);
+                batch = write(batch.with_call(index, |call| call.denied = Some(says)), ledger, now).await?;
+                continue;
+            }
+            answer => answer?,
+        };
+        let next = match answer {
             Invalidation::Accepted { id, completed } => {
                 info!(distribution = %call.distribution, invalidation = %id, paths = call.items.len(), "invalidating {} of {}", quantity(call.items.len() as u64, "path", "paths"), call.distribution);
                 batch.with_call(index, |call| {
@@ -67,10 +80,6 @@ pub async fn carry_out(
             Invalidation::Refused { .. } if may_be_split(&batch, &call) => batch.with_call_split(index),
             Invalidation::Refused { says } | Invalidation::Gone { says } => {
                 batch.with_call(index, |call| call.refused = Some(says))
-            }
-            Invalidation::Denied { says } => {
-                warn!(distribution = %call.distribution, "may not invalidate {}, which gets viewers from a continuous deployment policy: {says}", call.distribution);
-                batch.with_call(index, |call| call.denied = Some(says))
             }
         };
         batch = write(next, ledger, now).await?;
@@ -146,14 +155,20 @@ async fn without_what_is_gone(
     Ok(left)
 }
 
-/// The event of an object whose path has a `~`, if the wildcard for it now covers something archived; else `None`.
+/// The event of an object that shares a path with one that is archived by now, or whose path has a `~` and whose wildcard
+/// covers one; else `None`.
 ///
-/// The object is in a batch, so thaw was allowed to read all that its wildcards cover.
+/// The object is in a batch, so thaw was allowed to read all of these others.
 async fn why_not_covered(
     candidate: &Candidate,
     archive: &impl ReadArchive,
     now: Timestamp,
 ) -> Result<Option<Event>, StepError> {
+    for (bucket, key) in &candidate.namesakes {
+        if let Some(archived) = neighbour(bucket, key, archive, now).await? {
+            return Ok(Some(cannot_be_invalidated(&archived.as_namesake_of(&candidate.object), now)));
+        }
+    }
     let ObjectId { bucket, key, .. } = &candidate.object;
     let is_wildcard = candidate.paths.values().flatten().any(|path| path.ends_with('*'));
     let covers = match key.split_once('~') {
@@ -164,7 +179,7 @@ async fn why_not_covered(
         Some(_) | None => candidate.covers.clone(),
     };
     let covered = wildcard_cover(&covers, bucket, |_| true, archive, now).await?;
-    Ok(covered.archived().map(|what| cannot_be_invalidated(&what, now)))
+    Ok(covered.archived().map(|what| cannot_be_invalidated(&as_covered_too(&what), now)))
 }
 
 /// Claims the batch's objects, records in the batch which ones it got, and releases its claims on the others.
@@ -350,6 +365,7 @@ mod tests {
             readiness: None,
             paths: BTreeMap::new(),
             covers: BTreeSet::new(),
+            namesakes: BTreeSet::new(),
         };
         let batch = Batch { id: BatchId::from("ours".to_owned()), ..batches(vec![candidate], now()).remove(0) };
         stack.insert(&batch).await;
@@ -396,6 +412,7 @@ mod tests {
             readiness,
             paths: BTreeMap::new(),
             covers: BTreeSet::new(),
+            namesakes: BTreeSet::new(),
         };
         let batch = |readiness| batches(vec![candidate(readiness)], now()).remove(0);
         let later = now() + SECOND;
@@ -440,13 +457,15 @@ mod tests {
     async fn a_refused_path_is_found_by_asking_for_each_alone_and_nothing_is_asked_twice() {
         let (stack, edge) = (Stack::default(), Edge::default());
         let batch = batch_of(&["a", "bad", "c"], &stack).await;
-        let done = carry_out(batch, &Rows::new(), &edge, &nobody_near(), &stack.ledger, now()).await.unwrap();
+        let done = carry_out(batch, &Rows::new(), &edge, &nobody_near(), &stack.ledger, &Settings::default(), now())
+            .await
+            .unwrap();
         let asked = [vec!["/a", "/bad", "/c"], vec!["/a"], vec!["/bad"], vec!["/c"]];
         assert_eq!(*edge.asked.borrow(), asked);
         let refused: Vec<_> = done.calls.iter().flatten().map(|call| call.refused.as_deref()).collect();
         assert_eq!(refused, [None, Some("bad path"), None]);
         assert_eq!(stack.ledger.get::<Batch>(&batch_key(&done.id)).await.unwrap().as_ref(), Some(&done));
-        carry_out(done, &Rows::new(), &edge, &nobody_near(), &stack.ledger, now()).await.unwrap();
+        carry_out(done, &Rows::new(), &edge, &nobody_near(), &stack.ledger, &Settings::default(), now()).await.unwrap();
         assert_eq!(edge.asked.borrow().len(), 4);
     }
 
@@ -457,9 +476,17 @@ mod tests {
             let batch = batch_of(&["a", "gone"], &stack).await;
             let theirs = row(&id("another"), "gone", restored(Some("theirs")));
             stack.insert(&theirs).await;
-            carry_out(batch, &Rows::new(), &edge, &nobody_near(), &stack.ledger, now() + seconds * SECOND)
-                .await
-                .unwrap();
+            carry_out(
+                batch,
+                &Rows::new(),
+                &edge,
+                &nobody_near(),
+                &stack.ledger,
+                &Settings::default(),
+                now() + seconds * SECOND,
+            )
+            .await
+            .unwrap();
             assert_eq!(*edge.asked.borrow(), asked);
             let rows = stack.rows_of(&theirs.object).await;
             let failed: Vec<_> = rows.iter().map(|row| matches!(row.state, State::Failed { .. })).collect();
@@ -478,7 +505,9 @@ mod tests {
             };
             assert_eq!(stack.ledger.replace(&theirs).await.unwrap(), Put::Done);
             let late = now() + 600 * SECOND;
-            let done = carry_out(seen, &Rows::new(), &edge, &nobody_near(), &stack.ledger, late).await.unwrap();
+            let done = carry_out(seen, &Rows::new(), &edge, &nobody_near(), &stack.ledger, &Settings::default(), late)
+                .await
+                .unwrap();
             let keys: Vec<_> = done.candidates.iter().map(|candidate| candidate.object.key.as_str()).collect();
             assert_eq!(keys, left);
             let asked = if left.len() == 1 { vec![vec!["/a".to_owned()]] } else { vec![] };
@@ -503,6 +532,7 @@ mod tests {
                 readiness: None,
                 paths: [("E1".to_owned(), [path.to_owned()].into())].into(),
                 covers,
+                namesakes: BTreeSet::new(),
             };
             let why = why_not_covered(&candidate, &archive, now()).await.unwrap();
             let says = why.map(|why| format!("{why:?}"));

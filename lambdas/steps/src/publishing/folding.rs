@@ -87,7 +87,15 @@ pub async fn foretold(
 
 fn candidate(bucket: &str, key: &str, paths: BTreeMap<String, BTreeSet<String>>) -> Candidate {
     let object = ObjectId { bucket: bucket.to_owned(), key: key.to_owned(), version: None };
-    Candidate { object, restores: Vec::new(), revisions: 0, readiness: None, paths, covers: BTreeSet::new() }
+    Candidate {
+        object,
+        restores: Vec::new(),
+        revisions: 0,
+        readiness: None,
+        paths,
+        covers: BTreeSet::new(),
+        namesakes: BTreeSet::new(),
+    }
 }
 
 /// The wildcards that save most, given the other keys in the candidates' folders.
@@ -556,6 +564,7 @@ mod tests {
             readiness: None,
             paths: paths_of(key),
             covers: BTreeSet::new(),
+            namesakes: BTreeSet::new(),
         };
         let candidates: Vec<Candidate> = keys.iter().map(candidate).collect();
         let all = [("archive".to_owned(), vec![distribution])].into();
@@ -736,6 +745,7 @@ mod tests {
                 readiness: None,
                 paths: paths_of(key),
                 covers: BTreeSet::new(),
+                namesakes: BTreeSet::new(),
             };
             let candidates: Vec<Candidate> = ours.iter().map(candidates).collect();
             let distributions = [("archive".to_owned(), vec![distribution()])].into();

@@ -60,12 +60,20 @@ pub async fn shown(
     Ok(shown.into_iter().map(|(object, ())| object).collect())
 }
 
-/// The event of an object whose path CloudFront does not take, and whose wildcard would cover `what`, too.
-pub fn cannot_be_invalidated(what: &str, now: Timestamp) -> Event {
-    let message = format!(
-        "it is readable, but CloudFront cannot invalidate its path, and the wildcard that would cover it also covers {what}"
-    );
+/// The event of an object that is readable, but whose paths must be left alone.
+pub fn cannot_be_invalidated(why: &str, now: Timestamp) -> Event {
+    let message = format!("it is readable, but it cannot be invalidated: {why}");
     Event::Failed { at: now, code: FailureCode::PathCannotBeInvalidated, message }
+}
+
+/// A text about the objects of a bucket, or of an origin with this domain, that thaw may not read.
+pub fn may_be_archived(place: &str) -> String {
+    format!("what {place} shows: some of that may be archived, and thaw looks only into the buckets of ArchiveBuckets")
+}
+
+/// A text about a wildcard that stands for a path with a `~`, and would cover `what`.
+pub fn as_covered_too(what: &str) -> String {
+    format!("CloudFront takes no path with a ~, and the wildcard that would cover it also covers {what}")
 }
 
 /// What a wildcard would cover.
@@ -103,11 +111,7 @@ pub async fn wildcard_cover(
     let mut readable = BTreeSet::new();
     for covered in covers {
         let Some(other) = covered.bucket().filter(|other| *other == bucket || may_look(other)) else {
-            let domain = &covered.domain;
-            let what = format!(
-                "what {domain} shows: some of that may be archived, and thaw looks only into the buckets of ArchiveBuckets"
-            );
-            return Ok(WildcardCover::Archived { what, neighbour: None });
+            return Ok(WildcardCover::Archived { what: may_be_archived(&covered.domain), neighbour: None });
         };
         match cover_of_prefix(other, &covered.prefix, archive, now).await? {
             WildcardCover::Archived { what, neighbour } => {
@@ -182,9 +186,13 @@ pub struct Neighbour {
 }
 
 impl Neighbour {
-    /// One of a bucket that thaw may not read: it may be archived.
-    pub fn unknown(bucket: &str, key: &str) -> Self {
-        Self { bucket: bucket.to_owned(), key: key.to_owned(), version: None, state: NeighbourState::Archived }
+    /// A text about it, where it is shown under a path of this object.
+    pub fn as_namesake_of(&self, object: &ObjectId) -> String {
+        let place = if self.bucket == object.bucket { String::new() } else { format!(" in {}", self.bucket) };
+        format!(
+            "under one of its paths viewers may also get the archived object {}{place}, which would then answer 403",
+            self.key
+        )
     }
 
     /// Whether an object of a restore is this one. One without a version is whatever viewers get.

@@ -8,8 +8,9 @@ use std::time::Duration;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use thaw_core::{
-    Batch, BatchId, Candidate, Covered, Distribution, Event, FailureCode, ObjectId, PublishedReason, Readiness,
-    RestoreId, Row, Staleness, State, Status, folded, of_the_same_copy, only_tenants, shown_to_tenants, staleness,
+    Batch, BatchId, Candidate, Covered, Distribution, Event, Facts, FailureCode, ObjectId, PublishedReason,
+    Readability, Readiness, RestoreId, Row, Staleness, State, Status, folded, of_the_same_copy, only_tenants,
+    shown_to_tenants, staleness,
 };
 
 use crate::archive::FACTS_VALID_FOR;
@@ -21,7 +22,8 @@ use crate::publishing::batches::{Rows, carry_out, claim, release, was_invalidate
 use crate::publishing::folding;
 use crate::publishing::neighbours::seconds_until_it_may_come;
 use crate::publishing::path_safety::{
-    Neighbour, WildcardCover, cannot_be_invalidated, neighbour, shown, why_not_shown, wildcard_cover,
+    Neighbour, WildcardCover, as_covered_too, cannot_be_invalidated, may_be_archived, neighbour, shown, why_not_shown,
+    wildcard_cover,
 };
 use crate::{Settings, StepError};
 
@@ -107,7 +109,7 @@ pub async fn publish(
     Ok(published)
 }
 
-/// The same. `published` has what was done also if it fails.
+/// Publishes as [`publish`] does. `published` has what was done also if it fails.
 pub async fn publish_into(
     published: &mut Published,
     wanted: PublishRequest<'_>,
@@ -149,7 +151,7 @@ pub async fn publish_into(
     for (id, objects) in begun {
         // Claims are written after their batch, so the batch is there.
         let Some(batch) = ledger.get::<Batch>(&batch_key(&id)).await? else { continue };
-        let batch = carry_out(batch, &Rows::new(), cdn, archive, ledger, now).await?;
+        let batch = carry_out(batch, &Rows::new(), cdn, archive, ledger, settings, now).await?;
         // Who sealed it without them died before it gave their claims back. The next look finds them free.
         release(&batch, &objects, ledger).await?;
         // Who made it died before it had claimed all of its rows: now it has.
@@ -174,7 +176,7 @@ pub async fn publish_into(
             Put::Done => batch,
             Put::Lost(existing) => existing,
         };
-        published.add(&carry_out(batch, &rows, cdn, archive, ledger, now).await?);
+        published.add(&carry_out(batch, &rows, cdn, archive, ledger, settings, now).await?);
     }
     Ok(())
 }
@@ -321,13 +323,13 @@ async fn prepare(
         Some(event) => event,
         None => match paths(&object, &waiting, distributions, archive, ledger, settings, now).await? {
             Shown::Nowhere => Event::Published { at: now, how: PublishedReason::NoPath },
-            Shown::OverOthers { what, neighbour } => {
+            Shown::OverOthers { why, neighbour } => {
                 if let Some(neighbour) = neighbour {
                     waiting = who_cannot_wait(waiting, &neighbour, said.is_look, archive, ledger, now).await?;
                 }
-                cannot_be_invalidated(&what, now)
+                cannot_be_invalidated(&why, now)
             }
-            Shown::At { paths, covers } => {
+            Shown::At { paths, covers, namesakes } => {
                 let rows: Vec<Row> = waiting.iter().map(|(_, heard)| heard.row.clone()).collect();
                 let candidate = Candidate {
                     object,
@@ -336,6 +338,7 @@ async fn prepare(
                     readiness: waiting.iter().find_map(|(_, heard)| heard.readiness),
                     paths,
                     covers,
+                    namesakes,
                 };
                 prepared.candidate = Some((candidate, rows));
                 return Ok(prepared);
@@ -377,7 +380,14 @@ async fn who_cannot_wait<'a>(
         };
         let waits = match seconds {
             _ if !is_tried_again => false,
-            Some(seconds) => hold(ledger, &heard.row, heard.readiness, seconds, now).await?,
+            Some(seconds) => match hold(ledger, &heard.row, heard.readiness, seconds, now).await? {
+                true => true,
+                // Another restore may have extended the copy, of which this row does not know.
+                false => match copy(&heard.row.object, archive, now).await? {
+                    Some(readiness) => hold(ledger, &heard.row, Some(readiness), seconds, now).await?,
+                    None => false,
+                },
+            },
             None => {
                 heard.note(ledger, None).await?;
                 true
@@ -388,6 +398,15 @@ async fn who_cannot_wait<'a>(
         }
     }
     Ok(others)
+}
+
+/// What S3 says now of an object's copy; `None` if it has none.
+async fn copy(object: &ObjectId, archive: &impl ReadArchive, now: Timestamp) -> Result<Option<Readiness>, StepError> {
+    let Facts::Found(head) = archive.head(object).await? else { return Ok(None) };
+    Ok(match head.readability(now) {
+        Ok(Readability::Copy { expires, .. }) => Some(Readiness { at: now, expires: Some(expires) }),
+        Ok(Readability::Readable | Readability::Archived(_) | Readability::Restoring(_)) | Err(_) => None,
+    })
 }
 
 /// Why the paths of a readable object must be left alone, if they must.
@@ -442,12 +461,13 @@ enum Shown {
     At {
         paths: BTreeMap<String, BTreeSet<String>>,
         covers: BTreeSet<Covered>,
+        namesakes: BTreeSet<(String, String)>,
     },
-    /// CloudFront takes none of its paths but a wildcard.
+    /// A path that viewers use may not be invalidated, because it would invalidate other objects, too.
     OverOthers {
-        /// What it would cover, in words.
-        what: String,
-        /// The archived object that it would cover, if one was found.
+        /// The reason, in words.
+        why: String,
+        /// The archived object, if one was found.
         neighbour: Option<Neighbour>,
     },
 }
@@ -465,39 +485,44 @@ async fn paths(
     now: Timestamp,
 ) -> Result<Shown, StepError> {
     let may_look = |bucket: &str| settings.archive_buckets.iter().any(|ours| ours == bucket);
-    let (mut paths, mut covers, mut taken) = (BTreeMap::new(), BTreeSet::new(), None);
+    let (mut paths, mut covers, mut kept, mut taken) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new(), None);
     for distribution in distributions {
         let mut shown = distribution.paths_of(&object.bucket, &object.key);
         let namesakes: BTreeSet<&(String, String)> = shown.shared.values().flatten().collect();
         for namesake in namesakes {
             let (bucket, key) = namesake;
             // An archived object of that name is served from the cache at best: its paths are left alone.
-            let found = match *bucket == object.bucket || may_look(bucket) {
-                true => neighbour(bucket, key, archive, now).await?,
-                false => Some(Neighbour::unknown(bucket, key)),
+            let (why, neighbour) = match *bucket == object.bucket || may_look(bucket) {
+                true => match neighbour(bucket, key, archive, now).await? {
+                    Some(neighbour) => (neighbour.as_namesake_of(object), Some(neighbour)),
+                    None => continue,
+                },
+                false => (may_be_archived(bucket), None),
             };
-            if let Some(neighbour) = found {
-                shown.paths.retain(|path| !shown.shared.get(path).is_some_and(|all| all.contains(namesake)));
-                taken = Some(neighbour);
+            let is_shared = |path: &String| shown.shared.get(path).is_some_and(|all| all.contains(namesake));
+            // Viewers use the path that a function rewrites, and its entry would stay.
+            if shown.rewritten.iter().any(is_shared) {
+                return Ok(Shown::OverOthers { why, neighbour });
             }
+            shown.paths.retain(|path| !is_shared(path));
+            taken = Some((why, neighbour));
         }
         if !shown.paths.is_empty() {
+            let shared = shown.shared.into_iter().filter(|(path, _)| shown.paths.contains(path));
+            kept.extend(shared.flat_map(|(_, namesakes)| namesakes));
             paths.insert(distribution.id.clone(), shown.paths);
             covers.extend(shown.covers);
         }
     }
     match taken {
-        // Clients take the dots out of `a/../b`, and CloudFront may, too. A function may rewrite a path.
-        Some(neighbour) if paths.is_empty() => {
-            let place =
-                if neighbour.bucket == object.bucket { String::new() } else { format!(" in {}", neighbour.bucket) };
-            let what = format!("the archived object {}{place}, which would then answer 403", neighbour.key);
-            return Ok(Shown::OverOthers { what, neighbour: Some(neighbour) });
-        }
+        // Clients take the dots out of `a/../b`, and CloudFront may, too.
+        Some((why, neighbour)) if paths.is_empty() => return Ok(Shown::OverOthers { why, neighbour }),
         Some(_) | None => {}
     }
     let neighbours = match wildcard_cover(&covers, &object.bucket, may_look, archive, now).await? {
-        WildcardCover::Archived { what, neighbour } => return Ok(Shown::OverOthers { what, neighbour }),
+        WildcardCover::Archived { what, neighbour } => {
+            return Ok(Shown::OverOthers { why: as_covered_too(&what), neighbour });
+        }
         WildcardCover::Readable(neighbours) => neighbours,
     };
     if paths.is_empty() {
@@ -511,9 +536,9 @@ async fn paths(
             "{over} other objects that viewers can get, and publish.max_over is {max_over}. Restore it again with \
              publish.max_over {over} to have all of them fetched anew from S3"
         );
-        return Ok(Shown::OverOthers { what, neighbour: None });
+        return Ok(Shown::OverOthers { why: as_covered_too(&what), neighbour: None });
     }
-    Ok(Shown::At { paths, covers })
+    Ok(Shown::At { paths, covers, namesakes: kept })
 }
 
 /// How many of these neighbours are brought by none of the restores that wait for the object, and by no other restore since

@@ -202,6 +202,7 @@ pub fn done(batch: &str, keys: &[&str]) -> Batch {
         readiness: None,
         paths: [("E1".to_owned(), path(key))].into(),
         covers: BTreeSet::new(),
+        namesakes: BTreeSet::new(),
     };
     let call = |key: &&str| Call {
         distribution: "E1".to_owned(),
@@ -246,6 +247,7 @@ pub(crate) async fn batch_of(keys: &[&str], stack: &Stack) -> Batch {
         readiness: None,
         paths: [("E1".to_owned(), [format!("/{key}")].into())].into(),
         covers: BTreeSet::new(),
+        namesakes: BTreeSet::new(),
     };
     let batch = thaw_core::batches(keys.iter().map(candidate).collect(), now()).remove(0);
     let sealed = batch.sealed(&keys.iter().map(|key| object(key)).collect());

@@ -51,6 +51,7 @@ fn batch(id: &RestoreId, key: &str) -> Batch {
             readiness: None,
             paths: BTreeMap::from([("E1".to_owned(), paths(&["/b", "/a"])), ("E2".to_owned(), paths(&["/a"]))]),
             covers: BTreeSet::new(),
+            namesakes: BTreeSet::new(),
         }],
         calls: Some(vec![
             call(Some("I1"), true, None),

@@ -63,6 +63,7 @@ async fn an_object_is_with_cloudfront_once_each_call_of_its_batch_was_answered()
         readiness: None,
         paths: ["E1", "E2"].map(|id| (id.to_owned(), ["/a".to_owned()].into())).into(),
         covers: BTreeSet::new(),
+        namesakes: BTreeSet::new(),
     };
     let made = batches(vec![candidate], now()).remove(0);
     let sealed = made.sealed(&[object].into());

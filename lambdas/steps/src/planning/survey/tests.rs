@@ -182,25 +182,20 @@ async fn each_warning_comes_where_it_applies_and_nowhere_else() {
             json!({"publish": {"only_if_stale": true}}),
             Some("no distribution shows 1 object of this"),
         ),
-        (everywhere(), json!(["flexible/~1"]), json!({}), Some("1 path with ~")),
+        (everywhere(), json!(["flexible/~1"]), json!({}), Some("CloudFront cannot invalidate 1 path with ~")),
         (everywhere(), json!(["flexible/a b+c+d"]), json!({}), None),
-        (everywhere(), json!(["flexible/a b c"]), json!({}), Some("1 object with several blanks")),
+        (everywhere(), json!(["flexible/a b c"]), json!({}), Some("the keys of 1 object have several blanks")),
         (vec![showing("", 10)], flexible(), json!({}), Some("for 1 object at most a cached error can be stale")),
         (vec![showing("", 10)], flexible(), json!({"publish": {"only_if_stale": true}}), None),
         (vec![showing("", 10), showing("", A_MONTH)], flexible(), json!({}), None),
-        (everywhere(), old(), json!({}), Some("1 object with a version that is not current")),
+        (everywhere(), old(), json!({}), Some("for 1 object an old version is restored")),
         (everywhere(), old(), never(), None),
         (everywhere(), json!([{"key": "standard/1", "version_id": "v1"}]), json!({}), None),
         (everywhere(), json!(["tiered/1"]), json!({}), Some("1.000 GiB of Intelligent-Tiering move back for good")),
-        (everywhere(), json!(["running/1"]), json!({}), Some("1 object in a restore that somebody")),
+        (everywhere(), json!(["running/1"]), json!({}), Some("somebody else began to restore 1 object")),
         (everywhere(), json!(["running/1"]), json!({"join_only": true}), None),
         // The copy lives for four and a half days.
-        (
-            everywhere(),
-            json!(["copied/1"]),
-            json!({"join_only": true, "days": 5}),
-            Some("1 copy with an expiry sooner"),
-        ),
+        (everywhere(), json!(["copied/1"]), json!({"join_only": true, "days": 5}), Some("1 copy expires sooner than")),
         (everywhere(), json!(["copied/1"]), json!({"join_only": true, "days": 4}), None),
         (everywhere(), json!(["copied/1"]), json!({"days": 5}), None),
         (everywhere(), json!(["flexible/1", "denied"]), json!({}), Some("S3 answers 403 for some objects")),
@@ -258,11 +253,11 @@ async fn skipped_distributions_and_unknown_functions_are_named() {
     assert!(found.iter().zip(begins).all(|(warning, begins)| warning.starts_with(begins)), "{found:?}");
     let rules = r#"[{"keys": "{path...}", "paths": ["/{path...}"]}]"#;
     for (directory_index, rules, left) in
-        [("index.html", "", 4), ("", rules, 4), ("", r#"[{"behaviour": "/a", "keys": "a", "paths": ["/b"]}]"#, 6)]
+        [("index.html", "", 5), ("", rules, 4), ("", r#"[{"behaviour": "/a", "keys": "a", "paths": ["/b"]}]"#, 6)]
     {
         let path_rules = PathRules::new(directory_index, rules).unwrap();
         let found = warnings(json!({}), Settings { path_rules, ..settings() }).await;
-        assert_eq!(found.len(), left, "who sets {directory_index}{rules} says what the functions do: {found:?}");
+        assert_eq!(found.len(), left, "who sets {directory_index}{rules} says what functions do: {found:?}");
     }
     assert_eq!(warnings(json!({"publish": {"when": "never"}}), settings()).await, [""; 0]);
 }
@@ -289,8 +284,8 @@ async fn objects_that_only_tenants_get_are_counted_before_they_are_paid_for() {
     let names_it = "E3 is a multi-tenant distribution";
     for (shown, counted) in [
         (vec![showing("", A_MONTH)], None),
-        (vec![showing("/deep", A_MONTH)], Some("1 objects are shown by no distribution, except that E3")),
-        (vec![], Some("2 objects are shown by no distribution, except that E3")),
+        (vec![showing("/deep", A_MONTH)], Some("no distribution shows 1 object of this restore, except that E3")),
+        (vec![], Some("no distribution shows 2 objects of this restore, except that E3")),
     ] {
         let found = warnings(shown, json!({})).await;
         let expected: Vec<&str> = [names_it].into_iter().chain(counted).collect();
