@@ -190,7 +190,9 @@ impl Problem {
 
     /// 404: no such restore.
     pub fn no_such_restore(id: &str) -> Self {
-        let detail = format!("id: there is no restore {id:?}. GET /v1/restores lists them.");
+        let detail = format!(
+            "id: there is no restore {id:?}. GET /v1/restores lists them. An execution of this name that was started by hand has begun no restore: its Cause says why."
+        );
         Self { field: Some("id".to_owned()), ..Self::new("no-such-restore", "There is no such restore", 404, detail) }
     }
 

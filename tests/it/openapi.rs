@@ -2,6 +2,8 @@
 //!
 //! After a change: `UPDATE_OPENAPI=1 cargo test --package thaw-tests openapi` writes it anew.
 
+mod examples;
+
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -12,6 +14,7 @@ use thaw_steps::api::openapi::document;
 fn the_checked_in_description_is_what_the_code_says() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../infra/openapi.json");
     let mut document = document();
+    examples::add_to(&mut document);
     // Whether a map keeps its order is the choice of whichever crate is built along.
     document.sort_all_objects();
     let said = serde_json::to_string_pretty(&document).unwrap() + "\n";
@@ -37,6 +40,19 @@ fn every_route_of_the_template_is_described_and_no_other() {
         .flat_map(|(path, methods)| fields(methods).map(move |(method, _)| format!("{} {path}", method.to_uppercase())))
         .collect();
     assert_eq!(described, in_template);
+}
+
+#[test]
+fn what_the_api_answers_is_what_the_document_describes() {
+    let document = document();
+    for example in examples::all() {
+        let (method, path) = example.route.split_once(' ').unwrap();
+        let response = &document["paths"][path][method.to_lowercase()]["responses"][example.status.to_string()];
+        for (_, content) in fields(&response["content"]) {
+            let misfits = examples::misfits(&example.answer, &content["schema"], &document, "");
+            assert_eq!(misfits, [""; 0], "{} {}", example.route, example.status);
+        }
+    }
 }
 
 #[test]

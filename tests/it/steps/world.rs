@@ -9,7 +9,7 @@ use thaw_sim::Sim;
 use thaw_sim::cdn::{CustomErrorResponse, DistributionConfig, Origin};
 use thaw_sim::model::{AccessTier, ObjectRef, PutRequest, RestoreCalls, StorageClass};
 use thaw_sim::ports::{Aws, WorkBucket};
-use thaw_steps::api::http::Response;
+use thaw_steps::api::http::{Request, Response};
 use thaw_steps::api::{adopt, cancel_restore};
 use thaw_steps::events::queue::{QueueBatch, QueueResponse};
 use thaw_steps::events::{confirm_invalidations, on_inbox_file, on_restore_completed, on_restore_initiated};
@@ -239,11 +239,14 @@ impl World {
 
     /// `DELETE /v1/restores/{id}`.
     #[track_caller]
+    pub fn cancel_raw(&self, request: &Request) -> Response {
+        let Self { ledger, files, executions, .. } = self;
+        self.run(cancel_restore::run(request, ledger, files, executions, files, self.now()))
+    }
+
     pub fn cancel(&self, restore: &str) -> Value {
         let event = json!({"routeKey": "DELETE /v1/restores/{id}", "pathParameters": {"id": restore}});
-        let request = serde_json::from_value(event).unwrap();
-        let Self { ledger, files, executions, .. } = self;
-        let response = self.run(cancel_restore::run(&request, ledger, files, executions, files, self.now()));
+        let response = self.cancel_raw(&serde_json::from_value(event).unwrap());
         assert_eq!(response.status_code, 202, "{}", response.body);
         serde_json::from_str(&response.body).unwrap()
     }
