@@ -360,6 +360,22 @@ fn where_there_is_no_room_for_all_choices_the_limit_holds_all_the_same() {
     check_cases(2_000, more_neighbours, 130);
 }
 
+/// With so few choices each knapsack holds one place, and the next one gets what is left.
+#[test]
+fn what_a_coarse_knapsack_leaves_is_packed_again() {
+    let place = |start, end, over| Wildcard { start, end, length: 1, over };
+    let [first, inside, most, second, least] =
+        [place(0, 3, 4), place(4, 6, 1), place(3, 8, 4), place(8, 12, 4), place(12, 14, 4)];
+    let chosen = |max_over, choices| {
+        let chosen = choose(&[], vec![first, inside, most, second, least], max_over, choices);
+        chosen.into_iter().map(|place| place.start..place.end).collect::<Vec<_>>()
+    };
+    assert_eq!(chosen(14, 130), [0..3, 3..8, 8..12], "all but the place that saves least, for which two are left");
+    assert_eq!(chosen(14, CHOICES), chosen(14, 130));
+    assert_eq!(chosen(16, 130), [0..3, 3..8, 8..12, 12..14]);
+    assert_eq!(chosen(5, 130), [3..8]);
+}
+
 #[test]
 fn counted_in_dozens_neighbours_are_never_too_many() {
     // A hundred folders of nine restored and three readable objects: ten of them together cover thirty, and save 89.
