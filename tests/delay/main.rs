@@ -184,13 +184,18 @@ fn small_restore(objects: u32, at_once: bool, number: u32) -> (Vec<Duration>, Si
     let sent = stack.readers.sent.borrow();
     let told = stack.told.borrow();
     assert_eq!(told.len(), objects as usize, "each is told once");
-    let to_the_call = told.iter().filter_map(|(key, told)| {
-        let path = format!("/{key}");
-        // What a look sent in the same moment did not wait for its event.
-        let sent = sent.iter().find(|(_, paths)| paths.contains(&path));
-        sent.map(|(at, _)| at.duration_since(*told))
-    });
-    (to_the_call.collect(), stack.confirmed_after().into_iter().max().unwrap_or_default())
+    let to_the_call: Vec<_> = told
+        .iter()
+        .filter_map(|(key, told)| {
+            let path = format!("/{key}");
+            let sent = sent.iter().find(|(_, paths)| paths.contains(&path));
+            sent.map(|(at, _)| at.duration_since(*told))
+        })
+        .collect();
+    // What a look sent in the same moment did not wait for its event.
+    let by_looks = objects as usize - to_the_call.len();
+    assert!(by_looks * 20 <= objects as usize, "{by_looks} of {objects} objects were not published by their events");
+    (to_the_call, stack.confirmed_after().into_iter().max().expect("something was confirmed"))
 }
 
 /// Within which delay so many of a hundred are shown.

@@ -389,6 +389,7 @@ impl DeadLetters for MemoryDeadLetters {
 #[derive(Debug, Default)]
 pub struct MemoryQueue {
     messages: RefCell<Vec<ReceivedMessage>>,
+    received: RefCell<Vec<ReceivedMessage>>,
     waits: RefCell<Vec<Duration>>,
     deleted: RefCell<Vec<String>>,
 }
@@ -405,6 +406,13 @@ impl MemoryQueue {
         self.waits.borrow().clone()
     }
 
+    /// Lets messages come again that were received and not deleted, as SQS does after the visibility timeout.
+    pub fn come_again(&self) {
+        let deleted = self.deleted.borrow();
+        let left = self.received.take().into_iter().filter(|message| !deleted.contains(&message.receipt));
+        self.messages.borrow_mut().extend(left);
+    }
+
     /// The receipts by which messages were deleted.
     pub fn deleted(&self) -> Vec<String> {
         self.deleted.borrow().clone()
@@ -417,7 +425,9 @@ impl ReceiveMessages for MemoryQueue {
         self.waits.borrow_mut().push(wait);
         let mut messages = self.messages.borrow_mut();
         let taken = most.min(messages.len());
-        Ok(messages.drain(..taken).collect())
+        let taken: Vec<ReceivedMessage> = messages.drain(..taken).collect();
+        self.received.borrow_mut().extend_from_slice(&taken);
+        Ok(taken)
     }
 
     async fn delete(&self, receipts: &[String]) -> Result<(), PortError> {
