@@ -10,6 +10,7 @@ mod confirming;
 mod distributions;
 mod events;
 mod faults;
+mod folding;
 mod history;
 mod idempotency;
 mod inbox;

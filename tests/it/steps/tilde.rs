@@ -3,8 +3,12 @@
 
 use serde_json::json;
 use thaw_core::{FailureCode, Row, State, Status};
-use thaw_sim::model::{AccessTier, ObjectRef, RestoreRequest, RetrievalRule, RetrievalTier, StorageClass};
+use thaw_sim::cdn::Behavior;
+use thaw_sim::model::{
+    AccessTier, FaultRule, ObjectRef, PutRequest, RestoreRequest, RetrievalRule, RetrievalTier, StorageClass,
+};
 
+use super::folding::{distribute, put_folders, together};
 use super::world::{BUCKET, World, ask, ask_with};
 
 const HOUR: u32 = 3_600;
@@ -224,4 +228,113 @@ fn a_wildcard_never_covers_a_neighbour_that_is_still_being_fetched() {
     let is_readable =
         world.aws.with(|sim, now| sim.head_uncounted(&ObjectRef::new(BUCKET, "a/slow"), now)).unwrap().readable;
     assert!(!is_readable);
+}
+
+/// Such a file lies beside a document that Word has open. Only `/*` invalidates it.
+#[test]
+fn a_wildcard_for_a_tilde_covers_no_more_readable_neighbours_than_max_over_allows() {
+    let restored = |asked: &[&str], max_over: u32| {
+        let world = World::new();
+        asked.iter().for_each(|key| world.put(key, StorageClass::Glacier));
+        ["a", "b/c", "b/d"].iter().for_each(|key| world.put(key, StorageClass::Standard));
+        let publish = json!({"when": "together", "max_over": max_over});
+        let (report, _) = world.restore("r", json!({"bucket": BUCKET, "keys": asked, "publish": publish}));
+        let message = match world.row("~$report.docx", "r").state {
+            State::Failed { code: FailureCode::PathCannotBeInvalidated, message, .. } => message,
+            State::Published { .. } => String::new(),
+            other => panic!("{other:?}"),
+        };
+        (report.counts.published, world.invalidated(), message)
+    };
+    let (published, invalidated, message) = restored(&["~$report.docx"], 2);
+    assert_eq!((published, invalidated), (0, vec![]));
+    assert!(message.contains("3 other objects that viewers can get, and publish.max_over is 2"), "{message}");
+    assert_eq!(restored(&["~$report.docx"], 3), (1, vec!["/*".to_owned()], String::new()));
+    // What the same restore brings is not somebody else's.
+    assert_eq!(restored(&["~$report.docx", "report.docx"], 3), (2, vec!["/*".to_owned()], String::new()));
+    assert_eq!(restored(&["~$report.docx", "report.docx"], 2).0, 1);
+}
+
+/// A distribution that shows photographs from another bucket, `other`.
+fn with_photographs_elsewhere() -> World {
+    let world = World::new();
+    let (path_pattern, target_origin_id) = ("*.jpg".to_owned(), "api".to_owned());
+    distribute(&world, vec![Behavior { path_pattern, target_origin_id, ..Behavior::default() }]);
+    world
+}
+
+fn put_elsewhere(world: &World, key: &str) {
+    let put = PutRequest::new("other", key, StorageClass::Glacier, "body".to_owned());
+    world.aws.with(|sim, now| sim.put_object(put, now)).unwrap();
+}
+
+#[test]
+fn a_wildcard_for_a_tilde_never_covers_an_archived_object_of_another_bucket() {
+    for (is_ours, elsewhere, says) in [
+        (true, "t/y.jpg", None),
+        (true, "t/x.jpg", Some("such as t/x.jpg in other")),
+        (false, "t/y.jpg", Some("what other.s3.us-east-1.amazonaws.com shows")),
+    ] {
+        let mut world = with_photographs_elsewhere();
+        world.settings.archive_buckets.extend(is_ours.then(|| "other".to_owned()));
+        world.put("t/x~1", StorageClass::Glacier);
+        put_elsewhere(&world, elsewhere);
+        let (report, _) = world.restore("r", ask(&["t/x~1"]));
+        match says {
+            None => assert_eq!((report.status, world.invalidated()), (Status::Succeeded, vec!["/t/x*".to_owned()])),
+            Some(says) => {
+                assert_eq!((report.status, world.invalidated()), (Status::Failed, Vec::new()));
+                assert!(report.says.contains(says), "{}", report.says);
+            }
+        }
+    }
+}
+
+/// Restores `t/x~1` while CloudFront does not listen for ten minutes, in which something else happens. What comes of it.
+fn restored_late(world: &World, meanwhile: impl FnOnce(&World)) -> (Status, String) {
+    world.put("t/x~1", StorageClass::Glacier);
+    let wait = world.begin("r", ask(&["t/x~1"]));
+    world.pass(wait.max(5 * 3600));
+    world.check_restores("r").unwrap();
+    let fault = FaultRule::new("CreateInvalidation", "ServiceUnavailable").times(1);
+    world.aws.with(|sim, _| sim.set_faults(vec![fault]));
+    assert!(world.invalidate("r").is_err());
+    meanwhile(world);
+    world.pass(600);
+    let (report, _) = world.finish("r", 0);
+    (report.status, report.says)
+}
+
+#[test]
+fn the_wildcard_for_a_tilde_is_given_up_when_something_beneath_it_was_archived_meanwhile() {
+    let ours = |key: &'static str| move |world: &World| world.put(key, StorageClass::Glacier);
+    let world = World::new();
+    let (status, _) = restored_late(&world, ours("t/other"));
+    assert_eq!((status, world.invalidated()), (Status::Succeeded, vec!["/t/x*".to_owned()]));
+    let world = World::new();
+    let (status, says) = restored_late(&world, ours("t/xylophone"));
+    assert_eq!((status, world.invalidated()), (Status::Failed, Vec::new()));
+    assert!(says.contains("such as t/xylophone, "), "{says}");
+}
+
+#[test]
+fn what_another_bucket_shows_under_the_wildcard_for_a_tilde_is_looked_at_again_too() {
+    for (elsewhere, status) in [("t/y.jpg", Status::Succeeded), ("t/x.jpg", Status::Failed)] {
+        let mut world = with_photographs_elsewhere();
+        world.settings.archive_buckets.push("other".to_owned());
+        let (came, says) = restored_late(&world, |world| put_elsewhere(world, elsewhere));
+        assert_eq!((came, world.invalidated().is_empty()), (status, status == Status::Failed));
+        assert_eq!(says.contains("such as t/x.jpg in other"), status == Status::Failed, "{says}");
+    }
+}
+
+#[test]
+fn a_path_with_a_tilde_costs_nothing_under_a_wildcard() {
+    let world = World::new();
+    let mut all = put_folders(&world, 1, 3);
+    all.push("f000/~4".to_owned());
+    world.put("f000/~4", StorageClass::Glacier);
+    world.restore("r", together(&all));
+    assert_eq!(world.invalidated(), ["/f000/*"]);
+    assert_eq!(world.published_keys().len(), 4);
 }

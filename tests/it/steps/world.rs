@@ -421,3 +421,9 @@ pub fn ask_with(keys: &[&str], more: Value) -> Value {
     body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     body
 }
+
+/// Paths in order.
+pub fn sorted(mut paths: Vec<String>) -> Vec<String> {
+    paths.sort();
+    paths
+}
