@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use comfy_table::{CellAlignment, ContentArrangement, Table};
 use jiff::{Timestamp, tz::TimeZone};
 use serde_json::Value;
+pub use thaw_core::size;
 
 use crate::args::Form;
 use crate::error::Error;
@@ -98,25 +99,6 @@ pub fn printable(text: &str) -> String {
         .collect()
 }
 
-/// A size as people write it: `1.5 GiB`.
-pub fn size(bytes: u64) -> String {
-    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
-    if bytes < 1024 {
-        return format!("{bytes} B");
-    }
-    #[expect(clippy::cast_precision_loss, reason = "shown with one digit after the point")]
-    let mut size = bytes as f64;
-    let mut unit = "B";
-    for larger in UNITS {
-        if size < 1023.95 {
-            break;
-        }
-        size /= 1024.0;
-        unit = larger;
-    }
-    format!("{size:.1} {unit}")
-}
-
 /// A time in the caller's zone: `2026-11-29 14:30 CET`.
 pub fn time(at: Timestamp, zone: &TimeZone) -> String {
     at.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M %Z").to_string()
@@ -135,20 +117,6 @@ pub fn times([first, last]: [Timestamp; 2], zone: &TimeZone) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sizes_have_one_digit_after_the_point() {
-        for (bytes, text) in [
-            (0, "0 B"),
-            (1023, "1023 B"),
-            (1024, "1.0 KiB"),
-            (1_048_575, "1.0 MiB"),
-            (1_610_612_736, "1.5 GiB"),
-            (u64::MAX, "16384.0 PiB"),
-        ] {
-            assert_eq!(size(bytes), text);
-        }
-    }
 
     #[test]
     fn times_are_in_the_zone_of_the_caller() {

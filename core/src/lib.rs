@@ -129,7 +129,7 @@ pub use planned_action::{PlannedAction, decide, decide_readability};
 pub use price::{Cost, Line, Overhead, PriceList, Usd};
 pub use problem::Problem;
 pub use publish::{Publish, PublishWhen};
-pub use quantity::quantity;
+pub use quantity::{quantity, size};
 pub use rate_limiter::{
     LANES, OUR_PATHS_PER_SECOND, PATHS_PER_SECOND, RESTORES_PER_SECOND, RateLimiter, paths_counted,
 };

@@ -63,14 +63,15 @@ impl std::iter::Sum for Usd {
 }
 
 impl std::fmt::Display for Usd {
-    /// Two decimals for zero and from 0.01 upwards, six from 0.0001 upwards, nine below.
+    /// Two decimals for zero and from 0.01 upwards; below that up to six from 0.0001 upwards, and up to nine.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let digits = match self.0 {
             0 | 10_000_000.. => 2,
             100_000.. => 6,
             _ => 9,
         };
-        write!(f, "{:.*}", digits, self.as_f64())
+        let text = format!("{:.*}", digits, self.as_f64());
+        f.write_str(if digits == 2 { &text } else { text.trim_end_matches('0') })
     }
 }
 
@@ -385,7 +386,7 @@ mod tests {
 
     #[test]
     fn amounts_read_well() {
-        for (usd, text) in [(0.0, "0.00"), (41.2, "41.20"), (0.005, "0.005000"), (0.000_000_625, "0.000000625")] {
+        for (usd, text) in [(0.0, "0.00"), (41.2, "41.20"), (0.005, "0.005"), (0.000_000_625, "0.000000625")] {
             assert_eq!(Usd::from_f64(usd).unwrap().to_string(), text);
         }
     }

@@ -10,6 +10,7 @@ mod demo;
 mod dependencies;
 mod distribution;
 mod down;
+mod first_screen;
 mod fuzz;
 mod http;
 mod lambda_zip;
@@ -61,6 +62,8 @@ enum Command {
     Down(stack::StackLocation),
     /// Build what a deployment to AWS needs
     Package,
+    /// Run the README's first commands on a local stack, and write what they print into it
+    FirstScreen(up::Options),
     /// Draw what the demo printed: cargo xtask demo | cargo xtask picture > docs/demo.svg
     Picture,
     /// Break the code in a thousand small ways, and count what no test notices: hours on two cores
@@ -85,6 +88,7 @@ fn main() -> ExitCode {
         Command::Up(options) => up::run(&options),
         Command::Down(which) => down::run(&which),
         Command::Package => package::run(),
+        Command::FirstScreen(options) => first_screen::run(&options),
         Command::Picture => picture::run(),
         Command::Mutants(options) => mutants::run(&options),
         Command::Bench(options) => bench::run(&options),

@@ -12,6 +12,7 @@ use clap::Args;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::demo::objects;
 use crate::process::Process;
 use crate::python::{PythonEnv, python_env};
 use crate::recorder::ServicePorts;
@@ -67,6 +68,8 @@ pub fn run(options: &Options) -> Result<()> {
         return Ok(());
     }
     let (stack, teardown) = up(options)?;
+    // Something to restore.
+    objects::put(&stack, &objects::all(stack.s3))?;
     teardown.disarm();
     println!("\nthe local stack is up");
     println!("  HTTP API  {}", stack.api_url);
@@ -74,6 +77,18 @@ pub fn run(options: &Options) -> Result<()> {
     println!("  edge      {}", stack.edge_url);
     println!("  the rest  {}", dir.join("stack.json").display());
     println!("  end it    {}", down_command(&options.which));
+    println!(
+        "\n{} holds archived objects. With {} in your PATH:",
+        stack.archive_bucket,
+        target_dir().join("debug").display()
+    );
+    let local = match dir == target_dir().join("local") {
+        true => "--local".to_owned(),
+        false => format!("--local={}", dir.join("stack.json").display()),
+    };
+    println!("  thaw plan {local} s3://{}/photos/2019/cat.jpg", stack.archive_bucket);
+    println!("  thaw restore {local} s3://{}/photos/2019/cat.jpg --wait", stack.archive_bucket);
+    println!("  thaw console {local}");
     Ok(())
 }
 

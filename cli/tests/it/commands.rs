@@ -16,14 +16,14 @@ fn plan() -> Value {
             "total_usd": 0.0215, "region": "us-east-1", "prices_of": "2026-11-22",
             "lines": [
                 { "what": "retrieval requests", "amount": "2 at Standard", "usd": 0.0001 },
-                { "what": "retrieval", "amount": "1.500 GiB", "usd": 0.015 },
-                { "what": "temporary copies", "amount": "1.500 GiB for 3 days", "usd": 0.0034 },
+                { "what": "retrieval", "amount": "1.5 GiB", "usd": 0.015 },
+                { "what": "temporary copies", "amount": "1.5 GiB for 3 days", "usd": 0.0034 },
                 { "what": "invalidation", "amount": "2 paths, as if the month's 1,000 free ones were used up", "usd": 0.003 },
             ],
         },
         "over_max_cost": false, "ready_between": ["2026-11-29T13:00:00Z", "2026-11-29T15:00:00Z"], "hash": "h1",
         "batch_operations": false, "paths": 3, "billed_paths": 2,
-        "alternatives": [{ "tier": "Bulk", "batch_operations": false, "total_usd": 0.0065, "ready_between": ["2026-11-29T15:00:00Z", "2026-11-29T22:00:00Z"], "says": "Bulk: $0.006500 instead of $0.02, typically ready 5 h to 12 h from now." }],
+        "alternatives": [{ "tier": "Bulk", "batch_operations": false, "total_usd": 0.0065, "ready_between": ["2026-11-29T15:00:00Z", "2026-11-29T22:00:00Z"], "says": "Bulk: $0.0065 instead of $0.02, typically ready 5 h to 12 h from now." }],
         "warnings": ["something to know"],
         "failures": [{ "key": "do\u{1b}g.jpg", "code": "NoSuchKey", "message": "there is no object with this key" }],
     })

@@ -2,7 +2,7 @@
 //!
 //! It expects what it shows: the first thing that is not as it should be ends it with exit code 1.
 
-mod objects;
+pub mod objects;
 mod timeline;
 
 use std::time::{Duration, Instant};

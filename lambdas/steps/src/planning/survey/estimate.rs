@@ -1,7 +1,7 @@
 //! Prices and times of a survey's objects, at the requested tier and at others.
 
 use jiff::Timestamp;
-use thaw_core::{Alternative, Cost, Line, Overhead, PriceList, Tier, Usd, Window, is_asked_by_jobs, quantity};
+use thaw_core::{Alternative, Cost, Line, Overhead, PriceList, Tier, Usd, Window, is_asked_by_jobs, quantity, size};
 
 use super::Surveyor;
 
@@ -42,8 +42,8 @@ impl Surveyor<'_> {
         let line = |what: &str, amount: String, usd| Line { what: what.to_owned(), amount, usd };
         let mut lines = vec![
             line("retrieval requests", format!("{retrieved} at {}", tier.as_str()), requests),
-            line("retrieval", gib(retrieved_bytes), retrieval),
-            line("temporary copies", format!("{} for {} days", gib(copied), self.request.copy_days()), copies),
+            line("retrieval", size(retrieved_bytes), retrieval),
+            line("temporary copies", format!("{} for {} days", size(copied), self.request.copy_days()), copies),
             line(
                 "invalidation",
                 format!("{folded}{}, as if the month's 1,000 free ones were used up", quantity(paths, "path", "paths")),
@@ -52,7 +52,7 @@ impl Surveyor<'_> {
             line("thaw itself", objects(total), book.overhead(Overhead::expected(total))),
         ];
         if moved > 0 {
-            let amount = format!("{} in dearer tiers of Intelligent-Tiering, for 90 or 180 days", gib(moved));
+            let amount = format!("{} in dearer tiers of Intelligent-Tiering, for 90 or 180 days", size(moved));
             lines.insert(3, line("storage of what moves back", amount, tiering));
         }
         if by_jobs {
@@ -136,10 +136,4 @@ impl Surveyor<'_> {
 
 pub(super) fn objects(count: u64) -> String {
     quantity(count, "object", "objects")
-}
-
-pub(super) fn gib(bytes: u64) -> String {
-    #[expect(clippy::cast_precision_loss, reason = "shown with three digits")]
-    let gib = bytes as f64 / f64::from(1 << 30);
-    format!("{gib:.3} GiB")
 }

@@ -119,9 +119,9 @@ async fn each_object_pays_for_its_own_request() {
     // A restore that runs already may be made faster, so it pays a retrieval. A live copy only pays its longer
     // life. An object that moves back for good has no copy, but the storage of the more expensive months.
     assert_eq!(lines[0], ("5 at Standard", (3.0 * 0.05 + 0.1) / 1_000.0));
-    assert_eq!(lines[1], ("5.000 GiB", 3.0 * 0.01 + 0.02));
-    assert_eq!(lines[2], ("4.000 GiB for 30 days", 4.0 * 0.023));
-    assert!(lines[3].0.starts_with("1.000 GiB in dearer tiers") && lines[3].1 == 0.0372, "{lines:?}");
+    assert_eq!(lines[1], ("5.0 GiB", 3.0 * 0.01 + 0.02));
+    assert_eq!(lines[2], ("4.0 GiB for 30 days", 4.0 * 0.023));
+    assert!(lines[3].0.starts_with("1.0 GiB in dearer tiers") && lines[3].1 == 0.0372, "{lines:?}");
     assert!(lines[4].0.starts_with("6 paths") && lines[4].1 == 6.0 * 0.005, "{lines:?}");
     assert_eq!(lines[5].0, "9 objects");
     let cost = shown(json!(["flexible/1"]), json!({})).await.cost;
@@ -191,7 +191,7 @@ async fn each_warning_comes_where_it_applies_and_nowhere_else() {
         (everywhere(), old(), json!({}), Some("for 1 object an old version is restored")),
         (everywhere(), old(), never(), None),
         (everywhere(), json!([{"key": "standard/1", "version_id": "v1"}]), json!({}), None),
-        (everywhere(), json!(["tiered/1"]), json!({}), Some("1.000 GiB of Intelligent-Tiering move back for good")),
+        (everywhere(), json!(["tiered/1"]), json!({}), Some("1.0 GiB of Intelligent-Tiering move back for good")),
         (everywhere(), json!(["running/1"]), json!({}), Some("somebody else began to restore 1 object")),
         (everywhere(), json!(["running/1"]), json!({"join_only": true}), None),
         // The copy lives for four and a half days.

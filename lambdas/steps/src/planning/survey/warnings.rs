@@ -1,8 +1,10 @@
 //! The warnings of a plan: what the caller should know of the objects before money is spent.
 
-use thaw_core::{Distribution, FunctionEvent, KeyReading, LeftOut, PriceList, PublishWhen, Undeclared, Usd, quantity};
+use thaw_core::{
+    Distribution, FunctionEvent, KeyReading, LeftOut, PriceList, PublishWhen, Undeclared, Usd, quantity, size,
+};
 
-use super::estimate::{gib, objects};
+use super::estimate::objects;
 use super::{Surveyor, Totals};
 
 /// Savings or costs of folding are worth a warning from one dollar on.
@@ -73,7 +75,7 @@ impl Surveyor<'_> {
         if moved > 0 {
             warnings.push(format!(
                 "{} of Intelligent-Tiering move back for good and cost about ${tiering} more than in the archive: S3 keeps them in Frequent Access for 30 days and in Infrequent Access after that, and archives them again after 90 days (Archive Access) or 180 days (Deep Archive Access) without a reader at the earliest",
-                gib(moved)
+                size(moved)
             ));
         }
         if joined > 0 {
