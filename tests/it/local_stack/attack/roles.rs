@@ -66,6 +66,16 @@ const ROLES: [(Step, &[&str], &[&str]); 19] = [
         &["s3:RestoreObject archive", "dynamodb:PutItem ledger", "states:StartExecution"],
     ),
     (
+        Step::GetPaths,
+        &["s3:GetObject archive", "cloudfront:GetDistribution"],
+        &[
+            "s3:RestoreObject archive",
+            "cloudfront:CreateInvalidation",
+            "dynamodb:GetItem ledger",
+            "states:StartExecution",
+        ],
+    ),
+    (
         Step::GetRestores,
         &["dynamodb:Query index", "dynamodb:GetItem ledger"],
         &["dynamodb:PutItem ledger", "dynamodb:Scan ledger", "s3:GetObject archive", "states:StopExecution"],

@@ -144,6 +144,7 @@ impl Checker {
             FailureCode::ExpeditedNotAvailable => record.request.tier == Tier::Expedited,
             // The restore of another tool that was to be joined was over when this one was planned.
             FailureCode::NotBeingRestored => record.request.join_only && row.revision == 0,
+            FailureCode::NotReadable => record.request.publish_only && row.revision == 0,
             FailureCode::PathCannotBeInvalidated => key.contains('~'),
             FailureCode::HeadRefused => {
                 let mut failing = env.world.objects.iter().filter(|object| object.head_fails);
