@@ -23,8 +23,6 @@ pub struct ViewerPath<'a> {
     pub reason: PathReason<'a>,
     /// The part of the query string that is in the cache key of the behaviour.
     pub query_strings: &'a QueryStrings,
-    /// Whether a function may change what is cached under it, and thaw does not know how.
-    pub has_origin_function: bool,
     /// What an invalidation names for it.
     pub items: Vec<String>,
 }
@@ -106,24 +104,19 @@ impl NotShown {
 impl Distribution {
     /// The paths under which viewers get a key, each once for each behaviour that may answer it.
     pub fn viewer_paths<'a>(&'a self, bucket: &str, key: &'a str) -> Vec<ViewerPath<'a>> {
-        let mut seen = BTreeSet::new();
-        let mut out = Vec::new();
-        for shown in self.shown(bucket, key) {
-            let reason = self.reason(&shown, key);
-            if !seen.insert((shown.encoded.clone(), shown.behaviour.pattern.as_str())) {
-                continue;
-            }
-            out.push(ViewerPath {
-                path: format!("/{}", shown.encoded),
-                behaviour: &shown.behaviour.pattern,
-                origin: format!("{}{}", shown.origin.domain, shown.origin.path),
-                reason,
-                query_strings: &shown.behaviour.query_strings,
-                has_origin_function: shown.behaviour.has_origin_function,
-                items: shown.items(),
-            });
-        }
+        let view = |shown: Shown<'a>| ViewerPath {
+            path: format!("/{}", shown.encoded),
+            behaviour: &shown.behaviour.pattern,
+            origin: format!("{}{}", shown.origin.domain, shown.origin.path),
+            reason: self.reason(&shown, key),
+            query_strings: &shown.behaviour.query_strings,
+            items: shown.items(),
+        };
+        let mut out: Vec<ViewerPath<'a>> = self.shown(bucket, key).into_iter().map(view).collect();
         out.sort_by(|one, other| (&one.reason, &one.path).cmp(&(&other.reason, &other.path)));
+        // A path may be one for several reasons. The first says most.
+        let mut seen = BTreeSet::new();
+        out.retain(|one| seen.insert((one.path.clone(), one.behaviour)));
         out
     }
 

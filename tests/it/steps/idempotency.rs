@@ -77,6 +77,13 @@ fn restored() -> World {
     world
 }
 
+/// A restore that invalidates again what is readable, also for another that waits for it.
+fn to_publish() -> World {
+    let world = restored();
+    world.plan("p", ask_with(&KEYS, json!({"publish_only": true}))).unwrap();
+    world
+}
+
 /// The same, with an archived neighbour of an object with a `~` that a third restore brings later.
 fn beside_a_slow_neighbour() -> World {
     let world = restored();
@@ -169,6 +176,7 @@ fn stories(step: Step) -> Vec<fn() -> (World, Value)> {
     match step {
         Step::Plan => vec![
             || (everything(), json!({"restore": "r", "request": asked()})),
+            || (everything(), json!({"restore": "r", "request": ask_with(&KEYS, json!({"publish_only": true}))})),
             // A call that has time for one page begins, goes on, and ends a plan of three.
             || (in_pages(), json!({"restore": "r", "request": under_a_prefix(), "cursor": ""})),
             || {
@@ -189,6 +197,8 @@ fn stories(step: Step) -> Vec<fn() -> (World, Value)> {
                 world.plan("r", asked()).unwrap();
                 (world, json!({"restore": "r", "chunk": 0}))
             },
+            // Nothing is asked of S3.
+            || (to_publish(), json!({"restore": "p", "chunk": 0})),
             // What is archived is left to jobs.
             || {
                 let world = everything();
@@ -281,6 +291,13 @@ fn stories(step: Step) -> Vec<fn() -> (World, Value)> {
             },
             // An object waits for a neighbour.
             || (beside_a_slow_neighbour(), json!({"restore": "r"})),
+            // What is readable is published again.
+            || {
+                let world = to_publish();
+                world.start_restores("p", 0).unwrap();
+                world.check_restores("p").unwrap();
+                (world, json!({"restore": "p"}))
+            },
             // Another restore's objects are claimed along with its own.
             || {
                 let world = restored();
