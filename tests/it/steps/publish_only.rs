@@ -77,7 +77,7 @@ fn a_folder_that_is_readable_as_a_whole_is_folded_and_priced_as_it_is_billed() {
     for n in 0..5 {
         overwrite(&world, &format!("p/{n}"), "warm");
     }
-    let request = json!({"bucket": BUCKET, "prefix": "p/", "publish_only": true, "publish": {"when": "together"}});
+    let request = json!({"bucket": BUCKET, "prefix": "p/", "publish_only": true});
     let plan = world.plan("r", request.clone()).unwrap();
     let lines: Vec<&str> = plan.cost.lines.iter().map(|line| line.what.as_str()).collect();
     assert_eq!(lines, ["invalidation", "thaw itself"]);

@@ -468,8 +468,7 @@ impl<'a> Surveyor<'a> {
     async fn foretold(&mut self, archive: &impl ReadArchive) -> Result<Option<u64>, StepError> {
         let mut keys = std::mem::take(&mut self.totals.to_publish);
         keys.sort_unstable();
-        let is_together = self.request.publish.when == PublishWhen::Together;
-        if !is_together || keys.is_empty() || keys.len() > MOST_FORETOLD {
+        if !self.is_at_once() || keys.is_empty() || keys.len() > MOST_FORETOLD {
             return Ok(None);
         }
         let Request { bucket, publish, .. } = self.request;
@@ -492,14 +491,21 @@ impl<'a> Surveyor<'a> {
         Ok(())
     }
 
+    /// Whether all objects are published at once: by request, or because all of them can be read now.
+    fn is_at_once(&self) -> bool {
+        let Request { publish, publish_only, .. } = self.request;
+        match publish.when {
+            PublishWhen::Together => true,
+            PublishWhen::Each => *publish_only,
+            PublishWhen::Never => false,
+        }
+    }
+
     /// Paths that are expected to be billed. For objects that are published one by one there is no forecast, because it
     /// is unknown which of them will share a call.
     fn billed_paths(&self) -> u64 {
         let Totals { paths, folded, .. } = self.totals;
-        match self.request.publish.when {
-            PublishWhen::Together => folded.unwrap_or(paths),
-            PublishWhen::Each | PublishWhen::Never => paths,
-        }
+        if self.is_at_once() { folded.unwrap_or(paths) } else { paths }
     }
 }
 

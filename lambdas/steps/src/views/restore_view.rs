@@ -241,6 +241,9 @@ pub struct RestoreSummary {
     pub bucket: String,
     /// The requested tier.
     pub tier: Tier,
+    /// Whether it only invalidates what viewers can read. The tier means nothing then.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub publish_only: bool,
     /// How many objects were requested.
     pub objects: u64,
     /// When it was requested.
@@ -271,6 +274,7 @@ impl RestoreSummary {
             id: record.id,
             status: record.status,
             tier: record.request.tier,
+            publish_only: record.request.publish_only,
             bucket: record.request.bucket,
             requested_at: record.requested_at,
             ready_between: record.plan.and_then(|plan| plan.ready_between),

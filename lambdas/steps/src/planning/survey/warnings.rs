@@ -110,13 +110,13 @@ impl Surveyor<'_> {
             return None;
         }
         match self.request.publish.when {
-            PublishWhen::Together => Some(format!(
+            PublishWhen::Together | PublishWhen::Each if self.is_at_once() => Some(format!(
                 "the price counts on wildcards: if CloudFront refuses them, or something is archived between the objects meanwhile, it is up to ${saved} more"
             )),
             PublishWhen::Each => Some(format!(
                 "{paths} paths are priced one by one, as objects are published when they come: with publish.when together, wildcards are expected to make them {folded}, for ${saved} less"
             )),
-            PublishWhen::Never => None,
+            PublishWhen::Together | PublishWhen::Never => None,
         }
     }
 
@@ -144,7 +144,7 @@ impl Surveyor<'_> {
                 ". CloudFront takes one wildcard a second, so that takes about {} minutes",
                 variants.div_ceil(60)
             );
-            if when == PublishWhen::Each {
+            if when == PublishWhen::Each && !self.is_at_once() {
                 says += "; with publish.when together, a folder that is restored whole takes one";
             }
         }
