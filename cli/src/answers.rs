@@ -108,6 +108,8 @@ pub struct ObjectPaths {
     pub key: String,
     #[serde(default)]
     pub version_id: Option<String>,
+    #[serde(default)]
+    pub copy_expires: Option<Timestamp>,
     pub says: String,
     pub invalidation: InvalidationOutlook,
     pub distributions: Vec<DistributionPaths>,

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 use thaw_core::quantity;
 
@@ -13,7 +14,7 @@ use crate::commands::plan::quoted;
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::output::{self, printable, table};
+use crate::output::{self, printable, table, time};
 use crate::selection;
 
 /// The columns of the CSV: a line for each path.
@@ -41,7 +42,9 @@ pub fn run(args: &PathsArgs, context: &Context<'_>) -> Result<Exit, Error> {
     let edge = context.global.local.as_deref().map(local_stack).transpose()?.map(|stack| stack.edge_url);
     let objects = answer["objects"].as_array().map(Vec::as_slice).unwrap_or_default();
     match context.form {
-        Form::Table | Form::Json => output::one(context.form, &answer, || Ok(text(&paths, edge.as_deref())))?,
+        Form::Table | Form::Json => {
+            output::one(context.form, &answer, || Ok(text(&paths, edge.as_deref(), &context.zone)))?
+        }
         Form::Ndjson => output::list(context.form, objects, &[], || Ok(String::new()))?,
         Form::Csv => {
             let lines: Vec<Value> = objects.iter().flat_map(lines).collect();
@@ -61,12 +64,15 @@ pub fn run(args: &PathsArgs, context: &Context<'_>) -> Result<Exit, Error> {
 }
 
 /// The paths as a person reads them: a block for each object, and in it one for each distribution.
-fn text(paths: &Paths, edge: Option<&str>) -> String {
+fn text(paths: &Paths, edge: Option<&str>, zone: &TimeZone) -> String {
     let mut text = String::new();
     for object in &paths.objects {
         let version = object.version_id.as_ref().map(|version| format!(" ({version})")).unwrap_or_default();
         let _ = writeln!(text, "{}{version}", printable(&format!("s3://{}/{}", paths.bucket, object.key)));
-        let _ = writeln!(text, "  {}", printable(&object.says));
+        let _ = match object.copy_expires {
+            Some(expires) => writeln!(text, "  A copy of it can be read until {}.", time(expires, zone)),
+            None => writeln!(text, "  {}", printable(&object.says)),
+        };
         let _ = writeln!(text, "  {}", printable(&outlook(object)));
         if object.distributions.is_empty() {
             text.push_str("  No distribution that thaw invalidates has the bucket as an origin.\n");
@@ -102,7 +108,7 @@ fn outlook(object: &ObjectPaths) -> String {
         ),
         Some(why) => {
             let code = outlook.code.as_ref().map(|code| format!(" ({code})")).unwrap_or_default();
-            format!("It is not invalidated: {why}{code}.")
+            format!("It is not invalidated{code}: {why}.")
         }
     }
 }

@@ -173,14 +173,14 @@ fn every_reason_why_nothing_is_invalidated_is_the_one_that_publishing_gives() {
             &[("u/~me", StorageClass::Standard), ("u/cold", StorageClass::Glacier)],
             &nothing,
             Some("PathCannotBeInvalidated"),
-            "it is readable, but CloudFront cannot invalidate its path, and the wildcard that would cover it also covers archived objects such as u/cold",
+            "it is readable, but it cannot be invalidated: CloudFront takes no path with a ~, and the wildcard that would cover it also covers archived objects such as u/cold",
         ),
         (
             "u/~me",
             &[("u/~me", StorageClass::Standard), ("u/warm", StorageClass::Standard)],
             &nothing,
             Some("PathCannotBeInvalidated"),
-            "it is readable, but CloudFront cannot invalidate its path, and the wildcard that would cover it also covers 1 other objects that viewers can get, and publish.max_over is 0",
+            "it is readable, but it cannot be invalidated: CloudFront takes no path with a ~, and the wildcard that would cover it also covers 1 other objects that viewers can get, and publish.max_over is 0",
         ),
         ("u/~me", &[("u/~me", StorageClass::Standard)], &nothing, None, ""),
         (
@@ -259,7 +259,7 @@ fn an_answer_says_where_each_path_comes_from_and_how_to_see_it() {
     assert_eq!(query["paths"][0]["invalidated_as"], json!(["/images/a%20b.jpg", "/images/a%20b.jpg?*"]));
     assert_eq!(query["paths"][0]["query_strings"], "all");
     let staging = distribution("E5STAGING");
-    assert_eq!((&staging["staging"], staging["paths"][0].get("curl")), (&json!(true), None));
+    assert_eq!((&staging["staging_of"], staging["paths"][0].get("curl")), (&json!(DISTRIBUTION), None));
     let elsewhere = distribution("E2PATH");
     assert_eq!((&elsewhere["paths"], &elsewhere["invalidation_paths"]), (&json!([]), &json!([])));
     let says = "It does not show the object: its origin path makes it show only keys that begin with public/.";
