@@ -3,7 +3,7 @@
 use crate::local_stack::stack::{Stack, sim};
 
 /// The keys that other tools get wrong, and their paths. The second half of a pair is all that is ever invalidated.
-const KEYS: [(&str, &[&str]); 15] = [
+pub(super) const KEYS: [(&str, &[&str]); 15] = [
     ("photos/2019/cat.jpg", &["photos/2019/cat.jpg"]),
     ("a b.jpg", &["a%20b.jpg", "a+b.jpg"]),
     ("a+b.jpg", &["a%2Bb.jpg"]),
@@ -22,7 +22,7 @@ const KEYS: [(&str, &[&str]); 15] = [
 ];
 
 /// Archived keys that nobody asks for.
-const NEIGHBOURS: [&str; 8] = ["my", "a", "a ", "a+", "c ", "c d", "dir/stays", "it's"];
+pub(super) const NEIGHBOURS: [&str; 8] = ["my", "a", "a ", "a+", "c ", "c d", "dir/stays", "it's"];
 
 /// S3's limit for a key.
 const LONGEST: usize = 1_024;
