@@ -97,7 +97,10 @@ fn check(bucket: &str, distribution: &str, before_key: &str, before_path: &str, 
         let path = item.strip_suffix('*').filter(|path| paths.iter().any(|exact| exact == path));
         path.map_or_else(|| vec![item.clone()], |path| vec![path.to_owned(), format!("{path}?*")])
     };
-    assert_eq!(sorted(stack.invalidated(distribution, before_path).iter().flat_map(both).collect()), paths);
+    let invalidated = stack.invalidated(distribution, before_path);
+    // The tests of what is said of paths have a folder of their own.
+    let ours = invalidated.iter().filter(|path| !path.starts_with("/paths/"));
+    assert_eq!(sorted(ours.flat_map(both).collect()), paths);
     for path in spelled() {
         assert_eq!(stack.view_at(distribution, &path).status, 200, "{path} after");
     }
