@@ -23,8 +23,10 @@ pub struct Address {
 
 /// What this needs of the local stack's file.
 #[derive(Debug, Deserialize)]
-struct LocalStack {
-    api_url: String,
+pub struct LocalStack {
+    pub api_url: String,
+    /// The edge. It answers for the distribution whose domain the header Host has.
+    pub edge_url: String,
     region: String,
     access_key_id: String,
     secret_access_key: String,
@@ -39,12 +41,19 @@ pub fn find(global: &Global, terminal: &Terminal) -> Result<Address, Error> {
     let identity = credentials::find(global)?;
     let url = match &global.api_url {
         Some(url) => url.trim_end_matches('/').to_owned(),
-        None => of_stack(global, &identity, terminal)?,
+        None => stack_output(API_URL, global, &identity, terminal)?,
     };
     Ok(Address { url, identity, time_scale: 1 })
 }
 
 fn local(file: &Path) -> Result<Address, Error> {
+    let stack = local_stack(file)?;
+    let identity = credentials::fixed(&stack.access_key_id, &stack.secret_access_key, &stack.region);
+    Ok(Address { url: stack.api_url, identity, time_scale: stack.time_scale.max(1) })
+}
+
+/// Reads the local stack's file.
+pub fn local_stack(file: &Path) -> Result<LocalStack, Error> {
     let failed = |why: String| {
         Error::Failed(format!(
             "{} does not describe a local stack ({why}). Start one with cargo xtask up.",
@@ -52,13 +61,14 @@ fn local(file: &Path) -> Result<Address, Error> {
         ))
     };
     let text = std::fs::read_to_string(file).map_err(|error| failed(error.to_string()))?;
-    let stack: LocalStack = serde_json::from_str(&text).map_err(|error| failed(error.to_string()))?;
-    let identity = credentials::fixed(&stack.access_key_id, &stack.secret_access_key, &stack.region);
-    Ok(Address { url: stack.api_url, identity, time_scale: stack.time_scale.max(1) })
+    serde_json::from_str(&text).map_err(|error| failed(error.to_string()))
 }
 
-/// The output `ApiUrl` of the stack (CloudFormation API Reference, `DescribeStacks`).
-fn of_stack(global: &Global, identity: &Identity, terminal: &Terminal) -> Result<String, Error> {
+/// The output with the address of the HTTP API.
+const API_URL: &str = "ApiUrl";
+
+/// An output of the stack (CloudFormation API Reference, `DescribeStacks`).
+pub fn stack_output(name: &str, global: &Global, identity: &Identity, terminal: &Terminal) -> Result<String, Error> {
     let (stack, region) = (&global.stack, &identity.region);
     let endpoint = match &global.endpoint_url {
         Some(url) => url.trim_end_matches('/').to_owned(),
@@ -72,9 +82,9 @@ fn of_stack(global: &Global, identity: &Identity, terminal: &Terminal) -> Result
     if answer.status != 200 {
         return Err(not_described(&answer, stack, region));
     }
-    api_url(&answer.body).ok_or_else(|| {
+    output(&answer.body, name).ok_or_else(|| {
         Error::Failed(format!(
-            "The stack {stack} in {region} has no output ApiUrl, so it is not one of thaw. Name thaw's stack with --stack, or the API with --api-url."
+            "The stack {stack} in {region} has no output {name}, so it is not one of thaw. Name thaw's stack with --stack, or the API with --api-url."
         ))
     })
 }
@@ -91,12 +101,12 @@ fn not_described(answer: &Answer, stack: &str, region: &str) -> Error {
     })
 }
 
-fn api_url(xml: &str) -> Option<String> {
+fn output(xml: &str, name: &str) -> Option<String> {
     let document = roxmltree::Document::parse(xml).ok()?;
-    let text = |node: roxmltree::Node<'_, '_>, name: &str| {
-        node.children().find(|child| child.tag_name().name() == name).and_then(|child| child.text()).map(str::to_owned)
+    let text = |node: roxmltree::Node<'_, '_>, tag: &str| {
+        node.children().find(|child| child.tag_name().name() == tag).and_then(|child| child.text()).map(str::to_owned)
     };
-    let outputs = document.descendants().filter(|node| text(*node, "OutputKey").as_deref() == Some("ApiUrl"));
+    let outputs = document.descendants().filter(|node| text(*node, "OutputKey").as_deref() == Some(name));
     outputs.filter_map(|output| text(output, "OutputValue")).next()
 }
 
@@ -110,9 +120,10 @@ mod tests {
             <member><OutputKey>TopicArn</OutputKey><OutputValue>arn</OutputValue></member>
             <member><OutputKey>ApiUrl</OutputKey><OutputValue>https://a.example</OutputValue></member>
             </Outputs></member></Stacks></DescribeStacksResult></DescribeStacksResponse>"#;
-        assert_eq!(api_url(xml).as_deref(), Some("https://a.example"));
-        assert_eq!(api_url("<a/>"), None);
-        assert_eq!(api_url("no XML"), None);
+        assert_eq!(output(xml, API_URL).as_deref(), Some("https://a.example"));
+        assert_eq!(output(xml, "TopicArn").as_deref(), Some("arn"));
+        assert_eq!(output("<a/>", API_URL), None);
+        assert_eq!(output("no XML", API_URL), None);
     }
 
     #[test]

@@ -9,6 +9,8 @@ use thaw_core::{Alternative, Cost, Counts, Failure, KindTotal, Stage, Status, Ti
 pub struct Plan {
     pub bucket: String,
     pub tier: Tier,
+    #[serde(default)]
+    pub publish_only: bool,
     pub days: u32,
     pub counts: Counts,
     pub by_kind: Vec<KindTotal>,
@@ -34,6 +36,8 @@ pub struct Restore {
     pub stage: Stage,
     pub bucket: String,
     pub tier: Tier,
+    #[serde(default)]
+    pub publish_only: bool,
     pub days: u32,
     pub counts: Counts,
     #[serde(default)]
@@ -64,6 +68,8 @@ pub struct Listed {
     pub status: Status,
     pub bucket: String,
     pub tier: Tier,
+    #[serde(default)]
+    pub publish_only: bool,
     pub requested_at: Timestamp,
     #[serde(default)]
     pub ready_between: Option<[Timestamp; 2]>,
@@ -84,6 +90,76 @@ pub struct Object {
     pub copy_expires: Option<Timestamp>,
     #[serde(default)]
     pub message: Option<String>,
+}
+
+/// `POST /v1/paths`.
+#[derive(Debug, Deserialize)]
+pub struct Paths {
+    pub bucket: String,
+    pub objects: Vec<ObjectPaths>,
+    pub paths: u64,
+    pub usd: Usd,
+    pub warnings: Vec<String>,
+}
+
+/// The paths of one object.
+#[derive(Debug, Deserialize)]
+pub struct ObjectPaths {
+    pub key: String,
+    #[serde(default)]
+    pub version_id: Option<String>,
+    #[serde(default)]
+    pub copy_expires: Option<Timestamp>,
+    pub says: String,
+    pub invalidation: InvalidationOutlook,
+    pub distributions: Vec<DistributionPaths>,
+}
+
+/// Whether an object's paths would be invalidated.
+#[derive(Debug, Deserialize)]
+pub struct InvalidationOutlook {
+    pub possible: bool,
+    #[serde(default)]
+    pub code: Option<String>,
+    #[serde(default)]
+    pub why_not: Option<String>,
+    pub paths: u64,
+    pub usd: Usd,
+}
+
+/// What one distribution shows of an object.
+#[derive(Debug, Deserialize)]
+pub struct DistributionPaths {
+    pub id: String,
+    #[serde(default)]
+    pub domain: String,
+    #[serde(default)]
+    pub staging_of: Option<String>,
+    pub paths: Vec<ViewerPath>,
+    #[serde(default)]
+    pub left_alone: Vec<LeftAlone>,
+    pub says: String,
+}
+
+/// A path under which viewers get an object.
+#[derive(Debug, Deserialize)]
+pub struct ViewerPath {
+    pub path: String,
+    pub behaviour: String,
+    pub origin: String,
+    pub reason: String,
+    #[serde(default)]
+    pub rule: Option<String>,
+    pub invalidated_as: Vec<String>,
+    #[serde(default)]
+    pub curl: Option<String>,
+}
+
+/// A path that is left alone.
+#[derive(Debug, Deserialize)]
+pub struct LeftAlone {
+    pub path: String,
+    pub why: String,
 }
 
 /// An error of the API (RFC 9457).

@@ -113,6 +113,12 @@ pub enum Command {
     Expedite(ExpediteArgs),
     /// Keep the copies of a restore for more days
     Extend(ExtendArgs),
+    /// Show under which paths viewers get objects, and whether they can be invalidated
+    Paths(PathsArgs),
+    /// Show the price, ask, and invalidate objects that viewers can read. S3 is asked for nothing
+    Invalidate(InvalidateArgs),
+    /// Open a restore's execution in the AWS console, or the list of them
+    Open(OpenArgs),
     /// Find restores that other tools began, and publish their objects too
     Adopt(AdoptArgs),
     /// Print the script that completes commands in a shell
@@ -282,6 +288,33 @@ pub struct ExtendArgs {
     pub max_cost: Option<Usd>,
     #[command(flatten)]
     pub start: Start,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct PathsArgs {
+    /// Objects of one bucket, as s3://bucket/key
+    #[arg(value_name = "S3_URI", required = true)]
+    pub uris: Vec<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct InvalidateArgs {
+    #[command(flatten)]
+    pub which: Which,
+    /// Refuse if it costs more than so many US dollars
+    #[arg(long, value_name = "USD", value_parser = usd)]
+    pub max_cost: Option<Usd>,
+    #[command(flatten)]
+    pub start: Start,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct OpenArgs {
+    /// The restore's id. Without it, the list of executions
+    pub id: Option<String>,
+    /// Only print the address
+    #[arg(long)]
+    pub print: bool,
 }
 
 #[derive(Debug, ClapArgs)]

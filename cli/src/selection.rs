@@ -35,7 +35,8 @@ pub fn set(request: &mut Map<String, Value>, how: &How) {
     }
 }
 
-fn objects(which: &Which) -> Result<Map<String, Value>, Error> {
+/// Which objects, as fields of a request.
+pub fn objects(which: &Which) -> Result<Map<String, Value>, Error> {
     if let Some(file) = &which.from_file {
         return list(file, which.bucket.as_deref());
     }
@@ -54,7 +55,8 @@ fn in_bucket(bucket: String, field: &str, objects: Value) -> Map<String, Value> 
     Map::from_iter([("bucket".to_owned(), Value::from(bucket)), (field.to_owned(), objects)])
 }
 
-fn keys(uris: &[String]) -> Result<Map<String, Value>, Error> {
+/// Objects that are named one by one.
+pub fn keys(uris: &[String]) -> Result<Map<String, Value>, Error> {
     let mut named: Vec<(String, String)> = Vec::new();
     for text in uris {
         let (bucket, key) = uri(text)?;
@@ -73,7 +75,7 @@ fn keys(uris: &[String]) -> Result<Map<String, Value>, Error> {
     };
     if let Some((other, _)) = named.iter().find(|(other, _)| *other != bucket) {
         return Err(Error::Usage(format!(
-            "The objects are in {bucket} and in {other}. A restore has objects of one bucket: use one command for each."
+            "The objects are in {bucket} and in {other}. Use one command for each bucket."
         )));
     }
     let keys: Vec<String> = named.into_iter().map(|(_, key)| key).collect();

@@ -14,6 +14,8 @@ pub enum Decision {
     Join,
     /// Wait for a retrieval, or publish a copy, that another request began; S3 is not asked for anything.
     Watch,
+    /// Readable: publish it again, whatever was published before. S3 is not asked for anything.
+    Publish,
     /// Nothing to do, or nothing that can be done.
     Nothing,
 }
@@ -26,6 +28,7 @@ impl Decision {
             Self::Extend => "extend",
             Self::Join => "join",
             Self::Watch => "watch",
+            Self::Publish => "publish",
             Self::Nothing => "nothing",
         }
     }

@@ -1,12 +1,14 @@
 //! Computes the paths under which a CloudFront distribution shows a key of a bucket, from the distribution's config.
-//! Also finds the folders that a distribution shows as a whole, in which a wildcard covers objects of that bucket only.
+//! Also finds the folders that a distribution shows as a whole, in which a wildcard covers objects of that bucket only, and why
+//! each path is one ([`ViewerPath`]).
+
+mod viewer_paths;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::cache_key::with_any_query_string;
 use crate::origin::{Origin, bucket_of};
 use crate::path::{Endpoint, Spelling, without_dot_segments};
 use crate::path_pattern::{Under, as_patterns_may_see, matches, under};
@@ -205,14 +207,11 @@ impl Distribution {
     pub fn paths_of(&self, bucket: &str, key: &str) -> Paths {
         let mut out = Paths::default();
         for shown in self.shown(bucket, key) {
-            // Nothing else is encoded as `%7E`.
-            match shown.encoded.split_once("%7E") {
+            match shown.before_tilde() {
                 None => {
-                    let path = format!("/{}", shown.encoded);
                     let mut shared = self.namesakes(&shown);
                     shared.remove(&(bucket.to_owned(), key.to_owned()));
-                    let variants = shown.behaviour.query_strings.make_variants().then(|| with_any_query_string(&path));
-                    for path in [Some(path), variants].into_iter().flatten() {
+                    for path in shown.items() {
                         if !shared.is_empty() {
                             out.shared.entry(path.clone()).or_default().extend(shared.iter().cloned());
                         }
@@ -222,8 +221,8 @@ impl Distribution {
                         out.paths.insert(path);
                     }
                 }
-                Some((before, _)) => {
-                    out.paths.insert(format!("/{before}*"));
+                Some(before) => {
+                    out.paths.extend(shown.items());
                     out.covers.extend(self.covered_by(before));
                 }
             }
@@ -547,6 +546,8 @@ struct Shown<'a> {
     /// Whether a function rewrites it: it is a path of a rule, or what the function makes of one.
     is_rewritten: bool,
 }
+
+pub use viewer_paths::{NotShown, PathReason, ViewerPath};
 
 /// Whether the path is that of a directory, which shows the directory's index if there is one.
 fn is_folder(path: &str) -> bool {

@@ -36,7 +36,7 @@ pub enum Facts {
 
 impl Missing {
     /// The failure of an object that S3 did not describe, when it is planned.
-    pub(crate) fn explain(&self) -> (FailureCode, String) {
+    pub fn explain(&self) -> (FailureCode, String) {
         match self {
             Self::Key => (FailureCode::NoSuchKey, "there is no object with this key".to_owned()),
             Self::Version => (FailureCode::NoSuchVersion, "the object has no such version".to_owned()),

@@ -4,8 +4,6 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::Tier;
-
 /// The id of a restore, which is also the name of its execution.
 ///
 /// Step Functions allows 1 to 80 characters, and CloudWatch logging works only with `[0-9A-Za-z_-]` (API reference,
@@ -22,14 +20,14 @@ pub struct RestoreId(String);
 pub struct InvalidId(String);
 
 impl RestoreId {
-    /// The id of these words: date, bucket, label, tier, and a short hash of `seed`.
-    pub(crate) fn of_words(now: Timestamp, bucket: &str, label: &str, tier: Tier, seed: &str) -> Self {
+    /// The id of these words: date, bucket, label, tier (or what is done instead), and a short hash of `seed`.
+    pub(crate) fn of_words(now: Timestamp, bucket: &str, label: &str, how: &str, seed: &str) -> Self {
         let date = now.strftime("%Y-%m-%d");
         let bucket = slug(bucket, 24);
         let key = slug(label, 20);
-        let tier = tier.as_str().to_ascii_lowercase();
+        let how = how.to_ascii_lowercase();
         let short = &hash(&[seed])[..12];
-        let name = [date.to_string().as_str(), &bucket, &key, &tier, short]
+        let name = [date.to_string().as_str(), &bucket, &key, &how, short]
             .into_iter()
             .filter(|word| !word.is_empty())
             .collect::<Vec<_>>()

@@ -71,7 +71,7 @@ impl JobGroup {
                 let copies = kind.is_none_or(ArchiveKind::has_copy);
                 Some(Self { copies, versions: version.is_some() })
             }
-            Decision::Extend | Decision::Join | Decision::Watch | Decision::Nothing => None,
+            Decision::Extend | Decision::Join | Decision::Watch | Decision::Publish | Decision::Nothing => None,
         }
     }
 
@@ -388,7 +388,7 @@ mod tests {
         ] {
             assert_eq!(of(Decision::Restore, kind, version), Some(word));
         }
-        for decision in [Decision::Extend, Decision::Join, Decision::Watch, Decision::Nothing] {
+        for decision in [Decision::Extend, Decision::Join, Decision::Watch, Decision::Publish, Decision::Nothing] {
             assert_eq!(of(decision, flexible, None), None, "{decision:?}");
         }
     }

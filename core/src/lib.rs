@@ -76,6 +76,7 @@ mod origin;
 mod path;
 mod path_pattern;
 mod path_rules;
+mod paths_request;
 mod plan;
 mod planned_action;
 mod price;
@@ -103,7 +104,8 @@ pub use cache_key::{QueryStrings, is_any_query_string};
 pub use confirmation::Confirmation;
 pub use decision::Decision;
 pub use distribution::{
-    Behaviour, Covered, Distribution, ErrorRule, Folder, FunctionEvent, OriginGroup, Paths, Undeclared,
+    Behaviour, Covered, Distribution, ErrorRule, Folder, FunctionEvent, NotShown, OriginGroup, PathReason, Paths,
+    Undeclared, ViewerPath,
 };
 pub use execution::{Execution, ExecutionStatus, why, why_it_ended};
 pub use facts::{Facts, Missing};
@@ -124,6 +126,7 @@ pub use object_state::{
 pub use origin::Origin;
 pub use path::{Endpoint, encode_path};
 pub use path_rules::{InvalidPathRules, MAX_PATH_RULES_BYTES, PathRules};
+pub use paths_request::{MAX_PATHS_KEYS, PathsRequest};
 pub use plan::{Alternative, KindTotal};
 pub use planned_action::{PlannedAction, decide, decide_readability};
 pub use price::{Cost, Line, Overhead, PriceList, Usd};

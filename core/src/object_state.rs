@@ -101,6 +101,8 @@ pub enum FailureCode {
     ExpeditedNotAvailable,
     /// The request was to join a running restore, but S3 is not fetching the object.
     NotBeingRestored,
+    /// The request was to publish only, and the object cannot be read: it is archived, or S3 is still fetching it.
+    NotReadable,
     /// S3 refused the restore for another reason; the message quotes its answer.
     RefusedByS3,
     /// Not readable at the deadline.
@@ -416,7 +418,7 @@ impl Row {
     pub fn is_concerned_by(&self, event: Timestamp) -> bool {
         let in_that_second = match self.decision {
             Decision::Watch | Decision::Join => event.as_second() == self.planned_at.as_second(),
-            Decision::Restore | Decision::Extend | Decision::Nothing => false,
+            Decision::Restore | Decision::Extend | Decision::Publish | Decision::Nothing => false,
         };
         event >= self.planned_at || in_that_second
     }

@@ -149,6 +149,14 @@ impl Rule {
         self.paths.iter().map(|path| path.filled(&captured)).collect()
     }
 
+    /// Its templates of keys and of paths, as they are written, by which it shows a key under a path (decoded, without leading
+    /// slash); `None` if it does not.
+    pub(crate) fn templates_of(&self, key: &str, path: &str) -> Option<(&str, &str)> {
+        let captured = self.keys.captures(key)?;
+        let template = self.paths.iter().find(|template| template.filled(&captured) == path)?;
+        Some((&self.keys.text, &template.text))
+    }
+
     /// The encoded paths of a key without the origin path, in which the rule's text and what the viewer wrote are spelled in two
     /// ways: a function adds its text to what a viewer wrote.
     pub(crate) fn mixed_spellings(&self, key: &str, origin_path: &str, endpoint: Endpoint) -> Vec<String> {

@@ -39,7 +39,25 @@ pub fn decide_readability(readability: Readability, request: &Request, now: Time
     let nothing = |kind, known| PlannedAction { decision: Decision::Nothing, kind, known: Some(known) };
     let fail = |kind, code, message: String| nothing(kind, Event::Failed { at: now, code, message });
     let act = |decision, kind| PlannedAction { decision, kind: Some(kind), known: None };
+    let publish = |kind, expires| PlannedAction {
+        decision: Decision::Publish,
+        kind,
+        known: Some(Event::Readable { at: now, expires }),
+    };
     match readability {
+        Readability::Readable if request.publish_only => publish(None, None),
+        Readability::Copy { kind, expires } if request.publish_only => publish(Some(kind), Some(expires)),
+        Readability::Archived(kind) if request.publish_only => {
+            let message = format!(
+                "it is archived ({}): viewers would get an error instead of what is still cached. Restore it first",
+                kind.name()
+            );
+            fail(Some(kind), FailureCode::NotReadable, message)
+        }
+        Readability::Restoring(kind) if request.publish_only => {
+            let message = "S3 is still fetching it from the archive. The restore that asked for it publishes it";
+            fail(Some(kind), FailureCode::NotReadable, message.to_owned())
+        }
         Readability::Readable => nothing(None, Event::NotArchived),
         Readability::Archived(kind) if request.join_only => {
             let message =

@@ -134,6 +134,14 @@ impl Problem {
         Self::new("too-long-to-wait-for", "The plan takes too long to wait for", 422, detail)
     }
 
+    /// 422: S3 or CloudFront took too long to say what a question about paths takes.
+    pub fn paths_take_too_long(seconds: u64) -> Self {
+        let detail = format!(
+            "The paths were not found within the {seconds} seconds that an answer may take. Nothing was changed. Ask about fewer keys."
+        );
+        Self::new("too-long-to-wait-for", "The answer takes too long to wait for", 422, detail)
+    }
+
     /// 422: more objects than a restore may have.
     pub fn too_many_objects(most: u64) -> Self {
         let detail = format!(

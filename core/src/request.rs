@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::bucket_name::{MAX_KEY_BYTES, is_bucket_name, is_old_bucket_name};
 use crate::problem::{cut, shorten};
@@ -67,6 +67,9 @@ pub struct Request {
     /// Only join retrievals that already run; S3 is never asked for one.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub join_only: bool,
+    /// Only invalidate what viewers can read already; S3 is never asked for anything.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub publish_only: bool,
     /// Only plan: the execution ends when the price is known.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dry_run: bool,
@@ -165,11 +168,13 @@ impl ObjectSelector {
 }
 
 impl RestoreId {
-    /// An id that is readable in the console: date, bucket, the first key or the prefix, tier, and a short hash of `seed`.
+    /// An id that is readable in the console: date, bucket, the first key or the prefix, tier (or `publish`), and a short hash
+    /// of `seed`.
     ///
     /// The same arguments give the same id.
     pub fn new(now: Timestamp, request: &Request, seed: &str) -> Self {
-        Self::of_words(now, &request.bucket, request.source.label(), request.tier, seed)
+        let how = if request.publish_only { "publish" } else { request.tier.as_str() };
+        Self::of_words(now, &request.bucket, request.source.label(), how, seed)
     }
 }
 
@@ -254,7 +259,7 @@ impl Request {
         };
         refuse_unknown(body, "", &KNOWN_FIELDS)?;
         let tier = word(body, "tier", Tier::Standard, &Tier::ALL.map(|tier| (tier.as_str(), tier)))?;
-        Ok(Self {
+        let request = Self {
             bucket: bucket(body)?,
             source: source(body)?,
             tier,
@@ -270,9 +275,55 @@ impl Request {
             notify: notify(body)?,
             batch_operations: batch_operations(body, tier)?,
             join_only: flag(body, "join_only", "")?,
+            publish_only: flag(body, "publish_only", "")?,
             dry_run: flag(body, "dry_run", "")?,
             confirm: confirm(body)?,
-        })
+        };
+        request.refuse_beside_publish_only()?;
+        Ok(request)
+    }
+
+    /// Refuses, beside `publish_only`, what says how S3 is asked, and what would leave nothing to invalidate. Defaults are not
+    /// refused: the canonical form of a request has them.
+    fn refuse_beside_publish_only(&self) -> Result<(), Problem> {
+        if !self.publish_only {
+            return Ok(());
+        }
+        let Publish { when, only_if_stale, max_over: _ } = self.publish;
+        let is_asked = "goes with a restore: with publish_only S3 is asked for nothing. Leave it out.";
+        let beside = [
+            ("tier", json!(self.tier), self.tier != Tier::Standard, is_asked),
+            ("days", json!(self.days), self.days.is_some(), is_asked),
+            (
+                "on_expedited_unavailable",
+                json!(self.on_expedited_unavailable),
+                self.on_expedited_unavailable != ExpeditedFallback::Standard,
+                is_asked,
+            ),
+            ("batch_operations", json!(self.batch_operations), self.batch_operations.is_some(), is_asked),
+            (
+                "join_only",
+                json!(self.join_only),
+                self.join_only,
+                "stands beside publish_only. Send one of them: the first follows restores, and the second takes what is readable now.",
+            ),
+            (
+                "publish.when",
+                json!(when),
+                when == PublishWhen::Never,
+                "stands beside publish_only, so there would be nothing to do. Write each or together.",
+            ),
+            (
+                "publish.only_if_stale",
+                json!(only_if_stale),
+                only_if_stale,
+                "stands beside publish_only, which invalidates whatever may be cached. Leave it out.",
+            ),
+        ];
+        match beside.into_iter().find(|(_, _, is_refused, _)| *is_refused) {
+            None => Ok(()),
+            Some((field, value, _, why)) => Err(Problem::field(field, &value, why)),
+        }
     }
 
     /// How long copies stay, in days.
@@ -296,7 +347,7 @@ impl Request {
     }
 }
 
-pub(crate) const KNOWN_FIELDS: [&str; 22] = [
+pub(crate) const KNOWN_FIELDS: [&str; 23] = [
     "bucket",
     "keys",
     "prefix",
@@ -317,6 +368,7 @@ pub(crate) const KNOWN_FIELDS: [&str; 22] = [
     "notify",
     "batch_operations",
     "join_only",
+    "publish_only",
     "dry_run",
     "confirm",
 ];
@@ -409,7 +461,10 @@ fn source(body: &Map<String, Value>) -> Result<Source, Problem> {
         return Ok(Source::Manifest { manifest: S3Uri::parse(text)?, manifest_etag: manifest_etag(body)? });
     }
     match (body.get("keys"), body.get("prefix")) {
-        (Some(list), _) => Ok(Source::Keys { keys: keys(list)? }),
+        (Some(list), _) => {
+            let fix = "Split the keys over several restores, or send them as a manifest.";
+            Ok(Source::Keys { keys: keys(list, MAX_KEYS, fix)? })
+        }
         (None, Some(Value::String(prefix))) if prefix.is_empty() && !body.contains_key("max_cost_usd") => {
             let why = "is empty, which is the whole bucket. Send max_cost_usd with it if you mean that.";
             Err(Problem::field("prefix", &Value::from(prefix.as_str()), why))
@@ -484,16 +539,17 @@ fn confirm(body: &Map<String, Value>) -> Result<Option<String>, Problem> {
 /// Digits of a plan's hash.
 pub(crate) const PLAN_HASH: usize = 16;
 
-fn keys(list: &Value) -> Result<Vec<RequestedObject>, Problem> {
+/// Reads 1 to `most` keys. `split` says what to do if there are more.
+pub(crate) fn keys(list: &Value, most: usize, split: &str) -> Result<Vec<RequestedObject>, Problem> {
     let keys = match list {
-        Value::Array(keys) if (1..=MAX_KEYS).contains(&keys.len()) => keys,
+        Value::Array(keys) if (1..=most).contains(&keys.len()) => keys,
         Value::Array(keys) => {
             let count = Value::from(format!("{} keys", keys.len()));
             let fix = match keys.is_empty() {
                 true => "Name the objects.",
-                false => "Split the keys over several restores, or send them as a manifest.",
+                false => split,
             };
-            return Err(Problem::field("keys", &count, format!("must have 1 to {MAX_KEYS} entries. {fix}")));
+            return Err(Problem::field("keys", &count, format!("must have 1 to {most} entries. {fix}")));
         }
         other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_)) => {
             return Err(Problem::field("keys", other, "must be a list of keys."));

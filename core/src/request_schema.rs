@@ -123,6 +123,10 @@ impl Request {
                     "type": "boolean", "default": false,
                     "description": "Only take on restores that already run: S3 is never asked for one.",
                 },
+                "publish_only": {
+                    "type": "boolean", "default": false,
+                    "description": "Only invalidate, again and under the same rules, what viewers can read now: objects that were never archived, and readable copies. S3 is asked for nothing; what is archived fails as NotReadable. Not with tier, days, on_expedited_unavailable, batch_operations, join_only, publish.only_if_stale, or publish.when never.",
+                },
                 "dry_run": {
                     "type": "boolean", "default": false,
                     "description": "Only plan: the execution ends when the price is known, and S3 is asked for nothing.",

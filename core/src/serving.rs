@@ -72,6 +72,8 @@ pub struct Distributions {
     pub left_out: Vec<(String, LeftOut)>,
     /// Those of the others whose tenants answer viewers.
     pub of_tenants: Vec<Distribution>,
+    /// How those that are invalidated answer viewers, by id.
+    pub serving: BTreeMap<String, Serving>,
 }
 
 impl Distributions {
@@ -100,7 +102,10 @@ impl Distributions {
                 others.remove(&serving.domain);
                 let primary = policies.with_viewers.get(&serving.domain).cloned();
                 match why {
-                    None => out.shown.push(Distribution { primary, ..distribution }),
+                    None => {
+                        out.serving.insert(id.clone(), serving);
+                        out.shown.push(Distribution { primary, ..distribution });
+                    }
                     Some(LeftOut::TenantOnly) => out.of_tenants.push(distribution),
                     Some(
                         LeftOut::Gone

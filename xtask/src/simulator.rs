@@ -98,7 +98,12 @@ impl Control {
             "origins": [{ "id": "archive", "bucket": bucket, "origin_path": origin_path }],
             "custom_error_responses": [{ "error_code": 403, "error_caching_min_ttl": 24 * 3600 }],
         });
-        let made = self.post("distributions", &config)?;
+        self.put_distribution(&config)
+    }
+
+    /// Creates a distribution from its config, as `sim/README.md` has it; answers its id and domain.
+    pub fn put_distribution(&self, config: &Value) -> Result<(String, String)> {
+        let made = self.post("distributions", config)?;
         let field = |name: &str| {
             made[name]
                 .as_str()

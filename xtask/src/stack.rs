@@ -69,6 +69,8 @@ pub struct Stack {
     /// A second archive, whose distribution has an origin path: it serves `/a` from `public/a`.
     pub media_bucket: String,
     pub media_distribution_id: String,
+    /// A third archive, which several distributions show; only where thaw-sim plays CloudFront.
+    pub gallery: Option<Gallery>,
     pub ledger_table: String,
     pub topic_arn: String,
     pub restore_initiated_queue_url: String,
@@ -83,6 +85,18 @@ pub struct Stack {
     pub auth: bool,
     pub port: u16,
     pub processes: Vec<Process>,
+}
+
+/// An archive that several distributions show, each with a cache of its own.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Gallery {
+    pub bucket: String,
+    /// The plain one, which has a default root object.
+    pub distribution_id: String,
+    /// The staging distribution of the plain one: a policy sends viewers there, and the stack's parameter does not name it.
+    pub staging_distribution_id: String,
+    /// The one that caches by query string.
+    pub query_distribution_id: String,
 }
 
 impl Stack {

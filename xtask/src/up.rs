@@ -17,7 +17,7 @@ use crate::process::Process;
 use crate::python::{PythonEnv, python_env};
 use crate::recorder::ServicePorts;
 use crate::simulator::Ports;
-use crate::stack::{ProcessList, S3, Stack, StackLocation};
+use crate::stack::{Gallery, ProcessList, S3, Stack, StackLocation};
 use crate::teardown::Teardown;
 use crate::workspace::{cargo, root, target_dir};
 use crate::{cloudformation, distribution, down, lambda_zip, ministack, process, recorder, simulator, workspace};
@@ -53,6 +53,8 @@ const ARCHIVE_BUCKET: &str = "thaw-archive";
 /// The second archive, and what its distribution puts before every path.
 const MEDIA_BUCKET: &str = "thaw-media";
 const MEDIA_ORIGIN_PATH: &str = "/public";
+/// The third archive.
+const GALLERY_BUCKET: &str = "thaw-gallery";
 const DIRECTORY_INDEX: &str = "index.html";
 /// Under which paths the functions of the first distribution show which keys.
 const PATHS_OF_ORIGINALS: [&str; 2] = ["/before/{path...}", "/behind/{path...}"];
@@ -220,6 +222,7 @@ fn boot(options: &Options, dir: &Path, programs: &Programs, python: &PythonEnv) 
         distribution_id: String::new(),
         media_bucket: MEDIA_BUCKET.into(),
         media_distribution_id: String::new(),
+        gallery: None,
         ledger_table: String::new(),
         topic_arn: String::new(),
         restore_initiated_queue_url: String::new(),
@@ -235,6 +238,7 @@ fn boot(options: &Options, dir: &Path, programs: &Programs, python: &PythonEnv) 
     (stack.distribution_id, stack.edge_host) = make_archive(&stack, ARCHIVE_BUCKET, "", None)?;
     let by_version = json!({"id": "by-version", "query_string_behavior": "allExcept", "query_strings": ["utm_source"]});
     (stack.media_distribution_id, _) = make_archive(&stack, MEDIA_BUCKET, MEDIA_ORIGIN_PATH, Some(by_version))?;
+    stack.gallery = sim.then(|| make_gallery(&stack)).transpose()?;
     deploy(&mut stack, dir, &programs.bootstrap)?;
     after_deploy(&stack)?;
     assert_no_egress(&stack, &emulator)?;
@@ -265,6 +269,29 @@ fn make_archive(
     }
 }
 
+/// The archive that three distributions show: a plain one with its staging distribution, and one that caches by query string.
+fn make_gallery(stack: &Stack) -> Result<Gallery> {
+    const POLICY: &str = "gallery";
+    let control = stack.control();
+    control.create_bucket(GALLERY_BUCKET)?;
+    let make = |more: Value| {
+        let mut config = json!({
+            "origins": [{ "id": "archive", "bucket": GALLERY_BUCKET }],
+            "custom_error_responses": [{ "error_code": 403, "error_caching_min_ttl": 24 * 3600 }],
+        });
+        config.as_object_mut().zip(more.as_object()).into_iter().for_each(|(config, more)| config.extend(more.clone()));
+        control.put_distribution(&config)
+    };
+    let (distribution_id, _) =
+        make(json!({ "default_root_object": DIRECTORY_INDEX, "continuous_deployment_policy_id": POLICY }))?;
+    let (staging_distribution_id, staging_domain) =
+        make(json!({ "default_root_object": DIRECTORY_INDEX, "staging": true }))?;
+    let (query_distribution_id, _) = make(json!({ "default_behavior": { "query_string": true } }))?;
+    control.post("policies", &json!({ "id": POLICY, "enabled": true, "staging_distributions": [staging_domain] }))?;
+    let bucket = GALLERY_BUCKET.to_owned();
+    Ok(Gallery { bucket, distribution_id, staging_distribution_id, query_distribution_id })
+}
+
 /// Uploads code and workflow where CloudFormation looks for them, and creates the stack.
 fn deploy(stack: &mut Stack, dir: &Path, bootstrap: &Path) -> Result<()> {
     let aws = stack.aws();
@@ -283,12 +310,20 @@ fn deploy(stack: &mut Stack, dir: &Path, bootstrap: &Path) -> Result<()> {
     let path_rules = json!([{
         "distribution": stack.distribution_id, "keys": "originals/{path...}", "paths": PATHS_OF_ORIGINALS,
     }]);
+    let (mut buckets, mut distributions) = (
+        vec![stack.archive_bucket.as_str(), &stack.media_bucket],
+        vec![stack.distribution_id.as_str(), &stack.media_distribution_id],
+    );
+    if let Some(gallery) = &stack.gallery {
+        buckets.push(&gallery.bucket);
+        distributions.extend([gallery.distribution_id.as_str(), &gallery.query_distribution_id]);
+    }
     let parameters = [
         ("CodeBucket", CODE_BUCKET.to_owned()),
         ("CodeKey", "thaw.zip".to_owned()),
         ("DefinitionKey", "thaw.asl.json".to_owned()),
-        ("ArchiveBuckets", format!("{},{}", stack.archive_bucket, stack.media_bucket)),
-        ("DistributionIds", format!("{},{}", stack.distribution_id, stack.media_distribution_id)),
+        ("ArchiveBuckets", buckets.join(",")),
+        ("DistributionIds", distributions.join(",")),
         ("DirectoryIndex", DIRECTORY_INDEX.to_owned()),
         ("PathRules", path_rules.to_string()),
         ("Architecture", lambda_zip::ARCHITECTURE.to_owned()),

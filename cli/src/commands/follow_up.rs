@@ -104,9 +104,14 @@ fn plan(
     let mut request = Map::from_iter([
         ("bucket".to_owned(), json!(other.bucket)),
         ("objects_of".to_owned(), json!({ "restore": id, "in": selector })),
-        ("tier".to_owned(), json!(other.tier)),
-        ("days".to_owned(), json!(other.days)),
     ]);
+    // A retry of one that only published only publishes.
+    if other.publish_only && matches!(selector, ObjectSelector::Failed) {
+        request.insert("publish_only".to_owned(), json!(true));
+    } else {
+        request.insert("tier".to_owned(), json!(other.tier));
+        request.insert("days".to_owned(), json!(other.days));
+    }
     request.extend(changes.clone());
     request.remove("max_cost_usd");
     api.post("/v1/plans", &Value::from(request), None)

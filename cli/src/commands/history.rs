@@ -35,7 +35,7 @@ pub fn restores(args: &LsArgs, context: &Context<'_>) -> Result<Exit, Error> {
                 one.id,
                 one.status.as_str().replace('_', " "),
                 one.bucket,
-                one.tier.as_str().to_owned(),
+                if one.publish_only { "publish only" } else { one.tier.as_str() }.to_owned(),
                 time(one.requested_at, &context.zone),
                 end,
             ]

@@ -3,6 +3,9 @@
 mod adopt;
 mod follow_up;
 mod history;
+mod invalidate;
+mod open;
+mod paths;
 mod plan;
 mod restore;
 mod status;
@@ -32,6 +35,9 @@ pub fn run(args: Args, terminal: &Terminal) -> Result<Exit, Error> {
         Command::Retry(args) => follow_up::retry(&args, &context),
         Command::Expedite(args) => follow_up::expedite(&args, &context),
         Command::Extend(args) => follow_up::extend(&args, &context),
+        Command::Paths(args) => paths::run(&args, &context),
+        Command::Invalidate(args) => invalidate::run(&args, &context),
+        Command::Open(args) => open::run(&args, &context),
         Command::Adopt(args) => adopt::run(&args, &context),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -33,16 +33,25 @@ pub fn text(plan: &Plan, zone: &TimeZone) -> String {
     let mut text = String::new();
     let counts = plan.counts;
     let left = counts.total - counts.planned - counts.failed;
-    let _ = writeln!(
-        text,
-        "{} of {}, {}, copies for {}: {} to restore, {left} left as they are, {} impossible.",
-        quantity(counts.total, "object", "objects"),
-        plan.bucket,
-        plan.tier.as_str(),
-        quantity(u64::from(plan.days), "day", "days"),
-        counts.planned,
-        counts.failed,
-    );
+    let _ = match plan.publish_only {
+        true => writeln!(
+            text,
+            "{} of {}: {left} to invalidate, {} impossible. S3 is asked for nothing.",
+            quantity(counts.total, "object", "objects"),
+            plan.bucket,
+            counts.failed,
+        ),
+        false => writeln!(
+            text,
+            "{} of {}, {}, copies for {}: {} to restore, {left} left as they are, {} impossible.",
+            quantity(counts.total, "object", "objects"),
+            plan.bucket,
+            plan.tier.as_str(),
+            quantity(u64::from(plan.days), "day", "days"),
+            counts.planned,
+            counts.failed,
+        ),
+    };
     for kind in &plan.by_kind {
         let _ = writeln!(text, "  {} in {}, {}", kind.objects, kind.kind.name(), size(kind.bytes));
     }
@@ -91,7 +100,7 @@ fn as_restore(args: impl Iterator<Item = String>) -> String {
 }
 
 /// An argument as a POSIX shell takes it.
-fn quoted(arg: &str) -> String {
+pub fn quoted(arg: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:=@%+,".contains(&byte);
     if !arg.is_empty() && arg.bytes().all(is_plain) {
         return arg.to_owned();

@@ -15,21 +15,32 @@ use crate::exit::Exit;
 use crate::output;
 use crate::selection;
 
-/// Plans the restore, asks, and starts exactly what was planned.
+/// Restores objects.
 pub fn run(args: &RestoreArgs, context: &Context<'_>) -> Result<Exit, Error> {
-    let mut request = selection::request(&args.which, &args.how)?;
+    let request = selection::request(&args.which, &args.how)?;
+    plan_and_start(request, args.how.max_cost, &args.start, "Restore", context)
+}
+
+/// Plans a request, asks, and starts exactly what was planned. `verb` begins the question.
+pub fn plan_and_start(
+    mut request: Map<String, Value>,
+    max_cost: Option<Usd>,
+    how: &Start,
+    verb: &str,
+    context: &Context<'_>,
+) -> Result<Exit, Error> {
     let mut api = context.connect()?;
     let agreed = match api.post("/v1/plans", &Value::from(request.clone()), None) {
-        Ok(answer) => planned(&answer, args.how.max_cost, &args.start, "Restore", context)?,
+        Ok(answer) => planned(&answer, max_cost, how, verb, context)?,
         Err(Error::Problem(problem)) if is_too_large(&problem.kind) => {
-            too_large(args, context)?;
-            return start(&mut api, "/v1/restores", request, &args.start, context);
+            too_large(max_cost, how, verb, context)?;
+            return start(&mut api, "/v1/restores", request, how, context);
         }
         Err(error) => return Err(error),
     };
     let Some(agreed) = agreed else { return Ok(Exit::Done) };
     request.insert("confirm".to_owned(), json!(agreed.hash));
-    start(&mut api, "/v1/restores", request, &args.start, context)
+    start(&mut api, "/v1/restores", request, how, context)
 }
 
 /// The plan that the caller has agreed to.
@@ -71,18 +82,18 @@ fn is_too_large(problem: &str) -> bool {
 }
 
 /// So many objects that their plan takes longer than a call: the restore plans them itself, within `--max-cost`.
-fn too_large(args: &RestoreArgs, context: &Context<'_>) -> Result<(), Error> {
-    if args.start.dry_run {
+fn too_large(max_cost: Option<Usd>, how: &Start, verb: &str, context: &Context<'_>) -> Result<(), Error> {
+    if how.dry_run {
         context.terminal.say("The plan takes too long for one call, so a restore is started that only plans.");
         return Ok(());
     }
-    let Some(limit) = args.how.max_cost else {
+    let Some(limit) = max_cost else {
         return Err(Error::Refused(
             "There are too many objects to plan them before the restore begins. Say what it may cost with --max-cost: a dearer restore ends before S3 is asked for anything. Or let thaw only plan it, with --dry-run. Nothing was started.".to_owned(),
         ));
     };
     context.terminal.confirm(&format!(
-        "There are too many objects to plan them first. Restore them if that costs no more than ${limit}?"
+        "There are too many objects to plan them first. {verb} them if that costs no more than ${limit}?"
     ))
 }
 

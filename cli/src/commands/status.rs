@@ -43,7 +43,8 @@ fn text(restore: &Restore, zone: &TimeZone) -> String {
     let mut rows = vec![("id", restore.id.clone()), ("status", standing(restore))];
     rows.extend(restore.says.as_ref().map(|says| ("", says.clone())));
     rows.push(("objects", format!("{} in {}", restore.counts.total, restore.bucket)));
-    rows.push(("requested", format!("{}, {}", time(restore.requested_at, zone), restore.tier.as_str())));
+    let how = if restore.publish_only { "publishing only" } else { restore.tier.as_str() };
+    rows.push(("requested", format!("{}, {how}", time(restore.requested_at, zone))));
     if restore.status == Status::Running {
         rows.extend(restore.ready_between.map(|ready| ("typically readable", times(ready, zone))));
     }
@@ -51,6 +52,7 @@ fn text(restore: &Restore, zone: &TimeZone) -> String {
     rows.extend(restore.completed_at.map(|at| ("ended", time(at, zone))));
     match restore.copies_expire {
         Some(expire) => rows.push(("copies until", times(expire, zone))),
+        None if restore.publish_only => {}
         None => rows.push(("copies for", thaw_core::quantity(u64::from(restore.days), "day", "days"))),
     }
     rows.extend(restore.cost.as_ref().map(|cost| ("price", format!("${}", cost.total_usd))));

@@ -36,7 +36,7 @@ pub struct Api {
 }
 
 impl Api {
-    /// An API with these answers: the status, and the body. With the status 0 it hangs up instead.
+    /// An API with these answers: the status, and the body; a text is sent as it is. With the status 0 it hangs up instead.
     pub fn with(answers: Vec<(u16, Value)>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -51,7 +51,10 @@ impl Api {
                 if status == 0 {
                     continue;
                 }
-                let body = body.to_string();
+                let body = match body {
+                    Value::String(text) => text,
+                    json => json.to_string(),
+                };
                 let head = format!(
                     "HTTP/1.1 {status} Answer\r\ncontent-length: {}\r\nretry-after: 1\r\nconnection: close\r\n\r\n",
                     body.len()

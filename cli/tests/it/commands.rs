@@ -39,6 +39,46 @@ fn restore(status: &str, stage: &str) -> Value {
     })
 }
 
+/// An object that can be invalidated, at a distribution with rules and at a staging one; and an archived one with a hostile key.
+fn paths() -> Value {
+    let path = |path: &str, reason: &str, invalidated_as: &[&str]| {
+        json!({
+            "path": path, "behaviour": "*", "origin": "archive.s3.us-east-1.amazonaws.com", "reason": reason,
+            "query_strings": "none", "invalidated_as": invalidated_as, "curl": format!("curl -I 'https://d1.cloudfront.net{path}'"),
+        })
+    };
+    let mut rule = path("/img/cat.jpg", "path_rule", &["/img/cat.jpg", "/img/cat.jpg?*"]);
+    (rule["behaviour"], rule["query_strings"]) = (json!("/img/*"), json!("all"));
+    rule["rule"] = json!("images/{path...} under /img/{path...}");
+    let mut staged = path("/images/cat.jpg", "key", &["/images/cat.jpg"]);
+    staged.as_object_mut().unwrap().remove("curl");
+    json!({
+        "bucket": "archive", "paths": 4, "usd": 0.02, "warnings": ["the distribution E9 is disabled"],
+        "objects": [
+            {
+                "key": "images/cat.jpg", "current": true, "state": "copy", "kind": "flexible", "copy_expires": "2026-12-03T00:00:00Z",
+                "says": "A copy of it can be read until 2026-12-03T00:00:00Z. It is archived in Glacier Flexible Retrieval.",
+                "invalidation": { "possible": true, "paths": 4, "usd": 0.02 },
+                "distributions": [
+                    {
+                        "id": "E1", "domain": "d1.cloudfront.net", "error_seconds": 10,
+                        "paths": [path("/images/cat.jpg", "key", &["/images/cat.jpg"]), rule, path("/images/", "directory_index", &["/images/"])],
+                        "invalidation_paths": ["/images/cat.jpg", "/img/cat.jpg", "/img/cat.jpg?*"],
+                        "left_alone": [{ "path": "/images/", "why": "under one of its paths viewers may also get the archived object images/" }],
+                        "says": "An edge keeps an error that it got while the object was archived for 10 seconds.",
+                    },
+                    { "id": "E2", "domain": "d2.cloudfront.net", "staging_of": "E1", "paths": [staged], "invalidation_paths": ["/images/cat.jpg"], "says": "A cached object stays." },
+                ],
+            },
+            {
+                "key": "do\u{1b}g.jpg", "version_id": "v1", "current": true, "state": "archived", "kind": "deep", "says": "It is archived in Glacier Deep Archive.",
+                "invalidation": { "possible": false, "code": "NotReadable", "why_not": "it is archived (Glacier Deep Archive)", "paths": 0, "usd": 0.0 },
+                "distributions": [{ "id": "E1", "domain": "d1.cloudfront.net", "paths": [], "invalidation_paths": [], "says": "It does not show the object: its origin path makes it show only keys that begin with images/." }],
+            },
+        ],
+    })
+}
+
 fn ended(status: &str) -> Value {
     let mut ended = restore(status, "ended");
     ended["completed_at"] = json!("2026-11-29T14:00:00Z");
@@ -71,6 +111,9 @@ fn the_help_of_every_command_is_known() {
         "retry",
         "expedite",
         "extend",
+        "paths",
+        "invalidate",
+        "open",
         "adopt",
         "completions",
         "man",
@@ -103,6 +146,7 @@ fn every_answer_has_a_form_for_people_and_three_for_programs() {
         ("objects", &["objects", ID], 200, objects, 0),
         ("cancel", &["cancel", ID], 202, ended("cancelled"), 0),
         ("adopt", &["adopt", "s3://archive/p"], 200, adoption, 0),
+        ("paths", &["paths", "s3://archive/images/cat.jpg", "s3://archive/dog.jpg"], 200, paths(), 0),
     ] {
         let mut text = String::new();
         for form in ["table", "json", "ndjson", "csv"] {
@@ -146,6 +190,158 @@ fn a_restore_is_two_calls_and_starts_exactly_what_was_shown() {
     assert_eq!(calls[0].body, json!({ "bucket": "archive", "keys": ["cat.jpg"], "tier": "Bulk" }));
     assert_eq!(calls[1].body, json!({ "bucket": "archive", "keys": ["cat.jpg"], "tier": "Bulk", "confirm": "h1" }));
     assert_eq!((calls[0].header("idempotency-key"), calls[1].header("idempotency-key")), (None, Some("key-1")));
+}
+
+#[test]
+fn an_invalidation_is_a_restore_that_only_publishes_with_the_same_question() {
+    let mut publishing = plan();
+    publishing["publish_only"] = json!(true);
+    publishing["cost"]["lines"] = json!([{ "what": "invalidation", "amount": "2 paths", "usd": 0.0215 }]);
+    (publishing["counts"]["planned"], publishing["counts"]["restored"]) = (json!(0), json!(3));
+    publishing["counts"]["available"] = json!(0);
+    publishing.as_object_mut().unwrap().remove("ready_between");
+    publishing["alternatives"] = json!([]);
+    let api = Api::with(vec![
+        (200, publishing.clone()),
+        (202, restore("running", "planning")),
+        (200, ended("partly_failed")),
+    ]);
+    let args = ["invalidate", "s3://archive/p/", "-r", "--exclude", "*.tmp", "--max-cost", "1", "--yes", "--wait=1m"];
+    let (code, stdout, stderr) = seen(&api.run(&args));
+    assert_eq!((code, stdout.contains("partly failed")), (4, true), "{stderr}");
+    assert!(
+        stderr.contains("4 objects of archive: 3 to invalidate, 1 impossible. S3 is asked for nothing."),
+        "{stderr}"
+    );
+    let asked =
+        json!({ "bucket": "archive", "prefix": "p/", "exclude": ["*.tmp"], "publish_only": true, "max_cost_usd": 1.0 });
+    let mut confirmed = asked.clone();
+    confirmed["confirm"] = json!("h1");
+    let calls = api.calls();
+    assert_eq!((&calls[0].body, &calls[1].body), (&asked, &confirmed));
+    assert!(calls[1].header("idempotency-key").is_some());
+
+    let api = Api::with(vec![(200, publishing.clone())]);
+    let (code, _, stderr) = seen(&api.run(&["invalidate", "s3://archive/cat.jpg"]));
+    assert_eq!((code, api.calls().len()), (5, 1));
+    assert!(stderr.contains("Invalidate 3 objects for $0.02? Nobody can be asked here."), "{stderr}");
+    let api = Api::with(vec![(200, publishing)]);
+    let (code, stdout, _) = seen(&api.run(&["invalidate", "s3://archive/cat.jpg", "--dry-run"]));
+    assert_eq!((code, stdout.starts_with("(dry-run) Nothing is started.\n4 objects")), (0, true), "{stdout}");
+}
+
+#[test]
+fn a_restore_that_only_publishes_says_so_and_is_retried_as_one() {
+    let publishing = |status: &str| {
+        let mut restore = ended(status);
+        restore["publish_only"] = json!(true);
+        restore.as_object_mut().unwrap().remove("copies_expire");
+        restore
+    };
+    let api = Api::with(vec![(200, publishing("partly_failed"))]);
+    let (_, stdout, _) = seen(&api.run(&["status", ID]));
+    assert!(stdout.contains("UTC, publishing only\n") && !stdout.contains("copies"), "{stdout}");
+    let api = Api::with(vec![(200, publishing("partly_failed")), (200, plan()), (202, restore("running", "planning"))]);
+    let (code, _, stderr) = seen(&api.run(&["retry", ID, "--yes"]));
+    assert_eq!(code, 3, "{stderr}");
+    let planned = json!({ "bucket": "archive", "objects_of": { "restore": ID, "in": "failed" }, "publish_only": true });
+    assert_eq!(api.calls()[1].body, planned);
+}
+
+#[test]
+fn what_paths_cannot_answer_is_said() {
+    for (args, answers, words, code) in [
+        (&["paths"][..], vec![], "required arguments were not provided", 2),
+        (&["paths", "s3://archive/p/"], vec![], "names no object", 2),
+        (
+            &["paths", "s3://archive/a", "s3://other/a"],
+            vec![],
+            "The objects are in archive and in other. Use one command for each bucket.",
+            2,
+        ),
+        (
+            &["paths", "s3://other/a"],
+            vec![problem("foreign-bucket", 403, "other is not one of the stack's buckets.")],
+            "other is not one",
+            5,
+        ),
+        (
+            &["paths", "s3://archive/a"],
+            vec![(404, json!({ "message": "Not Found" }))],
+            "/v1/paths is not an address of thaw's API",
+            1,
+        ),
+    ] {
+        let api = Api::with(answers);
+        let (exit, stdout, stderr) = seen(&api.run(args));
+        assert_eq!((exit, stdout.as_str()), (code, ""), "{args:?}: {stderr}");
+        assert!(stderr.contains(words), "{args:?}: {stderr}");
+    }
+}
+
+#[test]
+fn the_page_of_an_execution_is_printed_and_off_a_terminal_not_opened() {
+    let stack = |output: &str, value: &str| {
+        Value::from(format!(
+            "<r><Outputs><member><OutputKey>{output}</OutputKey><OutputValue>{value}</OutputValue></member></Outputs></r>"
+        ))
+    };
+    let arn = "arn:aws:states:us-east-1:111122223333:stateMachine:thaw";
+    let host = "https://us-east-1.console.aws.amazon.com/states/home?region=us-east-1#";
+    let execution = format!("{host}/v2/executions/details/arn:aws:states:us-east-1:111122223333:execution:thaw:{ID}");
+    let open = |args: &[&str], answer: (u16, Value)| {
+        let api = Api::with(vec![answer]);
+        seen(&thaw(&[&["open", "--endpoint-url", api.url()], args].concat()).output().unwrap())
+    };
+    let found = || (200, stack("StateMachineArn", arn));
+    for (args, stdout) in [
+        (&[ID][..], format!("{execution}\n")),
+        (&[ID, "--print", "--output", "ndjson"], format!("{}\n", json!({ "url": execution }))),
+        (&[], format!("{host}/statemachines/view/{arn}\n")),
+    ] {
+        assert_eq!(open(args, found()), (0, stdout, String::new()), "{args:?}");
+    }
+    for (args, answer, words, code) in [
+        (&["no/id"][..], found(), "is not the id of a restore", 2),
+        (
+            &[ID],
+            (200, stack("ApiUrl", "https://a.example")),
+            "The stack thaw in us-east-1 has no output StateMachineArn",
+            1,
+        ),
+        (
+            &[ID],
+            (200, stack("StateMachineArn", "arn:aws:sns:x")),
+            "is not the ARN of a state machine: arn:aws:sns:x",
+            1,
+        ),
+        (
+            &[ID],
+            (400, json!({ "Message": "Stack with id thaw does not exist" })),
+            "There is no stack thaw in us-east-1.",
+            1,
+        ),
+    ] {
+        let (exit, stdout, stderr) = open(args, answer);
+        assert_eq!((exit, stdout.as_str()), (code, ""), "{stderr}");
+        assert!(stderr.contains(words), "{stderr}");
+    }
+}
+
+#[test]
+fn a_local_stack_has_addresses_of_its_own() {
+    let file = std::env::temp_dir().join(format!("thaw-open-{}.json", std::process::id()));
+    let stack = json!({
+        "api_url": "http://127.0.0.1:1/api", "edge_url": "http://127.0.0.1:2", "region": "us-east-1", "time_scale": 3600,
+        "access_key_id": "test", "secret_access_key": "test",
+    });
+    std::fs::write(&file, stack.to_string()).unwrap();
+    let local = format!("--local={}", file.display());
+    let (code, stdout, stderr) = seen(&thaw(&["open", ID, &local]).output().unwrap());
+    let expected = format!("http://127.0.0.1:1/api/v1/restores/{ID}\nhttp://127.0.0.1:2\n");
+    assert_eq!((code, stdout), (0, expected));
+    assert!(stderr.contains("A local stack has no AWS console.") && stderr.contains("thaw console"), "{stderr}");
+    std::fs::remove_file(file).unwrap();
 }
 
 #[test]

@@ -26,20 +26,28 @@ mod sim {
 
         /// Puts an archived object.
         fn put(&self, key: &str) {
+            self.put_into("GLACIER", key, "a cat");
+        }
+
+        fn put_into(&self, class: &str, key: &str, content: &str) {
             let url = format!("{}/{}/{key}", self.about("s3_endpoint_url"), self.about("archive_bucket"));
             // The simulator checks no signature, but the signature says for which service a request is.
             let signature =
                 "AWS4-HMAC-SHA256 Credential=test/20261129/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0";
-            let request = ureq::put(&url).header("x-amz-storage-class", "GLACIER").header("authorization", signature);
-            let answer = request.send("a cat").unwrap();
+            let request = ureq::put(&url).header("x-amz-storage-class", class).header("authorization", signature);
+            let answer = request.send(content).unwrap();
             assert_eq!(answer.status(), 200);
         }
 
         /// What a viewer gets.
         fn view(&self, key: &str) -> u16 {
+            self.seen(key).status().as_u16()
+        }
+
+        fn seen(&self, key: &str) -> ureq::http::Response<ureq::Body> {
             let agent = ureq::Agent::new_with_config(ureq::Agent::config_builder().http_status_as_error(false).build());
             let url = format!("{}/{key}", self.about("edge_url"));
-            agent.get(&url).header("host", self.about("edge_host")).call().unwrap().status().as_u16()
+            agent.get(&url).header("host", self.about("edge_host")).call().unwrap()
         }
 
         fn uri(&self, key: &str) -> String {
@@ -83,6 +91,45 @@ mod sim {
         assert_eq!((code, stdout.contains("1 published")), (0, true), "{stdout}{stderr}");
         let (code, _, stderr) = stack.thaw(&["expedite", id, "--yes"]);
         assert_eq!(code, 1, "{stderr}");
+    }
+
+    #[test]
+    fn an_object_that_was_overwritten_is_explained_invalidated_and_seen() {
+        let stack = Stack::running();
+        let (key, uri) = ("command/it's new.txt", stack.uri("command/it's new.txt"));
+        let path = "command/it's%20new.txt";
+        let body = || stack.seen(path).body_mut().read_to_string().unwrap();
+        stack.put_into("STANDARD", path, "old");
+        assert_eq!(body(), "old");
+        stack.put_into("STANDARD", path, "new");
+        assert_eq!(body(), "old", "it is in the cache");
+
+        let (code, stdout, stderr) = stack.thaw(&["paths", &uri]);
+        assert_eq!(code, 0, "{stderr}");
+        let domain = stack.about("edge_host");
+        let curl = format!(r"curl -I -H 'host: {domain}' '{}/command/it'\''s%20new.txt'", stack.about("edge_url"));
+        assert!(stdout.contains(&format!("{}, {domain}\n", stack.about("distribution_id"))), "{stdout}");
+        assert!(stdout.contains(&curl) && stdout.contains("It can be invalidated: 2 paths for $0.01"), "{stdout}");
+        let (_, stdout, _) = stack.thaw(&["paths", &uri, "--output", "ndjson"]);
+        let object: Value = serde_json::from_str(&stdout).unwrap();
+        assert_eq!((&object["key"], &object["invalidation"]["possible"]), (&key.into(), &true.into()));
+
+        let again = ["invalidate", &uri, "--yes", "--wait=10m", "--idempotency-key", "command-new"];
+        let (code, stdout, stderr) = stack.thaw(&again);
+        assert_eq!((code, stdout.contains("1 published")), (0, true), "{stdout}{stderr}");
+        assert_eq!(body(), "new");
+        let id = |stdout: &str| stdout.lines().next().unwrap().to_owned();
+        let (code, second, stderr) = stack.thaw(&again);
+        assert_eq!((code, id(&second)), (0, id(&stdout)), "{stderr}");
+
+        stack.put("command/cold.txt");
+        let cold = stack.uri("command/cold.txt");
+        let (code, _, stderr) = stack.thaw(&["invalidate", &uri, &cold, "--yes", "--wait=10m"]);
+        assert_eq!(code, 4, "{stderr}");
+        let (code, stdout, _) = stack.thaw(&["paths", &cold]);
+        assert!(code == 0 && stdout.contains("It is not invalidated (NotReadable): it is archived"), "{stdout}");
+        let (code, stdout, stderr) = stack.thaw(&["open"]);
+        assert_eq!((code, stdout.contains(stack.about("api_url"))), (0, true), "{stderr}");
     }
 
     #[test]

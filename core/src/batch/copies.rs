@@ -40,6 +40,11 @@ fn same_copy(row: &Row, other: &Row) -> bool {
         | State::Failed { .. }
         | State::Cancelled { .. } => row.planned_at,
     };
+    match row.decision {
+        // Somebody asks by hand. What was invalidated before may have been cached again since, with other content.
+        Decision::Publish => return false,
+        Decision::Restore | Decision::Extend | Decision::Join | Decision::Watch | Decision::Nothing => {}
+    }
     readable >= row.planned_at
         || match row.decision {
             Decision::Extend => expires.is_some_and(|expires| expires > since),
@@ -48,7 +53,7 @@ fn same_copy(row: &Row, other: &Row) -> bool {
                 matches!(&row.state, State::Restored { at, .. } if *at == row.planned_at)
                     && expires.is_some_and(|expires| expires > row.planned_at)
             }
-            Decision::Restore | Decision::Join | Decision::Nothing => false,
+            Decision::Restore | Decision::Join | Decision::Publish | Decision::Nothing => false,
         }
 }
 
@@ -124,6 +129,7 @@ pub(super) mod tests {
             // It watched a restore that was still running.
             (row(Decision::Watch, restored(ELEVEN, ELEVEN)), false),
             (row(Decision::Join, State::Planned), false),
+            (row(Decision::Publish, restored(TEN, ELEVEN)), false),
         ] {
             assert_eq!(same_copy(&waiting, &live), same, "{waiting:?}");
             assert!(!same_copy(&waiting, &gone), "{waiting:?}");

@@ -5,7 +5,9 @@ use crate::{Head, Missing};
 
 #[test]
 fn a_decision_has_one_word() {
-    for decision in [Decision::Restore, Decision::Extend, Decision::Join, Decision::Watch, Decision::Nothing] {
+    for decision in
+        [Decision::Restore, Decision::Extend, Decision::Join, Decision::Watch, Decision::Publish, Decision::Nothing]
+    {
         assert_eq!(json!(decision), decision.as_str());
     }
 }
@@ -106,6 +108,33 @@ fn joining_only_never_asks_s3() {
     assert!(matches!(live.known, Some(Event::Readable { .. })));
     let cold = decide(head("GLACIER", None, None)).known;
     assert!(matches!(cold, Some(Event::Failed { code: FailureCode::NotBeingRestored, .. })));
+}
+
+#[test]
+fn publishing_only_takes_what_viewers_can_read_and_never_asks_s3() {
+    let request = Request::parse(&json!({"bucket": "archive", "keys": ["a"], "publish_only": true})).unwrap();
+    let decide = |facts: Facts| decide(&facts, &request, now());
+    let until = Some("2026-11-27T00:00:00Z".parse().unwrap());
+    for (facts, kind, expires) in [
+        (head("STANDARD", None, None), None, None),
+        (head("INTELLIGENT_TIERING", None, None), None, None),
+        (head("GLACIER", None, DONE), Some(ArchiveKind::Flexible), until),
+    ] {
+        let known = Some(Event::Readable { at: now(), expires });
+        assert_eq!(decide(facts), PlannedAction { decision: Decision::Publish, kind, known });
+    }
+    for (facts, words) in [
+        (head("GLACIER", None, None), "it is archived (Glacier Flexible Retrieval)"),
+        (head("INTELLIGENT_TIERING", Some("ARCHIVE_ACCESS"), None), "it is archived ("),
+        (head("DEEP_ARCHIVE", None, ONGOING), "S3 is still fetching it"),
+    ] {
+        let PlannedAction { decision, known, .. } = decide(facts);
+        let Some(Event::Failed { code, message, .. }) = known else { panic!("{known:?}") };
+        assert_eq!((decision, code), (Decision::Nothing, FailureCode::NotReadable));
+        assert!(message.starts_with(words), "{message}");
+    }
+    let gone = decide(Facts::Missing(Missing::Key)).known;
+    assert!(matches!(gone, Some(Event::Failed { code: FailureCode::NoSuchKey, .. })));
 }
 
 #[test]

@@ -87,6 +87,31 @@ fn a_request_with_every_field_is_read() {
 }
 
 #[test]
+fn publishing_only_stands_beside_nothing_that_s3_would_be_asked() {
+    let with = |more: Value| {
+        let mut asked = body(json!({"publish_only": true, "publish": {"when": "together", "max_over": 5}}));
+        asked.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        Request::parse(&asked)
+    };
+    let request = with(json!({"dry_run": true, "max_cost_usd": 1, "tier": "Standard"})).unwrap();
+    assert_eq!(Request::parse(&serde_json::to_value(&request).unwrap()), Ok(request.clone()));
+    let id = RestoreId::new("2026-11-22T10:00:00Z".parse().unwrap(), &request, "seed");
+    assert!(id.as_str().contains("_publish_"), "{id}");
+    for (more, field) in [
+        (json!({"tier": "Bulk"}), "tier"),
+        (json!({"days": 3}), "days"),
+        (json!({"on_expedited_unavailable": "fail"}), "on_expedited_unavailable"),
+        (json!({"batch_operations": false}), "batch_operations"),
+        (json!({"join_only": true}), "join_only"),
+        (json!({"publish": {"when": "never"}}), "publish.when"),
+        (json!({"publish": {"only_if_stale": true}}), "publish.only_if_stale"),
+    ] {
+        let problem = with(more).unwrap_err();
+        assert_eq!((problem.status, problem.field.as_deref()), (400, Some(field)), "{problem:?}");
+    }
+}
+
+#[test]
 fn every_wrong_field_is_named() {
     refused(json!({"colour": "red"}), "colour");
     for bucket in ["UPPER", "ab", "-ab", "ab.", "a..b", "192.168.5.4", "0.0.0.00", &"b".repeat(64)] {
@@ -115,6 +140,7 @@ fn every_wrong_field_is_named() {
     refused(json!({"publish": {"max_over": -1}}), "publish.max_over");
     refused(json!({"notify": "ana"}), "notify");
     refused(json!({"join_only": 1}), "join_only");
+    refused(json!({"publish_only": "yes"}), "publish_only");
     refused(json!({"batch_operations": 1}), "batch_operations");
     refused(json!({"batch_operations": true, "tier": "Expedited"}), "batch_operations");
     // A prefix beside keys, or the whole bucket without a price limit.

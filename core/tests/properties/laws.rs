@@ -70,7 +70,7 @@ fn execution_name(request: &Request, at: Timestamp) {
 }
 
 /// The fields of a request.
-const FIELDS: [&str; 21] = [
+const FIELDS: [&str; 22] = [
     "bucket",
     "keys",
     "prefix",
@@ -90,6 +90,7 @@ const FIELDS: [&str; 21] = [
     "notify",
     "batch_operations",
     "join_only",
+    "publish_only",
     "dry_run",
     "confirm",
 ];

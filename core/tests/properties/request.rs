@@ -72,7 +72,7 @@ fn field() -> impl Strategy<Value = (String, Value)> {
         |(when, only_if_stale, max_over)| json!({"when": when, "only_if_stale": only_if_stale, "max_over": max_over}),
     );
     prop_oneof![
-        6 => (select(&["tier", "days", "on_expedited_unavailable", "max_cost_usd", "publish", "notify", "batch_operations", "join_only"][..]), value)
+        6 => (select(&["tier", "days", "on_expedited_unavailable", "max_cost_usd", "publish", "notify", "batch_operations", "join_only", "publish_only"][..]), value)
             .prop_map(|(name, value)| (name.to_owned(), value)),
         2 => publish.prop_map(|publish| ("publish".to_owned(), publish)),
         1 => (any::<String>(), anything()),

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use lambda_runtime::Error;
 use thaw_aws::Clients;
-use thaw_steps::api::{adopt, cancel_restore, create_plan, create_restore, get_restores};
+use thaw_steps::api::{adopt, cancel_restore, create_plan, create_restore, get_paths, get_restores};
 use thaw_steps::events::{
     announce_expiries, check_executions, confirm_invalidations, on_inbox_file, on_restore_completed,
     on_restore_initiated,
@@ -113,6 +113,11 @@ async fn run() -> Result<(), Error> {
             let (archive, cdn, ledger, files) = (&clients.archive(), &clients.cdn(), &ledger()?, &files()?);
             let run = async |request: &_| create_plan::run(request, archive, cdn, ledger, files, settings, now()).await;
             serve_http_in_time(run, create_plan::too_late).await
+        }
+        Step::GetPaths => {
+            let (archive, cdn) = (&clients.archive(), &clients.cdn());
+            let run = async |request: &_| get_paths::run(request, archive, cdn, settings, now()).await;
+            serve_http_in_time(run, get_paths::too_late).await
         }
         Step::GetRestores => {
             let (ledger, files) = (&ledger()?, &files()?);

@@ -6,7 +6,7 @@
 //! | folder | what is in it |
 //! |---|---|
 //! | [`workflow`] | one file per state: [`plan`](workflow::plan), [`start_restores`](workflow::start_restores), [`create_jobs`](workflow::create_jobs), [`check_jobs`](workflow::check_jobs), [`check_restores`](workflow::check_restores), [`invalidate`](workflow::invalidate), [`check_invalidations`](workflow::check_invalidations), [`report`](workflow::report), [`report_failure`](workflow::report_failure) |
-//! | [`api`] | one file per function of the HTTP API: [`create_restore`](api::create_restore), [`create_plan`](api::create_plan), [`get_restores`](api::get_restores), [`cancel_restore`](api::cancel_restore), [`adopt`](api::adopt) |
+//! | [`api`] | one file per function of the HTTP API: [`create_restore`](api::create_restore), [`create_plan`](api::create_plan), [`get_paths`](api::get_paths), [`get_restores`](api::get_restores), [`cancel_restore`](api::cancel_restore), [`adopt`](api::adopt) |
 //! | [`events`] | one file per function that an event or the clock calls: [`on_restore_completed`](events::on_restore_completed), [`on_restore_initiated`](events::on_restore_initiated), [`confirm_invalidations`](events::confirm_invalidations), [`on_inbox_file`](events::on_inbox_file), [`announce_expiries`](events::announce_expiries), [`check_executions`](events::check_executions) |
 //! | `planning` | what a request would do, and how it becomes a restore |
 //! | [`views`] | what is said of a restore and its objects |
@@ -65,6 +65,8 @@ pub enum Step {
     CreateRestore,
     /// `POST /v1/plans`.
     CreatePlan,
+    /// `POST /v1/paths`.
+    GetPaths,
     /// `GET /v1/restores`, `GET /v1/restores/{id}`, `GET /v1/restores/{id}/objects`.
     GetRestores,
     /// `DELETE /v1/restores/{id}`.
@@ -87,7 +89,7 @@ pub enum Step {
 
 impl Step {
     /// All steps: first those of the workflow, then the entry points.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Plan,
         Self::StartRestores,
         Self::CreateJobs,
@@ -99,6 +101,7 @@ impl Step {
         Self::ReportFailure,
         Self::CreateRestore,
         Self::CreatePlan,
+        Self::GetPaths,
         Self::GetRestores,
         Self::CancelRestore,
         Self::Adopt,
@@ -124,6 +127,7 @@ impl Step {
             Self::ReportFailure => "ReportFailure",
             Self::CreateRestore => "CreateRestore",
             Self::CreatePlan => "CreatePlan",
+            Self::GetPaths => "GetPaths",
             Self::GetRestores => "GetRestores",
             Self::CancelRestore => "CancelRestore",
             Self::Adopt => "Adopt",
@@ -150,6 +154,7 @@ impl Step {
             | Self::ReportFailure => true,
             Self::CreateRestore
             | Self::CreatePlan
+            | Self::GetPaths
             | Self::GetRestores
             | Self::CancelRestore
             | Self::Adopt

@@ -45,7 +45,7 @@ const START_EXECUTIONS: &[Allowed] = &[
 ];
 
 /// Every function with all it may do, its own log aside.
-const FUNCTIONS: [(Step, &[&[Allowed]]); 20] = [
+const FUNCTIONS: [(Step, &[&[Allowed]]); 21] = [
     (
         Step::Plan,
         &[
@@ -96,6 +96,7 @@ const FUNCTIONS: [(Step, &[&[Allowed]]); 20] = [
             &[("s3:GetObject", INBOX), ("dynamodb:GetItem dynamodb:BatchGetItem dynamodb:Query", LEDGER)],
         ],
     ),
+    (Step::GetPaths, &[READ_ARCHIVE, READ_DISTRIBUTIONS]),
     (
         Step::GetRestores,
         &[

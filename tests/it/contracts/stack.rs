@@ -9,7 +9,7 @@ use super::template::{Template, object, text};
 use super::workflow::Machine;
 
 /// What each function is told, and no more: a name it does not need is a resource it could come to use.
-const ENVIRONMENT: [(Step, &str); 20] = [
+const ENVIRONMENT: [(Step, &str); 21] = [
     (
         Step::Plan,
         "ARCHIVE_BUCKETS BATCH_OPERATIONS_OVER DAILY_BUDGET_USD DIRECTORY_INDEX DISTRIBUTION_IDS LEDGER_TABLE PATH_RULES WORK_BUCKET",
@@ -27,6 +27,7 @@ const ENVIRONMENT: [(Step, &str); 20] = [
         Step::CreatePlan,
         "ARCHIVE_BUCKETS BATCH_OPERATIONS_OVER DIRECTORY_INDEX DISTRIBUTION_IDS LEDGER_TABLE PATH_RULES WORK_BUCKET",
     ),
+    (Step::GetPaths, "ARCHIVE_BUCKETS DIRECTORY_INDEX DISTRIBUTION_IDS PATH_RULES"),
     (Step::GetRestores, "LEDGER_TABLE WORK_BUCKET"),
     (Step::CancelRestore, "ACCOUNT_ID LEDGER_TABLE STATE_MACHINE_ARN WORK_BUCKET"),
     (Step::Adopt, "ARCHIVE_BUCKETS LEDGER_TABLE STATE_MACHINE_ARN WORK_BUCKET"),
@@ -48,12 +49,13 @@ const ENVIRONMENT: [(Step, &str); 20] = [
 ];
 
 /// The HTTP API: route, function.
-const ROUTES: [(&str, Step); 10] = [
+const ROUTES: [(&str, Step); 11] = [
     ("DELETE /v1/restores/{id}", Step::CancelRestore),
     ("GET /v1/restores", Step::GetRestores),
     ("GET /v1/restores/{id}", Step::GetRestores),
     ("GET /v1/restores/{id}/objects", Step::GetRestores),
     ("POST /v1/adoptions", Step::Adopt),
+    ("POST /v1/paths", Step::GetPaths),
     ("POST /v1/plans", Step::CreatePlan),
     ("POST /v1/restores", Step::CreateRestore),
     ("POST /v1/restores/{id}/retry", Step::CreateRestore),

@@ -6,4 +6,5 @@ mod events;
 mod faults;
 mod jobs;
 mod keys;
+mod paths;
 mod tour;

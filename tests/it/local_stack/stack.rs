@@ -93,6 +93,11 @@ impl Stack {
         Self { book, programs: target.join("python/bin") }
     }
 
+    /// The address book.
+    pub fn book(&self) -> &Value {
+        &self.book
+    }
+
     /// An entry of the address book.
     #[track_caller]
     pub fn entry(&self, name: &str) -> &str {

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use thaw_core::{Batch, Confirmation, Execution, ExecutionStatus, RestoreId, Row, Status};
 use thaw_sim::Sim;
 use thaw_sim::model::{AccessTier, FaultRule, ObjectRef, RestoreRequest, RetrievalTier, SettingsChange, StorageClass};
-use thaw_steps::api::{adopt, cancel_restore, create_plan, create_restore, get_restores, http};
+use thaw_steps::api::{adopt, cancel_restore, create_plan, create_restore, get_paths, get_restores, http};
 use thaw_steps::events::queue::QueueBatch;
 use thaw_steps::events::{
     announce_expiries, check_executions, confirm_invalidations, on_inbox_file, on_restore_completed,
@@ -74,6 +74,13 @@ fn restored() -> World {
     world.begin("r", asked());
     world.begin("s", ask_with(&["cold", "other", "deep"], json!({"publish": {"when": "together"}})));
     world.pass(6 * HOUR);
+    world
+}
+
+/// A restore that invalidates again what is readable, also for another that waits for it.
+fn to_publish() -> World {
+    let world = restored();
+    world.plan("p", ask_with(&KEYS, json!({"publish_only": true}))).unwrap();
     world
 }
 
@@ -169,6 +176,7 @@ fn stories(step: Step) -> Vec<fn() -> (World, Value)> {
     match step {
         Step::Plan => vec![
             || (everything(), json!({"restore": "r", "request": asked()})),
+            || (everything(), json!({"restore": "r", "request": ask_with(&KEYS, json!({"publish_only": true}))})),
             // A call that has time for one page begins, goes on, and ends a plan of three.
             || (in_pages(), json!({"restore": "r", "request": under_a_prefix(), "cursor": ""})),
             || {
@@ -189,6 +197,8 @@ fn stories(step: Step) -> Vec<fn() -> (World, Value)> {
                 world.plan("r", asked()).unwrap();
                 (world, json!({"restore": "r", "chunk": 0}))
             },
+            // Nothing is asked of S3.
+            || (to_publish(), json!({"restore": "p", "chunk": 0})),
             // What is archived is left to jobs.
             || {
                 let world = everything();
@@ -281,6 +291,13 @@ fn stories(step: Step) -> Vec<fn() -> (World, Value)> {
             },
             // An object waits for a neighbour.
             || (beside_a_slow_neighbour(), json!({"restore": "r"})),
+            // What is readable is published again.
+            || {
+                let world = to_publish();
+                world.start_restores("p", 0).unwrap();
+                world.check_restores("p").unwrap();
+                (world, json!({"restore": "p"}))
+            },
             // Another restore's objects are claimed along with its own.
             || {
                 let world = restored();
@@ -329,6 +346,9 @@ fn stories(step: Step) -> Vec<fn() -> (World, Value)> {
             },
         ],
         Step::CreatePlan => vec![|| (everything(), post("POST /v1/plans", &asked()))],
+        Step::GetPaths => {
+            vec![|| (everything(), post("POST /v1/paths", &json!({"bucket": BUCKET, "keys": ["cold", "deep"]})))]
+        }
         Step::GetRestores => vec![
             || (restored(), json!({"routeKey": "GET /v1/restores"})),
             || (restored(), json!({"routeKey": "GET /v1/restores/{id}", "pathParameters": {"id": "r"}})),
@@ -464,7 +484,7 @@ fn died() -> Execution {
 /// Whether a step writes anything at all: one that does not, cannot be killed at it.
 fn writes(step: Step) -> bool {
     match step {
-        Step::CreatePlan | Step::GetRestores => false,
+        Step::CreatePlan | Step::GetPaths | Step::GetRestores => false,
         Step::Plan
         | Step::StartRestores
         | Step::CreateJobs
@@ -537,6 +557,7 @@ async fn work(step: Step, payload: &Value, wire: &Mortal<'_>, now: Timestamp) ->
         Step::ReportFailure => json_of(&report_failure::run(read(payload), wire, wire, wire, wire, now).await.unwrap()),
         Step::CreateRestore => body(&create_restore::run(&read(payload), wire, wire, wire, settings, now).await),
         Step::CreatePlan => body(&create_plan::run(&read(payload), wire, wire, wire, wire, settings, now).await),
+        Step::GetPaths => body(&get_paths::run(&read(payload), wire, wire, settings, now).await),
         Step::GetRestores => body(&get_restores::run(&read(payload), wire, wire).await),
         Step::CancelRestore => body(&cancel_restore::run(&read(payload), wire, wire, wire, wire, now).await),
         Step::Adopt => body(&adopt::run(&read(payload), wire, wire, wire, wire, settings, now).await),

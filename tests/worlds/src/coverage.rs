@@ -9,7 +9,7 @@ pub type Coverage = BTreeMap<String, u64>;
 pub const MIN_WORLDS: u64 = 10_000;
 
 /// The events that must happen.
-const REQUIRED: [&str; 105] = [
+const REQUIRED: [&str; 107] = [
     "POST answers 202",
     "POST answers 400",
     "S3 answers Accepted",
@@ -45,6 +45,7 @@ const REQUIRED: [&str; 105] = [
     "failed ExpeditedNotAvailable",
     "failed HeadRefused",
     "failed NotBeingRestored",
+    "failed NotReadable",
     "failed PathCannotBeInvalidated",
     "failed RetrievalTimedOut",
     "failed TierNotOffered",
@@ -73,6 +74,7 @@ const REQUIRED: [&str; 105] = [
     "fault in ReportFailure",
     "fault in StartRestores",
     "invalidated any query string",
+    "invalidated by hand",
     "invalidated folded paths",
     "invalidated path",
     "invalidated rewritten path",

@@ -55,6 +55,9 @@ pub struct PlanView {
     pub bucket: String,
     /// The requested tier.
     pub tier: Tier,
+    /// Whether it would only invalidate what viewers can read. Tier and days mean nothing then.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub publish_only: bool,
     /// How many days copies would stay.
     pub days: u32,
     /// The states of the objects now. Objects that S3 would be asked for count as planned.
@@ -93,6 +96,7 @@ impl PlanView {
     fn of(asked: Request, survey: Survey) -> Self {
         Self {
             tier: asked.tier,
+            publish_only: asked.publish_only,
             days: asked.copy_days(),
             bucket: asked.bucket,
             counts: survey.counts,

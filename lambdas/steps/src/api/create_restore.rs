@@ -206,6 +206,8 @@ impl FollowUp {
             confirm: None,
             dry_run: false,
             join_only: false,
+            // What these ask of S3 goes beyond publishing.
+            publish_only: matches!(self, Self::Retry) && record.request.publish_only,
             // Not offered at every tier.
             batch_operations: None,
             ..record.request.clone()

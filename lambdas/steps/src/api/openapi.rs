@@ -6,12 +6,13 @@
 #![expect(dead_code, reason = "descriptions are never called")]
 
 use serde_json::{Value, json};
-use thaw_core::{Adoption, Problem, Request};
+use thaw_core::{Adoption, PathsRequest, Problem, Request};
 use utoipa::{IntoResponses, OpenApi};
 
 use crate::api::adopt::AdoptionView;
 use crate::api::create_plan::PlanView;
 use crate::views::object_view::{ObjectPage, ObjectState};
+use crate::views::paths_view::PathsView;
 use crate::views::restore_view::{RestorePage, RestoreView};
 
 /// The document as JSON.
@@ -26,6 +27,7 @@ pub fn document() -> Value {
     tidy(&mut document);
     document["components"]["schemas"]["RestoreRequest"] = Request::schema();
     document["components"]["schemas"]["AdoptionRequest"] = Adoption::schema();
+    document["components"]["schemas"]["PathsRequest"] = PathsRequest::schema();
     document
 }
 
@@ -72,7 +74,7 @@ fn tidy(part: &mut Value) {
         description = "The stack's ApiUrl output",
         variables(("api" = (default = "api")), ("region" = (default = "us-east-1"))),
     )),
-    paths(create_restore, retry_restore, expedite_restore, extend_restore, create_plan, get_restores, get_restore, get_objects, cancel_restore, adopt),
+    paths(create_restore, retry_restore, expedite_restore, extend_restore, create_plan, get_paths, get_restores, get_restore, get_objects, cancel_restore, adopt),
     components(schemas(Problem)),
 )]
 struct Api;
@@ -214,6 +216,25 @@ fn extend_restore() {}
     ),
 )]
 fn create_plan() {}
+
+/// See under which paths viewers get objects
+///
+/// Per distribution: the paths and the behaviours that answer, what makes each a path of the object, what an edge may hold and for
+/// how long. Also whether thaw would invalidate the paths now, why not, and for what price. The answer is found as a restore with
+/// `publish_only` would find it. Nothing is written and nothing is started.
+#[utoipa::path(
+    post, path = "/v1/paths", operation_id = "GetPaths", tag = "restores",
+    request_body(content = ref("#/components/schemas/PathsRequest"), content_type = "application/json"),
+    responses(
+        (status = 200, description = "The paths.", body = PathsView),
+        (status = 400, description = "The body is wrong.", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The bucket is not one of the stack's archive buckets.", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "The body is too large.", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "S3 or CloudFront took too long. Ask about fewer keys.", body = Problem, content_type = "application/problem+json"),
+        CallError,
+    ),
+)]
+fn get_paths() {}
 
 /// List restores, newest first
 #[utoipa::path(

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 pub mod current_versions;
+pub mod described;
 pub mod listing;
 pub mod listing_lookup;
 pub mod restore_status;

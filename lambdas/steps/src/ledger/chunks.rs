@@ -562,7 +562,7 @@ pub fn accepted_as(row: &Row, requested: Tier) -> (Tier, bool) {
         Decision::Restore | Decision::Extend | Decision::Join => (requested, false),
         // S3 is not asked, so it may be fetching at any tier. A tier that is not offered for this kind has no known
         // duration.
-        Decision::Watch | Decision::Nothing => {
+        Decision::Watch | Decision::Publish | Decision::Nothing => {
             let is_offered = row.kind.is_none_or(|kind| kind.window(requested).is_some());
             (if is_offered { requested } else { Tier::Standard }, true)
         }

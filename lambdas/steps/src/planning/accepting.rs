@@ -24,13 +24,19 @@ pub fn read_request(body: &[u8], settings: &Settings) -> Result<Request, Problem
     Ok(request)
 }
 
+/// Refuses a bucket that is not one of the archive buckets.
+pub fn refuse_foreign_bucket(bucket: &str, settings: &Settings) -> Result<(), Problem> {
+    match settings.archive_buckets.iter().any(|ours| ours == bucket) {
+        true => Ok(()),
+        false => Err(Problem::foreign_bucket(bucket, &settings.archive_buckets)),
+    }
+}
+
 /// Refuses buckets that thaw may not use. It restores from the archive buckets, and reads manifests from these and from
 /// the inbox.
 pub fn refuse_foreign(request: &Request, settings: &Settings) -> Result<(), Problem> {
+    refuse_foreign_bucket(&request.bucket, settings)?;
     let Settings { archive_buckets, work_bucket, .. } = settings;
-    if !archive_buckets.contains(&request.bucket) {
-        return Err(Problem::foreign_bucket(&request.bucket, archive_buckets));
-    }
     let may_read = |file: &S3Uri| {
         archive_buckets.contains(&file.bucket) || (file.bucket == *work_bucket && file.key.starts_with(INBOX))
     };
@@ -133,6 +139,7 @@ pub fn join_only<'a>(bucket: &str, objects: impl IntoIterator<Item = &'a ObjectI
         // There are no restore requests to leave to jobs.
         batch_operations: None,
         join_only: true,
+        publish_only: false,
         dry_run: false,
         confirm: None,
     }

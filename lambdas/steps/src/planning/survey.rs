@@ -13,10 +13,13 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use thaw_core::{
     Alternative, ArchiveKind, Cost, Counts, Decision, Distribution, Event, Facts, Failure, FailureCode, KeyReading,
-    KindTotal, LeftOut, NULL_VERSION, ObjectId, PlannedAction, Problem, PublishWhen, Request, Source, Staleness, State,
-    advance, decide, decide_readability, is_any_query_string, shown_to_tenants, staleness,
+    KindTotal, LeftOut, ObjectId, PlannedAction, Problem, PublishWhen, Request, Source, Staleness, State, advance,
+    decide, decide_readability, is_any_query_string, shown_to_tenants, staleness,
 };
 
+pub use warnings::says_of_functions;
+
+use crate::archive::described::{Described, described};
 use crate::archive::listing::Pages;
 use crate::ledger::chunks::ChunkEntry;
 use crate::ledger::rows::rows_key;
@@ -209,7 +212,7 @@ impl<'a> Surveyor<'a> {
         settings: &'a Settings,
         now: Timestamp,
     ) -> Result<Self, StepError> {
-        let Distributions { shown: distributions, left_out, of_tenants } = if request.publish.never() {
+        let Distributions { shown: distributions, left_out, of_tenants, .. } = if request.publish.never() {
             Distributions::default()
         } else {
             crate::publishing::distributions::read(&request.bucket, cdn, settings).await?
@@ -370,8 +373,8 @@ impl<'a> Surveyor<'a> {
             tally.watched += u64::from(decision == Decision::Watch && surveyed.action.known.is_none());
         }
         totals.joined += u64::from(decision == Decision::Join);
-        let is_archived = surveyed.is_archived_and_wanted();
-        totals.old_versions += u64::from(is_archived && !surveyed.current);
+        let is_wanted = surveyed.is_wanted();
+        totals.old_versions += u64::from(is_wanted && !surveyed.current);
         let until = now + Duration::from_secs(86_400 * u64::from(request.copy_days()));
         match &surveyed.action.known {
             Some(Event::Readable { expires: Some(expires), .. }) if decision == Decision::Watch => {
@@ -386,7 +389,7 @@ impl<'a> Surveyor<'a> {
             }
             _ => {}
         }
-        let is_published = !request.publish.never() && is_archived && surveyed.current;
+        let is_published = !request.publish.never() && is_wanted && surveyed.current;
         let paths = if is_published { self.add_paths(&surveyed.object) } else { BTreeMap::new() };
         if !paths.is_empty() && !self.is_listed() && self.totals.to_publish.len() <= MOST_FORETOLD {
             self.totals.to_publish.push(surveyed.object.key.clone());
@@ -465,8 +468,7 @@ impl<'a> Surveyor<'a> {
     async fn foretold(&mut self, archive: &impl ReadArchive) -> Result<Option<u64>, StepError> {
         let mut keys = std::mem::take(&mut self.totals.to_publish);
         keys.sort_unstable();
-        let is_together = self.request.publish.when == PublishWhen::Together;
-        if !is_together || keys.is_empty() || keys.len() > MOST_FORETOLD {
+        if !self.is_at_once() || keys.is_empty() || keys.len() > MOST_FORETOLD {
             return Ok(None);
         }
         let Request { bucket, publish, .. } = self.request;
@@ -489,14 +491,21 @@ impl<'a> Surveyor<'a> {
         Ok(())
     }
 
+    /// Whether all objects are published at once: by request, or because all of them can be read now.
+    fn is_at_once(&self) -> bool {
+        let Request { publish, publish_only, .. } = self.request;
+        match publish.when {
+            PublishWhen::Together => true,
+            PublishWhen::Each => *publish_only,
+            PublishWhen::Never => false,
+        }
+    }
+
     /// Paths that are expected to be billed. For objects that are published one by one there is no forecast, because it
     /// is unknown which of them will share a call.
     fn billed_paths(&self) -> u64 {
         let Totals { paths, folded, .. } = self.totals;
-        match self.request.publish.when {
-            PublishWhen::Together => folded.unwrap_or(paths),
-            PublishWhen::Each | PublishWhen::Never => paths,
-        }
+        if self.is_at_once() { folded.unwrap_or(paths) } else { paths }
     }
 }
 
@@ -542,25 +551,13 @@ async fn look_at(
             return Ok(Looked::At(Surveyed { object, size, current, action }, 10));
         }
     };
-    let facts = archive.head(&object).await?;
+    let Described { object, current, facts } = described(object, archive).await?;
     let action = decide(&facts, request, now);
-    let Facts::Found(head) = facts else {
-        return Ok(Looked::At(Surveyed { object, size: listed_size, current: true, action }, 10));
+    let size = match facts {
+        Facts::Found(head) => head.size,
+        Facts::Missing(_) => listed_size,
     };
-    let Some(named) = object.version.as_deref() else {
-        let object = ObjectId { version: head.version, ..object };
-        return Ok(Looked::At(Surveyed { object, size: head.size, current: true, action }, 10));
-    };
-    // A version that the request names may not be the one that viewers get.
-    let newest = match archive.head(&ObjectId { version: None, ..object.clone() }).await? {
-        Facts::Found(newest) => Some(newest.version),
-        Facts::Missing(_) => None,
-    };
-    let current = newest.as_ref().is_some_and(|newest| object.is_version(newest.as_deref()));
-    // In a bucket without versioning S3 describes the null version, the only one, and names no version.
-    let is_unversioned = named == NULL_VERSION && newest == Some(None);
-    let version = object.version.clone().filter(|_| !is_unversioned);
-    Ok(Looked::At(Surveyed { object: ObjectId { version, ..object }, size: head.size, current, action }, 10))
+    Ok(Looked::At(Surveyed { object, size, current, action }, 10))
 }
 
 fn of_listing(bucket: String, listed: Listed, action: PlannedAction) -> Surveyed {
@@ -588,9 +585,10 @@ impl Surveyed {
         }
     }
 
-    fn is_archived_and_wanted(&self) -> bool {
+    /// Whether the restore takes care of it: it is archived, or is to be published.
+    fn is_wanted(&self) -> bool {
         match self.action.decision {
-            Decision::Restore | Decision::Extend | Decision::Join | Decision::Watch => true,
+            Decision::Restore | Decision::Extend | Decision::Join | Decision::Watch | Decision::Publish => true,
             Decision::Nothing => false,
         }
     }

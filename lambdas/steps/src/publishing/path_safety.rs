@@ -3,14 +3,14 @@
 //! thaw promises never to invalidate an archived object. So S3 is asked, and an object whose state is unknown counts as
 //! archived.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use thaw_core::{Covered, Event, Facts, FailureCode, Missing, ObjectId, PublishedReason, Readability};
+use thaw_core::{Covered, Distribution, Event, Facts, FailureCode, Missing, ObjectId, PublishedReason, Readability};
 
-use crate::StepError;
 use crate::archive::listing_lookup::look_up;
 use crate::ports::{ListFrom, Listed, ReadArchive};
+use crate::{Settings, StepError};
 
 /// Pages of neighbours that are read before a wildcard is used for a `~`. If there are more, what it would cover is
 /// unknown.
@@ -74,6 +74,95 @@ pub fn may_be_archived(place: &str) -> String {
 /// A text about a wildcard that stands for a path with a `~`, and would cover `what`.
 pub fn as_covered_too(what: &str) -> String {
     format!("CloudFront takes no path with a ~, and the wildcard that would cover it also covers {what}")
+}
+
+/// What of an object's paths may be invalidated.
+#[derive(Debug, Default)]
+pub struct SafePaths {
+    /// By distribution. Empty if none shows it, or if all of its paths are left alone.
+    pub paths: BTreeMap<String, BTreeSet<String>>,
+    /// What the wildcards among the paths cover.
+    pub covers: BTreeSet<Covered>,
+    /// Other objects that viewers may get under the paths, as buckets and keys. None of them is archived.
+    pub namesakes: BTreeSet<(String, String)>,
+    /// By distribution, paths that are left alone, and why.
+    pub left_alone: BTreeMap<String, BTreeMap<String, String>>,
+    /// What is in the way of an invalidation, if something is.
+    pub obstacle: Option<Obstacle>,
+    /// The readable objects that the wildcards cover, as buckets and keys. The object itself is among them.
+    pub covered: BTreeSet<(String, String)>,
+}
+
+/// Why an object cannot be invalidated: it would invalidate others, too.
+#[derive(Debug, Clone)]
+pub struct Obstacle {
+    /// The reason, in words.
+    pub why: String,
+    /// The archived object, if one was found.
+    pub neighbour: Option<Neighbour>,
+}
+
+/// Finds the paths of an object that may be invalidated. Paths that may show an archived object are left alone.
+pub async fn safe_paths(
+    object: &ObjectId,
+    distributions: &[Distribution],
+    archive: &impl ReadArchive,
+    settings: &Settings,
+    now: Timestamp,
+) -> Result<SafePaths, StepError> {
+    let may_look = |bucket: &str| settings.archive_buckets.iter().any(|ours| ours == bucket);
+    let (mut safe, mut taken) = (SafePaths::default(), None);
+    for distribution in distributions {
+        let mut shown = distribution.paths_of(&object.bucket, &object.key);
+        let namesakes: BTreeSet<&(String, String)> = shown.shared.values().flatten().collect();
+        for namesake in namesakes {
+            let (bucket, key) = namesake;
+            // An archived object of that name is served from the cache at best: its paths are left alone.
+            let found = match *bucket == object.bucket || may_look(bucket) {
+                true => match neighbour(bucket, key, archive, now).await? {
+                    Some(neighbour) => Obstacle { why: neighbour.as_namesake_of(object), neighbour: Some(neighbour) },
+                    None => continue,
+                },
+                false => Obstacle { why: may_be_archived(bucket), neighbour: None },
+            };
+            let is_shared = |path: &String| shown.shared.get(path).is_some_and(|all| all.contains(namesake));
+            // Viewers use the path that a function rewrites, and its entry would stay.
+            if shown.rewritten.iter().any(is_shared) {
+                safe.obstacle.get_or_insert_with(|| found.clone());
+            }
+            let left = shown.paths.iter().filter(|path| is_shared(path)).map(|path| (path.clone(), found.why.clone()));
+            safe.left_alone.entry(distribution.id.clone()).or_default().extend(left);
+            shown.paths.retain(|path| !is_shared(path));
+            taken = Some(found);
+        }
+        if !shown.paths.is_empty() {
+            let shared = shown.shared.into_iter().filter(|(path, _)| shown.paths.contains(path));
+            safe.namesakes.extend(shared.flat_map(|(_, namesakes)| namesakes));
+            safe.paths.insert(distribution.id.clone(), shown.paths);
+            safe.covers.extend(shown.covers);
+        }
+    }
+    if safe.paths.is_empty() {
+        // Clients take the dots out of `a/../b`, and CloudFront may, too.
+        safe.obstacle = safe.obstacle.or(taken);
+    }
+    if safe.obstacle.is_none() {
+        match wildcard_cover(&safe.covers, &object.bucket, may_look, archive, now).await? {
+            WildcardCover::Archived { what, neighbour } => {
+                safe.obstacle = Some(Obstacle { why: as_covered_too(&what), neighbour });
+            }
+            WildcardCover::Readable(covered) => safe.covered = covered,
+        }
+    }
+    Ok(safe)
+}
+
+/// Why an object cannot be invalidated whose wildcard covers more readable objects than its request allows.
+pub fn over_too_many(over: usize, max_over: u32) -> String {
+    as_covered_too(&format!(
+        "{over} other objects that viewers can get, and publish.max_over is {max_over}. Restore it again with \
+         publish.max_over {over} to have all of them fetched anew from S3"
+    ))
 }
 
 /// What a wildcard would cover.

@@ -22,8 +22,7 @@ use crate::publishing::batches::{Rows, carry_out, claim, release, was_invalidate
 use crate::publishing::folding;
 use crate::publishing::neighbours::seconds_until_it_may_come;
 use crate::publishing::path_safety::{
-    Neighbour, WildcardCover, as_covered_too, cannot_be_invalidated, may_be_archived, neighbour, shown, why_not_shown,
-    wildcard_cover,
+    Neighbour, Obstacle, SafePaths, cannot_be_invalidated, over_too_many, safe_paths, shown, why_not_shown,
 };
 use crate::{Settings, StepError};
 
@@ -215,7 +214,7 @@ async fn distributions(
 /// The event of an object that nobody but tenants of these multi-tenant distributions gets, or may get; else `None`.
 ///
 /// Nothing is known of what their caches hold, so it is never said to be published.
-fn for_tenants_only(
+pub fn for_tenants_only(
     object: &ObjectId,
     distributions: &[Distribution],
     of_tenants: &[Distribution],
@@ -484,61 +483,21 @@ async fn paths(
     settings: &Settings,
     now: Timestamp,
 ) -> Result<Shown, StepError> {
-    let may_look = |bucket: &str| settings.archive_buckets.iter().any(|ours| ours == bucket);
-    let (mut paths, mut covers, mut kept, mut taken) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new(), None);
-    for distribution in distributions {
-        let mut shown = distribution.paths_of(&object.bucket, &object.key);
-        let namesakes: BTreeSet<&(String, String)> = shown.shared.values().flatten().collect();
-        for namesake in namesakes {
-            let (bucket, key) = namesake;
-            // An archived object of that name is served from the cache at best: its paths are left alone.
-            let (why, neighbour) = match *bucket == object.bucket || may_look(bucket) {
-                true => match neighbour(bucket, key, archive, now).await? {
-                    Some(neighbour) => (neighbour.as_namesake_of(object), Some(neighbour)),
-                    None => continue,
-                },
-                false => (may_be_archived(bucket), None),
-            };
-            let is_shared = |path: &String| shown.shared.get(path).is_some_and(|all| all.contains(namesake));
-            // Viewers use the path that a function rewrites, and its entry would stay.
-            if shown.rewritten.iter().any(is_shared) {
-                return Ok(Shown::OverOthers { why, neighbour });
-            }
-            shown.paths.retain(|path| !is_shared(path));
-            taken = Some((why, neighbour));
-        }
-        if !shown.paths.is_empty() {
-            let shared = shown.shared.into_iter().filter(|(path, _)| shown.paths.contains(path));
-            kept.extend(shared.flat_map(|(_, namesakes)| namesakes));
-            paths.insert(distribution.id.clone(), shown.paths);
-            covers.extend(shown.covers);
-        }
+    let SafePaths { paths, covers, namesakes, left_alone: _, obstacle, covered } =
+        safe_paths(object, distributions, archive, settings, now).await?;
+    if let Some(Obstacle { why, neighbour }) = obstacle {
+        return Ok(Shown::OverOthers { why, neighbour });
     }
-    match taken {
-        // Clients take the dots out of `a/../b`, and CloudFront may, too.
-        Some((why, neighbour)) if paths.is_empty() => return Ok(Shown::OverOthers { why, neighbour }),
-        Some(_) | None => {}
-    }
-    let neighbours = match wildcard_cover(&covers, &object.bucket, may_look, archive, now).await? {
-        WildcardCover::Archived { what, neighbour } => {
-            return Ok(Shown::OverOthers { why: as_covered_too(&what), neighbour });
-        }
-        WildcardCover::Readable(neighbours) => neighbours,
-    };
     if paths.is_empty() {
         return Ok(Shown::Nowhere);
     }
     // Who allows least decides for all.
     let max_over = waiting.iter().map(|(row, _)| row.publish.max_over).min().unwrap_or_default();
-    let over = others_among(neighbours, object, waiting, max_over, ledger).await?;
+    let over = others_among(covered, object, waiting, max_over, ledger).await?;
     if over > max_over as usize {
-        let what = format!(
-            "{over} other objects that viewers can get, and publish.max_over is {max_over}. Restore it again with \
-             publish.max_over {over} to have all of them fetched anew from S3"
-        );
-        return Ok(Shown::OverOthers { why: as_covered_too(&what), neighbour: None });
+        return Ok(Shown::OverOthers { why: over_too_many(over, max_over), neighbour: None });
     }
-    Ok(Shown::At { paths, covers, namesakes: kept })
+    Ok(Shown::At { paths, covers, namesakes })
 }
 
 /// How many of these neighbours are brought by none of the restores that wait for the object, and by no other restore since

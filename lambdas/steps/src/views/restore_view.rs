@@ -31,6 +31,9 @@ pub struct RestoreView {
     pub bucket: String,
     /// The requested tier.
     pub tier: Tier,
+    /// Whether it only invalidates what viewers can read, and asks S3 for nothing. Tier and days mean nothing then.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub publish_only: bool,
     /// How many days copies stay. Objects of Intelligent-Tiering have no copy: they move back for good.
     pub days: u32,
     /// How many objects are in which state. Before it is planned only `total` is known, and for a prefix not even that.
@@ -149,6 +152,7 @@ impl RestoreView {
             stage,
             bucket: record.request.bucket.clone(),
             tier: record.request.tier,
+            publish_only: record.request.publish_only,
             days: record.request.copy_days(),
             counts,
             counted_at,
@@ -237,6 +241,9 @@ pub struct RestoreSummary {
     pub bucket: String,
     /// The requested tier.
     pub tier: Tier,
+    /// Whether it only invalidates what viewers can read. The tier means nothing then.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub publish_only: bool,
     /// How many objects were requested.
     pub objects: u64,
     /// When it was requested.
@@ -267,6 +274,7 @@ impl RestoreSummary {
             id: record.id,
             status: record.status,
             tier: record.request.tier,
+            publish_only: record.request.publish_only,
             bucket: record.request.bucket,
             requested_at: record.requested_at,
             ready_between: record.plan.and_then(|plan| plan.ready_between),

@@ -388,6 +388,13 @@ async fn written_record(
 
 fn says(plan: &Planned, request: &Request) -> String {
     let counts = plan.counts;
+    if request.publish_only {
+        let only = if request.dry_run { "Only a plan: nothing is invalidated. " } else { "" };
+        return format!(
+            "{only}Of {} objects: {} to publish again, {} that cannot be published. S3 is asked for nothing. Estimated ${}.",
+            counts.total, counts.restored, counts.failed, plan.cost.total_usd,
+        );
+    }
     let mut says = format!(
         "Of {} objects: {} to restore at {}, {} readable already, {} that cannot be restored. Estimated ${}.",
         counts.total,

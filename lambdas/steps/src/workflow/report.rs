@@ -85,10 +85,10 @@ pub async fn run(
 /// Whether a copy that expires at this time expires before the requested days are over.
 ///
 /// S3 keeps the days of the first request. That may be one that was running already, or one of another requester that
-/// won a race. A restore that only joins requests no days.
+/// won a race. A restore that only joins or only publishes requests no days.
 fn ends_early(record: &RestoreRecord, earliest: Timestamp) -> bool {
     // A copy that this restore asked for was ready after the plan was made.
-    let plan = record.plan.as_ref().filter(|_| !record.request.join_only);
+    let plan = record.plan.as_ref().filter(|_| !record.request.join_only && !record.request.publish_only);
     plan.is_some_and(|plan| earliest < copy_expiry(plan.made_at, record.request.copy_days()))
 }
 

@@ -249,7 +249,7 @@ impl<A: RequestRestores + ReadArchive, L: Ledger> Asking<'_, A, L> {
             Decision::Restore => !is_new,
             // Somebody else asked for it. S3 may have finished since the plan, when an event found no row to change.
             Decision::Watch => true,
-            Decision::Extend | Decision::Join | Decision::Nothing => false,
+            Decision::Extend | Decision::Join | Decision::Publish | Decision::Nothing => false,
         };
         if may_be_asked_for && let Some(event) = self.asked_already(&row).await? {
             return match event {
@@ -259,7 +259,7 @@ impl<A: RequestRestores + ReadArchive, L: Ledger> Asking<'_, A, L> {
         }
         let tier = self.record.request.tier;
         let event = match row.decision {
-            Decision::Watch | Decision::Nothing => return Ok((row, AnswerNoted::Alike)),
+            Decision::Watch | Decision::Publish | Decision::Nothing => return Ok((row, AnswerNoted::Alike)),
             Decision::Restore | Decision::Extend | Decision::Join => {
                 let days = self.days(&row).await?;
                 let answer = self.archive.restore(&row.object, days, tier).await?;
@@ -292,7 +292,9 @@ impl<A: RequestRestores + ReadArchive, L: Ledger> Asking<'_, A, L> {
         let own = self.record.request.copy_days();
         match row.decision {
             Decision::Join => {}
-            Decision::Restore | Decision::Extend | Decision::Watch | Decision::Nothing => return Ok(Some(own)),
+            Decision::Restore | Decision::Extend | Decision::Watch | Decision::Publish | Decision::Nothing => {
+                return Ok(Some(own));
+            }
         }
         let rows = rows::rows_of(&row.object, self.ledger).await?;
         let runs = |other: &&Row| match &other.state {

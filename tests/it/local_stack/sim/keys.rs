@@ -3,7 +3,7 @@
 use crate::local_stack::stack::{Stack, sim};
 
 /// The keys that other tools get wrong, and their paths. The second half of a pair is all that is ever invalidated.
-const KEYS: [(&str, &[&str]); 15] = [
+pub(super) const KEYS: [(&str, &[&str]); 15] = [
     ("photos/2019/cat.jpg", &["photos/2019/cat.jpg"]),
     ("a b.jpg", &["a%20b.jpg", "a+b.jpg"]),
     ("a+b.jpg", &["a%2Bb.jpg"]),
@@ -22,7 +22,7 @@ const KEYS: [(&str, &[&str]); 15] = [
 ];
 
 /// Archived keys that nobody asks for.
-const NEIGHBOURS: [&str; 8] = ["my", "a", "a ", "a+", "c ", "c d", "dir/stays", "it's"];
+pub(super) const NEIGHBOURS: [&str; 8] = ["my", "a", "a ", "a+", "c ", "c d", "dir/stays", "it's"];
 
 /// S3's limit for a key.
 const LONGEST: usize = 1_024;
@@ -97,7 +97,10 @@ fn check(bucket: &str, distribution: &str, before_key: &str, before_path: &str, 
         let path = item.strip_suffix('*').filter(|path| paths.iter().any(|exact| exact == path));
         path.map_or_else(|| vec![item.clone()], |path| vec![path.to_owned(), format!("{path}?*")])
     };
-    assert_eq!(sorted(stack.invalidated(distribution, before_path).iter().flat_map(both).collect()), paths);
+    let invalidated = stack.invalidated(distribution, before_path);
+    // The tests of what is said of paths have a folder of their own.
+    let ours = invalidated.iter().filter(|path| !path.starts_with("/paths/"));
+    assert_eq!(sorted(ours.flat_map(both).collect()), paths);
     for path in spelled() {
         assert_eq!(stack.view_at(distribution, &path).status, 200, "{path} after");
     }

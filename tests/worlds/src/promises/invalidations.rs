@@ -5,7 +5,7 @@ use percent_encoding::percent_decode_str;
 use thaw_core::{Batch, Candidate, RestoreId, State, is_any_query_string};
 use thaw_sim::model::ObjectRef;
 
-use super::ledger_reader::{batches_awaiting, covers};
+use super::ledger_reader::{batches_awaiting, covers, restore_record};
 use super::{Checker, MAX_STALENESS};
 use crate::environment::{BUCKET, Environment};
 use crate::runtime::add;
@@ -82,6 +82,15 @@ impl Checker {
         }
         let Some(copy) = self.objects.latest_copy(&full_key, head.version.as_deref(), now) else { return };
         if self.is_for_earlier_copy(&candidates, copy) {
+            return;
+        }
+        // Who asks by hand pays again.
+        let restores = candidates.iter().flat_map(|candidate| &candidate.restores);
+        let is_by_hand = |restore: &RestoreId| {
+            restore_record(env, restore.as_str()).is_some_and(|record| record.request.publish_only)
+        };
+        if restores.clone().any(is_by_hand) {
+            self.cover("invalidated by hand");
             return;
         }
         let covered = cached_paths.iter().filter(|path| covers(invalidation_path, path)).cloned();

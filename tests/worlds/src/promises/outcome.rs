@@ -143,7 +143,11 @@ impl Checker {
             FailureCode::TierNotOffered => row.kind.is_some_and(|kind| kind.window(record.request.tier).is_none()),
             FailureCode::ExpeditedNotAvailable => record.request.tier == Tier::Expedited,
             // The restore of another tool that was to be joined was over when this one was planned.
-            FailureCode::NotBeingRestored => record.request.join_only && row.revision == 0,
+            // Of a restore that only publishes, the copy may have had a moment to live.
+            FailureCode::NotBeingRestored => {
+                (record.request.join_only && row.revision == 0) || record.request.publish_only
+            }
+            FailureCode::NotReadable => record.request.publish_only && row.revision == 0,
             FailureCode::PathCannotBeInvalidated => key.contains('~'),
             FailureCode::HeadRefused => {
                 let mut failing = env.world.objects.iter().filter(|object| object.head_fails);

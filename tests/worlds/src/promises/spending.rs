@@ -66,6 +66,9 @@ impl Checker {
             Some(row) if row.decision == Decision::Watch => {
                 self.violate("a watched object is not requested", format!("{restore} asks S3 for {object}"));
             }
+            Some(row) if row.decision == Decision::Publish => {
+                self.violate("who only publishes asks S3 for nothing", format!("{restore} asks S3 for {object}"));
+            }
             Some(_) => {}
         }
         let answers = self.s3_answers.entry((restore.to_owned(), object.key.clone())).or_default();

@@ -129,6 +129,11 @@ fn request_body(env: &Environment, request: &RestoreRequest) -> String {
     if let Some(batch_operations) = request.batch_operations {
         body["batch_operations"] = json!(batch_operations);
     }
+    if request.publish_only {
+        body["publish_only"] = json!(true);
+        let of_s3 = ["tier", "days", "on_expedited_unavailable", "batch_operations"];
+        body.as_object_mut().into_iter().for_each(|body| body.retain(|field, _| !of_s3.contains(&field.as_str())));
+    }
     if request.malformed {
         body["colour"] = json!("red");
     }

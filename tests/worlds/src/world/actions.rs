@@ -114,11 +114,14 @@ pub struct RestoreRequest {
     pub dry_run: bool,
     /// Whether to use S3 Batch Operations, if the request sets it.
     pub batch_operations: Option<bool>,
+    /// Whether to invalidate only what can be read. What says how S3 is asked is left out then.
+    pub publish_only: bool,
 }
 
 impl RestoreRequest {
     /// Whether the API must refuse it.
     pub fn is_invalid(&self) -> bool {
-        self.malformed || (self.batch_operations == Some(true) && self.tier == Tier::Expedited)
+        let has_no_such_jobs = self.batch_operations == Some(true) && self.tier == Tier::Expedited;
+        self.malformed || (has_no_such_jobs && !self.publish_only)
     }
 }

@@ -9,11 +9,11 @@ mod times;
 
 use thaw_sim::model::{QuotaAnswer, QuotaRegime};
 
-use self::actions::actions;
+use self::actions::{actions, publish_again};
 use self::distributions::{function, second, staging};
 use self::faults::{call_faults, confirmation_faults, event_faults, execution_kills, invocation_faults, outages};
 use self::times::{HOUR, MINUTE};
-use super::{BatchOperations, Object, Rule, StorageTier, World};
+use super::{ActionKind, BatchOperations, Object, Rule, StorageTier, World};
 use crate::rng::Rng;
 
 /// The keys that objects can have. They have what is special in paths: directories, blanks, `+`, `%`, `?` and other letters.
@@ -102,6 +102,12 @@ impl World {
             second.behaviours[index].function = Some(function(&mut rng, false));
         }
         world.names_distributions = rng.one_in(3);
+        if rng.one_in(3) {
+            let id = world.actions.iter().filter(|action| matches!(action.kind, ActionKind::Request(_))).count();
+            let id = u32::try_from(id).unwrap_or(u32::MAX);
+            world.actions.push(publish_again(&mut rng, id, &world.objects));
+            world.actions.sort_by_key(|action| action.at);
+        }
         world
     }
 }

@@ -40,26 +40,27 @@ impl Surveyor<'_> {
         let (total, paths, billed) = (self.totals.counts.total, self.totals.paths, self.billed_paths());
         let folded = if billed < paths { format!("{billed} billed ones for ") } else { String::new() };
         let line = |what: &str, amount: String, usd| Line { what: what.to_owned(), amount, usd };
-        let mut lines = vec![
-            line("retrieval requests", format!("{retrieved} at {}", tier.as_str()), requests),
-            line("retrieval", size(retrieved_bytes), retrieval),
-            line("temporary copies", format!("{} for {} days", size(copied), self.request.copy_days()), copies),
-            line(
-                "invalidation",
-                format!("{folded}{}, as if the month's 1,000 free ones were used up", quantity(paths, "path", "paths")),
-                book.invalidation(billed),
-            ),
-            line("thaw itself", objects(total), book.overhead(Overhead::expected(total))),
-        ];
-        if moved > 0 {
-            let amount = format!("{} in dearer tiers of Intelligent-Tiering, for 90 or 180 days", size(moved));
-            lines.insert(3, line("storage of what moves back", amount, tiering));
+        let mut lines = Vec::new();
+        // With publish_only S3 is asked for nothing, and lines of zeros would say nothing.
+        if !self.request.publish_only {
+            lines.push(line("retrieval requests", format!("{retrieved} at {}", tier.as_str()), requests));
+            lines.push(line("retrieval", size(retrieved_bytes), retrieval));
+            if by_jobs {
+                let (jobs, of) = self.jobs();
+                let amount = format!("{} of {}", quantity(jobs, "job", "jobs"), objects(of));
+                lines.push(line("S3 Batch Operations", amount, book.jobs(jobs, of)));
+            }
+            let amount = format!("{} for {} days", size(copied), self.request.copy_days());
+            lines.push(line("temporary copies", amount, copies));
+            if moved > 0 {
+                let amount = format!("{} in dearer tiers of Intelligent-Tiering, for 90 or 180 days", size(moved));
+                lines.push(line("storage of what moves back", amount, tiering));
+            }
         }
-        if by_jobs {
-            let (jobs, of) = self.jobs();
-            let amount = format!("{} of {}", quantity(jobs, "job", "jobs"), objects(of));
-            lines.insert(2, line("S3 Batch Operations", amount, book.jobs(jobs, of)));
-        }
+        let amount =
+            format!("{folded}{}, as if the month's 1,000 free ones were used up", quantity(paths, "path", "paths"));
+        lines.push(line("invalidation", amount, book.invalidation(billed)));
+        lines.push(line("thaw itself", objects(total), book.overhead(Overhead::expected(total))));
         Cost::of(lines, book)
     }
 

@@ -269,7 +269,7 @@ async fn objects_that_only_tenants_get_are_counted_before_they_are_paid_for() {
         async fn distributions(&self, _: &str, _: &[String]) -> Result<Distributions, PortError> {
             let of_tenants = vec![Distribution { id: "E3".to_owned(), ..showing("", A_MONTH) }];
             let left_out = vec![("E3".to_owned(), LeftOut::TenantOnly)];
-            Ok(Distributions { shown: self.0.clone(), left_out, of_tenants })
+            Ok(Distributions { shown: self.0.clone(), left_out, of_tenants, ..Distributions::default() })
         }
     }
     let warnings = async |shown: Vec<Distribution>, more: Value| {

@@ -27,12 +27,18 @@ impl Surveyor<'_> {
             let is_relevant =
                 |why: LeftOut| why != LeftOut::AccessPoint || self.distributions.is_empty() || totals.without_path > 0;
             warnings.extend(self.left_out.iter().filter(|(_, why)| is_relevant(*why)).map(|(id, why)| why.says(id)));
-            warnings.extend(self.says_of_functions());
+            warnings.extend(self.distributions.iter().flat_map(says_of_functions));
             warnings.extend(self.says_of_query_strings());
             if totals.of_tenants > 0 {
                 let ids: Vec<&str> = self.of_tenants.iter().map(|one| one.id.as_str()).collect();
+                let then = match request.publish_only {
+                    true => "they fail as ShownByTenantsOnly, because thaw does not invalidate for tenants",
+                    false => {
+                        "they are restored and paid for, and then fail as ShownByTenantsOnly, because thaw does not invalidate for tenants. With publish.when never they are only restored"
+                    }
+                };
                 warnings.push(format!(
-                    "no distribution shows {} of this restore, except that {} does or may show them to its tenants: they are restored and paid for, and then fail as ShownByTenantsOnly, because thaw does not invalidate for tenants. With publish.when never they are only restored",
+                    "no distribution shows {} of this restore, except that {} does or may show them to its tenants: {then}",
                     objects(totals.of_tenants),
                     ids.join(" or ")
                 ));
@@ -48,8 +54,9 @@ impl Surveyor<'_> {
             } else if totals.without_path > 0 && totals.paths == 0 && totals.of_tenants == 0 {
                 warnings.push(format!("no distribution shows any of the objects: {}", self.looked_for()));
             } else if totals.without_path > 0 {
+                let restores = if request.publish_only { "" } else { "restores what it was asked for, and " };
                 warnings.push(format!(
-                    "no distribution shows {} of this restore: thaw restores what it was asked for, and invalidates nothing there",
+                    "no distribution shows {} of this restore: thaw {restores}invalidates nothing there",
                     objects(totals.without_path)
                 ));
             }
@@ -59,14 +66,15 @@ impl Surveyor<'_> {
             if totals.mixed_spellings > 0 {
                 warnings.push(format!("the keys of {} have several blanks (or several + behind a website endpoint): a path is invalidated with all of them as %20, and with all of them as +. One that mixes the two, such as /a+b%20c, is not", objects(totals.mixed_spellings)));
             }
-            if totals.only_errors > 0 && !request.publish.only_if_stale {
+            if totals.only_errors > 0 && !request.publish.only_if_stale && !request.publish_only {
                 let saved = PriceList::US_EAST_1.invalidation(totals.only_errors);
                 warnings.push(format!("for {} at most a cached error can be stale, and that briefly: publish.only_if_stale would save up to ${saved}", objects(totals.only_errors)));
             }
             warnings.extend(self.says_of_folding());
             if old_versions > 0 {
+                let named = if request.publish_only { "named" } else { "restored" };
                 warnings.push(format!(
-                    "for {} an old version is restored: viewers do not get it, and nothing is invalidated for it",
+                    "for {} an old version is {named}: viewers do not get it, and nothing is invalidated for it",
                     objects(old_versions)
                 ));
             }
@@ -104,31 +112,14 @@ impl Surveyor<'_> {
             return None;
         }
         match self.request.publish.when {
-            PublishWhen::Together => Some(format!(
+            PublishWhen::Together | PublishWhen::Each if self.is_at_once() => Some(format!(
                 "the price counts on wildcards: if CloudFront refuses them, or something is archived between the objects meanwhile, it is up to ${saved} more"
             )),
             PublishWhen::Each => Some(format!(
                 "{paths} paths are priced one by one, as objects are published when they come: with publish.when together, wildcards are expected to make them {folded}, for ${saved} less"
             )),
-            PublishWhen::Never => None,
+            PublishWhen::Together | PublishWhen::Never => None,
         }
-    }
-
-    /// Functions may change which object a path shows, unless `DirectoryIndex` or `PathRules` say what they do.
-    fn says_of_functions(&self) -> Vec<String> {
-        let functions = self.distributions.iter().flat_map(|distribution| {
-            distribution.undeclared().into_iter().map(|undeclared| (distribution.id.as_str(), undeclared))
-        });
-        let says = |(id, Undeclared { behaviour, function, event }): (&str, Undeclared<'_>)| {
-            let sees = match event {
-                FunctionEvent::ViewerRequest => "sees the requests",
-                FunctionEvent::OriginRequest => "sees, on their way to the origin, the requests",
-            };
-            format!(
-                "the function {function} {sees} of the behaviour {behaviour} of {id} and may change which object they get: paths there are invalidated one by one, without wildcards, and a path that it rewrites is not known. If it only adds an index document to directories, set the parameter DirectoryIndex; else say in the parameter PathRules under which paths it shows which keys."
-            )
-        };
-        functions.map(says).collect()
     }
 
     /// Warns of paths with variants: what they cost, and how long they take.
@@ -155,7 +146,7 @@ impl Surveyor<'_> {
                 ". CloudFront takes one wildcard a second, so that takes about {} minutes",
                 variants.div_ceil(60)
             );
-            if when == PublishWhen::Each {
+            if when == PublishWhen::Each && !self.is_at_once() {
                 says += "; with publish.when together, a folder that is restored whole takes one";
             }
         }
@@ -171,8 +162,24 @@ impl Surveyor<'_> {
         };
         let seen: Vec<String> = self.distributions.iter().map(seen).collect();
         let seen = if seen.is_empty() { String::new() } else { format!(" {}.", seen.join("; ")) };
+        let restored = if self.request.publish_only { "" } else { "they are restored, and " };
         format!(
-            "they are restored, and nothing is invalidated for them. thaw looks for an origin such as {bucket}.s3.<region>.amazonaws.com, {bucket}.s3-website-<region>.amazonaws.com, or s3.<region>.amazonaws.com with /{bucket} in its path, whose own path the keys begin with, and for a behaviour that leads there.{seen}"
+            "{restored}nothing is invalidated for them. thaw looks for an origin such as {bucket}.s3.<region>.amazonaws.com, {bucket}.s3-website-<region>.amazonaws.com, or s3.<region>.amazonaws.com with /{bucket} in its path, whose own path the keys begin with, and for a behaviour that leads there.{seen}"
         )
     }
+}
+
+/// Functions may change which object a path shows, unless `DirectoryIndex` or `PathRules` say what they do.
+pub fn says_of_functions(distribution: &Distribution) -> Vec<String> {
+    let says = |Undeclared { behaviour, function, event }: Undeclared<'_>| {
+        let sees = match event {
+            FunctionEvent::ViewerRequest => "sees the requests",
+            FunctionEvent::OriginRequest => "sees, on their way to the origin, the requests",
+        };
+        format!(
+            "the function {function} {sees} of the behaviour {behaviour} of {} and may change which object they get: paths there are invalidated one by one, without wildcards, and a path that it rewrites is not known. If it only adds an index document to directories, set the parameter DirectoryIndex; else say in the parameter PathRules under which paths it shows which keys.",
+            distribution.id
+        )
+    };
+    distribution.undeclared().into_iter().map(says).collect()
 }

@@ -54,6 +54,24 @@ pub(super) fn actions(rng: &mut Rng, objects: &[Object], is_eventful: bool) -> V
     actions
 }
 
+/// A request that invalidates again some of what can be read by then, and its time.
+pub(super) fn publish_again(rng: &mut Rng, id: u32, objects: &[Object]) -> Action {
+    let mut wanted: Vec<u32> = objects.iter().filter(|_| !rng.one_in(3)).map(|object| object.id).collect();
+    if wanted.is_empty() {
+        wanted.extend(objects.first().map(|object| object.id));
+    }
+    let request = RestoreRequest {
+        publish_only: true,
+        only_if_stale: false,
+        publish_when: rng.choose(&["each", "together"]),
+        malformed: false,
+        ..request(rng, id, wanted)
+    };
+    // Later than most objects are readable, or at once, when only some are.
+    let at = if rng.one_in(4) { rng.below(30) } else { random_time(rng) + rng.below(3) * 12 * HOUR };
+    Action { at, kind: ActionKind::Request(request) }
+}
+
 fn request(rng: &mut Rng, id: u32, objects: Vec<u32>) -> RestoreRequest {
     RestoreRequest {
         id,
@@ -70,6 +88,7 @@ fn request(rng: &mut Rng, id: u32, objects: Vec<u32>) -> RestoreRequest {
         prefix: rng.one_in(4).then(|| rng.choose(&["", "", "2019/", "t/", "d", "nothing/"])),
         dry_run: rng.one_in(20),
         batch_operations: rng.choose(&[None, None, Some(true), Some(true), Some(false)]),
+        publish_only: false,
     }
 }
 
