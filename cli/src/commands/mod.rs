@@ -1,10 +1,10 @@
 //! What each command does.
 
 mod adopt;
-mod follow_up;
+pub mod follow_up;
 mod history;
 mod plan;
-mod restore;
+pub mod restore;
 mod status;
 mod wait;
 
@@ -12,6 +12,7 @@ use clap::CommandFactory;
 use jiff::tz::TimeZone;
 
 use crate::args::{Args, Command};
+use crate::console;
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
@@ -33,6 +34,7 @@ pub fn run(args: Args, terminal: &Terminal) -> Result<Exit, Error> {
         Command::Expedite(args) => follow_up::expedite(&args, &context),
         Command::Extend(args) => follow_up::extend(&args, &context),
         Command::Adopt(args) => adopt::run(&args, &context),
+        Command::Console(args) => console::run(&args, &context),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Args::command(), "thaw", &mut script);

@@ -87,7 +87,7 @@ fn too_large(args: &RestoreArgs, context: &Context<'_>) -> Result<(), Error> {
 }
 
 /// A key that no other request has: 128 random bits of the standard library's hash keys.
-fn random_key() -> String {
+pub fn random_key() -> String {
     let half = || RandomState::new().build_hasher().finish();
     format!("{:016x}{:016x}", half(), half())
 }
