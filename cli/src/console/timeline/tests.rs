@@ -37,7 +37,8 @@ fn a_running_restore_is_shown_from_its_request_to_the_end_of_the_typical_window(
 fn a_late_restore_is_shown_up_to_now_with_the_looks_that_come() {
     let shown = timeline(&restore(json!({})), &[], at("20:00"));
     assert!(shown.axis.to > at("20:00"));
-    assert_eq!(shown.windows[0].looks, [at("13:00"), at("14:00"), at("15:00"), at("16:40"), at("18:53")]);
+    let last = at("18:53") + SignedDuration::from_secs(20);
+    assert_eq!(shown.windows[0].looks, [at("13:00"), at("14:00"), at("15:00"), at("16:40"), last]);
 }
 
 #[test]
