@@ -5,6 +5,7 @@ mod attack;
 mod aws;
 mod aws_check;
 mod bench;
+mod browser;
 mod cloudformation;
 mod demo;
 mod dependencies;

@@ -20,7 +20,8 @@ pub struct Secret(String);
 impl Secret {
     pub fn random() -> Result<Self, Error> {
         let mut bytes = [0; 16];
-        getrandom::fill(&mut bytes).map_err(|error| Error::Failed(format!("The system has no random bits: {error}")))?;
+        getrandom::fill(&mut bytes)
+            .map_err(|error| Error::Failed(format!("The system has no random bits: {error}")))?;
         Ok(Self(bytes.iter().map(|byte| format!("{byte:02x}")).collect()))
     }
 
@@ -78,7 +79,9 @@ impl Refusal {
         match self {
             Self::OtherHost => "This page has one address: the one that thaw console has printed. Use that one.",
             Self::OtherOrigin => "Another page sent this request, so nothing was done. Use the console's own buttons.",
-            Self::WrongToken => "The token in this address is wrong. Copy the whole address that thaw console has printed.",
+            Self::WrongToken => {
+                "The token in this address is wrong. Copy the whole address that thaw console has printed."
+            }
             Self::UsedToken => {
                 "This address was used already, and works once. If it was not you, end thaw console with Ctrl-C. Start it again for a new address."
             }
@@ -202,7 +205,8 @@ mod tests {
     fn another_host_is_refused_even_with_the_cookie() {
         let gate = gate();
         let cookie = opened(&gate);
-        for host in [None, Some("localhost:4711"), Some("127.0.0.1"), Some("127.0.0.1:4712"), Some("evil.example:4711")] {
+        for host in [None, Some("localhost:4711"), Some("127.0.0.1"), Some("127.0.0.1:4712"), Some("evil.example:4711")]
+        {
             let asked = Asked { host, cookies: Some(&cookie), ..HERE };
             assert_eq!(gate.let_in(&asked), Err(Refusal::OtherHost), "{host:?}");
             assert_eq!(gate.at_the_right_address(&asked), Err(Refusal::OtherHost), "{host:?}");
@@ -226,7 +230,9 @@ mod tests {
             }
         }
         assert_eq!(gate.let_in(&asked(true, None)), Err(Refusal::OtherOrigin));
-        for (is_post, origin) in [(true, Some("http://127.0.0.1:4711")), (false, Some("http://127.0.0.1:4711")), (false, None)] {
+        for (is_post, origin) in
+            [(true, Some("http://127.0.0.1:4711")), (false, Some("http://127.0.0.1:4711")), (false, None)]
+        {
             assert_eq!(gate.let_in(&asked(is_post, origin)), Ok(Entry::Session), "{is_post} {origin:?}");
         }
     }

@@ -26,8 +26,12 @@ pub fn by_code(failures: &[Failure]) -> Vec<Group<'_>> {
 pub fn fix(code: FailureCode) -> &'static str {
     match code {
         FailureCode::NoSuchKey => "Check how the key is written: case, slashes, accents. aws s3 ls shows the keys.",
-        FailureCode::NoSuchVersion => "Name another version, or none for the current one. aws s3api list-object-versions shows them.",
-        FailureCode::DeleteMarker => "The object was deleted. Name the version to restore, or remove the delete marker.",
+        FailureCode::NoSuchVersion => {
+            "Name another version, or none for the current one. aws s3api list-object-versions shows them."
+        }
+        FailureCode::DeleteMarker => {
+            "The object was deleted. Name the version to restore, or remove the delete marker."
+        }
         FailureCode::AccessDenied => {
             "Let thaw's functions read the object: the bucket's policy, the key's policy in KMS. A missing key may answer so, too."
         }
@@ -35,16 +39,24 @@ pub fn fix(code: FailureCode) -> &'static str {
         FailureCode::ExpeditedNotAvailable => "Retry later, or at Standard.",
         FailureCode::NotBeingRestored => "Nobody restores it. Start a restore of it that may ask S3.",
         FailureCode::RefusedByS3 => "Read S3's answer, which the message quotes. If it was a moment's trouble, retry.",
-        FailureCode::RetrievalTimedOut => "S3 is far later than typical. If it delivers after all, the object is published. Else retry.",
-        FailureCode::Unreadable => "Look at the object with aws s3api head-object. If its answer is valid, report it to thaw's authors.",
+        FailureCode::RetrievalTimedOut => {
+            "S3 is far later than typical. If it delivers after all, the object is published. Else retry."
+        }
+        FailureCode::Unreadable => {
+            "Look at the object with aws s3api head-object. If its answer is valid, report it to thaw's authors."
+        }
         FailureCode::HeadRefused => {
             "Read S3's answer, which the message quotes. An object that is encrypted with a customer's key (SSE-C) cannot be restored by thaw."
         }
         FailureCode::PathCannotBeInvalidated => {
             "Restore its archived neighbours as well, or raise publish.max_over so that the wildcard may cover more readable ones."
         }
-        FailureCode::RefusedByCloudFront => "Read CloudFront's answer, which the message quotes. Mend it, and retry: the copy is not paid again.",
-        FailureCode::ShownByTenantsOnly => "Invalidate it for the tenant by hand: aws cloudfront create-invalidation-for-distribution-tenant.",
+        FailureCode::RefusedByCloudFront => {
+            "Read CloudFront's answer, which the message quotes. Mend it, and retry: the copy is not paid again."
+        }
+        FailureCode::ShownByTenantsOnly => {
+            "Invalidate it for the tenant by hand: aws cloudfront create-invalidation-for-distribution-tenant."
+        }
     }
 }
 

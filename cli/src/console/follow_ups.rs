@@ -37,7 +37,8 @@ pub fn changes(follow_up: FollowUp, days: Option<&str>) -> Result<Map<String, Va
         FollowUp::Extend => {
             let days = days.unwrap_or_default();
             let number = days.trim().parse::<u32>();
-            let number = number.map_err(|_| Error::Usage(format!("Days is {days:?}. Write a number of days, such as 30.")))?;
+            let number =
+                number.map_err(|_| Error::Usage(format!("Days is {days:?}. Write a number of days, such as 30.")))?;
             Ok(Map::from_iter([("days".to_owned(), json!(number))]))
         }
     }

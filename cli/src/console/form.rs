@@ -75,12 +75,8 @@ impl Form {
             manifest,
             bucket: None,
         };
-        let how = How {
-            tier: Some(self.tier),
-            days: self.days()?,
-            max_cost: self.max_cost()?,
-            publish: Some(self.publish),
-        };
+        let how =
+            How { tier: Some(self.tier), days: self.days()?, max_cost: self.max_cost()?, publish: Some(self.publish) };
         selection::request(&which, &how)
     }
 
@@ -88,7 +84,10 @@ impl Form {
     fn days(&self) -> Result<Option<u32>, Error> {
         match self.days.trim() {
             "" => Ok(None),
-            days => days.parse().map(Some).map_err(|_| Error::Usage(format!("Days is {days:?}. Write a number, such as 3."))),
+            days => days
+                .parse()
+                .map(Some)
+                .map_err(|_| Error::Usage(format!("Days is {days:?}. Write a number, such as 3."))),
         }
     }
 
@@ -205,7 +204,10 @@ mod tests {
     fn the_form_stands_for_the_request_of_the_command_line() {
         let how = json!({ "tier": "Standard", "days": 3, "publish": { "when": "each" } });
         for (form, which) in [
-            (form(" s3://b/a 1 \r\n\r\ns3://b/b%20c\n", Meaning::Keys), json!({ "bucket": "b", "keys": ["a 1", "b%20c"] })),
+            (
+                form(" s3://b/a 1 \r\n\r\ns3://b/b%20c\n", Meaning::Keys),
+                json!({ "bucket": "b", "keys": ["a 1", "b%20c"] }),
+            ),
             (form("s3://b/p/", Meaning::Prefix), json!({ "bucket": "b", "prefix": "p/" })),
             (
                 Form { include: "*.jpg\n".to_owned(), exclude: "tmp/".to_owned(), ..form("s3://b", Meaning::Prefix) },
@@ -241,7 +243,10 @@ mod tests {
         let hostile = r#"s3://b/"><script>alert(1)</script>"#;
         let form = form(hostile, Meaning::Keys);
         let hidden = form.hidden(Tier::Bulk).into_string();
-        assert!(!hidden.contains("<script") && hidden.contains("&lt;script&gt;") && hidden.contains("\"Bulk\""), "{hidden}");
+        assert!(
+            !hidden.contains("<script") && hidden.contains("&lt;script&gt;") && hidden.contains("\"Bulk\""),
+            "{hidden}"
+        );
         let page = form.page(None, Mode::Changes).main.into_string();
         assert!(!page.contains("<script"), "{page}");
     }

@@ -28,7 +28,8 @@ pub struct Which {
 /// The page.
 pub async fn page(which: &Which, frame: &Frame, upstream: &Upstream) -> Page {
     let status = which.status.map(|status| format!("&status={}", status.as_str())).unwrap_or_default();
-    let cursor = which.cursor.as_deref().map(|cursor| format!("&cursor={}", words::in_query(cursor))).unwrap_or_default();
+    let cursor =
+        which.cursor.as_deref().map(|cursor| format!("&cursor={}", words::in_query(cursor))).unwrap_or_default();
     let polled = upstream.poll(&format!("/v1/restores?limit={ON_A_PAGE}{status}{cursor}")).await;
     let main = html! {
         h1 { "Restores" }

@@ -44,7 +44,9 @@ async fn read(id: &str, which: &Which, upstream: &Upstream) -> Result<ObjectPage
     let state = match which.state.as_deref().filter(|state| !state.is_empty()) {
         Some(word) => {
             let known = ObjectState::named(word);
-            known.ok_or_else(|| Error::Usage(format!("No object is {word:?}. The links above the list have the states.")))?;
+            known.ok_or_else(|| {
+                Error::Usage(format!("No object is {word:?}. The links above the list have the states."))
+            })?;
             format!("&state={word}")
         }
         None => String::new(),

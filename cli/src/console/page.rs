@@ -69,22 +69,37 @@ pub fn problem(error: &Error) -> Markup {
     html! { p.problem role="alert" { (error) } }
 }
 
+/// A document for who is not let in.
+pub fn bare(title: &str, says: &str) -> String {
+    let document = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head { (head(title)) }
+            body { main { h1 { (title) } p.lead { (says) } } }
+        }
+    };
+    document.into_string()
+}
+
+fn head(title: &str) -> Markup {
+    html! {
+        meta charset="utf-8";
+        meta name="viewport" content="width=device-width, initial-scale=1";
+        meta name="color-scheme" content="light dark";
+        title { (title) " · thaw" }
+        link rel="icon" href="/icon.svg" type="image/svg+xml";
+        link rel="stylesheet" href="/style.css";
+    }
+}
+
 impl Frame {
     /// The page as a document.
     pub fn document(&self, page: &Page) -> String {
-        let (page_title, now) = (format!("{} · thaw", page.title), page.as_of.map(|at| self.clock.at(at)));
+        let now = page.as_of.map(|at| self.clock.at(at));
         let document = html! {
             (DOCTYPE)
             html lang="en" {
-                head {
-                    meta charset="utf-8";
-                    meta name="viewport" content="width=device-width, initial-scale=1";
-                    meta name="color-scheme" content="light dark";
-                    title { (page_title) }
-                    link rel="icon" href="/icon.svg" type="image/svg+xml";
-                    link rel="stylesheet" href="/style.css";
-                    script src="/console.js" defer {}
-                }
+                head { (head(&page.title)) script src="/console.js" defer {} }
                 // The script asks again first after this time; then the answers say when.
                 body data-live=[page.next.map(|_| "1000")] {
                     a.skip href="#main" { "Skip to the content" }
@@ -112,8 +127,12 @@ impl Frame {
 
     fn badge(&self) -> Markup {
         match self.mode {
-            Mode::ReadOnly => html! { span.badge title="Start it with --allow-changes to start and cancel restores here" { "read-only" } },
-            Mode::Changes => html! { span.badge.changes title="Buttons here start and cancel restores" { "changes allowed" } },
+            Mode::ReadOnly => {
+                html! { span.badge title="Start it with --allow-changes to start and cancel restores here" { "read-only" } }
+            }
+            Mode::Changes => {
+                html! { span.badge.changes title="Buttons here start and cancel restores" { "changes allowed" } }
+            }
         }
     }
 

@@ -69,7 +69,13 @@ async fn started(path: String, body: Map<String, Value>, key: &str, upstream: &U
 }
 
 /// Plans a restore of another restore's objects.
-pub async fn follow_up_page(follow_up: FollowUp, id: &str, days: Option<&str>, frame: &Frame, upstream: &Upstream) -> Page {
+pub async fn follow_up_page(
+    follow_up: FollowUp,
+    id: &str,
+    days: Option<&str>,
+    frame: &Frame,
+    upstream: &Upstream,
+) -> Page {
     let planned = async {
         let changes = follow_ups::changes(follow_up, days)?;
         let other: Restore = api::read(&upstream.look_up(Call::Get { path: restore_path(id)? }).await?)?;
@@ -97,7 +103,12 @@ pub async fn follow_up_page(follow_up: FollowUp, id: &str, days: Option<&str>, f
 }
 
 /// Starts the restore of another restore's objects, for no more than the price that was shown.
-pub async fn start_follow_up(follow_up: FollowUp, id: &str, agreed: &AgreedFollowUp, upstream: &Upstream) -> Result<String, Error> {
+pub async fn start_follow_up(
+    follow_up: FollowUp,
+    id: &str,
+    agreed: &AgreedFollowUp,
+    upstream: &Upstream,
+) -> Result<String, Error> {
     let mut body = follow_ups::changes(follow_up, agreed.days.as_deref())?;
     let price = agreed.price.parse().ok().and_then(Usd::from_f64);
     let price = price.ok_or_else(|| Error::Usage("The price that was shown is missing. Plan it again.".to_owned()))?;

@@ -52,7 +52,8 @@ async fn changed_objects(path: &str, restore: &Restore, upstream: &Upstream) -> 
     if counts.published + counts.restored + counts.failed == 0 {
         return Vec::new();
     }
-    let polled = upstream.poll_if_changed(&format!("{path}/objects?limit={IN_THE_PICTURE}"), &format!("{counts:?}")).await;
+    let polled =
+        upstream.poll_if_changed(&format!("{path}/objects?limit={IN_THE_PICTURE}"), &format!("{counts:?}")).await;
     let page = polled.json().ok().and_then(|answer| api::read::<ObjectPage>(answer).ok());
     page.map(|page| page.objects).unwrap_or_default()
 }
@@ -196,7 +197,9 @@ fn failed(restore: &Restore) -> Markup {
 
 fn copies(restore: &Restore, objects: &[Object], now: Timestamp, frame: &Frame) -> Markup {
     let Some(expire) = restore.copies_expire else { return html! {} };
-    let readable = |object: &&Object| matches!(ObjectState::named(&object.state), Some(ObjectState::Published | ObjectState::Restored));
+    let readable = |object: &&Object| {
+        matches!(ObjectState::named(&object.state), Some(ObjectState::Published | ObjectState::Restored))
+    };
     let first = objects.iter().filter(readable).map(|object| object.since).min();
     let from = first.or(restore.completed_at).unwrap_or(restore.requested_at);
     let zone = &frame.zone;

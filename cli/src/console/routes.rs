@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Form as Body, Path, Query, Request, State};
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, COOKIE, ETAG, HOST, IF_NONE_MATCH, LOCATION, ORIGIN, SET_COOKIE};
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_TYPE, COOKIE, ETAG, HOST, IF_NONE_MATCH, LOCATION, ORIGIN, SET_COOKIE,
+};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -13,7 +15,7 @@ use axum::routing::{get, post};
 
 use crate::console::access::{Asked, Entry, Gate, Refusal};
 use crate::console::form::Form;
-use crate::console::page::{Frame, Mode, Page};
+use crate::console::page::{self, Frame, Mode, Page};
 use crate::console::plan::{self, Agreed, AgreedFollowUp};
 use crate::console::upstream::{Call, Upstream};
 use crate::console::{follow_ups, list, objects, restore};
@@ -98,8 +100,17 @@ async fn only_if_changes_are_allowed(State(console): Shared, request: Request, n
 /// Nothing of the stack is told to who is not let in.
 fn refused(refusal: Refusal) -> Response {
     let status = StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::FORBIDDEN);
-    (status, format!("{}\n", refusal.says())).into_response()
+    let document = match refusal {
+        // Under another host there is no style sheet either.
+        Refusal::OtherHost => return (status, format!("{}\n", refusal.says())).into_response(),
+        Refusal::OtherOrigin | Refusal::WrongToken | Refusal::UsedToken | Refusal::NoCookie => {
+            page::bare("Not let in", refusal.says())
+        }
+    };
+    (status, [(CONTENT_TYPE, HTML)], document).into_response()
 }
+
+const HTML: &str = "text/html; charset=utf-8";
 
 /// `default-src 'none'`: nothing is loaded, sent or embedded that is not named here, and no script or style is inline.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
@@ -142,7 +153,7 @@ fn shown(console: &Console, headers: &HeaderMap, page: &Page) -> Response {
     if is_known {
         return (StatusCode::NOT_MODIFIED, head).into_response();
     }
-    (status, head, [(CONTENT_TYPE, "text/html; charset=utf-8")], document).into_response()
+    (status, head, [(CONTENT_TYPE, HTML)], document).into_response()
 }
 
 async fn all(State(console): Shared, Query(which): Query<list::Which>, headers: HeaderMap) -> Response {
@@ -208,7 +219,9 @@ async fn start_follow_up(
     let Some(follow_up) = follow_ups::named(&call) else { return nothing_here(State(console), headers).await };
     match plan::start_follow_up(follow_up, &id, &agreed, &console.upstream).await {
         Ok(started) => to(&format!("/restores/{started}")),
-        Err(error) => shown(&console, &headers, &restore::page(&id, Some(&error), &console.frame, &console.upstream).await),
+        Err(error) => {
+            shown(&console, &headers, &restore::page(&id, Some(&error), &console.frame, &console.upstream).await)
+        }
     }
 }
 
@@ -216,7 +229,9 @@ async fn cancel(State(console): Shared, Path(id): Path<String>, headers: HeaderM
     let cancelled = async { console.upstream.call(Call::Delete { path: restore_path(&id)? }).await };
     match cancelled.await {
         Ok(_) => to(&format!("/restores/{id}")),
-        Err(error) => shown(&console, &headers, &restore::page(&id, Some(&error), &console.frame, &console.upstream).await),
+        Err(error) => {
+            shown(&console, &headers, &restore::page(&id, Some(&error), &console.frame, &console.upstream).await)
+        }
     }
 }
 

@@ -53,7 +53,10 @@ pub fn timeline(restore: &Restore, objects: &[Object], now: Timestamp) -> Timeli
     let axis = Axis::over(ends, requested);
     let windows = windows.into_iter().map(|window| {
         let until = ended.unwrap_or(axis.to);
-        TypicalWindow { looks: if restore.batch_operations { Vec::new() } else { looks(&window, requested, until) }, ..window }
+        TypicalWindow {
+            looks: if restore.batch_operations { Vec::new() } else { looks(&window, requested, until) },
+            ..window
+        }
     });
     Timeline { axis, requested, ended, now, windows: windows.collect(), changes: changes(objects, axis) }
 }
@@ -95,7 +98,8 @@ fn looks(window: &TypicalWindow, since: Timestamp, until: Timestamp) -> Vec<Time
         if is_look {
             looks.push(at);
         }
-        let next = i64::try_from(seconds).ok().and_then(|seconds| at.checked_add(SignedDuration::from_secs(seconds)).ok());
+        let next =
+            i64::try_from(seconds).ok().and_then(|seconds| at.checked_add(SignedDuration::from_secs(seconds)).ok());
         match next.filter(|next| *next > at && *next <= until) {
             Some(next) => at = next,
             None => return looks,
@@ -110,7 +114,9 @@ fn changes(objects: &[Object], axis: Axis) -> Vec<Change> {
     for object in objects {
         let state = match ObjectState::named(&object.state) {
             Some(state @ (ObjectState::Published | ObjectState::Restored | ObjectState::Failed)) => state,
-            Some(ObjectState::Restoring | ObjectState::Planned | ObjectState::Available | ObjectState::Cancelled) => continue,
+            Some(ObjectState::Restoring | ObjectState::Planned | ObjectState::Available | ObjectState::Cancelled) => {
+                continue;
+            }
             None => continue,
         };
         let seconds = object.since.duration_since(axis.from).as_secs().max(0) / piece.as_secs().max(1);

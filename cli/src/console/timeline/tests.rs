@@ -94,7 +94,8 @@ fn what_happened_to_objects_is_counted_by_pieces_of_time() {
 
 #[test]
 fn ten_thousand_changes_are_few_columns() {
-    let objects: Vec<Object> = (0..10_000).map(|number| object("published", &format!("{:02}:{:02}", 13 + number % 2, number % 60))).collect();
+    let objects: Vec<Object> =
+        (0..10_000).map(|number| object("published", &format!("{:02}:{:02}", 13 + number % 2, number % 60))).collect();
     let shown = timeline(&restore(json!({})), &objects, at("15:00"));
     assert!(shown.changes.len() <= 61, "{}", shown.changes.len());
     assert_eq!(shown.changes.iter().map(|change| change.objects).sum::<u32>(), 10_000);

@@ -96,7 +96,8 @@ fn ask(method: &str, url: &str, headers: &[(&str, &str)], fields: Option<&[(&str
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    let encoded = |text: &str| percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string();
+    let encoded =
+        |text: &str| percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string();
     let body = fields.unwrap_or_default().iter().map(|(name, value)| format!("{name}={}", encoded(value)));
     let body = body.collect::<Vec<_>>().join("&");
     if fields.is_some() {
@@ -107,8 +108,13 @@ fn ask(method: &str, url: &str, headers: &[(&str, &str)], fields: Option<&[(&str
     Answer { status: answer.status().as_u16(), headers: answer.headers().clone(), text }
 }
 
-const CAT: [(&str, &str); 5] =
-    [("objects", "s3://my-archive/cat.jpg"), ("which", "keys"), ("tier", "Standard"), ("days", "3"), ("publish", "each")];
+const CAT: [(&str, &str); 5] = [
+    ("objects", "s3://my-archive/cat.jpg"),
+    ("which", "keys"),
+    ("tier", "Standard"),
+    ("days", "3"),
+    ("publish", "each"),
+];
 
 #[test]
 fn the_printed_address_opens_the_console_once() {
@@ -144,7 +150,9 @@ fn another_host_and_another_origin_are_refused_with_the_right_cookie() {
         let headers = [("cookie", browser.cookie.as_str()), ("origin", "http://evil.example")];
         assert_eq!(ask("GET", &format!("{}{path}", console.origin()), &headers, None).status, 403);
     }
-    for origin in [&[][..], &[("origin", "http://evil.example")], &[("origin", "null")], &[("origin", "http://127.0.0.1:1")]] {
+    for origin in
+        [&[][..], &[("origin", "http://evil.example")], &[("origin", "null")], &[("origin", "http://127.0.0.1:1")]]
+    {
         let headers = [&[("cookie", browser.cookie.as_str())][..], origin].concat();
         for path in ["/plan".to_owned(), "/restores".to_owned(), format!("/restores/{RUNNING}/cancel")] {
             let answer = ask("POST", &format!("{}{path}", console.origin()), &headers, Some(&CAT));
@@ -226,10 +234,21 @@ fn what_costs_too_much_or_has_changed_is_not_started() {
     let changed = [("objects", "s3://my-archive/changed.jpg"), ("confirm", "h1"), ("idempotency_key", "k")];
     let answer = browser.post("/restores", &[&CAT[1..], &changed].concat());
     assert_eq!(answer.status, 422);
-    assert!(answer.text.contains("Nothing was started") && answer.text.contains("The plan is another one now."), "{}", answer.text);
+    assert!(
+        answer.text.contains("Nothing was started") && answer.text.contains("The plan is another one now."),
+        "{}",
+        answer.text
+    );
     let missing = browser.post("/plan", &[&CAT[1..], &[("objects", "s3://my-archive/missing.jpg")]].concat());
-    assert!(missing.text.contains("keys[0] names no object") && missing.text.contains("s3://my-archive/missing.jpg</textarea>"), "{}", missing.text);
-    for (field, value, words) in [("days", "soon", "Days is &quot;soon&quot;"), ("max_cost", "much", "may cost is &quot;much&quot;")] {
+    assert!(
+        missing.text.contains("keys[0] names no object")
+            && missing.text.contains("s3://my-archive/missing.jpg</textarea>"),
+        "{}",
+        missing.text
+    );
+    for (field, value, words) in
+        [("days", "soon", "Days is &quot;soon&quot;"), ("max_cost", "much", "may cost is &quot;much&quot;")]
+    {
         let answer = browser.post("/plan", &[&CAT[..3], &[("publish", "each"), (field, value)]].concat());
         assert_eq!((answer.status, answer.text.contains(words)), (422, true), "{}", answer.text);
     }
@@ -244,7 +263,11 @@ fn a_read_only_console_plans_and_changes_nothing() {
         let plan = browser.post("/plan", &CAT);
         assert!(plan.text.contains("$0.02") && !plan.text.contains("Yes, start it"), "{}", plan.text);
         let detail = browser.get(&format!("/restores/{HOSTILE_ID}"));
-        assert!(!detail.text.contains("<button class=\"danger\"") && !detail.text.contains("id=\"retry\""), "{}", detail.text);
+        assert!(
+            !detail.text.contains("<button class=\"danger\"") && !detail.text.contains("id=\"retry\""),
+            "{}",
+            detail.text
+        );
         let question = [&CAT[..], &[("confirm", "h1"), ("idempotency_key", "k")]].concat();
         let follow_up = [("price", "1"), ("idempotency_key", "k")];
         for (path, fields) in [
@@ -253,10 +276,15 @@ fn a_read_only_console_plans_and_changes_nothing() {
             (format!("/restores/{HOSTILE_ID}/retry"), &follow_up),
         ] {
             let answer = browser.post(&path, fields);
-            assert_eq!((answer.status, answer.text.contains("This console is read-only, so nothing was done.")), (403, true), "{path}");
+            assert_eq!(
+                (answer.status, answer.text.contains("This console is read-only, so nothing was done.")),
+                (403, true),
+                "{path}"
+            );
         }
     }
-    let changes: Vec<_> = api.calls().into_iter().filter(|call| call.method != "GET" && call.path != "/v1/plans").collect();
+    let changes: Vec<_> =
+        api.calls().into_iter().filter(|call| call.method != "GET" && call.path != "/v1/plans").collect();
     assert_eq!(changes, []);
 }
 
@@ -338,6 +366,10 @@ fn an_api_that_does_not_answer_is_said_on_the_page() {
     let browser = console.opened();
     for path in ["/".to_owned(), format!("/restores/{RUNNING}")] {
         let answer = browser.get(&path);
-        assert!(answer.text.contains("does not answer") && answer.text.contains("Check the network"), "{}", answer.text);
+        assert!(
+            answer.text.contains("does not answer") && answer.text.contains("Check the network"),
+            "{}",
+            answer.text
+        );
     }
 }

@@ -1,12 +1,16 @@
 //! An API for the console: 1,000 restores that have ended, and a few that have something to show. The one that runs goes on
 //! each time that it is asked for.
 
+use std::sync::LazyLock;
+
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::api::{Api, Call};
 
 /// What its author would like to be run in the console.
-pub const HOSTILE: &str = "\"><script>window.hacked = true</script><img src=x onerror=\"window.hacked = true\">'\u{1b}[2J";
+pub const HOSTILE: &str =
+    "\"><script>window.hacked = true</script><img src=x onerror=\"window.hacked = true\">'\u{1b}[2J";
 
 pub const RUNNING: &str = "2026-11-29_my-archive_photos-2019_standard_0123456789ab";
 pub const HOSTILE_ID: &str = "2026-11-29_my-archive_hostile_standard_0123456789ab";
@@ -18,6 +22,25 @@ const ENDED: usize = 1_000;
 
 /// Objects of the largest restore.
 const OBJECTS: u64 = 10_000;
+
+/// The restores were requested so many minutes ago: S3 is typically done with some of the objects.
+static REQUESTED: LazyLock<Timestamp> = LazyLock::new(|| Timestamp::now() - SignedDuration::from_mins(225));
+
+/// So many minutes after the request.
+fn after(minutes: u64) -> Timestamp {
+    *REQUESTED + SignedDuration::from_mins(i64::try_from(minutes).unwrap())
+}
+
+/// A midnight in four days.
+fn expiry() -> Timestamp {
+    let days = REQUESTED.as_second() / 86_400 + 4;
+    Timestamp::from_second(days * 86_400).unwrap()
+}
+
+/// When S3 is typically done.
+fn ready() -> [Timestamp; 2] {
+    [after(180), after(300)]
+}
 
 /// The API.
 pub fn api() -> Api {
@@ -74,7 +97,7 @@ fn view(id: &str, status: &str, stage: &str, counts: Value, says: &str) -> Value
     let total = counts["total"].clone();
     json!({
         "id": id, "status": status, "stage": stage, "bucket": "my-archive", "tier": "Standard", "days": 3, "counts": counts,
-        "requested_at": "2026-11-29T10:00:00Z", "ready_between": ["2026-11-29T13:00:00Z", "2026-11-29T15:00:00Z"],
+        "requested_at": after(0), "ready_between": ready(),
         "cost": cost(), "plan_hash": "h1", "by_kind": [{ "kind": "flexible", "objects": total, "bytes": 1_107_296_256_u64 }],
         "batch_operations": false, "paths": 1, "billed_paths": 1, "warnings": [], "failures": [], "invalidations": [],
         "says": says, "links": { "self": format!("/v1/restores/{id}"), "objects": format!("/v1/restores/{id}/objects") },
@@ -88,13 +111,14 @@ fn running(looks: u64) -> Value {
     if published == 120 {
         return ended(view(RUNNING, "succeeded", "ended", counts, "Of 120 objects: 120 published."));
     }
-    let says = format!("S3 fetches objects. Of 120 objects: {published} published, {} still being restored.", 120 - published);
+    let says =
+        format!("S3 fetches objects. Of 120 objects: {published} published, {} still being restored.", 120 - published);
     view(RUNNING, "running", "waiting", counts, &says)
 }
 
 fn ended(mut view: Value) -> Value {
-    view["completed_at"] = json!("2026-11-29T14:20:00Z");
-    view["copies_expire"] = json!(["2026-12-03T00:00:00Z", "2026-12-03T00:00:00Z"]);
+    view["completed_at"] = json!(after(222));
+    view["copies_expire"] = json!([expiry(), expiry()]);
     view["invalidations"] =
         json!([{ "distribution": "E2EXAMPLE", "id": "I3EXAMPLE", "status": "completed", "paths": 1 }]);
     view
@@ -128,8 +152,8 @@ fn list(status: Option<&str>, cursor: Option<&str>, limit: Option<&str>) -> Valu
     let summary = |id: &str, status: &str, objects: u64, says: Option<&str>| {
         json!({
             "id": id, "status": status, "bucket": "my-archive", "tier": "Standard", "objects": objects,
-            "requested_at": "2026-11-29T10:00:00Z", "ready_between": ["2026-11-29T13:00:00Z", "2026-11-29T15:00:00Z"],
-            "completed_at": (status != "running").then_some("2026-11-29T14:20:00Z"), "says": says,
+            "requested_at": after(0), "ready_between": ready(),
+            "completed_at": (status != "running").then(|| after(222)), "says": says,
         })
     };
     let mut all = vec![
@@ -158,17 +182,18 @@ fn objects(id: &str, looks: u64, state: Option<&str>, cursor: Option<&str>, limi
     let published = if id == LARGE { 6_000 } else { (looks.saturating_sub(2) * 12).min(120) };
     let object = |number: u64| {
         let key = if id == HOSTILE_ID { format!("{HOSTILE}{number}") } else { format!("photos/2019/{number:05}.jpg") };
-        let minute = number * 60 / total;
+        // Most come early.
+        let minute = 180 + number * number * 40 / total / total;
         match number {
             _ if number < published => json!({
-                "key": key, "size": 9_227_468, "kind": "flexible", "state": "published", "since": format!("2026-11-29T13:{minute:02}:00Z"),
-                "copy_expires": "2026-12-03T00:00:00Z", "how": "invalidated", "paths": [format!("/{key}")],
+                "key": key, "size": 9_227_468, "kind": "flexible", "state": "published", "since": after(minute),
+                "copy_expires": expiry(), "how": "invalidated", "paths": [format!("/{key}")],
             }),
             _ if id == LARGE && number >= 9_990 => json!({
-                "key": key, "size": 0, "state": "failed", "since": "2026-11-29T10:01:00Z", "code": "NoSuchKey",
+                "key": key, "size": 0, "state": "failed", "since": after(1), "code": "NoSuchKey",
                 "message": "there is no object with this key",
             }),
-            _ => json!({ "key": key, "size": 9_227_468, "kind": "flexible", "state": "restoring", "since": "2026-11-29T10:00:30Z" }),
+            _ => json!({ "key": key, "size": 9_227_468, "kind": "flexible", "state": "restoring", "since": after(1) }),
         }
     };
     let page: Vec<Value> =
@@ -185,15 +210,18 @@ fn plan(body: &Value) -> (u16, Value) {
     let is_dear = body["max_cost_usd"].as_f64().is_some_and(|limit| limit < 0.0215);
     let bulk = json!({
         "tier": "Bulk", "batch_operations": false, "total_usd": 0.0065, "says": "Bulk: $0.006500 instead of $0.02.",
-        "ready_between": ["2026-11-29T15:00:00Z", "2026-11-29T22:00:00Z"],
+        "ready_between": [after(300), after(720)],
     });
-    (200, json!({
-        "bucket": body["bucket"], "tier": body["tier"], "days": body["days"], "cost": cost(), "hash": "h1",
-        "counts": { "total": 1, "planned": 1, "available": 0, "restoring": 0, "restored": 0, "published": 0, "failed": 0, "cancelled": 0 },
-        "by_kind": [{ "kind": "flexible", "objects": 1, "bytes": 9_227_468 }], "max_cost_usd": body["max_cost_usd"],
-        "over_max_cost": is_dear, "ready_between": ["2026-11-29T13:00:00Z", "2026-11-29T15:00:00Z"], "paths": 1,
-        "billed_paths": 1, "alternatives": [bulk], "batch_operations": false, "warnings": [HOSTILE], "failures": [],
-    }))
+    (
+        200,
+        json!({
+            "bucket": body["bucket"], "tier": body["tier"], "days": body["days"], "cost": cost(), "hash": "h1",
+            "counts": { "total": 1, "planned": 1, "available": 0, "restoring": 0, "restored": 0, "published": 0, "failed": 0, "cancelled": 0 },
+            "by_kind": [{ "kind": "flexible", "objects": 1, "bytes": 9_227_468 }], "max_cost_usd": body["max_cost_usd"],
+            "over_max_cost": is_dear, "ready_between": ready(), "paths": 1,
+            "billed_paths": 1, "alternatives": [bulk], "batch_operations": false, "warnings": [HOSTILE], "failures": [],
+        }),
+    )
 }
 
 /// A restore of `changed.jpg` is another one by the time that it is started.
