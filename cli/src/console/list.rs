@@ -75,7 +75,7 @@ fn table(page: &ListedPage, which: &Which, frame: &Frame) -> Markup {
             }
         } @else {
             div.wide { table {
-                thead { tr { th { "Status" } th { "Restore" } th { "Bucket" } th.number { "Objects" } th { "Tier" } th { "Requested" } th { "End" } } }
+                thead { tr { th { "Status" } th { "Restore" } th { "Requested" } th { "End" } } }
                 tbody { @for one in &page.restores { (row(one, frame)) } }
             } }
         }
@@ -88,18 +88,22 @@ fn table(page: &ListedPage, which: &Which, frame: &Frame) -> Markup {
 
 fn row(one: &Listed, frame: &Frame) -> Markup {
     let zone = &frame.zone;
+    let objects = if one.objects == 1 { "object" } else { "objects" };
+    // How a restore succeeded is no news.
+    let says = one.says.as_deref().filter(|_| one.status != Status::Succeeded);
     html! {
         tr {
             td { (badge(one.status)) }
-            td.id { a #{ "to-" (one.id) } data-row href={ "/restores/" (one.id) } { (one.id) } @if let Some(says) = &one.says { p.says { (printable(says)) } } }
-            td data-label="bucket" { (one.bucket) }
-            td.number data-label="objects" { (number(one.objects)) }
-            td data-label="tier" { (one.tier.as_str()) }
+            td.id {
+                a #{ "to-" (one.id) } data-row href={ "/restores/" (one.id) } { (one.id) }
+                p.says { (number(one.objects)) " " (objects) " of " (one.bucket) ", " (one.tier.as_str()) }
+                @if let Some(says) = says { p.says { (printable(says)) } }
+            }
             td.time data-label="requested" { (time(one.requested_at, zone)) }
             td.time data-label="end" {
                 @match (one.completed_at, one.ready_between) {
                     (Some(at), _) => (time(at, zone)),
-                    (None, Some(ready)) => { "typically readable " (times(ready, zone)) }
+                    (None, Some(ready)) => { span.note { "typically readable" } br; (times(ready, zone)) }
                     (None, None) => {}
                 }
             }

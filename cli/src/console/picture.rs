@@ -11,11 +11,22 @@ use crate::console::timeline::{Change, Timeline};
 use crate::console::words::number;
 use crate::output::{time, times};
 
-/// Heights in pixels: a lane with its label, the bar in it, and the axis below.
-const LANE: u32 = 46;
-const LABEL: u32 = 16;
-const BAR: u32 = 14;
-const AXIS: u32 = 24;
+/// Heights in pixels: the room for the word "now", a lane with its label, the bar in it, and the times below.
+const HEAD: u32 = 16;
+const LANE: u32 = 44;
+const LABEL: u32 = 14;
+const BAR: u32 = 12;
+const TIMES: u32 = 24;
+
+/// Where a lane's bar begins.
+fn top(lane: u32) -> u32 {
+    HEAD + lane * LANE + LABEL + 6
+}
+
+/// Where the line with the times is, below so many lanes.
+fn base(lanes: u32) -> u32 {
+    HEAD + lanes * LANE
+}
 
 fn percent(value: f64) -> String {
     format!("{value:.2}%")
@@ -48,32 +59,32 @@ pub fn bar(counts: Counts) -> Markup {
 pub fn life(timeline: &Timeline, zone: &TimeZone) -> Markup {
     let Timeline { axis, requested, ended, now, windows, changes } = timeline;
     let lanes = 1 + u32::try_from(windows.len()).unwrap_or(u32::MAX) + u32::from(!changes.is_empty());
-    let height = lanes * LANE + AXIS;
     let end = ended.unwrap_or(*now);
     let label = match ended {
         Some(ended) => format!("From the request at {} to the end at {}", time(*requested, zone), time(*ended, zone)),
         None => format!("From the request at {} to now, {}", time(*requested, zone), time(*now, zone)),
     };
     html! {
-        svg.life height=(height) role="img" aria-label=(label) {
-            (scale(axis, zone, lanes * LANE))
-            (lane(0, match ended { Some(_) => "the restore", None => "the restore, so far" }))
+        svg.life height=(base(lanes) + TIMES) role="img" aria-label=(label) {
+            (scale(axis, zone, base(lanes)))
             (stretch(axis, [*requested, end], 0, "restore", &label))
-            (point(axis, *requested, 0, "requested", &format!("requested {}", time(*requested, zone))))
-            @if let Some(ended) = ended { (point(axis, *ended, 0, "ended", &format!("ended {}", time(*ended, zone)))) }
+            (point(axis, *requested, "requested", &format!("requested {}", time(*requested, zone))))
+            @if let Some(ended) = ended { (point(axis, *ended, "ended", &format!("ended {}", time(*ended, zone)))) }
             @for (window, number) in windows.iter().zip(1..) {
                 @let between = [window.earliest, window.typical];
-                (lane(number, &format!("{}, {}: typically readable", window.kind.name(), window.tier.as_str())))
                 (stretch(axis, between, number, "window", &format!("typically readable {}", times(between, zone))))
                 @for look in &window.looks {
                     (tick(axis, *look, number, if *look <= end { "look" } else { "look later" }, &format!("look scheduled {}", time(*look, zone))))
                 }
             }
-            @if !changes.is_empty() {
-                (lane(lanes - 1, "objects that became published, readable or failed"))
-                (columns(axis, changes, lanes - 1, zone))
+            (columns(axis, changes, lanes - 1, zone))
+            @if ended.is_none() { (present(axis, *now, base(lanes))) }
+            // Words last, so that nothing is drawn over them.
+            (lane(0, match ended { Some(_) => "the restore", None => "the restore, so far" }))
+            @for (window, number) in windows.iter().zip(1..) {
+                (lane(number, &format!("{}, {}: typically readable", window.kind.name(), window.tier.as_str())))
             }
-            @if ended.is_none() { (line(axis, *now, lanes * LANE)) }
+            @if !changes.is_empty() { (lane(lanes - 1, "objects published, readable or failed")) }
         }
     }
 }
@@ -83,12 +94,12 @@ pub fn calendar(from: Timestamp, expire: [Timestamp; 2], now: Timestamp, zone: &
     let axis = Axis::over(expire, from);
     let label = format!("Copies expire {}", times(expire, zone));
     html! {
-        svg.calendar height=(LANE + AXIS) role="img" aria-label=(label) {
-            (scale(&axis, zone, LANE))
-            (lane(0, "viewers get the objects"))
+        svg.calendar height=(base(1) + TIMES) role="img" aria-label=(label) {
+            (scale(&axis, zone, base(1)))
             (stretch(&axis, [from, expire[1]], 0, "some-copies", &label))
             (stretch(&axis, [from, expire[0]], 0, "all-copies", &label))
-            @if now >= axis.from && now <= axis.to { (line(&axis, now, LANE)) }
+            @if now >= axis.from && now <= axis.to { (present(&axis, now, base(1))) }
+            (lane(0, "viewers get the objects"))
         }
     }
 }
@@ -99,7 +110,7 @@ fn scale(axis: &Axis, zone: &TimeZone, height: u32) -> Markup {
         g.scale {
             @for tick in axis.ticks(zone) {
                 @let at = axis.percent(tick.at);
-                line x1=(percent(at)) x2=(percent(at)) y1="0" y2=(height + 4) {}
+                line x1=(percent(at)) x2=(percent(at)) y1=(HEAD) y2=(height + 4) {}
                 text x=(percent(at)) y=(height + 18) text-anchor=(anchor(at)) { (tick.label) }
             }
             line.base x1="0" x2="100%" y1=(height) y2=(height) {}
@@ -117,35 +128,47 @@ fn anchor(at: f64) -> &'static str {
 }
 
 fn lane(number: u32, label: &str) -> Markup {
-    html! { text.lane x="0" y=(number * LANE + LABEL) { (label) } }
+    html! { text.lane x="0" y=(top(number) - 6) { (label) } }
 }
 
 fn stretch(axis: &Axis, between: [Timestamp; 2], lane: u32, class: &str, title: &str) -> Markup {
     let [from, to] = between.map(|at| axis.percent(at));
     html! {
-        rect class=(class) x=(percent(from)) width=(percent((to - from).max(0.3))) y=(lane * LANE + LABEL + 6) height=(BAR) rx="3" { title { (title) } }
+        rect class=(class) x=(percent(from)) width=(percent((to - from).max(0.3))) y=(top(lane)) height=(BAR) rx="3" { title { (title) } }
     }
 }
 
-fn point(axis: &Axis, at: Timestamp, lane: u32, class: &str, title: &str) -> Markup {
+/// A moment of the restore itself, in the first lane.
+fn point(axis: &Axis, at: Timestamp, class: &str, title: &str) -> Markup {
     html! {
-        circle class=(class) cx=(percent(axis.percent(at).clamp(0.6, 99.4))) cy=(lane * LANE + LABEL + 6 + BAR / 2) r="6" { title { (title) } }
+        circle class=(class) cx=(percent(axis.percent(at).clamp(0.6, 99.4))) cy=(top(0) + BAR / 2) r="6" { title { (title) } }
     }
 }
 
 fn tick(axis: &Axis, at: Timestamp, lane: u32, class: &str, title: &str) -> Markup {
-    let (at, top) = (percent(axis.percent(at)), lane * LANE + LABEL + 6);
-    html! { line class=(class) x1=(at) x2=(at) y1=(top - 3) y2=(top + BAR + 3) { title { (title) } } }
+    let at = percent(axis.percent(at));
+    html! { line class=(class) x1=(at) x2=(at) y1=(top(lane) - 3) y2=(top(lane) + BAR + 3) { title { (title) } } }
 }
 
-/// Objects that came into a state, as columns whose heights compare with each other.
+/// Objects that came into a state, as columns whose heights compare with each other; states of the same time on each other.
 fn columns(axis: &Axis, changes: &[Change], lane: u32, zone: &TimeZone) -> Markup {
-    let most = changes.iter().map(|change| change.objects).max().unwrap_or(1);
-    let bottom = lane * LANE + LABEL + 6 + BAR + 6;
+    const HIGHEST: u32 = 20;
+    let at_once =
+        |at: Timestamp| changes.iter().filter(|change| change.at == at).map(|change| change.objects).sum::<u32>();
+    let most = changes.iter().map(|change| at_once(change.at)).max().unwrap_or(1);
+    let (mut last, mut bottom) = (None, base(lane + 1));
+    let placed = changes.iter().map(|change| {
+        if last.replace(change.at) != Some(change.at) {
+            bottom = base(lane + 1);
+        }
+        let height = (change.objects * HIGHEST).div_ceil(most).max(3);
+        bottom -= height;
+        (change, bottom, height)
+    });
+    let placed: Vec<_> = placed.collect();
     html! {
-        @for change in changes {
-            @let height = (change.objects * 20).div_ceil(most).max(3);
-            rect class=(change.state.as_str()) x=(percent(axis.percent(change.at))) width="1.4%" y=(bottom - height) height=(height) {
+        @for (change, y, height) in placed {
+            rect class=(change.state.as_str()) x=(percent(axis.percent(change.at))) width="1.4%" y=(y) height=(height) {
                 title { (change.objects) " " (change.state.as_str()) ", " (time(change.at, zone)) }
             }
         }
@@ -153,12 +176,12 @@ fn columns(axis: &Axis, changes: &[Change], lane: u32, zone: &TimeZone) -> Marku
 }
 
 /// The present.
-fn line(axis: &Axis, now: Timestamp, height: u32) -> Markup {
+fn present(axis: &Axis, now: Timestamp, height: u32) -> Markup {
     let at = axis.percent(now);
     let side = if at > 90.0 { "end" } else { "start" };
     html! {
         g.now {
-            line x1=(percent(at)) x2=(percent(at)) y1="0" y2=(height) {}
+            line x1=(percent(at)) x2=(percent(at)) y1=(HEAD - 2) y2=(height) {}
             text x=(percent(at)) y="11" dx=(if side == "end" { "-4" } else { "4" }) text-anchor=(side) { "now" }
         }
     }

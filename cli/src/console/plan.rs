@@ -162,7 +162,7 @@ fn ask(verb: &str, plan: &Plan) -> Markup {
     html! {
         p.ask { (verb) " " (objects) " for " strong { "$" (price) } "?" }
         p.note { "Exactly this plan is started. If it is another one by then, nothing is." }
-        button #start .main { "Yes, start it" } " " a href="/" { "No" }
+        p.answers { button #start .main { "Yes, start it" } a href="/" { "No" } }
     }
 }
 
@@ -175,8 +175,11 @@ fn content(plan: &Plan, frame: &Frame) -> Markup {
     let left = counts.total - counts.planned - counts.failed;
     html! {
         p.lead {
-            (number(counts.total)) " " @if counts.total == 1 { "object" } @else { "objects" } " of " (plan.bucket) ", " (plan.tier.as_str()) ", copies for " (quantity(u64::from(plan.days), "day", "days")) ": "
-            (number(counts.planned)) " to restore, " (number(left)) " left as they are, " (number(counts.failed)) " impossible."
+            (number(counts.total)) @if counts.total == 1 { " object of " } @else { " objects of " } (plan.bucket) ", " (plan.tier.as_str())
+            ", copies for " (quantity(u64::from(plan.days), "day", "days")) ": " (number(counts.planned)) " to restore"
+            @if left > 0 { ", " (number(left)) " left as they are" }
+            @if counts.failed > 0 { ", " (number(counts.failed)) " impossible" }
+            "."
         }
         @if let Some(ready) = plan.ready_between { p { "Typically readable " strong { (times(ready, &frame.zone)) } "." } }
         @if !plan.by_kind.is_empty() { ul { @for kind in &plan.by_kind { li { (number(kind.objects)) " in " (kind.kind.name()) ", " (size(kind.bytes)) } } } }
@@ -197,12 +200,12 @@ fn alternatives(plan: &Plan, form: &Form, frame: &Frame) -> Markup {
     html! {
         h2 { "Other tiers" }
         div.wide { table {
-            thead { tr { th { "Tier" } th.number { "USD" } th { "Typically readable" } th { span.hidden { "Plan it" } } } }
+            thead { tr { th { "Tier" } th.number { "USD" } th { "Typically readable" } th.number { span.hidden { "Plan it" } } } }
             tbody { @for other in &plan.alternatives { tr {
                 td { (other.tier.as_str()) @if other.batch_operations { ", by S3 Batch Operations" } }
                 td.number data-label="USD" { "$" (other.total_usd.to_string()) }
                 td.time data-label="typically readable" { (times(other.ready_between, &frame.zone)) }
-                td { (at_tier(form, other.tier)) }
+                td.number { (at_tier(form, other.tier)) }
             } } }
         } }
     }
