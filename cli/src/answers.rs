@@ -40,6 +40,8 @@ pub struct Restore {
     pub counted_at: Option<Timestamp>,
     pub requested_at: Timestamp,
     #[serde(default)]
+    pub planned_at: Option<Timestamp>,
+    #[serde(default)]
     pub ready_between: Option<[Timestamp; 2]>,
     #[serde(default)]
     pub completed_at: Option<Timestamp>,
@@ -76,6 +78,10 @@ pub struct Invalidation {
     pub id: Option<String>,
     pub status: String,
     pub paths: u64,
+    #[serde(default)]
+    pub requested_at: Option<Timestamp>,
+    #[serde(default)]
+    pub completed_at: Option<Timestamp>,
     #[serde(default)]
     pub message: Option<String>,
 }

@@ -57,8 +57,10 @@ pub fn bar(counts: Counts) -> Markup {
 
 /// The life of a restore. All that it shows is said in words beside it.
 pub fn life(timeline: &Timeline, zone: &TimeZone) -> Markup {
-    let Timeline { axis, requested, ended, now, windows, changes } = timeline;
-    let lanes = 1 + u32::try_from(windows.len()).unwrap_or(u32::MAX) + u32::from(!changes.is_empty());
+    let Timeline { axis, requested, planned, ended, now, windows, changes, invalidations } = timeline;
+    let of_changes = 1 + u32::try_from(windows.len()).unwrap_or(u32::MAX);
+    let of_invalidations = of_changes + u32::from(!changes.is_empty());
+    let lanes = of_invalidations + u32::from(!invalidations.is_empty());
     let end = ended.unwrap_or(*now);
     let label = match ended {
         Some(ended) => format!("From the request at {} to the end at {}", time(*requested, zone), time(*ended, zone)),
@@ -68,6 +70,7 @@ pub fn life(timeline: &Timeline, zone: &TimeZone) -> Markup {
         svg.life height=(base(lanes) + TIMES) role="img" aria-label=(label) {
             (scale(axis, zone, base(lanes)))
             (stretch(axis, [*requested, end], 0, "restore", &label))
+            @if let Some(planned) = planned { (tick(axis, *planned, 0, "planned", &format!("planned {}", time(*planned, zone)))) }
             (point(axis, *requested, "requested", &format!("requested {}", time(*requested, zone))))
             @if let Some(ended) = ended { (point(axis, *ended, "ended", &format!("ended {}", time(*ended, zone)))) }
             @for (window, number) in windows.iter().zip(1..) {
@@ -77,14 +80,18 @@ pub fn life(timeline: &Timeline, zone: &TimeZone) -> Markup {
                     (tick(axis, *look, number, if *look <= end { "look" } else { "look later" }, &format!("look scheduled {}", time(*look, zone))))
                 }
             }
-            (columns(axis, changes, lanes - 1, zone))
+            (columns(axis, changes, of_changes, zone))
+            @for between in invalidations {
+                (stretch(axis, *between, of_invalidations, "invalidation", &format!("invalidation {}", times(*between, zone))))
+            }
             @if ended.is_none() { (present(axis, *now, base(lanes))) }
             // Words last, so that nothing is drawn over them.
             (lane(0, match ended { Some(_) => "the restore", None => "the restore, so far" }))
             @for (window, number) in windows.iter().zip(1..) {
                 (lane(number, &format!("{}, {}: typically readable", window.kind.name(), window.tier.as_str())))
             }
-            @if !changes.is_empty() { (lane(lanes - 1, "objects published, readable or failed")) }
+            @if !changes.is_empty() { (lane(of_changes, "objects published, readable or failed")) }
+            @if !invalidations.is_empty() { (lane(of_invalidations, "CloudFront's invalidations")) }
         }
     }
 }
@@ -156,10 +163,10 @@ fn columns(axis: &Axis, changes: &[Change], lane: u32, zone: &TimeZone) -> Marku
     let at_once =
         |at: Timestamp| changes.iter().filter(|change| change.at == at).map(|change| change.objects).sum::<u32>();
     let most = changes.iter().map(|change| at_once(change.at)).max().unwrap_or(1);
-    let (mut last, mut bottom) = (None, base(lane + 1));
+    let (mut last, mut bottom) = (None, top(lane) + BAR + 6);
     let placed = changes.iter().map(|change| {
         if last.replace(change.at) != Some(change.at) {
-            bottom = base(lane + 1);
+            bottom = top(lane) + BAR + 6;
         }
         let height = (change.objects * HIGHEST).div_ceil(most).max(3);
         bottom -= height;

@@ -16,12 +16,16 @@ const PIECES: u32 = 60;
 pub struct Timeline {
     pub axis: Axis,
     pub requested: Timestamp,
+    /// When S3 could be asked from.
+    pub planned: Option<Timestamp>,
     /// When it ended; a running restore has not.
     pub ended: Option<Timestamp>,
     /// The time at which this was true.
     pub now: Timestamp,
     pub windows: Vec<TypicalWindow>,
     pub changes: Vec<Change>,
+    /// Each from when CloudFront was asked to when it was known to be done, or to now.
+    pub invalidations: Vec<[Timestamp; 2]>,
 }
 
 /// When S3 is typically done with the objects of a kind.
@@ -49,16 +53,34 @@ pub fn timeline(restore: &Restore, objects: &[Object], now: Timestamp) -> Timeli
     let requested = restore.requested_at;
     let windows = windows(restore);
     let ended = restore.completed_at;
-    let ends = windows.iter().map(|window| window.typical).chain([ended.unwrap_or(now)]);
-    let axis = Axis::over(ends, requested);
-    let windows = windows.into_iter().map(|window| {
-        let until = ended.unwrap_or(axis.to);
-        TypicalWindow {
-            looks: if restore.batch_operations { Vec::new() } else { looks(&window, requested, until) },
-            ..window
-        }
+    let until = ended.unwrap_or(now);
+    let invalidations = restore.invalidations.iter().filter_map(|one| {
+        let from = one.requested_at?;
+        Some([from, one.completed_at.unwrap_or(until).max(from)])
     });
-    Timeline { axis, requested, ended, now, windows: windows.collect(), changes: changes(objects, axis) }
+    let invalidations: Vec<_> = invalidations.collect();
+    let ends = windows.iter().map(|window| window.typical).chain([until]);
+    let axis = Axis::over(ends, requested);
+    let windows = windows.into_iter().map(|window| match restore.batch_operations {
+        // When a job asks for an object is not known here.
+        true => window,
+        false => TypicalWindow { looks: looks(&window, begun(restore), ended.unwrap_or(axis.to)), ..window },
+    });
+    Timeline {
+        axis,
+        requested,
+        planned: restore.planned_at,
+        ended,
+        now,
+        windows: windows.collect(),
+        changes: changes(objects, axis),
+        invalidations,
+    }
+}
+
+/// When S3 was asked, within minutes: after the plan.
+fn begun(restore: &Restore) -> Timestamp {
+    restore.planned_at.unwrap_or(restore.requested_at)
 }
 
 /// The typical windows of a restore's kinds; none if S3 was asked for nothing.
@@ -67,9 +89,9 @@ fn windows(restore: &Restore) -> Vec<TypicalWindow> {
     if restore.ready_between.is_none() || is_refused {
         return Vec::new();
     }
-    let requested = restore.requested_at;
+    let begun = begun(restore);
     let after = |window: Window| {
-        let at = |duration| requested.checked_add(SignedDuration::try_from(duration).ok()?).ok();
+        let at = |duration| begun.checked_add(SignedDuration::try_from(duration).ok()?).ok();
         Some((at(window.earliest)?, at(window.typical)?))
     };
     let of_kind = |kind: ArchiveKind| match restore.batch_operations {

@@ -34,6 +34,19 @@ fn a_running_restore_is_shown_from_its_request_to_the_end_of_the_typical_window(
 }
 
 #[test]
+fn the_typical_window_begins_with_the_plan_and_invalidations_last_until_they_are_done() {
+    let invalidation = |requested: &str, completed: Option<&str>| json!({ "distribution": "E1", "status": "in_progress", "paths": 1, "requested_at": at(requested), "completed_at": completed.map(at) });
+    let invalidations = json!([invalidation("13:05", Some("13:06")), invalidation("14:00", None)]);
+    let shown =
+        timeline(&restore(json!({ "planned_at": at("10:05"), "invalidations": invalidations })), &[], at("14:10"));
+    assert_eq!((shown.planned, shown.windows[0].earliest), (Some(at("10:05")), at("13:05")));
+    assert_eq!(shown.windows[0].looks[0], at("13:05"));
+    assert_eq!(shown.invalidations, [[at("13:05"), at("13:06")], [at("14:00"), at("14:10")]]);
+    let older = json!({ "invalidations": [{ "distribution": "E1", "status": "completed", "paths": 1 }] });
+    assert_eq!(timeline(&restore(older), &[], at("14:10")).invalidations.len(), 0, "an older API says no times");
+}
+
+#[test]
 fn a_late_restore_is_shown_up_to_now_with_the_looks_that_come() {
     let shown = timeline(&restore(json!({})), &[], at("20:00"));
     assert!(shown.axis.to > at("20:00"));

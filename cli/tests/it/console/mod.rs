@@ -13,14 +13,14 @@ use crate::api::Api;
 use world::{HOSTILE_ID, LARGE, RUNNING, STARTED};
 
 /// A console that runs until it is dropped.
-struct Console {
+pub struct Console {
     child: Child,
     /// The address that it has printed.
     url: String,
 }
 
 impl Console {
-    fn start(mut command: Command) -> Self {
+    pub fn start(mut command: Command) -> Self {
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut url = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut url).unwrap();
@@ -38,7 +38,7 @@ impl Console {
     }
 
     /// Opens the printed address, as the browser does.
-    fn opened(&self) -> Browser<'_> {
+    pub fn opened(&self) -> Browser<'_> {
         let answer = ask("GET", &self.url, &[], None);
         assert_eq!((answer.status, answer.header("location")), (303, Some("/")));
         let cookie = answer.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
@@ -54,37 +54,37 @@ impl Drop for Console {
 }
 
 /// A browser with the console's cookie.
-struct Browser<'a> {
+pub struct Browser<'a> {
     console: &'a Console,
     cookie: String,
 }
 
 impl Browser<'_> {
-    fn get(&self, path: &str) -> Answer {
+    pub fn get(&self, path: &str) -> Answer {
         ask("GET", &format!("{}{path}", self.console.origin()), &[("cookie", &self.cookie)], None)
     }
 
     /// Sends a form as the console's own page does.
-    fn post(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
+    pub fn post(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
         let headers = [("cookie", self.cookie.as_str()), ("origin", self.console.origin())];
         ask("POST", &format!("{}{path}", self.console.origin()), &headers, Some(fields))
     }
 }
 
 #[derive(Debug)]
-struct Answer {
-    status: u16,
+pub struct Answer {
+    pub status: u16,
     headers: ureq::http::HeaderMap,
-    text: String,
+    pub text: String,
 }
 
 impl Answer {
-    fn header(&self, name: &str) -> Option<&str> {
+    pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
     /// The value of a hidden field.
-    fn field(&self, name: &str) -> &str {
+    pub fn field(&self, name: &str) -> &str {
         let after = self.text.split_once(&format!("name=\"{name}\" value=\"")).expect(name).1;
         after.split_once('"').unwrap().0
     }

@@ -97,7 +97,7 @@ fn view(id: &str, status: &str, stage: &str, counts: Value, says: &str) -> Value
     let total = counts["total"].clone();
     json!({
         "id": id, "status": status, "stage": stage, "bucket": "my-archive", "tier": "Standard", "days": 3, "counts": counts,
-        "requested_at": after(0), "ready_between": ready(),
+        "requested_at": after(0), "planned_at": after(2), "ready_between": ready(),
         "cost": cost(), "plan_hash": "h1", "by_kind": [{ "kind": "flexible", "objects": total, "bytes": 1_107_296_256_u64 }],
         "batch_operations": false, "paths": 1, "billed_paths": 1, "warnings": [], "failures": [], "invalidations": [],
         "says": says, "links": { "self": format!("/v1/restores/{id}"), "objects": format!("/v1/restores/{id}/objects") },
@@ -113,15 +113,28 @@ fn running(looks: u64) -> Value {
     }
     let says =
         format!("S3 fetches objects. Of 120 objects: {published} published, {} still being restored.", 120 - published);
-    view(RUNNING, "running", "waiting", counts, &says)
+    let mut view = view(RUNNING, "running", "waiting", counts, &says);
+    if published > 0 {
+        view["invalidations"] = invalidations();
+    }
+    view
 }
 
 fn ended(mut view: Value) -> Value {
     view["completed_at"] = json!(after(222));
     view["copies_expire"] = json!([expiry(), expiry()]);
-    view["invalidations"] =
-        json!([{ "distribution": "E2EXAMPLE", "id": "I3EXAMPLE", "status": "completed", "paths": 1 }]);
+    view["invalidations"] = invalidations();
     view
+}
+
+fn invalidations() -> Value {
+    let one = |id: &str, from: u64, status: &str, to: Option<u64>| {
+        json!({
+            "distribution": "E2EXAMPLE", "id": id, "status": status, "paths": 12, "requested_at": after(from),
+            "completed_at": to.map(after),
+        })
+    };
+    json!([one("I3EXAMPLE", 182, "completed", Some(184)), one("I4EXAMPLE", 196, "completed", Some(199))])
 }
 
 fn one(id: &str) -> (u16, Value) {
