@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use serde::Deserialize;
-use thaw_core::{Alternative, Cost, Counts, Failure, KindTotal, Stage, Status, Tier, Usd};
+use thaw_core::{Alternative, ArchiveKind, Cost, Counts, Failure, KindTotal, Stage, Status, Tier, Usd};
 
 /// `POST /v1/plans`.
 #[derive(Debug, Deserialize)]
@@ -127,6 +127,8 @@ pub struct Object {
     #[serde(default)]
     pub version_id: Option<String>,
     pub size: u64,
+    #[serde(default)]
+    pub kind: Option<ArchiveKind>,
     pub state: String,
     pub since: Timestamp,
     #[serde(default)]

@@ -1,12 +1,15 @@
-//! A real browser for the console's tests, and the script that drives it.
+//! A real browser for the console: for its tests, and for the picture of it in the README.
 
+use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use nix::unistd::Uid;
 
 use crate::node;
+use crate::stack::{S3, Stack, StackLocation};
+use crate::up;
 use crate::workspace::{cargo, on_path, root, run, target_dir};
 
 /// The names of Chromium and its relatives.
@@ -16,28 +19,73 @@ const NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "goog
 /// error.
 pub fn test_console() -> Result<()> {
     let Some(browser) = browser()? else {
-        if std::env::var_os("CI").is_some() {
-            bail!(
-                "there is no Chromium, and CI runs this check always. Install one (on Debian: apt-get install chromium)"
-            );
-        }
-        println!(
-            "skipped: there is no Chromium here, and only root on Debian can install one. Set THAW_BROWSER to a browser."
-        );
+        ensure!(std::env::var_os("CI").is_none(), "{NONE} CI never skips this check.");
+        println!("skipped: {NONE}");
         return Ok(());
     };
-    run(&mut drive(browser, &[])?)
-}
-
-/// The command that runs the console's tests in this browser.
-fn drive(browser: PathBuf, variables: &[(&str, PathBuf)]) -> Result<Command> {
-    let dir = target_dir().join("console");
-    node::install(&root().join("cli/tests/browser"), &["console.mjs"], &dir)?;
+    let scripts = scripts()?;
     let mut test = cargo(&["test", "--workspace", "--locked", "--features", "thaw-cli/browser"]);
     test.args(["--test", "it", "--", "console::browser::", "--nocapture"]);
-    test.env("THAW_BROWSER", browser).env("THAW_BROWSER_SCRIPT", dir.join("console.mjs"));
-    test.env("THAW_BROWSER_SHOTS", dir.join("shots")).envs(variables.iter().cloned());
-    Ok(test)
+    test.env("THAW_BROWSER", browser).env("THAW_BROWSER_SCRIPT", scripts.join("console.mjs"));
+    run(test.env("THAW_BROWSER_SHOTS", scripts.join("shots")))
+}
+
+const NONE: &str = "there is no Chromium here, and only root on Debian can install one. Set THAW_BROWSER to a browser.";
+
+/// Takes the picture of the README: a restore of photos and films, which S3 is bringing back on a local stack.
+pub fn picture(which: &StackLocation) -> Result<()> {
+    // Twelve hours take half a minute.
+    const TIME_SCALE: u32 = 1_200;
+    let Some(browser) = browser()? else { bail!("{NONE}") };
+    let scripts = scripts()?;
+    let options = up::Options {
+        which: which.clone(),
+        s3: S3::Sim,
+        auth: false,
+        time_scale: TIME_SCALE,
+        release: false,
+        record: false,
+    };
+    let (stack, _teardown) = up::up(&options)?;
+    put_photos_and_films(&stack)?;
+    let thaw = |args: &[&str]| {
+        let mut thaw = Command::new(target_dir().join("debug/thaw"));
+        thaw.args(args).arg(format!("--local={}", which.dir().join("stack.json").display()));
+        thaw
+    };
+    let uri = format!("s3://{}/2019/", stack.archive_bucket);
+    let restore = thaw(&["restore", &uri, "--recursive", "--yes"]).stderr(Stdio::null()).output()?;
+    let id = String::from_utf8(restore.stdout)?.trim().to_owned();
+    ensure!(!id.is_empty(), "the restore was not started");
+    let mut console = thaw(&["console"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+    let taken = (|| {
+        let mut url = String::new();
+        BufReader::new(console.stdout.take().context("stdout is piped")?).read_line(&mut url)?;
+        let mut script = Command::new("node");
+        script.arg(scripts.join("picture.mjs")).env("CONSOLE", url.trim()).env("ID", &id);
+        run(script.env("BROWSER", &browser).env("FILE", root().join("docs/console.png")))
+    })();
+    console.kill()?;
+    console.wait()?;
+    taken
+}
+
+/// Photos in Flexible Retrieval, and a few films in Deep Archive, which S3 takes longer for.
+fn put_photos_and_films(stack: &Stack) -> Result<()> {
+    let s3 = stack.s3();
+    let photos = (1..=72).map(|number| (format!("2019/photos/{number:03}.jpg"), "GLACIER", 600_000));
+    let films = (1..=24).map(|number| (format!("2019/films/{number:02}.mp4"), "DEEP_ARCHIVE", 2_000_000));
+    for (key, class, size) in photos.chain(films) {
+        s3.put_object(&stack.archive_bucket, &key, &[("x-amz-storage-class", class)], &vec![0; size])?;
+    }
+    Ok(())
+}
+
+/// The folder with the scripts and their packages.
+fn scripts() -> Result<PathBuf> {
+    let dir = target_dir().join("console");
+    node::install(&root().join("cli/tests/browser"), &["console.mjs", "picture.mjs"], &dir)?;
+    Ok(dir)
 }
 
 /// A browser that is there, or that Debian has. `THAW_BROWSER` names another one.

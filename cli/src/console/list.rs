@@ -103,7 +103,7 @@ fn row(one: &Listed, frame: &Frame) -> Markup {
             td.time data-label="end" {
                 @match (one.completed_at, one.ready_between) {
                     (Some(at), _) => (time(at, zone)),
-                    (None, Some(ready)) => { span.note { "typically readable" } br; (times(ready, zone)) }
+                    (None, Some(ready)) => { span.note { "typically readable " } (times(ready, zone)) }
                     (None, None) => {}
                 }
             }

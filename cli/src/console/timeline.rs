@@ -64,7 +64,10 @@ pub fn timeline(restore: &Restore, objects: &[Object], now: Timestamp) -> Timeli
     let windows = windows.into_iter().map(|window| match restore.batch_operations {
         // When a job asks for an object is not known here.
         true => window,
-        false => TypicalWindow { looks: looks(&window, begun(restore), ended.unwrap_or(axis.to)), ..window },
+        false => {
+            let until = all_came(window.kind, restore, objects).or(ended).unwrap_or(axis.to);
+            TypicalWindow { looks: looks(&window, begun(restore), until), ..window }
+        }
     });
     Timeline {
         axis,
@@ -106,6 +109,26 @@ fn windows(restore: &Restore) -> Vec<TypicalWindow> {
             Some(TypicalWindow { kind, tier, objects, earliest, typical, looks: Vec::new() })
         })
         .collect()
+}
+
+/// When the last object of a kind came or failed, if that is known: there is nothing to look for any more.
+fn all_came(kind: ArchiveKind, restore: &Restore, objects: &[Object]) -> Option<Timestamp> {
+    let has_all = objects.len() as u64 == restore.counts.total;
+    let of_kind = || objects.iter().filter(|object| object.kind == Some(kind));
+    let is_awaited = |object: &Object| match ObjectState::named(&object.state) {
+        Some(ObjectState::Restoring | ObjectState::Planned) | None => true,
+        Some(
+            ObjectState::Published
+            | ObjectState::Restored
+            | ObjectState::Available
+            | ObjectState::Cancelled
+            | ObjectState::Failed,
+        ) => false,
+    };
+    if !has_all || of_kind().any(is_awaited) {
+        return None;
+    }
+    of_kind().map(|object| object.since).max()
 }
 
 /// The looks at objects whose restore S3 accepted at `since`.

@@ -25,7 +25,7 @@ const GOOD_FOR: u64 = 30;
 const AFTER_AN_ERROR: u64 = 5;
 
 /// The most answers that are kept.
-const KEPT: usize = 32;
+const KEPT: usize = 16;
 
 /// A call.
 #[derive(Debug)]

@@ -55,6 +55,23 @@ fn a_late_restore_is_shown_up_to_now_with_the_looks_that_come() {
 }
 
 #[test]
+fn a_kind_whose_objects_have_all_come_is_not_looked_for_any_more() {
+    let of_kind = |kind: &str, state: &str, since: &str| Object {
+        kind: Some(serde_json::from_value(json!(kind)).unwrap()),
+        ..object(state, since)
+    };
+    let kinds = json!({ "by_kind": [{ "kind": "flexible", "objects": 1, "bytes": 1 }, { "kind": "deep", "objects": 1, "bytes": 1 }] });
+    let objects = [of_kind("flexible", "published", "13:30"), of_kind("deep", "restoring", "10:00")];
+    let looks = |objects: &[Object]| {
+        let shown = timeline(&restore(kinds.clone()), objects, at("17:00"));
+        shown.windows.iter().map(|window| window.looks.len()).collect::<Vec<_>>()
+    };
+    assert_eq!(looks(&objects)[0], 1, "at 13:00");
+    assert!(looks(&objects)[1] > 1);
+    assert!(looks(&objects[..1])[0] > 1, "the others are not known");
+}
+
+#[test]
 fn a_restore_that_has_ended_looks_no_more() {
     let shown = timeline(&restore(json!({ "status": "succeeded", "completed_at": at("13:30") })), &[], at("23:00"));
     assert_eq!((shown.ended, shown.windows[0].looks.as_slice()), (Some(at("13:30")), &[at("13:00")][..]));

@@ -373,3 +373,30 @@ fn an_api_that_does_not_answer_is_said_on_the_page() {
         );
     }
 }
+
+/// Linux tells what a process holds.
+#[cfg(target_os = "linux")]
+#[test]
+fn memory_does_not_grow_with_the_hours_that_a_tab_is_open() {
+    let api = world::api();
+    let console = Console::of(&api, &[]);
+    let browser = console.opened();
+    let kibibytes = || -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", console.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    };
+    let look = |times: usize| {
+        for number in 0..times {
+            browser.get(&format!("/restores/{LARGE}"));
+            browser.get(&format!("/restores/{LARGE}/objects?cursor=0.{}", number % 90 * 100));
+        }
+    };
+    look(50);
+    let before = kibibytes();
+    look(150);
+    let after = kibibytes();
+    println!("{before} KiB after 100 pages, {after} KiB after 400");
+    // What is kept fills up. If each page left something behind, it would be a hundred kilobytes, 300 times.
+    assert!(after < before + 10_240, "{before} KiB became {after} KiB");
+}
