@@ -8,7 +8,7 @@ const { CONSOLE, ID, BROWSER, FILE } = process.env;
 
 const browser = await puppeteer.launch({ executablePath: BROWSER, args: ["--no-sandbox", "--force-color-profile=srgb"] });
 const page = await browser.newPage();
-await page.setViewport({ width: 960, height: 1000, deviceScaleFactor: 1.25 });
+await page.setViewport({ width: 960, height: 1000, deviceScaleFactor: 1.1 });
 await page.goto(CONSOLE);
 await page.goto(`${new URL(CONSOLE).origin}/restores/${ID}`);
 // Some of the slow ones are there, and some are not.
