@@ -5,7 +5,9 @@
 //! - A request without the session's cookie is refused. The cookie is given once, for the token in the printed address, and a
 //!   page of another site cannot make the browser send it (`SameSite=Strict`).
 //! - A request for another `Host` is refused: a name of an attacker's that points to 127.0.0.1 (DNS rebinding) is another host.
-//! - A request with another `Origin`, and a `POST` without one, is refused: it comes from a page that is not the console's.
+//! - A request with another `Origin`, and a `POST` without one, is refused: it comes from a page that is not the console's. So is
+//!   one of which the browser says that another page has caused it (`Sec-Fetch-Site`), such as a picture in a page of a server on
+//!   another port, for which cookies are the same.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -40,6 +42,8 @@ pub struct Asked<'a> {
     pub is_post: bool,
     pub host: Option<&'a str>,
     pub origin: Option<&'a str>,
+    /// Who caused it, as the browser says: `same-origin`, `same-site`, `cross-site`, or `none` for the person.
+    pub fetch_site: Option<&'a str>,
     /// The header `Cookie`.
     pub cookies: Option<&'a str>,
     /// The query parameter `token`.
@@ -135,7 +139,10 @@ impl Gate {
     pub fn let_in(&self, asked: &Asked<'_>) -> Result<Entry, Refusal> {
         self.at_the_right_address(asked)?;
         if self.has_cookie(asked.cookies.unwrap_or_default()) {
-            return Ok(Entry::Session);
+            return match asked.fetch_site {
+                None | Some("same-origin" | "none") => Ok(Entry::Session),
+                Some(_) => Err(Refusal::OtherOrigin),
+            };
         }
         match asked.token {
             None => Err(Refusal::NoCookie),
@@ -157,8 +164,14 @@ impl Gate {
 mod tests {
     use super::*;
 
-    const HERE: Asked<'_> =
-        Asked { is_post: false, host: Some("127.0.0.1:4711"), origin: None, cookies: None, token: None };
+    const HERE: Asked<'_> = Asked {
+        is_post: false,
+        host: Some("127.0.0.1:4711"),
+        origin: None,
+        fetch_site: None,
+        cookies: None,
+        token: None,
+    };
 
     fn gate() -> Gate {
         Gate::new(4711).unwrap()
@@ -234,6 +247,20 @@ mod tests {
             [(true, Some("http://127.0.0.1:4711")), (false, Some("http://127.0.0.1:4711")), (false, None)]
         {
             assert_eq!(gate.let_in(&asked(is_post, origin)), Ok(Entry::Session), "{is_post} {origin:?}");
+        }
+    }
+
+    #[test]
+    fn what_another_page_causes_is_refused_even_with_the_cookie() {
+        let gate = gate();
+        let cookie = opened(&gate);
+        for (fetch_site, entry) in [
+            (Some("none"), Ok(Entry::Session)),
+            (Some("same-origin"), Ok(Entry::Session)),
+            (Some("same-site"), Err(Refusal::OtherOrigin)),
+            (Some("cross-site"), Err(Refusal::OtherOrigin)),
+        ] {
+            assert_eq!(gate.let_in(&Asked { fetch_site, cookies: Some(&cookie), ..HERE }), entry, "{fetch_site:?}");
         }
     }
 }

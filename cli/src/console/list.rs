@@ -5,7 +5,7 @@ use thaw_core::Status;
 
 use crate::answers::{Listed, ListedPage};
 use crate::api;
-use crate::console::page::{Frame, Page, problem};
+use crate::console::page::{Frame, Page};
 use crate::console::upstream::{Polled, Upstream};
 use crate::console::words::{self, number};
 use crate::error::Error;
@@ -31,17 +31,16 @@ pub async fn page(which: &Which, frame: &Frame, upstream: &Upstream) -> Page {
     let cursor =
         which.cursor.as_deref().map(|cursor| format!("&cursor={}", words::in_query(cursor))).unwrap_or_default();
     let polled = upstream.poll(&format!("/v1/restores?limit={ON_A_PAGE}{status}{cursor}")).await;
+    let next = Some(polled.good_for(jiff::Timestamp::now()));
+    let page = match read(&polled) {
+        Ok(page) => page,
+        Err(error) => return Page { next, ..Page::error(&error) },
+    };
     let main = html! {
         h1 { "Restores" }
         (filter(which.status))
-        div #list data-part {
-            @match read(&polled) {
-                Ok(page) => (table(&page, which, frame)),
-                Err(error) => (problem(&error)),
-            }
-        }
+        div #list data-part { (table(&page, which, frame)) }
     };
-    let next = Some(polled.good_for(jiff::Timestamp::now()));
     Page { as_of: Some(polled.at), next, ..Page::still("Restores", main) }
 }
 

@@ -59,7 +59,7 @@ impl Page {
             Error::Refused(_) => 403,
             Error::NoAnswer(_) | Error::Failed(_) | Error::Interrupted(_) => 502,
         };
-        let main = html! { h1 { "This did not work" } (problem(error)) p { a href="/" { "All restores" } } };
+        let main = html! { h1 #failed { "This did not work" } (problem(error)) p { a href="/" { "All restores" } } };
         Self { status, ..Self::still("Error", main) }
     }
 }

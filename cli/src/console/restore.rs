@@ -33,7 +33,13 @@ pub async fn page(id: &str, error: Option<&Error>, frame: &Frame, upstream: &Ups
             Ok(restore) => restore,
             Err(error) => return Page::error(&error),
         },
-        Err(error) => return Page::error(error),
+        // A connection may come back; a restore that is not there does not.
+        Err(error @ (Error::NoAnswer(_) | Error::Failed(_))) => {
+            return Page { next: Some(polled.good_for(Timestamp::now())), ..Page::error(error) };
+        }
+        Err(error @ (Error::Usage(_) | Error::Problem(_) | Error::Refused(_) | Error::Interrupted(_))) => {
+            return Page::error(error);
+        }
     };
     let objects = changed_objects(&path, &restore, upstream).await;
     let now = frame.clock.at(polled.at);

@@ -64,6 +64,7 @@ fn asked(request: &Request) -> Asked<'_> {
         is_post: request.method() != Method::GET && request.method() != Method::HEAD,
         host: header(HOST),
         origin: header(ORIGIN),
+        fetch_site: header(HeaderName::from_static("sec-fetch-site")),
         cookies: header(COOKIE),
         token: query.split('&').find_map(|pair| pair.strip_prefix("token=")).filter(|_| request.uri().path() == "/"),
     }

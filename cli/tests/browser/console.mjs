@@ -142,11 +142,11 @@ const steps = {
     complaints.splice(0);
   },
 
-  async "a form of another page is refused, even if it is on this machine"(page) {
+  async "what another page sends is refused, even if it is on this machine"(page) {
     const target = `${originOf(consoles.changes)}/restores/${ids.running}/cancel`;
     const evil = createServer((_, answer) => {
       answer.setHeader("content-type", "text/html");
-      answer.end(`<link rel=icon href=data:,><form method=post action="${target}"><button>A kitten</button></form>`);
+      answer.end(`<link rel=icon href=data:,><img src="${originOf(consoles.changes)}/restores/${ids.hostile}/retry"><form method=post action="${target}"><button>A kitten</button></form>`);
     });
     await new Promise((ready) => evil.listen(0, "127.0.0.1", ready));
     const { port } = evil.address();
@@ -157,6 +157,7 @@ const steps = {
     assert.match(await text(page), /Another page sent this request, so nothing was done/);
     evil.close();
     expectComplaints(/cancel.*status of 403/);
+    expectComplaints(/retry.*NotSameOrigin/);
   },
 
   async "a running restore is followed without a reload, and the focus stays"(page) {
@@ -173,6 +174,15 @@ const steps = {
     assert.equal(await page.evaluate(() => window.isTheSamePage), true);
     assert.match(await text(page), /Of 120 objects: 120 published\.[\s\S]*They expire/);
     await lookAt(page, "succeeded");
+  },
+
+  async "a lost connection is said, what was seen stays, and it goes on by itself"(page) {
+    await page.goto(`${originOf(consoles.changes)}/restores/${ids.flaky}`);
+    assert.match(await text(page), /1 restoring/);
+    await page.waitForFunction(() => document.getElementById("connection").innerText.includes("does not answer"));
+    assert.match(await text(page), /1 restoring/);
+    await page.waitForFunction(() => document.getElementById("connection").innerText === "" && document.getElementById("state-restoring").innerText === "5 restoring");
+    expectComplaints(/flaky.*status of 502/);
   },
 
   async "a hostile key and hostile words are text"(page) {

@@ -64,11 +64,15 @@ async function ask() {
       return;
     }
     if (answer.status !== 304) {
-      showParts(new DOMParser().parseFromString(await answer.text(), "text/html"));
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      if (answer.ok && document.getElementById("failed")) location.reload();
+      else if (answer.ok) showParts(page);
+      // What was seen stays, and why it is old is said.
+      const problem = answer.ok ? "" : page.querySelector(".problem")?.innerText;
+      say(problem ?? `thaw console answers ${answer.status}.`);
     }
     etag = answer.headers.get("etag");
     failures = 0;
-    say("");
     const next = answer.headers.get("x-thaw-next");
     if (next !== "never") askIn(Number(next));
   } catch {

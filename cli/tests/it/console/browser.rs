@@ -16,7 +16,7 @@ fn the_console_does_in_a_browser_what_it_promises() {
     let api = world::api();
     let changes = Console::of(&api, &["--allow-changes"]);
     let read_only = Console::of(&api, &[]);
-    let ids = json!({ "running": world::RUNNING, "hostile": world::HOSTILE_ID, "large": world::LARGE, "started": world::STARTED });
+    let ids = json!({ "running": world::RUNNING, "hostile": world::HOSTILE_ID, "large": world::LARGE, "started": world::STARTED, "flaky": world::FLAKY });
     let consoles = json!({ "changes": changes.url, "readOnly": read_only.url, "ids": ids });
     let status = Command::new("node")
         .arg(variable("THAW_BROWSER_SCRIPT"))

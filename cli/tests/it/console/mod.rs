@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::api::Api;
+use crate::api::{Api, seen};
 use world::{HOSTILE_ID, LARGE, RUNNING, STARTED};
 
 /// A console that runs until it is dropped.
@@ -158,6 +158,11 @@ fn another_host_and_another_origin_are_refused_with_the_right_cookie() {
             let answer = ask("POST", &format!("{}{path}", console.origin()), &headers, Some(&CAT));
             assert_eq!((answer.status, answer.text.contains("nothing was done")), (403, true), "{origin:?} {path}");
         }
+    }
+    for fetch_site in ["same-site", "cross-site"] {
+        let headers = [("cookie", browser.cookie.as_str()), ("sec-fetch-site", fetch_site)];
+        let address = format!("{}/restores/{HOSTILE_ID}/retry", console.origin());
+        assert_eq!(ask("GET", &address, &headers, None).status, 403, "{fetch_site}");
     }
     assert_eq!(api.calls().len(), calls, "the API is not called for them");
 }
@@ -332,6 +337,9 @@ fn many_tabs_ask_the_api_once() {
     assert!(asked <= 1 + seconds, "asked {asked} times in {seconds} s, and the API says: once a second");
     let objects = api.calls().iter().filter(|call| call.path.contains("/objects")).count();
     assert_eq!(objects, 1, "objects are asked for again only if the counts have changed");
+    let next: u64 = pages[0].header("x-thaw-next").unwrap().parse().unwrap();
+    assert!(next <= 1_000, "{next} ms");
+    assert_eq!(browser.get("/restores/ended-0001").header("x-thaw-next"), Some("never"));
     let etag = pages[0].header("etag").unwrap();
     let known = |etag: &str| {
         let headers = [("cookie", browser.cookie.as_str()), ("if-none-match", etag)];
@@ -372,6 +380,19 @@ fn an_api_that_does_not_answer_is_said_on_the_page() {
             answer.text
         );
     }
+}
+
+#[test]
+fn a_port_that_is_taken_is_named() {
+    let api = world::api();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let (code, stdout, stderr) = seen(&api.run(&["console", "--port", &port]));
+    assert_eq!((code, stdout.as_str()), (1, ""));
+    assert!(
+        stderr.contains(&format!("127.0.0.1:{port} cannot be used")) && stderr.contains("Name another --port."),
+        "{stderr}"
+    );
 }
 
 /// Linux tells what a process holds.

@@ -15,6 +15,7 @@ pub const HOSTILE: &str =
 pub const RUNNING: &str = "2026-11-29_my-archive_photos-2019_standard_0123456789ab";
 pub const HOSTILE_ID: &str = "2026-11-29_my-archive_hostile_standard_0123456789ab";
 pub const LARGE: &str = "2026-11-29_my-archive_ten-thousand_bulk_0123456789ab";
+pub const FLAKY: &str = "2026-11-29_my-archive_flaky_standard_0123456789ab";
 pub const STARTED: &str = "2026-11-29_my-archive_cat-jpg_standard_0123456789ab";
 
 /// Restores that have ended, in the list.
@@ -44,11 +45,11 @@ fn ready() -> [Timestamp; 2] {
 
 /// The API.
 pub fn api() -> Api {
-    let mut looks = 0;
-    Api::answering(move |call| answer(call, &mut looks))
+    let (mut looks, mut flaky) = (0, 0);
+    Api::answering(move |call| answer(call, &mut looks, &mut flaky))
 }
 
-fn answer(call: &Call, looks: &mut u64) -> (u16, Value) {
+fn answer(call: &Call, looks: &mut u64, flaky: &mut u64) -> (u16, Value) {
     let (path, query) = call.path.split_once('?').unwrap_or((call.path.as_str(), ""));
     let parameter = |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
     let parts: Vec<&str> = path.trim_start_matches("/v1/").split('/').collect();
@@ -57,6 +58,14 @@ fn answer(call: &Call, looks: &mut u64) -> (u16, Value) {
         ("GET", ["restores", id]) if *id == RUNNING => {
             *looks += 1;
             (200, running(*looks))
+        }
+        // The API hangs up for a while: each call is tried three times.
+        ("GET", ["restores", id]) if *id == FLAKY => {
+            *flaky += 1;
+            match flaky {
+                2..5 => (0, Value::Null),
+                _ => (200, view(id, "running", "waiting", counts(*flaky, 0, 0), "S3 fetches objects.")),
+            }
         }
         ("GET", ["restores", id]) => one(id),
         ("GET", ["restores", id, "objects"]) => {
