@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use jiff::Timestamp;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
@@ -19,6 +20,8 @@ pub struct Address {
     pub identity: Identity,
     /// How many seconds of the stack's clock pass in one real second: more than 1 in a local stack.
     pub time_scale: u32,
+    /// When the stack's clock and the real one were the same: only in a local stack whose clock runs faster.
+    pub origin: Option<Timestamp>,
 }
 
 /// What this needs of the local stack's file.
@@ -31,6 +34,9 @@ pub struct LocalStack {
     access_key_id: String,
     secret_access_key: String,
     time_scale: u32,
+    /// Unix seconds.
+    #[serde(default)]
+    origin: Option<i64>,
 }
 
 /// Finds the API. Asks CloudFormation only if nothing else says where it is.
@@ -43,13 +49,14 @@ pub fn find(global: &Global, terminal: &Terminal) -> Result<Address, Error> {
         Some(url) => url.trim_end_matches('/').to_owned(),
         None => stack_output(API_URL, global, &identity, terminal)?,
     };
-    Ok(Address { url, identity, time_scale: 1 })
+    Ok(Address { url, identity, time_scale: 1, origin: None })
 }
 
 fn local(file: &Path) -> Result<Address, Error> {
     let stack = local_stack(file)?;
     let identity = credentials::fixed(&stack.access_key_id, &stack.secret_access_key, &stack.region);
-    Ok(Address { url: stack.api_url, identity, time_scale: stack.time_scale.max(1) })
+    let origin = stack.origin.and_then(|second| Timestamp::from_second(second).ok());
+    Ok(Address { url: stack.api_url, identity, time_scale: stack.time_scale.max(1), origin })
 }
 
 /// Reads the local stack's file.

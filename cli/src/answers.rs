@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use serde::Deserialize;
-use thaw_core::{Alternative, Cost, Counts, Failure, KindTotal, Stage, Status, Tier, Usd};
+use thaw_core::{Alternative, ArchiveKind, Cost, Counts, Failure, KindTotal, Stage, Status, Tier, Usd};
 
 /// `POST /v1/plans`.
 #[derive(Debug, Deserialize)]
@@ -44,6 +44,8 @@ pub struct Restore {
     pub counted_at: Option<Timestamp>,
     pub requested_at: Timestamp,
     #[serde(default)]
+    pub planned_at: Option<Timestamp>,
+    #[serde(default)]
     pub ready_between: Option<[Timestamp; 2]>,
     #[serde(default)]
     pub completed_at: Option<Timestamp>,
@@ -59,6 +61,33 @@ pub struct Restore {
     pub warnings: Vec<String>,
     #[serde(default)]
     pub says: Option<String>,
+    #[serde(default)]
+    pub by_kind: Vec<KindTotal>,
+    #[serde(default)]
+    pub batch_operations: bool,
+    #[serde(default)]
+    pub paths: Option<u64>,
+    #[serde(default)]
+    pub billed_paths: Option<u64>,
+    #[serde(default)]
+    pub invalidations: Vec<Invalidation>,
+}
+
+/// A CloudFront invalidation that publishes objects of a restore.
+#[derive(Debug, Deserialize)]
+pub struct Invalidation {
+    pub distribution: String,
+    /// Absent before CloudFront has accepted it.
+    #[serde(default)]
+    pub id: Option<String>,
+    pub status: String,
+    pub paths: u64,
+    #[serde(default)]
+    pub requested_at: Option<Timestamp>,
+    #[serde(default)]
+    pub completed_at: Option<Timestamp>,
+    #[serde(default)]
+    pub message: Option<String>,
 }
 
 /// A restore in `GET /v1/restores`.
@@ -70,11 +99,31 @@ pub struct Listed {
     pub tier: Tier,
     #[serde(default)]
     pub publish_only: bool,
+    #[serde(default)]
+    pub objects: u64,
     pub requested_at: Timestamp,
     #[serde(default)]
     pub ready_between: Option<[Timestamp; 2]>,
     #[serde(default)]
     pub completed_at: Option<Timestamp>,
+    #[serde(default)]
+    pub says: Option<String>,
+}
+
+/// A page of `GET /v1/restores`.
+#[derive(Debug, Deserialize)]
+pub struct ListedPage {
+    pub restores: Vec<Listed>,
+    #[serde(default)]
+    pub next_cursor: Option<String>,
+}
+
+/// A page of `GET /v1/restores/{id}/objects`.
+#[derive(Debug, Deserialize)]
+pub struct ObjectPage {
+    pub objects: Vec<Object>,
+    #[serde(default)]
+    pub next_cursor: Option<String>,
 }
 
 /// An object in `GET /v1/restores/{id}/objects`.
@@ -84,10 +133,16 @@ pub struct Object {
     #[serde(default)]
     pub version_id: Option<String>,
     pub size: u64,
+    #[serde(default)]
+    pub kind: Option<ArchiveKind>,
     pub state: String,
     pub since: Timestamp,
     #[serde(default)]
     pub copy_expires: Option<Timestamp>,
+    #[serde(default)]
+    pub how: Option<String>,
+    #[serde(default)]
+    pub paths: Vec<String>,
     #[serde(default)]
     pub message: Option<String>,
 }

@@ -18,7 +18,7 @@ use crate::terminal::Terminal;
 const RETRIES: u32 = 2;
 
 /// The API of one stack.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Api<'a> {
     address: Address,
     global: &'a Global,
@@ -34,6 +34,11 @@ impl<'a> Api<'a> {
     /// How many seconds of the stack's clock pass in one real second.
     pub fn time_scale(&self) -> u32 {
         self.address.time_scale
+    }
+
+    /// Where the API is, and whose clock it has.
+    pub fn address(&self) -> &Address {
+        &self.address
     }
 
     /// `GET`; the answer's JSON.

@@ -121,6 +121,8 @@ pub enum Command {
     Open(OpenArgs),
     /// Find restores that other tools began, and publish their objects too
     Adopt(AdoptArgs),
+    /// Show restores in a browser, on this machine
+    Console(ConsoleArgs),
     /// Print the script that completes commands in a shell
     Completions {
         /// The shell
@@ -322,6 +324,19 @@ pub struct AdoptArgs {
     /// Where to look: s3://bucket or s3://bucket/prefix
     #[arg(value_name = "S3_URI")]
     pub uri: String,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct ConsoleArgs {
+    /// Port on 127.0.0.1; 0 is any that is free
+    #[arg(long, value_name = "PORT", default_value = "0")]
+    pub port: u16,
+    /// Show and plan only. The default, except with --local
+    #[arg(long)]
+    pub read_only: bool,
+    /// Start and cancel restores, too. The default with --local
+    #[arg(long, conflicts_with = "read_only")]
+    pub allow_changes: bool,
 }
 
 fn tier(text: &str) -> Result<Tier, String> {

@@ -7,6 +7,7 @@ mod answers;
 mod api;
 mod args;
 mod commands;
+mod console;
 mod context;
 mod credentials;
 mod error;

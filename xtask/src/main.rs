@@ -5,6 +5,7 @@ mod attack;
 mod aws;
 mod aws_check;
 mod bench;
+mod browser;
 mod cloudformation;
 mod demo;
 mod dependencies;
@@ -66,6 +67,8 @@ enum Command {
     FirstScreen(up::Options),
     /// Draw what the demo printed: cargo xtask demo | cargo xtask picture > docs/demo.svg
     Picture,
+    /// Take the picture of the console for the README, on a local stack: docs/console.png
+    ConsolePicture(stack::StackLocation),
     /// Break the code in a thousand small ways, and count what no test notices: hours on two cores
     Mutants(mutants::Options),
     /// Measure how fast a function starts, and what a restore costs of thaw itself
@@ -90,6 +93,7 @@ fn main() -> ExitCode {
         Command::Package => package::run(),
         Command::FirstScreen(options) => first_screen::run(&options),
         Command::Picture => picture::run(),
+        Command::ConsolePicture(which) => browser::picture(&which),
         Command::Mutants(options) => mutants::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::AwsCheck(options) => aws_check::run(&options),

@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 
 use crate::aws_check;
 use crate::bench;
+use crate::browser;
 use crate::dependencies;
 use crate::python::python_env;
 use crate::recorder;
@@ -50,6 +51,8 @@ pub enum Check {
     Examples,
     /// Every bench in its smallest size: that it still measures, not what
     Benches,
+    /// The pages of `thaw console` in a browser
+    Console,
     /// The tests on the local stack
     LocalStack,
 }
@@ -79,7 +82,7 @@ impl Check {
                 "--all-targets",
                 "--locked",
                 "--features",
-                "thaw-tests/local-stack,thaw-cli/local-stack",
+                "thaw-tests/local-stack,thaw-cli/local-stack,thaw-cli/browser",
                 "--",
                 "--deny",
                 "warnings",
@@ -94,6 +97,7 @@ impl Check {
             Self::Worlds => worlds::test(),
             Self::Examples => run_command(&mut cargo(&["test", "--workspace", "--doc", "--locked"])),
             Self::Benches => bench::smoke(&options.local_stack),
+            Self::Console => browser::test_console(),
             Self::LocalStack => local_stack(&options.local_stack),
         }
     }

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 use thaw_core::{ObjectSelector, Usd};
 
 use crate::answers::Restore;
-use crate::api::{self, Api};
+use crate::api;
 use crate::args::{ExpediteArgs, ExtendArgs, RetryArgs, Start};
 use crate::commands::restore;
 use crate::context::{Context, restore_path};
@@ -13,8 +13,8 @@ use crate::exit::Exit;
 use crate::selection;
 
 /// Which of another restore's objects, and what is asked for.
-#[derive(Clone, Copy)]
-enum FollowUp {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FollowUp {
     /// Asks again for what failed or was cancelled.
     Retry,
     /// Asks at a faster tier for what S3 is still fetching.
@@ -25,7 +25,7 @@ enum FollowUp {
 
 impl FollowUp {
     /// The word in the route.
-    fn call(self) -> &'static str {
+    pub fn call(self) -> &'static str {
         match self {
             Self::Retry => "retry",
             Self::Expedite => "expedite",
@@ -43,7 +43,7 @@ impl FollowUp {
     }
 
     /// The beginning of the question.
-    fn verb(self) -> &'static str {
+    pub fn verb(self) -> &'static str {
         match self {
             Self::Retry => "Ask again for",
             Self::Expedite => "Ask at a faster tier for",
@@ -82,7 +82,8 @@ fn run(
 ) -> Result<Exit, Error> {
     let path = restore_path(id)?;
     let mut api = context.connect()?;
-    let answer = plan(&mut api, &path, id, follow_up.selector(), &changes)?;
+    let (answer, _) = api.get(&path)?;
+    let answer = api.post("/v1/plans", &plan_request(follow_up, &api::read(&answer)?, &changes), None)?;
     let Some(agreed) = restore::planned(&answer, max_cost, start, follow_up.verb(), context)? else {
         return Ok(Exit::Done);
     };
@@ -91,22 +92,14 @@ fn run(
     restore::start(&mut api, &format!("{path}/{}", follow_up.call()), changes, start, context)
 }
 
-/// The plan of another restore's objects: its tier and days, with the changes.
-fn plan(
-    api: &mut Api<'_>,
-    path: &str,
-    id: &str,
-    selector: ObjectSelector,
-    changes: &Map<String, Value>,
-) -> Result<Value, Error> {
-    let (answer, _) = api.get(path)?;
-    let other: Restore = api::read(&answer)?;
+/// The request that plans another restore's objects: at its tier and for its days, with the changes.
+pub fn plan_request(follow_up: FollowUp, other: &Restore, changes: &Map<String, Value>) -> Value {
     let mut request = Map::from_iter([
         ("bucket".to_owned(), json!(other.bucket)),
-        ("objects_of".to_owned(), json!({ "restore": id, "in": selector })),
+        ("objects_of".to_owned(), json!({ "restore": other.id, "in": follow_up.selector() })),
     ]);
     // A retry of one that only published only publishes.
-    if other.publish_only && matches!(selector, ObjectSelector::Failed) {
+    if other.publish_only && matches!(follow_up, FollowUp::Retry) {
         request.insert("publish_only".to_owned(), json!(true));
     } else {
         request.insert("tier".to_owned(), json!(other.tier));
@@ -114,5 +107,5 @@ fn plan(
     }
     request.extend(changes.clone());
     request.remove("max_cost_usd");
-    api.post("/v1/plans", &Value::from(request), None)
+    Value::from(request)
 }

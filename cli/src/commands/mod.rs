@@ -1,13 +1,13 @@
 //! What each command does.
 
 mod adopt;
-mod follow_up;
+pub mod follow_up;
 mod history;
 mod invalidate;
 mod open;
 mod paths;
 mod plan;
-mod restore;
+pub mod restore;
 mod status;
 mod wait;
 
@@ -15,6 +15,7 @@ use clap::CommandFactory;
 use jiff::tz::TimeZone;
 
 use crate::args::{Args, Command};
+use crate::console;
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
@@ -39,6 +40,7 @@ pub fn run(args: Args, terminal: &Terminal) -> Result<Exit, Error> {
         Command::Invalidate(args) => invalidate::run(&args, &context),
         Command::Open(args) => open::run(&args, &context),
         Command::Adopt(args) => adopt::run(&args, &context),
+        Command::Console(args) => console::run(&args, &context),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Args::command(), "thaw", &mut script);

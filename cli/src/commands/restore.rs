@@ -98,7 +98,7 @@ fn too_large(max_cost: Option<Usd>, how: &Start, verb: &str, context: &Context<'
 }
 
 /// A key that no other request has: 128 random bits of the standard library's hash keys.
-fn random_key() -> String {
+pub fn random_key() -> String {
     let half = || RandomState::new().build_hasher().finish();
     format!("{:016x}{:016x}", half(), half())
 }

@@ -38,16 +38,22 @@ pub struct Api {
 impl Api {
     /// An API with these answers: the status, and the body; a text is sent as it is. With the status 0 it hangs up instead.
     pub fn with(answers: Vec<(u16, Value)>) -> Self {
+        let mut answers = VecDeque::from(answers);
+        Self::answering(move |_| answers.pop_front().unwrap_or((500, Value::from("a call too many"))))
+    }
+
+    /// An API that answers each call as this says.
+    pub fn answering(mut answer: impl FnMut(&Call) -> (u16, Value) + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let calls = Arc::new(Mutex::new(Vec::new()));
-        let (log, mut answers) = (Arc::clone(&calls), VecDeque::from(answers));
+        let log = Arc::clone(&calls);
         thread::spawn(move || {
             for stream in listener.incoming() {
                 let mut stream = stream.unwrap();
                 let Some(call) = read(&mut stream) else { continue };
+                let (status, body) = answer(&call);
                 log.lock().unwrap().push(call);
-                let (status, body) = answers.pop_front().unwrap_or((500, Value::from("a call too many")));
                 if status == 0 {
                     continue;
                 }

@@ -115,6 +115,7 @@ fn the_help_of_every_command_is_known() {
         "invalidate",
         "open",
         "adopt",
+        "console",
         "completions",
         "man",
     ];

@@ -7,6 +7,7 @@ mod sim {
     use serde_json::Value;
 
     use crate::api::{seen, thaw};
+    use crate::console::Console;
 
     struct Stack {
         file: String,
@@ -142,5 +143,43 @@ mod sim {
         let (code, stdout, stderr) = stack.thaw(&["restore", &dog, &missing, "--yes", "--wait=10m"]);
         assert_eq!(code, 4, "{stderr}");
         assert!(stdout.contains("command/missing.jpg"), "{stdout}");
+    }
+
+    #[test]
+    fn a_restore_is_planned_started_and_followed_in_the_console() {
+        let stack = Stack::running();
+        stack.put("console/cat.jpg");
+        let console = Console::start(thaw(&["console", &format!("--local={}", stack.file)]));
+        let browser = console.opened();
+        let uri = stack.uri("console/cat.jpg");
+        let request =
+            [("objects", uri.as_str()), ("which", "keys"), ("tier", "Standard"), ("days", "3"), ("publish", "each")];
+        let plan = browser.post("/plan", &request);
+        assert!(plan.text.contains("Restore 1 object for"), "{}", plan.text);
+        let agreed = [("confirm", plan.field("confirm")), ("idempotency_key", plan.field("idempotency_key"))];
+        let started = browser.post("/restores", &[&request[..], &agreed].concat());
+        let address = started.header("location").unwrap().to_owned();
+        let begun = std::time::Instant::now();
+        let ended = loop {
+            let page = browser.get(&address);
+            if page.text.contains("Ended") {
+                break page;
+            }
+            assert!(begun.elapsed().as_secs() < 120, "{}", page.text);
+            // The page is asked for again when its answer says so, as the script does.
+            let next = page.header("x-thaw-next").unwrap().parse().unwrap();
+            std::thread::sleep(std::time::Duration::from_millis(next));
+        };
+        assert!(
+            ended.text.contains("Of 1 object: 1 published.") && ended.text.contains("They expire"),
+            "{}",
+            ended.text
+        );
+        assert_eq!(stack.view("console/cat.jpg"), 200);
+        let list = browser.get("/");
+        assert!(list.text.contains("Its clock runs 3,600 times as fast: it shows "), "{}", list.text);
+        assert!(list.text.contains(&format!("href=\"{address}\"")), "{}", list.text);
+        let objects = browser.get(&format!("{address}/objects?state=published"));
+        assert!(objects.text.contains("console/cat.jpg"), "{}", objects.text);
     }
 }

@@ -2,6 +2,7 @@
 
 mod api;
 mod commands;
+mod console;
 #[cfg(feature = "local-stack")]
 mod local_stack;
 mod snapshots;

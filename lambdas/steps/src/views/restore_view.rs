@@ -45,6 +45,9 @@ pub struct RestoreView {
     pub counted_at: Option<Timestamp>,
     /// When it was requested.
     pub requested_at: Timestamp,
+    /// When its plan was made; absent before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub planned_at: Option<Timestamp>,
     /// When the first and the last object are typically readable; absent before it is planned, and if no object has to
     /// be waited for.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -157,6 +160,7 @@ impl RestoreView {
             counts,
             counted_at,
             requested_at: record.requested_at,
+            planned_at: plan.map(|plan| plan.made_at),
             ready_between,
             completed_at: record.completed_at,
             copies_expire,
@@ -193,6 +197,11 @@ pub struct InvalidationView {
     pub status: InvalidationStatus,
     /// How many paths it has. It may be shared with other restores of the same objects.
     pub paths: u64,
+    /// When thaw wrote down that it is going to ask CloudFront for it.
+    pub requested_at: Timestamp,
+    /// When thaw knew that it is complete.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub completed_at: Option<Timestamp>,
     /// CloudFront's message, if it refused it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
@@ -214,7 +223,7 @@ pub enum InvalidationStatus {
 }
 
 fn invalidations(batches: &[Batch]) -> Vec<InvalidationView> {
-    let view = |call: &Call| InvalidationView {
+    let view = |batch: &Batch, call: &Call| InvalidationView {
         id: call.invalidation.clone(),
         distribution: call.distribution.clone(),
         status: match call {
@@ -224,9 +233,12 @@ fn invalidations(batches: &[Batch]) -> Vec<InvalidationView> {
             Call { invalidation: None, .. } => InvalidationStatus::Pending,
         },
         paths: call.items.len() as u64,
+        requested_at: batch.created_at,
+        completed_at: batch.completed_at.filter(|_| call.completed),
         message: call.refused.clone().or_else(|| call.denied.clone()),
     };
-    batches.iter().filter_map(|batch| batch.calls.as_ref()).flatten().map(view).collect()
+    let calls = batches.iter().flat_map(|batch| batch.calls.iter().flatten().map(move |call| (batch, call)));
+    calls.map(|(batch, call)| view(batch, call)).collect()
 }
 
 /// A restore in a list.

@@ -95,7 +95,7 @@ async fn a_restore_is_counted_from_its_rows() {
     assert_eq!(answer["failures"], json!([failure]));
     assert_eq!(answer["warnings"], json!(["mind the gap"]));
     assert_eq!(answer["cost"]["lines"][0]["what"], "everything");
-    assert_eq!(answer["ready_between"], json!([now(), now()]));
+    assert_eq!((&answer["ready_between"], &answer["planned_at"]), (&json!([now(), now()]), &json!(now())));
     assert_eq!(answer["links"]["objects"], format!("/v1/restores/{id}/objects"));
     assert!(answer["says"].as_str().unwrap().starts_with("thaw asks S3 for the objects. Of 6 objects: "), "{answer}");
     assert_eq!(answer["copies_expire"], json!([now(), now()]), "of the published object; the others have none");
@@ -212,18 +212,20 @@ async fn at_most_twenty_failures_are_shown() {
 async fn the_invalidations_of_a_restore_are_those_that_claimed_its_objects() {
     let stack = Stack::default();
     let id = stack.planned(&[("a", published(by_batch())), ("b", restored(Some("batch")))], 1).await;
-    stack.insert(&batch(&id, "a")).await;
-    let call = |id: Option<&str>, status| match id {
-        Some(id) => json!({"id": id, "distribution": "E1", "status": status, "paths": 2}),
-        None => json!({"distribution": "E1", "status": status, "paths": 2}),
+    let (requested, completed) = (now(), now() + std::time::Duration::from_secs(60));
+    stack.insert(&Batch { created_at: requested, completed_at: Some(completed), ..batch(&id, "a") }).await;
+    let call = |more: Value| {
+        let mut call = json!({"distribution": "E1", "paths": 2, "requested_at": requested});
+        call.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        call
     };
     assert_eq!(
         body(&stack.restore(&id).await)["invalidations"],
         json!([
-            call(Some("I1"), "completed"),
-            call(Some("I2"), "in_progress"),
-            call(None, "pending"),
-            json!({"distribution": "E1", "status": "refused", "paths": 2, "message": "InvalidArgument"})
+            call(json!({"id": "I1", "status": "completed", "completed_at": completed})),
+            call(json!({"id": "I2", "status": "in_progress"})),
+            call(json!({"status": "pending"})),
+            call(json!({"status": "refused", "message": "InvalidArgument"})),
         ]),
     );
 }
