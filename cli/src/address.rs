@@ -21,20 +21,27 @@ pub struct Address {
     pub time_scale: u32,
 }
 
-/// What this needs of the local stack's file.
-#[derive(Debug, Deserialize)]
-struct LocalStack {
-    api_url: String,
+/// What the command needs of the local stack's file.
+#[derive(Debug, Clone, Deserialize)]
+pub struct LocalStack {
+    pub api_url: String,
+    /// All services of AWS but the next two.
+    pub endpoint_url: String,
+    pub s3_endpoint_url: String,
+    pub cloudfront_endpoint_url: String,
     region: String,
     access_key_id: String,
     secret_access_key: String,
-    time_scale: u32,
+    pub time_scale: u32,
+    /// When the stack's clock showed the real time, in Unix seconds; none if it always does.
+    pub origin: Option<i64>,
 }
 
 /// Finds the API. Asks CloudFormation only if nothing else says where it is.
 pub fn find(global: &Global, terminal: &Terminal) -> Result<Address, Error> {
     if let Some(file) = &global.local {
-        return local(file);
+        let stack = LocalStack::read(file)?;
+        return Ok(Address { identity: stack.identity(), url: stack.api_url, time_scale: stack.time_scale.max(1) });
     }
     let identity = credentials::find(global)?;
     let url = match &global.api_url {
@@ -44,17 +51,23 @@ pub fn find(global: &Global, terminal: &Terminal) -> Result<Address, Error> {
     Ok(Address { url, identity, time_scale: 1 })
 }
 
-fn local(file: &Path) -> Result<Address, Error> {
-    let failed = |why: String| {
-        Error::Failed(format!(
-            "{} does not describe a local stack ({why}). Start one with cargo xtask up.",
-            file.display()
-        ))
-    };
-    let text = std::fs::read_to_string(file).map_err(|error| failed(error.to_string()))?;
-    let stack: LocalStack = serde_json::from_str(&text).map_err(|error| failed(error.to_string()))?;
-    let identity = credentials::fixed(&stack.access_key_id, &stack.secret_access_key, &stack.region);
-    Ok(Address { url: stack.api_url, identity, time_scale: stack.time_scale.max(1) })
+impl LocalStack {
+    /// The local stack that the file describes.
+    pub fn read(file: &Path) -> Result<Self, Error> {
+        let failed = |why: String| {
+            Error::Failed(format!(
+                "{} does not describe a local stack ({why}). Start one with cargo xtask up.",
+                file.display()
+            ))
+        };
+        let text = std::fs::read_to_string(file).map_err(|error| failed(error.to_string()))?;
+        serde_json::from_str(&text).map_err(|error| failed(error.to_string()))
+    }
+
+    /// Its credentials, which open nothing anywhere else.
+    pub fn identity(&self) -> Identity {
+        credentials::fixed(&self.access_key_id, &self.secret_access_key, &self.region)
+    }
 }
 
 /// The output `ApiUrl` of the stack (CloudFormation API Reference, `DescribeStacks`).

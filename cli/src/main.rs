@@ -9,11 +9,13 @@ mod args;
 mod commands;
 mod context;
 mod credentials;
+mod doctor;
 mod error;
 mod exit;
 mod http;
 mod output;
 mod selection;
+mod shell;
 mod terminal;
 
 use std::process::ExitCode;

@@ -1,6 +1,7 @@
 //! What each command does.
 
 mod adopt;
+mod doctor;
 mod follow_up;
 mod history;
 mod plan;
@@ -33,6 +34,7 @@ pub fn run(args: Args, terminal: &Terminal) -> Result<Exit, Error> {
         Command::Expedite(args) => follow_up::expedite(&args, &context),
         Command::Extend(args) => follow_up::extend(&args, &context),
         Command::Adopt(args) => adopt::run(&args, &context),
+        Command::Doctor(args) => doctor::run(&args, &context),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Args::command(), "thaw", &mut script);

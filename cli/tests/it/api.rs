@@ -16,6 +16,8 @@ pub struct Call {
     pub path: String,
     pub headers: Vec<(String, String)>,
     pub body: Value,
+    /// The body as it came.
+    pub text: String,
 }
 
 impl Call {
@@ -38,20 +40,28 @@ pub struct Api {
 impl Api {
     /// An API with these answers: the status, and the body. With the status 0 it hangs up instead.
     pub fn with(answers: Vec<(u16, Value)>) -> Self {
+        let mut answers = VecDeque::from(answers);
+        Self::answering(move |_| {
+            let (status, body) = answers.pop_front().unwrap_or((500, Value::from("a call too many")));
+            (status, body.to_string())
+        })
+    }
+
+    /// An API that answers each call with a status and a body.
+    pub fn answering(mut answer: impl FnMut(&Call) -> (u16, String) + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let calls = Arc::new(Mutex::new(Vec::new()));
-        let (log, mut answers) = (Arc::clone(&calls), VecDeque::from(answers));
+        let log = Arc::clone(&calls);
         thread::spawn(move || {
             for stream in listener.incoming() {
                 let mut stream = stream.unwrap();
                 let Some(call) = read(&mut stream) else { continue };
+                let (status, body) = answer(&call);
                 log.lock().unwrap().push(call);
-                let (status, body) = answers.pop_front().unwrap_or((500, Value::from("a call too many")));
                 if status == 0 {
                     continue;
                 }
-                let body = body.to_string();
                 let head = format!(
                     "HTTP/1.1 {status} Answer\r\ncontent-length: {}\r\nretry-after: 1\r\nconnection: close\r\n\r\n",
                     body.len()
@@ -99,7 +109,8 @@ fn read(stream: &mut TcpStream) -> Option<Call> {
     let length = headers.iter().find(|(name, _)| name == "content-length").map_or("0", |(_, value)| value);
     let mut body = vec![0; length.parse().ok()?];
     reader.read_exact(&mut body).ok()?;
-    Some(Call { method, path, headers, body: serde_json::from_slice(&body).unwrap_or_default() })
+    let text = String::from_utf8(body).ok()?;
+    Some(Call { method, path, headers, body: serde_json::from_str(&text).unwrap_or_default(), text })
 }
 
 /// The command with credentials, in an environment that is the same everywhere.

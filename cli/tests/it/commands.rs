@@ -72,6 +72,7 @@ fn the_help_of_every_command_is_known() {
         "expedite",
         "extend",
         "adopt",
+        "doctor",
         "completions",
         "man",
     ];

@@ -2,6 +2,7 @@
 
 mod api;
 mod commands;
+mod doctor;
 #[cfg(feature = "local-stack")]
 mod local_stack;
 mod snapshots;

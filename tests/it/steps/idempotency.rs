@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use thaw_core::{Batch, Confirmation, Execution, ExecutionStatus, RestoreId, Row, Status};
 use thaw_sim::Sim;
 use thaw_sim::model::{AccessTier, FaultRule, ObjectRef, RestoreRequest, RetrievalTier, SettingsChange, StorageClass};
-use thaw_steps::api::{adopt, cancel_restore, create_plan, create_restore, get_restores, http};
+use thaw_steps::api::{adopt, cancel_restore, create_plan, create_restore, get_distributions, get_restores, http};
 use thaw_steps::events::queue::QueueBatch;
 use thaw_steps::events::{
     announce_expiries, check_executions, confirm_invalidations, on_inbox_file, on_restore_completed,
@@ -329,6 +329,7 @@ fn stories(step: Step) -> Vec<fn() -> (World, Value)> {
             },
         ],
         Step::CreatePlan => vec![|| (everything(), post("POST /v1/plans", &asked()))],
+        Step::GetDistributions => vec![|| (everything(), json!({"routeKey": "GET /v1/distributions"}))],
         Step::GetRestores => vec![
             || (restored(), json!({"routeKey": "GET /v1/restores"})),
             || (restored(), json!({"routeKey": "GET /v1/restores/{id}", "pathParameters": {"id": "r"}})),
@@ -464,7 +465,7 @@ fn died() -> Execution {
 /// Whether a step writes anything at all: one that does not, cannot be killed at it.
 fn writes(step: Step) -> bool {
     match step {
-        Step::CreatePlan | Step::GetRestores => false,
+        Step::CreatePlan | Step::GetRestores | Step::GetDistributions => false,
         Step::Plan
         | Step::StartRestores
         | Step::CreateJobs
@@ -537,6 +538,7 @@ async fn work(step: Step, payload: &Value, wire: &Mortal<'_>, now: Timestamp) ->
         Step::ReportFailure => json_of(&report_failure::run(read(payload), wire, wire, wire, wire, now).await.unwrap()),
         Step::CreateRestore => body(&create_restore::run(&read(payload), wire, wire, wire, settings, now).await),
         Step::CreatePlan => body(&create_plan::run(&read(payload), wire, wire, wire, wire, settings, now).await),
+        Step::GetDistributions => body(&get_distributions::run(&read(payload), wire, settings).await),
         Step::GetRestores => body(&get_restores::run(&read(payload), wire, wire).await),
         Step::CancelRestore => body(&cancel_restore::run(&read(payload), wire, wire, wire, wire, now).await),
         Step::Adopt => body(&adopt::run(&read(payload), wire, wire, wire, wire, settings, now).await),

@@ -8,7 +8,7 @@ use thaw_steps::Step;
 use crate::local_stack::stack::{Stack, stack};
 
 /// What a role's work needs, as proof that it is not denied for another reason; and what it must not be able to do.
-const ROLES: [(Step, &[&str], &[&str]); 19] = [
+const ROLES: [(Step, &[&str], &[&str]); 20] = [
     (
         Step::Plan,
         &["s3:GetObject archive", "s3:PutObject chunk", "cloudfront:GetDistribution"],
@@ -64,6 +64,16 @@ const ROLES: [(Step, &[&str], &[&str]); 19] = [
         Step::CreatePlan,
         &["s3:GetObject archive"],
         &["s3:RestoreObject archive", "dynamodb:PutItem ledger", "states:StartExecution"],
+    ),
+    (
+        Step::GetDistributions,
+        &["cloudfront:GetDistribution"],
+        &[
+            "cloudfront:CreateInvalidation",
+            "cloudfront:UpdateDistribution",
+            "s3:GetObject archive",
+            "dynamodb:GetItem ledger",
+        ],
     ),
     (
         Step::GetRestores,

@@ -205,6 +205,7 @@ fn calls_of(step: Step) -> &'static [ServiceCall] {
         Step::ReportFailure => &[GetItem, GetFile, GetItems, Replace, UpdateJobStatus, PutEvents],
         Step::CreateRestore => &[Insert, StartExecution],
         Step::CreatePlan => &[HeadObject, ReadDistributions],
+        Step::GetDistributions => &[ReadDistributions],
         Step::GetRestores => &[GetItem, GetFile, GetItems, Query],
         Step::CancelRestore => &[GetItem, GetItems, Replace, UpdateJobStatus, StopExecution],
         Step::OnRestoreCompleted => &[
