@@ -283,6 +283,11 @@ impl CreateInvalidations for Cdn {
         let mut refused = None;
         loop {
             let patience = give_up.saturating_duration_since(Instant::now());
+            if patience.is_zero()
+                && let Some(error) = refused
+            {
+                return Err(error);
+            }
             let wait = match (self.pace(|pace, now| pace.admit_many(slots, now, patience)), refused) {
                 (Ok(wait), _) => wait,
                 // CloudFront's own error says more than the expected wait.

@@ -24,25 +24,31 @@ pub struct Address {
     pub origin: Option<Timestamp>,
 }
 
-/// What this needs of the local stack's file.
-#[derive(Debug, Deserialize)]
+/// What the command needs of the local stack's file.
+#[derive(Debug, Clone, Deserialize)]
 pub struct LocalStack {
     pub api_url: String,
+    /// All services of AWS but the next two.
+    pub endpoint_url: String,
+    pub s3_endpoint_url: String,
+    pub cloudfront_endpoint_url: String,
     /// The edge. It answers for the distribution whose domain the header Host has.
     pub edge_url: String,
     region: String,
     access_key_id: String,
     secret_access_key: String,
-    time_scale: u32,
-    /// Unix seconds.
-    #[serde(default)]
-    origin: Option<i64>,
+    pub time_scale: u32,
+    /// When the stack's clock showed the real time, in Unix seconds; none if it always does.
+    pub origin: Option<i64>,
 }
 
 /// Finds the API. Asks CloudFormation only if nothing else says where it is.
 pub fn find(global: &Global, terminal: &Terminal) -> Result<Address, Error> {
     if let Some(file) = &global.local {
-        return local(file);
+        let stack = LocalStack::read(file)?;
+        let origin = stack.origin.and_then(|second| Timestamp::from_second(second).ok());
+        let (identity, time_scale) = (stack.identity(), stack.time_scale.max(1));
+        return Ok(Address { url: stack.api_url, identity, time_scale, origin });
     }
     let identity = credentials::find(global)?;
     let url = match &global.api_url {
@@ -52,23 +58,23 @@ pub fn find(global: &Global, terminal: &Terminal) -> Result<Address, Error> {
     Ok(Address { url, identity, time_scale: 1, origin: None })
 }
 
-fn local(file: &Path) -> Result<Address, Error> {
-    let stack = local_stack(file)?;
-    let identity = credentials::fixed(&stack.access_key_id, &stack.secret_access_key, &stack.region);
-    let origin = stack.origin.and_then(|second| Timestamp::from_second(second).ok());
-    Ok(Address { url: stack.api_url, identity, time_scale: stack.time_scale.max(1), origin })
-}
+impl LocalStack {
+    /// The local stack that the file describes.
+    pub fn read(file: &Path) -> Result<Self, Error> {
+        let failed = |why: String| {
+            Error::Failed(format!(
+                "{} does not describe a local stack ({why}). Start one with cargo xtask up.",
+                file.display()
+            ))
+        };
+        let text = std::fs::read_to_string(file).map_err(|error| failed(error.to_string()))?;
+        serde_json::from_str(&text).map_err(|error| failed(error.to_string()))
+    }
 
-/// Reads the local stack's file.
-pub fn local_stack(file: &Path) -> Result<LocalStack, Error> {
-    let failed = |why: String| {
-        Error::Failed(format!(
-            "{} does not describe a local stack ({why}). Start one with cargo xtask up.",
-            file.display()
-        ))
-    };
-    let text = std::fs::read_to_string(file).map_err(|error| failed(error.to_string()))?;
-    serde_json::from_str(&text).map_err(|error| failed(error.to_string()))
+    /// Its credentials, which open nothing anywhere else.
+    pub fn identity(&self) -> Identity {
+        credentials::fixed(&self.access_key_id, &self.secret_access_key, &self.region)
+    }
 }
 
 /// The output with the address of the HTTP API.

@@ -28,7 +28,12 @@ pub struct Api<'a> {
 impl<'a> Api<'a> {
     /// Finds the API and the caller's credentials.
     pub fn connect(global: &'a Global, terminal: &'a Terminal) -> Result<Self, Error> {
-        Ok(Self { address: crate::address::find(global, terminal)?, global, terminal })
+        Ok(Self::at(crate::address::find(global, terminal)?, global, terminal))
+    }
+
+    /// The API at this address.
+    pub fn at(address: Address, global: &'a Global, terminal: &'a Terminal) -> Self {
+        Self { address, global, terminal }
     }
 
     /// How many seconds of the stack's clock pass in one real second.

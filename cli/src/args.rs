@@ -41,7 +41,7 @@ pub struct Global {
     /// Address of the HTTP API: the stack's output ApiUrl. Without it, CloudFormation is asked for the stack
     #[arg(long, global = true, env = "THAW_API_URL", value_name = "URL")]
     pub api_url: Option<String>,
-    /// Address at which CloudFormation is asked, instead of AWS's own
+    /// Address at which AWS is asked (CloudFormation, and whatever doctor reads), instead of AWS's own
     #[arg(long, global = true, env = "AWS_ENDPOINT_URL", value_name = "URL")]
     pub endpoint_url: Option<String>,
     /// Use the local stack of `cargo xtask up`, which this file describes
@@ -123,6 +123,8 @@ pub enum Command {
     Adopt(AdoptArgs),
     /// Show restores in a browser, on this machine
     Console(ConsoleArgs),
+    /// Say what would keep a restore from being seen, or make it dear. Changes nothing
+    Doctor(DoctorArgs),
     /// Print the script that completes commands in a shell
     Completions {
         /// The shell
@@ -339,6 +341,23 @@ pub struct ConsoleArgs {
     pub allow_changes: bool,
 }
 
+#[derive(Debug, ClapArgs)]
+pub struct DoctorArgs {
+    /// Only this archive bucket, instead of all of the stack
+    #[arg(long, value_name = "NAME", value_parser = bucket)]
+    pub bucket: Option<String>,
+    /// Days for which copies should stay
+    #[arg(long, value_name = "DAYS", default_value = "3")]
+    pub days: u32,
+}
+
+/// A bucket by its name, or as s3://name.
+fn bucket(text: &str) -> Result<String, String> {
+    let name = text.strip_prefix("s3://").unwrap_or(text).trim_end_matches('/');
+    let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte));
+    if is_name { Ok(name.to_owned()) } else { Err("a bucket is its name, such as my-archive".to_owned()) }
+}
+
 fn tier(text: &str) -> Result<Tier, String> {
     let named = Tier::ALL.into_iter().find(|tier| tier.as_str().eq_ignore_ascii_case(text));
     named.ok_or_else(|| "a tier is Expedited, Standard or Bulk".to_owned())
@@ -379,6 +398,8 @@ mod tests {
     fn values_are_read_as_people_write_them() {
         assert_eq!((tier("bulk"), tier("Expedited")), (Ok(Tier::Bulk), Ok(Tier::Expedited)));
         assert_eq!((usd("$5"), usd("0.5")), (Ok(Usd::from_f64(5.0).unwrap()), Ok(Usd::from_f64(0.5).unwrap())));
+        assert_eq!((bucket("b.c-d"), bucket("s3://b/")), (Ok("b.c-d".to_owned()), Ok("b".to_owned())));
+        assert!(bucket("s3://b/key").is_err() && bucket("").is_err() && bucket("a?b").is_err());
         assert_eq!(duration("6h"), Ok(SignedDuration::from_hours(6)));
         for wrong in ["", "6", "-6h", "soon"] {
             assert!(duration(wrong).is_err(), "{wrong}");

@@ -3,7 +3,10 @@
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
 
-use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
+use aws_sigv4::http_request::{
+    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings, UriPathNormalizationMode,
+    sign,
+};
 use aws_sigv4::sign::v4;
 use serde_json::Value;
 
@@ -57,6 +60,18 @@ static AGENT: LazyLock<ureq::Agent> = LazyLock::new(|| {
     ureq::Agent::new_with_config(config.build())
 });
 
+/// S3 signs paths as they are, and the hash of the body in a header (API Reference, "Signature Calculations for the
+/// Authorization Header").
+fn settings(service: &str) -> SigningSettings {
+    let mut settings = SigningSettings::default();
+    if service == "s3" {
+        settings.percent_encoding_mode = PercentEncodingMode::Single;
+        settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
+        settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
+    }
+    settings
+}
+
 /// Sends one request with AWS Signature Version 4. Only a failure to get any answer is an error.
 pub fn send_signed(
     method: &str,
@@ -74,7 +89,7 @@ pub fn send_signed(
         .region(&identity.region)
         .name(service)
         .time(SystemTime::now())
-        .settings(SigningSettings::default())
+        .settings(settings(service))
         .build()
         .map_err(|error| bug(&error))?
         .into();

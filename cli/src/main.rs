@@ -10,11 +10,13 @@ mod commands;
 mod console;
 mod context;
 mod credentials;
+mod doctor;
 mod error;
 mod exit;
 mod http;
 mod output;
 mod selection;
+mod shell;
 mod terminal;
 
 use std::process::ExitCode;

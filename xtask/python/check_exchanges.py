@@ -123,7 +123,14 @@ def describe_job(answer):
     return made_up("s3", "GET", "/v20180820/jobs/00000000-1", answer=answer, headers=[["x-amz-account-id", "123456789012"]])
 
 
+def lifecycle(rule="<Filter/><Status>Enabled</Status><Expiration><Days>1</Days></Expiration>", **more):
+    answer = f'<LifecycleConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Rule>{rule}</Rule></LifecycleConfiguration>'
+    return made_up("s3", "GET", "/archive?lifecycle", **({"answer": answer} | more))
+
+
 RIGHT = [
+    lifecycle(), lifecycle(status=404, answer="<Error><Code>NoSuchLifecycleConfiguration</Code><Message>m</Message></Error>"),
+    made_up("s3", "GET", "/archive?policy", answer='{"Statement": []}'),
     restore_request(), describe_job("<JobId>00000000-1</JobId><Status>Active</Status>"), create_invalidation(), create_job(), dynamodb("GetItem", {"TableName": "t", "Key": {"pk": {"S": "a"}}}),
     head(["x-amz-restore", 'ongoing-request="true"'], ["last-modified", "Thu, 01 Jan 2026 00:00:00 GMT"]),
     head(status=404), listing("<Name>archive</Name><KeyCount>0</KeyCount><IsTruncated>false</IsTruncated>"),
@@ -131,6 +138,7 @@ RIGHT = [
 ]
 
 WRONG = [
+    ("Status is required", lifecycle("<Filter/>")),
     ("not one of Standard, Bulk, Expedited", restore_request("<GlacierJobParameters><Tier>Fast</Tier></GlacierJobParameters>")),
     ("Tier is required", restore_request("<GlacierJobParameters></GlacierJobParameters>")),
     ("no whole number", restore_request("<Days>one</Days>")),

@@ -65,7 +65,8 @@ def operation_of(model, request):
     best = None
     for operation in map(model.operation_model, model.operation_names):
         path, _, literal = operation.http["requestUri"].partition("?")
-        if operation.http["method"] != request.method:
+        # S3 has two operations for some requests, of which no client uses the older one.
+        if operation.http["method"] != request.method or operation.deprecated:
             continue
         in_path = match_path(path, request.path)
         wanted = parse_qsl(literal, keep_blank_values=True)
@@ -163,8 +164,8 @@ ERRORS_OF_ALL = {
         "ExpiredToken": 400, "GlacierExpeditedRetrievalNotAvailable": 503, "InternalError": 500, "InvalidAccessKeyId": 403,
         "InvalidArgument": 400, "InvalidBucketName": 400, "InvalidObjectState": 403, "InvalidPart": 400, "InvalidRange": 416,
         "InvalidRequest": 400, "InvalidTag": 400, "KeyTooLongError": 400, "MalformedXML": 400, "MethodNotAllowed": 405,
-        "NoSuchBucket": 404, "NoSuchKey": 404, "NoSuchUpload": 404, "NoSuchVersion": 404, "NotImplemented": 501,
-        "OperationAborted": 409, "PermanentRedirect": 301, "PreconditionFailed": 412, "RequestTimeout": 400,
+        "NoSuchBucket": 404, "NoSuchBucketPolicy": 404, "NoSuchKey": 404, "NoSuchLifecycleConfiguration": 404, "NoSuchUpload": 404,
+        "NoSuchVersion": 404, "NotImplemented": 501, "OperationAborted": 409, "PermanentRedirect": 301, "PreconditionFailed": 412, "RequestTimeout": 400,
         "RestoreAlreadyInProgress": 409, "ServiceUnavailable": 503, "SignatureDoesNotMatch": 403, "SlowDown": 503,
         "ThrottlingException": 400, "XAmzContentSHA256Mismatch": 400, "AuthorizationHeaderMalformed": 400,
     },
@@ -233,8 +234,8 @@ def from_body(shape, body, value, wrong, is_request):
     if payload:
         member = shape.members[payload]
         if member.type_name != "structure":
-            # The bytes of an object.
-            value[payload] = body
+            # The bytes of an object, or the text of a policy.
+            value[payload] = body.decode() if member.type_name == "string" else body
             return
         if body:
             root = read_xml(body, wrong)

@@ -1,4 +1,4 @@
-//! MiniStack's own bucket events and CloudFront distribution, for `--s3 ministack`.
+//! MiniStack's own bucket events and CloudFront distribution, for `--s3 ministack`; and the bucket policy of either.
 
 use anyhow::{Context, Result};
 use serde_json::json;
@@ -52,19 +52,26 @@ pub fn create(aws: &Aws, bucket: &str, origin_path: &str) -> Result<(String, Str
         ),
     )?;
     let field = |name: &str| xml_text(&made, name).with_context(|| format!("the new distribution has no {name}"));
-    let policy = json!({
-        "Version": "2012-10-17",
-        "Statement": [{
+    let_read(aws, bucket, &field("ARN")?)?;
+    Ok((field("Id")?, field("DomainName")?))
+}
+
+/// Lets a distribution read a private bucket. It may list it, too, so that a missing key answers 404 and not 403.
+pub fn let_read(s3: &Aws, bucket: &str, distribution: &str) -> Result<()> {
+    let statement = |action: &str, resource: String| {
+        json!({
             "Effect": "Allow",
             "Principal": { "Service": "cloudfront.amazonaws.com" },
-            "Action": "s3:GetObject",
-            "Resource": format!("arn:aws:s3:::{bucket}/*"),
-            "Condition": { "StringEquals": { "AWS:SourceArn": field("ARN")? } },
-        }],
-    });
-    aws.send("s3", "PUT", &format!("/{bucket}?policy="), &[], policy.to_string().as_bytes())?
-        .ok("let the distribution read the bucket")?;
-    Ok((field("Id")?, field("DomainName")?))
+            "Action": action,
+            "Resource": resource,
+            "Condition": { "StringEquals": { "AWS:SourceArn": distribution } },
+        })
+    };
+    let bucket_arn = format!("arn:aws:s3:::{bucket}");
+    let statements = [statement("s3:GetObject", format!("{bucket_arn}/*")), statement("s3:ListBucket", bucket_arn)];
+    let policy = json!({ "Version": "2012-10-17", "Statement": statements }).to_string();
+    let answer = s3.send("s3", "PUT", &format!("/{bucket}?policy="), &[], policy.as_bytes())?;
+    answer.ok("let the distribution read the bucket").map(drop)
 }
 
 fn post(aws: &Aws, what: &str, body: &str) -> Result<String> {

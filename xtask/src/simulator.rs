@@ -95,7 +95,9 @@ impl Control {
         let config = json!({
             "default_behavior": { "cache_policy": cache_policy },
             "behaviors": behaviors,
-            "origins": [{ "id": "archive", "bucket": bucket, "origin_path": origin_path }],
+            "origins": [{
+                "id": "archive", "bucket": bucket, "origin_path": origin_path, "origin_access_control": "ELOCALSTACK",
+            }],
             "custom_error_responses": [{ "error_code": 403, "error_caching_min_ttl": 24 * 3600 }],
         });
         self.put_distribution(&config)

@@ -258,7 +258,11 @@ fn make_archive(
         S3::Sim => {
             let control = stack.control();
             control.create_bucket(bucket)?;
-            control.create_distribution(bucket, origin_path, cache_policy)
+            let made = control.create_distribution(bucket, origin_path, cache_policy)?;
+            // The account of the simulator.
+            let arn = format!("arn:aws:cloudfront::000000000000:distribution/{}", made.0);
+            distribution::let_read(&stack.s3(), bucket, &arn)?;
+            Ok(made)
         }
         S3::Ministack => {
             let aws = stack.aws();

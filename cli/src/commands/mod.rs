@@ -1,6 +1,7 @@
 //! What each command does.
 
 mod adopt;
+mod doctor;
 pub mod follow_up;
 mod history;
 mod invalidate;
@@ -41,6 +42,7 @@ pub fn run(args: Args, terminal: &Terminal) -> Result<Exit, Error> {
         Command::Open(args) => open::run(&args, &context),
         Command::Adopt(args) => adopt::run(&args, &context),
         Command::Console(args) => console::run(&args, &context),
+        Command::Doctor(args) => doctor::run(&args, &context),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Args::command(), "thaw", &mut script);

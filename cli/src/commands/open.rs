@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal};
 
 use serde_json::json;
 
-use crate::address::{local_stack, stack_output};
+use crate::address::{LocalStack, stack_output};
 use crate::args::OpenArgs;
 use crate::context::{Context, restore_path};
 use crate::credentials;
@@ -16,7 +16,7 @@ use crate::output;
 pub fn run(args: &OpenArgs, context: &Context<'_>) -> Result<Exit, Error> {
     let path = args.id.as_deref().map(restore_path).transpose()?;
     if let Some(file) = &context.global.local {
-        let stack = local_stack(file)?;
+        let stack = LocalStack::read(file)?;
         let api = format!("{}{}", stack.api_url.trim_end_matches('/'), path.as_deref().unwrap_or("/v1/restores"));
         context
             .terminal

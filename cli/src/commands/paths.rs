@@ -6,16 +6,16 @@ use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 use thaw_core::quantity;
 
-use crate::address::local_stack;
+use crate::address::LocalStack;
 use crate::answers::{DistributionPaths, ObjectPaths, Paths, ViewerPath};
 use crate::api;
 use crate::args::{Form, PathsArgs};
-use crate::commands::plan::quoted;
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::output::{self, printable, table, time};
 use crate::selection;
+use crate::shell::quoted;
 
 /// The columns of the CSV: a line for each path.
 const COLUMNS: [&str; 13] = [
@@ -39,7 +39,7 @@ pub fn run(args: &PathsArgs, context: &Context<'_>) -> Result<Exit, Error> {
     let request = Value::from(selection::keys(&args.uris)?);
     let answer = context.connect()?.post("/v1/paths", &request, None)?;
     let paths: Paths = api::read(&answer)?;
-    let edge = context.global.local.as_deref().map(local_stack).transpose()?.map(|stack| stack.edge_url);
+    let edge = context.global.local.as_deref().map(LocalStack::read).transpose()?.map(|stack| stack.edge_url);
     let objects = answer["objects"].as_array().map(Vec::as_slice).unwrap_or_default();
     match context.form {
         Form::Table | Form::Json => {

@@ -14,6 +14,7 @@ use crate::error::Error;
 use crate::exit::Exit;
 use crate::output::{self, printable, size, table, times};
 use crate::selection;
+use crate::shell::quoted;
 
 /// Shows the plan. A plan over `--max-cost` is shown, and refused by its exit code.
 pub fn run(args: &PlanArgs, context: &Context<'_>) -> Result<Exit, Error> {
@@ -97,15 +98,6 @@ fn as_restore(args: impl Iterator<Item = String>) -> String {
         quoted(&arg)
     });
     format!("thaw {}", words.collect::<Vec<_>>().join(" "))
-}
-
-/// An argument as a POSIX shell takes it.
-pub fn quoted(arg: &str) -> String {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:=@%+,".contains(&byte);
-    if !arg.is_empty() && arg.bytes().all(is_plain) {
-        return arg.to_owned();
-    }
-    format!("'{}'", arg.replace('\'', r"'\''"))
 }
 
 #[cfg(test)]

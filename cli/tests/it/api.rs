@@ -16,6 +16,8 @@ pub struct Call {
     pub path: String,
     pub headers: Vec<(String, String)>,
     pub body: Value,
+    /// The body as it came.
+    pub text: String,
 }
 
 impl Call {
@@ -39,11 +41,14 @@ impl Api {
     /// An API with these answers: the status, and the body; a text is sent as it is. With the status 0 it hangs up instead.
     pub fn with(answers: Vec<(u16, Value)>) -> Self {
         let mut answers = VecDeque::from(answers);
-        Self::answering(move |_| answers.pop_front().unwrap_or((500, Value::from("a call too many"))))
+        Self::answering(move |_| {
+            let (status, body) = answers.pop_front().unwrap_or((500, Value::from("a call too many")));
+            (status, text(body))
+        })
     }
 
-    /// An API that answers each call as this says.
-    pub fn answering(mut answer: impl FnMut(&Call) -> (u16, Value) + Send + 'static) -> Self {
+    /// An API that answers each call with a status and a body.
+    pub fn answering(mut answer: impl FnMut(&Call) -> (u16, String) + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let calls = Arc::new(Mutex::new(Vec::new()));
@@ -57,10 +62,6 @@ impl Api {
                 if status == 0 {
                     continue;
                 }
-                let body = match body {
-                    Value::String(text) => text,
-                    json => json.to_string(),
-                };
                 let head = format!(
                     "HTTP/1.1 {status} Answer\r\ncontent-length: {}\r\nretry-after: 1\r\nconnection: close\r\n\r\n",
                     body.len()
@@ -92,6 +93,42 @@ impl Api {
     }
 }
 
+/// The file of a local stack with this API, for `--local`. It is removed when it is dropped.
+pub struct LocalStack(std::path::PathBuf);
+
+impl LocalStack {
+    /// `name` keeps the files of tests apart that run at the same time.
+    pub fn of(api_url: &str, name: &str) -> Self {
+        let file = std::env::temp_dir().join(format!("thaw-{name}-{}.json", std::process::id()));
+        let stack = serde_json::json!({
+            "api_url": api_url, "endpoint_url": "http://127.0.0.1:1", "s3_endpoint_url": "http://127.0.0.1:1",
+            "cloudfront_endpoint_url": "http://127.0.0.1:1", "edge_url": "http://127.0.0.1:2", "region": "us-east-1",
+            "access_key_id": "test", "secret_access_key": "test", "time_scale": 3_600, "origin": 1_764_410_400,
+        });
+        std::fs::write(&file, stack.to_string()).unwrap();
+        Self(file)
+    }
+
+    /// The option that names it.
+    pub fn option(&self) -> String {
+        format!("--local={}", self.0.display())
+    }
+}
+
+impl Drop for LocalStack {
+    fn drop(&mut self) {
+        std::fs::remove_file(&self.0).unwrap();
+    }
+}
+
+/// JSON, or a text as it is.
+pub fn text(body: Value) -> String {
+    match body {
+        Value::String(text) => text,
+        json => json.to_string(),
+    }
+}
+
 fn read(stream: &mut TcpStream) -> Option<Call> {
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
@@ -108,7 +145,8 @@ fn read(stream: &mut TcpStream) -> Option<Call> {
     let length = headers.iter().find(|(name, _)| name == "content-length").map_or("0", |(_, value)| value);
     let mut body = vec![0; length.parse().ok()?];
     reader.read_exact(&mut body).ok()?;
-    Some(Call { method, path, headers, body: serde_json::from_slice(&body).unwrap_or_default() })
+    let text = String::from_utf8(body).ok()?;
+    Some(Call { method, path, headers, body: serde_json::from_str(&text).unwrap_or_default(), text })
 }
 
 /// The command with credentials, in an environment that is the same everywhere.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::api::{self, Api, seen, thaw};
+use crate::api::{self, Api, LocalStack, seen, thaw};
 use crate::snapshots::check;
 
 const ID: &str = "2026-11-29_archive_cat-jpg_standard_0123456789ab";
@@ -116,6 +116,7 @@ fn the_help_of_every_command_is_known() {
         "open",
         "adopt",
         "console",
+        "doctor",
         "completions",
         "man",
     ];
@@ -331,18 +332,11 @@ fn the_page_of_an_execution_is_printed_and_off_a_terminal_not_opened() {
 
 #[test]
 fn a_local_stack_has_addresses_of_its_own() {
-    let file = std::env::temp_dir().join(format!("thaw-open-{}.json", std::process::id()));
-    let stack = json!({
-        "api_url": "http://127.0.0.1:1/api", "edge_url": "http://127.0.0.1:2", "region": "us-east-1", "time_scale": 3600,
-        "access_key_id": "test", "secret_access_key": "test",
-    });
-    std::fs::write(&file, stack.to_string()).unwrap();
-    let local = format!("--local={}", file.display());
-    let (code, stdout, stderr) = seen(&thaw(&["open", ID, &local]).output().unwrap());
+    let stack = LocalStack::of("http://127.0.0.1:1/api", "open");
+    let (code, stdout, stderr) = seen(&thaw(&["open", ID, &stack.option()]).output().unwrap());
     let expected = format!("http://127.0.0.1:1/api/v1/restores/{ID}\nhttp://127.0.0.1:2\n");
     assert_eq!((code, stdout), (0, expected));
     assert!(stderr.contains("A local stack has no AWS console.") && stderr.contains("thaw console"), "{stderr}");
-    std::fs::remove_file(file).unwrap();
 }
 
 #[test]

@@ -2,7 +2,8 @@
 
 /// Named as the other tests that need the simulator's S3.
 mod sim {
-    use std::path::PathBuf;
+    use std::path::{Path, PathBuf};
+    use std::process::Command;
 
     use serde_json::Value;
 
@@ -31,13 +32,41 @@ mod sim {
         }
 
         fn put_into(&self, class: &str, key: &str, content: &str) {
-            let url = format!("{}/{}/{key}", self.about("s3_endpoint_url"), self.about("archive_bucket"));
+            self.put_s3(&format!("{}/{key}", self.about("archive_bucket")), class, content);
+        }
+
+        /// Puts something at a path of S3: an object, a bucket, or a configuration of a bucket. The last two have no class.
+        fn put_s3(&self, path: &str, class: &str, body: &str) {
+            let url = format!("{}/{path}", self.about("s3_endpoint_url"));
             // The simulator checks no signature, but the signature says for which service a request is.
             let signature =
                 "AWS4-HMAC-SHA256 Credential=test/20261129/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0";
-            let request = ureq::put(&url).header("x-amz-storage-class", class).header("authorization", signature);
-            let answer = request.send(content).unwrap();
+            let request = ureq::put(&url).header("authorization", signature);
+            let request = if class.is_empty() { request } else { request.header("x-amz-storage-class", class) };
+            let answer = request.send(body).unwrap();
             assert_eq!(answer.status(), 200);
+        }
+
+        /// Runs a command of the AWS CLI against the stack's S3.
+        fn run(&self, command: &str) {
+            // The AWS CLI of the local stack.
+            let programs = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../python/bin");
+            let path = std::env::var("PATH").unwrap();
+            let status = Command::new("sh")
+                .args(["-c", command])
+                .env("PATH", format!("{}:{path}", programs.canonicalize().unwrap().display()))
+                .env("AWS_ENDPOINT_URL", self.about("s3_endpoint_url"))
+                .env("AWS_ACCESS_KEY_ID", self.about("access_key_id"))
+                .env("AWS_SECRET_ACCESS_KEY", self.about("secret_access_key"))
+                .status();
+            assert!(status.unwrap().success(), "{command}");
+        }
+
+        /// What doctor finds, and its exit code.
+        fn doctor(&self, args: &[&str]) -> (i32, Vec<Value>) {
+            let (code, stdout, stderr) = self.thaw(&[&["doctor", "--output", "json"], args].concat());
+            assert_eq!(stderr, "");
+            (code, serde_json::from_str(&stdout).unwrap())
         }
 
         /// What a viewer gets.
@@ -92,6 +121,82 @@ mod sim {
         assert_eq!((code, stdout.contains("1 published")), (0, true), "{stdout}{stderr}");
         let (code, _, stderr) = stack.thaw(&["expedite", id, "--yes"]);
         assert_eq!(code, 1, "{stderr}");
+    }
+
+    /// The verdict of a check of something.
+    fn verdict<'a>(findings: &'a [Value], name: &str, check: &str) -> &'a str {
+        let found = findings.iter().find(|finding| finding["name"] == name && finding["check"] == check);
+        let found = found.unwrap_or_else(|| panic!("{check} of {name} was not checked: {findings:#?}"));
+        found["verdict"].as_str().unwrap()
+    }
+
+    #[test]
+    fn doctor_finds_no_problem_in_the_stack_and_reads_all_of_it() {
+        let stack = Stack::running();
+        let (code, findings) = stack.doctor(&[]);
+        assert_eq!(code, 0, "{findings:#?}");
+        // Tests beside this one invalidate more than doctor counts.
+        let unread =
+            findings.iter().filter(|finding| finding["verdict"] == "not_known" && finding["check"] != "free paths");
+        assert_eq!(unread.count(), 0, "{findings:#?}");
+        let (archive, distribution) = (stack.about("archive_bucket"), stack.about("distribution_id"));
+        for (name, check, expected) in [
+            ("thaw", "status", "ok"),
+            ("thaw", "alarms", "ok"),
+            ("thaw", "limits", "note"),
+            (archive, "events", "ok"),
+            (archive, "lifecycle", "ok"),
+            (archive, "distributions", "ok"),
+            (distribution, "error caching", "note"),
+            (distribution, "functions", "ok"),
+            (distribution, "origin access", "ok"),
+            (distribution, "missing keys", "ok"),
+            (stack.about("media_distribution_id"), "query strings", "warning"),
+        ] {
+            assert_eq!(verdict(&findings, name, check), expected, "{check} of {name}");
+        }
+        let (_, table, _) = stack.thaw(&["doctor"]);
+        assert!(table.starts_with("VERDICT ") && table.contains("0 problems, "), "{table}");
+    }
+
+    #[test]
+    fn doctor_finds_what_is_broken_in_a_bucket() {
+        let stack = Stack::running();
+        let namespace = "http://s3.amazonaws.com/doc/2006-03-01/";
+        stack.put_s3("doctor-broken", "", "");
+        stack.put_s3("doctor-broken?notification", "", &format!("<NotificationConfiguration xmlns=\"{namespace}\"/>"));
+        let rule = "<Rule><ID>clean</ID><Filter><Prefix></Prefix></Filter><Status>Enabled</Status><Expiration><Days>2</Days></Expiration></Rule>";
+        let rules = format!("<LifecycleConfiguration xmlns=\"{namespace}\">{rule}</LifecycleConfiguration>");
+        stack.put_s3("doctor-broken?lifecycle", "", &rules);
+        let (code, findings) = stack.doctor(&["--bucket", "doctor-broken"]);
+        assert_eq!(code, 1, "{findings:#?}");
+        for (check, expected) in [("events", "warning"), ("lifecycle", "problem"), ("distributions", "problem")] {
+            assert_eq!(verdict(&findings, "doctor-broken", check), expected, "{check}");
+        }
+        let mend = findings.iter().find(|finding| finding["check"] == "events").unwrap()["mend"].as_str().unwrap();
+        stack.run(mend);
+        let (code, findings) = stack.doctor(&["--bucket", "doctor-broken", "--days", "1"]);
+        let verdicts = ["events", "lifecycle"].map(|check| verdict(&findings, "doctor-broken", check));
+        assert_eq!((code, verdicts), (1, ["ok", "note"]));
+    }
+
+    #[test]
+    fn what_doctor_says_of_query_strings_is_what_a_plan_counts() {
+        let stack = Stack::running();
+        let (_, findings) = stack.doctor(&[]);
+        for (bucket, distribution, key) in [
+            ("archive_bucket", "distribution_id", "command/doctor.jpg"),
+            ("media_bucket", "media_distribution_id", "public/command/doctor.jpg"),
+        ] {
+            let bucket = stack.about(bucket);
+            stack.put_s3(&format!("{bucket}/{key}"), "GLACIER", "a cat");
+            let (code, stdout, stderr) = stack.thaw(&["plan", &format!("s3://{bucket}/{key}"), "--output", "json"]);
+            assert_eq!(code, 0, "{stderr}");
+            let plan: Value = serde_json::from_str(&stdout).unwrap();
+            let is_warned = verdict(&findings, stack.about(distribution), "query strings") == "warning";
+            // The path, and the wildcard for its query strings.
+            assert_eq!(plan["paths"], if is_warned { 2 } else { 1 }, "{bucket}: {plan}");
+        }
     }
 
     #[test]

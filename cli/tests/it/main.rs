@@ -3,6 +3,7 @@
 mod api;
 mod commands;
 mod console;
+mod doctor;
 #[cfg(feature = "local-stack")]
 mod local_stack;
 mod snapshots;

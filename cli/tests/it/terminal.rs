@@ -117,3 +117,15 @@ fn errors_are_red_unless_somebody_minds() {
         assert_eq!((code, screen.contains("\u{1b}[31merror:")), (1, is_red), "{args:?} {env:?}: {screen}");
     }
 }
+
+#[test]
+fn doctor_shows_what_it_reads_on_a_terminal_only() {
+    let api = Api::answering(|_| (403, "<Error><Code>AccessDenied</Code></Error>".to_owned()));
+    let args = ["doctor", "--bucket", "archive", "--endpoint-url", api.url()];
+    let (code, stdout, screen) = on_a_terminal(&api, &args, "", &[]);
+    assert_eq!(code, 0, "{screen}");
+    assert!(screen.contains("reading the stack thaw"), "{screen}");
+    assert!(stdout.starts_with("VERDICT ") && !stdout.contains("reading"), "{stdout}");
+    let output = api.run(&args);
+    assert_eq!((output.stdout, output.stderr), (stdout.into_bytes(), Vec::new()));
+}

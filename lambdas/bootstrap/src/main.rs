@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use lambda_runtime::Error;
 use thaw_aws::Clients;
-use thaw_steps::api::{adopt, cancel_restore, create_plan, create_restore, get_paths, get_restores};
+use thaw_steps::api::{adopt, cancel_restore, create_plan, create_restore, get_distributions, get_paths, get_restores};
 use thaw_steps::events::{
     announce_expiries, check_executions, confirm_invalidations, on_inbox_file, on_restore_completed,
     on_restore_initiated,
@@ -126,6 +126,10 @@ async fn run() -> Result<(), Error> {
         Step::CancelRestore => {
             let (ledger, files, executions, jobs) = (&ledger()?, &files()?, &executions()?, &jobs()?);
             serve_http(async |request| cancel_restore::run(request, ledger, files, executions, jobs, now()).await).await
+        }
+        Step::GetDistributions => {
+            let cdn = &clients.cdn();
+            serve_http(async |request| get_distributions::run(request, cdn, settings).await).await
         }
         Step::Adopt => {
             let (archive, ledger, files, executions) = (&clients.archive(), &ledger()?, &files()?, &executions()?);

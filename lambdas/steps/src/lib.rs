@@ -6,7 +6,7 @@
 //! | folder | what is in it |
 //! |---|---|
 //! | [`workflow`] | one file per state: [`plan`](workflow::plan), [`start_restores`](workflow::start_restores), [`create_jobs`](workflow::create_jobs), [`check_jobs`](workflow::check_jobs), [`check_restores`](workflow::check_restores), [`invalidate`](workflow::invalidate), [`check_invalidations`](workflow::check_invalidations), [`report`](workflow::report), [`report_failure`](workflow::report_failure) |
-//! | [`api`] | one file per function of the HTTP API: [`create_restore`](api::create_restore), [`create_plan`](api::create_plan), [`get_paths`](api::get_paths), [`get_restores`](api::get_restores), [`cancel_restore`](api::cancel_restore), [`adopt`](api::adopt) |
+//! | [`api`] | one file per function of the HTTP API: [`create_restore`](api::create_restore), [`create_plan`](api::create_plan), [`get_paths`](api::get_paths), [`get_restores`](api::get_restores), [`cancel_restore`](api::cancel_restore), [`get_distributions`](api::get_distributions), [`adopt`](api::adopt) |
 //! | [`events`] | one file per function that an event or the clock calls: [`on_restore_completed`](events::on_restore_completed), [`on_restore_initiated`](events::on_restore_initiated), [`confirm_invalidations`](events::confirm_invalidations), [`on_inbox_file`](events::on_inbox_file), [`announce_expiries`](events::announce_expiries), [`check_executions`](events::check_executions) |
 //! | `planning` | what a request would do, and how it becomes a restore |
 //! | [`views`] | what is said of a restore and its objects |
@@ -71,6 +71,8 @@ pub enum Step {
     GetRestores,
     /// `DELETE /v1/restores/{id}`.
     CancelRestore,
+    /// `GET /v1/distributions`.
+    GetDistributions,
     /// `POST /v1/adoptions`.
     Adopt,
     /// S3 finished a restore.
@@ -89,7 +91,7 @@ pub enum Step {
 
 impl Step {
     /// All steps: first those of the workflow, then the entry points.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Plan,
         Self::StartRestores,
         Self::CreateJobs,
@@ -104,6 +106,7 @@ impl Step {
         Self::GetPaths,
         Self::GetRestores,
         Self::CancelRestore,
+        Self::GetDistributions,
         Self::Adopt,
         Self::OnRestoreCompleted,
         Self::OnRestoreInitiated,
@@ -130,6 +133,7 @@ impl Step {
             Self::GetPaths => "GetPaths",
             Self::GetRestores => "GetRestores",
             Self::CancelRestore => "CancelRestore",
+            Self::GetDistributions => "GetDistributions",
             Self::Adopt => "Adopt",
             Self::OnRestoreCompleted => "OnRestoreCompleted",
             Self::OnRestoreInitiated => "OnRestoreInitiated",
@@ -157,6 +161,7 @@ impl Step {
             | Self::GetPaths
             | Self::GetRestores
             | Self::CancelRestore
+            | Self::GetDistributions
             | Self::Adopt
             | Self::OnRestoreCompleted
             | Self::OnRestoreInitiated

@@ -98,6 +98,9 @@ pub struct Origin {
     pub domain_name: String,
     /// `OriginPath`: what goes before every path, e.g. `/archive`; no `/` at its end.
     pub origin_path: String,
+    /// `OriginAccessControlId`: CloudFront signs its requests to the bucket as the distribution. Absent is none. The simulator
+    /// enforces no bucket policy, so it only says so.
+    pub origin_access_control: Option<String>,
     /// An origin that is no bucket and answers this to everything.
     pub holding_page: Option<HoldingPage>,
 }

@@ -56,6 +56,18 @@ impl Sim {
         })
     }
 
+    /// `GetOriginAccessControl`: that of an origin of some distribution; its id.
+    pub fn get_origin_access_control(&mut self, id: &str) -> Result<String, ApiError> {
+        self.call("GetOriginAccessControl", &[id], |sim| {
+            let mut origins = sim.distributions.values().flat_map(|distribution| &distribution.config.origins);
+            let found = origins.any(|origin| origin.origin_access_control.as_deref() == Some(id));
+            let none = || {
+                ApiError::new("NoSuchOriginAccessControl", 404, "The specified origin access control does not exist.")
+            };
+            found.then(|| id.to_owned()).ok_or_else(none)
+        })
+    }
+
     /// `ListDistributions`, by id.
     pub fn list_distributions(&mut self) -> Result<Vec<&Distribution>, ApiError> {
         self.call("ListDistributions", &[], |_| Ok(()))?;

@@ -1,6 +1,7 @@
 //! Buckets, and which version of a key is meant.
 
 use super::api_error::ApiError;
+use super::bucket_document::BucketDocument;
 use super::object::{DeleteOutput, Head, Object};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -13,6 +14,8 @@ pub(crate) struct Bucket {
     pub(crate) hide_missing: bool,
     /// The Region that it is in, if not that of the endpoint, which then answers with nothing but a redirect.
     pub(crate) region: Option<String>,
+    /// Its configurations, as they were written.
+    pub(crate) documents: BTreeMap<BucketDocument, String>,
     /// The versions of each key, oldest first; never empty.
     pub(crate) keys: BTreeMap<String, Vec<Version>>,
 }
@@ -32,6 +35,12 @@ pub(crate) struct Version {
 pub(crate) const NO_VERSION: &str = "null";
 
 impl Bucket {
+    /// Whether its events go to EventBridge.
+    pub(crate) fn sends_events(&self) -> bool {
+        let written = self.documents.get(&BucketDocument::Notification);
+        written.is_none_or(|xml| xml.contains("<EventBridgeConfiguration"))
+    }
+
     pub(crate) fn find(&self, key: &str, version: Option<&str>) -> Result<&Version, ApiError> {
         let index = self.index(key, version)?;
         self.keys.get(key).and_then(|versions| versions.get(index)).ok_or_else(|| self.missing(key))

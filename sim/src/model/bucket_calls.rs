@@ -1,7 +1,7 @@
 //! How buckets are made, changed and removed.
 
 use super::bucket::Bucket;
-use super::{ApiError, Sim};
+use super::{ApiError, BucketDocument, Sim};
 
 impl Sim {
     /// Makes a bucket; making it again changes whether it keeps versions.
@@ -36,6 +36,35 @@ impl Sim {
     /// Says in which Region a bucket is: in another one than the endpoint asks for, nothing else is told of it.
     pub fn set_bucket_region(&mut self, bucket: &str, region: &str) -> Result<(), ApiError> {
         self.bucket_mut(bucket).map(|bucket| bucket.region = Some(region.to_owned()))
+    }
+
+    /// `GetBucketPolicy` and the like.
+    pub fn bucket_document(&mut self, bucket: &str, which: BucketDocument) -> Result<String, ApiError> {
+        let [get, ..] = which.operations();
+        self.call(get, &[bucket], |sim| match sim.bucket(bucket)?.documents.get(&which) {
+            Some(written) => Ok(written.clone()),
+            None => which.absent(),
+        })
+    }
+
+    /// `PutBucketPolicy` and the like.
+    pub fn put_bucket_document(&mut self, bucket: &str, which: BucketDocument, body: String) -> Result<(), ApiError> {
+        let [_, put, _] = which.operations();
+        self.call(put, &[bucket], |sim| {
+            sim.bucket(bucket)?;
+            sim.bucket_mut(bucket)?.documents.insert(which, body);
+            Ok(())
+        })
+    }
+
+    /// `DeleteBucketPolicy` and the like. Deleting what is not there is no error.
+    pub fn delete_bucket_document(&mut self, bucket: &str, which: BucketDocument) -> Result<(), ApiError> {
+        let [.., delete] = which.operations();
+        self.call(delete, &[bucket], |sim| {
+            sim.bucket(bucket)?;
+            sim.bucket_mut(bucket)?.documents.remove(&which);
+            Ok(())
+        })
     }
 
     pub(crate) fn bucket(&self, name: &str) -> Result<&Bucket, ApiError> {

@@ -36,7 +36,7 @@ impl Sim {
     /// The event, if what it announces is so: an upgrade moves the completion, an extension the expiry,
     /// a new or deleted object has neither.
     fn event(&self, pending: &Pending, at: Timestamp, serial: u64) -> Option<Event> {
-        let bucket = self.buckets.get(&pending.object.bucket)?;
+        let bucket = self.buckets.get(&pending.object.bucket).filter(|bucket| bucket.sends_events())?;
         let version = bucket.find(&pending.object.key, Some(&pending.version_id)).ok()?;
         let object = version.object.as_ref()?;
         let retrieval = object.retrieval.as_ref()?;

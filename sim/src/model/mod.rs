@@ -7,6 +7,7 @@
 mod api_error;
 mod bucket;
 mod bucket_calls;
+mod bucket_document;
 mod event;
 mod event_calls;
 mod fault;
@@ -26,6 +27,7 @@ mod storage_class;
 mod token_bucket;
 
 pub use api_error::ApiError;
+pub use bucket_document::BucketDocument;
 pub use event::{DropRule, Event, EventFaults, RestoreEvent, SentEvent};
 pub use fault::{FaultRule, FaultTiming, matches};
 pub use job::{Job, JobRequest, JobStatus, JobTask};

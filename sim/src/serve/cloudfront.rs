@@ -2,7 +2,7 @@
 
 use super::cloudfront_xml::{
     cache_policy, distribution, distribution_config, distribution_list, error, invalidation, invalidation_list,
-    parse_batch, policy,
+    origin_access_control, parse_batch, policy,
 };
 use super::control;
 use super::http::{header, read, reply};
@@ -67,6 +67,10 @@ fn answer(
         ("GET", ["cache-policy", id]) => {
             let found = sim.get_cache_policy(id)?;
             Ok(reply(200, "text/xml", cache_policy(&found, now)))
+        }
+        ("GET", ["origin-access-control", id]) => {
+            let found = sim.get_origin_access_control(id)?;
+            Ok(reply(200, "text/xml", origin_access_control(&found)))
         }
         ("GET", ["continuous-deployment-policy", id]) => {
             let found = sim.get_continuous_deployment_policy(id)?;

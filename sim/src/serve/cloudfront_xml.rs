@@ -248,6 +248,7 @@ fn origin(origin: &Origin) -> String {
         kind,
         number("ConnectionAttempts", 3),
         number("ConnectionTimeout", 10),
+        text("OriginAccessControlId", origin.origin_access_control.as_deref().unwrap_or_default()),
     ];
     tag("Origin", &inner.concat())
 }
@@ -275,6 +276,18 @@ pub(super) fn cache_policy(policy: &CachePolicy, now: Timestamp) -> String {
     let inner =
         [text("Id", &policy.id), text("LastModifiedTime", &time(now)), tag("CachePolicyConfig", &config.concat())];
     document("CachePolicy", &inner.concat())
+}
+
+/// `OriginAccessControl`: one that signs every request.
+pub(super) fn origin_access_control(id: &str) -> String {
+    let config = [
+        text("Name", id),
+        text("Description", ""),
+        text("SigningProtocol", "sigv4"),
+        text("SigningBehavior", "always"),
+        text("OriginAccessControlOriginType", "s3"),
+    ];
+    document("OriginAccessControl", &(text("Id", id) + &tag("OriginAccessControlConfig", &config.concat())))
 }
 
 /// A CloudFront Function on viewer-request.

@@ -12,6 +12,7 @@ mod event_queues;
 mod http;
 mod s3;
 mod s3_control;
+mod s3_documents;
 mod s3_fields;
 mod s3_http;
 mod s3_model_answer;

@@ -7,9 +7,10 @@
 use super::http::{header, read};
 use super::s3::S3Api;
 use super::s3_control;
+use super::s3_documents;
 use super::s3_model_answer::{Answer, ModelAnswer};
 use super::shared::Shared;
-use crate::model::ApiError;
+use crate::model::{ApiError, BucketDocument};
 use bytes::{Bytes, BytesMut};
 use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LENGTH, HeaderValue};
@@ -50,6 +51,9 @@ impl S3Http {
         if s3_control::is_jobs_path(parts.uri.path()) {
             return self.job(&parts, &body);
         }
+        if let Some((bucket, which)) = s3_documents::asked(&parts) {
+            return self.document(&parts, &bucket, which, &body);
+        }
         let model = ModelAnswer::default();
         parts.extensions.insert(model.clone());
         let answer = self.service.call(Request::from_parts(parts, Body::from(body))).await;
@@ -69,6 +73,23 @@ impl S3Http {
         header(&mut response, "x-amz-request-id", &request_id);
         header(&mut response, "server", "AmazonS3");
         set_raw_content_disposition(&mut response);
+        response
+    }
+
+    /// A configuration of a bucket, which is answered as it was written.
+    fn document(&self, parts: &Parts, bucket: &str, which: BucketDocument, body: &Bytes) -> HttpResponse {
+        let request_id = format!("{:016X}", self.requests.fetch_add(1, Ordering::Relaxed));
+        let mut response = match s3_documents::call(&self.shared, &parts.method, bucket, which, body) {
+            Ok((status, kind, content)) => {
+                let mut response = Response::new(Body::from(content));
+                *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+                header(&mut response, "content-type", kind);
+                response
+            }
+            Err(api_error) => error_response(&api_error, &request_id, false),
+        };
+        header(&mut response, "x-amz-request-id", &request_id);
+        header(&mut response, "server", "AmazonS3");
         response
     }
 

@@ -120,6 +120,58 @@ const RESTORE: &str = r#"<RestoreRequest xmlns="http://s3.amazonaws.com/doc/2006
     <GlacierJobParameters><Tier>Standard</Tier></GlacierJobParameters></RestoreRequest>"#;
 
 #[tokio::test]
+async fn a_buckets_configurations_are_answered_as_they_were_written() {
+    let stage = stage().await;
+    let call = async |method: Method, what: &str, body: &str| {
+        let answer = stage.s3(method, &format!("/archive?{what}"), &[], body).await;
+        (answer.status, answer.body)
+    };
+    let has = |(status, body): (u16, String), expected: u16, words: &str| {
+        assert_eq!((status, body.contains(words)), (expected, true), "{body}");
+    };
+    has(call(Method::GET, "notification", "").await, 200, "<EventBridgeConfiguration/>");
+    has(call(Method::GET, "encryption", "").await, 200, "<SSEAlgorithm>AES256</SSEAlgorithm>");
+    has(call(Method::GET, "lifecycle", "").await, 404, "<Code>NoSuchLifecycleConfiguration</Code>");
+    has(call(Method::GET, "policy=", "").await, 404, "<Code>NoSuchBucketPolicy</Code>");
+    let rules = "<LifecycleConfiguration><Rule><ID>r</ID></Rule></LifecycleConfiguration>";
+    let policy = r#"{"Version":"2012-10-17","Statement":[]}"#;
+    for (what, body, saved, removed) in
+        [("lifecycle", rules, 200, "NoSuchLifecycleConfiguration"), ("policy", policy, 204, "NoSuchBucketPolicy")]
+    {
+        assert_eq!(call(Method::PUT, what, body).await, (saved, String::new()));
+        assert_eq!(call(Method::GET, what, "").await, (200, body.to_owned()));
+        assert_eq!(call(Method::DELETE, what, "").await, (204, String::new()));
+        has(call(Method::GET, what, "").await, 404, removed);
+    }
+    has(call(Method::PUT, "lifecycle", "<Policy/>").await, 400, "MalformedXML");
+    has(call(Method::PUT, "policy", "{}").await, 400, "MalformedPolicy");
+    let missing = stage.s3(Method::GET, "/nowhere?policy", &[], "").await;
+    assert_eq!((missing.status, missing.body.contains("NoSuchBucket<")), (404, true), "{}", missing.body);
+    let faults = json!({ "rules": [{ "operation": "GetBucketPolicy", "code": "AccessDenied", "status": 403 }] });
+    stage.control("faults", faults).await;
+    has(call(Method::GET, "policy", "").await, 403, "<Code>AccessDenied</Code>");
+}
+
+#[tokio::test]
+async fn a_bucket_that_does_not_send_its_events_is_silent() {
+    let mut stage = stage().await;
+    let off = stage.s3(Method::PUT, "/archive?notification", &[], "<NotificationConfiguration/>").await;
+    assert_eq!(off.status, 200, "{}", off.body);
+    for key in ["silent.txt", "told.txt"] {
+        let path = format!("/archive/{key}");
+        assert_eq!(stage.s3(Method::PUT, &path, &[GLACIER], "content").await.status, 200);
+        assert_eq!(stage.s3(Method::POST, &format!("{path}?restore"), &[], RESTORE).await.status, 202);
+        stage.advance(1);
+        if key == "silent.txt" {
+            let on = "<NotificationConfiguration><EventBridgeConfiguration/></NotificationConfiguration>";
+            stage.s3(Method::PUT, "/archive?notification", &[], on).await;
+        }
+    }
+    let body = stage.message().await.to_string();
+    assert!(body.contains("told.txt") && !body.contains("silent.txt"), "{body}");
+}
+
+#[tokio::test]
 async fn an_object_is_put_restored_announced_and_seen_again() {
     let mut stage = stage().await;
     let put = stage.s3(Method::PUT, "/archive/a%20b.txt", &[GLACIER], "content").await;

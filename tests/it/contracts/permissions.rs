@@ -45,7 +45,7 @@ const START_EXECUTIONS: &[Allowed] = &[
 ];
 
 /// Every function with all it may do, its own log aside.
-const FUNCTIONS: [(Step, &[&[Allowed]]); 21] = [
+const FUNCTIONS: [(Step, &[&[Allowed]]); 22] = [
     (
         Step::Plan,
         &[
@@ -111,6 +111,7 @@ const FUNCTIONS: [(Step, &[&[Allowed]]); 21] = [
         Step::CancelRestore,
         &[USE_LEDGER, READ_WORK, &[("states:StopExecution", EXECUTIONS), ("s3:UpdateJobStatus", JOBS)]],
     ),
+    (Step::GetDistributions, &[READ_DISTRIBUTIONS]),
     (Step::Adopt, &[READ_ARCHIVE, START_EXECUTIONS, &[("dynamodb:Query dynamodb:BatchGetItem", LEDGER)]]),
     (
         Step::OnRestoreCompleted,

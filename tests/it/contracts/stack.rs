@@ -9,7 +9,7 @@ use super::template::{Template, object, text};
 use super::workflow::Machine;
 
 /// What each function is told, and no more: a name it does not need is a resource it could come to use.
-const ENVIRONMENT: [(Step, &str); 21] = [
+const ENVIRONMENT: [(Step, &str); 22] = [
     (
         Step::Plan,
         "ARCHIVE_BUCKETS BATCH_OPERATIONS_OVER DAILY_BUDGET_USD DIRECTORY_INDEX DISTRIBUTION_IDS LEDGER_TABLE PATH_RULES WORK_BUCKET",
@@ -30,6 +30,7 @@ const ENVIRONMENT: [(Step, &str); 21] = [
     (Step::GetPaths, "ARCHIVE_BUCKETS DIRECTORY_INDEX DISTRIBUTION_IDS PATH_RULES"),
     (Step::GetRestores, "LEDGER_TABLE WORK_BUCKET"),
     (Step::CancelRestore, "ACCOUNT_ID LEDGER_TABLE STATE_MACHINE_ARN WORK_BUCKET"),
+    (Step::GetDistributions, "ARCHIVE_BUCKETS DIRECTORY_INDEX DISTRIBUTION_IDS PATH_RULES"),
     (Step::Adopt, "ARCHIVE_BUCKETS LEDGER_TABLE STATE_MACHINE_ARN WORK_BUCKET"),
     (
         Step::OnRestoreCompleted,
@@ -49,8 +50,9 @@ const ENVIRONMENT: [(Step, &str); 21] = [
 ];
 
 /// The HTTP API: route, function.
-const ROUTES: [(&str, Step); 11] = [
+const ROUTES: [(&str, Step); 12] = [
     ("DELETE /v1/restores/{id}", Step::CancelRestore),
+    ("GET /v1/distributions", Step::GetDistributions),
     ("GET /v1/restores", Step::GetRestores),
     ("GET /v1/restores/{id}", Step::GetRestores),
     ("GET /v1/restores/{id}/objects", Step::GetRestores),

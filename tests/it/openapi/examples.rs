@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use thaw_sim::model::StorageClass;
 use thaw_steps::api::http::{Request, Response};
-use thaw_steps::api::{create_plan, create_restore, get_restores};
+use thaw_steps::api::{create_plan, create_restore, get_distributions, get_restores};
 
 use crate::steps::world::{BUCKET, World, ask_with};
 
@@ -48,7 +48,8 @@ pub fn all() -> Vec<Example> {
     let missing = call(&world, "GET /v1/restores/{id}", "photos", &Value::Null);
     let looks = ["GET /v1/restores/{id}", "GET /v1/restores/{id}/objects", "GET /v1/restores"];
     let looks = looks.map(|route| call(&world, route, &id, &Value::Null));
-    [planned, wrong, accepted, cancelled, missing].into_iter().chain(looks).collect()
+    let distributions = call(&world, "GET /v1/distributions", "", &Value::Null);
+    [planned, wrong, accepted, cancelled, missing, distributions].into_iter().chain(looks).collect()
 }
 
 fn call(world: &World, route: &'static str, id: &str, body: &Value) -> Example {
@@ -65,6 +66,7 @@ fn call(world: &World, route: &'static str, id: &str, body: &Value) -> Example {
         "POST /v1/plans" => world.run(create_plan::run(&request, aws, aws, ledger, files, settings, now)),
         "POST /v1/restores" => world.run(create_restore::run(&request, ledger, files, executions, settings, now)),
         "DELETE /v1/restores/{id}" => world.cancel_raw(&request),
+        "GET /v1/distributions" => world.run(get_distributions::run(&request, aws, settings)),
         _ => world.run(get_restores::run(&request, ledger, files)),
     };
     let status = answer.status_code;

@@ -18,7 +18,9 @@ use serde_json::{Value, json};
 use thaw_core::{Batch, Confirmation, Execution, ExecutionStatus, RestoreId, Row, Status};
 use thaw_sim::Sim;
 use thaw_sim::model::{AccessTier, FaultRule, ObjectRef, RestoreRequest, RetrievalTier, SettingsChange, StorageClass};
-use thaw_steps::api::{adopt, cancel_restore, create_plan, create_restore, get_paths, get_restores, http};
+use thaw_steps::api::{
+    adopt, cancel_restore, create_plan, create_restore, get_distributions, get_paths, get_restores, http,
+};
 use thaw_steps::events::queue::QueueBatch;
 use thaw_steps::events::{
     announce_expiries, check_executions, confirm_invalidations, on_inbox_file, on_restore_completed,
@@ -349,6 +351,7 @@ fn stories(step: Step) -> Vec<fn() -> (World, Value)> {
         Step::GetPaths => {
             vec![|| (everything(), post("POST /v1/paths", &json!({"bucket": BUCKET, "keys": ["cold", "deep"]})))]
         }
+        Step::GetDistributions => vec![|| (everything(), json!({"routeKey": "GET /v1/distributions"}))],
         Step::GetRestores => vec![
             || (restored(), json!({"routeKey": "GET /v1/restores"})),
             || (restored(), json!({"routeKey": "GET /v1/restores/{id}", "pathParameters": {"id": "r"}})),
@@ -484,7 +487,7 @@ fn died() -> Execution {
 /// Whether a step writes anything at all: one that does not, cannot be killed at it.
 fn writes(step: Step) -> bool {
     match step {
-        Step::CreatePlan | Step::GetPaths | Step::GetRestores => false,
+        Step::CreatePlan | Step::GetPaths | Step::GetRestores | Step::GetDistributions => false,
         Step::Plan
         | Step::StartRestores
         | Step::CreateJobs
@@ -558,6 +561,7 @@ async fn work(step: Step, payload: &Value, wire: &Mortal<'_>, now: Timestamp) ->
         Step::CreateRestore => body(&create_restore::run(&read(payload), wire, wire, wire, settings, now).await),
         Step::CreatePlan => body(&create_plan::run(&read(payload), wire, wire, wire, wire, settings, now).await),
         Step::GetPaths => body(&get_paths::run(&read(payload), wire, wire, settings, now).await),
+        Step::GetDistributions => body(&get_distributions::run(&read(payload), wire, settings).await),
         Step::GetRestores => body(&get_restores::run(&read(payload), wire, wire).await),
         Step::CancelRestore => body(&cancel_restore::run(&read(payload), wire, wire, wire, wire, now).await),
         Step::Adopt => body(&adopt::run(&read(payload), wire, wire, wire, wire, settings, now).await),

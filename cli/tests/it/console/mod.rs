@@ -7,9 +7,9 @@ mod world;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::api::{Api, seen};
+use crate::api::{Api, LocalStack, seen};
 use world::{HOSTILE_ID, LARGE, RUNNING, STARTED};
 
 /// A console that runs until it is dropped.
@@ -296,13 +296,9 @@ fn a_read_only_console_plans_and_changes_nothing() {
 #[test]
 fn a_local_stack_allows_changes_and_its_clock_is_named() {
     let api = world::api();
-    let file = std::env::temp_dir().join(format!("thaw-console-{}.json", std::process::id()));
-    let stack = json!({ "api_url": api.url(), "region": "us-east-1", "access_key_id": "test", "secret_access_key": "test", "time_scale": 3_600, "origin": 1_764_410_400 });
-    std::fs::write(&file, stack.to_string()).unwrap();
-    let local = format!("--local={}", file.display());
-    let console = Console::start(api.command(&["console", &local]));
+    let stack = LocalStack::of(api.url(), "console");
+    let console = Console::start(api.command(&["console", &stack.option()]));
     let page = console.opened().get("/");
-    std::fs::remove_file(&file).unwrap();
     assert!(page.text.contains("Its clock runs 3,600 times as fast: it shows "), "{}", page.text);
     assert!(page.text.contains("changes allowed"), "{}", page.text);
 }
@@ -369,7 +365,7 @@ fn lists_come_in_pages() {
 
 #[test]
 fn an_api_that_does_not_answer_is_said_on_the_page() {
-    let api = Api::answering(|_| (0, Value::Null));
+    let api = Api::answering(|_| (0, String::new()));
     let console = Console::of(&api, &[]);
     let browser = console.opened();
     for path in ["/".to_owned(), format!("/restores/{RUNNING}")] {

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use crate::api::{Api, Call};
+use crate::api::{Api, Call, text};
 
 /// What its author would like to be run in the console.
 pub const HOSTILE: &str =
@@ -46,7 +46,10 @@ fn ready() -> [Timestamp; 2] {
 /// The API.
 pub fn api() -> Api {
     let (mut looks, mut flaky) = (0, 0);
-    Api::answering(move |call| answer(call, &mut looks, &mut flaky))
+    Api::answering(move |call| {
+        let (status, body) = answer(call, &mut looks, &mut flaky);
+        (status, text(body))
+    })
 }
 
 fn answer(call: &Call, looks: &mut u64, flaky: &mut u64) -> (u16, Value) {

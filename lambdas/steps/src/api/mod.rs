@@ -10,6 +10,7 @@ pub mod adopt;
 pub mod cancel_restore;
 pub mod create_plan;
 pub mod create_restore;
+pub mod get_distributions;
 pub mod get_paths;
 pub mod get_restores;
 pub mod http;

@@ -11,6 +11,7 @@ use utoipa::{IntoResponses, OpenApi};
 
 use crate::api::adopt::AdoptionView;
 use crate::api::create_plan::PlanView;
+use crate::api::get_distributions::DistributionsView;
 use crate::views::object_view::{ObjectPage, ObjectState};
 use crate::views::paths_view::PathsView;
 use crate::views::restore_view::{RestorePage, RestoreView};
@@ -74,7 +75,7 @@ fn tidy(part: &mut Value) {
         description = "The stack's ApiUrl output",
         variables(("api" = (default = "api")), ("region" = (default = "us-east-1"))),
     )),
-    paths(create_restore, retry_restore, expedite_restore, extend_restore, create_plan, get_paths, get_restores, get_restore, get_objects, cancel_restore, adopt),
+    paths(create_restore, retry_restore, expedite_restore, extend_restore, create_plan, get_paths, get_restores, get_restore, get_objects, cancel_restore, get_distributions, adopt),
     components(schemas(Problem)),
 )]
 struct Api;
@@ -302,6 +303,22 @@ fn get_objects() {}
     ),
 )]
 fn cancel_restore() {}
+
+/// See the distributions in front of a bucket
+///
+/// What thaw sees of CloudFront when it publishes objects of the bucket: the distributions that it invalidates, and those that
+/// it leaves out. Nothing is changed. May be some minutes old.
+#[utoipa::path(
+    get, path = "/v1/distributions", operation_id = "GetDistributions", tag = "distributions",
+    params(("bucket" = Option<String>, Query, description = "One of the stack's archive buckets; the first if it is absent.")),
+    responses(
+        (status = 200, description = "The distributions.", body = DistributionsView),
+        (status = 400, description = "A query parameter is wrong.", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The bucket is not one of the stack's archive buckets.", body = Problem, content_type = "application/problem+json"),
+        CallError,
+    ),
+)]
+fn get_distributions() {}
 
 /// Adopt restores that thaw does not know
 ///

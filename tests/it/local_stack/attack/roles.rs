@@ -76,6 +76,16 @@ const ROLES: [(Step, &[&str], &[&str]); 20] = [
         ],
     ),
     (
+        Step::GetDistributions,
+        &["cloudfront:GetDistribution"],
+        &[
+            "cloudfront:CreateInvalidation",
+            "cloudfront:UpdateDistribution",
+            "s3:GetObject archive",
+            "dynamodb:GetItem ledger",
+        ],
+    ),
+    (
         Step::GetRestores,
         &["dynamodb:Query index", "dynamodb:GetItem ledger"],
         &["dynamodb:PutItem ledger", "dynamodb:Scan ledger", "s3:GetObject archive", "states:StopExecution"],

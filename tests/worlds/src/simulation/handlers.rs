@@ -6,7 +6,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use thaw_steps::api::{adopt, cancel_restore, create_plan, create_restore, get_paths, get_restores, http};
+use thaw_steps::api::{
+    adopt, cancel_restore, create_plan, create_restore, get_distributions, get_paths, get_restores, http,
+};
 use thaw_steps::events::queue::QueueBatch;
 use thaw_steps::events::{
     announce_expiries, check_executions, confirm_invalidations, on_inbox_file, on_restore_completed,
@@ -46,6 +48,10 @@ pub(super) async fn handle(ports: &FaultInjectingPorts, payload: Value, now: Tim
         Step::GetPaths => {
             let request: http::Request = input(payload);
             to_json(Ok(get_paths::run(&request, p, p, settings, now).await))
+        }
+        Step::GetDistributions => {
+            let request: http::Request = input(payload);
+            to_json(Ok(get_distributions::run(&request, p, settings).await))
         }
         Step::GetRestores => {
             let request: http::Request = input(payload);

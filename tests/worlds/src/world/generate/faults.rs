@@ -206,6 +206,7 @@ fn calls_of(step: Step) -> &'static [ServiceCall] {
         Step::CreateRestore => &[Insert, StartExecution],
         Step::CreatePlan => &[HeadObject, ReadDistributions],
         Step::GetPaths => &[HeadObject, ReadDistributions],
+        Step::GetDistributions => &[ReadDistributions],
         Step::GetRestores => &[GetItem, GetFile, GetItems, Query],
         Step::CancelRestore => &[GetItem, GetItems, Replace, UpdateJobStatus, StopExecution],
         Step::OnRestoreCompleted => &[
