@@ -4,7 +4,7 @@ mod adopt;
 pub mod follow_up;
 mod history;
 mod invalidate;
-mod open;
+pub mod open;
 mod paths;
 mod plan;
 pub mod restore;
