@@ -46,6 +46,11 @@ impl<'a> Api<'a> {
         &self.address
     }
 
+    /// An output of the stack, as CloudFormation tells it.
+    pub fn stack_output(&self, name: &str) -> Result<String, Error> {
+        crate::address::stack_output(name, self.global, &self.address.identity, self.terminal)
+    }
+
     /// `GET`; the answer's JSON.
     pub fn get(&mut self, path: &str) -> Result<(Value, Option<u64>), Error> {
         let answer = self.call("GET", path, &[], "")?;

@@ -5,7 +5,7 @@ mod doctor;
 pub mod follow_up;
 mod history;
 mod invalidate;
-mod open;
+pub mod open;
 mod paths;
 mod plan;
 pub mod restore;

@@ -26,10 +26,8 @@ pub fn run(args: &OpenArgs, context: &Context<'_>) -> Result<Exit, Error> {
         return Ok(Exit::Done);
     }
     let identity = credentials::find(context.global)?;
-    let state_machine = stack_output("StateMachineArn", context.global, &identity, context.terminal)?;
-    let url = console_page(&state_machine, args.id.as_deref()).ok_or_else(|| {
-        Error::Failed(format!("The stack's output StateMachineArn is not the ARN of a state machine: {state_machine}"))
-    })?;
+    let state_machine = stack_output(STATE_MACHINE, context.global, &identity, context.terminal)?;
+    let url = console_page(&state_machine, args.id.as_deref())?;
     output::one(context.form, &json!({ "url": url }), || Ok(format!("{url}\n")))?;
     if !args.print && io::stdout().is_terminal() {
         open::that_detached(&url).map_err(|error| {
@@ -39,13 +37,19 @@ pub fn run(args: &OpenArgs, context: &Context<'_>) -> Result<Exit, Error> {
     Ok(Exit::Done)
 }
 
-/// The page of an execution, or of the state machine with its executions; `None` if this is no ARN of a state machine:
-/// `arn:aws:states:eu-central-1:111122223333:stateMachine:thaw`.
+/// The stack's output with the ARN of the state machine: `arn:aws:states:eu-central-1:111122223333:stateMachine:thaw`.
+pub const STATE_MACHINE: &str = "StateMachineArn";
+
+/// The page of an execution, or of the state machine with its executions.
 ///
 /// Each partition has a console of its own (IAM User Guide, "AWS Management Console endpoints" of GovCloud and China).
-fn console_page(state_machine: &str, id: Option<&str>) -> Option<String> {
+pub fn console_page(state_machine: &str, id: Option<&str>) -> Result<String, Error> {
     let parts: Vec<&str> = state_machine.split(':').collect();
-    let ["arn", partition, "states", region, account, "stateMachine", name] = parts[..] else { return None };
+    let ["arn", partition, "states", region, account, "stateMachine", name] = parts[..] else {
+        return Err(Error::Failed(format!(
+            "The stack's output {STATE_MACHINE} is not the ARN of a state machine: {state_machine}"
+        )));
+    };
     let host = match partition {
         "aws-cn" => "console.amazonaws.cn".to_owned(),
         "aws-us-gov" => "console.amazonaws-us-gov.com".to_owned(),
@@ -55,7 +59,7 @@ fn console_page(state_machine: &str, id: Option<&str>) -> Option<String> {
         Some(id) => format!("v2/executions/details/arn:{partition}:states:{region}:{account}:execution:{name}:{id}"),
         None => format!("statemachines/view/{state_machine}"),
     };
-    Some(format!("https://{host}/states/home?region={region}#/{page}"))
+    Ok(format!("https://{host}/states/home?region={region}#/{page}"))
 }
 
 #[cfg(test)]
@@ -88,8 +92,8 @@ mod tests {
                 "https://console.amazonaws-us-gov.com/states/home?region=us-gov-west-1#/v2/executions/details/arn:aws-us-gov:states:us-gov-west-1:111122223333:execution:thaw:r1",
             ),
         ] {
-            assert_eq!(console_page(&arn, id).as_deref(), Some(page));
+            assert_eq!(console_page(&arn, id).unwrap(), page);
         }
-        assert_eq!(console_page("arn:aws:sns:eu-central-1:111122223333:thaw", None), None);
+        assert!(console_page("arn:aws:sns:eu-central-1:111122223333:thaw", None).is_err());
     }
 }

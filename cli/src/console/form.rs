@@ -156,9 +156,9 @@ impl Form {
 
     fn how(&self) -> Markup {
         let tiers = [
-            (Tier::Expedited, "minutes; not for Deep Archive"),
-            (Tier::Standard, "hours"),
-            (Tier::Bulk, "half a day to two days; cheapest"),
+            (Tier::Expedited, "1 to 5 minutes; not for Deep Archive"),
+            (Tier::Standard, "3 to 12 hours"),
+            (Tier::Bulk, "5 to 48 hours; cheapest"),
         ];
         let publish = [
             (PublishWhen::Each, "each", "each object when it can be read"),

@@ -95,7 +95,7 @@ fn row(one: &Listed, frame: &Frame) -> Markup {
             td { (badge(one.status)) }
             td.id {
                 a #{ "to-" (one.id) } data-row href={ "/restores/" (one.id) } { (one.id) }
-                p.says { (number(one.objects)) " " (objects) " of " (one.bucket) ", " @if one.publish_only { "published only" } @else { (one.tier.as_str()) } }
+                p.says { (number(one.objects)) " " (objects) " of " (one.bucket) ", " @if one.publish_only { "publishing only" } @else { (one.tier.as_str()) } }
                 @if let Some(says) = says { p.says { (printable(says)) } }
             }
             td.time data-label="requested" { (time(one.requested_at, zone)) }

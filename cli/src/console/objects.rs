@@ -112,7 +112,11 @@ fn row(object: &Object, frame: &Frame) -> Markup {
                 @if let Some(version) = &object.version_id { p.says { "version " (printable(version)) } }
                 @if let Some(message) = &object.message { p.says { (printable(message)) } }
                 @if let Some(at) = object.copy_expires { p.says { "until " (time(at, zone)) @if let Some(how) = &object.how { ", " (how.replace('_', " ")) } } }
-                @if !object.paths.is_empty() { details { summary { (quantity(object.paths.len() as u64, "path", "paths")) } ul { @for path in &object.paths { li.key { (printable(path)) } } } } }
+                @match object.paths.as_slice() {
+                    [] => {}
+                    [path] => p.says { "path " span.key { (printable(path)) } },
+                    paths => details { summary { (quantity(paths.len() as u64, "path", "paths")) } ul { @for path in paths { li.key { (printable(path)) } } } },
+                }
             }
             td.number data-label="size" { (size(object.size)) }
             td.time data-label="since" { (time(object.since, zone)) }

@@ -175,9 +175,13 @@ fn content(plan: &Plan, frame: &Frame) -> Markup {
     let left = counts.total - counts.planned - counts.failed;
     html! {
         p.lead {
-            (number(counts.total)) @if counts.total == 1 { " object of " } @else { " objects of " } (plan.bucket) ", " (plan.tier.as_str())
-            ", copies for " (quantity(u64::from(plan.days), "day", "days")) ": " (number(counts.planned)) " to restore"
-            @if left > 0 { ", " (number(left)) " left as they are" }
+            (number(counts.total)) @if counts.total == 1 { " object of " } @else { " objects of " } (plan.bucket)
+            @if plan.publish_only {
+                ": " (number(left)) " to invalidate; S3 is asked for nothing"
+            } @else {
+                ", " (plan.tier.as_str()) ", copies for " (quantity(u64::from(plan.days), "day", "days")) ": " (number(counts.planned)) " to restore"
+                @if left > 0 { ", " (number(left)) " left as they are" }
+            }
             @if counts.failed > 0 { ", " (number(counts.failed)) " impossible" }
             "."
         }

@@ -151,7 +151,7 @@ fn facts(restore: &Restore, now: Timestamp, frame: &Frame) -> Markup {
         dl.facts {
             div { dt { "Bucket" } dd { (restore.bucket) } }
             @if restore.publish_only {
-                div { dt { "Publishes only" } dd { "S3 is asked for nothing" } }
+                div { dt { "Publishing only" } dd { "S3 is asked for nothing" } }
             } @else {
                 div { dt { "Tier" } dd { (restore.tier.as_str()) @if restore.batch_operations { ", by S3 Batch Operations" } } }
                 div { dt { "Copies for" } dd { (quantity(u64::from(restore.days), "day", "days")) } }
@@ -161,6 +161,8 @@ fn facts(restore: &Restore, now: Timestamp, frame: &Frame) -> Markup {
             @if let Some(ready) = restore.ready_between.filter(|_| is_running) { div { dt { "Typically readable" } dd { (times(ready, zone)) @if now > ready[1] { ": later than typical" } } } }
             @if let Some(at) = restore.completed_at { div { dt { "Ended" } dd { (time(at, zone)) ", after " (length(at.duration_since(restore.requested_at))) } } }
             @if let Some(at) = restore.counted_at { div { dt { "Counted" } dd { (time_from(at, now, zone)) } } }
+            // A local stack has no AWS console.
+            @if !frame.is_local { div { dt { "Execution" } dd { a href={ "/restores/" (restore.id) "/execution" } { "in the AWS console" } } } }
             @if let Some(paths) = restore.paths { div { dt { "Paths" } dd { (number(paths)) @if let Some(billed) = restore.billed_paths.filter(|billed| *billed != paths) { ", " (number(billed)) " of them billed" } } } }
         }
     }

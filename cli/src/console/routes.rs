@@ -13,6 +13,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
+use crate::commands::open;
 use crate::console::access::{Asked, Entry, Gate, Refusal};
 use crate::console::form::Form;
 use crate::console::page::{self, Frame, Mode, Page};
@@ -44,6 +45,7 @@ pub fn routes(console: Arc<Console>) -> Router {
         .route("/plan", post(planned))
         .route("/restores/{id}", get(one))
         .route("/restores/{id}/objects", get(objects_of))
+        .route("/restores/{id}/execution", get(execution))
         .route("/restores/{id}/{call}", get(planned_follow_up))
         .merge(changes)
         .fallback(nothing_here)
@@ -172,6 +174,19 @@ async fn objects_of(
     headers: HeaderMap,
 ) -> Response {
     shown(&console, &headers, &objects::page(&id, &which, &console.frame, &console.upstream).await)
+}
+
+/// Leads to the AWS console. Where that is, CloudFormation is asked when somebody wants to go there.
+async fn execution(State(console): Shared, Path(id): Path<String>, headers: HeaderMap) -> Response {
+    let page = async {
+        restore_path(&id)?;
+        let state_machine = console.upstream.look_up(Call::StackOutput { name: open::STATE_MACHINE }).await?;
+        open::console_page(state_machine.as_str().unwrap_or_default(), Some(&id))
+    };
+    match page.await {
+        Ok(url) => to(&url),
+        Err(error) => shown(&console, &headers, &Page::error(&error)),
+    }
 }
 
 async fn empty_form(State(console): Shared, headers: HeaderMap) -> Response {

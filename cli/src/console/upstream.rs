@@ -30,9 +30,21 @@ const KEPT: usize = 16;
 /// A call.
 #[derive(Debug)]
 pub enum Call {
-    Get { path: String },
-    Post { path: String, body: Value, idempotency_key: Option<String> },
-    Delete { path: String },
+    Get {
+        path: String,
+    },
+    Post {
+        path: String,
+        body: Value,
+        idempotency_key: Option<String>,
+    },
+    Delete {
+        path: String,
+    },
+    /// Asks CloudFormation for an output of the stack.
+    StackOutput {
+        name: &'static str,
+    },
 }
 
 /// An answer, and the seconds after which it is worth asking again.
@@ -162,6 +174,7 @@ fn make(api: &mut Api<'_>, call: Call) -> Answer {
             api.post(&path, &body, idempotency_key.as_deref()).map(|value| (value, None))
         }
         Call::Delete { path } => api.delete(&path).map(|value| (value, None)),
+        Call::StackOutput { name } => api.stack_output(name).map(|value| (Value::from(value), None)),
     }
 }
 

@@ -8,7 +8,7 @@ mod sim {
     use serde_json::Value;
 
     use crate::api::{seen, thaw};
-    use crate::console::Console;
+    use crate::console::client::Console;
 
     struct Stack {
         file: String,

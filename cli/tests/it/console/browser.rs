@@ -5,7 +5,8 @@ use std::process::Command;
 
 use serde_json::json;
 
-use super::{Console, world};
+use super::client::Console;
+use super::world;
 
 fn variable(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run cargo xtask test console"))

@@ -18,6 +18,9 @@ pub const LARGE: &str = "2026-11-29_my-archive_ten-thousand_bulk_0123456789ab";
 pub const FLAKY: &str = "2026-11-29_my-archive_flaky_standard_0123456789ab";
 pub const STARTED: &str = "2026-11-29_my-archive_cat-jpg_standard_0123456789ab";
 
+/// What CloudFormation says of the stack, as far as anybody asks.
+const STACK: &str = "<r><Outputs><member><OutputKey>StateMachineArn</OutputKey><OutputValue>arn:aws:states:us-east-1:111122223333:stateMachine:thaw</OutputValue></member></Outputs></r>";
+
 /// Restores that have ended, in the list.
 const ENDED: usize = 1_000;
 
@@ -57,6 +60,8 @@ fn answer(call: &Call, looks: &mut u64, flaky: &mut u64) -> (u16, Value) {
     let parameter = |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
     let parts: Vec<&str> = path.trim_start_matches("/v1/").split('/').collect();
     match (call.method.as_str(), parts.as_slice()) {
+        // CloudFormation.
+        ("POST", ["", ""]) => (200, Value::from(STACK)),
         ("GET", ["restores"]) => (200, list(parameter("status"), parameter("cursor"), parameter("limit"))),
         ("GET", ["restores", id]) if *id == RUNNING => {
             *looks += 1;
