@@ -9,7 +9,7 @@ pub type Coverage = BTreeMap<String, u64>;
 pub const MIN_WORLDS: u64 = 10_000;
 
 /// The events that must happen.
-const REQUIRED: [&str; 107] = [
+const REQUIRED: [&str; 106] = [
     "POST answers 202",
     "POST answers 400",
     "S3 answers Accepted",
@@ -45,7 +45,6 @@ const REQUIRED: [&str; 107] = [
     "failed ExpeditedNotAvailable",
     "failed HeadRefused",
     "failed NotBeingRestored",
-    "failed NotReadable",
     "failed PathCannotBeInvalidated",
     "failed RetrievalTimedOut",
     "failed TierNotOffered",

@@ -102,7 +102,7 @@ impl World {
             second.behaviours[index].function = Some(function(&mut rng, false));
         }
         world.names_distributions = rng.one_in(3);
-        if rng.one_in(3) {
+        if rng.one_in(8) {
             let id = world.actions.iter().filter(|action| matches!(action.kind, ActionKind::Request(_))).count();
             let id = u32::try_from(id).unwrap_or(u32::MAX);
             world.actions.push(publish_again(&mut rng, id, &world.objects));
