@@ -32,17 +32,19 @@ mod sim {
         }
 
         fn put_into(&self, class: &str, key: &str, content: &str) {
-            self.put_s3(&format!("{}/{key}", self.about("archive_bucket")), class, content);
+            self.put_s3(Some(class), &format!("{}/{key}", self.about("archive_bucket")), content);
         }
 
-        /// Puts something at a path of S3: an object, a bucket, or a configuration of a bucket. The last two have no class.
-        fn put_s3(&self, path: &str, class: &str, body: &str) {
+        /// Puts something at a path of S3: an object of this class, a bucket, or a configuration of a bucket.
+        fn put_s3(&self, class: Option<&str>, path: &str, body: &str) {
             let url = format!("{}/{path}", self.about("s3_endpoint_url"));
             // The simulator checks no signature, but the signature says for which service a request is.
             let signature =
                 "AWS4-HMAC-SHA256 Credential=test/20261129/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0";
-            let request = ureq::put(&url).header("authorization", signature);
-            let request = if class.is_empty() { request } else { request.header("x-amz-storage-class", class) };
+            let mut request = ureq::put(&url).header("authorization", signature);
+            if let Some(class) = class {
+                request = request.header("x-amz-storage-class", class);
+            }
             let answer = request.send(body).unwrap();
             assert_eq!(answer.status(), 200);
         }
@@ -163,11 +165,15 @@ mod sim {
     fn doctor_finds_what_is_broken_in_a_bucket() {
         let stack = Stack::running();
         let namespace = "http://s3.amazonaws.com/doc/2006-03-01/";
-        stack.put_s3("doctor-broken", "", "");
-        stack.put_s3("doctor-broken?notification", "", &format!("<NotificationConfiguration xmlns=\"{namespace}\"/>"));
+        stack.put_s3(None, "doctor-broken", "");
+        stack.put_s3(
+            None,
+            "doctor-broken?notification",
+            &format!("<NotificationConfiguration xmlns=\"{namespace}\"/>"),
+        );
         let rule = "<Rule><ID>clean</ID><Filter><Prefix></Prefix></Filter><Status>Enabled</Status><Expiration><Days>2</Days></Expiration></Rule>";
         let rules = format!("<LifecycleConfiguration xmlns=\"{namespace}\">{rule}</LifecycleConfiguration>");
-        stack.put_s3("doctor-broken?lifecycle", "", &rules);
+        stack.put_s3(None, "doctor-broken?lifecycle", &rules);
         let (code, findings) = stack.doctor(&["--bucket", "doctor-broken"]);
         assert_eq!(code, 1, "{findings:#?}");
         for (check, expected) in [("events", "warning"), ("lifecycle", "problem"), ("distributions", "problem")] {
@@ -189,7 +195,7 @@ mod sim {
             ("media_bucket", "media_distribution_id", "public/command/doctor.jpg"),
         ] {
             let bucket = stack.about(bucket);
-            stack.put_s3(&format!("{bucket}/{key}"), "GLACIER", "a cat");
+            stack.put_s3(Some("GLACIER"), &format!("{bucket}/{key}"), "a cat");
             let (code, stdout, stderr) = stack.thaw(&["plan", &format!("s3://{bucket}/{key}"), "--output", "json"]);
             assert_eq!(code, 0, "{stderr}");
             let plan: Value = serde_json::from_str(&stdout).unwrap();
