@@ -52,26 +52,26 @@ pub fn create(aws: &Aws, bucket: &str, origin_path: &str) -> Result<(String, Str
         ),
     )?;
     let field = |name: &str| xml_text(&made, name).with_context(|| format!("the new distribution has no {name}"));
-    let_read(aws, bucket, &field("ARN")?)?;
+    let_read(aws, bucket, &[field("ARN")?])?;
     Ok((field("Id")?, field("DomainName")?))
 }
 
-/// Lets a distribution read a private bucket. It may list it, too, so that a missing key answers 404 and not 403.
-pub fn let_read(s3: &Aws, bucket: &str, distribution: &str) -> Result<()> {
+/// Lets distributions read a private bucket. They may list it, too, so that a missing key answers 404 and not 403.
+pub fn let_read(s3: &Aws, bucket: &str, distributions: &[String]) -> Result<()> {
     let statement = |action: &str, resource: String| {
         json!({
             "Effect": "Allow",
             "Principal": { "Service": "cloudfront.amazonaws.com" },
             "Action": action,
             "Resource": resource,
-            "Condition": { "StringEquals": { "AWS:SourceArn": distribution } },
+            "Condition": { "StringEquals": { "AWS:SourceArn": distributions } },
         })
     };
     let bucket_arn = format!("arn:aws:s3:::{bucket}");
     let statements = [statement("s3:GetObject", format!("{bucket_arn}/*")), statement("s3:ListBucket", bucket_arn)];
     let policy = json!({ "Version": "2012-10-17", "Statement": statements }).to_string();
     let answer = s3.send("s3", "PUT", &format!("/{bucket}?policy="), &[], policy.as_bytes())?;
-    answer.ok("let the distribution read the bucket").map(drop)
+    answer.ok("let the distributions read the bucket").map(drop)
 }
 
 fn post(aws: &Aws, what: &str, body: &str) -> Result<String> {

@@ -259,9 +259,7 @@ fn make_archive(
             let control = stack.control();
             control.create_bucket(bucket)?;
             let made = control.create_distribution(bucket, origin_path, cache_policy)?;
-            // The account of the simulator.
-            let arn = format!("arn:aws:cloudfront::000000000000:distribution/{}", made.0);
-            distribution::let_read(&stack.s3(), bucket, &arn)?;
+            let_read(stack, bucket, &[&made.0])?;
             Ok(made)
         }
         S3::Ministack => {
@@ -273,6 +271,14 @@ fn make_archive(
     }
 }
 
+/// Lets the simulator's distributions read a bucket.
+fn let_read(stack: &Stack, bucket: &str, distributions: &[&str]) -> Result<()> {
+    // The account of the simulator.
+    let arn = |id: &&str| format!("arn:aws:cloudfront::000000000000:distribution/{id}");
+    let arns: Vec<_> = distributions.iter().map(arn).collect();
+    distribution::let_read(&stack.s3(), bucket, &arns)
+}
+
 /// The archive that three distributions show: a plain one with its staging distribution, and one that caches by query string.
 fn make_gallery(stack: &Stack) -> Result<Gallery> {
     const POLICY: &str = "gallery";
@@ -280,7 +286,7 @@ fn make_gallery(stack: &Stack) -> Result<Gallery> {
     control.create_bucket(GALLERY_BUCKET)?;
     let make = |more: Value| {
         let mut config = json!({
-            "origins": [{ "id": "archive", "bucket": GALLERY_BUCKET }],
+            "origins": [{ "id": "archive", "bucket": GALLERY_BUCKET, "origin_access_control": "ELOCALSTACK" }],
             "custom_error_responses": [{ "error_code": 403, "error_caching_min_ttl": 24 * 3600 }],
         });
         config.as_object_mut().zip(more.as_object()).into_iter().for_each(|(config, more)| config.extend(more.clone()));
@@ -291,6 +297,7 @@ fn make_gallery(stack: &Stack) -> Result<Gallery> {
     let (staging_distribution_id, staging_domain) =
         make(json!({ "default_root_object": DIRECTORY_INDEX, "staging": true }))?;
     let (query_distribution_id, _) = make(json!({ "default_behavior": { "query_string": true } }))?;
+    let_read(stack, GALLERY_BUCKET, &[&distribution_id, &staging_distribution_id, &query_distribution_id])?;
     control.post("policies", &json!({ "id": POLICY, "enabled": true, "staging_distributions": [staging_domain] }))?;
     let bucket = GALLERY_BUCKET.to_owned();
     Ok(Gallery { bucket, distribution_id, staging_distribution_id, query_distribution_id })
