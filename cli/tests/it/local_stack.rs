@@ -142,6 +142,7 @@ mod sim {
             findings.iter().filter(|finding| finding["verdict"] == "not_known" && finding["check"] != "free paths");
         assert_eq!(unread.count(), 0, "{findings:#?}");
         let (archive, distribution) = (stack.about("archive_bucket"), stack.about("distribution_id"));
+        let gallery = |field: &str| stack.about["gallery"][field].as_str().unwrap();
         for (name, check, expected) in [
             ("thaw", "status", "ok"),
             ("thaw", "alarms", "ok"),
@@ -154,6 +155,10 @@ mod sim {
             (distribution, "origin access", "ok"),
             (distribution, "missing keys", "ok"),
             (stack.about("media_distribution_id"), "query strings", "warning"),
+            (gallery("distribution_id"), "query strings", "ok"),
+            (gallery("query_distribution_id"), "query strings", "warning"),
+            (gallery("staging_distribution_id"), "staging", "note"),
+            (gallery("staging_distribution_id"), "origin access", "ok"),
         ] {
             assert_eq!(verdict(&findings, name, check), expected, "{check} of {name}");
         }
