@@ -43,7 +43,7 @@ pub fn run(args: &PathsArgs, context: &Context<'_>) -> Result<Exit, Error> {
     let objects = answer["objects"].as_array().map(Vec::as_slice).unwrap_or_default();
     match context.form {
         Form::Table | Form::Json => {
-            output::one(context.form, &answer, || Ok(text(&paths, edge.as_deref(), &context.zone)))?
+            output::one(context.form, &answer, || Ok(text(&paths, edge.as_deref(), &context.zone)))?;
         }
         Form::Ndjson => output::list(context.form, objects, &[], || Ok(String::new()))?,
         Form::Csv => {

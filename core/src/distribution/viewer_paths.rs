@@ -6,9 +6,9 @@
 use std::collections::BTreeSet;
 
 use super::{Distribution, Shown};
-use crate::QueryStrings;
 use crate::cache_key::with_any_query_string;
 use crate::path_pattern::as_patterns_may_see;
+use crate::{Origin, QueryStrings};
 
 /// A path under which viewers get a key from a distribution.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -147,7 +147,7 @@ impl Distribution {
         let Some((origin, rest)) =
             of_bucket().find_map(|origin| Some((origin, key.strip_prefix(origin.key_prefix().as_str())?)))
         else {
-            return NotShown::OtherPrefix(of_bucket().map(|origin| origin.key_prefix()).collect());
+            return NotShown::OtherPrefix(of_bucket().map(Origin::key_prefix).collect());
         };
         let endpoint = origin.endpoint();
         let spelling = endpoint.spellings(rest).first();
@@ -187,7 +187,7 @@ impl Shown<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Behaviour, Origin, PathRules};
+    use crate::{Behaviour, PathRules};
 
     fn distribution(rules: &str) -> Distribution {
         let origin = |id: &str, domain: &str, path: &str| Origin {

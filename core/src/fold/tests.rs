@@ -368,12 +368,16 @@ fn what_a_coarse_knapsack_leaves_is_packed_again() {
         [place(0, 3, 4), place(4, 6, 1), place(3, 8, 4), place(8, 12, 4), place(12, 14, 4)];
     let chosen = |max_over, choices| {
         let chosen = choose(&[], vec![first, inside, most, second, least], max_over, choices);
-        chosen.into_iter().map(|place| place.start..place.end).collect::<Vec<_>>()
+        chosen.into_iter().map(|place| (place.start, place.end)).collect::<Vec<_>>()
     };
-    assert_eq!(chosen(14, 130), [0..3, 3..8, 8..12], "all but the place that saves least, for which two are left");
+    assert_eq!(
+        chosen(14, 130),
+        [(0, 3), (3, 8), (8, 12)],
+        "all but the place that saves least, for which two are left"
+    );
     assert_eq!(chosen(14, CHOICES), chosen(14, 130));
-    assert_eq!(chosen(16, 130), [0..3, 3..8, 8..12, 12..14]);
-    assert_eq!(chosen(5, 130), [3..8]);
+    assert_eq!(chosen(16, 130), [(0, 3), (3, 8), (8, 12), (12, 14)]);
+    assert_eq!(chosen(5, 130), [(3, 8)]);
 }
 
 #[test]

@@ -164,8 +164,9 @@ fn every_reason_why_nothing_is_invalidated_is_the_one_that_publishing_gives() {
         });
     };
     let nothing = |_: &World| {};
-    type Change<'a> = &'a dyn Fn(&World);
-    let cases: [(&str, &[(&str, StorageClass)], Change<'_>, Option<&str>, &str); 9] = [
+    /// The key, the objects, what is done before, and the code and the words of why it is not invalidated.
+    type Case<'a> = (&'a str, &'a [(&'a str, StorageClass)], &'a dyn Fn(&World), Option<&'a str>, &'a str);
+    let cases: [Case<'_>; 9] = [
         ("a", &[("a", StorageClass::Glacier)], &nothing, Some("NotReadable"), "it is archived (Glacier Flexible"),
         ("a", &[], &nothing, Some("NoSuchKey"), "there is no object with this key"),
         (
