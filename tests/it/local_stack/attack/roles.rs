@@ -12,7 +12,7 @@ const ROLES: [(Step, &[&str], &[&str]); 21] = [
     (
         Step::Plan,
         &["s3:GetObject archive", "s3:PutObject chunk", "cloudfront:GetDistribution"],
-        &["s3:RestoreObject archive", "s3:PutObject archive", "cloudfront:CreateInvalidation", "dynamodb:Query ledger"],
+        &["s3:RestoreObject archive", "s3:PutObject archive", "cloudfront:CreateInvalidation"],
     ),
     (
         Step::StartRestores,

@@ -116,8 +116,10 @@ pub(super) fn confirmation_faults(rng: &mut Rng) -> Vec<EventFault> {
 }
 
 fn step(rng: &mut Rng) -> Step {
-    // No world has inbox files or announced expiries, so a fault there would never happen.
-    let is_used = |step: &Step| !matches!(step, Step::OnInboxFile | Step::AnnounceExpiries | Step::GetPaths);
+    // No world has inbox files or announced expiries, or asks about paths or distributions, so a fault there would never happen.
+    let is_used = |step: &Step| {
+        !matches!(step, Step::OnInboxFile | Step::AnnounceExpiries | Step::GetPaths | Step::GetDistributions)
+    };
     let used: Vec<Step> = Step::ALL.into_iter().filter(is_used).collect();
     rng.choose(&used)
 }
