@@ -249,6 +249,49 @@ mod sim {
         assert_eq!((code, stdout.contains(stack.about("api_url"))), (0, true), "{stderr}");
     }
 
+    /// The commands in the code blocks of a document, with their arguments, but those that serve pages.
+    fn commands(document: &'static str) -> Vec<Vec<&'static str>> {
+        let blocks = document.split("```").skip(1).step_by(2);
+        // A block that also shows what a command prints has a prompt before the command.
+        let lines = blocks.flat_map(|block| {
+            let prompt = if block.contains("\n$ ") { "$ thaw " } else { "thaw " };
+            block.lines().filter_map(move |line| line.strip_prefix(prompt))
+        });
+        // Up to a comment, or to where the output goes.
+        let command =
+            |line: &'static str| line.split(['#', '>']).next().unwrap_or_default().split_whitespace().collect();
+        lines.map(command).filter(|args: &Vec<&str>| args[0] != "console").collect()
+    }
+
+    #[test]
+    fn the_commands_of_the_documents_do_what_they_say() {
+        let stack = Stack::running();
+        for key in ["photos/2019/cat.jpg", "films/1998/wedding.mp4"] {
+            stack.put(key);
+        }
+        let mut commands = commands(include_str!("../../../README.md"));
+        assert_eq!(commands.len(), 2, "{commands:?}");
+        commands.extend(self::commands(include_str!("../../../docs/command.md")));
+        assert_eq!(commands.len(), 5, "{commands:?}");
+        for args in commands {
+            let ours = |arg: &&str| arg.replace("my-archive", stack.about("archive_bucket"));
+            let mut given: Vec<String> = args.iter().filter(|arg| **arg != "--local").map(ours).collect();
+            if args[0] == "restore" && !args.contains(&"--yes") {
+                given.push("--yes".to_owned());
+            }
+            let given: Vec<&str> = given.iter().map(String::as_str).collect();
+            let (code, stdout, stderr) = stack.thaw(&given);
+            assert_eq!(code, 0, "{given:?}: {stderr}");
+            let expected = match args[0] {
+                "plan" => "1 in Glacier Flexible Retrieval",
+                "restore" => "1 published.",
+                "completions" => "_thaw()",
+                other => panic!("{other} is not known to this test"),
+            };
+            assert!(stdout.contains(expected), "{given:?}: {stdout}");
+        }
+    }
+
     #[test]
     fn the_exit_code_tells_a_missing_object_from_a_price() {
         let stack = Stack::running();
