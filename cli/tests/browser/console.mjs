@@ -44,7 +44,12 @@ async function tab(context = browser) {
   const page = await context.newPage();
   await page.setViewport(LIGHT);
   page.setDefaultTimeout(WAIT);
-  page.on("console", (message) => message.type() === "error" && complaints.push(`${message.location().url}: ${message.text()}`));
+  page.on("console", (message) => {
+    const { url } = message.location();
+    // The icon of the attacker's page is refused as the page is, but at any time, also in the next step.
+    const isIcon = url?.endsWith("/favicon.ico") && staged.has(originOf(url));
+    if (message.type() === "error" && !isIcon) complaints.push(`${url}: ${message.text()}`);
+  });
   page.on("pageerror", (error) => complaints.push(`${page.url()}: ${error}`));
   page.on("request", (request) => origins.add(originOf(request.url())));
   return page;

@@ -31,7 +31,8 @@ fn same_copy(row: &Row, other: &Row) -> bool {
         }
     };
     // It is the same copy if it became readable while this row waited, or if it was live when this row was planned and
-    // S3 only extended it. If S3 received the request after the copy expired, it made a new copy.
+    // S3 only extended it. If S3 received the request after the copy expired, it made a new copy. And a row whose events
+    // were lost may have waited through a whole copy for the next one.
     let since = match &row.state {
         State::Restored { at: readable, .. } | State::Published { readable, .. } => *readable,
         State::Planned
@@ -45,7 +46,7 @@ fn same_copy(row: &Row, other: &Row) -> bool {
         Decision::Publish => return false,
         Decision::Restore | Decision::Extend | Decision::Join | Decision::Watch | Decision::Nothing => {}
     }
-    readable >= row.planned_at
+    readable >= row.planned_at && expires.is_none_or(|expires| expires > since)
         || match row.decision {
             Decision::Extend => expires.is_some_and(|expires| expires > since),
             // The row watches a copy that was live when it was planned.
@@ -112,6 +113,11 @@ pub(super) mod tests {
             (State::Cancelled { at: ELEVEN.parse().unwrap() }, false),
         ] {
             assert_eq!(same_copy(&waiting, &row(Decision::Restore, other.clone())), same, "{other:?}");
+        }
+        // It learned of a copy when the other one had expired.
+        let late = row(Decision::Restore, restored(ELEVEN, "2026-11-22T12:00:00Z"));
+        for (other, same) in [(restored(TEN, ELEVEN), false), (restored(TEN, "2026-11-22T11:00:01Z"), true)] {
+            assert_eq!(same_copy(&late, &row(Decision::Restore, other.clone())), same, "{other:?}");
         }
     }
 
