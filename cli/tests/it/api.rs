@@ -4,10 +4,12 @@ use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Command, Output, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::thread;
 
 use serde_json::Value;
+
+use crate::schema;
 
 /// A call that the API has received.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,10 +33,35 @@ impl Call {
     }
 }
 
-/// The API. Each call gets the next answer; a call too many gets a 500.
+/// The API. Each call gets the next answer; a call too many gets a 500. When it is dropped, all answers must have been as the
+/// OpenAPI document describes them.
 pub struct Api {
     url: String,
     calls: Arc<Mutex<Vec<Call>>>,
+    misfits: Arc<Mutex<Vec<String>>>,
+}
+
+impl Drop for Api {
+    fn drop(&mut self) {
+        if !thread::panicking() {
+            assert_eq!(*self.misfits.lock().unwrap(), [""; 0], "the real API does not answer so");
+        }
+    }
+}
+
+/// What of an answer the OpenAPI document does not describe.
+fn misfits(call: &Call, status: u16, body: &str) -> Vec<String> {
+    static DOCUMENT: LazyLock<Value> =
+        LazyLock::new(|| serde_json::from_str(include_str!("../../../infra/openapi.json")).unwrap());
+    let path = call.path.split('?').next().unwrap();
+    let Some(schema) = schema::of_answer(&DOCUMENT, &call.method, path, status) else { return Vec::new() };
+    let Ok(answer) = serde_json::from_str::<Value>(body) else { return Vec::new() };
+    // API Gateway's own refusals are not thaw's.
+    if answer["message"].is_string() && answer["type"].is_null() {
+        return Vec::new();
+    }
+    let misfits = schema::misfits(&answer, schema, &DOCUMENT, "");
+    misfits.into_iter().map(|misfit| format!("{} {status}: {misfit}", call.line())).collect()
 }
 
 impl Api {
@@ -52,12 +79,14 @@ impl Api {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let calls = Arc::new(Mutex::new(Vec::new()));
-        let log = Arc::clone(&calls);
+        let misfits = Arc::new(Mutex::new(Vec::new()));
+        let (log, wrong) = (Arc::clone(&calls), Arc::clone(&misfits));
         thread::spawn(move || {
             for stream in listener.incoming() {
                 let mut stream = stream.unwrap();
                 let Some(call) = read(&mut stream) else { continue };
                 let (status, body) = answer(&call);
+                wrong.lock().unwrap().extend(self::misfits(&call, status, &body));
                 log.lock().unwrap().push(call);
                 if status == 0 {
                     continue;
@@ -69,7 +98,7 @@ impl Api {
                 stream.write_all(format!("{head}{body}").as_bytes()).unwrap();
             }
         });
-        Self { url, calls }
+        Self { url, calls, misfits }
     }
 
     pub fn url(&self) -> &str {
@@ -118,6 +147,31 @@ impl LocalStack {
 impl Drop for LocalStack {
     fn drop(&mut self) {
         std::fs::remove_file(&self.0).unwrap();
+    }
+}
+
+/// A problem of thaw's.
+pub fn problem(status: u16, name: &str, detail: &str) -> (u16, Value) {
+    (
+        status,
+        serde_json::json!({ "type": format!("urn:thaw:problem:{name}"), "title": "", "status": status, "detail": detail }),
+    )
+}
+
+/// The links of a restore.
+pub fn links(id: &str) -> Value {
+    serde_json::json!({ "self": format!("/v1/restores/{id}"), "objects": format!("/v1/restores/{id}/objects") })
+}
+
+/// JSON without fields that are null: the API leaves them out.
+pub fn without_nulls(value: Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let fields = fields.into_iter().filter(|(_, value)| !value.is_null());
+            fields.map(|(name, value)| (name, without_nulls(value))).collect()
+        }
+        Value::Array(items) => items.into_iter().map(without_nulls).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value,
     }
 }
 

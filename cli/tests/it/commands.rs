@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::api::{self, Api, LocalStack, seen, thaw};
+use crate::api::{self, Api, LocalStack, problem, seen, thaw};
 use crate::snapshots::check;
 
 const ID: &str = "2026-11-29_archive_cat-jpg_standard_0123456789ab";
@@ -35,7 +35,7 @@ fn restore(status: &str, stage: &str) -> Value {
         "counts": { "total": 3, "planned": 0, "available": 0, "restoring": 2, "restored": 0, "published": 1, "failed": 0, "cancelled": 0 },
         "requested_at": "2026-11-29T10:00:00Z", "ready_between": ["2026-11-29T13:00:00Z", "2026-11-29T15:00:00Z"],
         "cost": plan()["cost"], "by_kind": [], "warnings": [], "failures": [], "invalidations": [],
-        "says": "S3 fetches objects. Of 3 objects: 1 published, 2 still being restored.", "links": {},
+        "says": "S3 fetches objects. Of 3 objects: 1 published, 2 still being restored.", "links": api::links(ID),
     })
 }
 
@@ -88,10 +88,6 @@ fn ended(status: &str) -> Value {
     ended
 }
 
-fn problem(name: &str, status: u16, detail: &str) -> (u16, Value) {
-    (status, json!({ "type": format!("urn:thaw:problem:{name}"), "title": "", "status": status, "detail": detail }))
-}
-
 fn lines(api: &Api) -> Vec<String> {
     api.calls().iter().map(api::Call::line).collect()
 }
@@ -132,8 +128,8 @@ fn the_help_of_every_command_is_known() {
 #[test]
 fn every_answer_has_a_form_for_people_and_three_for_programs() {
     let list = json!({ "restores": [
-        { "id": ID, "status": "running", "bucket": "archive", "tier": "Bulk", "objects": 2, "requested_at": "2026-11-29T10:00:00Z", "ready_between": ["2026-11-29T15:00:00Z", "2026-11-29T22:00:00Z"] },
-        { "id": "older", "status": "partly_failed", "bucket": "archive", "tier": "Standard", "objects": 1, "requested_at": "2026-11-28T10:00:00Z", "completed_at": "2026-11-28T14:00:00Z", "says": "Of 1 object, \"quoted\"" },
+        { "id": ID, "status": "running", "bucket": "archive", "tier": "Bulk", "objects": 2, "requested_at": "2026-11-29T10:00:00Z", "ready_between": ["2026-11-29T15:00:00Z", "2026-11-29T22:00:00Z"], "links": api::links(ID) },
+        { "id": "older", "status": "partly_failed", "bucket": "archive", "tier": "Standard", "objects": 1, "requested_at": "2026-11-28T10:00:00Z", "completed_at": "2026-11-28T14:00:00Z", "says": "Of 1 object, \"quoted\"", "links": api::links("older") },
     ] });
     let objects = json!({ "objects": [
         { "key": "cat.jpg", "version_id": "v1", "size": 1536, "kind": "flexible", "state": "published", "since": "2026-11-29T14:00:00Z", "copy_expires": "2026-12-03T00:00:00Z", "how": "invalidated", "paths": ["/cat.jpg", "/a,b"] },
@@ -263,7 +259,7 @@ fn what_paths_cannot_answer_is_said() {
         ),
         (
             &["paths", "s3://other/a"],
-            vec![problem("foreign-bucket", 403, "other is not one of the stack's buckets.")],
+            vec![problem(403, "foreign-bucket", "other is not one of the stack's buckets.")],
             "other is not one",
             5,
         ),
@@ -369,7 +365,7 @@ fn a_wait_outlives_a_lost_connection_but_not_a_wrong_address() {
 
 #[test]
 fn nothing_is_started_that_nobody_agreed_to() {
-    let too_many = || problem("too-many-to-wait-for", 422, "Too many.");
+    let too_many = || problem(422, "too-many-to-wait-for", "Too many.");
     for (args, answers, words, code, calls) in [
         (
             &["restore", "s3://archive/cat.jpg"][..],
@@ -396,21 +392,21 @@ fn nothing_is_started_that_nobody_agreed_to() {
         ),
         (
             &["restore", "s3://archive/cat.jpg", "--yes"],
-            vec![(200, plan()), problem("plan-changed", 409, "The plan is another one now.")],
+            vec![(200, plan()), problem(409, "plan-changed", "The plan is another one now.")],
             "The plan is another one now.",
             5,
             2,
         ),
         (
             &["restore", "s3://archive/cat.jpg", "--yes"],
-            vec![(200, plan()), problem("over-budget", 422, "The budget is spent.")],
+            vec![(200, plan()), problem(422, "over-budget", "The budget is spent.")],
             "The budget is spent.",
             5,
             2,
         ),
         (
             &["plan", "s3://other/cat.jpg"],
-            vec![problem("foreign-bucket", 403, "other is not one of the stack's buckets.")],
+            vec![problem(403, "foreign-bucket", "other is not one of the stack's buckets.")],
             "other is not one",
             5,
             1,
@@ -419,7 +415,7 @@ fn nothing_is_started_that_nobody_agreed_to() {
         (&["status", "no/id"], vec![], "is not the id of a restore", 2, 0),
         (
             &["status", ID],
-            vec![problem("no-such-restore", 404, "There is no restore r.")],
+            vec![problem(404, "no-such-restore", "There is no restore r.")],
             "There is no restore r.",
             1,
             1,
@@ -447,7 +443,7 @@ fn a_dry_run_says_that_it_is_one() {
         assert!(stdout.starts_with("(dry-run) Nothing is started.\n"), "{stdout}");
     }
     // A plan that one call cannot make is made by a restore that only plans.
-    let api = Api::with(vec![problem("too-long-to-wait-for", 422, "Too long."), (202, restore("running", "planning"))]);
+    let api = Api::with(vec![problem(422, "too-long-to-wait-for", "Too long."), (202, restore("running", "planning"))]);
     let (code, _, stderr) = seen(&api.run(&["restore", "s3://archive/p", "-r", "--dry-run"]));
     assert_eq!((code, &api.calls()[1].body["dry_run"]), (3, &json!(true)), "{stderr}");
 }
@@ -536,8 +532,10 @@ fn ctrl_c_leaves_the_restore_running_and_says_so() {
 #[test]
 fn lists_are_read_page_by_page() {
     let page = |from: usize, count: usize, next: Option<&str>| {
-        let items: Vec<Value> = (from..from + count).map(|number| json!({ "key": number.to_string() })).collect();
-        (200, json!({ "objects": items, "next_cursor": next }))
+        let items: Vec<Value> = (from..from + count)
+            .map(|number| json!({ "key": number.to_string(), "size": 1, "state": "failed", "since": "2026-11-29T10:00:00Z" }))
+            .collect();
+        (200, api::without_nulls(json!({ "objects": items, "next_cursor": next })))
     };
     let api = Api::with(vec![page(0, 1_000, Some("0.1000")), page(1_000, 1_000, Some("1.0"))]);
     let (code, stdout, stderr) =

@@ -241,11 +241,13 @@ fn a_bucket_that_is_missing_or_elsewhere_is_a_problem() {
         assert!(stdout.contains(&format!("problem: bucket second, bucket: {words}")), "{stdout}");
         assert!(stdout.contains("--arg value 'archive'"), "{stdout}");
     }
-    let foreign = |call: &Call| match call.path.as_str() {
+    let foreign = |call: &Call| {
+        match call.path.as_str() {
         "/v1/distributions?bucket=second" => {
-            (403, json!({ "type": "urn:thaw:problem:foreign-bucket", "detail": "It is not ours." }).to_string())
+            (403, json!({ "type": "urn:thaw:problem:foreign-bucket", "title": "", "status": 403, "detail": "It is not ours." }).to_string())
         }
         _ => account(call),
+    }
     };
     let (exit, stdout, _, _) = run(foreign, &["--bucket", "second"]);
     assert_eq!(exit, 1);

@@ -6,5 +6,7 @@ mod console;
 mod doctor;
 #[cfg(feature = "local-stack")]
 mod local_stack;
+#[path = "../../../tests/it/openapi/schema.rs"]
+mod schema;
 mod snapshots;
 mod terminal;

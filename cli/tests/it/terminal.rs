@@ -8,7 +8,7 @@ use std::thread;
 use nix::pty::openpty;
 use serde_json::{Value, json};
 
-use crate::api::Api;
+use crate::api::{Api, links};
 
 const ID: &str = "2026-11-29_archive_cat-jpg_standard_0123456789ab";
 
@@ -17,7 +17,7 @@ fn plan() -> Value {
         "bucket": "archive", "tier": "Standard", "days": 3, "by_kind": [], "over_max_cost": false, "hash": "h1",
         "counts": { "total": 1, "planned": 1, "available": 0, "restoring": 0, "restored": 0, "published": 0, "failed": 0, "cancelled": 0 },
         "cost": { "total_usd": 0.5, "region": "us-east-1", "prices_of": "2026-11-22", "lines": [] },
-        "alternatives": [], "paths": 1, "billed_paths": 1, "warnings": [], "failures": [],
+        "alternatives": [], "batch_operations": false, "paths": 1, "billed_paths": 1, "warnings": [], "failures": [],
     })
 }
 
@@ -26,6 +26,7 @@ fn restore(status: &str, stage: &str) -> Value {
         "id": ID, "status": status, "stage": stage, "bucket": "archive", "tier": "Standard", "days": 3,
         "counts": { "total": 1, "planned": 0, "available": 0, "restoring": 1, "restored": 0, "published": 0, "failed": 0, "cancelled": 0 },
         "requested_at": "2026-11-29T10:00:00Z", "ready_between": ["2026-11-29T13:00:00Z", "2026-11-29T15:00:00Z"],
+        "warnings": [], "failures": [], "invalidations": [], "says": "S3 fetches objects.", "links": links(ID),
     })
 }
 
@@ -111,8 +112,10 @@ fn errors_are_red_unless_somebody_minds() {
         (&["status", ID, "--color", "never"], &[], false),
         (&["status", ID, "--color", "always"], &[("NO_COLOR", "1")], true),
     ] {
-        let api =
-            Api::with(vec![(404, json!({ "type": "urn:thaw:problem:no-such-restore", "detail": "There is none." }))]);
+        let api = Api::with(vec![(
+            404,
+            json!({ "type": "urn:thaw:problem:no-such-restore", "title": "", "status": 404, "detail": "There is none." }),
+        )]);
         let (code, _, screen) = on_a_terminal(&api, args, "", env);
         assert_eq!((code, screen.contains("\u{1b}[31merror:")), (1, is_red), "{args:?} {env:?}: {screen}");
     }

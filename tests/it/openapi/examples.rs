@@ -1,7 +1,5 @@
 //! The examples of the HTTP API: what its functions answer while a restore of three objects goes its way.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Value, json};
 use thaw_sim::model::StorageClass;
 use thaw_steps::api::http::{Request, Response};
@@ -84,43 +82,5 @@ pub fn add_to(document: &mut Value) {
         let content = call["responses"][status.to_string()]["content"].as_object_mut();
         let content = content.unwrap_or_else(|| panic!("{route} does not say that it may answer {status}"));
         content.values_mut().for_each(|content| content["example"] = answer.clone());
-    }
-}
-
-/// What a value has that its schema does not know, or lacks that its schema requires.
-pub fn misfits(value: &Value, schema: &Value, document: &Value, place: &str) -> Vec<String> {
-    if let Some(reference) = schema["$ref"].as_str() {
-        let schema = document.pointer(reference.trim_start_matches('#')).expect("references are there");
-        return misfits(value, schema, document, place);
-    }
-    match value {
-        Value::Object(fields) => {
-            let known: BTreeMap<&String, &Value> = schema["properties"].as_object().into_iter().flatten().collect();
-            let required = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
-            let missing = required.filter(|field| !fields.contains_key(*field)).map(|field| format!("{place}.{field}"));
-            let mut found: Vec<String> = missing.collect();
-            for (field, value) in fields {
-                let place = format!("{place}.{field}");
-                match known.get(field) {
-                    Some(schema) => found.extend(misfits(value, schema, document, &place)),
-                    None if schema["additionalProperties"].is_object() => {
-                        found.extend(misfits(value, &schema["additionalProperties"], document, &place));
-                    }
-                    None => found.push(place),
-                }
-            }
-            found
-        }
-        Value::Array(items) => {
-            let item = |(place, value): (String, &Value)| misfits(value, &schema["items"], document, &place);
-            items.iter().enumerate().map(|(n, value)| (format!("{place}[{n}]"), value)).flat_map(item).collect()
-        }
-        Value::String(text) => {
-            let words = schema["enum"].as_array();
-            let is_known = words.is_none_or(|words| words.iter().any(|word| word == text));
-            if is_known { Vec::new() } else { vec![format!("{place} {text}")] }
-        }
-        Value::Null => vec![place.to_owned()],
-        Value::Bool(_) | Value::Number(_) => Vec::new(),
     }
 }

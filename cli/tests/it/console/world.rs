@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use crate::api::{Api, Call, text};
+use crate::api::{Api, Call, links, problem, text, without_nulls};
 
 /// What its author would like to be run in the console.
 pub const HOSTILE: &str =
@@ -51,7 +51,7 @@ pub fn api() -> Api {
     let (mut looks, mut flaky) = (0, 0);
     Api::answering(move |call| {
         let (status, body) = answer(call, &mut looks, &mut flaky);
-        (status, text(body))
+        (status, text(without_nulls(body)))
     })
 }
 
@@ -82,13 +82,12 @@ fn answer(call: &Call, looks: &mut u64, flaky: &mut u64) -> (u16, Value) {
         ("POST", ["plans"]) => plan(&call.body),
         ("POST", ["restores"]) => started(&call.body),
         ("POST", ["restores", _, "retry" | "expedite" | "extend"]) => (202, one(STARTED).1),
-        ("DELETE", ["restores", id]) => (202, one(id).1),
+        ("DELETE", ["restores", id]) => (
+            202,
+            view(id, "cancelled", "ended", counts(0, 0, 0), "Cancelled. What S3 has begun goes on and is paid for."),
+        ),
         _ => problem(404, "no-such-route", &format!("There is no {} {path}.", call.method)),
     }
-}
-
-fn problem(status: u16, name: &str, detail: &str) -> (u16, Value) {
-    (status, json!({ "type": format!("urn:thaw:problem:{name}"), "title": "", "status": status, "detail": detail }))
 }
 
 fn counts(restoring: u64, published: u64, failed: u64) -> Value {
@@ -117,7 +116,7 @@ fn view(id: &str, status: &str, stage: &str, counts: Value, says: &str) -> Value
         "requested_at": after(0), "planned_at": after(2), "ready_between": ready(),
         "cost": cost(), "plan_hash": "h1", "by_kind": [{ "kind": "flexible", "objects": total, "bytes": 1_107_296_256_u64 }],
         "batch_operations": false, "paths": 1, "billed_paths": 1, "warnings": [], "failures": [], "invalidations": [],
-        "says": says, "links": { "self": format!("/v1/restores/{id}"), "objects": format!("/v1/restores/{id}/objects") },
+        "says": says, "links": links(id),
     })
 }
 
@@ -183,7 +182,7 @@ fn list(status: Option<&str>, cursor: Option<&str>, limit: Option<&str>) -> Valu
         json!({
             "id": id, "status": status, "bucket": "my-archive", "tier": "Standard", "objects": objects,
             "requested_at": after(0), "ready_between": ready(),
-            "completed_at": (status != "running").then(|| after(222)), "says": says,
+            "completed_at": (status != "running").then(|| after(222)), "says": says, "links": links(id),
         })
     };
     let mut all = vec![
