@@ -135,7 +135,7 @@ impl Checker {
         })
     }
 
-    /// An event's function called CloudFront with this caller reference.
+    /// CloudFront took a call with this caller reference from an event's function.
     pub(crate) fn published_by_event(&mut self, caller_reference: &str) {
         self.published_by_events.insert(caller_reference.to_owned());
     }
