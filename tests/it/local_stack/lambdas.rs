@@ -67,6 +67,11 @@ pub struct Reaper {
 /// deaths than the state machine has retries, so that what fails, fails for another reason.
 const LIVES: [u64; 5] = [6, 8, 12, 20, 36];
 
+/// The lives of a function's processes. Plan is retried three times, because what makes it die makes it die again.
+fn lives(step: Step) -> &'static [u64] {
+    if step == Step::Plan { &LIVES[..3] } else { &LIVES }
+}
+
 /// How often the processes are looked at.
 const ROUND: Duration = Duration::from_millis(5);
 
@@ -82,7 +87,8 @@ impl Reaper {
             while !over.load(Ordering::Relaxed) {
                 for lambda in all().iter().filter(|lambda| steps.contains(&lambda.step)) {
                     let died = deaths.entry(lambda.step.name()).or_default();
-                    if LIVES.get(*died).is_some_and(|life| lambda.worked >= *life) && dead.insert(lambda.pid.clone()) {
+                    let life = lives(lambda.step).get(*died);
+                    if life.is_some_and(|life| lambda.worked >= *life) && dead.insert(lambda.pid.clone()) {
                         kill(lambda);
                         *died += 1;
                     }
