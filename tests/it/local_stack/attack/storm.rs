@@ -18,7 +18,8 @@ fn loses(operation: &str, skip: u32, times: u32) -> Value {
 }
 
 /// The first rule that matches strikes, so the calls go down the list. Few of them say "slow down": the SDK obeys, and
-/// takes half a minute of real time to be as fast as before.
+/// takes half a minute of real time to be as fast as before. Each throttled call of 80 paths makes thaw wait for up to a
+/// minute of real time.
 fn storm() -> Value {
     json!([
         loses("RestoreObject", 10, 15),
@@ -29,8 +30,8 @@ fn storm() -> Value {
         fails("HeadObject", "SlowDown", 503, 2),
         fails("ListObjectsV2", "ServiceUnavailable", 503, 2),
         fails("ListObjectsV2", "SlowDown", 503, 1),
-        fails("CreateInvalidation", "Throttling", 400, 4),
-        fails("CreateInvalidation", "TooManyInvalidationsInProgress", 400, 3),
+        fails("CreateInvalidation", "Throttling", 400, 2),
+        fails("CreateInvalidation", "TooManyInvalidationsInProgress", 400, 1),
         fails("CreateInvalidation", "ServiceUnavailable", 503, 4),
         loses("CreateInvalidation", 0, 1),
         fails("GetInvalidation", "Throttling", 400, 4),
