@@ -54,7 +54,9 @@ pub struct Undeclared<'a> {
 }
 
 /// When a function that may rewrite paths runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
 pub enum FunctionEvent {
     /// Before the cache lookup.
     ViewerRequest,

@@ -125,6 +125,7 @@ pub use object_state::{
 };
 pub use origin::Origin;
 pub use path::{Endpoint, encode_path};
+pub use path_pattern::matches as matches_pattern;
 pub use path_rules::{InvalidPathRules, MAX_PATH_RULES_BYTES, PathRules};
 pub use paths_request::{MAX_PATHS_KEYS, PathsRequest};
 pub use plan::{Alternative, KindTotal};

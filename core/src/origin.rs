@@ -15,7 +15,7 @@ pub struct Origin {
 
 impl Origin {
     /// Whether this origin is the bucket: its REST or website endpoint, by any domain that S3 has for it.
-    pub(crate) fn is_bucket(&self, bucket: &str) -> bool {
+    pub fn is_bucket(&self, bucket: &str) -> bool {
         bucket_of(&self.virtual_hosted_domain()) == Some(bucket)
     }
 

@@ -16,9 +16,9 @@ pub(crate) fn as_patterns_may_see(path: &str) -> Vec<String> {
     seen
 }
 
-/// Whether a CloudFront path pattern matches a path. It backtracks to the last `*` only, so that no pattern takes
-/// exponential time.
-pub(crate) fn matches(pattern: &str, path: &str) -> bool {
+/// Whether a pattern of CloudFront's, or of IAM's, matches a text: `*` is any bytes, `?` any one. It backtracks to the last
+/// `*` only, so that no pattern takes exponential time.
+pub fn matches(pattern: &str, path: &str) -> bool {
     let (pattern, path) = (pattern.as_bytes(), path.as_bytes());
     let (mut p, mut s) = (0, 0);
     let mut star: Option<(usize, usize)> = None;

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::Serialize;
+
 use crate::Distribution;
 
 /// The settings of a distribution that decide whether it answers viewers.
@@ -18,7 +20,9 @@ pub struct Serving {
 }
 
 /// Why a distribution is not invalidated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
 pub enum LeftOut {
     /// The stack's parameter names it, but it does not exist.
     Gone,

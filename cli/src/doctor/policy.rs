@@ -1,6 +1,7 @@
 //! Whether a bucket policy lets CloudFront read a bucket, as far as that can be told from the policy alone.
 
 use serde_json::Value;
+use thaw_core::matches_pattern as matches;
 
 /// As whom CloudFront asks S3.
 #[derive(Debug, Clone, Copy)]
@@ -130,29 +131,6 @@ fn list(value: &Value) -> Vec<&Value> {
         Value::Array(items) => items.iter().collect(),
         one @ (Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_)) => vec![one],
     }
-}
-
-/// Whether a pattern of IAM, with `*` and `?`, matches. A `*` at the end of the text stands for any text.
-fn matches(pattern: &str, text: &str) -> bool {
-    let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
-    // Which beginnings of the text the pattern so far matches.
-    let mut ends = vec![false; text.len() + 1];
-    ends[0] = true;
-    for wanted in pattern {
-        match wanted {
-            '*' => {
-                let from = ends.iter().position(|end| *end).unwrap_or(ends.len());
-                ends[from..].fill(true);
-            }
-            wanted => {
-                for at in (1..ends.len()).rev() {
-                    ends[at] = ends[at - 1] && (wanted == '?' || wanted == text[at - 1]);
-                }
-                ends[0] = false;
-            }
-        }
-    }
-    ends[text.len()]
 }
 
 #[cfg(test)]

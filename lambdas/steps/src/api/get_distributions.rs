@@ -117,20 +117,9 @@ pub struct FunctionView {
     /// Its name.
     pub name: String,
     /// When it runs.
-    pub event: FunctionEventView,
+    pub event: FunctionEvent,
     /// Whether the stack's DirectoryIndex or PathRules say what it does.
     pub has_rule: bool,
-}
-
-/// When a function runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum FunctionEventView {
-    /// Before the cache lookup.
-    ViewerRequest,
-    /// Before the origin is asked.
-    OriginRequest,
 }
 
 /// How long an error is cached.
@@ -150,37 +139,16 @@ pub struct LeftOutView {
     /// Its id; its domain, if only that is known; or the id of a continuous deployment policy, for `policy_denied`.
     pub distribution: String,
     /// The reason, for programs.
-    pub reason: LeftOutReason,
+    pub reason: LeftOut,
     /// The reason, and what to do about it.
     pub says: String,
-}
-
-/// Why a distribution is not invalidated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum LeftOutReason {
-    /// DistributionIds names it, but it does not exist.
-    Gone,
-    /// It is disabled.
-    Disabled,
-    /// It is a staging distribution without viewers.
-    Staging,
-    /// It is a staging distribution with viewers, which DistributionIds does not name.
-    NotNamed,
-    /// Only its tenants answer viewers.
-    TenantOnly,
-    /// One of its origins is an access point, of a bucket that thaw does not know.
-    AccessPoint,
-    /// thaw may not read this continuous deployment policy.
-    PolicyDenied,
 }
 
 impl DistributionsView {
     fn of(bucket: &str, read: &Distributions, settings: &Settings) -> Self {
         let left_out = read.left_out.iter().map(|(distribution, why)| LeftOutView {
             distribution: distribution.clone(),
-            reason: LeftOutReason::of(*why),
+            reason: *why,
             says: why.says(distribution),
         });
         Self {
@@ -195,10 +163,6 @@ impl DistributionsView {
 
 impl DistributionView {
     fn of(bucket: &str, distribution: &Distribution) -> Self {
-        let is_bucket = |origin: &&Origin| {
-            let alone = Distribution { origins: vec![(*origin).clone()], ..Distribution::default() };
-            alone.has_origin(bucket)
-        };
         let origin = |origin: &Origin| OriginView {
             id: origin.id.clone(),
             domain: origin.domain.clone(),
@@ -206,7 +170,7 @@ impl DistributionView {
         };
         Self {
             id: distribution.id.clone(),
-            origins: distribution.origins.iter().filter(is_bucket).map(origin).collect(),
+            origins: distribution.origins.iter().filter(|origin| origin.is_bucket(bucket)).map(origin).collect(),
             behaviours: distribution.behaviours_to(bucket).map(|one| BehaviourView::of(distribution, one)).collect(),
             error_caching: distribution
                 .errors
@@ -223,7 +187,7 @@ impl BehaviourView {
             distribution.undeclared().into_iter().map(|one| (one.behaviour, one.event)).collect();
         let function = |name: Option<&String>, event: FunctionEvent| {
             let has_rule = !without_rule.contains(&(behaviour.pattern.as_str(), event));
-            name.map(|name| FunctionView { name: name.clone(), event: FunctionEventView::of(event), has_rule })
+            name.map(|name| FunctionView { name: name.clone(), event, has_rule })
         };
         let (query_strings, query_string_names) = QueryStringsView::of(&behaviour.query_strings);
         let viewer = distribution.viewer_functions.get(&behaviour.pattern);
@@ -251,29 +215,6 @@ impl QueryStringsView {
             QueryStrings::AllExcept(names) => (Self::AllExcept, names.iter().cloned().collect()),
             QueryStrings::All => (Self::All, Vec::new()),
             QueryStrings::Unknown => (Self::Unknown, Vec::new()),
-        }
-    }
-}
-
-impl FunctionEventView {
-    fn of(event: FunctionEvent) -> Self {
-        match event {
-            FunctionEvent::ViewerRequest => Self::ViewerRequest,
-            FunctionEvent::OriginRequest => Self::OriginRequest,
-        }
-    }
-}
-
-impl LeftOutReason {
-    fn of(why: LeftOut) -> Self {
-        match why {
-            LeftOut::Gone => Self::Gone,
-            LeftOut::Disabled => Self::Disabled,
-            LeftOut::Staging => Self::Staging,
-            LeftOut::NotNamed => Self::NotNamed,
-            LeftOut::TenantOnly => Self::TenantOnly,
-            LeftOut::AccessPoint => Self::AccessPoint,
-            LeftOut::PolicyDenied => Self::PolicyDenied,
         }
     }
 }
