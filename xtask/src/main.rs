@@ -23,6 +23,7 @@ mod picture;
 mod process;
 mod python;
 mod recorder;
+mod release;
 #[path = "../../bench/src/report.rs"]
 mod report;
 mod sign;

@@ -5,7 +5,7 @@ use std::fs;
 use anyhow::{Context, Result, ensure};
 
 use crate::lambda_zip::{ARCHITECTURE, Compression, lambda_zip};
-use crate::sign::sha256_hex;
+use crate::release::Release;
 use crate::workspace::{cargo, root, run as run_command, target_dir};
 
 /// The C library of the `provided.al2023` runtime (Amazon Linux 2023 User Guide, "glibc, gcc, and binutils").
@@ -27,29 +27,24 @@ pub fn run() -> Result<()> {
     fs::create_dir_all(&folder)?;
     let zip = lambda_zip(&program, Compression::Deflate)?;
     let workflow = fs::read(root().join("statemachine/thaw.asl.json")).context("cannot read the workflow")?;
-    let template = fs::read(root().join("infra/template.yaml")).context("cannot read the template")?;
+    let template = fs::read_to_string(root().join("infra/template.yaml")).context("cannot read the template")?;
+    let release = Release::for_this_machine(zip, workflow, &template)?;
     println!("{} ({ARCHITECTURE}):", folder.display());
-    println!("  {:<14} {:>8.1} kB", "(bootstrap)", kilobytes(&bytes));
-    for (name, content) in [("thaw.zip", &zip), ("thaw.asl.json", &workflow), ("template.yaml", &template)] {
+    println!("  {:<16} {:>8.1} kB", "(bootstrap)", kilobytes(&bytes));
+    for (name, content) in &release.files {
         fs::write(folder.join(name), content)?;
-        println!("  {name:<14} {:>8.1} kB", kilobytes(content));
+        println!("  {name:<16} {:>8.1} kB", kilobytes(content));
     }
-
-    let (zip_hash, workflow_hash) = (sha256_hex(&zip), sha256_hex(&workflow));
-    let (zip_key, workflow_key) =
-        (format!("thaw-{}.zip", &zip_hash[..12]), format!("thaw-{}.asl.json", &workflow_hash[..12]));
     println!(
         "
 To deploy, with CODE_BUCKET a bucket of yours in the Region, ARCHIVE_BUCKETS and DISTRIBUTION_IDS yours too:
 
-  cd {folder}
-  aws s3 cp thaw.zip s3://$CODE_BUCKET/{zip_key}
-  aws s3 cp thaw.asl.json s3://$CODE_BUCKET/{workflow_key}
-  aws cloudformation deploy --stack-name thaw --template-file template.yaml --s3-bucket $CODE_BUCKET \\
-    --capabilities CAPABILITY_IAM --parameter-overrides CodeBucket=$CODE_BUCKET CodeKey={zip_key} \\
-    DefinitionKey={workflow_key} Architecture={ARCHITECTURE} \\
+  aws s3 cp --recursive {folder} s3://$CODE_BUCKET/{prefix}
+  aws cloudformation deploy --stack-name thaw --template-file {folder}/template.yaml --s3-bucket $CODE_BUCKET \\
+    --capabilities CAPABILITY_IAM --parameter-overrides CodeBucket=$CODE_BUCKET Architecture={ARCHITECTURE} \\
     ArchiveBuckets=$ARCHIVE_BUCKETS DistributionIds=$DISTRIBUTION_IDS",
         folder = folder.display(),
+        prefix = release.prefix(),
     );
     Ok(())
 }

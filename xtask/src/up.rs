@@ -16,6 +16,7 @@ use crate::demo::objects;
 use crate::process::Process;
 use crate::python::{PythonEnv, python_env};
 use crate::recorder::ServicePorts;
+use crate::release::Release;
 use crate::simulator::Ports;
 use crate::stack::{Gallery, ProcessList, S3, Stack, StackLocation};
 use crate::teardown::Teardown;
@@ -312,11 +313,12 @@ fn deploy(stack: &mut Stack, dir: &Path, bootstrap: &Path) -> Result<()> {
     )?;
     let workflow = fs::read(root().join("statemachine/thaw.asl.json")).context("cannot read the workflow")?;
     let template = template(stack.auth)?;
+    let release = Release::for_this_machine(zip, workflow, &template)?;
     aws.create_bucket(CODE_BUCKET)?;
-    aws.put_object(CODE_BUCKET, "thaw.zip", &[], &zip)?;
-    aws.put_object(CODE_BUCKET, "thaw.asl.json", &[], &workflow)?;
-    aws.put_object(CODE_BUCKET, "template.yaml", &[], template.as_bytes())?;
-    let template_url = format!("{}/{CODE_BUCKET}/template.yaml", stack.endpoint_url);
+    for (name, bytes) in &release.files {
+        aws.put_object(CODE_BUCKET, &format!("{}{name}", release.prefix()), &[], bytes)?;
+    }
+    let template_url = format!("{}/{CODE_BUCKET}/{}template.yaml", stack.endpoint_url, release.prefix());
 
     let path_rules = json!([{
         "distribution": stack.distribution_id, "keys": "originals/{path...}", "paths": PATHS_OF_ORIGINALS,
@@ -331,8 +333,6 @@ fn deploy(stack: &mut Stack, dir: &Path, bootstrap: &Path) -> Result<()> {
     }
     let parameters = [
         ("CodeBucket", CODE_BUCKET.to_owned()),
-        ("CodeKey", "thaw.zip".to_owned()),
-        ("DefinitionKey", "thaw.asl.json".to_owned()),
         ("ArchiveBuckets", buckets.join(",")),
         ("DistributionIds", distributions.join(",")),
         ("DirectoryIndex", DIRECTORY_INDEX.to_owned()),
