@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 /// The template as it is written.
 pub const TEXT: &str = include_str!("../../../infra/template.yaml");
 
-/// The template with parameters filled in. What only AWS knows stays a name in braces: `{Ledger.Arn}`.
+/// The template with parameters filled in. What only AWS knows stays a name in braces: `{Ledger}`.
 #[derive(Debug)]
 pub struct Template {
     document: Value,
@@ -58,6 +58,25 @@ impl Template {
         let resource = &self.document["Resources"][id];
         assert!(resource.is_object(), "the template has no {id}");
         self.evaluate(&resource["Properties"])
+    }
+
+    /// The parameters, by name, each as it is declared.
+    pub fn parameters(&self) -> &Map<String, Value> {
+        object(&self.document["Parameters"])
+    }
+
+    /// The template's description of its parameters for the console.
+    pub fn interface(&self) -> &Value {
+        &self.document["Metadata"]["AWS::CloudFormation::Interface"]
+    }
+
+    /// What the rules say against the parameters.
+    pub fn broken_rules(&self) -> Vec<String> {
+        let holds = |condition: &Value| condition.is_null() || self.evaluate(condition) == json!(true);
+        let rules = object(&self.document["Rules"]).values().filter(|rule| holds(&rule["RuleCondition"]));
+        let assertions = rules.flat_map(|rule| list(&rule["Assertions"]));
+        let broken = assertions.filter(|assertion| !holds(&assertion["Assert"]));
+        broken.map(|assertion| text(&assertion["AssertDescription"])).collect()
     }
 
     /// Every type of resource in the template.
@@ -117,6 +136,9 @@ impl Template {
             "Equals" => json!(argument[0] == argument[1]),
             "Not" => json!(argument[0] == json!(false)),
             "Or" => json!(list(&argument).contains(&json!(true))),
+            "And" => json!(!list(&argument).contains(&json!(false))),
+            "Contains" => json!(list(&argument[0]).contains(&argument[1])),
+            "EachMemberEquals" => json!(list(&argument[0]).iter().all(|member| *member == argument[1])),
             "Select" => argument[1][argument[0].as_u64().expect("an index") as usize].clone(),
             "Split" => text(&argument[1]).split(&text(&argument[0])).collect(),
             "Join" => json!(list(&argument[1]).iter().map(text).collect::<Vec<_>>().join(&text(&argument[0]))),
