@@ -11,6 +11,7 @@ mod demo;
 mod dependencies;
 mod distribution;
 mod down;
+mod earlier;
 mod first_screen;
 mod fuzz;
 mod http;

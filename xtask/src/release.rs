@@ -1,6 +1,6 @@
 //! A release: what is deployed together, named by a hash of all of it.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
 use crate::lambda_zip::ARCHITECTURE;
 use crate::sign::sha256_hex;
@@ -21,17 +21,12 @@ pub struct Release {
 
 impl Release {
     /// The zips of the given architectures, the state machine's definition, and the template with the release's id.
-    /// Fails if the template has no place for the id.
     pub fn of(zips: Vec<(&str, Vec<u8>)>, definition: Vec<u8>, template: &str) -> Result<Self> {
         let mut files: Vec<_> = zips.into_iter().map(|(architecture, zip)| (zip_name(architecture), zip)).collect();
         files.push((String::from("thaw.asl.json"), definition));
         let hashes: String = files.iter().map(|(name, bytes)| format!("{name} {}\n", sha256_hex(bytes))).collect();
         let hash = sha256_hex((hashes + template).as_bytes());
         let id = format!("{VERSION}-{}", hash.get(..12).context("a hash is longer")?);
-        ensure!(
-            template.contains(UNPACKAGED),
-            "the template has no `{UNPACKAGED}` to write the release's id in place of"
-        );
         files.push((String::from("template.yaml"), stamped(template, &id).into_bytes()));
         Ok(Self { id, files })
     }
@@ -89,7 +84,12 @@ mod tests {
     }
 
     #[test]
-    fn a_template_without_a_place_for_the_id_is_refused() {
-        assert!(Release::of(Vec::new(), Vec::new(), "Key: thaw.asl.json").is_err());
+    fn the_template_has_places_for_the_id() {
+        let template = std::fs::read_to_string(crate::workspace::root().join("infra/template.yaml")).unwrap();
+        let release = Release::of(Vec::new(), Vec::new(), &template).unwrap();
+        let stamped = String::from_utf8(release.files[1].1.clone()).unwrap();
+        for key in ["thaw-${Architecture}.zip", "thaw.asl.json"] {
+            assert!(stamped.contains(&format!("{}{key}", release.prefix())), "{key}");
+        }
     }
 }

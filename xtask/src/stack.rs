@@ -1,5 +1,6 @@
 //! What a running local stack is: its address book on disk, for people, tests and the other commands.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -76,6 +77,8 @@ pub struct Stack {
     pub restore_initiated_queue_url: String,
     pub restore_completed_queue_url: String,
     pub inbox_file_queue_url: String,
+    /// The release that was deployed, and one to upgrade to where the stack is for that.
+    pub releases: Vec<UploadedRelease>,
     /// How many seconds of the workflow's waiting pass in one real second.
     pub time_scale: u32,
     /// When virtual time equalled real time (Unix seconds); none where nobody's clock is scaled.
@@ -85,6 +88,15 @@ pub struct Stack {
     pub auth: bool,
     pub port: u16,
     pub processes: Vec<Process>,
+}
+
+/// A release in the code bucket, and how the stack gets it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct UploadedRelease {
+    pub id: String,
+    pub template_url: String,
+    /// All that its template declares and this stack sets.
+    pub parameters: BTreeMap<String, String>,
 }
 
 /// An archive that several distributions show, each with a cache of its own.

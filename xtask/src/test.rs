@@ -133,7 +133,7 @@ fn local_stack(which: &StackLocation) -> Result<()> {
 
 /// A stack in whose seconds an hour of waiting passes, so that a restore from Deep Archive takes twelve seconds.
 pub fn stack_for_tests(which: &StackLocation, s3: S3, auth: bool) -> up::Options {
-    up::Options { which: which.clone(), s3, auth, time_scale: 3600, release: false, record: false }
+    up::Options { which: which.clone(), s3, auth, time_scale: 3600, release: false, record: false, upgrade: false }
 }
 
 /// Boots a stack, runs these tests on it, so many at once, and then something else; whatever comes of them takes it down.
