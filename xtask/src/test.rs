@@ -55,6 +55,8 @@ pub enum Check {
     Console,
     /// The tests on the local stack
     LocalStack,
+    /// Upgrade, rollback and removal in the middle of restores, on a stack that begins with the release before this one
+    Upgrade,
 }
 
 /// Runs the checks.
@@ -99,6 +101,7 @@ impl Check {
             Self::Benches => bench::smoke(&options.local_stack),
             Self::Console => browser::test_console(),
             Self::LocalStack => local_stack(&options.local_stack),
+            Self::Upgrade => upgrade(&options.local_stack),
         }
     }
 }
@@ -129,6 +132,12 @@ fn local_stack(which: &StackLocation) -> Result<()> {
     let rehearsed = || aws_check::rehearse(which);
     on_a_stack(&recorded(S3::Sim), &["local_stack::both", "local_stack::sim"], AT_ONCE, rehearsed)?;
     on_a_stack(&recorded(S3::Ministack), &["local_stack::both"], AT_ONCE, || Ok(()))
+}
+
+/// With an attack in the background that scripts the whole simulator, so one test comes after the other.
+fn upgrade(which: &StackLocation) -> Result<()> {
+    let options = up::Options { upgrade: true, ..stack_for_tests(which, S3::Sim, false) };
+    on_a_stack(&options, &["local_stack::upgrade"], 1, || Ok(()))
 }
 
 /// A stack in whose seconds an hour of waiting passes, so that a restore from Deep Archive takes twelve seconds.

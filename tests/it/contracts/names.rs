@@ -27,7 +27,7 @@ const FINAL: [&str; 3] = ["InvalidRequest", "Denied", "Unexpected"];
 
 /// Names of AWS that the workflow may match besides ours. Source: developer guides of Step Functions ("Handling errors")
 /// and Lambda; `Lambda.Unknown` is how the local emulator calls a throttled Lambda.
-const AWS_ERRORS: [&str; 11] = [
+const AWS_ERRORS: [&str; 12] = [
     "Lambda.AWSLambdaException",
     "Lambda.ClientExecutionTimeoutException",
     "Lambda.SdkClientException",
@@ -35,6 +35,7 @@ const AWS_ERRORS: [&str; 11] = [
     "Lambda.TooManyRequestsException",
     "Lambda.Unknown",
     "Runtime.ExitError",
+    "Runtime.Unknown",
     "Sandbox.Timedout",
     "States.ALL",
     "States.DataLimitExceeded",
@@ -105,8 +106,9 @@ fn the_workflow_matches_only_errors_that_somebody_raises() {
 
 /// What Lambda says when it could not be called, or when a call ended before its function did, and that goes away by itself.
 /// The first four: Step Functions Developer Guide, "Handle transient Lambda service exceptions". The next two: the note there.
-/// The rest: how Step Functions tells that a function was killed, or that a task took too long.
-const TRANSIENT: [&str; 9] = [
+/// The rest: how Step Functions tells that a function was killed, that it ended while it was starting (the name is in AWS's own
+/// emulator of the Lambda runtime), or that a task took too long.
+const TRANSIENT: [&str; 10] = [
     "Lambda.ClientExecutionTimeoutException",
     "Lambda.ServiceException",
     "Lambda.AWSLambdaException",
@@ -114,6 +116,7 @@ const TRANSIENT: [&str; 9] = [
     "Lambda.TooManyRequestsException",
     "Lambda.Unknown",
     "Runtime.ExitError",
+    "Runtime.Unknown",
     "Sandbox.Timedout",
     "States.Timeout",
 ];

@@ -93,6 +93,15 @@ impl Stack {
         Self { book, programs: target.join("python/bin") }
     }
 
+    /// The same with other entries in the address book.
+    pub fn with(&self, entries: &[(&str, String)]) -> Self {
+        let mut book = self.book.clone();
+        for (name, value) in entries {
+            book[*name] = value.as_str().into();
+        }
+        Self { book, programs: self.programs.clone() }
+    }
+
     /// The address book.
     pub fn book(&self) -> &Value {
         &self.book
@@ -133,7 +142,8 @@ impl Stack {
         answer["error"].as_str().unwrap_or_else(|| panic!("{service} {operation}: {answer}")).to_owned()
     }
 
-    fn call(&self, service: &str, operation: &str, parameters: Value) -> Value {
+    /// One of which either may come: `{"ok": …}`, or `{"error": <code>, "message": …}`.
+    pub fn call(&self, service: &str, operation: &str, parameters: Value) -> Value {
         let url = self.entry(match service {
             "s3" => "s3_endpoint_url",
             "cloudfront" => "cloudfront_endpoint_url",
