@@ -6,7 +6,7 @@ mod house;
 mod layers;
 mod limits;
 mod names;
-mod parameters;
+pub mod parameters;
 mod permissions;
 mod retriers;
 mod stack;

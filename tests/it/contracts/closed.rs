@@ -27,9 +27,9 @@ fn the_workflow_may_call_the_functions_it_names_and_write_its_log() {
     closed(
         workflow,
         &[
-            (", !GetAtt ReportFailure.Arn]", "]"),
-            (", !GetAtt ReportFailure.Arn]", ", !GetAtt CreateRestore.Arn]"),
-            (", !GetAtt ReportFailure.Arn]", ", \"*\"]"),
+            ("- !Sub ${ReportFailure.Arn}:*", "- !GetAtt ReportFailureLogs.Arn"),
+            ("- !Sub ${ReportFailure.Arn}:*", "- !Sub ${CreateRestore.Arn}:*"),
+            ("- !Sub ${ReportFailure.Arn}:*", "- \"*\""),
             (", logs:DescribeLogGroups]", ", logs:DescribeLogGroups, xray:PutTraceSegments]"),
             (", logs:DescribeLogGroups]", ", logs:DescribeLogGroups, logs:GetLogEvents]"),
         ],
@@ -57,8 +57,13 @@ fn workflow(template: &Template) -> Vec<String> {
         .map(|name| text(&substitutions[name.trim_start_matches("${").trim_end_matches('}')]))
         .collect();
     let mut wrong = Vec::new();
+    // Its versions, and the function itself for executions that began before there were versions.
+    let arns = |version: String| {
+        let function = version.trim_matches(['{', '}']).trim_end_matches("Version").to_owned();
+        [format!("{{{function}.Arn}}"), format!("{{{function}.Arn}}:*")]
+    };
     let mut expected: BTreeSet<(String, String)> =
-        named.into_iter().map(|function| ("lambda:InvokeFunction".to_owned(), function)).collect();
+        named.into_iter().flat_map(arns).map(|arn| ("lambda:InvokeFunction".to_owned(), arn)).collect();
     if machine.get("LoggingConfiguration").is_some() {
         expected.extend(LOGGING.map(|action| (action.to_owned(), "*".to_owned())));
     }

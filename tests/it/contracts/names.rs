@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use thaw_steps::{Step, StepError};
 
-use super::template::{Template, object, text};
+use super::template::{TEXT, Template, object, text};
 use super::workflow::{Machine, strings};
 
 /// The functions of the workflow; the other steps are doors.
@@ -78,7 +78,26 @@ fn the_template_fills_in_exactly_what_the_workflow_leaves_open() {
     assert_eq!(open, filled.keys().cloned().collect());
     for (name, arn) in filled {
         let function = name.strip_suffix("Arn").expect("substitutions end in Arn");
-        assert_eq!(text(arn), format!("{{{function}.Arn}}"));
+        // A reference to a version is its ARN.
+        assert_eq!(text(arn), format!("{{{function}Version}}"));
+    }
+}
+
+#[test]
+fn every_change_of_a_release_publishes_a_version_of_each_function_of_the_workflow() {
+    let template = Template::load();
+    let (functions, versions) =
+        (template.resources("AWS::Lambda::Function"), template.resources("AWS::Lambda::Version"));
+    assert_eq!(versions.len(), WORKFLOW.len());
+    for step in WORKFLOW {
+        let version = &versions[&format!("{}Version", step.name())];
+        assert_eq!(text(&version["FunctionName"]), format!("{{{}}}", step.name()));
+        // Another description replaces the version, and another variable makes the function one that can be published.
+        let variables = &functions[step.name()]["Environment"]["Variables"];
+        assert_eq!(version["Description"], variables["RELEASE"]);
+        // Also when a rollback leads to a release that has no such resource.
+        let kept = "    DeletionPolicy: Retain\n    UpdateReplacePolicy: Retain\n";
+        assert!(TEXT.contains(&format!("  {}Version:\n    Type: AWS::Lambda::Version\n{kept}", step.name())));
     }
 }
 

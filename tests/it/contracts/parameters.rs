@@ -47,7 +47,7 @@ const USD: &str = "must be an amount of US dollars such as 25 or 0.5";
 const ADDRESS: &str = "must be one e-mail address such as ops@example.com";
 
 /// A parameter, a value that somebody may type, and words of the message.
-const WRONG: &[(&str, &str, &str)] = &[
+pub const WRONG: &[(&str, &str, &str)] = &[
     ("CodeBucket", "", BUCKET),
     ("CodeBucket", "ab", BUCKET),
     ("CodeBucket", "s3://code", BUCKET),

@@ -12,16 +12,16 @@ use super::workflow::Machine;
 const ENVIRONMENT: [(Step, &str); 22] = [
     (
         Step::Plan,
-        "ARCHIVE_BUCKETS BATCH_OPERATIONS_OVER DAILY_BUDGET_USD DIRECTORY_INDEX DISTRIBUTION_IDS LEDGER_TABLE PATH_RULES WORK_BUCKET",
+        "RELEASE ARCHIVE_BUCKETS BATCH_OPERATIONS_OVER DAILY_BUDGET_USD DIRECTORY_INDEX DISTRIBUTION_IDS LEDGER_TABLE PATH_RULES WORK_BUCKET",
     ),
-    (Step::StartRestores, "LEDGER_TABLE RESTORES_PER_SECOND WORK_BUCKET"),
-    (Step::CreateJobs, "ACCOUNT_ID JOB_ROLE_ARN LEDGER_TABLE WORK_BUCKET"),
-    (Step::CheckJobs, "ACCOUNT_ID LEDGER_TABLE WORK_BUCKET"),
-    (Step::CheckRestores, "LEDGER_TABLE WORK_BUCKET"),
-    (Step::Invalidate, "ARCHIVE_BUCKETS DIRECTORY_INDEX DISTRIBUTION_IDS LEDGER_TABLE PATH_RULES WORK_BUCKET"),
-    (Step::CheckInvalidations, "LEDGER_TABLE WORK_BUCKET"),
-    (Step::Report, "LEDGER_TABLE STATE_MACHINE_ARN"),
-    (Step::ReportFailure, "ACCOUNT_ID LEDGER_TABLE WORK_BUCKET"),
+    (Step::StartRestores, "RELEASE LEDGER_TABLE RESTORES_PER_SECOND WORK_BUCKET"),
+    (Step::CreateJobs, "RELEASE ACCOUNT_ID JOB_ROLE_ARN LEDGER_TABLE WORK_BUCKET"),
+    (Step::CheckJobs, "RELEASE ACCOUNT_ID LEDGER_TABLE WORK_BUCKET"),
+    (Step::CheckRestores, "RELEASE LEDGER_TABLE WORK_BUCKET"),
+    (Step::Invalidate, "RELEASE ARCHIVE_BUCKETS DIRECTORY_INDEX DISTRIBUTION_IDS LEDGER_TABLE PATH_RULES WORK_BUCKET"),
+    (Step::CheckInvalidations, "RELEASE LEDGER_TABLE WORK_BUCKET"),
+    (Step::Report, "RELEASE LEDGER_TABLE STATE_MACHINE_ARN"),
+    (Step::ReportFailure, "RELEASE ACCOUNT_ID LEDGER_TABLE WORK_BUCKET"),
     (Step::CreateRestore, "ARCHIVE_BUCKETS LEDGER_TABLE STATE_MACHINE_ARN WORK_BUCKET"),
     (
         Step::CreatePlan,
@@ -66,7 +66,7 @@ const ROUTES: [(&str, Step); 12] = [
 ];
 
 /// Kinds of resources the stack is made of. A distribution, a key, a function URL is not among them.
-const TYPES: [&str; 18] = [
+const TYPES: [&str; 19] = [
     "AWS::ApiGatewayV2::Api",
     "AWS::ApiGatewayV2::Integration",
     "AWS::ApiGatewayV2::Route",
@@ -79,6 +79,7 @@ const TYPES: [&str; 18] = [
     "AWS::Lambda::EventSourceMapping",
     "AWS::Lambda::Function",
     "AWS::Lambda::Permission",
+    "AWS::Lambda::Version",
     "AWS::Logs::LogGroup",
     "AWS::S3::Bucket",
     "AWS::S3::BucketPolicy",

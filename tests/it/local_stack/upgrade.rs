@@ -4,6 +4,8 @@
 //! `cargo xtask test upgrade` boots a stack of the release before this one for these tests. They run one after the other in
 //! the order of their names, because they share the stack: the last removes it.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::{Value, json};
 
 use super::attack::{MORTAL, archived, paid_once, stage};
@@ -43,8 +45,10 @@ fn a_restore_outlives_upgrades_and_rollbacks_while_lambdas_die_and_events_get_lo
         paid_once(keys);
     }
     reaper.stop();
-    // The list has restores of all releases.
     for (id, keys) in &begun {
+        for (function, versions) in called(id) {
+            assert_eq!(versions.len(), 1, "{id} called several versions of {function}: {versions:?}");
+        }
         assert_eq!(sim().look(id)["counts"]["published"], keys.len());
         assert_eq!(sim().objects(id).len(), keys.len());
     }
@@ -93,6 +97,20 @@ fn a_stack_that_is_removed_in_the_middle_of_restores_leaves_everything_as_it_was
     }
     paid_once(&published);
     paid_once(&keys);
+}
+
+/// The functions that an execution called, each with the versions of it.
+fn called(id: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let mut called: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for event in sim().events(id) {
+        let Some(task) = event["taskScheduledEventDetails"]["parameters"].as_str() else { continue };
+        let task: Value = serde_json::from_str(task).expect("parameters are JSON");
+        let arn = task["FunctionName"].as_str().expect("a task calls a function");
+        let (_, function) = arn.split_once(":function:").expect("the ARN of a function");
+        let (function, version) = function.split_once(':').unwrap_or((function, "none"));
+        called.entry(function.to_owned()).or_default().insert(version.to_owned());
+    }
+    called
 }
 
 /// Asks for all of them; answers the restore's id. Copies live for a year: the clock is fast and the machine may be slow.
