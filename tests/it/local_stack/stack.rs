@@ -176,6 +176,25 @@ impl Stack {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
+    /// A script in which people use the `aws` command; answers what it prints.
+    #[track_caller]
+    pub fn bash(&self, script: &str) -> String {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let path = std::env::join_paths([self.programs.clone()].into_iter().chain(std::env::split_paths(&path)));
+        let output = Command::new("bash")
+            .args(["-euo", "pipefail", "-c", script])
+            .env_clear()
+            .envs(NO_OTHER_AWS)
+            .env("PATH", path.expect("paths can be joined"))
+            .env("AWS_ENDPOINT_URL", self.entry("endpoint_url"))
+            .env("AWS_ENDPOINT_URL_S3", self.entry("s3_endpoint_url"))
+            .env("AWS_ENDPOINT_URL_CLOUDFRONT", self.entry("cloudfront_endpoint_url"))
+            .output()
+            .expect("bash starts");
+        assert!(output.status.success(), "{script}\n{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
     /// Puts objects into the archive bucket.
     pub fn put<'a>(&self, class: &str, keys: impl IntoIterator<Item = &'a str>) {
         self.put_into(self.bucket(), class, keys);

@@ -82,6 +82,7 @@ fn a_stack_that_is_removed_in_the_middle_of_restores_leaves_everything_as_it_was
     sim().aws("cloudformation", "delete_stack", json!({ "StackName": "thaw" }));
     until("the stack is gone", || is_gone().then_some(()));
     assert_eq!(settings(), before);
+    restores_by_hand();
 
     let next =
         create(&[("ExistingLedger", sim().entry("ledger_table")), ("ExistingWorkBucket", sim().entry("work_bucket"))]);
@@ -97,6 +98,32 @@ fn a_stack_that_is_removed_in_the_middle_of_restores_leaves_everything_as_it_was
     }
     paid_once(&published);
     paid_once(&keys);
+}
+
+/// What the page for those without thaw says, typed line by line while there is no stack.
+fn restores_by_hand() {
+    const PAGE: &str = include_str!("../../../docs/RESTORE-BY-HAND.md");
+    let key = "by hand/cat.jpg";
+    sim().put("GLACIER", [key]);
+    assert_eq!(sim().view("/by%20hand/cat.jpg").status, 403);
+    let blocks = PAGE.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let script: String = blocks.collect();
+    let mut typed = script.clone();
+    for (ours, theirs) in [
+        ("bucket=my-archive", format!("bucket={}", sim().bucket())),
+        ("key=photos/2019/cat.jpg", format!("key='{key}'")),
+        ("every=300 ", "every=0.2 ".to_owned()),
+        // As the page says: the path is what viewers use.
+        ("--paths \"/$key\"", "--paths \"/${key// /%20}\"".to_owned()),
+        ("restored-object", "/dev/stdout".to_owned()),
+    ] {
+        assert!(typed.contains(ours), "the page has no {ours}");
+        typed = typed.replace(ours, &theirs);
+    }
+    let printed = sim().bash(&typed);
+    assert!(printed.contains("GLACIER") && printed.contains(key), "{printed}");
+    let seen = sim().view("/by%20hand/cat.jpg");
+    assert_eq!((seen.status, seen.text.as_str()), (200, key));
 }
 
 /// The functions that an execution called, each with the versions of it.
