@@ -14,9 +14,10 @@ use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_types::SdkConfig;
 use thaw_core::RESTORES_PER_SECOND;
+use thaw_custom_resource::Hosts;
 
 use crate::s3control::AsItIs;
-use crate::{Archive, Bus, Cdn, DeadLetterQueue, Executions, Jobs, LedgerTable, NewJobs, Queue, WorkBucket};
+use crate::{Archive, Bus, Cdn, DeadLetterQueue, Executions, Https, Jobs, LedgerTable, NewJobs, Queue, WorkBucket};
 
 /// Makes the clients of AWS's services, each on request.
 #[derive(Debug, Clone)]
@@ -26,6 +27,8 @@ pub struct Clients {
     endpoints: [Option<String>; Service::ALL.len()],
     /// The restores per second that S3 takes from the account.
     restores_per_second: u32,
+    /// Whether this is the local stack, which no call leaves.
+    is_local: bool,
 }
 
 /// Why a function cannot start.
@@ -99,7 +102,8 @@ impl Clients {
         let general = variable("AWS_ENDPOINT_URL");
         let endpoints = Service::ALL
             .map(|service| variable(&format!("AWS_ENDPOINT_URL_{}", service.as_str())).or_else(|| general.clone()));
-        if variable("THAW_LOCAL").is_some() {
+        let is_local = variable("THAW_LOCAL").is_some();
+        if is_local {
             stays_on_this_machine(&endpoints)?;
         }
         let restores_per_second = match variable("RESTORES_PER_SECOND") {
@@ -134,7 +138,7 @@ impl Clients {
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
             .build();
-        Ok(Self { shared, endpoints, restores_per_second })
+        Ok(Self { shared, endpoints, restores_per_second, is_local })
     }
 
     /// The archive buckets.
@@ -205,6 +209,16 @@ impl Clients {
         DeadLetterQueue::new(aws_sdk_sqs::Client::new(&self.shared_at(Service::Sqs)), queue_url)
     }
 
+    /// Plain HTTPS, for the answers to CloudFormation.
+    pub fn https(&self) -> Https {
+        Https::new()
+    }
+
+    /// The hosts at which CloudFormation may be answered.
+    pub fn answerable_hosts(&self) -> Hosts {
+        if self.is_local { Hosts::ThisMachine } else { Hosts::Aws }
+    }
+
     fn endpoint(&self, service: Service) -> Option<&str> {
         self.endpoints[service as usize].as_deref()
     }
@@ -264,7 +278,7 @@ mod tests {
     #[test]
     fn on_aws_nothing_but_lambdas_own_variables_is_needed() {
         let clients = start(&[]).unwrap();
-        assert_eq!(clients.endpoint(Service::S3), None);
+        assert_eq!((clients.endpoint(Service::S3), clients.answerable_hosts()), (None, Hosts::Aws));
         assert_eq!(start(&[("AWS_REGION", "")]).unwrap_err(), StartError::Missing("AWS_REGION"));
     }
 
@@ -290,7 +304,7 @@ mod tests {
     fn the_local_stack_never_calls_aws() {
         let local = ("THAW_LOCAL", "1");
         let here = ("AWS_ENDPOINT_URL", "http://127.0.0.1:4600");
-        assert!(start(&[local, here]).is_ok());
+        assert_eq!(start(&[local, here]).unwrap().answerable_hosts(), Hosts::ThisMachine);
         let error = start(&[local]).unwrap_err();
         assert_eq!(error, StartError::LeavesTheMachine { service: "S3", endpoint: "AWS itself".to_owned() });
         for elsewhere in [

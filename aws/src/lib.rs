@@ -10,6 +10,7 @@
 //! | Step Functions | [`Executions`] | `StartExecutions`, `StopExecutions`, `ReadExecutions` |
 //! | EventBridge | [`Bus`] | `PutEvents` |
 //! | SQS | [`Queue`], [`DeadLetterQueue`] | `ReceiveMessages`, `SendConfirmations`, `DeadLetters` |
+//! | CloudFormation, which waits for an answer | [`Https`] | `HttpClient` of [`thaw_custom_resource`] |
 //!
 //! [`Clients`] makes each of them on request, over one connection pool.
 //!
@@ -23,6 +24,7 @@ mod cloudfront;
 mod dynamodb;
 mod error;
 mod eventbridge;
+mod https;
 mod s3;
 mod s3control;
 mod sqs;
@@ -32,6 +34,7 @@ pub use clients::{Clients, StartError};
 pub use cloudfront::Cdn;
 pub use dynamodb::LedgerTable;
 pub use eventbridge::Bus;
+pub use https::Https;
 pub use s3::{Archive, WorkBucket};
 pub use s3control::{Jobs, NewJobs};
 pub use sqs::{DeadLetterQueue, Queue};
