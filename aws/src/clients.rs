@@ -17,12 +17,17 @@ use thaw_core::RESTORES_PER_SECOND;
 use thaw_custom_resource::Hosts;
 
 use crate::s3control::AsItIs;
-use crate::{Archive, Bus, Cdn, DeadLetterQueue, Executions, Https, Jobs, LedgerTable, NewJobs, Queue, WorkBucket};
+use crate::{
+    Archive, Buckets, Bus, Cdn, DeadLetterQueue, Executions, Https, Jobs, Lambda, LedgerTable, NewJobs, Queue,
+    WorkBucket,
+};
 
 /// Makes the clients of AWS's services, each on request.
 #[derive(Debug, Clone)]
 pub struct Clients {
     shared: SdkConfig,
+    credentials: Credentials,
+    region: String,
     /// In the order of [`Service::ALL`]; `None` is AWS's own endpoint.
     endpoints: [Option<String>; Service::ALL.len()],
     /// The restores per second that S3 takes from the account.
@@ -60,10 +65,11 @@ enum Service {
     StepFunctions,
     EventBridge,
     Sqs,
+    Lambda,
 }
 
 impl Service {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::S3,
         Self::S3Control,
         Self::CloudFront,
@@ -71,6 +77,7 @@ impl Service {
         Self::StepFunctions,
         Self::EventBridge,
         Self::Sqs,
+        Self::Lambda,
     ];
 
     fn as_str(self) -> &'static str {
@@ -82,6 +89,7 @@ impl Service {
             Self::StepFunctions => "SFN",
             Self::EventBridge => "EVENTBRIDGE",
             Self::Sqs => "SQS",
+            Self::Lambda => "LAMBDA",
         }
     }
 }
@@ -120,10 +128,11 @@ impl Clients {
             None,
             "environment",
         );
+        let region = need("AWS_REGION")?;
         let shared = SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
-            .region(Region::new(need("AWS_REGION")?))
-            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            .region(Region::new(region.clone()))
+            .credentials_provider(SharedCredentialsProvider::new(credentials.clone()))
             // Not aws-lc, the SDK's default: the jitter entropy of its first TLS connection costs 25 ms of CPU, some
             // 360 ms on the share of 128 MB (measured; ring 1.5 ms).
             .http_client(
@@ -138,7 +147,7 @@ impl Clients {
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
             .build();
-        Ok(Self { shared, endpoints, restores_per_second, is_local })
+        Ok(Self { shared, credentials, region, endpoints, restores_per_second, is_local })
     }
 
     /// The archive buckets.
@@ -146,6 +155,11 @@ impl Clients {
         // More attempts than usual, because many concurrent calls are normal here.
         let config = self.s3().retry_config(RetryConfig::standard().with_max_attempts(6));
         Archive::new(config, self.restores_per_second)
+    }
+
+    /// The configurations of the archive buckets of this account.
+    pub fn buckets(&self, account: String) -> Buckets {
+        Buckets::new(self.s3(), account)
     }
 
     /// The work bucket.
@@ -207,6 +221,18 @@ impl Clients {
     /// The dead-letter queue at this URL.
     pub fn dead_letters(&self, queue_url: String) -> DeadLetterQueue {
         DeadLetterQueue::new(aws_sdk_sqs::Client::new(&self.shared_at(Service::Sqs)), queue_url)
+    }
+
+    /// Lambda's API.
+    pub fn lambda(&self) -> Lambda {
+        let of_aws = || format!("https://lambda.{}.amazonaws.com", self.region);
+        let endpoint = self.endpoint(Service::Lambda).map_or_else(of_aws, |url| url.trim_end_matches('/').to_owned());
+        Lambda::new(endpoint, self.region.clone(), self.credentials.clone())
+    }
+
+    /// The Region of the function.
+    pub fn region(&self) -> &str {
+        &self.region
     }
 
     /// Plain HTTPS, for the answers to CloudFormation.

@@ -6,6 +6,7 @@ mod house;
 mod layers;
 mod limits;
 mod names;
+mod order;
 mod permissions;
 mod retriers;
 mod stack;
