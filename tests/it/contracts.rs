@@ -6,6 +6,7 @@ mod house;
 mod layers;
 mod limits;
 mod names;
+mod order;
 pub mod parameters;
 mod permissions;
 mod retriers;

@@ -126,8 +126,8 @@ fn a_shared_policy_is_held_by_our_functions_alone() {
         shared,
         &[
             (
-                "  ReadInvalidations:\n    Type: AWS::IAM::ManagedPolicy\n    Properties:\n",
-                "  ReadInvalidations:\n    Type: AWS::IAM::ManagedPolicy\n    Properties:\n      Users: [somebody]\n",
+                "  ReadInvalidations:\n    Type: AWS::IAM::ManagedPolicy\n    DependsOn: PreflightPassed\n    Properties:\n",
+                "  ReadInvalidations:\n    Type: AWS::IAM::ManagedPolicy\n    DependsOn: PreflightPassed\n    Properties:\n      Users: [somebody]\n",
             ),
             (
                 "[!Ref UseLedger, !Ref ReadWork, !Ref ReadInvalidations]",

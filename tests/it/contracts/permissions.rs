@@ -45,7 +45,7 @@ const START_EXECUTIONS: &[Allowed] = &[
 ];
 
 /// Every function with all it may do, its own log aside.
-const FUNCTIONS: [(Step, &[&[Allowed]]); 22] = [
+const FUNCTIONS: [(Step, &[&[Allowed]]); 23] = [
     (
         Step::Plan,
         &[
@@ -178,11 +178,21 @@ const FUNCTIONS: [(Step, &[&[Allowed]]); 22] = [
             ],
         ],
     ),
+    (
+        Step::Preflight,
+        &[&[
+            ("s3:GetBucketVersioning s3:GetEncryptionConfiguration s3:GetBucketNotification", BUCKETS),
+            ("cloudfront:GetDistribution", NAMED),
+            ("lambda:GetAccountSettings", "*"),
+        ]],
+    ),
 ];
 
 /// What may be done to everything, because AWS knows no narrower resource for it. The reasons are in the template.
-const ON_EVERYTHING: [(&str, &str); 10] = [
+const ON_EVERYTHING: [(&str, &str); 12] = [
     ("CreateJobsRole", "s3:CreateJob"),
+    ("PreflightRole", "cloudfront:ListDistributions"),
+    ("PreflightRole", "lambda:GetAccountSettings"),
     ("ReadDistributions", "cloudfront:ListDistributions"),
     ("StateMachineRole", "logs:CreateLogDelivery"),
     ("StateMachineRole", "logs:DeleteLogDelivery"),

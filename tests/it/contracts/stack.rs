@@ -9,7 +9,7 @@ use super::template::{Template, object, text};
 use super::workflow::Machine;
 
 /// What each function is told, and no more: a name it does not need is a resource it could come to use.
-const ENVIRONMENT: [(Step, &str); 22] = [
+const ENVIRONMENT: [(Step, &str); 23] = [
     (
         Step::Plan,
         "RELEASE ARCHIVE_BUCKETS BATCH_OPERATIONS_OVER DAILY_BUDGET_USD DIRECTORY_INDEX DISTRIBUTION_IDS LEDGER_TABLE PATH_RULES WORK_BUCKET",
@@ -47,6 +47,8 @@ const ENVIRONMENT: [(Step, &str); 22] = [
     ),
     (Step::AnnounceExpiries, "LEDGER_TABLE WORK_BUCKET"),
     (Step::CheckExecutions, "ACCOUNT_ID LEDGER_TABLE STATE_MACHINE_ARN WORK_BUCKET"),
+    // All else is in the properties of its custom resource.
+    (Step::Preflight, "ACCOUNT_ID"),
 ];
 
 /// The HTTP API: route, function.
@@ -89,6 +91,8 @@ const TYPES: [&str; 19] = [
 ];
 /// The queues, apart only because of the line's length.
 const QUEUE_TYPES: [&str; 3] = ["AWS::SQS::Queue", "AWS::SQS::QueuePolicy", "AWS::StepFunctions::StateMachine"];
+/// What functions of the stack check and change while it is deployed.
+const CUSTOM_TYPES: [&str; 1] = ["Custom::Preflight"];
 
 #[test]
 fn every_function_knows_exactly_what_it_needs() {
@@ -347,7 +351,8 @@ fn a_reader_puts_aside_what_it_cannot_read_where_its_queue_does_and_an_alarm_loo
 #[test]
 fn your_buckets_and_distributions_are_left_alone() {
     let template = Template::load();
-    assert_eq!(template.types(), TYPES.into_iter().chain(QUEUE_TYPES).map(str::to_owned).collect());
+    let types = TYPES.into_iter().chain(QUEUE_TYPES).chain(CUSTOM_TYPES);
+    assert_eq!(template.types(), types.map(str::to_owned).collect());
     let buckets = template.resources("AWS::S3::Bucket");
     assert_eq!(buckets.keys().collect::<Vec<_>>(), ["WorkBucket"]);
     assert!(buckets["WorkBucket"].get("BucketName").is_none(), "a name of ours could be a bucket of somebody else");

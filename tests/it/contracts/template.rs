@@ -79,6 +79,29 @@ impl Template {
         broken.map(|assertion| text(&assertion["AssertDescription"])).collect()
     }
 
+    /// The names of the parameters.
+    pub fn parameter_names(&self) -> BTreeSet<String> {
+        object(&self.document["Parameters"]).keys().cloned().collect()
+    }
+
+    /// The names of a resource's properties, also of those without a value.
+    pub fn property_names(&self, id: &str) -> BTreeSet<String> {
+        object(&self.document["Resources"][id]["Properties"]).keys().cloned().collect()
+    }
+
+    /// The logical ids of all resources, each with what it waits for whatever the parameters are: what it refers to outside
+    /// of `Fn::If` or in both of its branches, and what its `DependsOn` names. A resource with a condition may be missing,
+    /// so nothing waits for it.
+    pub fn waits_for(&self) -> BTreeMap<String, BTreeSet<String>> {
+        let resources = object(&self.document["Resources"]);
+        let is_always_there = |id: &String| resources.get(id).is_some_and(|other| other.get("Condition").is_none());
+        let wait = |resource: &Value| {
+            let named = list(&resource["DependsOn"]).iter().map(text).collect();
+            [referred(&resource["Properties"]), named].concat().into_iter().filter(is_always_there).collect()
+        };
+        resources.iter().map(|(id, resource)| (id.clone(), wait(resource))).collect()
+    }
+
     /// Every type of resource in the template.
     pub fn types(&self) -> BTreeSet<String> {
         object(&self.document["Resources"]).values().map(|resource| text(&resource["Type"])).collect()
@@ -161,6 +184,32 @@ impl Template {
         }
         json!(result)
     }
+}
+
+/// The names that a value refers to, in whichever branch of an `Fn::If`.
+fn referred(value: &Value) -> Vec<String> {
+    if let Some(items) = value.as_array() {
+        return items.iter().flat_map(referred).collect();
+    }
+    let Some(members) = value.as_object() else { return Vec::new() };
+    let of_member = |(name, argument): (&String, &Value)| match name.as_str() {
+        "Ref" => vec![text(argument)],
+        "Fn::GetAtt" => vec![text(argument).split('.').next().unwrap_or_default().to_owned()],
+        "Fn::If" => {
+            let other = referred(&argument[2]);
+            referred(&argument[1]).into_iter().filter(|name| other.contains(name)).collect()
+        }
+        "Fn::Sub" => {
+            let (pattern, own) = match argument.as_array() {
+                Some(pair) => (text(&pair[0]), referred(&pair[1])),
+                None => (text(argument), Vec::new()),
+            };
+            let names = pattern.split("${").skip(1).filter_map(|piece| piece.split(['}', '.']).next());
+            names.map(str::to_owned).chain(own).collect()
+        }
+        _ => referred(argument),
+    };
+    members.iter().flat_map(of_member).collect()
 }
 
 /// What a policy document allows, one action on one resource each; several resources stand in one line.

@@ -15,11 +15,13 @@ use std::task::Poll;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use thaw_core::{Batch, Row};
+use thaw_custom_resource::{CustomResource, Event};
 use thaw_steps::api::{
     adopt, cancel_restore, create_plan, create_restore, get_distributions, get_paths, get_restores, http,
 };
+use thaw_steps::deployment::preflight::Preflight;
 use thaw_steps::events::queue::QueueBatch;
 use thaw_steps::events::{
     announce_expiries, check_executions, confirm_invalidations, on_inbox_file, on_restore_completed,
@@ -34,6 +36,7 @@ use thaw_steps::{CurrentVersions, Step};
 
 use self::mortal::{Death, Mortal};
 use self::stories::{KEYS, stories};
+use super::preflight::LargeQuota;
 use super::world::{DISTRIBUTION, World};
 
 /// Seconds after which a function that died runs again.
@@ -42,7 +45,7 @@ const AGAIN: u64 = 7;
 /// Whether a step writes anything at all: one that does not, cannot be killed at it.
 fn writes(step: Step) -> bool {
     match step {
-        Step::CreatePlan | Step::GetPaths | Step::GetRestores | Step::GetDistributions => false,
+        Step::CreatePlan | Step::GetPaths | Step::GetRestores | Step::GetDistributions | Step::Preflight => false,
         Step::Plan
         | Step::StartRestores
         | Step::CreateJobs
@@ -124,6 +127,14 @@ async fn work(step: Step, payload: &Value, wire: &Mortal<'_>, now: Timestamp) ->
             let event: Value = read(payload);
             check_executions::run(event, wire, wire, wire, wire, wire, now).await.unwrap();
             Value::Null
+        }
+        Step::Preflight => {
+            let aws = &wire.world.aws;
+            let preflight =
+                Preflight { buckets: aws, cdn: aws, lambda: &LargeQuota, region: "us-east-1", architecture: "x86_64" };
+            let properties = read::<Map<String, Value>>(payload).into();
+            let reply = preflight.handle(&Event::Create { properties: &properties }).await;
+            json!([reply.result.unwrap(), reply.is_settled])
         }
     }
 }

@@ -7,6 +7,7 @@ use thaw_sim::model::{AccessTier, FaultRule, ObjectRef, RestoreRequest, Retrieva
 use thaw_steps::Step;
 use thaw_steps::ports::{Ledger, StartExecutions};
 
+use crate::steps::preflight::parameters;
 use crate::steps::world::{BUCKET, World, ask_with};
 
 const HOUR: u64 = 3_600;
@@ -442,6 +443,7 @@ pub fn stories(step: Step) -> Vec<fn() -> (World, Value)> {
                 (world, json!({"source": "aws.states", "detail": {"name": "r", "status": "FAILED"}}))
             },
         ],
+        Step::Preflight => vec![|| (everything(), parameters(json!({})).into())],
     }
 }
 
