@@ -24,6 +24,7 @@ fn a_restore_outlives_upgrades_and_rollbacks_while_lambdas_die_and_events_get_lo
         json!({ "drop": [nobody("upgrade*/0*"), nobody("upgrade*/2*")], "duplicate": 1, "jitter_seconds": 600 });
     let slow = json!([{ "operation": "RestoreObject", "code": "SlowDown", "status": 503, "times": 40 }]);
     let _stage = stage(&slow, &script);
+    deploy(sim(), EARLIER, &[]);
     let reaper = Reaper::of(&MORTAL);
 
     // The emulator kills the functions that it updates, which AWS does not. It does so while these restores wait for S3, twelve
@@ -32,11 +33,9 @@ fn a_restore_outlives_upgrades_and_rollbacks_while_lambdas_die_and_events_get_lo
     for (round, release) in [THIS, EARLIER, THIS, EARLIER, THIS].into_iter().enumerate() {
         let keys = archived(&format!("upgrade{round}"), "DEEP_ARCHIVE", 120);
         let id = restore(sim(), &keys);
-        until("it waits for S3", || {
-            sim().history(&id, "stateEntered").contains(&"WaitForRetrieval".into()).then_some(())
-        });
+        waits(&id);
         let before = sim().look(&id)["status"].clone();
-        deploy(sim(), release);
+        deploy(sim(), release, &[]);
         assert_eq!(before, "running", "the restore was not in the middle of anything");
         begun.push((id, keys));
     }
@@ -55,9 +54,30 @@ fn a_restore_outlives_upgrades_and_rollbacks_while_lambdas_die_and_events_get_lo
 }
 
 #[test]
+fn a_restore_ends_with_the_settings_with_which_it_began() {
+    let _stage = stage(&json!([]), &json!({}));
+    deploy(sim(), THIS, &[]);
+    let before = archived("settings-before", "DEEP_ARCHIVE", 2);
+    let before = (restore(sim(), &before), before);
+    waits(&before.0);
+    deploy(sim(), THIS, &[("DailyBudgetUsd", "1000")]);
+    let after = archived("settings-after", "DEEP_ARCHIVE", 2);
+    let after = (restore(sim(), &after), after);
+    for (id, keys) in [&before, &after] {
+        sim().succeeds(id);
+        paid_once(keys);
+    }
+    let (before, after) = (called(&before.0), called(&after.0));
+    for function in ["thaw-Plan", "thaw-CheckRestores", "thaw-Report"] {
+        assert!(before[function].len() == 1 && after[function].len() == 1, "{before:?} {after:?}");
+        assert_ne!(before[function], after[function], "the changed parameter made no version of {function}");
+    }
+}
+
+#[test]
 fn a_stack_that_is_removed_in_the_middle_of_restores_leaves_everything_as_it_was_and_the_next_one_goes_on() {
     let _stage = stage(&json!([]), &json!({}));
-    deploy(sim(), THIS);
+    deploy(sim(), THIS, &[]);
     let settings = || {
         let buckets = ["archive_bucket", "media_bucket"].map(|name| sim().entry(name));
         let configurations =
@@ -72,9 +92,7 @@ fn a_stack_that_is_removed_in_the_middle_of_restores_leaves_everything_as_it_was
     sim().succeeds(&done);
     let keys = archived("removed-amid", "DEEP_ARCHIVE", 60);
     let running = restore(sim(), &keys);
-    until("S3 is asked for all of it", || {
-        sim().history(&running, "stateEntered").contains(&"WaitForRetrieval".into()).then_some(())
-    });
+    waits(&running);
 
     // The order that the guide gives: stop what runs, wait until no execution runs, delete.
     sim().api("DELETE", &format!("/v1/restores/{running}"), &Value::Null).json(202);
@@ -148,12 +166,19 @@ fn restore(stack: &Stack, keys: &[String]) -> String {
     answer["id"].as_str().expect("a restore has an id").to_owned()
 }
 
-/// Updates the stack to a release that lies in the code bucket, if it is another one.
-fn deploy(stack: &Stack, release: usize) {
+/// Waits until an execution has asked S3 for everything and waits.
+#[track_caller]
+fn waits(id: &str) {
+    let waits = || sim().history(id, "stateEntered").contains(&"WaitForRetrieval".to_owned());
+    until("the execution waits for S3", || waits().then_some(()));
+}
+
+/// Updates the stack to a release that lies in the code bucket, with more parameters, if anything changes.
+fn deploy(stack: &Stack, release: usize, more: &[(&str, &str)]) {
     let release = &stack.book()["releases"][release];
     let update = json!({
         "StackName": "thaw", "TemplateURL": release["template_url"], "Capabilities": ["CAPABILITY_IAM"],
-        "Parameters": parameters(release, &[]),
+        "Parameters": parameters(release, more),
     });
     let answer = stack.call("cloudformation", "update_stack", update);
     let is_there = answer["message"].as_str().is_some_and(|says| says.ends_with("No updates are to be performed."));
