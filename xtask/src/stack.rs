@@ -131,6 +131,12 @@ impl Stack {
         self.processes.iter().all(Process::is_alive)
     }
 
+    /// Where the emulator serves the HTTP API of a stack in it, by the stack's output `ApiUrl`. That one,
+    /// `http://<id>.execute-api.<host>`, needs DNS to resolve; this one does not.
+    pub fn api_url_of(&self, output: &str) -> Result<String> {
+        Ok(format!("{}/_aws/execute-api/{}/$default", self.endpoint_url, api_id(output)?))
+    }
+
     /// The AWS APIs of the emulator.
     pub fn aws(&self) -> Aws {
         self.at(&self.endpoint_url)
@@ -143,7 +149,19 @@ impl Stack {
 
     /// One signed call of our own HTTP API; `path` begins with `/v1`.
     pub fn api(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<Response> {
-        let base = self.api_url.strip_prefix(&self.endpoint_url).context("the HTTP API is not the emulator's")?;
+        self.api_at(&self.api_url, method, path, headers, body)
+    }
+
+    /// The same of the API of another stack in the emulator.
+    pub fn api_at(
+        &self,
+        api_url: &str,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Result<Response> {
+        let base = api_url.strip_prefix(&self.endpoint_url).context("the HTTP API is not the emulator's")?;
         self.aws().send("execute-api", method, &format!("{base}{path}"), headers, body)
     }
 
@@ -165,6 +183,13 @@ impl Stack {
             secret_access_key: self.secret_access_key.clone(),
         }
     }
+}
+
+/// The id in the address of an API.
+fn api_id(url: &str) -> Result<&str> {
+    let host = url.split_once("://").map_or(url, |(_, host)| host);
+    let id = host.split('.').next().filter(|id| !id.is_empty());
+    id.with_context(|| format!("no API id in {url}"))
 }
 
 /// The list of a stack's processes, kept from the moment the first one starts.

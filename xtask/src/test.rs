@@ -10,6 +10,7 @@ use crate::aws_check;
 use crate::bench;
 use crate::browser;
 use crate::dependencies;
+use crate::deploy;
 use crate::python::python_env;
 use crate::recorder;
 use crate::stack::{S3, StackLocation};
@@ -129,7 +130,7 @@ fn local_stack(which: &StackLocation) -> Result<()> {
     const AT_ONCE: u32 = 4;
     workflow::install_node_programs()?;
     let recorded = |s3| up::Options { record: true, ..stack_for_tests(which, s3, true) };
-    let rehearsed = || aws_check::rehearse(which);
+    let rehearsed = || aws_check::rehearse(which).and_then(|()| deploy::rehearse(which));
     on_a_stack(&recorded(S3::Sim), &["local_stack::both", "local_stack::sim"], AT_ONCE, rehearsed)?;
     on_a_stack(&recorded(S3::Ministack), &["local_stack::both"], AT_ONCE, || Ok(()))
 }

@@ -332,16 +332,14 @@ fn deploy(stack: &mut Stack, options: &Options, dir: &Path, bootstrap: &Path) ->
     stack.restore_initiated_queue_url = output("RestoreInitiatedQueueUrl")?;
     stack.restore_completed_queue_url = output("RestoreCompletedQueueUrl")?;
     stack.inbox_file_queue_url = output("InboxFileQueueUrl")?;
-    stack.api_url = format!("{}/_aws/execute-api/{}/$default", stack.endpoint_url, api_id(&output("ApiUrl")?)?);
+    stack.api_url = stack.api_url_of(&output("ApiUrl")?)?;
     stack.releases = releases;
     Ok(())
 }
 
 /// Puts a release into the code bucket; answers how the stack gets it.
 fn upload(stack: &Stack, dir: &Path, bootstrap: &Path, definition: Vec<u8>, template: &str) -> Result<UploadedRelease> {
-    let program = lambda_zip::stripped(bootstrap, &dir.join("bootstrap"))?;
-    let zip = lambda_zip::lambda_zip(&program, lambda_zip::Compression::Store)?;
-    let release = Release::for_this_machine(zip, definition, &for_the_emulator(template, stack.auth)?)?;
+    let release = release(stack.auth, dir, bootstrap, definition, template)?;
     for (name, bytes) in &release.files {
         stack.aws().put_object(CODE_BUCKET, &format!("{}{name}", release.prefix()), &[], bytes)?;
     }
@@ -376,6 +374,20 @@ fn upload(stack: &Stack, dir: &Path, bootstrap: &Path, definition: Vec<u8>, temp
     Ok(UploadedRelease { id: release.id, template_url, parameters })
 }
 
+/// A release as a local stack can take it.
+pub fn release(auth: bool, dir: &Path, bootstrap: &Path, definition: Vec<u8>, template: &str) -> Result<Release> {
+    let program = lambda_zip::stripped(bootstrap, &dir.join("bootstrap"))?;
+    let zip = lambda_zip::lambda_zip(&program, lambda_zip::Compression::Store)?;
+    Release::for_this_machine(zip, definition, &for_the_emulator(template, auth)?)
+}
+
+/// The release of this source, as it was built for a local stack.
+pub fn release_of_this_source(auth: bool, dir: &Path, bootstrap: &Path) -> Result<Release> {
+    let definition = fs::read(root().join("statemachine/thaw.asl.json")).context("cannot read the workflow")?;
+    let template = fs::read_to_string(root().join("infra/template.yaml")).context("cannot read the template")?;
+    release(auth, dir, bootstrap, definition, &template)
+}
+
 /// The template as the emulator can take it. Its policies refuse whoever comes without TLS, and the local stack speaks plain
 /// HTTP; an emulator that enforces policies gets that one demand turned off.
 ///
@@ -391,29 +403,30 @@ fn for_the_emulator(template: &str, auth: bool) -> Result<String> {
     Ok(template.replace("sqs:DeleteMessage,", "sqs:DeleteMessage, sqs:DeleteMessageBatch,"))
 }
 
-/// The id in `http://<id>.execute-api.<host>`, an address that needs DNS to resolve; we use the emulator's other one.
-fn api_id(url: &str) -> Result<String> {
-    let host = url.split_once("://").map_or(url, |(_, host)| host);
-    let id = host.split('.').next().filter(|id| !id.is_empty());
-    id.map(str::to_owned).with_context(|| format!("no API id in {url}"))
-}
-
 /// What the emulator cannot take from the template.
 fn after_deploy(stack: &Stack) -> Result<()> {
+    complete(stack, &stack.work_bucket, &stack.ledger_table)?;
     if stack.s3 == S3::Sim {
-        let control = stack.control();
-        // The template made the work bucket in MiniStack, but the Lambdas' S3 is the simulator.
-        control.create_bucket(&stack.work_bucket)?;
-        control.deliver_events_to(
+        stack.control().deliver_events_to(
             &stack.restore_initiated_queue_url,
             &stack.restore_completed_queue_url,
             &stack.inbox_file_queue_url,
             &stack.work_bucket,
         )?;
     }
+    Ok(())
+}
+
+/// Gives a stack in the emulator what it cannot take from the template, except S3's events: the simulator delivers those to
+/// the queues of one stack.
+pub fn complete(stack: &Stack, work_bucket: &str, ledger_table: &str) -> Result<()> {
+    if stack.s3 == S3::Sim {
+        // The template made the work bucket in MiniStack, but the Lambdas' S3 is the simulator.
+        stack.control().create_bucket(work_bucket)?;
+    }
     // MiniStack ignores TimeToLiveSpecification in templates.
     let time_to_live = json!({
-        "TableName": stack.ledger_table,
+        "TableName": ledger_table,
         "TimeToLiveSpecification": { "Enabled": true, "AttributeName": "ttl" },
     });
     stack.aws().json("dynamodb", "DynamoDB_20120810.UpdateTimeToLive", &time_to_live)?;

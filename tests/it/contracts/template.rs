@@ -43,13 +43,24 @@ impl Template {
         Self::with(&[])
     }
 
-    /// The resources of one type, by logical id, each with its properties.
+    /// The resources of one type, by logical id, each with its properties; without those whose condition does not hold.
     pub fn resources(&self, kind: &str) -> BTreeMap<String, Value> {
-        object(&self.document["Resources"])
-            .iter()
-            .filter(|(_, resource)| resource["Type"] == kind)
-            .map(|(id, resource)| (id.clone(), self.evaluate(&resource["Properties"])))
-            .collect()
+        let of_kind = self.made().filter(|(_, resource)| resource["Type"] == kind);
+        of_kind.map(|(id, resource)| (id.clone(), self.evaluate(&resource["Properties"]))).collect()
+    }
+
+    /// The type of every resource, by logical id; without those whose condition does not hold.
+    pub fn kinds(&self) -> BTreeMap<String, String> {
+        self.made().map(|(id, resource)| (id.clone(), text(&resource["Type"]))).collect()
+    }
+
+    fn made(&self) -> impl Iterator<Item = (&String, &Value)> {
+        let is_made = |resource: &Value| resource["Condition"].as_str().is_none_or(|name| self.holds(name));
+        object(&self.document["Resources"]).iter().filter(move |(_, resource)| is_made(resource))
+    }
+
+    fn holds(&self, condition: &str) -> bool {
+        self.evaluate(&self.document["Conditions"][condition]) == json!(true)
     }
 
     /// The properties of a resource.
@@ -146,8 +157,7 @@ impl Template {
 
     fn call(&self, function: &str, argument: &Value) -> Value {
         if function == "If" {
-            let condition = &self.document["Conditions"][text(&argument[0])];
-            let branch = if self.evaluate(condition) == json!(true) { 1 } else { 2 };
+            let branch = if self.holds(&text(&argument[0])) { 1 } else { 2 };
             return self.evaluate(&argument[branch]);
         }
         if function == "Sub" {
