@@ -3,6 +3,7 @@
 //! On the local stack the command line of the locked Python environment plays it, and every endpoint is the stack's.
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
@@ -153,6 +154,20 @@ impl AwsCli {
             None => format!("https://s3.{region}.amazonaws.com/{bucket}/{key}"),
             Some(endpoint) => format!("{endpoint}/{bucket}/{key}"),
         }
+    }
+
+    /// Runs commands in bash, in a folder, as a person does who reads them in a document. S3 is that in which CloudFormation finds
+    /// the code. Shows what they print.
+    pub fn bash(&self, commands: &str, folder: &Path, variables: &[(&str, &str)]) -> Result<()> {
+        let mut bash = Command::new("bash");
+        bash.args(["-euo", "pipefail", "-c", commands]).current_dir(folder).envs(self.env.iter().cloned());
+        bash.envs(variables.iter().copied());
+        if let Some(endpoint) = &self.code_s3 {
+            bash.env("AWS_ENDPOINT_URL_S3", endpoint);
+        }
+        let status = bash.status().context("cannot start bash")?;
+        ensure!(status.success(), "these commands ended with {status}:\n{commands}");
+        Ok(())
     }
 
     /// The account that the credentials belong to.

@@ -174,6 +174,7 @@ fn a_queue_takes_messages_from_its_rule_and_nobody_without_tls() {
                 "{ArnEquals: {\"aws:SourceArn\": !GetAtt RestoreCompletedRule.Arn}}",
             ),
             ("      Queues: [!Ref RestoreInitiatedDeadLetters]\n", "      Queues: [!Ref RestoreInitiatedQueue]\n"),
+            ("!GetAtt NoticesRule.Arn, !GetAtt RestoreCompletedRule.Arn,", "!GetAtt RestoreCompletedRule.Arn,"),
             (
                 "        - {Effect: Deny, Principal: \"*\", Action: sqs:*, Resource: !GetAtt RestoreCompletedDeadLetters.Arn,",
                 "        - {Effect: Allow, Principal: \"*\", Action: sqs:*, Resource: !GetAtt RestoreCompletedDeadLetters.Arn,",
@@ -193,16 +194,17 @@ fn queues(template: &Template) -> Vec<String> {
     let mut wrong = Vec::new();
     for queue in template.resources("AWS::SQS::Queue").keys() {
         let arn = format!("{{{queue}.Arn}}");
-        let senders = senders(&rules, &arn);
-        let mut expected: Vec<_> = senders
-            .iter()
-            .map(|rule| {
-                json!({
-                    "Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Action": "sqs:SendMessage",
-                    "Resource": arn, "Condition": {"ArnEquals": {"aws:SourceArn": rule}},
-                })
+        let allowed = |rules: Value| {
+            json!({
+                "Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Action": "sqs:SendMessage",
+                "Resource": arn, "Condition": {"ArnEquals": {"aws:SourceArn": rules}},
             })
-            .collect();
+        };
+        let mut expected: Vec<_> = senders(&rules, &arn, "/Arn").into_iter().map(|rule| allowed(json!(rule))).collect();
+        let losers = senders(&rules, &arn, "/DeadLetterConfig/Arn");
+        if !losers.is_empty() {
+            expected.push(allowed(json!(losers)));
+        }
         expected.push(without_tls("sqs:*", &json!(arn)));
         let found = policies.remove(&format!("{{{queue}}}")).unwrap_or_default();
         if found != expected {
@@ -212,9 +214,9 @@ fn queues(template: &Template) -> Vec<String> {
     wrong
 }
 
-/// The rules with this target.
-fn senders(rules: &BTreeMap<String, Value>, target: &str) -> Vec<String> {
-    let aims = |rule: &Value| list(&rule["Targets"]).iter().any(|one| one["Arn"] == target);
+/// The rules with a target of which this part is this queue.
+fn senders(rules: &BTreeMap<String, Value>, queue: &str, part: &str) -> Vec<String> {
+    let aims = |rule: &Value| list(&rule["Targets"]).iter().any(|one| one.pointer(part) == Some(&json!(queue)));
     rules.iter().filter(|(_, rule)| aims(rule)).map(|(id, _)| format!("{{{id}.Arn}}")).collect()
 }
 

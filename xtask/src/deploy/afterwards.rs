@@ -52,7 +52,7 @@ pub fn unset_parameters(parameters: &Parameters, is_new: bool) -> Vec<String> {
                 .to_owned(),
         ),
         email if is_new => {
-            lines.push(format!("AWS sends {email} a mail with a link: notices come once it is confirmed."))
+            lines.push(format!("AWS sends {email} a mail with a link: notices come once it is confirmed."));
         }
         _ => {}
     }

@@ -560,7 +560,7 @@ mod tests {
         let (table, bucket) = ("AWS::DynamoDB::Table", "AWS::S3::Bucket");
         let mut replaced = modified("Ledger", table, "True", &["KeySchema"]);
         replaced["ResourceChange"]["PolicyAction"] = json!("ReplaceAndRetain");
-        let at_stake = |change: &Value| change_set(&[change.clone()]).storage_at_stake().concat();
+        let at_stake = |change: &Value| change_set(std::slice::from_ref(change)).storage_at_stake().concat();
         assert_eq!(
             at_stake(&replaced),
             "Ledger (table my-Ledger) is replaced by an empty one, because of KeySchema. The old one stays in the account."

@@ -24,7 +24,7 @@ use serde_json::Value;
 pub use rehearsal::rehearse;
 
 use crate::at_rest::Bill;
-use crate::aws_cli::{AwsCli, refusal};
+use crate::aws_cli::{AwsCli, Refused, refusal};
 use crate::question;
 use crate::stack::{Stack, StackLocation};
 use crate::template::Template;
@@ -130,7 +130,7 @@ pub fn run(options: &Options) -> Result<()> {
     let code_bucket =
         options.code_bucket.clone().or_else(|| has.get(CODE_BUCKET).cloned()).unwrap_or(made_here.clone());
     let parameters = Parameters::decide(&Template::of(&package.template, &[]), &options.set, &code_bucket, &has)?;
-    let template = parameters.rendered(&package.template);
+    let template = parameters.rendered(&package.template)?;
     let uploads = package.uploads(&template)?;
     let bill = Bill::of(&template)?;
 
@@ -155,6 +155,11 @@ pub fn run(options: &Options) -> Result<()> {
     ensure_ready(&change_set, &pending)?;
 
     println!();
+    let changed = parameters.changes(&has);
+    if !changed.is_empty() {
+        println!("parameters:");
+        changed.iter().for_each(|line| println!("{line}"));
+    }
     for line in change_set.words() {
         println!("{line}");
     }
@@ -164,7 +169,10 @@ pub fn run(options: &Options) -> Result<()> {
         may.iter().for_each(|line| println!("{line}"));
     }
     println!();
-    bill.words().iter().for_each(|line| println!("{line}"));
+    match is_new {
+        true => bill.words().iter().for_each(|line| println!("{line}")),
+        false => println!("at rest it costs ${} a month without storage: cargo xtask cost-at-rest", bill.total()),
+    }
     let at_stake = change_set.storage_at_stake();
     for line in &at_stake {
         println!("\n!!! WARNING: {line}");
@@ -223,7 +231,7 @@ impl CodeBucket<'_> {
         let head = ["s3api", "head-bucket", "--bucket", name, "--expected-bucket-owner", account];
         let found = match cli.json_of_code(&head) {
             Ok(found) => found,
-            Err(error) => match refusal(&error).map(|refused| refused.code()) {
+            Err(error) => match refusal(&error).map(Refused::code) {
                 Some("404" | "NoSuchBucket") if may_make => return self.make(),
                 Some("404" | "NoSuchBucket") => {
                     bail!("there is no bucket {name}. Make it, or leave --code-bucket out: then one is made")

@@ -116,7 +116,7 @@ impl Parameters {
 
     /// The elements of a parameter that is a list.
     pub fn list(&self, name: &str) -> Vec<&str> {
-        self.value(name).split(',').filter(|element| !element.is_empty()).collect()
+        self.value(name).split(',').map(str::trim).filter(|element| !element.is_empty()).collect()
     }
 
     /// For `create-change-set --parameters`. Defaults are left to CloudFormation, so that it keeps them apart from values that
@@ -130,14 +130,26 @@ impl Parameters {
         self.0.iter().filter_map(one).collect()
     }
 
-    /// The template with these values.
-    pub fn rendered(&self, text: &str) -> Template {
+    /// The template with these values. Fails if they break a rule of it.
+    pub fn rendered(&self, text: &str) -> Result<Template> {
         let value = |chosen: &Chosen| match chosen.is_list {
-            true => chosen.value.split(',').collect(),
+            true => chosen.value.split(',').map(str::trim).collect(),
             false => json!(chosen.value),
         };
         let values: Vec<_> = self.0.iter().map(|(name, chosen)| (name.as_str(), value(chosen))).collect();
-        Template::of(text, &values)
+        let template = Template::of(text, &values);
+        let broken = template.broken_rules();
+        ensure!(broken.is_empty(), "{}", broken.join("\n"));
+        Ok(template)
+    }
+
+    /// A line for each parameter that the stack has with another value.
+    pub fn changes(&self, stack: &BTreeMap<String, String>) -> Vec<String> {
+        let change = |(name, chosen): (&String, &Chosen)| {
+            let before = stack.get(name).filter(|before| **before != chosen.value)?;
+            Some(format!("  {name}: {before:?} becomes {:?}", chosen.value))
+        };
+        self.0.iter().filter_map(change).collect()
     }
 }
 
@@ -194,9 +206,24 @@ mod tests {
     #[test]
     fn the_rendered_template_has_the_values() {
         let parameters = decide(&["ArchiveBuckets=mine,yours", "Architecture=x86_64"], &[]).unwrap();
-        let plan = parameters.rendered(crate::template::TEXT).resource("Plan");
+        let plan = parameters.rendered(crate::template::TEXT).unwrap().resource("Plan");
         assert_eq!(plan["Environment"]["Variables"]["ARCHIVE_BUCKETS"], "mine,yours");
         assert_eq!(plan["Architectures"], json!(["x86_64"]));
+    }
+
+    #[test]
+    fn what_breaks_a_rule_of_the_template_is_refused_before_anything_is_uploaded() {
+        let parameters = decide(&["ExistingLedger=old-ledger"], &[("ArchiveBuckets", "one")]).unwrap();
+        let refused = parameters.rendered(crate::template::TEXT).unwrap_err().to_string();
+        assert!(refused.contains("ExistingLedger and ExistingWorkBucket belong together"), "{refused}");
+    }
+
+    #[test]
+    fn what_changes_is_told_with_what_it_was() {
+        let stack = [("ArchiveBuckets", "one"), ("DailyBudgetUsd", ""), ("EventRules", "ENABLED")];
+        let parameters = decide(&["DailyBudgetUsd=20", "EventRules=ENABLED", "NoticeEmail=a@b.c"], &stack).unwrap();
+        let stack = stack.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        assert_eq!(parameters.changes(&stack), ["  DailyBudgetUsd: \"\" becomes \"20\""]);
     }
 
     #[test]

@@ -93,6 +93,7 @@ pub fn words(template: &Template, touched: &BTreeSet<&str>) -> Vec<String> {
 
 /// What a role may do, without what every function may do: write its own log.
 fn of_role(template: &Template, role: &str) -> String {
+    let work_bucket = text(&template.resource("Plan")["Environment"]["Variables"]["WORK_BUCKET"]);
     let own_log = ["logs:CreateLogStream", "logs:PutLogEvents"];
     let mut verbs: BTreeMap<Verb, BTreeSet<String>> = BTreeMap::new();
     let mut others = BTreeSet::new();
@@ -100,7 +101,7 @@ fn of_role(template: &Template, role: &str) -> String {
         if own_log.contains(&action.as_str()) {
             continue;
         }
-        let named = resources.split(' ').map(|resource| name(&action, resource));
+        let named = resources.split(' ').map(|resource| name(&action, resource, &work_bucket));
         match Verb::of(&action) {
             Some(verb) => verbs.entry(verb).or_default().extend(named),
             None => {
@@ -114,7 +115,7 @@ fn of_role(template: &Template, role: &str) -> String {
 }
 
 /// What an action is allowed on, for people.
-fn name(action: &str, resource: &str) -> String {
+fn name(action: &str, resource: &str, work_bucket: &str) -> String {
     match action {
         "cloudfront:ListDistributions" => return "the list of distributions".to_owned(),
         "cloudfront:GetCachePolicy" | "cloudfront:GetContinuousDeploymentPolicy" => {
@@ -122,27 +123,26 @@ fn name(action: &str, resource: &str) -> String {
         }
         _ => {}
     }
-    let work = |path: &str| format!("{path} in the work bucket");
-    if let Some(rest) = resource.strip_prefix("{WorkBucket.Arn}") {
-        return if rest.is_empty() { "the work bucket".to_owned() } else { work(rest.trim_start_matches('/')) };
-    }
-    if resource.starts_with("{Ledger.Arn}") {
-        return "the ledger".to_owned();
-    }
     if let Some(bucket) = resource.strip_prefix("arn:aws:s3:::") {
-        return bucket.split('/').next().unwrap_or(bucket).to_owned();
+        let (bucket, path) = bucket.split_once('/').unwrap_or((bucket, ""));
+        return match (bucket == work_bucket, path) {
+            (false, _) => bucket.to_owned(),
+            (true, "") => "the work bucket".to_owned(),
+            (true, path) => format!("{path} in the work bucket"),
+        };
     }
     let parts: Vec<&str> = resource.splitn(6, ':').collect();
     match (parts.get(2).copied().unwrap_or_default(), parts.get(5).copied().unwrap_or_default()) {
         ("cloudfront", "distribution/*") => "any distribution".to_owned(),
         ("cloudfront", rest) => rest.trim_start_matches("distribution/").to_owned(),
+        ("dynamodb", _) => "the ledger".to_owned(),
         ("states", _) => "the state machine".to_owned(),
         ("events", rest) => format!("the {} bus", rest.trim_start_matches("event-bus/")),
         ("s3", _) => "jobs".to_owned(),
         ("kms", rest) => rest.to_owned(),
         (_, _) if resource == "{StateMachine}" => "the state machine".to_owned(),
         (_, _) if resource == "*" => "all of the account".to_owned(),
-        (_, _) => resource.trim_matches(['{', '}']).trim_end_matches(".Arn").to_owned(),
+        (_, _) => resource.trim_end_matches(":*").trim_matches(['{', '}']).trim_end_matches(".Arn").to_owned(),
     }
 }
 

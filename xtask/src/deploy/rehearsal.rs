@@ -10,15 +10,43 @@ use super::{Options, Target, run};
 use crate::aws_cli::AwsCli;
 use crate::lambda_zip::ARCHITECTURE;
 use crate::stack::{Stack, StackLocation};
+use crate::untested::block;
 use crate::up;
-use crate::workspace::target_dir;
+use crate::workspace::{root, target_dir};
 
 const STACK_NAME: &str = "thaw-second";
 
-/// Deploys a second stack, changes a parameter of it and removes it. Fails if any of it does otherwise than the commands say.
+/// Deploys a second stack and changes a parameter of it, and a third one with the commands of the guide. Fails if any of it does
+/// otherwise than is said.
 pub fn rehearse(which: &StackLocation) -> Result<()> {
     let (cli, stack) = AwsCli::on_local_stack(which)?;
     let folder = release_folder(&stack, &which.dir())?;
+    with_the_command(which, &cli, &stack, &folder)?;
+    by_hand(&cli, &stack, &folder)
+}
+
+/// What `infra/README.md` says that everybody can do without this program.
+fn by_hand(cli: &AwsCli, stack: &Stack, folder: &Path) -> Result<()> {
+    const STACK_NAME: &str = "thaw-by-hand";
+    let guide = fs::read_to_string(root().join("infra/README.md")).context("cannot read the guide")?;
+    let commands = block(&guide, "sh deploy").context("the guide has no commands that deploy")?;
+    // This machine has no zip for Lambda's usual architecture.
+    let architecture = format!("CodeBucket=$CODE_BUCKET Architecture={ARCHITECTURE}");
+    let commands = commands.replace("CodeBucket=$CODE_BUCKET", &architecture);
+    ensure!(commands.contains(&architecture), "the commands of the guide do not name the code bucket");
+    let variables = [
+        ("CODE_BUCKET", "thaw-code-by-hand"),
+        ("ARCHIVE_BUCKETS", &stack.media_bucket),
+        ("DISTRIBUTION_IDS", &stack.media_distribution_id),
+        ("STACK", STACK_NAME),
+    ];
+    cli.bash(&commands, folder, &variables)?;
+    let deployed = Deployed::find(cli, STACK_NAME)?.context("the commands of the guide made no stack")?;
+    ensure!(deployed.status == "CREATE_COMPLETE", "the stack is {}", deployed.status);
+    deployed.is_of_thaw(STACK_NAME)
+}
+
+fn with_the_command(which: &StackLocation, cli: &AwsCli, stack: &Stack, folder: &Path) -> Result<()> {
     let bucket = &stack.media_bucket;
     let archive = format!("ArchiveBuckets={bucket}");
     let architecture = format!("Architecture={ARCHITECTURE}");
@@ -32,14 +60,14 @@ pub fn rehearse(which: &StackLocation) -> Result<()> {
             local_stack: true,
             which: which.clone(),
         };
-        Ok(Options { target, set, code_bucket: None, package: Some(folder.clone()), change_storage: false })
+        Ok(Options { target, set, code_bucket: None, package: Some(folder.to_owned()), change_storage: false })
     };
     let refused = |options: &Options, why: &str| -> Result<()> {
         let error = run(options).err().map(|error| format!("{error:#}")).unwrap_or_default();
         ensure!(error.contains(why), "it was to be refused because of {why:?}, but: {error:?}");
         Ok(())
     };
-    let found = || Deployed::find(&cli, STACK_NAME);
+    let found = || Deployed::find(cli, STACK_NAME);
 
     refused(&options(true, &[&architecture])?, "--set ArchiveBuckets=")?;
     refused(&options(true, &[&archive, "EventRule=DISABLED"])?, "Did you mean EventRules?")?;
