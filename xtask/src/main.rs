@@ -62,8 +62,8 @@ enum Command {
     Up(up::Options),
     /// End the local stack
     Down(stack::StackLocation),
-    /// Build what a deployment to AWS needs
-    Package,
+    /// Build what a deployment to AWS needs, for both architectures
+    Package(package::Options),
     /// Run the README's first commands on a local stack, and write what they print into it
     FirstScreen(up::Options),
     /// Draw what the demo printed: cargo xtask demo | cargo xtask picture > docs/demo.svg
@@ -91,7 +91,7 @@ fn main() -> ExitCode {
         Command::Soak(options) => worlds::soak(&options),
         Command::Up(options) => up::run(&options),
         Command::Down(which) => down::run(&which),
-        Command::Package => package::run(),
+        Command::Package(options) => package::run(&options),
         Command::FirstScreen(options) => first_screen::run(&options),
         Command::Picture => picture::run(),
         Command::ConsolePicture(which) => browser::picture(&which),
