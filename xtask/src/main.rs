@@ -70,8 +70,8 @@ enum Command {
     Up(up::Options),
     /// End the local stack
     Down(stack::StackLocation),
-    /// Build what a deployment to AWS needs
-    Package,
+    /// Build what a deployment to AWS needs, for both architectures
+    Package(package::Options),
     /// Put a release into an AWS account, after it has said in words what that changes
     ///
     /// Takes the folder of `cargo xtask package`, uploads it, makes a change set, shows what it would create, change, replace
@@ -106,7 +106,7 @@ fn main() -> ExitCode {
         Command::Soak(options) => worlds::soak(&options),
         Command::Up(options) => up::run(&options),
         Command::Down(which) => down::run(&which),
-        Command::Package => package::run(),
+        Command::Package(options) => package::run(&options),
         Command::Deploy(options) => deploy::run(&options),
         Command::CostAtRest(options) => at_rest::run(&options),
         Command::FirstScreen(options) => first_screen::run(&options),

@@ -11,6 +11,7 @@ use crate::bench;
 use crate::browser;
 use crate::dependencies;
 use crate::deploy;
+use crate::package;
 use crate::python::python_env;
 use crate::recorder;
 use crate::stack::{S3, StackLocation};
@@ -52,6 +53,8 @@ pub enum Check {
     Examples,
     /// Every bench in its smallest size: that it still measures, not what
     Benches,
+    /// The functions' program, built for the other architecture and run under an emulator
+    Package,
     /// The pages of `thaw console` in a browser
     Console,
     /// The tests on the local stack
@@ -102,6 +105,7 @@ impl Check {
             Self::Worlds => worlds::test(),
             Self::Examples => run_command(&mut cargo(&["test", "--workspace", "--doc", "--locked"])),
             Self::Benches => bench::smoke(&options.local_stack),
+            Self::Package => package::test(),
             Self::Console => browser::test_console(),
             Self::LocalStack => local_stack(&options.local_stack),
             Self::Deployment => deployment(&options.local_stack),
