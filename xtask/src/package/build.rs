@@ -3,6 +3,7 @@
 //! The linker and the C compiler are zig's, which has the C libraries of old Linux versions. cargo-zigbuild makes cargo and
 //! the build scripts use them.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
@@ -14,6 +15,9 @@ use super::architecture::Architecture;
 use super::standard_library::{self, Rustc, StandardLibrary};
 use crate::python::{PythonEnv, python_env};
 use crate::workspace::{command_that_builds, root, run, target_dir};
+
+/// The files of a package by their names.
+pub type Files = BTreeMap<String, Vec<u8>>;
 
 /// The C library that programs are linked against: the oldest that Rust supports. So `thaw` runs on any Linux of these
 /// years, and Lambda's C library is newer for certain.

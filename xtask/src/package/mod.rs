@@ -12,7 +12,6 @@ mod second_folder;
 mod standard_library;
 mod trial;
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -20,7 +19,7 @@ use anyhow::{Context, Result, ensure};
 use clap::Args;
 
 use self::architecture::Architecture;
-use self::build::{Builder, Folder, Profile};
+use self::build::{Builder, Files, Folder, Profile};
 use self::crates::Crates;
 use self::elf::Glibc;
 use crate::lambda_zip::{Compression, Mode, lambda_zip, zipped};
@@ -46,9 +45,6 @@ const RUNTIME_GLIBC: Glibc = Glibc(2, 34);
 /// The package and the program of all functions, and those of the command.
 const FUNCTION: (&str, &str) = ("thaw-bootstrap", "bootstrap");
 const COMMAND: (&str, &str) = ("thaw-cli", "thaw");
-
-/// The files of a package by their names.
-type Files = BTreeMap<String, Vec<u8>>;
 
 /// Builds, checks and runs the programs, and writes the package.
 pub fn run(options: &Options) -> Result<()> {

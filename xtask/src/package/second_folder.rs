@@ -6,8 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-use super::Files;
-use super::build::Folder;
+use super::build::{Files, Folder};
 
 /// Does something with a copy of a folder, in which cargo's home has another name, too.
 pub fn with_copy<T>(here: &Folder, build: impl FnOnce(&Folder) -> Result<T>) -> Result<T> {
