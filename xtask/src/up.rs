@@ -167,6 +167,7 @@ fn boot(options: &Options, dir: &Path, programs: &Programs, python: &PythonEnv) 
         ("AWS_ENDPOINT_URL_SFN", url(asked.aws)),
         ("AWS_ENDPOINT_URL_SQS", url(asked.aws)),
         ("AWS_ENDPOINT_URL_EVENTBRIDGE", url(asked.aws)),
+        ("AWS_ENDPOINT_URL_LAMBDA", url(asked.aws)),
     ];
     let clock = sim.then(|| format!("{origin},{}", options.time_scale));
     if options.record {
@@ -258,6 +259,7 @@ fn make_archive(
         S3::Sim => {
             let control = stack.control();
             control.create_bucket(bucket)?;
+            distribution::send_no_events(&stack.s3(), bucket)?;
             let made = control.create_distribution(bucket, origin_path, cache_policy)?;
             let_read(stack, bucket, &[&made.0])?;
             Ok(made)
@@ -265,7 +267,6 @@ fn make_archive(
         S3::Ministack => {
             let aws = stack.aws();
             aws.create_bucket(bucket)?;
-            distribution::send_events_to_eventbridge(&aws, bucket)?;
             distribution::create(&aws, bucket, origin_path)
         }
     }
@@ -284,6 +285,7 @@ fn make_gallery(stack: &Stack) -> Result<Gallery> {
     const POLICY: &str = "gallery";
     let control = stack.control();
     control.create_bucket(GALLERY_BUCKET)?;
+    distribution::send_no_events(&stack.s3(), GALLERY_BUCKET)?;
     let make = |more: Value| {
         let mut config = json!({
             "origins": [{ "id": "archive", "bucket": GALLERY_BUCKET, "origin_access_control": "ELOCALSTACK" }],
@@ -337,6 +339,7 @@ fn deploy(stack: &mut Stack, dir: &Path, bootstrap: &Path) -> Result<()> {
         ("DistributionIds", distributions.join(",")),
         ("DirectoryIndex", DIRECTORY_INDEX.to_owned()),
         ("PathRules", path_rules.to_string()),
+        ("ManageBucketEvents", "true".to_owned()),
         ("Architecture", lambda_zip::ARCHITECTURE.to_owned()),
     ];
     let outputs = cloudformation::deploy(&aws, STACK_NAME, template_url, &parameters)?;
