@@ -1,14 +1,17 @@
-//! S3: the configurations of archive buckets, as far as a deployment reads them.
+//! S3: the configurations of archive buckets, as far as a deployment reads and changes them.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_sdk_s3::Client;
-use aws_sdk_s3::config::interceptors::AfterDeserializationInterceptorContextRef;
+use aws_sdk_s3::config::interceptors::{
+    AfterDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextMut,
+};
 use aws_sdk_s3::config::{Builder, ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::BoxError;
-use aws_sdk_s3::types::{ServerSideEncryption, ServerSideEncryptionConfiguration};
+use aws_sdk_s3::primitives::SdkBody;
+use aws_sdk_s3::types::{NotificationConfiguration, ServerSideEncryption, ServerSideEncryptionConfiguration};
 use thaw_core::{CallError, Encryption};
-use thaw_steps::ports::{FoundBucket, PortError, ReadBuckets};
+use thaw_steps::ports::{FoundBucket, PortError, PutNotifications, ReadBuckets};
 
 use crate::error::{answer, port_error, unexpected};
 
@@ -72,6 +75,18 @@ impl ReadBuckets for Buckets {
     }
 }
 
+impl PutNotifications for Buckets {
+    async fn put_notifications(&self, bucket: &str, xml: &str) -> Result<(), PortError> {
+        let call = self.client.put_bucket_notification_configuration().bucket(bucket);
+        // S3 would send a test event to each destination, and refuse all of it if one is gone.
+        let call = call.expected_bucket_owner(&self.account).skip_destination_validation(true);
+        let call = call.notification_configuration(NotificationConfiguration::builder().build());
+        let call = call.customize().interceptor(RawRequest(xml.to_owned()));
+        let sent = call.send().await;
+        sent.map(drop).map_err(|error| port_error(format!("PutBucketNotificationConfiguration of {bucket}"), &error))
+    }
+}
+
 fn read_encryption(configuration: &ServerSideEncryptionConfiguration) -> Encryption {
     let applied = configuration.rules().iter().find_map(|rule| rule.apply_server_side_encryption_by_default());
     match applied {
@@ -81,6 +96,28 @@ fn read_encryption(configuration: &ServerSideEncryptionConfiguration) -> Encrypt
             Encryption::Kms(applied.kms_master_key_id().filter(|key| !key.is_empty()).map(str::to_owned))
         }
         Some(_) | None => Encryption::S3,
+    }
+}
+
+/// Sends this body instead of the SDK's, which would lose what the SDK does not know.
+#[derive(Debug)]
+struct RawRequest(String);
+
+impl Intercept for RawRequest {
+    fn name(&self) -> &'static str {
+        "RawRequest"
+    }
+
+    fn modify_before_signing(
+        &self,
+        context: &mut BeforeTransmitInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let request = context.request_mut();
+        *request.body_mut() = SdkBody::from(self.0.as_str());
+        request.headers_mut().insert("content-length", self.0.len().to_string());
+        Ok(())
     }
 }
 

@@ -3,12 +3,12 @@
 //! | outside system | here | ports |
 //! |---|---|---|
 //! | S3, archive buckets | [`Archive`] | `ReadArchive`, `RequestRestores` |
-//! | S3, configurations of archive buckets | [`Buckets`] | `ReadBuckets` |
+//! | S3, configurations of archive buckets | [`Buckets`] | `ReadBuckets`, `PutNotifications` |
 //! | S3, work bucket | [`WorkBucket`] | `WorkFiles`, `LongFiles` |
 //! | S3 Batch Operations | [`NewJobs`], [`Jobs`] | `CreateJobs`, `ReadJobs`, `UpdateJobs` |
 //! | CloudFront | [`Cdn`] | `ReadDistributions`, `DescribeDistributions`, `CreateInvalidations`, `ReadInvalidations` |
 //! | DynamoDB | [`LedgerTable`] | `Ledger`, `ListRestores` |
-//! | Step Functions | [`Executions`] | `StartExecutions`, `StopExecutions`, `ReadExecutions` |
+//! | Step Functions | [`Executions`] | `StartExecutions`, `StopExecutions`, `ReadExecutions`, `CountExecutions` |
 //! | EventBridge | [`Bus`] | `PutEvents` |
 //! | SQS | [`Queue`], [`DeadLetterQueue`] | `ReceiveMessages`, `SendConfirmations`, `DeadLetters` |
 //! | Lambda | [`Lambda`] | `ReadLambdaQuota` |

@@ -11,8 +11,9 @@ use thaw_core::{
 };
 use thaw_steps::ports::{
     CreateInvalidations, CreateJobs, CreatedJob, DescribeDistributions, Distributions, FoundBucket, Invalidation,
-    ListFrom, Listed, ListedRestore, LongFiles, NewJob, Page, Piece, PortError, ReadArchive, ReadBuckets,
-    ReadDistributions, ReadInvalidations, ReadJobs, RequestRestores, UpdateJobs, VersionMarker, VersionPage, WorkFiles,
+    ListFrom, Listed, ListedRestore, LongFiles, NewJob, Page, Piece, PortError, PutNotifications, ReadArchive,
+    ReadBuckets, ReadDistributions, ReadInvalidations, ReadJobs, RequestRestores, UpdateJobs, VersionMarker,
+    VersionPage, WorkFiles,
 };
 
 use crate::cdn::{CachePolicy, InvalidationRequest, InvalidationStatus, QueryStringBehavior};
@@ -303,6 +304,13 @@ impl ReadBuckets for Aws {
     async fn notifications(&self, bucket: &str) -> Result<String, PortError> {
         let document = self.with(|sim, _| sim.bucket_document(bucket, BucketDocument::Notification));
         document.map_err(|refusal| port_error("GetBucketNotificationConfiguration", &refusal))
+    }
+}
+
+impl PutNotifications for Aws {
+    async fn put_notifications(&self, bucket: &str, xml: &str) -> Result<(), PortError> {
+        let put = self.with(|sim, _| sim.put_bucket_document(bucket, BucketDocument::Notification, xml.to_owned()));
+        put.map_err(|refusal| port_error("PutBucketNotificationConfiguration", &refusal))
     }
 }
 

@@ -173,6 +173,7 @@ fn boot(options: &Options, dir: &Path, programs: &Programs, python: &PythonEnv) 
         ("AWS_ENDPOINT_URL_SFN", url(asked.aws)),
         ("AWS_ENDPOINT_URL_SQS", url(asked.aws)),
         ("AWS_ENDPOINT_URL_EVENTBRIDGE", url(asked.aws)),
+        ("AWS_ENDPOINT_URL_LAMBDA", url(asked.aws)),
     ];
     let clock = sim.then(|| format!("{origin},{}", options.time_scale));
     if options.record {
@@ -265,6 +266,7 @@ fn make_archive(
         S3::Sim => {
             let control = stack.control();
             control.create_bucket(bucket)?;
+            distribution::send_no_events(&stack.s3(), bucket)?;
             let made = control.create_distribution(bucket, origin_path, cache_policy)?;
             let_read(stack, bucket, &[&made.0])?;
             Ok(made)
@@ -272,7 +274,6 @@ fn make_archive(
         S3::Ministack => {
             let aws = stack.aws();
             aws.create_bucket(bucket)?;
-            distribution::send_events_to_eventbridge(&aws, bucket)?;
             distribution::create(&aws, bucket, origin_path)
         }
     }
@@ -291,6 +292,7 @@ fn make_gallery(stack: &Stack) -> Result<Gallery> {
     const POLICY: &str = "gallery";
     let control = stack.control();
     control.create_bucket(GALLERY_BUCKET)?;
+    distribution::send_no_events(&stack.s3(), GALLERY_BUCKET)?;
     let make = |more: Value| {
         let mut config = json!({
             "origins": [{ "id": "archive", "bucket": GALLERY_BUCKET, "origin_access_control": "ELOCALSTACK" }],
@@ -366,6 +368,7 @@ fn upload(stack: &Stack, dir: &Path, bootstrap: &Path, definition: Vec<u8>, temp
         ("DistributionIds", distributions.join(",")),
         ("DirectoryIndex", DIRECTORY_INDEX.to_owned()),
         ("PathRules", path_rules.to_string()),
+        ("ManageBucketEvents", "true".to_owned()),
         ("Architecture", lambda_zip::ARCHITECTURE.to_owned()),
     ];
     let declared = |name: &str| template.contains(&format!("\n  {name}:\n    Type: "));

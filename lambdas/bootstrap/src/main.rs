@@ -15,6 +15,7 @@ use lambda_runtime::Error;
 use thaw_aws::Clients;
 use thaw_custom_resource::Responder;
 use thaw_steps::api::{adopt, cancel_restore, create_plan, create_restore, get_distributions, get_paths, get_restores};
+use thaw_steps::deployment::attachment::Attachment;
 use thaw_steps::deployment::preflight::Preflight;
 use thaw_steps::events::{
     announce_expiries, check_executions, confirm_invalidations, on_inbox_file, on_restore_completed,
@@ -204,6 +205,12 @@ async fn run() -> Result<(), Error> {
             let (region, architecture) = (clients.region(), std::env::consts::ARCH);
             let preflight = Preflight { buckets, cdn, lambda, region, architecture };
             serve_custom_resource(&preflight, &responder()).await
+        }
+        Step::Attachment => {
+            let (buckets, ledger, executions) = (&clients.buckets(need("ACCOUNT_ID")?), &ledger()?, &executions()?);
+            let state_machine = &need("STATE_MACHINE_ARN")?;
+            let attachment = Attachment { buckets, ledger, executions, state_machine, now };
+            serve_custom_resource(&attachment, &responder()).await
         }
     }
 }

@@ -8,7 +8,7 @@
 //! | [`workflow`] | one file per state: [`plan`](workflow::plan), [`start_restores`](workflow::start_restores), [`create_jobs`](workflow::create_jobs), [`check_jobs`](workflow::check_jobs), [`check_restores`](workflow::check_restores), [`invalidate`](workflow::invalidate), [`check_invalidations`](workflow::check_invalidations), [`report`](workflow::report), [`report_failure`](workflow::report_failure) |
 //! | [`api`] | one file per function of the HTTP API: [`create_restore`](api::create_restore), [`create_plan`](api::create_plan), [`get_paths`](api::get_paths), [`get_restores`](api::get_restores), [`cancel_restore`](api::cancel_restore), [`get_distributions`](api::get_distributions), [`adopt`](api::adopt) |
 //! | [`events`] | one file per function that an event or the clock calls: [`on_restore_completed`](events::on_restore_completed), [`on_restore_initiated`](events::on_restore_initiated), [`confirm_invalidations`](events::confirm_invalidations), [`on_inbox_file`](events::on_inbox_file), [`announce_expiries`](events::announce_expiries), [`check_executions`](events::check_executions) |
-//! | [`deployment`] | one file per custom resource of the stack: [`preflight`](deployment::preflight) |
+//! | [`deployment`] | one file per custom resource of the stack: [`preflight`](deployment::preflight), [`attachment`](deployment::attachment) |
 //! | `planning` | what a request would do, and how it becomes a restore |
 //! | [`views`] | what is said of a restore and its objects |
 //! | `publishing` | from readable to visible |
@@ -91,11 +91,14 @@ pub enum Step {
     CheckExecutions,
     /// Before anything else of the stack is made: checks what its parameters name.
     Preflight,
+    /// After everything else of the stack is made, and before anything of it is deleted: what it changes in buckets that are
+    /// not its own.
+    Attachment,
 }
 
 impl Step {
     /// All steps: first those of the workflow, then the entry points.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Plan,
         Self::StartRestores,
         Self::CreateJobs,
@@ -119,6 +122,7 @@ impl Step {
         Self::AnnounceExpiries,
         Self::CheckExecutions,
         Self::Preflight,
+        Self::Attachment,
     ];
 
     /// The name of the state and of the resource.
@@ -147,6 +151,7 @@ impl Step {
             Self::AnnounceExpiries => "AnnounceExpiries",
             Self::CheckExecutions => "CheckExecutions",
             Self::Preflight => "Preflight",
+            Self::Attachment => "Attachment",
         }
     }
 
@@ -176,7 +181,8 @@ impl Step {
             | Self::OnInboxFile
             | Self::AnnounceExpiries
             | Self::CheckExecutions
-            | Self::Preflight => false,
+            | Self::Preflight
+            | Self::Attachment => false,
         }
     }
 

@@ -403,6 +403,21 @@ pub trait ReadExecutions {
     async fn execution(&self, id: &RestoreId) -> Result<Option<Execution>, PortError>;
 }
 
+/// Counts executions.
+pub trait CountExecutions {
+    /// The executions that run (`ListExecutions`, which is eventually consistent): as many as one call lists.
+    async fn running(&self) -> Result<Running, PortError>;
+}
+
+/// Executions that run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Running {
+    /// How many.
+    pub count: usize,
+    /// Whether there are more.
+    pub more: bool,
+}
+
 /// Puts events on the default bus.
 pub trait PutEvents {
     /// Sends one event of source `thaw`.
@@ -453,6 +468,13 @@ pub trait ReadBuckets {
 
     /// Where its events go, in S3's XML (`GetBucketNotificationConfiguration`).
     async fn notifications(&self, bucket: &str) -> Result<String, PortError>;
+}
+
+/// Changes where a bucket's events go.
+pub trait PutNotifications {
+    /// `PutBucketNotificationConfiguration` of this XML, which replaces all of it. S3 does not check the queues, topics
+    /// and functions in it: they were there before.
+    async fn put_notifications(&self, bucket: &str, xml: &str) -> Result<(), PortError>;
 }
 
 /// What S3 says of a bucket's name.

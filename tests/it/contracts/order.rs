@@ -1,4 +1,4 @@
-//! What CloudFormation makes first.
+//! What CloudFormation makes first and last.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,7 +22,7 @@ fn all(waits_for: &BTreeMap<String, BTreeSet<String>>, id: &str) -> BTreeSet<Str
 
 /// The resources that do not wait for Preflight.
 fn too_early(template: &Template) -> Vec<String> {
-    let waits_for = template.waits_for();
+    let waits_for = template.waits_for(true);
     let ids = waits_for.keys().filter(|id| *id != "PreflightPassed" && !BEFORE.contains(&id.as_str()));
     ids.filter(|id| !all(&waits_for, id).contains("PreflightPassed")).cloned().collect()
 }
@@ -32,7 +32,7 @@ fn nothing_is_made_before_preflight_has_passed() {
     let template = Template::load();
     assert_eq!(too_early(&template), Vec::<String>::new());
     // Of the rest nobody waits for anything else, or Preflight could wait for itself.
-    let waits_for = template.waits_for();
+    let waits_for = template.waits_for(true);
     assert_eq!(all(&waits_for, "PreflightPassed"), BEFORE.map(str::to_owned).into());
     // This looks at something.
     let opened = TEXT.replacen(
@@ -41,6 +41,26 @@ fn nothing_is_made_before_preflight_has_passed() {
         1,
     );
     assert_eq!(too_early(&Template::of(&opened, &[])), ["Ledger"]);
+}
+
+/// The resources for which Attached does not wait, if they are there.
+fn too_late(template: &Template) -> Vec<String> {
+    let conditional = template.conditional();
+    let always = all(&template.waits_for(true), "Attached");
+    let sometimes = all(&template.waits_for(false), "Attached");
+    let is_waited_for =
+        |id: &String| if conditional.contains(id) { sometimes.contains(id) } else { always.contains(id) };
+    template.waits_for(false).into_keys().filter(|id| id != "Attached" && !is_waited_for(id)).collect()
+}
+
+/// CloudFormation deletes in the opposite order: a stack that Attached refuses to delete is whole.
+#[test]
+fn attached_is_made_last_and_deleted_first() {
+    assert_eq!(too_late(&Template::load()), Vec::<String>::new());
+    // This looks at something.
+    let without = |name: &str| too_late(&Template::of(&TEXT.replacen(&format!("{name}, "), "", 1), &[]));
+    assert_eq!(without("WorkBucketPolicy"), ["WorkBucketPolicy"]);
+    assert_eq!(without("NoticesEmail"), ["NoticesEmail"]);
 }
 
 /// So a change of any of them is checked, and is another release.
@@ -61,7 +81,7 @@ fn preflight_gets_every_parameter_under_its_name() {
 #[test]
 fn a_custom_resource_has_the_time_of_three_attempts_and_fails_in_minutes() {
     let template = Template::load();
-    for (resource, function) in [("PreflightPassed", "Preflight")] {
+    for (resource, function) in [("PreflightPassed", "Preflight"), ("Attached", "Attachment")] {
         let timeout = template.resource(function)["Timeout"].as_u64().unwrap();
         let waits = template.resource(resource)["ServiceTimeout"].as_u64().unwrap();
         assert!((3 * timeout + 60 + 120..=600).contains(&waits), "{resource}: {waits}");

@@ -45,7 +45,7 @@ const START_EXECUTIONS: &[Allowed] = &[
 ];
 
 /// Every function with all it may do, its own log aside.
-const FUNCTIONS: [(Step, &[&[Allowed]]); 23] = [
+const FUNCTIONS: [(Step, &[&[Allowed]]); 24] = [
     (
         Step::Plan,
         &[
@@ -186,6 +186,10 @@ const FUNCTIONS: [(Step, &[&[Allowed]]); 23] = [
             ("lambda:GetAccountSettings", "*"),
         ]],
     ),
+    (
+        Step::Attachment,
+        &[&[("dynamodb:GetItem dynamodb:PutItem", LEDGER), ("states:ListExecutions", "{StateMachine}")]],
+    ),
 ];
 
 /// What may be done to everything, because AWS knows no narrower resource for it. The reasons are in the template.
@@ -228,6 +232,22 @@ fn every_function_may_do_exactly_this() {
         let less: Vec<_> = expected.difference(&found).collect();
         assert!(more.is_empty() && less.is_empty(), "{} may also {more:?} and may not {less:?}", step.name());
     }
+}
+
+#[test]
+fn one_function_may_change_one_setting_of_the_archive_if_the_stack_is_told_to() {
+    let managed = Template::with(&[("ManageBucketEvents", json!("true"))]);
+    let expected = expand(&[&[("s3:GetBucketNotification s3:PutBucketNotification", BUCKETS)]]);
+    let mut more = managed.permissions("AttachmentRole");
+    more = more.difference(&Template::load().permissions("AttachmentRole")).cloned().collect();
+    assert_eq!(more, expected);
+    for role in managed.resources("AWS::IAM::Role").keys().filter(|role| *role != "AttachmentRole") {
+        let changes = managed.permissions(role).into_iter().find(|(action, _)| action == "s3:PutBucketNotification");
+        assert_eq!(changes, None, "{role}");
+    }
+    // A new description is a new policy. So an update still has the old one for a bucket that it leaves out.
+    let description = super::template::text(&managed.resource("ManageEvents")["Description"]);
+    assert!(description.contains("{PreflightPassed.Release}"), "{description}");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use super::template::{Template, object, text};
 use super::workflow::Machine;
 
 /// What each function is told, and no more: a name it does not need is a resource it could come to use.
-const ENVIRONMENT: [(Step, &str); 23] = [
+const ENVIRONMENT: [(Step, &str); 24] = [
     (
         Step::Plan,
         "RELEASE ARCHIVE_BUCKETS BATCH_OPERATIONS_OVER DAILY_BUDGET_USD DIRECTORY_INDEX DISTRIBUTION_IDS LEDGER_TABLE PATH_RULES WORK_BUCKET",
@@ -49,6 +49,7 @@ const ENVIRONMENT: [(Step, &str); 23] = [
     (Step::CheckExecutions, "ACCOUNT_ID LEDGER_TABLE STATE_MACHINE_ARN WORK_BUCKET"),
     // All else is in the properties of its custom resource.
     (Step::Preflight, "ACCOUNT_ID"),
+    (Step::Attachment, "ACCOUNT_ID LEDGER_TABLE STATE_MACHINE_ARN"),
 ];
 
 /// The HTTP API: route, function.
@@ -92,7 +93,7 @@ const TYPES: [&str; 19] = [
 /// The queues, apart only because of the line's length.
 const QUEUE_TYPES: [&str; 3] = ["AWS::SQS::Queue", "AWS::SQS::QueuePolicy", "AWS::StepFunctions::StateMachine"];
 /// What functions of the stack check and change while it is deployed.
-const CUSTOM_TYPES: [&str; 1] = ["Custom::Preflight"];
+const CUSTOM_TYPES: [&str; 2] = ["Custom::Attachment", "Custom::Preflight"];
 
 #[test]
 fn every_function_knows_exactly_what_it_needs() {

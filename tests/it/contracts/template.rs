@@ -100,15 +100,23 @@ impl Template {
         object(&self.document["Resources"][id]["Properties"]).keys().cloned().collect()
     }
 
-    /// The logical ids of all resources, each with what it waits for whatever the parameters are: what it refers to outside
-    /// of `Fn::If` or in both of its branches, and what its `DependsOn` names. A resource with a condition may be missing,
-    /// so nothing waits for it.
-    pub fn waits_for(&self) -> BTreeMap<String, BTreeSet<String>> {
+    /// The resources that are there only under a condition.
+    pub fn conditional(&self) -> BTreeSet<String> {
+        let resources = object(&self.document["Resources"]).iter();
+        resources.filter(|(_, resource)| resource.get("Condition").is_some()).map(|(id, _)| id.clone()).collect()
+    }
+
+    /// The logical ids of all resources, each with what it waits for: what it refers to, and what its `DependsOn` names.
+    ///
+    /// With `always` only what it waits for whatever the parameters are: not what is in one branch of an `Fn::If`, and no
+    /// resource with a condition, which may be missing.
+    pub fn waits_for(&self, always: bool) -> BTreeMap<String, BTreeSet<String>> {
         let resources = object(&self.document["Resources"]);
-        let is_always_there = |id: &String| resources.get(id).is_some_and(|other| other.get("Condition").is_none());
+        let conditional = self.conditional();
+        let is_meant = |id: &String| resources.contains_key(id) && !(always && conditional.contains(id));
         let wait = |resource: &Value| {
             let named = list(&resource["DependsOn"]).iter().map(text).collect();
-            [referred(&resource["Properties"]), named].concat().into_iter().filter(is_always_there).collect()
+            [referred(&resource["Properties"], always), named].concat().into_iter().filter(is_meant).collect()
         };
         resources.iter().map(|(id, resource)| (id.clone(), wait(resource))).collect()
     }
@@ -120,12 +128,25 @@ impl Template {
 
     /// What a role may do: its own policies and those it shares. Panics at anything but plain permissions.
     pub fn permissions(&self, role: &str) -> BTreeSet<Permission> {
+        let attached = self.attached_to(role);
         let role = self.resource(role);
         let own = list(&role["Policies"]).into_iter().map(|policy| policy["PolicyDocument"].clone());
         let shared = list(&role["ManagedPolicyArns"])
             .into_iter()
             .map(|policy| self.resource(text(&policy).trim_matches(['{', '}']))["PolicyDocument"].clone());
-        own.chain(shared).flat_map(|document| permissions(&document)).collect()
+        own.chain(shared).chain(attached).flat_map(|document| permissions(&document)).collect()
+    }
+
+    /// The documents of the policies that name the role, and are there with these parameters.
+    fn attached_to(&self, role: &str) -> Vec<Value> {
+        let is_there = |id: &str| match &self.document["Resources"][id]["Condition"] {
+            Value::Null => true,
+            condition => self.evaluate(&self.document["Conditions"][text(condition)]) == json!(true),
+        };
+        let names = |policy: &Value| list(&policy["Roles"]).iter().any(|one| *one == format!("{{{role}}}"));
+        let policies = self.resources("AWS::IAM::ManagedPolicy").into_iter();
+        let named = policies.filter(|(id, policy)| names(policy) && is_there(id));
+        named.map(|(_, policy)| policy["PolicyDocument"].clone()).collect()
     }
 
     fn evaluate(&self, value: &Value) -> Value {
@@ -196,28 +217,28 @@ impl Template {
     }
 }
 
-/// The names that a value refers to, in whichever branch of an `Fn::If`.
-fn referred(value: &Value) -> Vec<String> {
+/// The names that a value refers to; with `always` only those that it refers to whatever the conditions are.
+fn referred(value: &Value, always: bool) -> Vec<String> {
     if let Some(items) = value.as_array() {
-        return items.iter().flat_map(referred).collect();
+        return items.iter().flat_map(|item| referred(item, always)).collect();
     }
     let Some(members) = value.as_object() else { return Vec::new() };
     let of_member = |(name, argument): (&String, &Value)| match name.as_str() {
         "Ref" => vec![text(argument)],
         "Fn::GetAtt" => vec![text(argument).split('.').next().unwrap_or_default().to_owned()],
-        "Fn::If" => {
-            let other = referred(&argument[2]);
-            referred(&argument[1]).into_iter().filter(|name| other.contains(name)).collect()
+        "Fn::If" if always => {
+            let other = referred(&argument[2], always);
+            referred(&argument[1], always).into_iter().filter(|name| other.contains(name)).collect()
         }
         "Fn::Sub" => {
             let (pattern, own) = match argument.as_array() {
-                Some(pair) => (text(&pair[0]), referred(&pair[1])),
+                Some(pair) => (text(&pair[0]), referred(&pair[1], always)),
                 None => (text(argument), Vec::new()),
             };
             let names = pattern.split("${").skip(1).filter_map(|piece| piece.split(['}', '.']).next());
             names.map(str::to_owned).chain(own).collect()
         }
-        _ => referred(argument),
+        _ => referred(argument, always),
     };
     members.iter().flat_map(of_member).collect()
 }

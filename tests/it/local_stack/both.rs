@@ -2,6 +2,7 @@
 
 mod expressions;
 mod parameters;
+mod second_stack;
 
 use std::path::Path;
 

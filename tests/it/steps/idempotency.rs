@@ -18,9 +18,11 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use thaw_core::{Batch, Row};
 use thaw_custom_resource::{CustomResource, Event};
+use thaw_sim::model::BucketDocument;
 use thaw_steps::api::{
     adopt, cancel_restore, create_plan, create_restore, get_distributions, get_paths, get_restores, http,
 };
+use thaw_steps::deployment::attachment::Attachment;
 use thaw_steps::deployment::preflight::Preflight;
 use thaw_steps::events::queue::QueueBatch;
 use thaw_steps::events::{
@@ -37,7 +39,7 @@ use thaw_steps::{CurrentVersions, Step};
 use self::mortal::{Death, Mortal};
 use self::stories::{KEYS, stories};
 use super::preflight::LargeQuota;
-use super::world::{DISTRIBUTION, World};
+use super::world::{BUCKET, DISTRIBUTION, World};
 
 /// Seconds after which a function that died runs again.
 const AGAIN: u64 = 7;
@@ -63,7 +65,8 @@ fn writes(step: Step) -> bool {
         | Step::ConfirmInvalidations
         | Step::OnInboxFile
         | Step::AnnounceExpiries
-        | Step::CheckExecutions => true,
+        | Step::CheckExecutions
+        | Step::Attachment => true,
     }
 }
 
@@ -136,6 +139,22 @@ async fn work(step: Step, payload: &Value, wire: &Mortal<'_>, now: Timestamp) ->
             let reply = preflight.handle(&Event::Create { properties: &properties }).await;
             json!([reply.result.unwrap(), reply.is_settled])
         }
+        Step::Attachment => {
+            let properties = read::<Map<String, Value>>(&payload["ResourceProperties"]).into();
+            let attachment = Attachment {
+                buckets: wire,
+                ledger: wire,
+                executions: &wire.world.executions,
+                state_machine: "arn",
+                now: || now,
+            };
+            let event = match payload["RequestType"].as_str() {
+                Some("Create") => Event::Create { properties: &properties },
+                Some(_) | None => Event::Delete { physical_id: Some("attachment"), properties: &properties },
+            };
+            let reply = attachment.handle(&event).await;
+            json!([reply.result.unwrap(), reply.is_settled])
+        }
     }
 }
 
@@ -182,6 +201,8 @@ struct Left {
     told: BTreeSet<String>,
     /// The receipts of messages that are done.
     done: BTreeSet<String>,
+    /// Where the bucket's events go.
+    notifications: String,
 }
 
 impl Left {
@@ -220,6 +241,7 @@ impl Left {
             }),
             told: events.chain(letters).chain(sent).collect(),
             done: world.queue.deleted().into_iter().collect(),
+            notifications: world.aws.with(|sim, _| sim.bucket_document(BUCKET, BucketDocument::Notification)).unwrap(),
         }
     }
 }

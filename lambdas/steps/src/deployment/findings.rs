@@ -17,7 +17,7 @@ pub(super) struct Facts {
     /// `ArchiveKmsKeys`.
     pub kms_keys: Vec<String>,
     /// `DistributionIds`, with what CloudFront says of each.
-    pub distributions: Vec<(String, Read<Option<(Distribution, Serving)>>)>,
+    pub distributions: Vec<(String, Read<Described>)>,
     /// Whether S3's events of restores are used (`EventRules`), and turned on by the stack (`ManageBucketEvents`).
     pub uses_events: bool,
     pub manages_events: bool,
@@ -48,6 +48,9 @@ pub(super) struct MoreOfBucket {
 }
 
 pub(super) type Read<T> = Result<T, PortError>;
+
+/// A distribution; `None` if there is none with the id.
+pub(super) type Described = Option<(Distribution, Serving)>;
 
 /// What was found, in sentences that begin with a parameter.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -123,7 +126,7 @@ fn of_bucket(bucket: &Bucket, facts: &Facts, out: &mut Findings) {
         match &more.sends_events {
             Ok(true) => {}
             Ok(false) => out.doubtful.push(format!(
-                "EventRules: {name} does not send its events to EventBridge, so objects are published up to hours after S3 has restored them. Turn that on."
+                "EventRules: {name} does not send its events to EventBridge, so objects are published up to hours after S3 has restored them. Set ManageBucketEvents to true, or turn that on yourself."
             )),
             Err(error) => {
                 let says = out.unread(name, error, "s3:GetBucketNotification");
@@ -144,7 +147,7 @@ fn of_bucket(bucket: &Bucket, facts: &Facts, out: &mut Findings) {
     }
 }
 
-fn of_distribution(id: &str, read: &Read<Option<(Distribution, Serving)>>, facts: &Facts, out: &mut Findings) {
+fn of_distribution(id: &str, read: &Read<Described>, facts: &Facts, out: &mut Findings) {
     let names: Vec<_> = facts.buckets.iter().map(|bucket| bucket.name.as_str()).collect();
     let (distribution, serving) = match read {
         Ok(Some(read)) => read,

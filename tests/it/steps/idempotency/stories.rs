@@ -3,8 +3,11 @@
 use serde_json::{Value, json};
 use thaw_core::{Confirmation, Execution, ExecutionStatus, RestoreId, Status};
 use thaw_sim::Sim;
-use thaw_sim::model::{AccessTier, FaultRule, ObjectRef, RestoreRequest, RetrievalTier, SettingsChange, StorageClass};
+use thaw_sim::model::{
+    AccessTier, BucketDocument, FaultRule, ObjectRef, RestoreRequest, RetrievalTier, SettingsChange, StorageClass,
+};
 use thaw_steps::Step;
+use thaw_steps::ledger::bucket_events::BucketEvents;
 use thaw_steps::ports::{Ledger, StartExecutions};
 
 use crate::steps::preflight::parameters;
@@ -444,7 +447,34 @@ pub fn stories(step: Step) -> Vec<fn() -> (World, Value)> {
             },
         ],
         Step::Preflight => vec![|| (everything(), parameters(json!({})).into())],
+        Step::Attachment => vec![
+            || (without_events(), attachment("Create")),
+            // All of it is put back.
+            || {
+                let world = without_events();
+                world.aws.with(|sim, _| {
+                    let xml = "<NotificationConfiguration><EventBridgeConfiguration/></NotificationConfiguration>";
+                    sim.put_bucket_document(BUCKET, BucketDocument::Notification, xml.to_owned()).unwrap();
+                });
+                world.run(BucketEvents::add(BUCKET, &world.ledger, world.now())).unwrap();
+                (world, attachment("Delete"))
+            },
+        ],
     }
+}
+
+/// A bucket whose events go nowhere.
+fn without_events() -> World {
+    let world = World::new();
+    world.aws.with(|sim, _| {
+        let xml = "<NotificationConfiguration/>".to_owned();
+        sim.put_bucket_document(BUCKET, BucketDocument::Notification, xml).unwrap();
+    });
+    world
+}
+
+fn attachment(kind: &str) -> Value {
+    json!({"RequestType": kind, "ResourceProperties": {"ManageBucketEvents": "true", "ArchiveBuckets": [BUCKET]}})
 }
 
 fn id_of(restore: &str) -> RestoreId {

@@ -22,7 +22,7 @@ fn bucket(name: &str) -> Bucket {
     Bucket { name: name.to_owned(), found: Ok(FoundBucket::Ours), more: Some(more) }
 }
 
-fn of_origin(id: &str, bucket: &str) -> (String, Read<Option<(Distribution, Serving)>>) {
+fn of_origin(id: &str, bucket: &str) -> (String, Read<Described>) {
     let domain = format!("{bucket}.s3.us-east-1.amazonaws.com");
     let origins = vec![Origin { domain, ..Origin::default() }];
     let serving = Serving { enabled: true, ..Serving::default() };

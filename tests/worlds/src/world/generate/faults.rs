@@ -248,7 +248,7 @@ fn calls_of(step: Step) -> &'static [ServiceCall] {
             Replace,
         ],
         Step::Adopt => &[ListObjects, HeadObject, Query, Insert, StartExecution],
-        // No world calls it.
-        Step::Preflight => &[],
+        // No world calls them.
+        Step::Preflight | Step::Attachment => &[],
     }
 }
