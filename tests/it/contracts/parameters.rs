@@ -88,6 +88,7 @@ pub const WRONG: &[(&str, &str, &str)] = &[
     ("BatchOperationsOver", "-1", "must be a number of objects from 0 to 12000000"),
     ("BatchOperationsOver", "12000001", "must be a number of objects from 0 to 12000000"),
     ("EventRules", "enabled", "must be one of ENABLED, DISABLED"),
+    ("ManageBucketEvents", "yes", "must be one of true, false"),
     ("NoticeEmail", "ops", ADDRESS),
     ("NoticeEmail", "ops@example", ADDRESS),
     ("NoticeEmail", "a@example.com, b@example.com", ADDRESS),
@@ -150,7 +151,10 @@ fn values_that_contradict_each_other_are_refused() {
     let broken = |parameters: &[(&str, Value)]| Template::with(parameters).broken_rules();
     let (ledger, work) = (("ExistingLedger", json!("ledger")), ("ExistingWorkBucket", json!("work")));
     let named = ("StagingDistributions", json!("named"));
-    let wrong: [(&[(&str, Value)], &str); 4] = [
+    let manages = ("ManageBucketEvents", json!("true"));
+    let deaf = [manages.clone(), ("EventRules", json!("DISABLED"))];
+    let wrong: [(&[(&str, Value)], &str); 5] = [
+        (&deaf, "ManageBucketEvents is true, but EventRules is DISABLED"),
         (std::slice::from_ref(&named), "StagingDistributions is named, but DistributionIds names no distribution"),
         (std::slice::from_ref(&ledger), "ExistingLedger and ExistingWorkBucket belong together"),
         (std::slice::from_ref(&work), "ExistingLedger and ExistingWorkBucket belong together"),
@@ -160,7 +164,8 @@ fn values_that_contradict_each_other_are_refused() {
         let broken = broken(parameters);
         assert!(broken.len() == 1 && broken[0].starts_with(words), "{parameters:?}: {broken:?}");
     }
-    let right: [&[(&str, Value)]; 3] = [&[], &[ledger, work], &[named, ("DistributionIds", json!(["E2QWRUHEXAMPLE"]))]];
+    let right: [&[(&str, Value)]; 4] =
+        [&[], &[manages], &[ledger, work], &[named, ("DistributionIds", json!(["E2QWRUHEXAMPLE"]))]];
     for parameters in right {
         assert_eq!(broken(parameters), Vec::<String>::new(), "{parameters:?}");
     }
