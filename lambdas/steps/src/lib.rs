@@ -40,7 +40,7 @@ mod settings;
 pub use archive::current_versions::CurrentVersions;
 pub use error::StepError;
 pub use planning::survey::{MOST_OBJECTS, Survey};
-pub use settings::Settings;
+pub use settings::{InvalidSetting, Settings};
 
 /// The functions of thaw. State, handler, module and resource have the same name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

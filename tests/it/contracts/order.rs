@@ -36,11 +36,11 @@ fn nothing_is_made_before_preflight_has_passed() {
     assert_eq!(all(&waits_for, "PreflightPassed"), BEFORE.map(str::to_owned).into());
     // This looks at something.
     let opened = TEXT.replacen(
-        "    Type: AWS::DynamoDB::Table\n    DependsOn: PreflightPassed\n",
-        "    Type: AWS::DynamoDB::Table\n",
+        "    Condition: MakesLedger\n    DependsOn: PreflightPassed\n",
+        "    Condition: MakesLedger\n",
         1,
     );
-    assert_eq!(too_early(&Template::of(&opened, &[])), ["Ledger", "UseLedger"]);
+    assert_eq!(too_early(&Template::of(&opened, &[])), ["Ledger"]);
 }
 
 /// The resources for which Attached does not wait, if they are there.
@@ -68,7 +68,7 @@ fn attached_is_made_last_and_deleted_first() {
 fn preflight_gets_every_parameter_under_its_name() {
     let template = Template::load();
     let mut properties = template.property_names("PreflightPassed");
-    for own in ["ServiceToken", "ServiceTimeout"] {
+    for own in ["ServiceToken", "ServiceTimeout", "Package"] {
         assert!(properties.remove(own), "{own}");
     }
     assert_eq!(properties, template.parameter_names());

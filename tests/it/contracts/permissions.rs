@@ -12,12 +12,12 @@ const BUCKETS: &str = "arn:aws:s3:::one arn:aws:s3:::two";
 const NAMED: &str = "arn:aws:cloudfront::*:distribution/E1 arn:aws:cloudfront::*:distribution/E2";
 const POLICIES: &str = "arn:aws:cloudfront::111122223333:continuous-deployment-policy/*";
 const CACHE_POLICIES: &str = "arn:aws:cloudfront::*:cache-policy/*";
-const LEDGER: &str = "{Ledger.Arn}";
-const WORK: &str = "{WorkBucket.Arn}/restores/*";
-const INBOX: &str = "{WorkBucket.Arn}/inbox/*";
-const ANSWERS: &str = "{WorkBucket.Arn}/inbox/*.answer.json";
-const REQUEST: &str = "{WorkBucket.Arn}/restores/*/request.json";
-const LISTS: &str = "{WorkBucket.Arn}/restores/*/jobs/*";
+const LEDGER: &str = "arn:aws:dynamodb:us-east-1:111122223333:table/{Ledger}";
+const WORK: &str = "arn:aws:s3:::{WorkBucket}/restores/*";
+const INBOX: &str = "arn:aws:s3:::{WorkBucket}/inbox/*";
+const ANSWERS: &str = "arn:aws:s3:::{WorkBucket}/inbox/*.answer.json";
+const REQUEST: &str = "arn:aws:s3:::{WorkBucket}/restores/*/request.json";
+const LISTS: &str = "arn:aws:s3:::{WorkBucket}/restores/*/jobs/*";
 const JOBS: &str = "arn:aws:s3:us-east-1:111122223333:job/*";
 const EXECUTIONS: &str = "arn:aws:states:us-east-1:111122223333:execution:{StateMachine.Name}:*";
 
@@ -34,7 +34,7 @@ const READ_DISTRIBUTIONS: &[Allowed] = &[
     ("cloudfront:GetCachePolicy", CACHE_POLICIES),
 ];
 const CREATE_INVALIDATIONS: &[Allowed] = &[("cloudfront:CreateInvalidation", NAMED)];
-const READ_WORK: &[Allowed] = &[("s3:GetObject", WORK), ("s3:ListBucket", "{WorkBucket.Arn}")];
+const READ_WORK: &[Allowed] = &[("s3:GetObject", WORK), ("s3:ListBucket", "arn:aws:s3:::{WorkBucket}")];
 const PUT_EVENTS: &[Allowed] = &[("events:PutEvents", "arn:aws:events:us-east-1:111122223333:event-bus/default")];
 const USE_LEDGER: &[Allowed] = &[("dynamodb:GetItem dynamodb:BatchGetItem dynamodb:Query dynamodb:PutItem", LEDGER)];
 
@@ -103,7 +103,7 @@ const FUNCTIONS: [(Step, &[&[Allowed]]); 24] = [
             READ_WORK,
             &[
                 ("dynamodb:GetItem dynamodb:BatchGetItem dynamodb:Query", LEDGER),
-                ("dynamodb:Query", "{Ledger.Arn}/index/restores"),
+                ("dynamodb:Query", "arn:aws:dynamodb:us-east-1:111122223333:table/{Ledger}/index/restores"),
             ],
         ],
     ),
@@ -172,7 +172,7 @@ const FUNCTIONS: [(Step, &[&[Allowed]]); 24] = [
             READ_WORK,
             PUT_EVENTS,
             &[
-                ("dynamodb:Query", "{Ledger.Arn}/index/restores"),
+                ("dynamodb:Query", "arn:aws:dynamodb:us-east-1:111122223333:table/{Ledger}/index/restores"),
                 ("states:DescribeExecution", EXECUTIONS),
                 ("s3:UpdateJobStatus", JOBS),
             ],
@@ -255,8 +255,8 @@ fn a_job_may_do_exactly_this() {
     let template = with_distributions();
     let expected = expand(&[&[
         ("s3:RestoreObject", OBJECTS),
-        ("s3:GetObject", "{WorkBucket.Arn}/restores/*/jobs/*.csv"),
-        ("s3:PutObject", "{WorkBucket.Arn}/restores/*/jobs/*/job-*"),
+        ("s3:GetObject", "arn:aws:s3:::{WorkBucket}/restores/*/jobs/*.csv"),
+        ("s3:PutObject", "arn:aws:s3:::{WorkBucket}/restores/*/jobs/*/job-*"),
     ]]);
     assert_eq!(template.permissions("JobRole"), expected);
     // Its role is handed to S3 Batch Operations and to nobody else.

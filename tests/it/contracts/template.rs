@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 /// The template as it is written.
 pub const TEXT: &str = include_str!("../../../infra/template.yaml");
 
-/// The template with parameters filled in. What only AWS knows stays a name in braces: `{Ledger.Arn}`.
+/// The template with parameters filled in. What only AWS knows stays a name in braces: `{Ledger}`.
 #[derive(Debug)]
 pub struct Template {
     document: Value,
@@ -43,13 +43,24 @@ impl Template {
         Self::with(&[])
     }
 
-    /// The resources of one type, by logical id, each with its properties.
+    /// The resources of one type, by logical id, each with its properties; without those whose condition does not hold.
     pub fn resources(&self, kind: &str) -> BTreeMap<String, Value> {
-        object(&self.document["Resources"])
-            .iter()
-            .filter(|(_, resource)| resource["Type"] == kind)
-            .map(|(id, resource)| (id.clone(), self.evaluate(&resource["Properties"])))
-            .collect()
+        let of_kind = self.made().filter(|(_, resource)| resource["Type"] == kind);
+        of_kind.map(|(id, resource)| (id.clone(), self.evaluate(&resource["Properties"]))).collect()
+    }
+
+    /// The type of every resource, by logical id; without those whose condition does not hold.
+    pub fn kinds(&self) -> BTreeMap<String, String> {
+        self.made().map(|(id, resource)| (id.clone(), text(&resource["Type"]))).collect()
+    }
+
+    fn made(&self) -> impl Iterator<Item = (&String, &Value)> {
+        let is_made = |resource: &Value| resource["Condition"].as_str().is_none_or(|name| self.holds(name));
+        object(&self.document["Resources"]).iter().filter(move |(_, resource)| is_made(resource))
+    }
+
+    fn holds(&self, condition: &str) -> bool {
+        self.evaluate(&self.document["Conditions"][condition]) == json!(true)
     }
 
     /// The properties of a resource.
@@ -58,6 +69,25 @@ impl Template {
         let resource = &self.document["Resources"][id];
         assert!(resource.is_object(), "the template has no {id}");
         self.evaluate(&resource["Properties"])
+    }
+
+    /// The parameters, by name, each as it is declared.
+    pub fn parameters(&self) -> &Map<String, Value> {
+        object(&self.document["Parameters"])
+    }
+
+    /// The template's description of its parameters for the console.
+    pub fn interface(&self) -> &Value {
+        &self.document["Metadata"]["AWS::CloudFormation::Interface"]
+    }
+
+    /// What the rules say against the parameters.
+    pub fn broken_rules(&self) -> Vec<String> {
+        let holds = |condition: &Value| condition.is_null() || self.evaluate(condition) == json!(true);
+        let rules = object(&self.document["Rules"]).values().filter(|rule| holds(&rule["RuleCondition"]));
+        let assertions = rules.flat_map(|rule| list(&rule["Assertions"]));
+        let broken = assertions.filter(|assertion| !holds(&assertion["Assert"]));
+        broken.map(|assertion| text(&assertion["AssertDescription"])).collect()
     }
 
     /// The names of the parameters.
@@ -148,8 +178,7 @@ impl Template {
 
     fn call(&self, function: &str, argument: &Value) -> Value {
         if function == "If" {
-            let condition = &self.document["Conditions"][text(&argument[0])];
-            let branch = if self.evaluate(condition) == json!(true) { 1 } else { 2 };
+            let branch = if self.holds(&text(&argument[0])) { 1 } else { 2 };
             return self.evaluate(&argument[branch]);
         }
         if function == "Sub" {
@@ -161,6 +190,9 @@ impl Template {
             "Equals" => json!(argument[0] == argument[1]),
             "Not" => json!(argument[0] == json!(false)),
             "Or" => json!(list(&argument).contains(&json!(true))),
+            "And" => json!(!list(&argument).contains(&json!(false))),
+            "Contains" => json!(list(&argument[0]).contains(&argument[1])),
+            "EachMemberEquals" => json!(list(&argument[0]).iter().all(|member| *member == argument[1])),
             "Select" => argument[1][argument[0].as_u64().expect("an index") as usize].clone(),
             "Split" => text(&argument[1]).split(&text(&argument[0])).collect(),
             "Join" => json!(list(&argument[1]).iter().map(text).collect::<Vec<_>>().join(&text(&argument[0]))),

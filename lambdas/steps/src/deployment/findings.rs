@@ -1,7 +1,8 @@
 //! What the facts of an account mean for the parameters of the stack: what is wrong, and what is doubtful.
 
-use thaw_core::{CallError, Distribution, Encryption, FEW_FUNCTIONS, InvalidPathRules, KmsKey, Serving, size};
+use thaw_core::{CallError, Distribution, Encryption, FEW_FUNCTIONS, KmsKey, Serving, size};
 
+use crate::InvalidSetting;
 use crate::ports::{FoundBucket, LambdaQuota, PortError};
 
 /// Lambda stores each function's code. With less room than this a deployment may fail.
@@ -20,8 +21,8 @@ pub(super) struct Facts {
     /// Whether S3's events of restores are used (`EventRules`), and turned on by the stack (`ManageBucketEvents`).
     pub uses_events: bool,
     pub manages_events: bool,
-    /// Why `PathRules` cannot be read.
-    pub path_rules: Result<(), InvalidPathRules>,
+    /// Why the settings of the functions cannot be read.
+    pub settings: Result<(), InvalidSetting>,
     /// `Architecture`, and that for which the code was compiled.
     pub architecture: [String; 2],
     pub lambda: Read<LambdaQuota>,
@@ -74,7 +75,7 @@ pub(super) fn findings(facts: &Facts) -> Findings {
     for (id, read) in &facts.distributions {
         of_distribution(id, read, facts, &mut out);
     }
-    if let Err(wrong) = &facts.path_rules {
+    if let Err(wrong) = &facts.settings {
         out.wrong.push(wrong.to_string());
     }
     let [parameter, compiled] = &facts.architecture;

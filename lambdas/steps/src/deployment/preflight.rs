@@ -3,6 +3,8 @@
 //! It reads and changes nothing. What is wrong refuses the deployment, all of it at once; what is doubtful is in the
 //! stack's outputs.
 
+use std::collections::BTreeMap;
+
 use futures_util::{StreamExt, stream};
 use thaw_core::sends_to_eventbridge;
 use thaw_custom_resource::{CustomResource, Event, Properties, Reply, WrongProperty};
@@ -18,6 +20,16 @@ const AT_ONCE: usize = 8;
 
 /// Bytes of an answer for findings, of 4,096.
 const BYTES_OF_FINDINGS: usize = 2_800;
+
+/// The settings that can be wrong in themselves, and the parameters from which the functions get them.
+const SETTINGS: [(&str, &str); 6] = [
+    ("DIRECTORY_INDEX", "DirectoryIndex"),
+    ("PATH_RULES", "PathRules"),
+    ("DAILY_BUDGET_USD", "DailyBudgetUsd"),
+    ("INBOX_MAX_COST_USD", "InboxMaxCostUsd"),
+    ("JOINED_MAX_COST_USD", "JoinedMaxCostUsd"),
+    ("BATCH_OPERATIONS_OVER", "BatchOperationsOver"),
+];
 
 /// How each id begins.
 const ID: &str = "preflight-";
@@ -97,13 +109,12 @@ fn reply(found: Findings, properties: &Properties, has_passed: bool) -> Reply {
 impl<B: ReadBuckets, D: DescribeDistributions, L: ReadLambdaQuota> Preflight<'_, B, D, L> {
     async fn facts(&self, properties: &Properties) -> Result<Facts, WrongProperty> {
         let ids = properties.list("DistributionIds")?;
-        let rules = [properties.text("DirectoryIndex")?, properties.text("PathRules")?];
         // The very code with which the functions read their settings later.
-        let settings = Settings::read(|variable| match variable {
-            "DIRECTORY_INDEX" => Some(rules[0].clone()),
-            "PATH_RULES" => Some(rules[1].clone()),
-            _ => None,
-        });
+        let mut variables = BTreeMap::new();
+        for (variable, parameter) in SETTINGS {
+            variables.insert(variable, properties.text(parameter)?);
+        }
+        let settings = Settings::read(|variable| variables.get(variable).cloned());
         let buckets = stream::iter(properties.list("ArchiveBuckets")?)
             .map(async |name| self.bucket(name, ids.is_empty()).await)
             .buffered(AT_ONCE);
@@ -122,7 +133,7 @@ impl<B: ReadBuckets, D: DescribeDistributions, L: ReadLambdaQuota> Preflight<'_,
             kms_keys: properties.list("ArchiveKmsKeys")?,
             uses_events: properties.text("EventRules")? != "DISABLED",
             manages_events: properties.flag("ManageBucketEvents")?,
-            path_rules: settings.map(drop),
+            settings: settings.map(drop),
             architecture: [properties.text("Architecture")?, compiled.to_owned()],
             buckets: buckets.collect().await,
             distributions: distributions.collect().await,

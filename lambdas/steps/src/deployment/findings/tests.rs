@@ -11,7 +11,7 @@ fn facts() -> Facts {
         distributions: vec![of_origin("E1", "archive")],
         uses_events: true,
         manages_events: false,
-        path_rules: Ok(()),
+        settings: Ok(()),
         architecture: ["arm64", "arm64"].map(str::to_owned),
         lambda: Ok(LambdaQuota { functions_at_a_time: 1_000, bytes_of_code: 80_000_000_000 }),
     }
@@ -209,8 +209,8 @@ fn without_distributions_each_bucket_must_be_shown_by_one() {
 
 #[test]
 fn rules_and_architecture_must_be_right() {
-    let wrong = PathRules::new("", "[{}]").map(drop);
-    check(|facts| facts.path_rules = wrong, &["PathRules: rule 1"], &[]);
+    let wrong = PathRules::new("", "[{}]").map(drop).map_err(InvalidSetting::from);
+    check(|facts| facts.settings = wrong, &["PathRules: rule 1"], &[]);
     check(
         |facts| facts.architecture[0] = "x86_64".to_owned(),
         &["Architecture: it is x86_64, and the code is for arm64. Write arm64."],
@@ -232,7 +232,7 @@ fn all_that_is_wrong_is_said_at_once() {
     let change = |facts: &mut Facts| {
         facts.buckets[1] = Bucket { found: Ok(FoundBucket::Missing), more: None, ..bucket("media") };
         facts.distributions.push(("E2".to_owned(), Ok(None)));
-        facts.path_rules = PathRules::new("", "{}").map(drop);
+        facts.settings = PathRules::new("", "{}").map(drop).map_err(InvalidSetting::from);
     };
     let begin =
         ["ArchiveBuckets: there is no bucket media", "DistributionIds: there is no distribution E2", "PathRules: "];
