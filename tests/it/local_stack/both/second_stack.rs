@@ -56,7 +56,7 @@ impl Other {
     /// Creates or updates the stack.
     fn deploy(&self, operation: &str, changes: Value) -> String {
         let mut parameters = json!({
-            "ArchiveBuckets": self.bucket, "DistributionIds": "", "ManageBucketEvents": "true", "EventRules": "DISABLED",
+            "ArchiveBuckets": self.bucket, "DistributionIds": "", "ManageBucketEvents": "true",
         });
         let parameters = parameters.as_object_mut().unwrap();
         parameters.extend(changes.as_object().unwrap().clone());
@@ -76,8 +76,8 @@ impl Other {
     }
 
     /// Begins to delete the stack.
-    fn delete(&self, retain: &[&str]) {
-        self.stack.aws("cloudformation", "delete_stack", json!({ "StackName": self.name, "RetainResources": retain }));
+    fn delete(&self) {
+        self.stack.aws("cloudformation", "delete_stack", json!({ "StackName": self.name }));
     }
 
     /// Waits until CloudFormation knows the stack no more.
@@ -120,39 +120,40 @@ fn a_stack_that_is_gone_leaves_its_bucket_as_it_was() {
     assert!(why.contains("there is no bucket thaw-nowhere") && why.contains("PathRules: rule 1"), "{why}");
     assert_eq!((other.notifications(), other.output("Release")), (on, release));
 
-    other.delete(&[]);
+    other.delete();
     other.is_gone();
     assert_eq!(other.notifications(), before);
 }
 
+/// CloudFormation cannot be kept from it, so its restores end in words, and S3's setting is put back.
 #[test]
-fn a_stack_that_restores_is_not_deleted() {
+fn a_stack_that_is_deleted_while_it_restores_says_so_in_its_ledger() {
     let other = Other::new("third");
-    let stack = other.stack;
+    let (stack, before) = (other.stack, other.notifications());
     assert_eq!(other.deploy("create_stack", json!({})), "CREATE_COMPLETE");
-    let on = other.notifications();
     // A restore of two days, for which the simulator needs the work bucket that CloudFormation made elsewhere.
     if stack.is_sim() {
         stack.aws("s3", "create_bucket", json!({ "Bucket": other.output("WorkBucket") }));
     }
     stack.put_into(&other.bucket, "DEEP_ARCHIVE", ["slow.jpg"]);
     let input = json!({ "bucket": other.bucket, "keys": ["slow.jpg"], "tier": "Bulk", "max_cost_usd": 1 }).to_string();
-    let machine = other.output("StateMachineArn");
+    let (machine, ledger) = (other.output("StateMachineArn"), other.output("LedgerTable"));
     let start = json!({ "stateMachineArn": machine, "name": "slow", "input": input });
     let execution = stack.aws("stepfunctions", "start_execution", start)["executionArn"].clone();
+    let record = || {
+        let key = json!({ "pk": { "S": "R#slow" }, "sk": { "S": "restore" } });
+        stack.aws("dynamodb", "get_item", json!({ "TableName": ledger, "Key": key }))["Item"].clone()
+    };
+    until("the restore waits for S3", || {
+        let history = stack.aws("stepfunctions", "get_execution_history", json!({ "executionArn": execution }));
+        history["events"].as_array().unwrap().iter().any(|event| event["type"] == "WaitStateEntered").then_some(())
+    });
 
-    other.delete(&[]);
-    assert_eq!(other.settled(), "DELETE_FAILED");
-    // AWS keeps all that Attached depends on. The emulator deletes it.
-    let left = stack.aws("cloudformation", "describe_stack_resources", json!({ "StackName": other.name }));
-    let attached = left["StackResources"].as_array().unwrap().iter().find(|one| one["LogicalResourceId"] == "Attached");
-    let attached = attached.unwrap();
-    assert_eq!(attached["ResourceStatus"], "DELETE_FAILED");
-    let why = attached["ResourceStatusReason"].as_str().unwrap();
-    assert!(why.starts_with("1 restore is running.") && why.contains(&machine), "{why}");
-    assert_eq!(other.notifications(), on, "its bucket is not touched");
-
-    stack.aws("stepfunctions", "stop_execution", json!({ "executionArn": execution }));
-    other.delete(&["Attached"]);
+    other.delete();
     other.is_gone();
+    let (status, says) = (record()["status"]["S"].clone(), record()["says"]["S"].clone());
+    let says = says.as_str().unwrap_or_default();
+    assert_eq!(status, "failed", "{says}");
+    assert!(says.starts_with("The stack was deleted while this restore ran."), "{says}");
+    assert_eq!(other.notifications(), before);
 }
