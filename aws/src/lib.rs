@@ -8,7 +8,7 @@
 //! | S3 Batch Operations | [`NewJobs`], [`Jobs`] | `CreateJobs`, `ReadJobs`, `UpdateJobs` |
 //! | CloudFront | [`Cdn`] | `ReadDistributions`, `DescribeDistributions`, `CreateInvalidations`, `ReadInvalidations` |
 //! | DynamoDB | [`LedgerTable`] | `Ledger`, `ListRestores` |
-//! | Step Functions | [`Executions`] | `StartExecutions`, `StopExecutions`, `ReadExecutions`, `CountExecutions` |
+//! | Step Functions | [`Executions`] | `StartExecutions`, `StopExecutions`, `ReadExecutions`, `ListExecutions` |
 //! | EventBridge | [`Bus`] | `PutEvents` |
 //! | SQS | [`Queue`], [`DeadLetterQueue`] | `ReceiveMessages`, `SendConfirmations`, `DeadLetters` |
 //! | Lambda | [`Lambda`] | `ReadLambdaQuota` |

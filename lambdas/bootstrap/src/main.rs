@@ -207,9 +207,9 @@ async fn run() -> Result<(), Error> {
             serve_custom_resource(&preflight, &responder()).await
         }
         Step::Attachment => {
-            let (buckets, ledger, executions) = (&clients.buckets(need("ACCOUNT_ID")?), &ledger()?, &executions()?);
-            let state_machine = &need("STATE_MACHINE_ARN")?;
-            let attachment = Attachment { buckets, ledger, executions, state_machine, now };
+            let (buckets, jobs) = (&clients.buckets(need("ACCOUNT_ID")?), &jobs()?);
+            let (ledger, files, executions, events) = (&ledger()?, &files()?, &executions()?, &clients.bus());
+            let attachment = Attachment { buckets, ledger, files, executions, events, jobs, now };
             serve_custom_resource(&attachment, &responder()).await
         }
     }

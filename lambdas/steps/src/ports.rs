@@ -403,19 +403,10 @@ pub trait ReadExecutions {
     async fn execution(&self, id: &RestoreId) -> Result<Option<Execution>, PortError>;
 }
 
-/// Counts executions.
-pub trait CountExecutions {
-    /// The executions that run (`ListExecutions`, which is eventually consistent): as many as one call lists.
-    async fn running(&self) -> Result<Running, PortError>;
-}
-
-/// Executions that run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Running {
-    /// How many.
-    pub count: usize,
-    /// Whether there are more.
-    pub more: bool,
+/// Lists executions.
+pub trait ListExecutions {
+    /// The names of executions that run, a thousand at most (`ListExecutions`, which is eventually consistent).
+    async fn running(&self) -> Result<Vec<String>, PortError>;
 }
 
 /// Puts events on the default bus.

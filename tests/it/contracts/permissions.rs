@@ -188,7 +188,16 @@ const FUNCTIONS: [(Step, &[&[Allowed]]); 24] = [
     ),
     (
         Step::Attachment,
-        &[&[("dynamodb:GetItem dynamodb:PutItem", LEDGER), ("states:ListExecutions", "{StateMachine}")]],
+        &[
+            USE_LEDGER,
+            READ_WORK,
+            PUT_EVENTS,
+            &[
+                ("states:ListExecutions", "{StateMachine}"),
+                ("states:StopExecution", EXECUTIONS),
+                ("s3:UpdateJobStatus", JOBS),
+            ],
+        ],
     ),
 ];
 

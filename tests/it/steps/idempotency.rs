@@ -144,8 +144,10 @@ async fn work(step: Step, payload: &Value, wire: &Mortal<'_>, now: Timestamp) ->
             let attachment = Attachment {
                 buckets: wire,
                 ledger: wire,
-                executions: &wire.world.executions,
-                state_machine: "arn",
+                files: wire,
+                executions: wire,
+                events: wire,
+                jobs: wire,
                 now: || now,
             };
             let event = match payload["RequestType"].as_str() {

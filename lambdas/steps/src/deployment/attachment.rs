@@ -1,21 +1,32 @@
-//! Attachment: what the stack changes in buckets that are not its own, and whether it may be deleted. CloudFormation makes it
-//! last and deletes it first.
+//! Attachment: what the stack changes in buckets that are not its own, and what becomes of its restores when it is deleted.
+//! CloudFormation makes it last and deletes it first.
 //!
 //! With `ManageBucketEvents` it turns on that the archive buckets send their events to EventBridge, and keeps all else in
 //! their notification configurations. It puts back only what it turned on itself. S3 has no condition for this call: a
 //! change by somebody else between thaw's read and its write, milliseconds later, is lost.
+//!
+//! A deletion cannot be refused here. If a custom resource fails to be deleted, CloudFormation deletes all others
+//! nevertheless, also those on which it depends (aws-cloudformation/cloudformation-coverage-roadmap#852, #1508). So the
+//! restores that run are ended in order, while there is a ledger to say so and a topic to send it to. Only termination
+//! protection keeps a stack from being deleted.
 
 use std::collections::BTreeSet;
 
+use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
-use thaw_core::{CallError, with_eventbridge, without_eventbridge};
+use thaw_core::{CallError, RestoreId, Status, with_eventbridge, without_eventbridge};
 use thaw_custom_resource::{CustomResource, Event, Properties, Reply};
 use tracing::{info, warn};
 
 use super::findings::listed;
 use crate::StepError;
 use crate::ledger::bucket_events::BucketEvents;
-use crate::ports::{CountExecutions, Ledger, PortError, PutNotifications, ReadBuckets, Running};
+use crate::ledger::ending::{fail, says};
+use crate::ledger::progress::RestoreProgress;
+use crate::ledger::restores::RestoreRecord;
+use crate::ports::{
+    Ledger, ListExecutions, PortError, PutEvents, PutNotifications, ReadBuckets, StopExecutions, UpdateJobs, WorkFiles,
+};
 
 /// The physical id. There is one of it in a stack.
 const ID: &str = "attachment";
@@ -23,26 +34,42 @@ const ID: &str = "attachment";
 /// Bytes of an answer for what failed.
 const BYTES_OF_FAILURES: usize = 2_800;
 
+/// Restores that are ended at a time.
+const AT_ONCE: usize = 8;
+
+/// Why a restore ended.
+const WHY: &str = "The stack was deleted while this restore ran.";
+
+/// What becomes of its objects.
+const LEFT: &str = "S3 goes on with what it was asked for, and charges for it. A stack that is given this ledger publishes that when S3's events come, and asks for the rest with POST /v1/restores/{id}/retry.";
+
 /// The custom resource.
 #[derive(Debug)]
-pub struct Attachment<'a, B, L, X, N> {
-    /// S3.
+pub struct Attachment<'a, B, L, F, X, E, J, N> {
+    /// S3, the archive buckets.
     pub buckets: &'a B,
     /// The ledger.
     pub ledger: &'a L,
+    /// The work bucket.
+    pub files: &'a F,
     /// Step Functions.
     pub executions: &'a X,
-    /// The ARN of the state machine, for the command that helps.
-    pub state_machine: &'a str,
+    /// The default event bus.
+    pub events: &'a E,
+    /// S3 Batch Operations.
+    pub jobs: &'a J,
     /// The time now.
     pub now: N,
 }
 
-impl<B, L, X, N> CustomResource for Attachment<'_, B, L, X, N>
+impl<B, L, F, X, E, J, N> CustomResource for Attachment<'_, B, L, F, X, E, J, N>
 where
     B: ReadBuckets + PutNotifications,
     L: Ledger,
-    X: CountExecutions,
+    F: WorkFiles,
+    X: ListExecutions + StopExecutions,
+    E: PutEvents,
+    J: UpdateJobs,
     N: Fn() -> Timestamp,
 {
     fn physical_id(&self, _: &Properties, _: Option<&str>) -> String {
@@ -61,7 +88,7 @@ where
                     Err(wrong) => Reply::failed(wrong.to_string()),
                 }
             }
-            Event::Delete { physical_id, .. } => self.detach(*physical_id == Some(ID)).await,
+            Event::Delete { .. } => self.detach().await,
         }
     }
 }
@@ -89,11 +116,14 @@ impl Failures {
     }
 }
 
-impl<B, L, X, N> Attachment<'_, B, L, X, N>
+impl<B, L, F, X, E, J, N> Attachment<'_, B, L, F, X, E, J, N>
 where
     B: ReadBuckets + PutNotifications,
     L: Ledger,
-    X: CountExecutions,
+    F: WorkFiles,
+    X: ListExecutions + StopExecutions,
+    E: PutEvents,
+    J: UpdateJobs,
     N: Fn() -> Timestamp,
 {
     /// Turns the events of these buckets on, and puts back those of others.
@@ -124,37 +154,56 @@ where
         Ok(())
     }
 
-    /// Puts everything back. If the stack `is_whole`, it is not deleted while restores run; after a creation that failed it is.
-    async fn detach(&self, is_whole: bool) -> Reply {
-        if is_whole {
-            match self.executions.running().await {
-                Ok(Running { count: 0, .. }) => {}
-                Ok(running) => return Reply::failed(self.refusal(running)),
-                Err(error) => {
-                    let mut failures = Failures::default();
-                    failures.add("Whether restores run is not known", &error.into());
-                    return failures.reply("Allow states:ListExecutions, and delete the stack again.");
+    /// Ends the restores that run, and puts everything back.
+    async fn detach(&self) -> Reply {
+        let mut failures = self.put_back(|_| true).await.err().unwrap_or_default();
+        self.end_restores(&mut failures).await;
+        failures.reply(
+            "CloudFormation deletes the rest of the stack nevertheless: do this by hand, and delete the stack again with `--retain-resources Attached`.",
+        )
+    }
+
+    /// Ends all restores that run. One that fails stops no others.
+    async fn end_restores(&self, failures: &mut Failures) {
+        let mut known = BTreeSet::new();
+        loop {
+            let running = match self.executions.running().await {
+                Ok(running) => running,
+                Err(error) => return failures.add("The restores that run could not be stopped", &error.into()),
+            };
+            // Those that were stopped just now may still be listed.
+            let new: Vec<_> = running.into_iter().filter(|name| known.insert(name.clone())).collect();
+            if new.is_empty() {
+                return;
+            }
+            let ended = stream::iter(new).map(async |name| (self.end(&name).await, name)).buffer_unordered(AT_ONCE);
+            for (ended, name) in ended.collect::<Vec<_>>().await {
+                if let Err(error) = ended {
+                    failures.add(&format!("The restore {name} could not be stopped"), &error);
                 }
             }
         }
-        match self.put_back(|_| true).await {
-            Ok(()) => Reply::done([]),
-            Err(failures) => failures.reply(
-                "Allow it and delete the stack again; or turn the events off by hand, and delete it with `--retain-resources Attached`.",
-            ),
-        }
     }
 
-    fn refusal(&self, Running { count, more }: Running) -> String {
-        let restores = match (count, more) {
-            (1, false) => "1 restore is running".to_owned(),
-            (count, false) => format!("{count} restores are running"),
-            (count, true) => format!("{count} restores or more are running"),
+    /// Ends the restore of an execution that runs.
+    async fn end(&self, name: &str) -> Result<(), StepError> {
+        // One that was started by hand under another name is no restore, and ends by itself.
+        let Ok(id) = RestoreId::try_from(name.to_owned()) else { return Ok(()) };
+        let why = match self.ledger.get::<RestoreRecord>(&RestoreRecord::key_of(&id)).await? {
+            Some(record) if record.status == Status::Running => {
+                let counts = RestoreProgress::of(&record, self.ledger, self.files).await?.counts;
+                let why = format!("{} {}", says(WHY, counts), LEFT.replace("{id}", id.as_str()));
+                fail(record, counts, &why, self.ledger, self.events, self.jobs, (self.now)()).await?;
+                why
+            }
+            // It has ended, by an earlier attempt or before, and its execution goes on.
+            Some(record) => record.says.unwrap_or_else(|| WHY.to_owned()),
+            None => WHY.to_owned(),
         };
-        let arn = self.state_machine;
-        format!(
-            "{restores}. Deleted now, the stack would leave them half done: S3 goes on and charges, and nothing is published. Wait until they have ended, or stop them, and then delete the stack again. This stops all of them: aws stepfunctions list-executions --state-machine-arn {arn} --status-filter RUNNING --query 'executions[].[executionArn]' --output text | xargs -n 1 aws stepfunctions stop-execution --execution-arn"
-        )
+        // Stopped last: until then the next attempt finds it.
+        self.executions.stop(&id, &why).await?;
+        warn!(restore = %id, "ended restore {id}: {why}");
+        Ok(())
     }
 
     /// Puts back the setting of these buckets, where it was turned on here. One that fails stops no others.

@@ -163,14 +163,20 @@ const ROLES: [(Step, &[&str], &[&str]); 23] = [
     ),
     (
         Step::Attachment,
-        &["s3:PutBucketNotification archive", "dynamodb:GetItem ledger", "states:ListExecutions"],
+        &[
+            "s3:PutBucketNotification archive",
+            "dynamodb:Query ledger",
+            "events:PutEvents",
+            "states:ListExecutions",
+            "s3:GetObject chunk",
+        ],
         &[
             "s3:PutBucketNotification elsewhere",
             "s3:GetObject archive",
             "s3:PutObject archive",
-            "dynamodb:Query ledger",
             "dynamodb:DeleteItem ledger",
-            "states:StopExecution",
+            "states:StartExecution",
+            "cloudfront:CreateInvalidation",
         ],
     ),
 ];

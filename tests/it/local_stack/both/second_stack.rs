@@ -1,132 +1,159 @@
-//! Another stack beside the first: made by the same template for a bucket of its own, changed, and deleted again.
+//! Other stacks beside the first, made by the same template, each for a bucket of its own.
 
 use serde_json::{Value, json};
 
 use crate::local_stack::stack::{Stack, stack, until};
 
-const NAME: &str = "second";
-const BUCKET: &str = "thaw-second";
-
-/// Where the bucket's events go.
-fn notifications(stack: &Stack) -> Value {
-    let mut answer = stack.aws("s3", "get_bucket_notification_configuration", json!({ "Bucket": BUCKET }));
-    answer.as_object_mut().unwrap().remove("ResponseMetadata");
-    answer
+/// A stack of this name, and its bucket.
+struct Other {
+    stack: &'static Stack,
+    name: &'static str,
+    bucket: String,
 }
 
-/// CloudFormation's view of the stack.
-fn described(stack: &Stack) -> Value {
-    stack.aws("cloudformation", "describe_stacks", json!({ "StackName": NAME }))["Stacks"][0].clone()
-}
+impl Other {
+    /// A bucket with a queue that gets some of its events; nothing is deployed yet.
+    fn new(name: &'static str) -> Self {
+        let (stack, bucket) = (stack(), format!("thaw-{name}"));
+        stack.aws("s3", "create_bucket", json!({ "Bucket": bucket }));
+        let queue = stack.queue(stack.entry("restore_completed_queue_url"), "QueueArn");
+        let filter = json!({ "Key": { "FilterRules": [{ "Name": "prefix", "Value": "a+b/" }] } });
+        let queue =
+            json!({ "Id": "mine & yours", "QueueArn": queue, "Events": ["s3:ObjectRemoved:*"], "Filter": filter });
+        let others = json!({ "QueueConfigurations": [queue] });
+        let put = json!({ "Bucket": bucket, "NotificationConfiguration": others, "SkipDestinationValidation": true });
+        stack.aws("s3", "put_bucket_notification_configuration", put);
+        Self { stack, name, bucket }
+    }
 
-/// Waits until CloudFormation is done with the stack, and answers its status.
-fn settled(stack: &Stack) -> String {
-    until("CloudFormation is done", || {
-        let status = described(stack)["StackStatus"].as_str().unwrap().to_owned();
-        (!status.ends_with("_IN_PROGRESS")).then_some(status)
-    })
-}
+    /// Where the bucket's events go.
+    fn notifications(&self) -> Value {
+        let bucket = json!({ "Bucket": self.bucket });
+        let mut answer = self.stack.aws("s3", "get_bucket_notification_configuration", bucket);
+        answer.as_object_mut().unwrap().remove("ResponseMetadata");
+        answer
+    }
 
-/// Creates or updates the stack.
-fn deploy(stack: &Stack, operation: &str, changes: Value) -> String {
-    let mut parameters = json!({
-        "ArchiveBuckets": BUCKET, "DistributionIds": "", "ManageBucketEvents": "true", "EventRules": "DISABLED",
-    });
-    parameters.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
-    let mut all: Vec<_> = parameters
-        .as_object()
-        .unwrap()
-        .iter()
-        .map(|(name, value)| json!({ "ParameterKey": name, "ParameterValue": value }))
-        .collect();
-    // What the first stack was given, and where its template lies.
-    let first = stack.aws("cloudformation", "describe_stacks", json!({ "StackName": "thaw" }))["Stacks"][0].clone();
-    let of_first = first["Parameters"].as_array().unwrap().iter();
-    all.extend(of_first.filter(|one| parameters.get(one["ParameterKey"].as_str().unwrap()).is_none()).cloned());
-    let template = format!("{}/thaw-code/template.yaml", stack.entry("endpoint_url"));
-    let capabilities = json!(["CAPABILITY_IAM"]);
-    stack.aws(
-        "cloudformation",
-        operation,
-        json!({ "StackName": NAME, "TemplateURL": template, "Parameters": all, "Capabilities": capabilities }),
-    );
-    settled(stack)
-}
+    /// CloudFormation's view of the stack.
+    fn described(&self) -> Value {
+        self.stack.aws("cloudformation", "describe_stacks", json!({ "StackName": self.name }))["Stacks"][0].clone()
+    }
 
-/// Why the stack's last operation failed at this resource.
-fn reason(stack: &Stack, resource: &str, status: &str) -> String {
-    let events = stack.aws("cloudformation", "describe_stack_events", json!({ "StackName": NAME }));
-    let events = events["StackEvents"].as_array().unwrap().iter();
-    let mut failed = events.filter(|event| event["LogicalResourceId"] == resource && event["ResourceStatus"] == status);
-    failed.next().unwrap()["ResourceStatusReason"].as_str().unwrap().to_owned()
-}
+    fn output(&self, name: &str) -> String {
+        let outputs = self.described()["Outputs"].clone();
+        let found = outputs.as_array().unwrap().iter().find(|one| one["OutputKey"] == name);
+        found.unwrap()["OutputValue"].as_str().unwrap().to_owned()
+    }
 
-fn delete(stack: &Stack) {
-    stack.aws("cloudformation", "delete_stack", json!({ "StackName": NAME }));
+    /// Waits until CloudFormation is done with the stack, and answers its status.
+    fn settled(&self) -> String {
+        until("CloudFormation is done", || {
+            let status = self.described()["StackStatus"].as_str().unwrap().to_owned();
+            (!status.ends_with("_IN_PROGRESS")).then_some(status)
+        })
+    }
+
+    /// Creates or updates the stack.
+    fn deploy(&self, operation: &str, changes: Value) -> String {
+        let mut parameters = json!({
+            "ArchiveBuckets": self.bucket, "DistributionIds": "", "ManageBucketEvents": "true",
+        });
+        let parameters = parameters.as_object_mut().unwrap();
+        parameters.extend(changes.as_object().unwrap().clone());
+        // Whatever else the first stack was given.
+        let first = self.stack.aws("cloudformation", "describe_stacks", json!({ "StackName": "thaw" }));
+        let first = first["Stacks"][0]["Parameters"].as_array().unwrap().clone();
+        let others = first.into_iter().filter(|one| !parameters.contains_key(one["ParameterKey"].as_str().unwrap()));
+        let own = parameters.iter().map(|(name, value)| json!({ "ParameterKey": name, "ParameterValue": value }));
+        let deploy = json!({
+            "StackName": self.name,
+            "TemplateURL": format!("{}/thaw-code/template.yaml", self.stack.entry("endpoint_url")),
+            "Parameters": own.chain(others).collect::<Vec<_>>(),
+            "Capabilities": ["CAPABILITY_IAM"],
+        });
+        self.stack.aws("cloudformation", operation, deploy);
+        self.settled()
+    }
+
+    /// Begins to delete the stack.
+    fn delete(&self) {
+        self.stack.aws("cloudformation", "delete_stack", json!({ "StackName": self.name }));
+    }
+
+    /// Waits until CloudFormation knows the stack no more.
+    fn is_gone(&self) {
+        until("the stack is gone", || {
+            let all = self.stack.aws("cloudformation", "list_stacks", json!({}));
+            let mut all = all["StackSummaries"].as_array().unwrap().iter();
+            let status = all.find(|one| one["StackName"] == self.name).map(|one| one["StackStatus"].clone());
+            (status.is_none() || status == Some(json!("DELETE_COMPLETE"))).then_some(())
+        });
+    }
 }
 
 #[test]
-fn a_stack_leaves_its_bucket_as_it_was_and_is_not_deleted_while_it_restores() {
-    let stack = stack();
-    stack.aws("s3", "create_bucket", json!({ "Bucket": BUCKET }));
-    let queue = stack.queue(stack.entry("restore_completed_queue_url"), "QueueArn");
-    let filter = json!({ "Key": { "FilterRules": [{ "Name": "prefix", "Value": "a+b/" }] } });
-    let others = json!({
-        "QueueConfigurations":
-            [{ "Id": "mine & yours", "QueueArn": queue, "Events": ["s3:ObjectRemoved:*"], "Filter": filter }],
-    });
-    let put = json!({ "Bucket": BUCKET, "NotificationConfiguration": others, "SkipDestinationValidation": true });
-    stack.aws("s3", "put_bucket_notification_configuration", put);
-    let before = notifications(stack);
+fn a_stack_that_is_gone_leaves_its_bucket_as_it_was() {
+    let other = Other::new("second");
+    let before = other.notifications();
     let mut on = before.clone();
     on["EventBridgeConfiguration"] = json!({});
 
-    assert_eq!(deploy(stack, "create_stack", json!({})), "CREATE_COMPLETE");
-    assert_eq!(notifications(stack), on, "what was there is still there");
-    let outputs = described(stack)["Outputs"].clone();
-    let output = |name: &str| {
-        let found = outputs.as_array().unwrap().iter().find(|one| one["OutputKey"] == name);
-        found.unwrap()["OutputValue"].as_str().unwrap().to_owned()
-    };
-    let warnings = output("PreflightWarnings");
+    assert_eq!(other.deploy("create_stack", json!({})), "CREATE_COMPLETE");
+    assert_eq!(other.notifications(), on, "what was there is still there");
+    let warnings = other.output("PreflightWarnings");
     assert!(warnings.starts_with("DistributionIds: it is empty, and no distribution of the account has"), "{warnings}");
 
-    assert_eq!(deploy(stack, "update_stack", json!({ "ManageBucketEvents": "false" })), "UPDATE_COMPLETE");
-    assert_eq!(notifications(stack), before);
-    assert_eq!(deploy(stack, "update_stack", json!({})), "UPDATE_COMPLETE");
-    assert_eq!(notifications(stack), on);
+    assert_eq!(other.deploy("update_stack", json!({ "ManageBucketEvents": "false" })), "UPDATE_COMPLETE");
+    assert_eq!(other.notifications(), before);
+    assert_eq!(other.deploy("update_stack", json!({})), "UPDATE_COMPLETE");
+    assert_eq!(other.notifications(), on);
 
     // Wrong parameters change nothing, and the stack is what it was.
+    let release = other.output("Release");
     let wrong = json!({ "ArchiveBuckets": "thaw-nowhere", "PathRules": "[{}]" });
-    assert_eq!(deploy(stack, "update_stack", wrong), "UPDATE_ROLLBACK_COMPLETE");
-    let why = reason(stack, "PreflightPassed", "UPDATE_FAILED");
+    assert_eq!(other.deploy("update_stack", wrong), "UPDATE_ROLLBACK_COMPLETE");
+    let events = other.stack.aws("cloudformation", "describe_stack_events", json!({ "StackName": other.name }));
+    let mut events = events["StackEvents"].as_array().unwrap().iter();
+    let failed = events.find(|one| one["ResourceStatus"] == "UPDATE_FAILED").unwrap();
+    assert_eq!(failed["LogicalResourceId"], "PreflightPassed");
+    let why = failed["ResourceStatusReason"].as_str().unwrap();
     assert!(why.contains("there is no bucket thaw-nowhere") && why.contains("PathRules: rule 1"), "{why}");
-    assert_eq!(notifications(stack), on);
+    assert_eq!((other.notifications(), other.output("Release")), (on, release));
 
+    other.delete();
+    other.is_gone();
+    assert_eq!(other.notifications(), before);
+}
+
+/// CloudFormation cannot be kept from it, so its restores end in words, and S3's setting is put back.
+#[test]
+fn a_stack_that_is_deleted_while_it_restores_says_so_in_its_ledger() {
+    let other = Other::new("third");
+    let (stack, before) = (other.stack, other.notifications());
+    assert_eq!(other.deploy("create_stack", json!({})), "CREATE_COMPLETE");
     // A restore of two days, for which the simulator needs the work bucket that CloudFormation made elsewhere.
     if stack.is_sim() {
-        stack.aws("s3", "create_bucket", json!({ "Bucket": output("WorkBucket") }));
+        stack.aws("s3", "create_bucket", json!({ "Bucket": other.output("WorkBucket") }));
     }
-    stack.put_into(BUCKET, "DEEP_ARCHIVE", ["slow.jpg"]);
-    let input = json!({ "bucket": BUCKET, "keys": ["slow.jpg"], "tier": "Bulk", "max_cost_usd": 1 }).to_string();
-    let machine = output("StateMachineArn");
+    stack.put_into(&other.bucket, "DEEP_ARCHIVE", ["slow.jpg"]);
+    let input = json!({ "bucket": other.bucket, "keys": ["slow.jpg"], "tier": "Bulk", "max_cost_usd": 1 }).to_string();
+    let (machine, ledger) = (other.output("StateMachineArn"), other.output("LedgerTable"));
     let start = json!({ "stateMachineArn": machine, "name": "slow", "input": input });
     let execution = stack.aws("stepfunctions", "start_execution", start)["executionArn"].clone();
-    delete(stack);
-    assert_eq!(settled(stack), "DELETE_FAILED");
-    let why = reason(stack, "Attached", "DELETE_FAILED");
-    assert!(why.starts_with("1 restore is running.") && why.contains(&machine), "{why}");
-    assert_eq!(notifications(stack), on, "nothing of the stack is gone");
-    let running = stack.aws("stepfunctions", "describe_execution", json!({ "executionArn": execution }));
-    assert_eq!(running["status"], "RUNNING", "{running}");
-
-    stack.aws("stepfunctions", "stop_execution", json!({ "executionArn": execution }));
-    delete(stack);
-    until("the stack is gone", || {
-        let all = stack.aws("cloudformation", "list_stacks", json!({}));
-        let mut all = all["StackSummaries"].as_array().unwrap().iter();
-        let second = all.find(|one| one["StackName"] == NAME).map(|one| one["StackStatus"].clone());
-        (second.is_none() || second == Some(json!("DELETE_COMPLETE"))).then_some(())
+    let record = || {
+        let key = json!({ "pk": { "S": "R#slow" }, "sk": { "S": "restore" } });
+        stack.aws("dynamodb", "get_item", json!({ "TableName": ledger, "Key": key }))["Item"].clone()
+    };
+    until("the restore waits for S3", || {
+        let history = stack.aws("stepfunctions", "get_execution_history", json!({ "executionArn": execution }));
+        history["events"].as_array().unwrap().iter().any(|event| event["type"] == "WaitStateEntered").then_some(())
     });
-    assert_eq!(notifications(stack), before);
+
+    other.delete();
+    other.is_gone();
+    let (status, says) = (record()["status"]["S"].clone(), record()["says"]["S"].clone());
+    let says = says.as_str().unwrap_or_default();
+    assert_eq!(status, "failed", "{says}");
+    assert!(says.starts_with("The stack was deleted while this restore ran."), "{says}");
+    assert_eq!(other.notifications(), before);
 }

@@ -11,10 +11,10 @@ use thaw_core::{
 use thaw_steps::ledger::restores::{ListRestores, RestoreCursor, RestoreRecord};
 use thaw_steps::ports::{
     CreateInvalidations, CreateJobs, CreatedJob, DeadLetters, Distributions, FoundBucket, Invalidation,
-    InvalidationStatus, Item, ItemKey, Ledger, ListFrom, LongFiles, NewJob, Page, Piece, PortError, Put, PutEvents,
-    PutNotifications, ReadArchive, ReadBuckets, ReadDistributions, ReadExecutions, ReadInvalidations, ReadJobs,
-    ReceiveMessages, ReceivedMessage, RequestRestores, SendConfirmations, StartExecutions, StopExecutions, UpdateJobs,
-    VersionMarker, VersionPage, WorkFiles,
+    InvalidationStatus, Item, ItemKey, Ledger, ListExecutions, ListFrom, LongFiles, NewJob, Page, Piece, PortError,
+    Put, PutEvents, PutNotifications, ReadArchive, ReadBuckets, ReadDistributions, ReadExecutions, ReadInvalidations,
+    ReadJobs, ReceiveMessages, ReceivedMessage, RequestRestores, SendConfirmations, StartExecutions, StopExecutions,
+    UpdateJobs, VersionMarker, VersionPage, WorkFiles,
 };
 
 use crate::steps::world::World;
@@ -269,5 +269,11 @@ impl ReadBuckets for Mortal<'_> {
 impl PutNotifications for Mortal<'_> {
     async fn put_notifications(&self, bucket: &str, xml: &str) -> Result<(), PortError> {
         self.write(self.world.aws.put_notifications(bucket, xml)).await
+    }
+}
+
+impl ListExecutions for Mortal<'_> {
+    async fn running(&self) -> Result<Vec<String>, PortError> {
+        self.world.executions.running().await
     }
 }

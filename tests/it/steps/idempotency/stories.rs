@@ -449,9 +449,10 @@ pub fn stories(step: Step) -> Vec<fn() -> (World, Value)> {
         Step::Preflight => vec![|| (everything(), parameters(json!({})).into())],
         Step::Attachment => vec![
             || (without_events(), attachment("Create")),
-            // All of it is put back.
+            // All of it is put back, and a restore that jobs ask for is ended.
             || {
-                let world = without_events();
+                let world = asking_by_jobs();
+                world.run(world.executions.start(&id_of("r"), &json!({}))).unwrap();
                 world.aws.with(|sim, _| {
                     let xml = "<NotificationConfiguration><EventBridgeConfiguration/></NotificationConfiguration>";
                     sim.put_bucket_document(BUCKET, BucketDocument::Notification, xml.to_owned()).unwrap();

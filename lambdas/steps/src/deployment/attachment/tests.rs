@@ -7,7 +7,8 @@ use thaw_core::{Encryption, RestoreId};
 
 use super::*;
 use crate::ports::{FoundBucket, StartExecutions};
-use crate::testing::memory::{MemoryExecutions, MemoryLedger};
+use crate::testing::memory::MemoryEvents;
+use crate::testing::stack::Stack;
 
 const NONE: &str = "<NotificationConfiguration xmlns=\"x\"/>";
 const QUEUE: &str = "<NotificationConfiguration xmlns=\"x\"><QueueConfiguration><Id>q</Id></QueueConfiguration></NotificationConfiguration>";
@@ -21,8 +22,9 @@ struct Account {
     /// Buckets that S3 lets nobody change.
     denied: RefCell<BTreeSet<String>>,
     writes: Cell<u32>,
-    ledger: MemoryLedger,
-    executions: MemoryExecutions,
+    /// Ledger, work bucket, executions and jobs.
+    stack: Stack,
+    events: MemoryEvents,
 }
 
 impl Account {
@@ -37,19 +39,14 @@ impl Account {
     fn handle(&self, event: &Event<'_>) -> Reply {
         let attachment = Attachment {
             buckets: self,
-            ledger: &self.ledger,
-            executions: &self.executions,
-            state_machine: "arn:aws:states:us-east-1:111122223333:stateMachine:thaw",
+            ledger: &self.stack.ledger,
+            files: &self.stack.files,
+            executions: &self.stack.executions,
+            events: &self.events,
+            jobs: &self.stack.jobs,
             now: || Timestamp::UNIX_EPOCH,
         };
-        let handle = attachment.handle(event);
-        // The ports in memory let others run in between.
-        let mut handle = std::pin::pin!(handle);
-        loop {
-            if let Some(reply) = handle.as_mut().now_or_never() {
-                return reply;
-            }
-        }
+        run(attachment.handle(event))
     }
 
     fn update(&self, manages: &str, buckets: &[&str]) -> Reply {
@@ -61,17 +58,21 @@ impl Account {
         self.handle(&Event::Delete { physical_id, properties: &Properties::default() })
     }
 
-    fn start(&self, id: &str) {
-        let id = RestoreId::try_from(id.to_owned()).unwrap();
-        let mut start = std::pin::pin!(self.executions.start(&id, &Value::Null));
-        while start.as_mut().now_or_never().is_none() {}
-    }
-
     #[track_caller]
     fn are(&self, expected: &[(&str, &str)]) {
         let buckets = self.buckets.borrow();
         let found: Vec<_> = buckets.iter().map(|(name, xml)| (name.as_str(), xml.as_str())).collect();
         assert_eq!(found, expected);
+    }
+}
+
+/// Runs what waits for nothing but the ports in memory, which let others run in between.
+fn run<T>(work: impl Future<Output = T>) -> T {
+    let mut work = std::pin::pin!(work);
+    loop {
+        if let Some(done) = work.as_mut().now_or_never() {
+            return done;
+        }
     }
 }
 
@@ -222,26 +223,37 @@ fn a_configuration_that_cannot_be_read_is_not_replaced() {
 }
 
 #[test]
-fn a_stack_is_not_deleted_while_restores_run() {
+fn restores_that_run_are_ended_in_words_before_the_stack_is_gone() {
     let account = Account::with(&[("a", NONE)]);
     account.update("true", &["a"]);
-    for id in ["r", "s"] {
-        account.start(id);
-    }
-    let reply = account.delete(Some(ID));
-    let reason = reply.result.unwrap_err();
-    assert!(reason.starts_with("2 restores are running."), "{reason}");
-    assert!(
-        reason.contains("list-executions --state-machine-arn arn:aws:states:us-east-1:111122223333:stateMachine:thaw"),
-        "{reason}"
-    );
-    assert!(reply.is_settled, "they run for hours");
-    account.are(&[("a", ON)]);
-    // After a creation that failed, nobody would be left to refuse for.
-    for physical_id in [None, Some("an id of CloudFormation's")] {
-        assert_eq!(account.delete(physical_id), Reply::done([]), "{physical_id:?}");
-    }
+    let stack = &account.stack;
+    let (running, ended) = run(async { (stack.accepted(&["cold"]).await, stack.accepted(&["warm"]).await) });
+    run(stack.executions.stop(&ended, "by its owner")).unwrap();
+    assert_eq!(account.delete(Some(ID)), Reply::done([]));
     account.are(&[("a", NONE)]);
+
+    let record = |id: &RestoreId| run(stack.ledger.get::<RestoreRecord>(&RestoreRecord::key_of(id))).unwrap().unwrap();
+    let (record, other) = (record(&running), record(&ended));
+    assert_eq!((record.status, other.status), (Status::Failed, Status::Running), "one of them ran");
+    let says = record.says.unwrap();
+    assert!(says.starts_with("The stack was deleted while this restore ran."), "{says}");
+    assert!(says.ends_with(&format!("with POST /v1/restores/{running}/retry.")), "{says}");
+    assert_eq!(stack.executions.stopped()[&running], says);
+    let events = account.events.events();
+    assert_eq!(events.len(), 1, "{events:?}");
+    assert_eq!((events[0].0.as_str(), &events[0].1["says"]), ("Restore Failed", &json!(says)));
+    // Twice is once.
+    assert_eq!(account.delete(Some(ID)), Reply::done([]));
+    assert_eq!(account.events.events().len(), 1);
+}
+
+#[test]
+fn an_execution_without_a_restore_is_stopped_too() {
+    let account = Account::default();
+    let id = RestoreId::try_from("by-hand".to_owned()).unwrap();
+    run(account.stack.executions.start(&id, &Value::Null)).unwrap();
+    assert_eq!(account.delete(None), Reply::done([]));
+    assert_eq!(account.stack.executions.stopped()[&id], WHY);
 }
 
 #[test]
