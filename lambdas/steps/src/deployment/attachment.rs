@@ -207,9 +207,9 @@ where
                 fail(record, counts, &why, self.ledger, self.events, self.jobs, (self.now)()).await?;
                 why
             }
-            // An attempt before this one ended it, or an execution that was started by hand never wrote it down.
-            Some(RestoreRecord { says: Some(why), .. }) => why,
-            Some(_) | None => WHY.to_owned(),
+            // It has ended, by an earlier attempt or before, and its execution goes on.
+            Some(record) => record.says.unwrap_or_else(|| WHY.to_owned()),
+            None => WHY.to_owned(),
         };
         // Stopped last: until then the next attempt finds it.
         self.executions.stop(&id, &why).await?;
