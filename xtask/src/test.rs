@@ -6,6 +6,7 @@ use std::time::Instant;
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 
+use crate::audit;
 use crate::aws_check;
 use crate::bench;
 use crate::browser;
@@ -55,6 +56,8 @@ pub enum Check {
     Console,
     /// The tests on the local stack
     LocalStack,
+    /// Three thousand calls of the HTTP API, made up from the OpenAPI file
+    Api,
 }
 
 /// Runs the checks.
@@ -99,6 +102,7 @@ impl Check {
             Self::Benches => bench::smoke(&options.local_stack),
             Self::Console => browser::test_console(),
             Self::LocalStack => local_stack(&options.local_stack),
+            Self::Api => audit::api(&audit::ApiOptions { which: options.local_stack.clone(), cases: 3_000, seed: 1 }),
         }
     }
 }
