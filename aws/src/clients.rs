@@ -14,18 +14,26 @@ use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_types::SdkConfig;
 use thaw_core::RESTORES_PER_SECOND;
+use thaw_custom_resource::Hosts;
 
 use crate::s3control::AsItIs;
-use crate::{Archive, Bus, Cdn, DeadLetterQueue, Executions, Jobs, LedgerTable, NewJobs, Queue, WorkBucket};
+use crate::{
+    Archive, Buckets, Bus, Cdn, DeadLetterQueue, Executions, Https, Jobs, Lambda, LedgerTable, NewJobs, Queue,
+    WorkBucket,
+};
 
 /// Makes the clients of AWS's services, each on request.
 #[derive(Debug, Clone)]
 pub struct Clients {
     shared: SdkConfig,
+    credentials: Credentials,
+    region: String,
     /// In the order of [`Service::ALL`]; `None` is AWS's own endpoint.
     endpoints: [Option<String>; Service::ALL.len()],
     /// The restores per second that S3 takes from the account.
     restores_per_second: u32,
+    /// Whether this is the local stack, which no call leaves.
+    is_local: bool,
 }
 
 /// Why a function cannot start.
@@ -57,10 +65,11 @@ enum Service {
     StepFunctions,
     EventBridge,
     Sqs,
+    Lambda,
 }
 
 impl Service {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::S3,
         Self::S3Control,
         Self::CloudFront,
@@ -68,6 +77,7 @@ impl Service {
         Self::StepFunctions,
         Self::EventBridge,
         Self::Sqs,
+        Self::Lambda,
     ];
 
     fn as_str(self) -> &'static str {
@@ -79,6 +89,7 @@ impl Service {
             Self::StepFunctions => "SFN",
             Self::EventBridge => "EVENTBRIDGE",
             Self::Sqs => "SQS",
+            Self::Lambda => "LAMBDA",
         }
     }
 }
@@ -99,7 +110,8 @@ impl Clients {
         let general = variable("AWS_ENDPOINT_URL");
         let endpoints = Service::ALL
             .map(|service| variable(&format!("AWS_ENDPOINT_URL_{}", service.as_str())).or_else(|| general.clone()));
-        if variable("THAW_LOCAL").is_some() {
+        let is_local = variable("THAW_LOCAL").is_some();
+        if is_local {
             stays_on_this_machine(&endpoints)?;
         }
         let restores_per_second = match variable("RESTORES_PER_SECOND") {
@@ -116,10 +128,11 @@ impl Clients {
             None,
             "environment",
         );
+        let region = need("AWS_REGION")?;
         let shared = SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
-            .region(Region::new(need("AWS_REGION")?))
-            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            .region(Region::new(region.clone()))
+            .credentials_provider(SharedCredentialsProvider::new(credentials.clone()))
             // Not aws-lc, the SDK's default: the jitter entropy of its first TLS connection costs 25 ms of CPU, some
             // 360 ms on the share of 128 MB (measured; ring 1.5 ms).
             .http_client(
@@ -134,7 +147,7 @@ impl Clients {
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
             .build();
-        Ok(Self { shared, endpoints, restores_per_second })
+        Ok(Self { shared, credentials, region, endpoints, restores_per_second, is_local })
     }
 
     /// The archive buckets.
@@ -142,6 +155,11 @@ impl Clients {
         // More attempts than usual, because many concurrent calls are normal here.
         let config = self.s3().retry_config(RetryConfig::standard().with_max_attempts(6));
         Archive::new(config, self.restores_per_second)
+    }
+
+    /// The configurations of the archive buckets of this account.
+    pub fn buckets(&self, account: String) -> Buckets {
+        Buckets::new(self.s3(), account)
     }
 
     /// The work bucket.
@@ -205,6 +223,28 @@ impl Clients {
         DeadLetterQueue::new(aws_sdk_sqs::Client::new(&self.shared_at(Service::Sqs)), queue_url)
     }
 
+    /// Lambda's API.
+    pub fn lambda(&self) -> Lambda {
+        let of_aws = || format!("https://lambda.{}.amazonaws.com", self.region);
+        let endpoint = self.endpoint(Service::Lambda).map_or_else(of_aws, |url| url.trim_end_matches('/').to_owned());
+        Lambda::new(endpoint, self.region.clone(), self.credentials.clone())
+    }
+
+    /// The Region of the function.
+    pub fn region(&self) -> &str {
+        &self.region
+    }
+
+    /// Plain HTTPS, for the answers to CloudFormation.
+    pub fn https(&self) -> Https {
+        Https::new()
+    }
+
+    /// The hosts at which CloudFormation may be answered.
+    pub fn answerable_hosts(&self) -> Hosts {
+        if self.is_local { Hosts::ThisMachine } else { Hosts::Aws }
+    }
+
     fn endpoint(&self, service: Service) -> Option<&str> {
         self.endpoints[service as usize].as_deref()
     }
@@ -264,7 +304,7 @@ mod tests {
     #[test]
     fn on_aws_nothing_but_lambdas_own_variables_is_needed() {
         let clients = start(&[]).unwrap();
-        assert_eq!(clients.endpoint(Service::S3), None);
+        assert_eq!((clients.endpoint(Service::S3), clients.answerable_hosts()), (None, Hosts::Aws));
         assert_eq!(start(&[("AWS_REGION", "")]).unwrap_err(), StartError::Missing("AWS_REGION"));
     }
 
@@ -290,7 +330,7 @@ mod tests {
     fn the_local_stack_never_calls_aws() {
         let local = ("THAW_LOCAL", "1");
         let here = ("AWS_ENDPOINT_URL", "http://127.0.0.1:4600");
-        assert!(start(&[local, here]).is_ok());
+        assert_eq!(start(&[local, here]).unwrap().answerable_hosts(), Hosts::ThisMachine);
         let error = start(&[local]).unwrap_err();
         assert_eq!(error, StartError::LeavesTheMachine { service: "S3", endpoint: "AWS itself".to_owned() });
         for elsewhere in [

@@ -20,8 +20,8 @@ use thaw_core::{
     CallError, DeploymentPolicies, Distribution, QueryStrings, RateLimiter, Serving, paths_counted, trouble,
 };
 use thaw_steps::ports::{
-    CreateInvalidations, Distributions, Invalidation, InvalidationStatus, PortError, ReadDistributions,
-    ReadInvalidations,
+    CreateInvalidations, DescribeDistributions, Distributions, Invalidation, InvalidationStatus, PortError,
+    ReadDistributions, ReadInvalidations,
 };
 
 use self::config::{cache_policies, of_cache_policy, read_config, read_origins};
@@ -222,6 +222,16 @@ impl Cdn {
                 _ => return Ok(found),
             }
         }
+    }
+}
+
+impl DescribeDistributions for Cdn {
+    async fn describe(&self, id: &str) -> Result<Option<(Distribution, Serving)>, PortError> {
+        Ok(self.distribution(id).await?.map(|whole| (whole.distribution, whole.serving)))
+    }
+
+    async fn with_origin(&self, bucket: &str) -> Result<Vec<String>, PortError> {
+        Self::with_origin(self, bucket).await
     }
 }
 

@@ -8,6 +8,7 @@
 //! | `revision` | counts the changes; every replacement is conditional on it |
 //! | `ttl` | when DynamoDB may delete it |
 //! | `write` | which write made it, so that a repeated call recognises its own success |
+//! | `schema` | by which rules the value is serialised; without it by those of schema 1 |
 //! | `listing` | on restores only: puts them into the index `restores`, sorted by `requested_at` |
 
 use std::collections::{BTreeSet, HashMap};
@@ -51,6 +52,16 @@ const KEYS_PER_READ: usize = 100;
 
 /// How often `BatchGetItem` may answer without any item before the read fails as throttled.
 const EMPTY_ANSWERS: u32 = 6;
+
+/// The schema of the items that this release writes.
+///
+/// It changes when a release that knows only the schema before would misread an item, or lose a field of it by writing it
+/// back. Two releases share a ledger while a stack is updated, while executions end with the code that they began with, and
+/// after a rollback. So a new schema takes two releases: the first only reads it, the second writes it.
+const SCHEMA: u32 = 1;
+
+/// The newest schema that this release reads.
+const NEWEST_READABLE_SCHEMA: u32 = 1;
 
 /// The value of `listing`. The index holds restores only.
 const LISTING: &str = "restore";
@@ -284,11 +295,24 @@ fn encode<T: Item>(item: &T, now: Timestamp, write: &str) -> Result<Attributes, 
     all.insert("revision".to_owned(), number(item.revision()));
     all.insert("ttl".to_owned(), number(ttl));
     all.insert("write".to_owned(), text(write));
+    all.insert("schema".to_owned(), number(SCHEMA));
     Ok(all)
 }
 
-/// The value of an item.
+/// The value of an item. Fails for an item of a schema that this release does not know: it would misread it.
 fn decode<T: Item>(key: &ItemKey, item: Attributes) -> Result<T, PortError> {
+    let schema = match item.get("schema") {
+        None => Some(1),
+        Some(schema) => schema.as_n().ok().and_then(|schema| schema.parse::<u32>().ok()),
+    };
+    if schema.is_none_or(|schema| schema > NEWEST_READABLE_SCHEMA) {
+        let why = format!(
+            "a newer release of thaw has written it (schema {:?}; this release reads up to {NEWEST_READABLE_SCHEMA}). \
+             Deploy that release again",
+            item.get("schema"),
+        );
+        return Err(unexpected(format!("reading {}", shown(key)), why));
+    }
     from_item(item).map_err(|error| unexpected(format!("reading {}", shown(key)), error))
 }
 
@@ -496,6 +520,25 @@ mod tests {
         assert_eq!(item["revision"], number(3));
         assert_eq!(item["ttl"], number(at().as_second() + 400 * 86_400));
         assert!(!item.contains_key("listing"));
+    }
+
+    #[test]
+    fn an_item_of_a_schema_that_this_release_does_not_know_is_not_read() {
+        let row = row(None, State::Planned);
+        let item = encode(&row, at(), "w").unwrap();
+        assert_eq!(item["schema"], number(SCHEMA));
+        let read = |schema: Option<AttributeValue>| {
+            let mut item = item.clone();
+            item.remove("schema");
+            item.extend(schema.map(|schema| ("schema".to_owned(), schema)));
+            decode::<Row>(&row.key(), item)
+        };
+        // Items from before there was a schema.
+        assert_eq!(read(None).unwrap(), row);
+        for unknown in [number(NEWEST_READABLE_SCHEMA + 1), number("x"), text("1")] {
+            let error = read(Some(unknown)).unwrap_err().to_string();
+            assert!(error.contains("photos/a/b ü.jpg") && error.contains("Deploy that release again"), "{error}");
+        }
     }
 
     #[test]

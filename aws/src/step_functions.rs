@@ -4,7 +4,7 @@ use aws_sdk_sfn::Client;
 use aws_sdk_sfn::operation::describe_execution::DescribeExecutionOutput;
 use serde_json::Value;
 use thaw_core::{Execution, ExecutionStatus, RestoreId};
-use thaw_steps::ports::{PortError, ReadExecutions, StartExecutions, StopExecutions};
+use thaw_steps::ports::{ListExecutions, PortError, ReadExecutions, StartExecutions, StopExecutions};
 
 use crate::error::{Answer, answer, port_error};
 
@@ -62,6 +62,20 @@ impl ReadExecutions for Executions {
             Ok(output) => Ok(Some(execution(&output))),
             Err(error) if answer(&error).is_some_and(|answer| answer.code == "ExecutionDoesNotExist") => Ok(None),
             Err(error) => Err(port_error(format!("DescribeExecution of {id}"), &error)),
+        }
+    }
+}
+
+impl ListExecutions for Executions {
+    async fn running(&self) -> Result<Vec<String>, PortError> {
+        let call = self.client.list_executions().state_machine_arn(&self.machine_arn);
+        match call.status_filter(aws_sdk_sfn::types::ExecutionStatus::Running).max_results(1_000).send().await {
+            Ok(output) => Ok(output.executions().iter().map(|one| one.name().to_owned()).collect()),
+            // Somebody deleted it by hand.
+            Err(error) if answer(&error).is_some_and(|answer| answer.code == "StateMachineDoesNotExist") => {
+                Ok(Vec::new())
+            }
+            Err(error) => Err(port_error("ListExecutions", &error)),
         }
     }
 }

@@ -6,8 +6,8 @@
 pub const HANDLER: &str = "report-failure";
 
 /// What the template gives the function of this handler.
-pub const FROM_THE_TEMPLATE: [(&str, &str); 3] =
-    [("LEDGER_TABLE", "ledger"), ("WORK_BUCKET", "work"), ("ACCOUNT_ID", "111122223333")];
+pub const FROM_THE_TEMPLATE: [(&str, &str); 4] =
+    [("RELEASE", "unpackaged"), ("LEDGER_TABLE", "ledger"), ("WORK_BUCKET", "work"), ("ACCOUNT_ID", "111122223333")];
 
 /// What Lambda itself gives every function.
 pub const FROM_LAMBDA: [(&str, &str); 9] = [

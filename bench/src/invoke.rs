@@ -30,7 +30,7 @@ const LOOK: Duration = Duration::from_millis(500);
 pub struct Variant {
     pub name: &'static str,
     pub program: PathBuf,
-    pub script: Option<PathBuf>,
+    pub args: Vec<PathBuf>,
 }
 
 /// What one life of a function took. Times are in milliseconds, memory in MB.
@@ -68,7 +68,7 @@ pub fn once(variant: &Variant, dynamodb: &DynamoDb, dir: &Path) -> Result<Sample
 
 fn start(variant: &Variant, dynamodb: &DynamoDb, api: &str, log: File) -> Result<Child> {
     Command::new(&variant.program)
-        .args(&variant.script)
+        .args(&variant.args)
         .env_clear()
         .envs(function::FROM_LAMBDA)
         .envs(function::FROM_THE_TEMPLATE)

@@ -4,7 +4,8 @@
 //! consistent `GetItem` per event: thaw's function is `report-failure` for a restore that the ledger does not know, which
 //! is just that. All variants run in turns, so that a noisy moment of the machine disturbs all of them.
 //!
-//! `cargo xtask bench start` builds the functions and calls this program.
+//! `cargo xtask bench start` builds the functions and calls this program. `cargo xtask package` calls it with `once` and a
+//! program for Lambda, perhaps under an emulator: that it starts, and answers.
 
 mod certificates;
 mod dynamodb;
@@ -25,10 +26,18 @@ use crate::report::Mode;
 /// Turns that every variant takes, in full and in a smoke run.
 const RUNS: (usize, usize) = (15, 1);
 
+/// Events in one life of a function.
+const EVENTS: u32 = 1 + invoke::WARM_CALLS;
+
 fn main() -> Result<()> {
     let (mode, args) = Mode::from_args(std::env::args().skip(1));
     let runs = mode.pick(RUNS.0, RUNS.1);
     let args: Vec<PathBuf> = args.into_iter().map(PathBuf::from).collect();
+    if let [once, work_dir, program, args @ ..] = args.as_slice()
+        && once == Path::new("once")
+    {
+        return answers(&Variant { name: "the program", program: program.clone(), args: args.to_vec() }, work_dir);
+    }
     let [thaw, lean, python, boto3, node, sdk_for_js, work_dir] = args.as_slice() else {
         bail!("started with other arguments than `cargo xtask bench start` does")
     };
@@ -36,7 +45,7 @@ fn main() -> Result<()> {
     let variant = |name, program: &Path, script: Option<&Path>| Variant {
         name,
         program: program.to_owned(),
-        script: script.map(Path::to_owned),
+        args: script.map(Path::to_owned).into_iter().collect(),
     };
     let variants = [
         variant("thaw", thaw, None),
@@ -47,12 +56,7 @@ fn main() -> Result<()> {
     let mut samples = variants.each_ref().map(|_| Vec::<Sample>::new());
     for run in 0..=runs {
         for (variant, samples) in variants.iter().zip(&mut samples) {
-            let before = dynamodb.calls();
-            let sample =
-                invoke::once(variant, &dynamodb, work_dir).with_context(|| format!("{} failed", variant.name))?;
-            let calls = dynamodb.calls() - before;
-            let expected = 1 + invoke::WARM_CALLS;
-            ensure!(calls == expected, "{} made {calls} calls for {expected} events", variant.name);
+            let sample = counted(variant, &dynamodb, work_dir)?;
             // The first turn reads the programs from the disk, which is not ours to measure.
             if run > 0 {
                 samples.push(sample);
@@ -62,5 +66,21 @@ fn main() -> Result<()> {
     let names = variants.each_ref().map(|variant| variant.name);
     table::print(&names, &samples, runs);
     ensure!(report::print_aims(&table::aims(&samples), mode), "an aim is missed");
+    Ok(())
+}
+
+/// One life of a function, in which it must ask DynamoDB once for each event.
+fn counted(variant: &Variant, dynamodb: &DynamoDb, work_dir: &Path) -> Result<Sample> {
+    let before = dynamodb.calls();
+    let sample = invoke::once(variant, dynamodb, work_dir).with_context(|| format!("{} failed", variant.name))?;
+    let calls = dynamodb.calls() - before;
+    ensure!(calls == EVENTS, "{} made {calls} calls for {EVENTS} events", variant.name);
+    Ok(sample)
+}
+
+/// Shows that thaw's binary starts and answers, with a call over TLS for each event.
+fn answers(function: &Variant, work_dir: &Path) -> Result<()> {
+    counted(function, &DynamoDb::start(work_dir)?, work_dir)?;
+    println!("it started and answered {EVENTS} events, with a call over TLS for each");
     Ok(())
 }

@@ -55,6 +55,8 @@ mod adoption;
 mod answer;
 mod archive;
 mod batch;
+mod bucket_encryption;
+mod bucket_events;
 mod bucket_name;
 mod bytes;
 mod cache_key;
@@ -83,6 +85,7 @@ mod price;
 mod problem;
 mod publish;
 mod quantity;
+mod quota;
 mod rate_limiter;
 mod request;
 #[cfg(feature = "openapi")]
@@ -100,6 +103,8 @@ pub use adoption::Adoption;
 pub use answer::{CallError, HeadError, RestoreAnswer, head_error, is_about_a_key, trouble};
 pub use archive::{ArchiveKind, Head, Readability, Tier, UnreadableHead, copy_expiry};
 pub use batch::{Batch, Call, Candidate, batches, billed, caller_reference, folded, of_the_same_copy};
+pub use bucket_encryption::{Encryption, KmsKey};
+pub use bucket_events::{UnreadableNotifications, sends_to_eventbridge, with_eventbridge, without_eventbridge};
 pub use bytes::Bytes;
 pub use cache_key::{QueryStrings, is_any_query_string};
 pub use confirmation::Confirmation;
@@ -135,6 +140,7 @@ pub use price::{Cost, Line, Overhead, PriceList, Usd};
 pub use problem::Problem;
 pub use publish::{Publish, PublishWhen};
 pub use quantity::{quantity, size};
+pub use quota::FEW_FUNCTIONS;
 pub use rate_limiter::{
     LANES, OUR_PATHS_PER_SECOND, PATHS_PER_SECOND, RESTORES_PER_SECOND, RateLimiter, paths_counted,
 };

@@ -94,7 +94,7 @@ impl<'de> Deserialize<'de> for Usd {
 /// A table of AWS prices.
 ///
 /// Prices are per 1,000 requests or per GiB unless a comment says otherwise. Sources: the public price pages of S3,
-/// CloudFront, Step Functions, Lambda, DynamoDB, SQS and EventBridge. The prices of Deep Archive, and of Expedited for
+/// CloudFront, Step Functions, Lambda, DynamoDB, SQS, EventBridge and CloudWatch. The prices of Deep Archive, and of Expedited for
 /// Intelligent-Tiering, come from second-hand tables and are marked in the README.
 #[derive(Debug, Clone, Copy)]
 pub struct PriceList {
@@ -162,6 +162,11 @@ impl PriceList {
     /// read 2026-11).
     pub fn jobs(self, jobs: u64, objects: u64) -> Usd {
         Usd::nanos(250_000_000).times(u128::from(jobs), 1) + Usd::nanos(1_000).times(u128::from(objects), 1)
+    }
+
+    /// The price of alarms for a month: $0.10 for each metric that an alarm of standard resolution watches (CloudWatch pricing).
+    pub fn alarms(self, metrics: u64) -> Usd {
+        Usd::nanos(100_000_000).times(u128::from(metrics), 1)
     }
 
     /// The price of what thaw itself uses.
@@ -292,6 +297,11 @@ mod tests {
         let (request, _) = PRICES.retrieve(ArchiveKind::Flexible, Tier::Standard, 1, 0);
         let total = retrieval + request.times(15_000_000, 1);
         assert_eq!(total, Usd::from_f64(1_774.0).unwrap());
+    }
+
+    #[test]
+    fn ten_alarms_are_a_dollar() {
+        assert_eq!(PRICES.alarms(10), Usd::from_f64(1.0).unwrap());
     }
 
     #[test]

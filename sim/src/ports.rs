@@ -6,19 +6,20 @@ use std::rc::Rc;
 
 use jiff::Timestamp;
 use thaw_core::{
-    CallError, DeploymentPolicies, Distribution, Facts, Head, HeadError, Job, JobStatus, Missing, ObjectId, PathRules,
-    QueryStrings, RestoreAnswer, S3Uri, Serving, Tier, head_error, is_about_a_key, trouble,
+    CallError, DeploymentPolicies, Distribution, Encryption, Facts, Head, HeadError, Job, JobStatus, Missing, ObjectId,
+    PathRules, QueryStrings, RestoreAnswer, S3Uri, Serving, Tier, head_error, is_about_a_key, trouble,
 };
 use thaw_steps::ports::{
-    CreateInvalidations, CreateJobs, CreatedJob, Distributions, Invalidation, ListFrom, Listed, ListedRestore,
-    LongFiles, NewJob, Page, Piece, PortError, ReadArchive, ReadDistributions, ReadInvalidations, ReadJobs,
-    RequestRestores, UpdateJobs, VersionMarker, VersionPage, WorkFiles,
+    CreateInvalidations, CreateJobs, CreatedJob, DescribeDistributions, Distributions, FoundBucket, Invalidation,
+    ListFrom, Listed, ListedRestore, LongFiles, NewJob, Page, Piece, PortError, PutNotifications, ReadArchive,
+    ReadBuckets, ReadDistributions, ReadInvalidations, ReadJobs, RequestRestores, UpdateJobs, VersionMarker,
+    VersionPage, WorkFiles,
 };
 
 use crate::cdn::{CachePolicy, InvalidationRequest, InvalidationStatus, QueryStringBehavior};
 use crate::model::{
-    ApiError, JobRequest, ListMarker, ListRequest, ObjectRef, PutRequest, RestoreRequest, RestoreState, RetrievalTier,
-    StorageClass,
+    ApiError, BucketDocument, JobRequest, ListMarker, ListRequest, ObjectRef, PutRequest, RestoreRequest, RestoreState,
+    RetrievalTier, StorageClass,
 };
 use crate::{Clock, Sim};
 
@@ -249,19 +250,67 @@ impl ReadDistributions for Aws {
             let mut read = Vec::new();
             for (one, whole, domain) in &all {
                 if is_asked(one) || (!ids.is_empty() && policies.with_viewers.contains_key(domain)) {
-                    let serving = Serving {
-                        enabled: !whole.disabled,
-                        staging: whole.staging,
-                        tenant_only: whole.tenant_only,
-                        domain: domain.clone(),
-                    };
-                    read.push((one.id.clone(), Some((one.clone(), serving))));
+                    read.push((one.id.clone(), Some((one.clone(), serving(whole, domain.clone())))));
                 }
             }
             let gone = ids.iter().filter(|id| !all.iter().any(|(one, ..)| one.id == **id));
             read.extend(gone.map(|id| (id.clone(), None)));
             Ok(Distributions::sorted(bucket, read, &policies, !ids.is_empty()))
         })
+    }
+}
+
+impl DescribeDistributions for Aws {
+    async fn describe(&self, id: &str) -> Result<Option<(Distribution, Serving)>, PortError> {
+        self.with(|sim, _| match sim.distribution(id) {
+            Ok(found) => Ok(Some((config(found.config()), serving(found.config(), found.domain_name())))),
+            Err(refusal) if refusal.code() == "NoSuchDistribution" => Ok(None),
+            Err(refusal) => Err(port_error("GetDistribution", &refusal)),
+        })
+    }
+
+    async fn with_origin(&self, bucket: &str) -> Result<Vec<String>, PortError> {
+        self.with(|sim, _| {
+            let all = sim.list_distributions().map_err(|refusal| port_error("ListDistributions", &refusal))?;
+            let all = all.into_iter().map(|one| config(one.config()));
+            Ok(all.filter(|one| one.has_origin(bucket)).map(|one| one.id).collect())
+        })
+    }
+}
+
+impl ReadBuckets for Aws {
+    async fn bucket(&self, bucket: &str) -> Result<FoundBucket, PortError> {
+        match self.with(|sim, _| sim.bucket_versioning(bucket)) {
+            Ok(_) => Ok(FoundBucket::Ours),
+            Err(refusal) if refusal.code() == "NoSuchBucket" => Ok(FoundBucket::Missing),
+            Err(refusal) if refusal.code() == "PermanentRedirect" => {
+                Ok(FoundBucket::Elsewhere { region: refusal.region().unwrap_or_default().to_owned() })
+            }
+            Err(refusal) => Err(port_error("GetBucketVersioning", &refusal)),
+        }
+    }
+
+    async fn encryption(&self, bucket: &str) -> Result<Encryption, PortError> {
+        let document = self.with(|sim, _| sim.bucket_document(bucket, BucketDocument::Encryption));
+        let document = document.map_err(|refusal| port_error("GetBucketEncryption", &refusal))?;
+        // Tests write it in one line.
+        let key = document.split_once("<KMSMasterKeyID>").and_then(|(_, rest)| rest.split_once('<'));
+        match document.contains("<SSEAlgorithm>aws:kms") {
+            true => Ok(Encryption::Kms(key.map(|(key, _)| key.to_owned()))),
+            false => Ok(Encryption::S3),
+        }
+    }
+
+    async fn notifications(&self, bucket: &str) -> Result<String, PortError> {
+        let document = self.with(|sim, _| sim.bucket_document(bucket, BucketDocument::Notification));
+        document.map_err(|refusal| port_error("GetBucketNotificationConfiguration", &refusal))
+    }
+}
+
+impl PutNotifications for Aws {
+    async fn put_notifications(&self, bucket: &str, xml: &str) -> Result<(), PortError> {
+        let put = self.with(|sim, _| sim.put_bucket_document(bucket, BucketDocument::Notification, xml.to_owned()));
+        put.map_err(|refusal| port_error("PutBucketNotificationConfiguration", &refusal))
     }
 }
 
@@ -273,6 +322,10 @@ fn query_strings(policy: &CachePolicy) -> QueryStrings {
         QueryStringBehavior::AllExcept => QueryStrings::AllExcept(names()),
         QueryStringBehavior::All => QueryStrings::All,
     }
+}
+
+fn serving(config: &crate::cdn::DistributionConfig, domain: String) -> Serving {
+    Serving { enabled: !config.disabled, staging: config.staging, tenant_only: config.tenant_only, domain }
 }
 
 fn config(config: &crate::cdn::DistributionConfig) -> Distribution {

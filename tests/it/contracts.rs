@@ -6,8 +6,11 @@ mod house;
 mod layers;
 mod limits;
 mod names;
+mod order;
+pub mod parameters;
 mod permissions;
 mod retriers;
 mod stack;
+#[allow(dead_code, reason = "the commands that deploy need more of it")]
 mod template;
 pub mod workflow;

@@ -21,6 +21,7 @@ mod lists;
 mod paths;
 mod planning;
 mod poison;
+mod preflight;
 mod publish_only;
 mod publishing;
 mod rewrites;

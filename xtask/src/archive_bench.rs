@@ -36,7 +36,8 @@ pub fn run(mode: Mode, port: u16) -> Result<()> {
     let Size { flexible, deep, tiered, standard, time_scale } = mode.pick(FULL, SMOKE);
     let which = StackLocation { port, dir: None };
     let release = mode == Mode::Full;
-    let (stack, _teardown) = up(&up::Options { which, s3: S3::Sim, auth: false, time_scale, release, record: false })?;
+    let (stack, _teardown) =
+        up(&up::Options { which, s3: S3::Sim, auth: false, time_scale, release, record: false, upgrade: false })?;
     let control = stack.control();
     let series = |name: &str, count: u64, class: &str| {
         json!({

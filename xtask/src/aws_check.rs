@@ -4,19 +4,18 @@
 //! The commands are bash and the `aws` command line. Nothing is made before the account is confirmed and the price accepted;
 //! whatever is made goes away again, also after a failure and after Ctrl-C.
 
-use std::ffi::OsString;
-use std::io::{IsTerminal, Write};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, ensure};
 use clap::Args;
 use jiff::Timestamp;
 
-use crate::python::python_env;
-use crate::stack::{S3, Stack, StackLocation};
+use crate::aws_cli::{AwsCli, last_line};
+use crate::question;
+use crate::stack::StackLocation;
 use crate::untested::{Emulated, Page, Row, SettledBy};
-use crate::workspace::{on_path, root};
+use crate::workspace::on_path;
 
 /// What `aws-check` can be told.
 #[derive(Args, Clone, Debug)]
@@ -86,10 +85,10 @@ pub fn run(options: &Options) -> Result<()> {
     }
     ensure!(!asked.is_empty(), "none of these rows can be asked here");
     let cents: u32 = asked.iter().map(|row| row.cents).sum();
-    println!("{} rows are asked in account {} ({})", asked.len(), options.account, account.region);
+    println!("{} rows are asked in account {} ({})", asked.len(), options.account, account.cli.region);
     println!("it costs about {}.{:02} USD at list prices, and some minutes", cents / 100, cents % 100);
-    if !account.is_local && !options.yes && !accepted()? {
-        bail!("nothing was made and nothing spent");
+    if !account.is_local && !options.yes {
+        ensure!(question::asked("go on?", "--yes accepts the price")?, "nothing was made and nothing spent");
     }
 
     // A second handler is not needed: the first one stays.
@@ -149,22 +148,11 @@ impl Row {
     }
 }
 
-fn accepted() -> Result<bool> {
-    ensure!(std::io::stdin().is_terminal(), "nobody can be asked here; --yes accepts the price");
-    print!("go on? (yes/no) ");
-    std::io::stdout().flush()?;
-    let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer)?;
-    Ok(answer.trim() == "yes")
-}
-
 /// Where the commands run, and with what.
 struct Account {
     is_local: bool,
-    region: String,
     has_distribution: bool,
-    /// What the commands find in their environment.
-    env: Vec<(&'static str, OsString)>,
+    cli: AwsCli,
     /// In the names of all that is made.
     run: String,
     bucket: String,
@@ -174,93 +162,43 @@ impl Account {
     fn of(options: &Options) -> Result<Self> {
         ensure!(on_path("bash").is_some(), "bash is not on PATH; the commands of the rows need it");
         let run = Timestamp::now().as_second().to_string();
+        let (cli, stack) = match options.local_stack {
+            true => AwsCli::on_local_stack(&options.which).map(|(cli, stack)| (cli, Some(stack)))?,
+            false => (AwsCli::on_aws(options.profile.as_deref(), options.region.as_deref())?, None),
+        };
         let mut account = Self {
             is_local: options.local_stack,
-            region: String::new(),
             has_distribution: options.distribution.is_some() || options.local_stack,
-            env: Vec::new(),
+            cli,
             bucket: format!("thaw-aws-check-{}-{run}", options.account),
             run,
         };
-        account.set("AWS_PAGER", "");
-        account.set("ACCOUNT", &options.account);
-        account.set("RUN", account.run.clone());
-        account.set("BUCKET", account.bucket.clone());
-        if options.local_stack {
-            account.on_the_local_stack(&options.which)?;
-        } else {
-            account.on_aws(options)?;
+        account.cli.set("ACCOUNT", &options.account);
+        account.cli.set("RUN", account.run.clone());
+        account.cli.set("BUCKET", account.bucket.clone());
+        // A role that was just made may be used only some seconds later.
+        account.cli.set("IAM_SECONDS", if options.local_stack { "0" } else { "15" });
+        if let Some(stack) = stack {
+            account.shows(&stack.archive_bucket, &stack.distribution_id, &stack.edge_host, &stack.edge_url);
+        } else if let (Some(distribution), Some(bucket)) = (&options.distribution, &options.bucket) {
+            let asked = ["cloudfront", "get-distribution", "--id", distribution];
+            let host = [&asked[..], &["--query", "Distribution.DomainName", "--output", "text"]].concat();
+            let host = account.cli.text(&host)?;
+            account.shows(bucket, distribution, &host, &format!("https://{host}"));
         }
         Ok(account)
     }
 
-    fn set(&mut self, name: &'static str, value: impl Into<OsString>) {
-        self.env.push((name, value.into()));
-    }
-
-    fn on_aws(&mut self, options: &Options) -> Result<()> {
-        ensure!(
-            on_path("aws").is_some(),
-            "the `aws` command line is not on PATH; install it, or see its own documentation"
-        );
-        self.set("IAM_SECONDS", "15");
-        if let Some(profile) = &options.profile {
-            self.set("AWS_PROFILE", profile);
-        }
-        let named = options.region.clone().or_else(|| std::env::var("AWS_REGION").ok());
-        self.region = match named {
-            Some(region) => region,
-            None => self.aws(&["configure", "get", "region"]).context("no Region is set; name one with --region")?,
-        };
-        self.set("AWS_REGION", self.region.clone());
-        self.set("AWS_DEFAULT_REGION", self.region.clone());
-        if let (Some(distribution), Some(bucket)) = (&options.distribution, &options.bucket) {
-            let asked = ["cloudfront", "get-distribution", "--id", distribution];
-            let host = self.aws(&[&asked[..], &["--query", "Distribution.DomainName", "--output", "text"]].concat())?;
-            self.shows(bucket, distribution, &host, &format!("https://{host}"));
-        }
-        Ok(())
-    }
-
-    /// Nothing of it may leave the machine: every endpoint is the stack's.
-    fn on_the_local_stack(&mut self, which: &StackLocation) -> Result<()> {
-        let stack = Stack::read(&which.dir())?.filter(Stack::is_up);
-        let stack = stack.context("there is no local stack; boot one with `cargo xtask up`")?;
-        ensure!(stack.s3 == S3::Sim, "only a stack with --s3 sim knows what the rows are about");
-        let python = python_env("python", &root().join("xtask/python/requirements.lock"))?;
-        let programs = python.program("aws");
-        let programs = programs.parent().context("programs are in a folder")?;
-        let mut path = vec![programs.to_path_buf()];
-        path.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
-        self.set("PATH", std::env::join_paths(path)?);
-        self.region = stack.region.clone();
-        self.set("AWS_DEFAULT_REGION", stack.region.clone());
-        self.set("AWS_REGION", stack.region.clone());
-        self.set("AWS_ACCESS_KEY_ID", stack.access_key_id.clone());
-        self.set("AWS_SECRET_ACCESS_KEY", stack.secret_access_key.clone());
-        self.set("AWS_CONFIG_FILE", "/dev/null");
-        self.set("AWS_SHARED_CREDENTIALS_FILE", "/dev/null");
-        self.set("AWS_EC2_METADATA_DISABLED", "true");
-        self.set("AWS_DISABLE_HOST_PREFIX_INJECTION", "true");
-        self.set("AWS_ENDPOINT_URL", stack.endpoint_url.clone());
-        self.set("AWS_ENDPOINT_URL_S3", stack.s3_endpoint_url.clone());
-        self.set("AWS_ENDPOINT_URL_S3_CONTROL", stack.s3_endpoint_url.clone());
-        self.set("AWS_ENDPOINT_URL_CLOUDFRONT", stack.cloudfront_endpoint_url.clone());
-        self.set("IAM_SECONDS", "0");
-        self.shows(&stack.archive_bucket, &stack.distribution_id, &stack.edge_host, &stack.edge_url);
-        Ok(())
-    }
-
     fn shows(&mut self, bucket: &str, distribution: &str, host: &str, edge: &str) {
-        self.set("SHOWN", bucket);
-        self.set("DISTRIBUTION", distribution);
-        self.set("HOST", host);
-        self.set("EDGE", edge);
+        self.cli.set("SHOWN", bucket);
+        self.cli.set("DISTRIBUTION", distribution);
+        self.cli.set("HOST", host);
+        self.cli.set("EDGE", edge);
     }
 
     /// Refuses another account than the named one.
     fn confirm(&self, account: &str) -> Result<()> {
-        let found = self.aws(&["sts", "get-caller-identity", "--query", "Account", "--output", "text"])?;
+        let found = self.cli.account()?;
         ensure!(found == account, "the credentials are those of account {found}, not of {account}; nothing was asked");
         Ok(())
     }
@@ -278,15 +216,6 @@ impl Account {
         }
     }
 
-    /// What an `aws` command prints.
-    fn aws(&self, arguments: &[&str]) -> Result<String> {
-        let output = Command::new("aws").args(arguments).envs(self.env.iter().cloned()).output().context("aws")?;
-        if !output.status.success() {
-            bail!("aws {}: {}", arguments.join(" "), log_tails(&output.stderr));
-        }
-        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
-    }
-
     /// Runs a row's command, and what cleans up after it, whatever comes of it.
     fn ask(&self, page: &Page, row: &Row) -> Outcome {
         let Row { command, cleanup, .. } = row;
@@ -302,13 +231,13 @@ impl Account {
         let mut bash = Command::new("bash");
         // Each try of a command line is one request: what is refused as too fast must be seen.
         bash.args(["-c", &script])
-            .envs(self.env.iter().cloned())
+            .envs(self.cli.env.iter().cloned())
             .env("NAME", name)
             .env("AT", at)
             .env("AWS_MAX_ATTEMPTS", "1");
         match bash.stdin(Stdio::null()).output() {
             Err(error) => Outcome::Failed(error.to_string()),
-            Ok(output) if !output.status.success() => Outcome::Failed(log_tails(&output.stderr)),
+            Ok(output) if !output.status.success() => Outcome::Failed(last_line(&output.stderr)),
             Ok(output) => {
                 let printed = String::from_utf8_lossy(&output.stdout);
                 let found = printed.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -321,13 +250,13 @@ impl Account {
     /// The bucket of the rows that need no distribution.
     fn make_bucket(&self) -> Result<Made<'_>> {
         let made = Made { account: Some(self) };
-        let place = format!("LocationConstraint={}", self.region);
+        let place = format!("LocationConstraint={}", self.cli.region);
         let mut arguments = vec!["s3api", "create-bucket", "--bucket", &self.bucket];
         // The API takes no constraint for the Region in which it was born.
-        if self.region != "us-east-1" {
+        if self.cli.region != "us-east-1" {
             arguments.extend(["--create-bucket-configuration", &place]);
         }
-        self.aws(&arguments)?;
+        self.cli.text(&arguments)?;
         Ok(made)
     }
 
@@ -336,9 +265,9 @@ impl Account {
         let query = "[Versions, DeleteMarkers][][].[VersionId, Key]";
         let at = format!("thaw-aws-check/{}/", self.run);
         let listed = ["s3api", "list-object-versions", "--bucket", bucket, "--prefix", &at, "--query", query];
-        let listed = self.aws(&[&listed[..], &["--output", "text"]].concat())?;
+        let listed = self.cli.text(&[&listed[..], &["--output", "text"]].concat())?;
         for (version, key) in listed.lines().filter_map(|line| line.split_once('\t')) {
-            self.aws(&["s3api", "delete-object", "--bucket", bucket, "--key", key, "--version-id", version])?;
+            self.cli.text(&["s3api", "delete-object", "--bucket", bucket, "--key", key, "--version-id", version])?;
         }
         Ok(())
     }
@@ -355,11 +284,11 @@ impl Made<'_> {
     }
 
     fn away(account: &Account) -> Result<()> {
-        if let Some((_, shown)) = account.env.iter().find(|(name, _)| *name == "SHOWN") {
+        if let Some((_, shown)) = account.cli.env.iter().find(|(name, _)| *name == "SHOWN") {
             account.empty(&shown.to_string_lossy())?;
         }
         account.empty(&account.bucket)?;
-        account.aws(&["s3api", "delete-bucket", "--bucket", &account.bucket])?;
+        account.cli.text(&["s3api", "delete-bucket", "--bucket", &account.bucket])?;
         Ok(())
     }
 }
@@ -372,11 +301,6 @@ impl Drop for Made<'_> {
             eprintln!("the bucket {} may still be there: {error:#}", account.bucket);
         }
     }
-}
-
-fn log_tails(output: &[u8]) -> String {
-    let text = String::from_utf8_lossy(output);
-    text.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("without a word").trim().to_owned()
 }
 
 /// Runs the rows on a local stack that was booted for tests, after it was refused to run them in another account.
@@ -405,8 +329,8 @@ mod tests {
     use super::*;
 
     fn account(is_local: bool, has_distribution: bool) -> Account {
-        let (env, region) = (Vec::new(), String::from("eu-central-1"));
-        Account { is_local, region, has_distribution, env, run: String::from("1"), bucket: String::from("b") }
+        let cli = AwsCli::without_credentials("eu-central-1");
+        Account { is_local, has_distribution, cli, run: String::from("1"), bucket: String::from("b") }
     }
 
     fn row(command: &str, prints: &str, cleanup: &str) -> Row {
@@ -431,7 +355,7 @@ mod tests {
         let ask = |command: &str| account(false, false).ask(&page(), &row(command, "a b", ""));
         assert_eq!(ask("say a\nsay b"), Outcome::AsBelieved);
         assert_eq!(ask("say a"), Outcome::Otherwise(String::from("a")));
-        assert_eq!(ask("say a; false; say b"), Outcome::Failed(String::from("without a word")));
+        assert_eq!(ask("say a; false; say b"), Outcome::Failed(String::from("it printed no error")));
         assert_eq!(ask("say a; echo why >&2; exit 3"), Outcome::Failed(String::from("why")));
         assert!(matches!(ask("say a; say $unset"), Outcome::Failed(_)));
     }

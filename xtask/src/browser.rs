@@ -45,6 +45,7 @@ pub fn picture(which: &StackLocation) -> Result<()> {
         time_scale: TIME_SCALE,
         release: false,
         record: false,
+        upgrade: false,
     };
     let (stack, _teardown) = up::up(&options)?;
     put_photos_and_films(&stack)?;

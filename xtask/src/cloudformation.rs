@@ -18,15 +18,15 @@ const CREATED_WITHIN: Duration = Duration::from_secs(120);
 pub fn deploy(
     aws: &Aws,
     name: &str,
-    template_url: String,
-    parameters: &[(&str, String)],
+    template_url: &str,
+    parameters: &BTreeMap<String, String>,
 ) -> Result<BTreeMap<String, String>> {
-    let mut form = vec![("StackName".to_owned(), name.to_owned()), ("TemplateURL".to_owned(), template_url)];
+    let mut form = vec![("StackName".to_owned(), name.to_owned()), ("TemplateURL".to_owned(), template_url.to_owned())];
     for (number, capability) in ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM"].iter().enumerate() {
         form.push((format!("Capabilities.member.{}", number + 1), (*capability).to_owned()));
     }
     for (number, (key, value)) in parameters.iter().enumerate() {
-        form.push((format!("Parameters.member.{}.ParameterKey", number + 1), (*key).to_owned()));
+        form.push((format!("Parameters.member.{}.ParameterKey", number + 1), key.clone()));
         form.push((format!("Parameters.member.{}.ParameterValue", number + 1), value.clone()));
     }
     aws.query("cloudformation", VERSION, "CreateStack", &form)?;

@@ -1,14 +1,14 @@
-//! MiniStack's own bucket events and CloudFront distribution, for `--s3 ministack`; and the bucket policy of either.
+//! MiniStack's own CloudFront distribution, for `--s3 ministack`; and the bucket's events and policy of either.
 
 use anyhow::{Context, Result};
 use serde_json::json;
 
 use crate::aws::{Aws, xml_text};
 
-/// Makes the bucket send its events to EventBridge, where the template's rules wait for them.
-pub fn send_events_to_eventbridge(aws: &Aws, bucket: &str) -> Result<()> {
-    let body = br#"<NotificationConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><EventBridgeConfiguration/></NotificationConfiguration>"#;
-    aws.send("s3", "PUT", &format!("/{bucket}?notification="), &[], body)?.ok("turn on bucket events").map(drop)
+/// Makes the bucket keep its events to itself, as a new one on AWS does. The stack turns them on (`ManageBucketEvents`).
+pub fn send_no_events(s3: &Aws, bucket: &str) -> Result<()> {
+    let body = br#"<NotificationConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/"/>"#;
+    s3.send("s3", "PUT", &format!("/{bucket}?notification="), &[], body)?.ok("turn off bucket events").map(drop)
 }
 
 /// Creates a distribution in front of the private bucket; answers its id and its domain.

@@ -1,4 +1,5 @@
-//! The zip file that Lambda gets: one `bootstrap`, always the same bytes for the same program.
+//! Zip files: the one that Lambda gets, with one `bootstrap`, and a package in one file. Always the same bytes for the same
+//! content.
 
 use std::fs;
 use std::io::{Cursor, Write};
@@ -23,20 +24,41 @@ pub enum Compression {
     Deflate,
 }
 
-/// Zips the program as Lambda's `bootstrap`: fixed date, executable by all.
+/// Whether a file of a zip can be run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    Data,
+    Program,
+}
+
+/// Zips the program as Lambda's `bootstrap`.
 pub fn lambda_zip(program: &Path, compression: Compression) -> Result<Vec<u8>> {
     let bytes = fs::read(program).with_context(|| format!("cannot read {}", program.display()))?;
+    zipped([("bootstrap", bytes.as_slice(), Mode::Program)], compression)
+}
+
+/// Zips files, with a fixed date, in this order.
+pub fn zipped<'a, N: Into<String>>(
+    files: impl IntoIterator<Item = (N, &'a [u8], Mode)>,
+    compression: Compression,
+) -> Result<Vec<u8>> {
     let method = match compression {
         Compression::Store => CompressionMethod::Stored,
         Compression::Deflate => CompressionMethod::Deflated,
     };
-    let options = SimpleFileOptions::default()
-        .compression_method(method)
-        .last_modified_time(DateTime::default())
-        .unix_permissions(0o755);
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
-    zip.start_file("bootstrap", options)?;
-    zip.write_all(&bytes)?;
+    for (name, bytes, mode) in files {
+        let permissions = match mode {
+            Mode::Data => 0o644,
+            Mode::Program => 0o755,
+        };
+        let options = SimpleFileOptions::default()
+            .compression_method(method)
+            .last_modified_time(DateTime::default())
+            .unix_permissions(permissions);
+        zip.start_file(name.into(), options)?;
+        zip.write_all(bytes)?;
+    }
     Ok(zip.finish()?.into_inner())
 }
 

@@ -1,17 +1,21 @@
 //! `cargo xtask`: the commands for people who work on thaw. One file per command.
 
 mod archive_bench;
+mod at_rest;
 mod attack;
 mod audit;
 mod aws;
 mod aws_check;
+mod aws_cli;
 mod bench;
 mod browser;
 mod cloudformation;
 mod demo;
 mod dependencies;
+mod deploy;
 mod distribution;
 mod down;
+mod earlier;
 mod first_screen;
 mod fuzz;
 mod http;
@@ -23,13 +27,18 @@ mod package;
 mod picture;
 mod process;
 mod python;
+mod question;
 mod recorder;
+mod release;
 #[path = "../../bench/src/report.rs"]
 mod report;
 mod sign;
 mod simulator;
 mod stack;
 mod teardown;
+#[path = "../../tests/it/contracts/template.rs"]
+#[allow(dead_code, reason = "the contracts need more of it")]
+mod template;
 mod test;
 mod untested;
 mod up;
@@ -65,8 +74,15 @@ enum Command {
     Up(up::Options),
     /// End the local stack
     Down(stack::StackLocation),
-    /// Build what a deployment to AWS needs
-    Package,
+    /// Build what a deployment to AWS needs, for both architectures
+    Package(package::Options),
+    /// Put a release into an AWS account, after it has said in words what that changes
+    ///
+    /// Takes the folder of `cargo xtask package`, uploads it, makes a change set, shows what it would create, change, replace
+    /// and remove, what each function may do and what it costs at rest, and asks.
+    Deploy(deploy::Options),
+    /// Say what the stack costs in a month in which nothing is restored
+    CostAtRest(at_rest::Options),
     /// Run the README's first commands on a local stack, and write what they print into it
     FirstScreen(up::Options),
     /// Draw what the demo printed: cargo xtask demo | cargo xtask picture > docs/demo.svg
@@ -95,7 +111,9 @@ fn main() -> ExitCode {
         Command::Soak(options) => worlds::soak(&options),
         Command::Up(options) => up::run(&options),
         Command::Down(which) => down::run(&which),
-        Command::Package => package::run(),
+        Command::Package(options) => package::run(&options),
+        Command::Deploy(options) => deploy::run(&options),
+        Command::CostAtRest(options) => at_rest::run(&options),
         Command::FirstScreen(options) => first_screen::run(&options),
         Command::Picture => picture::run(),
         Command::ConsolePicture(which) => browser::picture(&which),

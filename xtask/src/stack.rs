@@ -1,5 +1,6 @@
 //! What a running local stack is: its address book on disk, for people, tests and the other commands.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -76,6 +77,8 @@ pub struct Stack {
     pub restore_initiated_queue_url: String,
     pub restore_completed_queue_url: String,
     pub inbox_file_queue_url: String,
+    /// The release that was deployed, and one to upgrade to where the stack is for that.
+    pub releases: Vec<UploadedRelease>,
     /// How many seconds of the workflow's waiting pass in one real second.
     pub time_scale: u32,
     /// When virtual time equalled real time (Unix seconds); none where nobody's clock is scaled.
@@ -85,6 +88,15 @@ pub struct Stack {
     pub auth: bool,
     pub port: u16,
     pub processes: Vec<Process>,
+}
+
+/// A release in the code bucket, and how the stack gets it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct UploadedRelease {
+    pub id: String,
+    pub template_url: String,
+    /// All that its template declares and this stack sets.
+    pub parameters: BTreeMap<String, String>,
 }
 
 /// An archive that several distributions show, each with a cache of its own.
@@ -119,6 +131,12 @@ impl Stack {
         self.processes.iter().all(Process::is_alive)
     }
 
+    /// Where the emulator serves the HTTP API of a stack in it, by the stack's output `ApiUrl`. That one,
+    /// `http://<id>.execute-api.<host>`, needs DNS to resolve; this one does not.
+    pub fn api_url_of(&self, output: &str) -> Result<String> {
+        Ok(format!("{}/_aws/execute-api/{}/$default", self.endpoint_url, api_id(output)?))
+    }
+
     /// The AWS APIs of the emulator.
     pub fn aws(&self) -> Aws {
         self.at(&self.endpoint_url)
@@ -131,7 +149,19 @@ impl Stack {
 
     /// One signed call of our own HTTP API; `path` begins with `/v1`.
     pub fn api(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<Response> {
-        let base = self.api_url.strip_prefix(&self.endpoint_url).context("the HTTP API is not the emulator's")?;
+        self.api_at(&self.api_url, method, path, headers, body)
+    }
+
+    /// The same of the API of another stack in the emulator.
+    pub fn api_at(
+        &self,
+        api_url: &str,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Result<Response> {
+        let base = api_url.strip_prefix(&self.endpoint_url).context("the HTTP API is not the emulator's")?;
         self.aws().send("execute-api", method, &format!("{base}{path}"), headers, body)
     }
 
@@ -153,6 +183,13 @@ impl Stack {
             secret_access_key: self.secret_access_key.clone(),
         }
     }
+}
+
+/// The id in the address of an API.
+fn api_id(url: &str) -> Result<&str> {
+    let host = url.split_once("://").map_or(url, |(_, host)| host);
+    let id = host.split('.').next().filter(|id| !id.is_empty());
+    id.with_context(|| format!("no API id in {url}"))
 }
 
 /// The list of a stack's processes, kept from the moment the first one starts.

@@ -11,6 +11,8 @@ use crate::aws_check;
 use crate::bench;
 use crate::browser;
 use crate::dependencies;
+use crate::deploy;
+use crate::package;
 use crate::python::python_env;
 use crate::recorder;
 use crate::stack::{S3, StackLocation};
@@ -52,10 +54,16 @@ pub enum Check {
     Examples,
     /// Every bench in its smallest size: that it still measures, not what
     Benches,
+    /// The functions' program, built for the other architecture and run under an emulator
+    Package,
     /// The pages of `thaw console` in a browser
     Console,
     /// The tests on the local stack
     LocalStack,
+    /// The commands that deploy and remove a stack, beside another one on the local stack
+    Deployment,
+    /// Upgrade, rollback and removal in the middle of restores, on a stack that begins with the release before this one
+    Upgrade,
     /// Three thousand calls of the HTTP API, made up from the OpenAPI file
     Api,
 }
@@ -100,8 +108,11 @@ impl Check {
             Self::Worlds => worlds::test(),
             Self::Examples => run_command(&mut cargo(&["test", "--workspace", "--doc", "--locked"])),
             Self::Benches => bench::smoke(&options.local_stack),
+            Self::Package => package::test(),
             Self::Console => browser::test_console(),
             Self::LocalStack => local_stack(&options.local_stack),
+            Self::Deployment => deployment(&options.local_stack),
+            Self::Upgrade => upgrade(&options.local_stack),
             Self::Api => audit::api(&audit::ApiOptions { which: options.local_stack.clone(), cases: 3_000, seed: 1 }),
         }
     }
@@ -135,9 +146,21 @@ fn local_stack(which: &StackLocation) -> Result<()> {
     on_a_stack(&recorded(S3::Ministack), &["local_stack::both"], AT_ONCE, || Ok(()))
 }
 
+/// With an attack in the background that scripts the whole simulator, so one test comes after the other.
+fn upgrade(which: &StackLocation) -> Result<()> {
+    let options = up::Options { upgrade: true, ..stack_for_tests(which, S3::Sim, false) };
+    on_a_stack(&options, &["local_stack::upgrade"], 1, || Ok(()))
+}
+
+/// What an operator does, as it is documented.
+fn deployment(which: &StackLocation) -> Result<()> {
+    let (_stack, _teardown) = up::up(&stack_for_tests(which, S3::Sim, true))?;
+    deploy::rehearse(which)
+}
+
 /// A stack in whose seconds an hour of waiting passes, so that a restore from Deep Archive takes twelve seconds.
 pub fn stack_for_tests(which: &StackLocation, s3: S3, auth: bool) -> up::Options {
-    up::Options { which: which.clone(), s3, auth, time_scale: 3600, release: false, record: false }
+    up::Options { which: which.clone(), s3, auth, time_scale: 3600, release: false, record: false, upgrade: false }
 }
 
 /// Boots a stack, runs these tests on it, so many at once, and then something else; whatever comes of them takes it down.

@@ -118,7 +118,7 @@ fn row(section: &str) -> Result<Row> {
 }
 
 /// What is in a fenced block of this language.
-fn block<'a>(text: &'a str, language: &str) -> Option<&'a str> {
+pub fn block<'a>(text: &'a str, language: &str) -> Option<&'a str> {
     let (_, after) = text.split_once(&format!("\n```{language}\n"))?;
     Some(after.split("\n```").next().unwrap_or_default())
 }

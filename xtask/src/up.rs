@@ -16,11 +16,14 @@ use crate::demo::objects;
 use crate::process::Process;
 use crate::python::{PythonEnv, python_env};
 use crate::recorder::ServicePorts;
+use crate::release::Release;
 use crate::simulator::Ports;
-use crate::stack::{Gallery, ProcessList, S3, Stack, StackLocation};
+use crate::stack::{Gallery, ProcessList, S3, Stack, StackLocation, UploadedRelease};
 use crate::teardown::Teardown;
 use crate::workspace::{cargo, root, target_dir};
-use crate::{cloudformation, distribution, down, lambda_zip, ministack, process, recorder, simulator, workspace};
+use crate::{
+    cloudformation, distribution, down, earlier, lambda_zip, ministack, process, recorder, simulator, workspace,
+};
 
 /// What `up` can be told.
 #[derive(Args, Clone, Debug)]
@@ -42,6 +45,9 @@ pub struct Options {
     /// Write every request of thaw and its answer into exchanges.jsonl beside stack.json; takes three ports more
     #[arg(long)]
     pub record: bool,
+    /// Deploy the release before this one, with this one uploaded beside it: to test the upgrade
+    #[arg(long)]
+    pub upgrade: bool,
 }
 
 const REGION: &str = "us-east-1";
@@ -167,6 +173,7 @@ fn boot(options: &Options, dir: &Path, programs: &Programs, python: &PythonEnv) 
         ("AWS_ENDPOINT_URL_SFN", url(asked.aws)),
         ("AWS_ENDPOINT_URL_SQS", url(asked.aws)),
         ("AWS_ENDPOINT_URL_EVENTBRIDGE", url(asked.aws)),
+        ("AWS_ENDPOINT_URL_LAMBDA", url(asked.aws)),
     ];
     let clock = sim.then(|| format!("{origin},{}", options.time_scale));
     if options.record {
@@ -228,6 +235,7 @@ fn boot(options: &Options, dir: &Path, programs: &Programs, python: &PythonEnv) 
         restore_initiated_queue_url: String::new(),
         restore_completed_queue_url: String::new(),
         inbox_file_queue_url: String::new(),
+        releases: Vec::new(),
         time_scale: options.time_scale,
         origin: sim.then_some(origin),
         s3: options.s3,
@@ -239,7 +247,7 @@ fn boot(options: &Options, dir: &Path, programs: &Programs, python: &PythonEnv) 
     let by_version = json!({"id": "by-version", "query_string_behavior": "allExcept", "query_strings": ["utm_source"]});
     (stack.media_distribution_id, _) = make_archive(&stack, MEDIA_BUCKET, MEDIA_ORIGIN_PATH, Some(by_version))?;
     stack.gallery = sim.then(|| make_gallery(&stack)).transpose()?;
-    deploy(&mut stack, dir, &programs.bootstrap)?;
+    deploy(&mut stack, options, dir, &programs.bootstrap)?;
     after_deploy(&stack)?;
     assert_no_egress(&stack, &emulator)?;
     stack.write(dir)?;
@@ -258,6 +266,7 @@ fn make_archive(
         S3::Sim => {
             let control = stack.control();
             control.create_bucket(bucket)?;
+            distribution::send_no_events(&stack.s3(), bucket)?;
             let made = control.create_distribution(bucket, origin_path, cache_policy)?;
             let_read(stack, bucket, &[&made.0])?;
             Ok(made)
@@ -265,7 +274,6 @@ fn make_archive(
         S3::Ministack => {
             let aws = stack.aws();
             aws.create_bucket(bucket)?;
-            distribution::send_events_to_eventbridge(&aws, bucket)?;
             distribution::create(&aws, bucket, origin_path)
         }
     }
@@ -284,6 +292,7 @@ fn make_gallery(stack: &Stack) -> Result<Gallery> {
     const POLICY: &str = "gallery";
     let control = stack.control();
     control.create_bucket(GALLERY_BUCKET)?;
+    distribution::send_no_events(&stack.s3(), GALLERY_BUCKET)?;
     let make = |more: Value| {
         let mut config = json!({
             "origins": [{ "id": "archive", "bucket": GALLERY_BUCKET, "origin_access_control": "ELOCALSTACK" }],
@@ -303,20 +312,40 @@ fn make_gallery(stack: &Stack) -> Result<Gallery> {
     Ok(Gallery { bucket, distribution_id, staging_distribution_id, query_distribution_id })
 }
 
-/// Uploads code and workflow where CloudFormation looks for them, and creates the stack.
-fn deploy(stack: &mut Stack, dir: &Path, bootstrap: &Path) -> Result<()> {
+/// Uploads the release where CloudFormation looks for it, and creates the stack; with `upgrade`, from the release before.
+fn deploy(stack: &mut Stack, options: &Options, dir: &Path, bootstrap: &Path) -> Result<()> {
     let aws = stack.aws();
-    let zip = lambda_zip::lambda_zip(
-        &lambda_zip::stripped(bootstrap, &dir.join("bootstrap"))?,
-        lambda_zip::Compression::Store,
-    )?;
-    let workflow = fs::read(root().join("statemachine/thaw.asl.json")).context("cannot read the workflow")?;
-    let template = template(stack.auth)?;
     aws.create_bucket(CODE_BUCKET)?;
-    aws.put_object(CODE_BUCKET, "thaw.zip", &[], &zip)?;
-    aws.put_object(CODE_BUCKET, "thaw.asl.json", &[], &workflow)?;
-    aws.put_object(CODE_BUCKET, "template.yaml", &[], template.as_bytes())?;
-    let template_url = format!("{}/{CODE_BUCKET}/template.yaml", stack.endpoint_url);
+    let definition = fs::read(root().join("statemachine/thaw.asl.json")).context("cannot read the workflow")?;
+    let template = fs::read_to_string(root().join("infra/template.yaml")).context("cannot read the template")?;
+    let mut releases = vec![upload(stack, dir, bootstrap, definition, &template)?];
+    if options.upgrade {
+        let earlier = earlier::build()?;
+        releases.insert(0, upload(stack, dir, &earlier.bootstrap, earlier.definition, &earlier.template)?);
+    }
+    let outputs = cloudformation::deploy(&aws, STACK_NAME, &releases[0].template_url, &releases[0].parameters)?;
+    let output = |name: &str| {
+        outputs.get(name).cloned().with_context(|| format!("the stack has no output {name}, but {:?}", outputs.keys()))
+    };
+    stack.state_machine_arn = output("StateMachineArn")?;
+    stack.work_bucket = output("WorkBucket")?;
+    stack.ledger_table = output("LedgerTable")?;
+    stack.topic_arn = output("TopicArn")?;
+    stack.restore_initiated_queue_url = output("RestoreInitiatedQueueUrl")?;
+    stack.restore_completed_queue_url = output("RestoreCompletedQueueUrl")?;
+    stack.inbox_file_queue_url = output("InboxFileQueueUrl")?;
+    stack.api_url = stack.api_url_of(&output("ApiUrl")?)?;
+    stack.releases = releases;
+    Ok(())
+}
+
+/// Puts a release into the code bucket; answers how the stack gets it.
+fn upload(stack: &Stack, dir: &Path, bootstrap: &Path, definition: Vec<u8>, template: &str) -> Result<UploadedRelease> {
+    let release = release(stack.auth, dir, bootstrap, definition, template)?;
+    for (name, bytes) in &release.files {
+        stack.aws().put_object(CODE_BUCKET, &format!("{}{name}", release.prefix()), &[], bytes)?;
+    }
+    let template_url = format!("{}/{CODE_BUCKET}/{}template.yaml", stack.endpoint_url, release.prefix());
 
     let path_rules = json!([{
         "distribution": stack.distribution_id, "keys": "originals/{path...}", "paths": PATHS_OF_ORIGINALS,
@@ -329,70 +358,78 @@ fn deploy(stack: &mut Stack, dir: &Path, bootstrap: &Path) -> Result<()> {
         buckets.push(&gallery.bucket);
         distributions.extend([gallery.distribution_id.as_str(), &gallery.query_distribution_id]);
     }
+    let key = |name: &str| format!("{}{name}", release.prefix());
     let parameters = [
         ("CodeBucket", CODE_BUCKET.to_owned()),
-        ("CodeKey", "thaw.zip".to_owned()),
-        ("DefinitionKey", "thaw.asl.json".to_owned()),
+        // A release from before the template named its keys.
+        ("CodeKey", key(&format!("thaw-{}.zip", lambda_zip::ARCHITECTURE))),
+        ("DefinitionKey", key("thaw.asl.json")),
         ("ArchiveBuckets", buckets.join(",")),
         ("DistributionIds", distributions.join(",")),
         ("DirectoryIndex", DIRECTORY_INDEX.to_owned()),
         ("PathRules", path_rules.to_string()),
+        ("ManageBucketEvents", "true".to_owned()),
         ("Architecture", lambda_zip::ARCHITECTURE.to_owned()),
     ];
-    let outputs = cloudformation::deploy(&aws, STACK_NAME, template_url, &parameters)?;
-    let output = |name: &str| {
-        outputs.get(name).cloned().with_context(|| format!("the stack has no output {name}, but {:?}", outputs.keys()))
-    };
-    stack.state_machine_arn = output("StateMachineArn")?;
-    stack.work_bucket = output("WorkBucket")?;
-    stack.ledger_table = output("LedgerTable")?;
-    stack.topic_arn = output("TopicArn")?;
-    stack.restore_initiated_queue_url = output("RestoreInitiatedQueueUrl")?;
-    stack.restore_completed_queue_url = output("RestoreCompletedQueueUrl")?;
-    stack.inbox_file_queue_url = output("InboxFileQueueUrl")?;
-    stack.api_url = format!("{}/_aws/execute-api/{}/$default", stack.endpoint_url, api_id(&output("ApiUrl")?)?);
-    Ok(())
+    let declared = |name: &str| template.contains(&format!("\n  {name}:\n    Type: "));
+    let parameters = parameters.into_iter().filter(|(name, _)| declared(name));
+    let parameters = parameters.map(|(name, value)| (name.to_owned(), value)).collect();
+    Ok(UploadedRelease { id: release.id, template_url, parameters })
 }
 
-/// The real template. Its policies refuse whoever comes without TLS, and the local stack speaks plain HTTP; an emulator
-/// that enforces policies gets that one demand turned off.
+/// A release as a local stack can take it.
+pub fn release(auth: bool, dir: &Path, bootstrap: &Path, definition: Vec<u8>, template: &str) -> Result<Release> {
+    let program = lambda_zip::stripped(bootstrap, &dir.join("bootstrap"))?;
+    let zip = lambda_zip::lambda_zip(&program, lambda_zip::Compression::Store)?;
+    Release::for_this_machine(zip, definition, &for_the_emulator(template, auth)?)
+}
+
+/// The release of this source, as it was built for a local stack.
+pub fn release_of_this_source(auth: bool, dir: &Path, bootstrap: &Path) -> Result<Release> {
+    let definition = fs::read(root().join("statemachine/thaw.asl.json")).context("cannot read the workflow")?;
+    let template = fs::read_to_string(root().join("infra/template.yaml")).context("cannot read the template")?;
+    release(auth, dir, bootstrap, definition, &template)
+}
+
+/// The template as the emulator can take it. Its policies refuse whoever comes without TLS, and the local stack speaks plain
+/// HTTP; an emulator that enforces policies gets that one demand turned off.
 ///
 /// The emulator also wants `sqs:DeleteMessageBatch`, an action that AWS does not have: there `sqs:DeleteMessage` allows the
 /// batch, too (SQS Developer Guide, "Amazon SQS API permissions: Actions and resource reference").
-fn template(auth: bool) -> Result<String> {
+fn for_the_emulator(template: &str, auth: bool) -> Result<String> {
     const NO_TLS: &str = r#""aws:SecureTransport": "false""#;
-    let template = fs::read_to_string(root().join("infra/template.yaml")).context("cannot read the template")?;
     if !auth {
-        return Ok(template);
+        return Ok(template.to_owned());
     }
     ensure!(template.contains(NO_TLS), "the template has no {NO_TLS} to turn off; is it written in another way now?");
     let template = template.replace(NO_TLS, r#""aws:SecureTransport": "no demand""#);
     Ok(template.replace("sqs:DeleteMessage,", "sqs:DeleteMessage, sqs:DeleteMessageBatch,"))
 }
 
-/// The id in `http://<id>.execute-api.<host>`, an address that needs DNS to resolve; we use the emulator's other one.
-fn api_id(url: &str) -> Result<String> {
-    let host = url.split_once("://").map_or(url, |(_, host)| host);
-    let id = host.split('.').next().filter(|id| !id.is_empty());
-    id.map(str::to_owned).with_context(|| format!("no API id in {url}"))
-}
-
 /// What the emulator cannot take from the template.
 fn after_deploy(stack: &Stack) -> Result<()> {
+    complete(stack, &stack.work_bucket, &stack.ledger_table)?;
     if stack.s3 == S3::Sim {
-        let control = stack.control();
-        // The template made the work bucket in MiniStack, but the Lambdas' S3 is the simulator.
-        control.create_bucket(&stack.work_bucket)?;
-        control.deliver_events_to(
+        stack.control().deliver_events_to(
             &stack.restore_initiated_queue_url,
             &stack.restore_completed_queue_url,
             &stack.inbox_file_queue_url,
             &stack.work_bucket,
         )?;
     }
+    Ok(())
+}
+
+/// Gives a stack in the emulator what it cannot take from the template, except S3's events: the simulator delivers those to
+/// the queues of one stack.
+pub fn complete(stack: &Stack, work_bucket: &str, ledger_table: &str) -> Result<()> {
+    if stack.s3 == S3::Sim {
+        // The template made the work bucket in MiniStack, but the Lambdas' S3 is the simulator.
+        stack.control().create_bucket(work_bucket)?;
+    }
     // MiniStack ignores TimeToLiveSpecification in templates.
     let time_to_live = json!({
-        "TableName": stack.ledger_table,
+        "TableName": ledger_table,
         "TimeToLiveSpecification": { "Enabled": true, "AttributeName": "ttl" },
     });
     stack.aws().json("dynamodb", "DynamoDB_20120810.UpdateTimeToLive", &time_to_live)?;

@@ -23,8 +23,15 @@ pub fn target_dir() -> PathBuf {
 
 /// A cargo command of this toolchain, in the workspace's root.
 pub fn cargo(args: &[&str]) -> Command {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.args(args).current_dir(root());
+    let mut command = command_that_builds(&PathBuf::from(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())));
+    command.args(args);
+    command
+}
+
+/// A program that calls cargo, in the workspace's root.
+pub fn command_that_builds(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.current_dir(root());
     // What `cargo run` or `cargo test` told us about one package must not leak into the builds that we start: some build
     // scripts (ring's) run again when it changes, and half of the AWS SDK with them.
     const ABOUT_A_PACKAGE: [&str; 4] = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_"];

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
+pub use thaw_core::Encryption;
 
 /// What a read brought.
 pub type Read<T> = Result<T, Unread>;
@@ -149,15 +150,6 @@ pub enum Expiration {
     Days(u32),
     /// At this time, and then at once.
     Date(Timestamp),
-}
-
-/// How S3 encrypts new objects of a bucket.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Encryption {
-    /// With S3's own keys.
-    S3,
-    /// With a KMS key (SSE-KMS, also in two layers). `None` is the key `aws/s3` of the account.
-    Kms(Option<String>),
 }
 
 /// A distribution in a listing of the account.

@@ -13,7 +13,10 @@ use std::time::Duration;
 
 use lambda_runtime::Error;
 use thaw_aws::Clients;
+use thaw_custom_resource::Responder;
 use thaw_steps::api::{adopt, cancel_restore, create_plan, create_restore, get_distributions, get_paths, get_restores};
+use thaw_steps::deployment::attachment::Attachment;
+use thaw_steps::deployment::preflight::Preflight;
 use thaw_steps::events::{
     announce_expiries, check_executions, confirm_invalidations, on_inbox_file, on_restore_completed,
     on_restore_initiated,
@@ -25,7 +28,7 @@ use thaw_steps::workflow::{
 use thaw_steps::{CurrentVersions, Settings, Step};
 
 use crate::clock::Clock;
-use crate::serve::{Deadline, serve, serve_http, serve_http_in_time, serve_until};
+use crate::serve::{Deadline, TokioTime, serve, serve_custom_resource, serve_http, serve_http_in_time, serve_until};
 
 /// Plan begins no page with less time than this. A page of a listing may take three minutes (`aws/src/s3.rs`). After
 /// it, its objects may be asked about one by one, and a chunk and a draft are written.
@@ -58,6 +61,7 @@ async fn run() -> Result<(), Error> {
     let files = || Ok::<_, Error>(clients.work_files(need("WORK_BUCKET")?));
     let jobs = || Ok::<_, Error>(clients.jobs(need("ACCOUNT_ID")?));
     let executions = || Ok::<_, Error>(clients.executions(need("STATE_MACHINE_ARN")?));
+    let responder = || Responder::new(clients.https(), TokioTime::begin(), clients.answerable_hosts());
 
     match step {
         Step::Plan => {
@@ -195,6 +199,18 @@ async fn run() -> Result<(), Error> {
             let (bus, jobs) = (&clients.bus(), &jobs()?);
             let run = async |event| check_executions::run(event, executions, ledger, files, bus, jobs, now()).await;
             serve(run).await
+        }
+        Step::Preflight => {
+            let (buckets, cdn, lambda) = (&clients.buckets(need("ACCOUNT_ID")?), &clients.cdn(), &clients.lambda());
+            let (region, architecture) = (clients.region(), std::env::consts::ARCH);
+            let preflight = Preflight { buckets, cdn, lambda, region, architecture };
+            serve_custom_resource(&preflight, &responder()).await
+        }
+        Step::Attachment => {
+            let (buckets, jobs) = (&clients.buckets(need("ACCOUNT_ID")?), &jobs()?);
+            let (ledger, files, executions, events) = (&ledger()?, &files()?, &executions()?, &clients.bus());
+            let attachment = Attachment { buckets, ledger, files, executions, events, jobs, now };
+            serve_custom_resource(&attachment, &responder()).await
         }
     }
 }

@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use thaw_core::Problem;
+use thaw_custom_resource::{Clock, CustomResource, HttpClient, Outcome, Responder};
 use thaw_steps::StepError;
 use thaw_steps::api::http::{Request, Response};
 
@@ -88,6 +89,47 @@ async fn in_time(
 ) -> Response {
     let time = left.saturating_sub(TIME_TO_ANSWER);
     tokio::time::timeout(time, handler).await.unwrap_or_else(|_| too_late(time.as_secs()))
+}
+
+/// Serves a custom resource of CloudFormation. An answer that could not be delivered is an error, so that Lambda delivers
+/// the event again.
+pub async fn serve_custom_resource<H: HttpClient>(
+    resource: &impl CustomResource,
+    responder: &Responder<H, TokioTime>,
+) -> Result<(), Error> {
+    serve_until(async |event: Value, deadline: Deadline| {
+        match responder.respond(&event, resource, deadline.left()).await {
+            Outcome::Answered(status) => Ok(format!("CloudFormation is answered: {status:?}")),
+            Outcome::AnsweredBefore => Ok("CloudFormation was answered before".to_owned()),
+            // It would be the same another time.
+            Outcome::Unanswerable(why) => Ok(format!("CloudFormation cannot be answered: {why}")),
+            Outcome::Undelivered(why) => {
+                Err(StepError::Unavailable(format!("CloudFormation could not be answered: {why}")))
+            }
+        }
+    })
+    .await
+}
+
+/// The time of the runtime, for custom resources.
+#[derive(Debug)]
+pub struct TokioTime(tokio::time::Instant);
+
+impl TokioTime {
+    /// It begins now.
+    pub fn begin() -> Self {
+        Self(tokio::time::Instant::now())
+    }
+}
+
+impl Clock for TokioTime {
+    fn now(&self) -> Duration {
+        self.0.elapsed()
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        tokio::time::sleep(duration).await;
+    }
 }
 
 /// The time that is kept for the answer when a request is given up.

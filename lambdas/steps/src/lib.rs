@@ -8,13 +8,14 @@
 //! | [`workflow`] | one file per state: [`plan`](workflow::plan), [`start_restores`](workflow::start_restores), [`create_jobs`](workflow::create_jobs), [`check_jobs`](workflow::check_jobs), [`check_restores`](workflow::check_restores), [`invalidate`](workflow::invalidate), [`check_invalidations`](workflow::check_invalidations), [`report`](workflow::report), [`report_failure`](workflow::report_failure) |
 //! | [`api`] | one file per function of the HTTP API: [`create_restore`](api::create_restore), [`create_plan`](api::create_plan), [`get_paths`](api::get_paths), [`get_restores`](api::get_restores), [`cancel_restore`](api::cancel_restore), [`get_distributions`](api::get_distributions), [`adopt`](api::adopt) |
 //! | [`events`] | one file per function that an event or the clock calls: [`on_restore_completed`](events::on_restore_completed), [`on_restore_initiated`](events::on_restore_initiated), [`confirm_invalidations`](events::confirm_invalidations), [`on_inbox_file`](events::on_inbox_file), [`announce_expiries`](events::announce_expiries), [`check_executions`](events::check_executions) |
+//! | [`deployment`] | one file per custom resource of the stack: [`preflight`](deployment::preflight), [`attachment`](deployment::attachment) |
 //! | `planning` | what a request would do, and how it becomes a restore |
 //! | [`views`] | what is said of a restore and its objects |
 //! | `publishing` | from readable to visible |
 //! | `archive` | what S3 says |
 //! | [`ledger`] | the items and how they change |
 //!
-//! The first three never import from each other; each folder imports from those below it.
+//! The first four never import from each other; each folder imports from those below it.
 
 // Lambda runs one event at a time on one thread. So futures need not be `Send`, and async functions in traits are fine.
 #![allow(async_fn_in_trait, reason = "one thread, one event at a time")]
@@ -22,6 +23,7 @@
 #![cfg_attr(not(test), warn(clippy::wildcard_enum_match_arm))]
 
 pub mod api;
+pub mod deployment;
 pub mod events;
 pub mod ledger;
 pub mod ports;
@@ -38,7 +40,7 @@ mod settings;
 pub use archive::current_versions::CurrentVersions;
 pub use error::StepError;
 pub use planning::survey::{MOST_OBJECTS, Survey};
-pub use settings::Settings;
+pub use settings::{InvalidSetting, Settings};
 
 /// The functions of thaw. State, handler, module and resource have the same name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -87,11 +89,16 @@ pub enum Step {
     AnnounceExpiries,
     /// When an execution ended, and on a schedule: finds restores whose status is running and whose execution is not.
     CheckExecutions,
+    /// Before anything else of the stack is made: checks what its parameters name.
+    Preflight,
+    /// After everything else of the stack is made, and before anything of it is deleted: what it changes in buckets that are
+    /// not its own.
+    Attachment,
 }
 
 impl Step {
     /// All steps: first those of the workflow, then the entry points.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 24] = [
         Self::Plan,
         Self::StartRestores,
         Self::CreateJobs,
@@ -114,6 +121,8 @@ impl Step {
         Self::OnInboxFile,
         Self::AnnounceExpiries,
         Self::CheckExecutions,
+        Self::Preflight,
+        Self::Attachment,
     ];
 
     /// The name of the state and of the resource.
@@ -141,10 +150,13 @@ impl Step {
             Self::OnInboxFile => "OnInboxFile",
             Self::AnnounceExpiries => "AnnounceExpiries",
             Self::CheckExecutions => "CheckExecutions",
+            Self::Preflight => "Preflight",
+            Self::Attachment => "Attachment",
         }
     }
 
-    /// Whether a state of the workflow calls it. The others are called by the HTTP API, by events or on a schedule.
+    /// Whether a state of the workflow calls it. The others are called by the HTTP API, by events, on a
+    /// schedule or by CloudFormation.
     pub fn is_in_the_workflow(self) -> bool {
         match self {
             Self::Plan
@@ -168,7 +180,9 @@ impl Step {
             | Self::ConfirmInvalidations
             | Self::OnInboxFile
             | Self::AnnounceExpiries
-            | Self::CheckExecutions => false,
+            | Self::CheckExecutions
+            | Self::Preflight
+            | Self::Attachment => false,
         }
     }
 

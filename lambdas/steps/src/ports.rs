@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 pub use thaw_core::Distributions;
 use thaw_core::{
-    ArchiveKind, CallError, Confirmation, Execution, Facts, Job, JobGroup, ObjectId, Readability, RestoreAnswer,
-    RestoreId, S3Uri, Tier,
+    ArchiveKind, CallError, Confirmation, Distribution, Encryption, Execution, Facts, Job, JobGroup, ObjectId,
+    Readability, RestoreAnswer, RestoreId, S3Uri, Serving, Tier,
 };
 
 /// Concurrent requests of a step to one service. With 64 in flight, the SDK on one thread sends some 2,600 requests a
@@ -403,6 +403,12 @@ pub trait ReadExecutions {
     async fn execution(&self, id: &RestoreId) -> Result<Option<Execution>, PortError>;
 }
 
+/// Lists executions.
+pub trait ListExecutions {
+    /// The names of executions that run, a thousand at most (`ListExecutions`, which is eventually consistent).
+    async fn running(&self) -> Result<Vec<String>, PortError>;
+}
+
 /// Puts events on the default bus.
 pub trait PutEvents {
     /// Sends one event of source `thaw`.
@@ -441,4 +447,63 @@ pub trait SendConfirmations {
 pub trait DeadLetters {
     /// Sends a message's text to the dead-letter queue of the queue it came from, with the reason in words.
     async fn put_aside(&self, message: &str, reason: &str) -> Result<(), PortError>;
+}
+
+/// Reads the configurations of buckets. S3 is told the stack's account, and tells nothing of buckets of others.
+pub trait ReadBuckets {
+    /// Where a bucket is (`GetBucketVersioning`).
+    async fn bucket(&self, bucket: &str) -> Result<FoundBucket, PortError>;
+
+    /// How its new objects are encrypted (`GetBucketEncryption`).
+    async fn encryption(&self, bucket: &str) -> Result<Encryption, PortError>;
+
+    /// Where its events go, in S3's XML (`GetBucketNotificationConfiguration`).
+    async fn notifications(&self, bucket: &str) -> Result<String, PortError>;
+}
+
+/// Changes where a bucket's events go.
+pub trait PutNotifications {
+    /// `PutBucketNotificationConfiguration` of this XML, which replaces all of it. S3 does not check the queues, topics
+    /// and functions in it: they were there before.
+    async fn put_notifications(&self, bucket: &str, xml: &str) -> Result<(), PortError>;
+}
+
+/// What S3 says of a bucket's name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FoundBucket {
+    /// It is in the stack's account and Region.
+    Ours,
+    /// It is in another Region, with this name if S3 says it.
+    Elsewhere {
+        /// The Region; empty if S3 does not say it.
+        region: String,
+    },
+    /// Another account has it, and lets thaw look at it.
+    OfAnotherAccount,
+    /// There is none.
+    Missing,
+}
+
+/// Reads distributions one by one, without the cache.
+pub trait DescribeDistributions {
+    /// `GetDistribution`; `None` if there is none with this id. Cache policies are not read.
+    async fn describe(&self, id: &str) -> Result<Option<(Distribution, Serving)>, PortError>;
+
+    /// The ids of the account's distributions that have the bucket as an origin, or may have it (`ListDistributions`).
+    async fn with_origin(&self, bucket: &str) -> Result<Vec<String>, PortError>;
+}
+
+/// Reads the account's quotas of Lambda.
+pub trait ReadLambdaQuota {
+    /// `GetAccountSettings`.
+    async fn lambda_quota(&self) -> Result<LambdaQuota, PortError>;
+}
+
+/// What is left of the account's quotas of Lambda in the Region.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LambdaQuota {
+    /// Functions that may run at a time, without those that are reserved (`UnreservedConcurrentExecutions`).
+    pub functions_at_a_time: u64,
+    /// Bytes that may still be stored as code.
+    pub bytes_of_code: u64,
 }

@@ -38,6 +38,30 @@ pub struct Settings {
     pub objects_per_chunk: usize,
 }
 
+/// A setting that cannot be meant.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidSetting {
+    /// Wrong path rules.
+    #[error(transparent)]
+    PathRules(#[from] InvalidPathRules),
+    /// No amount of money.
+    #[error("{name} {value:?} must be an amount of US dollars such as 25 or 0.5, or empty for no limit")]
+    NotUsd {
+        /// The variable.
+        name: &'static str,
+        /// What it says.
+        value: String,
+    },
+    /// No number of objects.
+    #[error("{name} {value:?} must be a number of objects such as 5000000")]
+    NotCount {
+        /// The variable.
+        name: &'static str,
+        /// What it says.
+        value: String,
+    },
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -67,25 +91,35 @@ impl Settings {
     ///
     /// # Errors
     ///
-    /// [`InvalidPathRules`]: with wrong rules thaw would not invalidate what viewers see, or invalidate what it must not.
-    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, InvalidPathRules> {
+    /// [`InvalidSetting`]: with wrong rules thaw would not invalidate what viewers see, or invalidate what it must not; and a
+    /// limit that cannot be read must not be no limit.
+    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, InvalidSetting> {
         let list = |name| {
             let text = variable(name).unwrap_or_default();
             text.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect()
         };
-        let usd = |name| variable(name).and_then(|usd| Usd::from_f64(usd.parse().ok()?));
+        let set = |name| variable(name).filter(|value| !value.is_empty());
+        let usd = |name| match set(name) {
+            None => Ok(None),
+            Some(value) => match value.parse().ok().and_then(Usd::from_f64) {
+                None => Err(InvalidSetting::NotUsd { name, value }),
+                limit => Ok(limit),
+            },
+        };
+        let objects = |name, default| match set(name) {
+            None => Ok(default),
+            Some(value) => value.parse().map_err(|_| InvalidSetting::NotCount { name, value }),
+        };
         let text = |name| variable(name).unwrap_or_default();
         Ok(Self {
             archive_buckets: list("ARCHIVE_BUCKETS"),
             work_bucket: variable("WORK_BUCKET").unwrap_or_default(),
-            inbox_max_cost: usd("INBOX_MAX_COST_USD"),
-            joined_max_cost: usd("JOINED_MAX_COST_USD"),
+            inbox_max_cost: usd("INBOX_MAX_COST_USD")?,
+            joined_max_cost: usd("JOINED_MAX_COST_USD")?,
             distribution_ids: list("DISTRIBUTION_IDS"),
             path_rules: PathRules::new(&text("DIRECTORY_INDEX"), &text("PATH_RULES"))?,
-            daily_budget: usd("DAILY_BUDGET_USD"),
-            batch_operations_over: variable("BATCH_OPERATIONS_OVER")
-                .and_then(|objects| objects.parse().ok())
-                .unwrap_or(BATCH_OPERATIONS_OVER),
+            daily_budget: usd("DAILY_BUDGET_USD")?,
+            batch_operations_over: objects("BATCH_OPERATIONS_OVER", BATCH_OPERATIONS_OVER)?,
             ..Self::default()
         })
     }
@@ -125,6 +159,17 @@ mod tests {
         );
         let unlimited = Settings::read(|name| (name == "DAILY_BUDGET_USD").then(String::new));
         assert_eq!(unlimited, Ok(Settings::default()));
+    }
+
+    #[test]
+    fn a_limit_that_cannot_be_read_is_an_error_and_not_no_limit() {
+        for name in ["INBOX_MAX_COST_USD", "JOINED_MAX_COST_USD", "DAILY_BUDGET_USD", "BATCH_OPERATIONS_OVER"] {
+            for value in ["ten", "-1", "1e400", "NaN"] {
+                let read = Settings::read(|asked| (asked == name).then(|| value.to_owned()));
+                let says = read.expect_err(value).to_string();
+                assert!(says.starts_with(&format!("{name} \"{value}\" must be")), "{says}");
+            }
+        }
     }
 
     #[test]

@@ -24,6 +24,16 @@ impl Sim {
         self.bucket_mut(bucket).map(|bucket| bucket.hide_missing = hide)
     }
 
+    /// Refuses a call that expects the buckets of another account (`x-amz-expected-bucket-owner`).
+    pub fn expect_owner(&self, account: Option<&str>) -> Result<(), ApiError> {
+        match account {
+            Some(account) if account != self.settings.account => {
+                Err(ApiError::new("AccessDenied", 403, "Access Denied"))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
     /// Removes an empty bucket.
     pub fn delete_bucket(&mut self, name: &str) -> Result<(), ApiError> {
         if !self.bucket(name)?.keys.is_empty() {

@@ -103,6 +103,7 @@ impl S3 for S3Api {
         &self,
         req: S3Request<GetBucketVersioningInput>,
     ) -> S3Result<S3Response<GetBucketVersioningOutput>> {
+        s3_result(&req, self.shared.sim().expect_owner(req.input.expected_bucket_owner.as_deref()))?;
         let versioned = s3_result(&req, self.shared.sim().bucket_versioning(&req.input.bucket))?;
         let status = versioned.then(|| BucketVersioningStatus::from_static(BucketVersioningStatus::ENABLED));
         ok(GetBucketVersioningOutput { status, ..Default::default() })

@@ -2,7 +2,6 @@
 
 use super::shared::Shared;
 use crate::model::{ApiError, BucketDocument};
-use hyper::Method;
 use hyper::http::request::Parts;
 use quick_xml::Reader;
 use quick_xml::events::Event;
@@ -23,7 +22,7 @@ pub(super) fn asked(parts: &Parts) -> Option<(String, BucketDocument)> {
 /// Answers the request.
 pub(super) fn call(
     shared: &Shared,
-    method: &Method,
+    parts: &Parts,
     bucket: &str,
     which: BucketDocument,
     body: &[u8],
@@ -32,8 +31,10 @@ pub(super) fn call(
         BucketDocument::Policy => "application/json",
         BucketDocument::Notification | BucketDocument::Lifecycle | BucketDocument::Encryption => "application/xml",
     };
+    let owner = parts.headers.get("x-amz-expected-bucket-owner").and_then(|owner| owner.to_str().ok());
     let mut sim = shared.sim();
-    match method.as_str() {
+    sim.expect_owner(owner)?;
+    match parts.method.as_str() {
         "GET" => Ok((200, kind, sim.bucket_document(bucket, which)?)),
         "PUT" => {
             sim.put_bucket_document(bucket, which, checked(which, body)?)?;

@@ -79,7 +79,7 @@ impl S3Http {
     /// A configuration of a bucket, which is answered as it was written.
     fn document(&self, parts: &Parts, bucket: &str, which: BucketDocument, body: &Bytes) -> HttpResponse {
         let request_id = format!("{:016X}", self.requests.fetch_add(1, Ordering::Relaxed));
-        let mut response = match s3_documents::call(&self.shared, &parts.method, bucket, which, body) {
+        let mut response = match s3_documents::call(&self.shared, parts, bucket, which, body) {
             Ok((status, kind, content)) => {
                 let mut response = Response::new(Body::from(content));
                 *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

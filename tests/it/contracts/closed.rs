@@ -27,9 +27,9 @@ fn the_workflow_may_call_the_functions_it_names_and_write_its_log() {
     closed(
         workflow,
         &[
-            (", !GetAtt ReportFailure.Arn]", "]"),
-            (", !GetAtt ReportFailure.Arn]", ", !GetAtt CreateRestore.Arn]"),
-            (", !GetAtt ReportFailure.Arn]", ", \"*\"]"),
+            ("- !Sub ${ReportFailure.Arn}:*", "- !GetAtt ReportFailureLogs.Arn"),
+            ("- !Sub ${ReportFailure.Arn}:*", "- !Sub ${CreateRestore.Arn}:*"),
+            ("- !Sub ${ReportFailure.Arn}:*", "- \"*\""),
             (", logs:DescribeLogGroups]", ", logs:DescribeLogGroups, xray:PutTraceSegments]"),
             (", logs:DescribeLogGroups]", ", logs:DescribeLogGroups, logs:GetLogEvents]"),
         ],
@@ -57,8 +57,13 @@ fn workflow(template: &Template) -> Vec<String> {
         .map(|name| text(&substitutions[name.trim_start_matches("${").trim_end_matches('}')]))
         .collect();
     let mut wrong = Vec::new();
+    // Its versions, and the function itself for executions that began before there were versions.
+    let arns = |version: String| {
+        let function = version.trim_matches(['{', '}']).trim_end_matches("Version").to_owned();
+        [format!("{{{function}.Arn}}"), format!("{{{function}.Arn}}:*")]
+    };
     let mut expected: BTreeSet<(String, String)> =
-        named.into_iter().map(|function| ("lambda:InvokeFunction".to_owned(), function)).collect();
+        named.into_iter().flat_map(arns).map(|arn| ("lambda:InvokeFunction".to_owned(), arn)).collect();
     if machine.get("LoggingConfiguration").is_some() {
         expected.extend(LOGGING.map(|action| (action.to_owned(), "*".to_owned())));
     }
@@ -121,22 +126,29 @@ fn a_shared_policy_is_held_by_our_functions_alone() {
         shared,
         &[
             (
-                "  ReadInvalidations:\n    Type: AWS::IAM::ManagedPolicy\n    Properties:\n",
-                "  ReadInvalidations:\n    Type: AWS::IAM::ManagedPolicy\n    Properties:\n      Users: [somebody]\n",
+                "  ReadInvalidations:\n    Type: AWS::IAM::ManagedPolicy\n    DependsOn: PreflightPassed\n    Properties:\n",
+                "  ReadInvalidations:\n    Type: AWS::IAM::ManagedPolicy\n    DependsOn: PreflightPassed\n    Properties:\n      Users: [somebody]\n",
             ),
             (
                 "[!Ref UseLedger, !Ref ReadWork, !Ref ReadInvalidations]",
                 "[arn:aws:iam::aws:policy/AdministratorAccess]",
             ),
+            ("      Roles: [!Ref AttachmentRole]\n", "      Roles: [!Ref AttachmentRole, !Ref PlanRole]\n"),
         ],
     );
 }
 
 fn shared(template: &Template) -> Vec<String> {
-    let ours = template.resources("AWS::IAM::ManagedPolicy");
+    let mut ours = template.resources("AWS::IAM::ManagedPolicy");
+    // A parameter decides whether it is made.
+    ours.insert("ManageEvents".to_owned(), template.resource("ManageEvents"));
     let mut wrong = Vec::new();
     for (id, policy) in &ours {
-        let members: BTreeSet<_> = object(policy).keys().map(String::as_str).collect();
+        let mut members: BTreeSet<_> = object(policy).keys().map(String::as_str).collect();
+        // It names its role, so that it can go at the end of an update.
+        if id == "ManageEvents" && policy["Roles"] == json!(["{AttachmentRole}"]) {
+            members.remove("Roles");
+        }
         if !members.is_subset(&BTreeSet::from(["Description", "PolicyDocument"])) {
             wrong.push(format!("{id} says who has it: {members:?}"));
         }
@@ -169,6 +181,7 @@ fn a_queue_takes_messages_from_its_rule_and_nobody_without_tls() {
                 "{ArnEquals: {\"aws:SourceArn\": !GetAtt RestoreCompletedRule.Arn}}",
             ),
             ("      Queues: [!Ref RestoreInitiatedDeadLetters]\n", "      Queues: [!Ref RestoreInitiatedQueue]\n"),
+            ("!GetAtt NoticesRule.Arn, !GetAtt RestoreCompletedRule.Arn,", "!GetAtt RestoreCompletedRule.Arn,"),
             (
                 "        - {Effect: Deny, Principal: \"*\", Action: sqs:*, Resource: !GetAtt RestoreCompletedDeadLetters.Arn,",
                 "        - {Effect: Allow, Principal: \"*\", Action: sqs:*, Resource: !GetAtt RestoreCompletedDeadLetters.Arn,",
@@ -188,16 +201,17 @@ fn queues(template: &Template) -> Vec<String> {
     let mut wrong = Vec::new();
     for queue in template.resources("AWS::SQS::Queue").keys() {
         let arn = format!("{{{queue}.Arn}}");
-        let senders = senders(&rules, &arn);
-        let mut expected: Vec<_> = senders
-            .iter()
-            .map(|rule| {
-                json!({
-                    "Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Action": "sqs:SendMessage",
-                    "Resource": arn, "Condition": {"ArnEquals": {"aws:SourceArn": rule}},
-                })
+        let allowed = |rules: Value| {
+            json!({
+                "Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Action": "sqs:SendMessage",
+                "Resource": arn, "Condition": {"ArnEquals": {"aws:SourceArn": rules}},
             })
-            .collect();
+        };
+        let mut expected: Vec<_> = senders(&rules, &arn, "/Arn").into_iter().map(|rule| allowed(json!(rule))).collect();
+        let losers = senders(&rules, &arn, "/DeadLetterConfig/Arn");
+        if !losers.is_empty() {
+            expected.push(allowed(json!(losers)));
+        }
         expected.push(without_tls("sqs:*", &json!(arn)));
         let found = policies.remove(&format!("{{{queue}}}")).unwrap_or_default();
         if found != expected {
@@ -207,9 +221,9 @@ fn queues(template: &Template) -> Vec<String> {
     wrong
 }
 
-/// The rules with this target.
-fn senders(rules: &BTreeMap<String, Value>, target: &str) -> Vec<String> {
-    let aims = |rule: &Value| list(&rule["Targets"]).iter().any(|one| one["Arn"] == target);
+/// The rules with a target of which this part is this queue.
+fn senders(rules: &BTreeMap<String, Value>, queue: &str, part: &str) -> Vec<String> {
+    let aims = |rule: &Value| list(&rule["Targets"]).iter().any(|one| one.pointer(part) == Some(&json!(queue)));
     rules.iter().filter(|(_, rule)| aims(rule)).map(|(id, _)| format!("{{{id}.Arn}}")).collect()
 }
 
@@ -281,7 +295,7 @@ fn the_work_bucket_is_private_and_nobody_reads_it_without_tls() {
         &[
             ("RestrictPublicBuckets: true", "RestrictPublicBuckets: false"),
             ("ObjectOwnership: BucketOwnerEnforced", "ObjectOwnership: ObjectWriter"),
-            ("[!GetAtt WorkBucket.Arn, !Sub \"${WorkBucket.Arn}/*\"]", "[!GetAtt WorkBucket.Arn]"),
+            ("Action: s3:*, Resource: [", "Action: s3:*, Resource: [arn:aws:s3:::other, "),
         ],
     );
 }
@@ -300,7 +314,7 @@ fn work_bucket(template: &Template) -> Vec<String> {
     if bucket["OwnershipControls"]["Rules"] != json!([{"ObjectOwnership": "BucketOwnerEnforced"}]) {
         wrong.push(format!("ownership: {}", bucket["OwnershipControls"]));
     }
-    let expected = [without_tls("s3:*", &json!(["{WorkBucket.Arn}", "{WorkBucket.Arn}/*"]))];
+    let expected = [without_tls("s3:*", &json!(["arn:aws:s3:::{WorkBucket}", "arn:aws:s3:::{WorkBucket}/*"]))];
     let found = list(&policy["PolicyDocument"]["Statement"]);
     if policy["Bucket"] != "{WorkBucket}" || found != expected {
         wrong.push(format!("policy of {}: {found:?} instead of {expected:?}", policy["Bucket"]));

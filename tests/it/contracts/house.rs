@@ -15,7 +15,7 @@ fn dependencies(folder: &str) -> Vec<String> {
 
 #[test]
 fn only_one_crate_names_an_aws_sdk() {
-    for folder in ["core", "lambdas/steps", "lambdas/bootstrap", "sim", "xtask"] {
+    for folder in ["core", "lambdas/custom-resource", "lambdas/steps", "lambdas/bootstrap", "sim", "xtask"] {
         let sdks: Vec<_> = dependencies(folder).into_iter().filter(|name| name.starts_with("aws-")).collect();
         assert!(sdks.is_empty(), "{folder} names {sdks:?}");
     }
@@ -23,17 +23,19 @@ fn only_one_crate_names_an_aws_sdk() {
 }
 
 #[test]
-fn the_core_knows_nobody_and_the_steps_only_the_core() {
+fn the_core_knows_nobody_and_the_steps_only_the_core_and_the_protocol_of_custom_resources() {
     let ours = |folder| dependencies(folder).into_iter().filter(|name| name.starts_with("thaw-")).collect::<Vec<_>>();
     assert!(ours("core").is_empty());
-    assert_eq!(ours("lambdas/steps"), ["thaw-core"]);
-    assert_eq!(ours("aws"), ["thaw-core", "thaw-steps"]);
+    // Others can take it as it is.
+    assert!(ours("lambdas/custom-resource").is_empty());
+    assert_eq!(ours("lambdas/steps"), ["thaw-core", "thaw-custom-resource"]);
+    assert_eq!(ours("aws"), ["thaw-core", "thaw-custom-resource", "thaw-steps"]);
     assert_eq!(ours("cli"), ["thaw-core"]);
 }
 
 #[test]
 fn neither_core_nor_steps_can_wait_or_touch_the_world() {
-    for folder in ["core", "lambdas/steps"] {
+    for folder in ["core", "lambdas/custom-resource", "lambdas/steps"] {
         for world in ["tokio", "hyper", "lambda_runtime", "ureq"] {
             assert!(!dependencies(folder).contains(&world.to_owned()), "{folder} depends on {world}");
         }

@@ -12,12 +12,13 @@ use std::path::Path;
 use imports::{Files, Import, imports};
 
 /// Every crate's sources.
-const SOURCES: [&str; 9] = [
+const SOURCES: [&str; 10] = [
     "aws/src",
     "bench/restore/src",
     "bench/src",
     "core/src",
     "lambdas/bootstrap/src",
+    "lambdas/custom-resource/src",
     "lambdas/steps/src",
     "sim/src",
     "tests/worlds/src",

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use thaw_steps::{Step, StepError};
 
-use super::template::{Template, object, text};
+use super::template::{TEXT, Template, object, text};
 use super::workflow::{Machine, strings};
 
 /// The functions of the workflow; the other steps are doors.
@@ -27,7 +27,7 @@ const FINAL: [&str; 3] = ["InvalidRequest", "Denied", "Unexpected"];
 
 /// Names of AWS that the workflow may match besides ours. Source: developer guides of Step Functions ("Handling errors")
 /// and Lambda; `Lambda.Unknown` is how the local emulator calls a throttled Lambda.
-const AWS_ERRORS: [&str; 11] = [
+const AWS_ERRORS: [&str; 12] = [
     "Lambda.AWSLambdaException",
     "Lambda.ClientExecutionTimeoutException",
     "Lambda.SdkClientException",
@@ -35,6 +35,7 @@ const AWS_ERRORS: [&str; 11] = [
     "Lambda.TooManyRequestsException",
     "Lambda.Unknown",
     "Runtime.ExitError",
+    "Runtime.Unknown",
     "Sandbox.Timedout",
     "States.ALL",
     "States.DataLimitExceeded",
@@ -77,7 +78,26 @@ fn the_template_fills_in_exactly_what_the_workflow_leaves_open() {
     assert_eq!(open, filled.keys().cloned().collect());
     for (name, arn) in filled {
         let function = name.strip_suffix("Arn").expect("substitutions end in Arn");
-        assert_eq!(text(arn), format!("{{{function}.Arn}}"));
+        // A reference to a version is its ARN.
+        assert_eq!(text(arn), format!("{{{function}Version}}"));
+    }
+}
+
+#[test]
+fn every_change_of_a_release_publishes_a_version_of_each_function_of_the_workflow() {
+    let template = Template::load();
+    let (functions, versions) =
+        (template.resources("AWS::Lambda::Function"), template.resources("AWS::Lambda::Version"));
+    assert_eq!(versions.len(), WORKFLOW.len());
+    for step in WORKFLOW {
+        let version = &versions[&format!("{}Version", step.name())];
+        assert_eq!(text(&version["FunctionName"]), format!("{{{}}}", step.name()));
+        // Another description replaces the version, and another variable makes the function one that can be published.
+        let variables = &functions[step.name()]["Environment"]["Variables"];
+        assert_eq!(version["Description"], variables["RELEASE"]);
+        // Also when a rollback leads to a release that has no such resource.
+        let kept = "    DeletionPolicy: Retain\n    UpdateReplacePolicy: Retain\n";
+        assert!(TEXT.contains(&format!("  {}Version:\n    Type: AWS::Lambda::Version\n{kept}", step.name())));
     }
 }
 
@@ -105,8 +125,9 @@ fn the_workflow_matches_only_errors_that_somebody_raises() {
 
 /// What Lambda says when it could not be called, or when a call ended before its function did, and that goes away by itself.
 /// The first four: Step Functions Developer Guide, "Handle transient Lambda service exceptions". The next two: the note there.
-/// The rest: how Step Functions tells that a function was killed, or that a task took too long.
-const TRANSIENT: [&str; 9] = [
+/// The rest: how Step Functions tells that a function was killed, that it ended while it was starting (the name is in AWS's own
+/// emulator of the Lambda runtime), or that a task took too long.
+const TRANSIENT: [&str; 10] = [
     "Lambda.ClientExecutionTimeoutException",
     "Lambda.ServiceException",
     "Lambda.AWSLambdaException",
@@ -114,6 +135,7 @@ const TRANSIENT: [&str; 9] = [
     "Lambda.TooManyRequestsException",
     "Lambda.Unknown",
     "Runtime.ExitError",
+    "Runtime.Unknown",
     "Sandbox.Timedout",
     "States.Timeout",
 ];

@@ -12,12 +12,12 @@ const BUCKETS: &str = "arn:aws:s3:::one arn:aws:s3:::two";
 const NAMED: &str = "arn:aws:cloudfront::*:distribution/E1 arn:aws:cloudfront::*:distribution/E2";
 const POLICIES: &str = "arn:aws:cloudfront::111122223333:continuous-deployment-policy/*";
 const CACHE_POLICIES: &str = "arn:aws:cloudfront::*:cache-policy/*";
-const LEDGER: &str = "{Ledger.Arn}";
-const WORK: &str = "{WorkBucket.Arn}/restores/*";
-const INBOX: &str = "{WorkBucket.Arn}/inbox/*";
-const ANSWERS: &str = "{WorkBucket.Arn}/inbox/*.answer.json";
-const REQUEST: &str = "{WorkBucket.Arn}/restores/*/request.json";
-const LISTS: &str = "{WorkBucket.Arn}/restores/*/jobs/*";
+const LEDGER: &str = "arn:aws:dynamodb:us-east-1:111122223333:table/{Ledger}";
+const WORK: &str = "arn:aws:s3:::{WorkBucket}/restores/*";
+const INBOX: &str = "arn:aws:s3:::{WorkBucket}/inbox/*";
+const ANSWERS: &str = "arn:aws:s3:::{WorkBucket}/inbox/*.answer.json";
+const REQUEST: &str = "arn:aws:s3:::{WorkBucket}/restores/*/request.json";
+const LISTS: &str = "arn:aws:s3:::{WorkBucket}/restores/*/jobs/*";
 const JOBS: &str = "arn:aws:s3:us-east-1:111122223333:job/*";
 const EXECUTIONS: &str = "arn:aws:states:us-east-1:111122223333:execution:{StateMachine.Name}:*";
 
@@ -34,7 +34,7 @@ const READ_DISTRIBUTIONS: &[Allowed] = &[
     ("cloudfront:GetCachePolicy", CACHE_POLICIES),
 ];
 const CREATE_INVALIDATIONS: &[Allowed] = &[("cloudfront:CreateInvalidation", NAMED)];
-const READ_WORK: &[Allowed] = &[("s3:GetObject", WORK), ("s3:ListBucket", "{WorkBucket.Arn}")];
+const READ_WORK: &[Allowed] = &[("s3:GetObject", WORK), ("s3:ListBucket", "arn:aws:s3:::{WorkBucket}")];
 const PUT_EVENTS: &[Allowed] = &[("events:PutEvents", "arn:aws:events:us-east-1:111122223333:event-bus/default")];
 const USE_LEDGER: &[Allowed] = &[("dynamodb:GetItem dynamodb:BatchGetItem dynamodb:Query dynamodb:PutItem", LEDGER)];
 
@@ -45,7 +45,7 @@ const START_EXECUTIONS: &[Allowed] = &[
 ];
 
 /// Every function with all it may do, its own log aside.
-const FUNCTIONS: [(Step, &[&[Allowed]]); 22] = [
+const FUNCTIONS: [(Step, &[&[Allowed]]); 24] = [
     (
         Step::Plan,
         &[
@@ -103,7 +103,7 @@ const FUNCTIONS: [(Step, &[&[Allowed]]); 22] = [
             READ_WORK,
             &[
                 ("dynamodb:GetItem dynamodb:BatchGetItem dynamodb:Query", LEDGER),
-                ("dynamodb:Query", "{Ledger.Arn}/index/restores"),
+                ("dynamodb:Query", "arn:aws:dynamodb:us-east-1:111122223333:table/{Ledger}/index/restores"),
             ],
         ],
     ),
@@ -172,8 +172,29 @@ const FUNCTIONS: [(Step, &[&[Allowed]]); 22] = [
             READ_WORK,
             PUT_EVENTS,
             &[
-                ("dynamodb:Query", "{Ledger.Arn}/index/restores"),
+                ("dynamodb:Query", "arn:aws:dynamodb:us-east-1:111122223333:table/{Ledger}/index/restores"),
                 ("states:DescribeExecution", EXECUTIONS),
+                ("s3:UpdateJobStatus", JOBS),
+            ],
+        ],
+    ),
+    (
+        Step::Preflight,
+        &[&[
+            ("s3:GetBucketVersioning s3:GetEncryptionConfiguration s3:GetBucketNotification", BUCKETS),
+            ("cloudfront:GetDistribution", NAMED),
+            ("lambda:GetAccountSettings", "*"),
+        ]],
+    ),
+    (
+        Step::Attachment,
+        &[
+            USE_LEDGER,
+            READ_WORK,
+            PUT_EVENTS,
+            &[
+                ("states:ListExecutions", "{StateMachine}"),
+                ("states:StopExecution", EXECUTIONS),
                 ("s3:UpdateJobStatus", JOBS),
             ],
         ],
@@ -181,8 +202,10 @@ const FUNCTIONS: [(Step, &[&[Allowed]]); 22] = [
 ];
 
 /// What may be done to everything, because AWS knows no narrower resource for it. The reasons are in the template.
-const ON_EVERYTHING: [(&str, &str); 10] = [
+const ON_EVERYTHING: [(&str, &str); 12] = [
     ("CreateJobsRole", "s3:CreateJob"),
+    ("PreflightRole", "cloudfront:ListDistributions"),
+    ("PreflightRole", "lambda:GetAccountSettings"),
     ("ReadDistributions", "cloudfront:ListDistributions"),
     ("StateMachineRole", "logs:CreateLogDelivery"),
     ("StateMachineRole", "logs:DeleteLogDelivery"),
@@ -221,12 +244,28 @@ fn every_function_may_do_exactly_this() {
 }
 
 #[test]
+fn one_function_may_change_one_setting_of_the_archive_if_the_stack_is_told_to() {
+    let managed = Template::with(&[("ManageBucketEvents", json!("true"))]);
+    let expected = expand(&[&[("s3:GetBucketNotification s3:PutBucketNotification", BUCKETS)]]);
+    let mut more = managed.permissions("AttachmentRole");
+    more = more.difference(&Template::load().permissions("AttachmentRole")).cloned().collect();
+    assert_eq!(more, expected);
+    for role in managed.resources("AWS::IAM::Role").keys().filter(|role| *role != "AttachmentRole") {
+        let changes = managed.permissions(role).into_iter().find(|(action, _)| action == "s3:PutBucketNotification");
+        assert_eq!(changes, None, "{role}");
+    }
+    // A new description is a new policy. So an update still has the old one for a bucket that it leaves out.
+    let description = super::template::text(&managed.resource("ManageEvents")["Description"]);
+    assert!(description.contains("{PreflightPassed.Release}"), "{description}");
+}
+
+#[test]
 fn a_job_may_do_exactly_this() {
     let template = with_distributions();
     let expected = expand(&[&[
         ("s3:RestoreObject", OBJECTS),
-        ("s3:GetObject", "{WorkBucket.Arn}/restores/*/jobs/*.csv"),
-        ("s3:PutObject", "{WorkBucket.Arn}/restores/*/jobs/*/job-*"),
+        ("s3:GetObject", "arn:aws:s3:::{WorkBucket}/restores/*/jobs/*.csv"),
+        ("s3:PutObject", "arn:aws:s3:::{WorkBucket}/restores/*/jobs/*/job-*"),
     ]]);
     assert_eq!(template.permissions("JobRole"), expected);
     // Its role is handed to S3 Batch Operations and to nobody else.

@@ -9,19 +9,19 @@ use super::template::{Template, object, text};
 use super::workflow::Machine;
 
 /// What each function is told, and no more: a name it does not need is a resource it could come to use.
-const ENVIRONMENT: [(Step, &str); 22] = [
+const ENVIRONMENT: [(Step, &str); 24] = [
     (
         Step::Plan,
-        "ARCHIVE_BUCKETS BATCH_OPERATIONS_OVER DAILY_BUDGET_USD DIRECTORY_INDEX DISTRIBUTION_IDS LEDGER_TABLE PATH_RULES WORK_BUCKET",
+        "RELEASE ARCHIVE_BUCKETS BATCH_OPERATIONS_OVER DAILY_BUDGET_USD DIRECTORY_INDEX DISTRIBUTION_IDS LEDGER_TABLE PATH_RULES WORK_BUCKET",
     ),
-    (Step::StartRestores, "LEDGER_TABLE RESTORES_PER_SECOND WORK_BUCKET"),
-    (Step::CreateJobs, "ACCOUNT_ID JOB_ROLE_ARN LEDGER_TABLE WORK_BUCKET"),
-    (Step::CheckJobs, "ACCOUNT_ID LEDGER_TABLE WORK_BUCKET"),
-    (Step::CheckRestores, "LEDGER_TABLE WORK_BUCKET"),
-    (Step::Invalidate, "ARCHIVE_BUCKETS DIRECTORY_INDEX DISTRIBUTION_IDS LEDGER_TABLE PATH_RULES WORK_BUCKET"),
-    (Step::CheckInvalidations, "LEDGER_TABLE WORK_BUCKET"),
-    (Step::Report, "LEDGER_TABLE STATE_MACHINE_ARN"),
-    (Step::ReportFailure, "ACCOUNT_ID LEDGER_TABLE WORK_BUCKET"),
+    (Step::StartRestores, "RELEASE LEDGER_TABLE RESTORES_PER_SECOND WORK_BUCKET"),
+    (Step::CreateJobs, "RELEASE ACCOUNT_ID JOB_ROLE_ARN LEDGER_TABLE WORK_BUCKET"),
+    (Step::CheckJobs, "RELEASE ACCOUNT_ID LEDGER_TABLE WORK_BUCKET"),
+    (Step::CheckRestores, "RELEASE LEDGER_TABLE WORK_BUCKET"),
+    (Step::Invalidate, "RELEASE ARCHIVE_BUCKETS DIRECTORY_INDEX DISTRIBUTION_IDS LEDGER_TABLE PATH_RULES WORK_BUCKET"),
+    (Step::CheckInvalidations, "RELEASE LEDGER_TABLE WORK_BUCKET"),
+    (Step::Report, "RELEASE LEDGER_TABLE STATE_MACHINE_ARN"),
+    (Step::ReportFailure, "RELEASE ACCOUNT_ID LEDGER_TABLE WORK_BUCKET"),
     (Step::CreateRestore, "ARCHIVE_BUCKETS LEDGER_TABLE STATE_MACHINE_ARN WORK_BUCKET"),
     (
         Step::CreatePlan,
@@ -47,6 +47,9 @@ const ENVIRONMENT: [(Step, &str); 22] = [
     ),
     (Step::AnnounceExpiries, "LEDGER_TABLE WORK_BUCKET"),
     (Step::CheckExecutions, "ACCOUNT_ID LEDGER_TABLE STATE_MACHINE_ARN WORK_BUCKET"),
+    // All else is in the properties of its custom resource.
+    (Step::Preflight, "ACCOUNT_ID"),
+    (Step::Attachment, "ACCOUNT_ID LEDGER_TABLE STATE_MACHINE_ARN WORK_BUCKET"),
 ];
 
 /// The HTTP API: route, function.
@@ -66,7 +69,7 @@ const ROUTES: [(&str, Step); 12] = [
 ];
 
 /// Kinds of resources the stack is made of. A distribution, a key, a function URL is not among them.
-const TYPES: [&str; 18] = [
+const TYPES: [&str; 19] = [
     "AWS::ApiGatewayV2::Api",
     "AWS::ApiGatewayV2::Integration",
     "AWS::ApiGatewayV2::Route",
@@ -79,6 +82,7 @@ const TYPES: [&str; 18] = [
     "AWS::Lambda::EventSourceMapping",
     "AWS::Lambda::Function",
     "AWS::Lambda::Permission",
+    "AWS::Lambda::Version",
     "AWS::Logs::LogGroup",
     "AWS::S3::Bucket",
     "AWS::S3::BucketPolicy",
@@ -88,6 +92,8 @@ const TYPES: [&str; 18] = [
 ];
 /// The queues, apart only because of the line's length.
 const QUEUE_TYPES: [&str; 3] = ["AWS::SQS::Queue", "AWS::SQS::QueuePolicy", "AWS::StepFunctions::StateMachine"];
+/// What functions of the stack check and change while it is deployed.
+const CUSTOM_TYPES: [&str; 2] = ["Custom::Attachment", "Custom::Preflight"];
 
 #[test]
 fn every_function_knows_exactly_what_it_needs() {
@@ -183,7 +189,7 @@ fn the_api_may_call_each_function_only_through_its_routes() {
 fn the_end_of_an_execution_and_the_clock_alone_may_call_what_checks_executions() {
     let template = Template::load();
     let rules = template.resources("AWS::Events::Rule");
-    let target = json!([{"Id": "CheckExecutions", "Arn": "{CheckExecutions.Arn}"}]);
+    let target = json!([target("CheckExecutions", "{CheckExecutions.Arn}")]);
     let callers: Vec<_> =
         rules.iter().filter(|(_, rule)| rule["Targets"] == target).map(|(id, _)| id.clone()).collect();
     assert_eq!(callers, ["CheckExecutionsRule", "ExecutionEndedRule"]);
@@ -208,34 +214,47 @@ fn the_end_of_an_execution_and_the_clock_alone_may_call_what_checks_executions()
     assert!(rules["CheckExecutionsRule"]["ScheduleExpression"].is_string());
 }
 
-/// An event that cannot be handed over is dropped without a word, and so is what a function that nobody waits for cannot do
-/// in three tries.
+/// A target of a rule. What cannot be delivered to it is kept.
+fn target(id: &str, arn: &str) -> Value {
+    json!({"Id": id, "Arn": arn, "DeadLetterConfig": {"Arn": "{UndeliveredEvents.Arn}"}})
+}
+
+/// EventBridge drops an event that it cannot deliver if the target has no dead-letter queue, and Lambda drops what a function
+/// that nobody waits for cannot do in three tries.
 #[test]
-fn an_alarm_looks_at_every_rule_and_at_every_function_that_a_rule_calls() {
+fn an_alarm_looks_at_what_rules_cannot_deliver_and_at_every_function_that_a_rule_calls() {
     let template = Template::load();
     let alarms = template.resources("AWS::CloudWatch::Alarm");
-    let watched = |namespace: &str, metric: &str, dimension: &str, of: &str| {
+    let watched = |namespace: &str, metric: &str, dimension: &str, of: &str, statistic: &str| {
         let dimensions = json!([{"Name": dimension, "Value": format!("{{{of}}}")}]);
         alarms.values().any(|alarm| {
             alarm["Namespace"] == namespace
                 && alarm["MetricName"] == metric
                 && alarm["Dimensions"] == dimensions
-                && alarm["Statistic"] == "Sum"
+                && alarm["Statistic"] == statistic
                 && (&alarm["Threshold"], &alarm["ComparisonOperator"]) == (&json!(0), &json!("GreaterThanThreshold"))
                 && alarm["TreatMissingData"] == "notBreaching"
                 && alarm["AlarmActions"] == json!(["{Notices}"])
         })
     };
+    let visible = "ApproximateNumberOfMessagesVisible";
+    assert!(watched("AWS/SQS", visible, "QueueName", "UndeliveredEvents.QueueName", "Maximum"));
     for (id, rule) in template.resources("AWS::Events::Rule") {
-        assert!(watched("AWS/Events", "FailedInvocations", "RuleName", &id), "no alarm looks at {id}");
-        for target in super::template::list(&rule["Targets"]) {
-            let function = text(&target["Arn"]).trim_matches(['{', '}']).trim_end_matches(".Arn").to_owned();
+        for one in super::template::list(&rule["Targets"]) {
+            assert_eq!(one, target(&text(&one["Id"]), &text(&one["Arn"])), "{id}");
+            let function = text(&one["Arn"]).trim_matches(['{', '}']).trim_end_matches(".Arn").to_owned();
             if template.resources("AWS::Lambda::Function").contains_key(&function) {
-                let is_watched = watched("AWS/Lambda", "AsyncEventsDropped", "FunctionName", &function);
+                let is_watched = watched("AWS/Lambda", "AsyncEventsDropped", "FunctionName", &function, "Sum");
                 assert!(is_watched, "no alarm looks at {function}");
             }
         }
     }
+}
+
+/// Ten alarms are free in every account.
+#[test]
+fn the_alarms_are_free() {
+    assert!(Template::load().resources("AWS::CloudWatch::Alarm").len() <= 10);
 }
 
 #[test]
@@ -249,7 +268,7 @@ fn the_clock_alone_may_call_what_runs_by_the_clock() {
     });
     assert_eq!(ours, [&expected]);
     let rule = template.resource("AnnounceExpiriesRule");
-    assert_eq!(rule["Targets"], json!([{"Id": "AnnounceExpiries", "Arn": "{AnnounceExpiries.Arn}"}]));
+    assert_eq!(rule["Targets"], json!([target("AnnounceExpiries", "{AnnounceExpiries.Arn}")]));
     assert!(rule["EventPattern"].is_null() && rule["State"].is_null());
 }
 
@@ -269,7 +288,7 @@ fn a_rule_sends_the_events_of_the_archive_to_its_queue() {
     for kind in ["RestoreCompleted", "RestoreInitiated"] {
         let queue = format!("{{{kind}Queue.Arn}}");
         let rule = template.resource(&format!("{kind}Rule"));
-        assert_eq!(rule["Targets"], json!([{"Id": "Queue", "Arn": queue}]));
+        assert_eq!(rule["Targets"], json!([target("Queue", &queue)]));
         assert_eq!(rule["EventPattern"]["detail"], json!({"bucket": {"name": ["one", "two"]}}));
     }
 }
@@ -280,7 +299,7 @@ fn a_file_in_the_inbox_is_told_of_whatever_becomes_of_s3s_other_events() {
     let template = Template::with(&[("EventRules", json!("DISABLED"))]);
     let rule = template.resource("InboxFileRule");
     assert!(rule["State"].is_null(), "a rule is enabled unless it says otherwise");
-    assert_eq!(rule["Targets"], json!([{"Id": "Queue", "Arn": "{InboxFileQueue.Arn}"}]));
+    assert_eq!(rule["Targets"], json!([target("Queue", "{InboxFileQueue.Arn}")]));
     let files = json!({"bucket": {"name": ["{WorkBucket}"]}, "object": {"key": [{"prefix": thaw_core::INBOX}]}});
     let pattern = json!({"source": ["aws.s3"], "detail-type": ["Object Created"], "detail": files});
     assert_eq!(rule["EventPattern"], pattern);
@@ -288,6 +307,29 @@ fn a_file_in_the_inbox_is_told_of_whatever_becomes_of_s3s_other_events() {
     assert_eq!(bucket["NotificationConfiguration"], json!({"EventBridgeConfiguration": {"EventBridgeEnabled": true}}));
     let lifecycle = bucket["LifecycleConfiguration"]["Rules"].as_array().unwrap();
     assert!(lifecycle.iter().any(|rule| rule["Prefix"] == thaw_core::INBOX && rule["ExpirationInDays"] == 180));
+}
+
+/// Polling a queue costs money also while nothing comes.
+#[test]
+fn a_queue_is_polled_only_where_its_messages_can_come() {
+    let polled = |events: &str, joined: &str| -> Vec<String> {
+        let template = Template::with(&[("EventRules", json!(events)), ("JoinedMaxCostUsd", json!(joined))]);
+        let rules = template.resources("AWS::Events::Rule");
+        let sources = template.resources("AWS::Lambda::EventSourceMapping").into_iter();
+        let sources: Vec<_> = sources.filter(|(_, source)| source["Enabled"] != false).map(|(id, _)| id).collect();
+        for kind in ["RestoreCompleted", "RestoreInitiated"] {
+            let is_enabled = rules[&format!("{kind}Rule")]["State"] == "ENABLED";
+            assert_eq!(sources.contains(&format!("{kind}Source")), is_enabled, "{kind} with {events}, {joined}");
+        }
+        sources
+    };
+    let (completed, initiated) = ("RestoreCompletedSource", "RestoreInitiatedSource");
+    let (confirmed, inbox) = ("ConfirmInvalidationsSource", "InboxFileSource");
+    assert_eq!(polled("ENABLED", "1"), [confirmed, inbox, completed, initiated]);
+    assert_eq!(polled("ENABLED", ""), [confirmed, inbox, completed, initiated]);
+    assert_eq!(polled("ENABLED", "0"), [confirmed, inbox, completed]);
+    // Only what an event published is confirmed.
+    assert_eq!(polled("DISABLED", "1"), [inbox]);
 }
 
 #[test]
@@ -346,7 +388,8 @@ fn a_reader_puts_aside_what_it_cannot_read_where_its_queue_does_and_an_alarm_loo
 #[test]
 fn your_buckets_and_distributions_are_left_alone() {
     let template = Template::load();
-    assert_eq!(template.types(), TYPES.into_iter().chain(QUEUE_TYPES).map(str::to_owned).collect());
+    let types = TYPES.into_iter().chain(QUEUE_TYPES).chain(CUSTOM_TYPES);
+    assert_eq!(template.types(), types.map(str::to_owned).collect());
     let buckets = template.resources("AWS::S3::Bucket");
     assert_eq!(buckets.keys().collect::<Vec<_>>(), ["WorkBucket"]);
     assert!(buckets["WorkBucket"].get("BucketName").is_none(), "a name of ours could be a bucket of somebody else");

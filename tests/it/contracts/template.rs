@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 /// The template as it is written.
 pub const TEXT: &str = include_str!("../../../infra/template.yaml");
 
-/// The template with parameters filled in. What only AWS knows stays a name in braces: `{Ledger.Arn}`.
+/// The template with parameters filled in. What only AWS knows stays a name in braces: `{Ledger}`.
 #[derive(Debug)]
 pub struct Template {
     document: Value,
@@ -43,13 +43,24 @@ impl Template {
         Self::with(&[])
     }
 
-    /// The resources of one type, by logical id, each with its properties.
+    /// The resources of one type, by logical id, each with its properties; without those whose condition does not hold.
     pub fn resources(&self, kind: &str) -> BTreeMap<String, Value> {
-        object(&self.document["Resources"])
-            .iter()
-            .filter(|(_, resource)| resource["Type"] == kind)
-            .map(|(id, resource)| (id.clone(), self.evaluate(&resource["Properties"])))
-            .collect()
+        let of_kind = self.made().filter(|(_, resource)| resource["Type"] == kind);
+        of_kind.map(|(id, resource)| (id.clone(), self.evaluate(&resource["Properties"]))).collect()
+    }
+
+    /// The type of every resource, by logical id; without those whose condition does not hold.
+    pub fn kinds(&self) -> BTreeMap<String, String> {
+        self.made().map(|(id, resource)| (id.clone(), text(&resource["Type"]))).collect()
+    }
+
+    fn made(&self) -> impl Iterator<Item = (&String, &Value)> {
+        let is_made = |resource: &Value| resource["Condition"].as_str().is_none_or(|name| self.holds(name));
+        object(&self.document["Resources"]).iter().filter(move |(_, resource)| is_made(resource))
+    }
+
+    fn holds(&self, condition: &str) -> bool {
+        self.evaluate(&self.document["Conditions"][condition]) == json!(true)
     }
 
     /// The properties of a resource.
@@ -60,6 +71,56 @@ impl Template {
         self.evaluate(&resource["Properties"])
     }
 
+    /// The parameters, by name, each as it is declared.
+    pub fn parameters(&self) -> &Map<String, Value> {
+        object(&self.document["Parameters"])
+    }
+
+    /// The template's description of its parameters for the console.
+    pub fn interface(&self) -> &Value {
+        &self.document["Metadata"]["AWS::CloudFormation::Interface"]
+    }
+
+    /// What the rules say against the parameters.
+    pub fn broken_rules(&self) -> Vec<String> {
+        let holds = |condition: &Value| condition.is_null() || self.evaluate(condition) == json!(true);
+        let rules = object(&self.document["Rules"]).values().filter(|rule| holds(&rule["RuleCondition"]));
+        let assertions = rules.flat_map(|rule| list(&rule["Assertions"]));
+        let broken = assertions.filter(|assertion| !holds(&assertion["Assert"]));
+        broken.map(|assertion| text(&assertion["AssertDescription"])).collect()
+    }
+
+    /// The names of the parameters.
+    pub fn parameter_names(&self) -> BTreeSet<String> {
+        object(&self.document["Parameters"]).keys().cloned().collect()
+    }
+
+    /// The names of a resource's properties, also of those without a value.
+    pub fn property_names(&self, id: &str) -> BTreeSet<String> {
+        object(&self.document["Resources"][id]["Properties"]).keys().cloned().collect()
+    }
+
+    /// The resources that are there only under a condition.
+    pub fn conditional(&self) -> BTreeSet<String> {
+        let resources = object(&self.document["Resources"]).iter();
+        resources.filter(|(_, resource)| resource.get("Condition").is_some()).map(|(id, _)| id.clone()).collect()
+    }
+
+    /// The logical ids of all resources, each with what it waits for: what it refers to, and what its `DependsOn` names.
+    ///
+    /// With `always` only what it waits for whatever the parameters are: not what is in one branch of an `Fn::If`, and no
+    /// resource with a condition, which may be missing.
+    pub fn waits_for(&self, always: bool) -> BTreeMap<String, BTreeSet<String>> {
+        let resources = object(&self.document["Resources"]);
+        let conditional = self.conditional();
+        let is_meant = |id: &String| resources.contains_key(id) && !(always && conditional.contains(id));
+        let wait = |resource: &Value| {
+            let named = list(&resource["DependsOn"]).iter().map(text).collect();
+            [referred(&resource["Properties"], always), named].concat().into_iter().filter(is_meant).collect()
+        };
+        resources.iter().map(|(id, resource)| (id.clone(), wait(resource))).collect()
+    }
+
     /// Every type of resource in the template.
     pub fn types(&self) -> BTreeSet<String> {
         object(&self.document["Resources"]).values().map(|resource| text(&resource["Type"])).collect()
@@ -67,12 +128,25 @@ impl Template {
 
     /// What a role may do: its own policies and those it shares. Panics at anything but plain permissions.
     pub fn permissions(&self, role: &str) -> BTreeSet<Permission> {
+        let attached = self.attached_to(role);
         let role = self.resource(role);
         let own = list(&role["Policies"]).into_iter().map(|policy| policy["PolicyDocument"].clone());
         let shared = list(&role["ManagedPolicyArns"])
             .into_iter()
             .map(|policy| self.resource(text(&policy).trim_matches(['{', '}']))["PolicyDocument"].clone());
-        own.chain(shared).flat_map(|document| permissions(&document)).collect()
+        own.chain(shared).chain(attached).flat_map(|document| permissions(&document)).collect()
+    }
+
+    /// The documents of the policies that name the role, and are there with these parameters.
+    fn attached_to(&self, role: &str) -> Vec<Value> {
+        let is_there = |id: &str| match &self.document["Resources"][id]["Condition"] {
+            Value::Null => true,
+            condition => self.evaluate(&self.document["Conditions"][text(condition)]) == json!(true),
+        };
+        let names = |policy: &Value| list(&policy["Roles"]).iter().any(|one| *one == format!("{{{role}}}"));
+        let policies = self.resources("AWS::IAM::ManagedPolicy").into_iter();
+        let named = policies.filter(|(id, policy)| names(policy) && is_there(id));
+        named.map(|(_, policy)| policy["PolicyDocument"].clone()).collect()
     }
 
     fn evaluate(&self, value: &Value) -> Value {
@@ -104,8 +178,7 @@ impl Template {
 
     fn call(&self, function: &str, argument: &Value) -> Value {
         if function == "If" {
-            let condition = &self.document["Conditions"][text(&argument[0])];
-            let branch = if self.evaluate(condition) == json!(true) { 1 } else { 2 };
+            let branch = if self.holds(&text(&argument[0])) { 1 } else { 2 };
             return self.evaluate(&argument[branch]);
         }
         if function == "Sub" {
@@ -117,6 +190,9 @@ impl Template {
             "Equals" => json!(argument[0] == argument[1]),
             "Not" => json!(argument[0] == json!(false)),
             "Or" => json!(list(&argument).contains(&json!(true))),
+            "And" => json!(!list(&argument).contains(&json!(false))),
+            "Contains" => json!(list(&argument[0]).contains(&argument[1])),
+            "EachMemberEquals" => json!(list(&argument[0]).iter().all(|member| *member == argument[1])),
             "Select" => argument[1][argument[0].as_u64().expect("an index") as usize].clone(),
             "Split" => text(&argument[1]).split(&text(&argument[0])).collect(),
             "Join" => json!(list(&argument[1]).iter().map(text).collect::<Vec<_>>().join(&text(&argument[0]))),
@@ -139,6 +215,32 @@ impl Template {
         }
         json!(result)
     }
+}
+
+/// The names that a value refers to; with `always` only those that it refers to whatever the conditions are.
+fn referred(value: &Value, always: bool) -> Vec<String> {
+    if let Some(items) = value.as_array() {
+        return items.iter().flat_map(|item| referred(item, always)).collect();
+    }
+    let Some(members) = value.as_object() else { return Vec::new() };
+    let of_member = |(name, argument): (&String, &Value)| match name.as_str() {
+        "Ref" => vec![text(argument)],
+        "Fn::GetAtt" => vec![text(argument).split('.').next().unwrap_or_default().to_owned()],
+        "Fn::If" if always => {
+            let other = referred(&argument[2], always);
+            referred(&argument[1], always).into_iter().filter(|name| other.contains(name)).collect()
+        }
+        "Fn::Sub" => {
+            let (pattern, own) = match argument.as_array() {
+                Some(pair) => (text(&pair[0]), referred(&pair[1], always)),
+                None => (text(argument), Vec::new()),
+            };
+            let names = pattern.split("${").skip(1).filter_map(|piece| piece.split(['}', '.']).next());
+            names.map(str::to_owned).chain(own).collect()
+        }
+        _ => referred(argument, always),
+    };
+    members.iter().flat_map(of_member).collect()
 }
 
 /// What a policy document allows, one action on one resource each; several resources stand in one line.

@@ -13,15 +13,17 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
 
+pub use deaths::MORTAL;
+
 use super::stack::sim;
 
 /// What the simulator does to everybody while a test runs.
-struct Stage {
+pub struct Stage {
     _turn: MutexGuard<'static, ()>,
 }
 
 /// Takes the simulator for one test: it has one script, and the tests take turns.
-fn stage(faults: &Value, events: &Value) -> Stage {
+pub fn stage(faults: &Value, events: &Value) -> Stage {
     static TURN: Mutex<()> = Mutex::new(());
     let stage = Stage { _turn: TURN.lock().unwrap_or_else(PoisonError::into_inner) };
     script(faults, events);
@@ -59,7 +61,7 @@ fn no_event_waits() -> Option<()> {
 }
 
 /// Keys `<name>/000` and so on, which lie in the archive.
-fn archived(name: &str, class: &str, count: usize) -> Vec<String> {
+pub fn archived(name: &str, class: &str, count: usize) -> Vec<String> {
     let keys: Vec<_> = (0..count).map(|n| format!("{name}/{n:03}")).collect();
     sim().put(class, keys.iter().map(String::as_str));
     sim().keep_apart(&keys);
@@ -76,7 +78,7 @@ fn restore(keys: &[String]) -> String {
 
 /// S3 began one restore of each of these objects, and CloudFront has each one's path once.
 #[track_caller]
-fn paid_once(keys: &[String]) {
+pub fn paid_once(keys: &[String]) {
     let (folder, _) = keys[0].split_once('/').expect("keys have a folder");
     let calls = sim().restore_calls(&format!("{folder}/"));
     assert_eq!(calls.len(), keys.len());

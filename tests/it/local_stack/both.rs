@@ -1,6 +1,8 @@
 //! What holds whoever plays S3 and CloudFront: thaw-sim, or MiniStack, which we did not write.
 
 mod expressions;
+mod parameters;
+mod second_stack;
 
 use std::path::Path;
 

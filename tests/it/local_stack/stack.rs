@@ -93,6 +93,15 @@ impl Stack {
         Self { book, programs: target.join("python/bin") }
     }
 
+    /// The same with other entries in the address book.
+    pub fn with(&self, entries: &[(&str, String)]) -> Self {
+        let mut book = self.book.clone();
+        for (name, value) in entries {
+            book[*name] = value.as_str().into();
+        }
+        Self { book, programs: self.programs.clone() }
+    }
+
     /// The address book.
     pub fn book(&self) -> &Value {
         &self.book
@@ -133,7 +142,8 @@ impl Stack {
         answer["error"].as_str().unwrap_or_else(|| panic!("{service} {operation}: {answer}")).to_owned()
     }
 
-    fn call(&self, service: &str, operation: &str, parameters: Value) -> Value {
+    /// One of which either may come: `{"ok": …}`, or `{"error": <code>, "message": …}`.
+    pub fn call(&self, service: &str, operation: &str, parameters: Value) -> Value {
         let url = self.entry(match service {
             "s3" => "s3_endpoint_url",
             "cloudfront" => "cloudfront_endpoint_url",
@@ -163,6 +173,25 @@ impl Stack {
             .output()
             .expect("the AWS CLI starts");
         assert!(output.status.success(), "aws {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// A script in which people use the `aws` command; answers what it prints.
+    #[track_caller]
+    pub fn bash(&self, script: &str) -> String {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let path = std::env::join_paths([self.programs.clone()].into_iter().chain(std::env::split_paths(&path)));
+        let output = Command::new("bash")
+            .args(["-euo", "pipefail", "-c", script])
+            .env_clear()
+            .envs(NO_OTHER_AWS)
+            .env("PATH", path.expect("paths can be joined"))
+            .env("AWS_ENDPOINT_URL", self.entry("endpoint_url"))
+            .env("AWS_ENDPOINT_URL_S3", self.entry("s3_endpoint_url"))
+            .env("AWS_ENDPOINT_URL_CLOUDFRONT", self.entry("cloudfront_endpoint_url"))
+            .output()
+            .expect("bash starts");
+        assert!(output.status.success(), "{script}\n{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 

@@ -15,11 +15,15 @@ use std::task::Poll;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use thaw_core::{Batch, Row};
+use thaw_custom_resource::{CustomResource, Event};
+use thaw_sim::model::BucketDocument;
 use thaw_steps::api::{
     adopt, cancel_restore, create_plan, create_restore, get_distributions, get_paths, get_restores, http,
 };
+use thaw_steps::deployment::attachment::Attachment;
+use thaw_steps::deployment::preflight::Preflight;
 use thaw_steps::events::queue::QueueBatch;
 use thaw_steps::events::{
     announce_expiries, check_executions, confirm_invalidations, on_inbox_file, on_restore_completed,
@@ -34,7 +38,8 @@ use thaw_steps::{CurrentVersions, Step};
 
 use self::mortal::{Death, Mortal};
 use self::stories::{KEYS, stories};
-use super::world::{DISTRIBUTION, World};
+use super::preflight::LargeQuota;
+use super::world::{BUCKET, DISTRIBUTION, World};
 
 /// Seconds after which a function that died runs again.
 const AGAIN: u64 = 7;
@@ -42,7 +47,7 @@ const AGAIN: u64 = 7;
 /// Whether a step writes anything at all: one that does not, cannot be killed at it.
 fn writes(step: Step) -> bool {
     match step {
-        Step::CreatePlan | Step::GetPaths | Step::GetRestores | Step::GetDistributions => false,
+        Step::CreatePlan | Step::GetPaths | Step::GetRestores | Step::GetDistributions | Step::Preflight => false,
         Step::Plan
         | Step::StartRestores
         | Step::CreateJobs
@@ -60,7 +65,8 @@ fn writes(step: Step) -> bool {
         | Step::ConfirmInvalidations
         | Step::OnInboxFile
         | Step::AnnounceExpiries
-        | Step::CheckExecutions => true,
+        | Step::CheckExecutions
+        | Step::Attachment => true,
     }
 }
 
@@ -125,6 +131,32 @@ async fn work(step: Step, payload: &Value, wire: &Mortal<'_>, now: Timestamp) ->
             check_executions::run(event, wire, wire, wire, wire, wire, now).await.unwrap();
             Value::Null
         }
+        Step::Preflight => {
+            let aws = &wire.world.aws;
+            let preflight =
+                Preflight { buckets: aws, cdn: aws, lambda: &LargeQuota, region: "us-east-1", architecture: "x86_64" };
+            let properties = read::<Map<String, Value>>(payload).into();
+            let reply = preflight.handle(&Event::Create { properties: &properties }).await;
+            json!([reply.result.unwrap(), reply.is_settled])
+        }
+        Step::Attachment => {
+            let properties = read::<Map<String, Value>>(&payload["ResourceProperties"]).into();
+            let attachment = Attachment {
+                buckets: wire,
+                ledger: wire,
+                files: wire,
+                executions: wire,
+                events: wire,
+                jobs: wire,
+                now: || now,
+            };
+            let event = match payload["RequestType"].as_str() {
+                Some("Create") => Event::Create { properties: &properties },
+                Some(_) | None => Event::Delete { physical_id: Some("attachment"), properties: &properties },
+            };
+            let reply = attachment.handle(&event).await;
+            json!([reply.result.unwrap(), reply.is_settled])
+        }
     }
 }
 
@@ -171,6 +203,8 @@ struct Left {
     told: BTreeSet<String>,
     /// The receipts of messages that are done.
     done: BTreeSet<String>,
+    /// Where the bucket's events go.
+    notifications: String,
 }
 
 impl Left {
@@ -209,6 +243,7 @@ impl Left {
             }),
             told: events.chain(letters).chain(sent).collect(),
             done: world.queue.deleted().into_iter().collect(),
+            notifications: world.aws.with(|sim, _| sim.bucket_document(BUCKET, BucketDocument::Notification)).unwrap(),
         }
     }
 }

@@ -83,11 +83,13 @@ pub enum KnownBug {
     QueryStringWildcardTooShort,
     /// A `?` of a key is not escaped in a path, and begins a query string.
     QuestionMarkNotEscaped,
+    /// The queues of completed restores and of confirmations are polled only while an execution runs.
+    IdleQueuesNotPolled,
 }
 
 impl KnownBug {
     /// Every known bug, in the order of `known-bugs.md`.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 35] = [
         Self::TierNotSent,
         Self::DaysSentForIntelligentTiering,
         Self::DaysNotSent,
@@ -122,6 +124,7 @@ impl KnownBug {
         Self::RuleOfAnotherDistribution,
         Self::QueryStringWildcardTooShort,
         Self::QuestionMarkNotEscaped,
+        Self::IdleQueuesNotPolled,
     ];
 
     /// Its description, and the projects that have it.
@@ -167,6 +170,7 @@ impl KnownBug {
             Self::RuleOfAnotherDistribution => ("a rule is applied to the wrong distribution", "none yet"),
             Self::QueryStringWildcardTooShort => ("the wildcard for query strings covers other keys", "most"),
             Self::QuestionMarkNotEscaped => ("a question mark is not escaped in a path", "most"),
+            Self::IdleQueuesNotPolled => ("queues are polled only while a restore runs", "none yet"),
         }
     }
 

@@ -72,7 +72,8 @@ impl Phase {
 pub fn run(options: &Options) -> Result<()> {
     let python = python_env("api-python", &root().join("xtask/python/api/requirements.lock"))?;
     let which = options.which.clone();
-    let on = up::Options { which, s3: S3::Sim, auth: true, time_scale: 3600, release: false, record: false };
+    let on =
+        up::Options { which, s3: S3::Sim, auth: true, time_scale: 3600, release: false, record: false, upgrade: false };
     let (stack, teardown) = up::up(&on)?;
     let tested = test(&stack, &python, &options.which.dir(), options).and_then(|()| settle(&stack));
     drop(teardown);

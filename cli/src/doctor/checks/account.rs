@@ -1,15 +1,13 @@
 //! The account: its quota of functions, and the free invalidation paths of the month.
 
+use thaw_core::FEW_FUNCTIONS;
+
 use crate::doctor::facts::Facts;
 use crate::doctor::finding::{Finding, Kind, Subject};
 
 /// Invalidation paths that are free in a month, for all distributions of an account together (Developer Guide, "Pay for file
 /// invalidation").
 const FREE_PATHS: u64 = 1_000;
-
-/// With fewer functions at a time than this, thaw and its neighbours get into each other's way. A new account may run ten
-/// (Lambda Developer Guide, "Quotas"), and thaw's queues and chunks alone use as many.
-const FEW_FUNCTIONS: u64 = 50;
 
 pub fn findings(facts: &Facts) -> Vec<Finding> {
     vec![concurrency(facts), free_paths(facts)]

@@ -2,7 +2,7 @@
 //! [`super::access`].
 
 use jiff::Timestamp;
-use thaw_core::quantity;
+use thaw_core::{KmsKey, quantity};
 
 use super::lifecycle;
 use crate::doctor::facts::{Access, Bucket, BucketState, Encryption, Facts, Versioning};
@@ -97,12 +97,15 @@ fn is_read_by_an_identity(bucket: &Bucket, facts: &Facts) -> bool {
 
 /// User Guide, "Protecting data with SSE-KMS"; Developer Guide, "Restrict access to an Amazon S3 origin", on SSE-KMS.
 fn encryption(bucket: &Bucket, facts: &Facts, subject: Subject<'_>) -> Vec<Finding> {
-    let key = match &bucket.encryption {
+    let encryption = match &bucket.encryption {
         Err(unread) => return vec![subject.unread("encryption", unread)],
-        Ok(Encryption::S3) => return vec![subject.ok("encryption", "S3's own keys")],
-        Ok(Encryption::Kms(key)) => key.as_deref(),
+        Ok(encryption) => encryption,
     };
-    let found = format!("new objects with KMS, {}", key.unwrap_or("aws/s3"));
+    let name = match encryption {
+        Encryption::S3 => return vec![subject.ok("encryption", "S3's own keys")],
+        Encryption::Kms(key) => key.as_deref().unwrap_or("aws/s3"),
+    };
+    let found = format!("new objects with KMS, {name}");
     let mut out = Vec::new();
     if is_read_by_an_identity(bucket, facts) {
         let why =
@@ -112,7 +115,7 @@ fn encryption(bucket: &Bucket, facts: &Facts, subject: Subject<'_>) -> Vec<Findi
             quoted(&bucket.name)
         )));
     }
-    let Some(key) = key.filter(|key| !key.ends_with("alias/aws/s3")) else {
+    if encryption.key_in(&[""]) == KmsKey::OfAws {
         let why = "Nobody can allow CloudFront to use the key aws/s3, so it cannot show these objects. With the command, new objects are encrypted with S3's own keys; those that are there must be copied.";
         let own = r#"{"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]}"#;
         out.push(subject.warning("encryption", found, why).mend(format!(
@@ -122,7 +125,7 @@ fn encryption(bucket: &Bucket, facts: &Facts, subject: Subject<'_>) -> Vec<Findi
             quoted(own)
         )));
         return out;
-    };
+    }
     let allowed = match &facts.stack {
         Err(unread) => {
             out.push(subject.unread("encryption", unread));
@@ -130,11 +133,13 @@ fn encryption(bucket: &Bucket, facts: &Facts, subject: Subject<'_>) -> Vec<Findi
         }
         Ok(stack) => stack.parameters.get("ArchiveKmsKeys").map(String::as_str).unwrap_or_default(),
     };
-    let id = key.rsplit('/').next().unwrap_or(key);
-    if allowed.split(',').any(|arn| arn.trim().rsplit('/').next() == Some(id)) {
-        out.push(subject.ok("encryption", found));
-        return out;
-    }
+    let key = match encryption.key_in(&allowed.split(',').collect::<Vec<_>>()) {
+        KmsKey::None | KmsKey::OfAws | KmsKey::Named => {
+            out.push(subject.ok("encryption", found));
+            return out;
+        }
+        KmsKey::Alias(key) | KmsKey::Missing(key) => key,
+    };
     let why = "The stack's parameter ArchiveKmsKeys does not name this key: thaw cannot read manifests and inventories that are encrypted with it. The key's own policy must also allow CloudFront to decrypt with it.";
     let arns = [allowed, key].into_iter().filter(|arn| !arn.is_empty()).collect::<Vec<_>>().join(",");
     let mend = match key.starts_with("arn:") && key.contains(":key/") {

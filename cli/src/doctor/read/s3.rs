@@ -1,6 +1,7 @@
 //! S3's answers about a bucket's configuration.
 
 use roxmltree::Node;
+use thaw_core::sends_to_eventbridge;
 
 use super::xml::{child, children, parse, text};
 use crate::doctor::facts::{DeleteMarkers, Encryption, Events, Expiration, LifecycleRule, Versioning};
@@ -11,7 +12,7 @@ pub fn events(xml: &str) -> Result<Events, String> {
     let names: Vec<_> =
         document.root_element().children().filter(Node::is_element).map(|node| node.tag_name().name()).collect();
     Ok(Events {
-        to_eventbridge: names.contains(&"EventBridgeConfiguration"),
+        to_eventbridge: sends_to_eventbridge(xml).map_err(|error| error.to_string())?,
         elsewhere: names.iter().any(|name| *name != "EventBridgeConfiguration"),
     })
 }

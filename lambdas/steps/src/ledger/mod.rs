@@ -1,5 +1,6 @@
 //! The items of the ledger and how they change. Every write is conditional on the revision that was read.
 
+pub mod bucket_events;
 pub mod budget;
 pub mod chunks;
 pub mod ending;

@@ -16,9 +16,9 @@ use thaw_core::{Confirmation, Execution, ExecutionStatus, Job, JobStatus, Restor
 
 use crate::ledger::restores::{ListRestores, RestoreCursor, RestoreRecord};
 use crate::ports::{
-    CreateJobs, CreatedJob, DeadLetters, Item, ItemKey, Ledger, LongFiles, NewJob, Piece, PortError, Put, PutEvents,
-    ReadExecutions, ReadJobs, ReceiveMessages, ReceivedMessage, SendConfirmations, StartExecutions, StopExecutions,
-    UpdateJobs, WorkFiles,
+    CreateJobs, CreatedJob, DeadLetters, Item, ItemKey, Ledger, ListExecutions, LongFiles, NewJob, Piece, PortError,
+    Put, PutEvents, ReadExecutions, ReadJobs, ReceiveMessages, ReceivedMessage, SendConfirmations, StartExecutions,
+    StopExecutions, UpdateJobs, WorkFiles,
 };
 
 /// The most bytes of an item in DynamoDB: 400 KB (Developer Guide, "Service, account, and table quotas").
@@ -327,6 +327,14 @@ impl StopExecutions for MemoryExecutions {
             self.stopped.borrow_mut().entry(id.clone()).or_insert_with(|| cause.to_owned());
         }
         Ok(())
+    }
+}
+
+impl ListExecutions for MemoryExecutions {
+    async fn running(&self) -> Result<Vec<String>, PortError> {
+        yield_now().await;
+        let has_ended = |id: &RestoreId| self.ended.borrow().contains_key(id) || self.stopped.borrow().contains_key(id);
+        Ok(self.started.borrow().keys().filter(|id| !has_ended(id)).map(ToString::to_string).collect())
     }
 }
 

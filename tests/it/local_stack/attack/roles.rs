@@ -8,7 +8,7 @@ use thaw_steps::Step;
 use crate::local_stack::stack::{Stack, stack};
 
 /// What a role's work needs, as proof that it is not denied for another reason; and what it must not be able to do.
-const ROLES: [(Step, &[&str], &[&str]); 21] = [
+const ROLES: [(Step, &[&str], &[&str]); 23] = [
     (
         Step::Plan,
         &["s3:GetObject archive", "s3:PutObject chunk", "cloudfront:GetDistribution"],
@@ -150,6 +150,35 @@ const ROLES: [(Step, &[&str], &[&str]); 21] = [
         &["dynamodb:GetItem ledger", "dynamodb:Query index", "events:PutEvents"],
         &["s3:GetObject archive", "s3:RestoreObject archive", "states:StartExecution", "states:StopExecution"],
     ),
+    (
+        Step::Preflight,
+        &["s3:GetBucketNotification archive", "cloudfront:GetDistribution", "lambda:GetAccountSettings"],
+        &[
+            "s3:PutBucketNotification archive",
+            "s3:GetObject archive",
+            "s3:RestoreObject archive",
+            "cloudfront:CreateInvalidation",
+            "dynamodb:GetItem ledger",
+        ],
+    ),
+    (
+        Step::Attachment,
+        &[
+            "s3:PutBucketNotification archive",
+            "dynamodb:Query ledger",
+            "events:PutEvents",
+            "states:ListExecutions",
+            "s3:GetObject chunk",
+        ],
+        &[
+            "s3:PutBucketNotification elsewhere",
+            "s3:GetObject archive",
+            "s3:PutObject archive",
+            "dynamodb:DeleteItem ledger",
+            "states:StartExecution",
+            "cloudfront:CreateInvalidation",
+        ],
+    ),
 ];
 
 /// How services say no. The answer to a HEAD has no body that could name a code.
@@ -240,6 +269,15 @@ impl Prepared {
             "s3:GetObject order" => ("s3", "head_object", in_inbox("roles.json", json!({}))),
             "s3:PutObject order" => ("s3", "put_object", in_inbox("roles.json", json!({ "Body": "{}" }))),
             "s3:PutObject answer" => ("s3", "put_object", in_inbox("roles.json.answer.json", json!({ "Body": "{}" }))),
+            "s3:GetBucketNotification archive" => {
+                ("s3", "get_bucket_notification_configuration", json!({ "Bucket": stack.bucket() }))
+            }
+            "s3:PutBucketNotification archive" => notifications(stack.bucket()),
+            "s3:PutBucketNotification elsewhere" => notifications("thaw-code"),
+            "lambda:GetAccountSettings" => ("lambda", "get_account_settings", json!({})),
+            "states:ListExecutions" => {
+                ("stepfunctions", "list_executions", json!({ "stateMachineArn": stack.entry("state_machine_arn") }))
+            }
             "dynamodb:GetItem ledger" => ("dynamodb", "get_item", on_ledger(json!({ "Key": item }))),
             "dynamodb:PutItem ledger" => ("dynamodb", "put_item", on_ledger(json!({ "Item": item }))),
             "dynamodb:DeleteItem ledger" => ("dynamodb", "delete_item", on_ledger(json!({ "Key": item }))),
@@ -281,6 +319,12 @@ impl Prepared {
             unknown => panic!("teach this test how to call {unknown}"),
         }
     }
+}
+
+/// The events of a bucket, as the stack has turned them on.
+fn notifications(bucket: &str) -> (&'static str, &'static str, Value) {
+    let on = json!({ "EventBridgeConfiguration": {} });
+    ("s3", "put_bucket_notification_configuration", json!({ "Bucket": bucket, "NotificationConfiguration": on }))
 }
 
 fn invalidation(stack: &Stack, reference: &str) -> Value {

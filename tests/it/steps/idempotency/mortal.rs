@@ -5,13 +5,16 @@ use std::future::pending;
 use std::time::Duration;
 
 use serde_json::Value;
-use thaw_core::{Confirmation, Execution, Facts, Job, ObjectId, RestoreAnswer, RestoreId, S3Uri, Status, Tier};
+use thaw_core::{
+    Confirmation, Encryption, Execution, Facts, Job, ObjectId, RestoreAnswer, RestoreId, S3Uri, Status, Tier,
+};
 use thaw_steps::ledger::restores::{ListRestores, RestoreCursor, RestoreRecord};
 use thaw_steps::ports::{
-    CreateInvalidations, CreateJobs, CreatedJob, DeadLetters, Distributions, Invalidation, InvalidationStatus, Item,
-    ItemKey, Ledger, ListFrom, LongFiles, NewJob, Page, Piece, PortError, Put, PutEvents, ReadArchive,
-    ReadDistributions, ReadExecutions, ReadInvalidations, ReadJobs, ReceiveMessages, ReceivedMessage, RequestRestores,
-    SendConfirmations, StartExecutions, StopExecutions, UpdateJobs, VersionMarker, VersionPage, WorkFiles,
+    CreateInvalidations, CreateJobs, CreatedJob, DeadLetters, Distributions, FoundBucket, Invalidation,
+    InvalidationStatus, Item, ItemKey, Ledger, ListExecutions, ListFrom, LongFiles, NewJob, Page, Piece, PortError,
+    Put, PutEvents, PutNotifications, ReadArchive, ReadBuckets, ReadDistributions, ReadExecutions, ReadInvalidations,
+    ReadJobs, ReceiveMessages, ReceivedMessage, RequestRestores, SendConfirmations, StartExecutions, StopExecutions,
+    UpdateJobs, VersionMarker, VersionPage, WorkFiles,
 };
 
 use crate::steps::world::World;
@@ -248,5 +251,29 @@ impl ReceiveMessages for Mortal<'_> {
 impl SendConfirmations for Mortal<'_> {
     async fn send_confirmation(&self, message: &Confirmation, delay: Duration) -> Result<(), PortError> {
         self.write(self.world.confirmations.send_confirmation(message, delay)).await
+    }
+}
+
+impl ReadBuckets for Mortal<'_> {
+    async fn bucket(&self, bucket: &str) -> Result<FoundBucket, PortError> {
+        self.world.aws.bucket(bucket).await
+    }
+    async fn encryption(&self, bucket: &str) -> Result<Encryption, PortError> {
+        self.world.aws.encryption(bucket).await
+    }
+    async fn notifications(&self, bucket: &str) -> Result<String, PortError> {
+        self.world.aws.notifications(bucket).await
+    }
+}
+
+impl PutNotifications for Mortal<'_> {
+    async fn put_notifications(&self, bucket: &str, xml: &str) -> Result<(), PortError> {
+        self.write(self.world.aws.put_notifications(bucket, xml)).await
+    }
+}
+
+impl ListExecutions for Mortal<'_> {
+    async fn running(&self) -> Result<Vec<String>, PortError> {
+        self.world.executions.running().await
     }
 }

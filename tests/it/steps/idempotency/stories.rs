@@ -3,10 +3,14 @@
 use serde_json::{Value, json};
 use thaw_core::{Confirmation, Execution, ExecutionStatus, RestoreId, Status};
 use thaw_sim::Sim;
-use thaw_sim::model::{AccessTier, FaultRule, ObjectRef, RestoreRequest, RetrievalTier, SettingsChange, StorageClass};
+use thaw_sim::model::{
+    AccessTier, BucketDocument, FaultRule, ObjectRef, RestoreRequest, RetrievalTier, SettingsChange, StorageClass,
+};
 use thaw_steps::Step;
+use thaw_steps::ledger::bucket_events::BucketEvents;
 use thaw_steps::ports::{Ledger, StartExecutions};
 
+use crate::steps::preflight::parameters;
 use crate::steps::world::{BUCKET, World, ask_with};
 
 const HOUR: u64 = 3_600;
@@ -442,7 +446,36 @@ pub fn stories(step: Step) -> Vec<fn() -> (World, Value)> {
                 (world, json!({"source": "aws.states", "detail": {"name": "r", "status": "FAILED"}}))
             },
         ],
+        Step::Preflight => vec![|| (everything(), parameters(json!({})).into())],
+        Step::Attachment => vec![
+            || (without_events(), attachment("Create")),
+            // All of it is put back, and a restore that jobs ask for is ended.
+            || {
+                let world = asking_by_jobs();
+                world.run(world.executions.start(&id_of("r"), &json!({}))).unwrap();
+                world.aws.with(|sim, _| {
+                    let xml = "<NotificationConfiguration><EventBridgeConfiguration/></NotificationConfiguration>";
+                    sim.put_bucket_document(BUCKET, BucketDocument::Notification, xml.to_owned()).unwrap();
+                });
+                world.run(BucketEvents::add(BUCKET, &world.ledger, world.now())).unwrap();
+                (world, attachment("Delete"))
+            },
+        ],
     }
+}
+
+/// A bucket whose events go nowhere.
+fn without_events() -> World {
+    let world = World::new();
+    world.aws.with(|sim, _| {
+        let xml = "<NotificationConfiguration/>".to_owned();
+        sim.put_bucket_document(BUCKET, BucketDocument::Notification, xml).unwrap();
+    });
+    world
+}
+
+fn attachment(kind: &str) -> Value {
+    json!({"RequestType": kind, "ResourceProperties": {"ManageBucketEvents": "true", "ArchiveBuckets": [BUCKET]}})
 }
 
 fn id_of(restore: &str) -> RestoreId {

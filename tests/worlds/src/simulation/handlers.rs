@@ -78,6 +78,7 @@ pub(super) async fn handle(ports: &FaultInjectingPorts, payload: Value, now: Tim
         }
         Step::AnnounceExpiries => to_json(announce_expiries::run(payload, p, p, p, now).await),
         Step::CheckExecutions => to_json(check_executions::run(payload, p, p, p, p, p, now).await),
+        Step::Preflight | Step::Attachment => unreachable!("no world deploys a stack"),
     };
     result.map_err(|error| {
         let cause = json!({"errorType": error.name(), "errorMessage": error.to_string()}).to_string();

@@ -11,6 +11,7 @@ use super::functions::invoke;
 use super::messages::send;
 use super::simulator::Simulator;
 use crate::environment::QueueName;
+use crate::known_bug::KnownBug;
 use crate::world::EventFaultKind;
 
 /// Puts S3's new events into the queues, unless a fault loses, delays or duplicates them.
@@ -48,6 +49,11 @@ pub(super) async fn consume(simulator: Rc<Simulator>, name: QueueName) {
     let (env, queue, source) = (&simulator.env, simulator.queue(name), simulator.event_source(name));
     loop {
         queue.wait_for_message(&env.runtime).await;
+        if simulator.has_bug(KnownBug::IdleQueuesNotPolled) && name != QueueName::RestoreInitiated {
+            while !env.executions.borrow().values().any(Option::is_none) {
+                env.runtime.sleep(SignedDuration::from_mins(10)).await;
+            }
+        }
         env.runtime.sleep(SignedDuration::from_secs(source.batching_window_seconds)).await;
         if name == QueueName::RestoreCompleted {
             // Lambda's pollers take a moment, in which more messages arrive.

@@ -116,9 +116,13 @@ pub(super) fn confirmation_faults(rng: &mut Rng) -> Vec<EventFault> {
 }
 
 fn step(rng: &mut Rng) -> Step {
-    // No world has inbox files or announced expiries, or asks about paths or distributions, so a fault there would never happen.
+    // No world has inbox files or announced expiries, asks about paths or distributions, or deploys the stack, so a fault there
+    // would never happen.
     let is_used = |step: &Step| {
-        !matches!(step, Step::OnInboxFile | Step::AnnounceExpiries | Step::GetPaths | Step::GetDistributions)
+        !matches!(
+            step,
+            Step::OnInboxFile | Step::AnnounceExpiries | Step::GetPaths | Step::GetDistributions | Step::Preflight
+        )
     };
     let used: Vec<Step> = Step::ALL.into_iter().filter(is_used).collect();
     rng.choose(&used)
@@ -244,5 +248,7 @@ fn calls_of(step: Step) -> &'static [ServiceCall] {
             Replace,
         ],
         Step::Adopt => &[ListObjects, HeadObject, Query, Insert, StartExecution],
+        // No world calls them.
+        Step::Preflight | Step::Attachment => &[],
     }
 }

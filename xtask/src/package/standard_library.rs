@@ -1,0 +1,110 @@
+//! Where Rust's standard library for an architecture comes from.
+//!
+//! rustup has it compiled for every architecture. Where that is not installed, it is compiled from the source of the very
+//! version that rustc has: rustup's, or Debian's.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, anyhow, ensure};
+
+use super::architecture::Architecture;
+use super::debian;
+
+/// Debian's package with the source, and where it is in it. Debian's changes to `library/` concern Windows only.
+const RELEASE: &str = "1.95.0";
+const DEBIAN: debian::Package = debian::Package {
+    name: "rust-src",
+    pinned: Some(("1.95.0+dfsg1-2~bpo13+1", "7b76db5b880a77f9e52975d2baa6209d2f76d2c9c2789515c3088cb960e2c83b")),
+    members: &["usr/src/rustc-1.95.0/library"],
+};
+
+/// The standard library of one architecture.
+#[derive(Debug, PartialEq, Eq)]
+pub enum StandardLibrary {
+    /// Installed with the compiler.
+    Installed,
+    /// To be compiled from this source.
+    Compiled { library: PathBuf },
+}
+
+/// The compiler that cargo uses.
+pub struct Rustc {
+    pub sysroot: PathBuf,
+    pub release: String,
+    pub commit: String,
+}
+
+impl Rustc {
+    /// Asks the compiler.
+    pub fn ask() -> Result<Self> {
+        let ask = |args: &[&str]| -> Result<String> {
+            let output = Command::new("rustc").args(args).output().context("cannot start rustc")?;
+            ensure!(output.status.success(), "`rustc {}` ended with {}", args.join(" "), output.status);
+            Ok(String::from_utf8(output.stdout)?)
+        };
+        let version = ask(&["--version", "--verbose"])?;
+        let field = |name: &str| {
+            let found = version.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+            found.map(str::to_owned).with_context(|| format!("rustc does not tell its {name}"))
+        };
+        Ok(Self {
+            sysroot: PathBuf::from(ask(&["--print", "sysroot"])?.trim()),
+            release: field("release")?,
+            commit: field("commit-hash")?,
+        })
+    }
+
+    /// Where rustup puts the standard library's source.
+    pub fn source(&self) -> PathBuf {
+        self.sysroot.join("lib/rustlib/src/rust")
+    }
+
+    fn has(&self, architecture: Architecture) -> bool {
+        let libraries = fs::read_dir(self.sysroot.join("lib/rustlib").join(architecture.triple()).join("lib"));
+        libraries.is_ok_and(|mut libraries| libraries.next().is_some())
+    }
+}
+
+/// The standard library of an architecture: installed, unless it is to be compiled at any rate. Downloads the source if need be.
+pub fn of(architecture: Architecture, rustc: &Rustc, compile: bool) -> Result<StandardLibrary> {
+    if !compile && rustc.has(architecture) {
+        return Ok(StandardLibrary::Installed);
+    }
+    let rustups = rustc.source().join("library");
+    let library = if is_source(&rustups) { Ok(rustups) } else { debians(rustc) };
+    let library = library.map_err(|error| {
+        let triple = architecture.triple();
+        anyhow!(
+            "Rust's standard library for {triple} is not installed, and its source cannot be had from Debian ({error:#}). \
+             Run `rustup target add {triple}`."
+        )
+    })?;
+    Ok(StandardLibrary::Compiled { library })
+}
+
+fn debians(rustc: &Rustc) -> Result<PathBuf> {
+    ensure!(rustc.release == RELEASE, "the compiler is {}, and only the source of {RELEASE} is known", rustc.release);
+    let library = debian::unpacked(&[DEBIAN])?.join(DEBIAN.members[0]);
+    ensure!(is_source(&library), "there is no source in {}", library.display());
+    Ok(library)
+}
+
+fn is_source(library: &Path) -> bool {
+    library.join("Cargo.lock").is_file()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workspace::root;
+
+    #[test]
+    fn the_source_is_that_of_the_compiler() {
+        let toolchain = fs::read_to_string(root().join("rust-toolchain.toml")).unwrap();
+        assert!(toolchain.contains(&format!("channel = \"{RELEASE}\"")), "{toolchain}");
+        let (version, _) = DEBIAN.pinned.unwrap();
+        assert!(version.starts_with(&format!("{RELEASE}+")) && DEBIAN.members[0].contains(RELEASE));
+    }
+}
