@@ -31,7 +31,7 @@ const POLL_SECONDS: u64 = 20;
 const CALL_MS: u64 = 1_000;
 const CALL_READS: u64 = 2;
 
-/// What each account gets free every month, without an end (the price pages of the services, "Free tier", read 2026-11).
+/// What each account gets free every month, without an end ("Free tier" on the price pages of the services; from second-hand pages of 2026, not read there).
 const FREE_ALARMS: u64 = 10;
 const FREE_QUEUE_REQUESTS: u64 = 1_000_000;
 const FREE_LAMBDA_REQUESTS: u64 = 1_000_000;

@@ -33,7 +33,7 @@ pub fn unset(bucket: &str, events: Events) -> Vec<String> {
     };
     vec![
         format!(
-            "{doubt} Without them thaw works, but objects are published hours late: when it polls S3. To send them:"
+            "{doubt} Without them thaw works, but objects are published hours late: when it polls S3. To send them: --set ManageBucketEvents=true, or by hand:"
         ),
         format!("  aws s3api get-bucket-notification-configuration --bucket {bucket} > before.json"),
         "  jq --slurp '(.[0] // {}) + {EventBridgeConfiguration: {}}' before.json > after.json".to_owned(),
