@@ -17,8 +17,9 @@ use thaw_core::RESTORES_PER_SECOND;
 use thaw_custom_resource::Hosts;
 
 use crate::s3control::AsItIs;
+use crate::signed_get::SignedGet;
 use crate::{
-    Archive, Buckets, Bus, Cdn, DeadLetterQueue, Executions, Https, Jobs, Lambda, LedgerTable, NewJobs, Queue,
+    Archive, Buckets, Bus, Cdn, DeadLetterQueue, Executions, Https, Jobs, Lambda, LedgerTable, NewJobs, Queue, Stack,
     WorkBucket,
 };
 
@@ -66,10 +67,11 @@ enum Service {
     EventBridge,
     Sqs,
     Lambda,
+    CloudFormation,
 }
 
 impl Service {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::S3,
         Self::S3Control,
         Self::CloudFront,
@@ -78,6 +80,7 @@ impl Service {
         Self::EventBridge,
         Self::Sqs,
         Self::Lambda,
+        Self::CloudFormation,
     ];
 
     fn as_str(self) -> &'static str {
@@ -90,6 +93,7 @@ impl Service {
             Self::EventBridge => "EVENTBRIDGE",
             Self::Sqs => "SQS",
             Self::Lambda => "LAMBDA",
+            Self::CloudFormation => "CLOUDFORMATION",
         }
     }
 }
@@ -225,9 +229,18 @@ impl Clients {
 
     /// Lambda's API.
     pub fn lambda(&self) -> Lambda {
-        let of_aws = || format!("https://lambda.{}.amazonaws.com", self.region);
-        let endpoint = self.endpoint(Service::Lambda).map_or_else(of_aws, |url| url.trim_end_matches('/').to_owned());
-        Lambda::new(endpoint, self.region.clone(), self.credentials.clone())
+        Lambda::new(self.signed_get("lambda", Service::Lambda))
+    }
+
+    /// The stack with this ARN.
+    pub fn stack(&self, id: String) -> Stack {
+        Stack::new(self.signed_get("cloudformation", Service::CloudFormation), id)
+    }
+
+    fn signed_get(&self, name: &'static str, service: Service) -> SignedGet {
+        let of_aws = || format!("https://{name}.{}.amazonaws.com", self.region);
+        let endpoint = self.endpoint(service).map_or_else(of_aws, |url| url.trim_end_matches('/').to_owned());
+        SignedGet::new(name, endpoint, self.region.clone(), self.credentials.clone())
     }
 
     /// The Region of the function.

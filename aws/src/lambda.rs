@@ -1,49 +1,19 @@
-//! Lambda: the account's quotas. One signed GET, for which the SDK's client would be the largest part of the program.
+//! Lambda: the account's quotas.
 
-use std::time::{Duration, SystemTime};
-
-use aws_credential_types::Credentials;
-use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
-use aws_sigv4::sign::v4;
 use serde_json::Value;
 use thaw_core::{CallError, trouble};
 use thaw_steps::ports::{LambdaQuota, PortError, ReadLambdaQuota};
 
 use crate::error::unexpected;
-use crate::https::Https;
+use crate::signed_get::SignedGet;
 
 /// Lambda's API.
 #[derive(Debug, Clone)]
-pub struct Lambda {
-    https: Https,
-    endpoint: String,
-    region: String,
-    credentials: Credentials,
-}
+pub struct Lambda(SignedGet);
 
 impl Lambda {
-    /// `endpoint` is a URL without a slash at its end.
-    pub(crate) fn new(endpoint: String, region: String, credentials: Credentials) -> Self {
-        Self { https: Https::answering_within(Duration::from_secs(15)), endpoint, region, credentials }
-    }
-
-    /// A signed `GET`: the status and the body.
-    async fn get(&self, path: &str) -> Result<(u16, Vec<u8>), String> {
-        let url = format!("{}{path}", self.endpoint);
-        let identity = self.credentials.clone().into();
-        let parameters = v4::SigningParams::builder()
-            .identity(&identity)
-            .region(&self.region)
-            .name("lambda")
-            .time(SystemTime::now())
-            .settings(SigningSettings::default())
-            .build()
-            .map_err(|error| error.to_string())?;
-        let request = SignableRequest::new("GET", &url, std::iter::empty(), SignableBody::Bytes(&[]));
-        let signed =
-            request.and_then(|request| sign(request, &parameters.into())).map_err(|error| error.to_string())?;
-        let (headers, _) = signed.into_parts().0.into_parts();
-        self.https.get(&url, headers.iter().map(|header| (header.name(), header.value()))).await
+    pub(crate) fn new(api: SignedGet) -> Self {
+        Self(api)
     }
 }
 
@@ -51,7 +21,7 @@ impl ReadLambdaQuota for Lambda {
     async fn lambda_quota(&self) -> Result<LambdaQuota, PortError> {
         const WHAT: &str = "GetAccountSettings";
         // The path ends in a slash (API Reference, "GetAccountSettings").
-        let (status, body) = self.get("/2016-08-19/account-settings/").await.map_err(|says| PortError {
+        let (status, body) = self.0.get("/2016-08-19/account-settings/").await.map_err(|says| PortError {
             what: WHAT.to_owned(),
             says,
             trouble: Some(CallError::Unavailable),

@@ -12,6 +12,7 @@
 //! | EventBridge | [`Bus`] | `PutEvents` |
 //! | SQS | [`Queue`], [`DeadLetterQueue`] | `ReceiveMessages`, `SendConfirmations`, `DeadLetters` |
 //! | Lambda | [`Lambda`] | `ReadLambdaQuota` |
+//! | CloudFormation | [`Stack`] | `ReadStack` |
 //! | CloudFormation, which waits for an answer | [`Https`] | `HttpClient` of [`thaw_custom_resource`] |
 //!
 //! [`Clients`] makes each of them on request, over one connection pool.
@@ -23,6 +24,7 @@
 
 mod buckets;
 mod clients;
+mod cloudformation;
 mod cloudfront;
 mod dynamodb;
 mod error;
@@ -31,11 +33,13 @@ mod https;
 mod lambda;
 mod s3;
 mod s3control;
+mod signed_get;
 mod sqs;
 mod step_functions;
 
 pub use buckets::Buckets;
 pub use clients::{Clients, StartError};
+pub use cloudformation::Stack;
 pub use cloudfront::Cdn;
 pub use dynamodb::LedgerTable;
 pub use eventbridge::Bus;

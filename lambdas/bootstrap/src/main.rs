@@ -208,8 +208,9 @@ async fn run() -> Result<(), Error> {
         }
         Step::Attachment => {
             let (buckets, jobs) = (&clients.buckets(need("ACCOUNT_ID")?), &jobs()?);
+            let stack = &clients.stack(need("STACK_ID")?);
             let (ledger, files, executions, events) = (&ledger()?, &files()?, &executions()?, &clients.bus());
-            let attachment = Attachment { buckets, ledger, files, executions, events, jobs, now };
+            let attachment = Attachment { stack, buckets, ledger, files, executions, events, jobs, now };
             serve_custom_resource(&attachment, &responder()).await
         }
     }

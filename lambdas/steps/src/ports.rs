@@ -409,6 +409,12 @@ pub trait ListExecutions {
     async fn running(&self) -> Result<Vec<String>, PortError>;
 }
 
+/// Reads the stack to which the function belongs.
+pub trait ReadStack {
+    /// Whether the whole stack is on its way out, and not only a resource of it (`DescribeStacks`).
+    async fn is_going(&self) -> Result<bool, PortError>;
+}
+
 /// Puts events on the default bus.
 pub trait PutEvents {
     /// Sends one event of source `thaw`.

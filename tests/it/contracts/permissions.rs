@@ -193,6 +193,7 @@ const FUNCTIONS: [(Step, &[&[Allowed]]); 24] = [
             READ_WORK,
             PUT_EVENTS,
             &[
+                ("cloudformation:DescribeStacks", "{AWS::StackId}"),
                 ("states:ListExecutions", "{StateMachine}"),
                 ("states:StopExecution", EXECUTIONS),
                 ("s3:UpdateJobStatus", JOBS),

@@ -49,7 +49,7 @@ const ENVIRONMENT: [(Step, &str); 24] = [
     (Step::CheckExecutions, "ACCOUNT_ID LEDGER_TABLE STATE_MACHINE_ARN WORK_BUCKET"),
     // All else is in the properties of its custom resource.
     (Step::Preflight, "ACCOUNT_ID"),
-    (Step::Attachment, "ACCOUNT_ID LEDGER_TABLE STATE_MACHINE_ARN WORK_BUCKET"),
+    (Step::Attachment, "STACK_ID ACCOUNT_ID LEDGER_TABLE STATE_MACHINE_ARN WORK_BUCKET"),
 ];
 
 /// The HTTP API: route, function.

@@ -54,6 +54,12 @@ impl Template {
         self.made().map(|(id, resource)| (id.clone(), text(&resource["Type"]))).collect()
     }
 
+    /// The ids of the resources of which the old one stays when a new one replaces it.
+    pub fn kept_when_replaced(&self) -> BTreeSet<String> {
+        let is_kept = |resource: &Value| resource["UpdateReplacePolicy"] == "Retain";
+        self.made().filter(|(_, resource)| is_kept(resource)).map(|(id, _)| id.clone()).collect()
+    }
+
     fn made(&self) -> impl Iterator<Item = (&String, &Value)> {
         let is_made = |resource: &Value| resource["Condition"].as_str().is_none_or(|name| self.holds(name));
         object(&self.document["Resources"]).iter().filter(move |(_, resource)| is_made(resource))

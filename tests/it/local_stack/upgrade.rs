@@ -78,15 +78,20 @@ fn a_restore_ends_with_the_settings_with_which_it_began() {
 fn a_stack_that_is_removed_in_the_middle_of_restores_leaves_everything_as_it_was_and_the_next_one_goes_on() {
     let _stage = stage(&json!([]), &json!({}));
     deploy(sim(), THIS, &[]);
-    let settings = || {
-        let buckets = ["archive_bucket", "media_bucket"].map(|name| sim().entry(name));
-        let configurations =
-            buckets.map(|bucket| sim().aws("s3", "get_bucket_notification_configuration", json!({ "Bucket": bucket })));
-        let distributions = ["distribution_id", "media_distribution_id"]
-            .map(|name| sim().aws("cloudfront", "get_distribution_config", json!({ "Id": sim().entry(name) })));
-        (configurations, distributions)
+    let events = || {
+        let events = |bucket: &str| {
+            let configuration =
+                sim().aws("s3", "get_bucket_notification_configuration", json!({ "Bucket": sim().entry(bucket) }));
+            configuration.get("EventBridgeConfiguration").is_some()
+        };
+        ["archive_bucket", "media_bucket"].map(events)
     };
-    let before = settings();
+    let distributions = || {
+        ["distribution_id", "media_distribution_id"]
+            .map(|name| sim().aws("cloudfront", "get_distribution_config", json!({ "Id": sim().entry(name) })))
+    };
+    assert_eq!(events(), [true, true], "the stack has turned them on");
+    let before = distributions();
     let published = archived("removed-before", "GLACIER", 20);
     let done = restore(sim(), &published);
     sim().succeeds(&done);
@@ -99,7 +104,8 @@ fn a_stack_that_is_removed_in_the_middle_of_restores_leaves_everything_as_it_was
     sim().ended(&running);
     sim().aws("cloudformation", "delete_stack", json!({ "StackName": "thaw" }));
     until("the stack is gone", || is_gone().then_some(()));
-    assert_eq!(settings(), before);
+    // As they were before there was a stack.
+    assert_eq!((events(), distributions()), ([false, false], before));
     restores_by_hand();
 
     let next =

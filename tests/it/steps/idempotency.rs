@@ -142,6 +142,7 @@ async fn work(step: Step, payload: &Value, wire: &Mortal<'_>, now: Timestamp) ->
         Step::Attachment => {
             let properties = read::<Map<String, Value>>(&payload["ResourceProperties"]).into();
             let attachment = Attachment {
+                stack: wire,
                 buckets: wire,
                 ledger: wire,
                 files: wire,

@@ -133,6 +133,8 @@ enum Fate {
     Released,
     Unknown,
     Changed,
+    /// A version of a function is never changed: a new one is made, and the old one stays.
+    NewVersion,
     /// It only refers to what is changed in place.
     Same,
     Imported,
@@ -140,13 +142,14 @@ enum Fate {
 }
 
 impl Fate {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Replaced,
         Self::MayBeReplaced,
         Self::Removed,
         Self::Released,
         Self::Unknown,
         Self::Changed,
+        Self::NewVersion,
         Self::Imported,
         Self::Created,
         Self::Same,
@@ -160,6 +163,7 @@ impl Fate {
             Self::Released => "leave the stack, and stay in the account",
             Self::Unknown => "changed in a way that CloudFormation does not tell",
             Self::Changed => "changed in place",
+            Self::NewVersion => "published anew; the old ones stay for the restores that run",
             Self::Same => "listed by CloudFormation, and stay as they are: they refer to what is changed in place",
             Self::Imported => "taken into the stack as they are",
             Self::Created => "created",
@@ -170,7 +174,7 @@ impl Fate {
     fn keeps_storage(self) -> bool {
         match self {
             Self::Replaced | Self::MayBeReplaced | Self::Removed | Self::Released | Self::Unknown => false,
-            Self::Changed | Self::Same | Self::Imported | Self::Created => true,
+            Self::Changed | Self::NewVersion | Self::Same | Self::Imported | Self::Created => true,
         }
     }
 }
@@ -191,11 +195,22 @@ impl ResourceChange {
                 )
                 | None => Fate::Removed,
             },
+            (Action::Modify, Some(Replacement::True | Replacement::Conditional)) if self.is_kept_version() => {
+                Fate::NewVersion
+            }
+            // A resource of a function of the stack decides by itself, and stores nothing.
+            (Action::Modify, Some(Replacement::Conditional)) if self.resource_type.starts_with("Custom::") => {
+                Fate::Changed
+            }
             (Action::Modify, Some(Replacement::True)) => Fate::Replaced,
             (Action::Modify, Some(Replacement::Conditional)) => Fate::MayBeReplaced,
             (Action::Modify, Some(Replacement::False) | None) => Fate::Changed,
             (Action::Dynamic | Action::Unknown, _) => Fate::Unknown,
         }
+    }
+
+    fn is_kept_version(&self) -> bool {
+        self.resource_type == "AWS::Lambda::Version" && self.policy_action == Some(PolicyAction::ReplaceAndRetain)
     }
 
     /// Knowing what becomes of others.
@@ -239,6 +254,18 @@ impl ResourceChange {
 }
 
 impl ChangeSet {
+    /// Adds what CloudFormation leaves out where it cannot tell yet whether a resource is replaced: that the template keeps the old
+    /// one of these.
+    pub fn with_kept(mut self, kept: &BTreeSet<String>) -> Self {
+        for change in self.changes.iter_mut().filter_map(|change| change.resource_change.as_mut()) {
+            let may_be_replaced = matches!(change.replacement, Some(Replacement::True | Replacement::Conditional));
+            if may_be_replaced && change.policy_action.is_none() && kept.contains(&change.logical_resource_id) {
+                change.policy_action = Some(PolicyAction::ReplaceAndRetain);
+            }
+        }
+        self
+    }
+
     /// Why CloudFormation could not make it.
     pub fn reason(&self) -> &str {
         &self.status_reason
@@ -291,7 +318,7 @@ impl ChangeSet {
                 Fate::MayBeReplaced => "may be replaced by an empty one",
                 Fate::Removed | Fate::Released => "leaves the stack",
                 Fate::Unknown => "changes in a way that CloudFormation does not tell",
-                Fate::Changed | Fate::Same | Fate::Imported | Fate::Created => return None,
+                Fate::Changed | Fate::NewVersion | Fate::Same | Fate::Imported | Fate::Created => return None,
             };
             let why = change.properties();
             let why = if why.is_empty() { why } else { format!(", because of {why}") };
@@ -313,7 +340,7 @@ impl ChangeSet {
             lines.push(format!("{}: {}", fate.heading(), counted(of_fate.len(), "resource")));
             match fate {
                 Fate::Created => lines.extend(by_group(&of_fate)),
-                Fate::Changed => lines.extend(by_property(&of_fate, 3)),
+                Fate::Changed | Fate::NewVersion => lines.extend(by_property(&of_fate, 3)),
                 Fate::Same => {}
                 Fate::Replaced
                 | Fate::MayBeReplaced
@@ -528,6 +555,29 @@ mod tests {
             ]
         );
         assert_eq!(changes.touched(), ["Adopt", "Plan", "Preflight"].into());
+    }
+
+    #[test]
+    fn a_new_version_of_a_function_is_no_loss_and_a_check_runs_again() {
+        let mut version = modified("PlanVersion", "AWS::Lambda::Version", "Conditional", &["Description"]);
+        let check = modified("PreflightPassed", "Custom::Preflight", "Conditional", &["DailyBudgetUsd"]);
+        version["ResourceChange"]["PolicyAction"] = json!("ReplaceAndRetain");
+        assert_eq!(
+            change_set(&[version.clone(), check]).words(),
+            [
+                "changed in place: 1 resource",
+                "  check PreflightPassed: DailyBudgetUsd",
+                "published anew; the old ones stay for the restores that run: 1 resource",
+                "  function version PlanVersion: Description",
+            ]
+        );
+        version["ResourceChange"].as_object_mut().unwrap().remove("PolicyAction");
+        let told = |kept: &str| change_set(&[version.clone()]).with_kept(&[kept.to_owned()].into()).words();
+        assert!(told("PlanVersion")[0].starts_with("published anew"));
+        assert!(told("OtherVersion")[0].starts_with("MAY BE REPLACED"));
+        // Restores that run would lose it.
+        version["ResourceChange"]["PolicyAction"] = json!("ReplaceAndDelete");
+        assert!(change_set(&[version]).words()[0].starts_with("MAY BE REPLACED"));
     }
 
     #[test]

@@ -146,7 +146,7 @@ pub fn run(options: &Options) -> Result<()> {
 
     let url = cli.code_url(&code_bucket, &package.template_key(&template));
     let pending = Pending::create(&cli, target, is_new, &url, &parameters)?;
-    let change_set = pending.described()?;
+    let change_set = pending.described()?.with_kept(&template.kept_when_replaced());
     if change_set.is_empty() {
         pending.forget()?;
         println!("nothing would change: the stack {name} is this release with these parameters already");
@@ -388,6 +388,10 @@ fn deployed_words(
     is_new: bool,
 ) -> Result<()> {
     println!("\nHTTP API  {}", deployed.output("ApiUrl")?);
+    // The output of a stack that has nothing to warn of is `none`.
+    if let Some(warnings) = deployed.outputs.get("PreflightWarnings").filter(|warnings| *warnings != "none") {
+        println!("\ndoubtful, as Preflight found:\n{warnings}");
+    }
     let buckets = parameters.list("ArchiveBuckets");
     let mut unset = Vec::new();
     if parameters.value("EventRules") == "ENABLED" {

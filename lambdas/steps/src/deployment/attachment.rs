@@ -25,7 +25,8 @@ use crate::ledger::ending::{fail, says};
 use crate::ledger::progress::RestoreProgress;
 use crate::ledger::restores::RestoreRecord;
 use crate::ports::{
-    Ledger, ListExecutions, PortError, PutEvents, PutNotifications, ReadBuckets, StopExecutions, UpdateJobs, WorkFiles,
+    Ledger, ListExecutions, PortError, PutEvents, PutNotifications, ReadBuckets, ReadStack, StopExecutions, UpdateJobs,
+    WorkFiles,
 };
 
 /// The physical id. There is one of it in a stack.
@@ -45,7 +46,9 @@ const LEFT: &str = "S3 goes on with what it was asked for, and charges for it. A
 
 /// The custom resource.
 #[derive(Debug)]
-pub struct Attachment<'a, B, L, F, X, E, J, N> {
+pub struct Attachment<'a, S, B, L, F, X, E, J, N> {
+    /// CloudFormation.
+    pub stack: &'a S,
     /// S3, the archive buckets.
     pub buckets: &'a B,
     /// The ledger.
@@ -62,8 +65,9 @@ pub struct Attachment<'a, B, L, F, X, E, J, N> {
     pub now: N,
 }
 
-impl<B, L, F, X, E, J, N> CustomResource for Attachment<'_, B, L, F, X, E, J, N>
+impl<S, B, L, F, X, E, J, N> CustomResource for Attachment<'_, S, B, L, F, X, E, J, N>
 where
+    S: ReadStack,
     B: ReadBuckets + PutNotifications,
     L: Ledger,
     F: WorkFiles,
@@ -116,8 +120,9 @@ impl Failures {
     }
 }
 
-impl<B, L, F, X, E, J, N> Attachment<'_, B, L, F, X, E, J, N>
+impl<S, B, L, F, X, E, J, N> Attachment<'_, S, B, L, F, X, E, J, N>
 where
+    S: ReadStack,
     B: ReadBuckets + PutNotifications,
     L: Ledger,
     F: WorkFiles,
@@ -154,10 +159,16 @@ where
         Ok(())
     }
 
-    /// Ends the restores that run, and puts everything back.
+    /// Puts everything back, and ends the restores that run, if the stack goes. After an update that is taken back it stays.
     async fn detach(&self) -> Reply {
         let mut failures = self.put_back(|_| true).await.err().unwrap_or_default();
-        self.end_restores(&mut failures).await;
+        match self.stack.is_going().await {
+            Ok(true) => self.end_restores(&mut failures).await,
+            Ok(false) => {}
+            Err(error) => {
+                failures.add("Whether the stack is being deleted is not known, so no restore was ended", &error.into())
+            }
+        }
         failures.reply(
             "CloudFormation deletes the rest of the stack nevertheless: do this by hand, and delete the stack again with `--retain-resources Attached`.",
         )

@@ -26,8 +26,8 @@ const MOST_BYTES: usize = 400 * 1_024;
 
 /// The bytes of an item in the ledger's table (DynamoDB Developer Guide, "Item sizes and formats").
 pub fn item_size(key: &ItemKey, item: &Value) -> usize {
-    // What thaw-aws adds at most: the key, `ttl`, `write` with 16 characters, and `listing`.
-    let added = "pksk".len() + key.pk.len() + key.sk.len() + "ttl".len() + 6 + "write".len() + 16;
+    // What thaw-aws adds at most: the key, `ttl`, `write` with 16 characters, `schema`, and `listing`.
+    let added = "pksk".len() + key.pk.len() + key.sk.len() + "ttl".len() + 6 + "write".len() + 16 + "schema".len() + 2;
     added + "listingrestore".len() + size_of_value(item)
 }
 

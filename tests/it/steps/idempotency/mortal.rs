@@ -13,8 +13,8 @@ use thaw_steps::ports::{
     CreateInvalidations, CreateJobs, CreatedJob, DeadLetters, Distributions, FoundBucket, Invalidation,
     InvalidationStatus, Item, ItemKey, Ledger, ListExecutions, ListFrom, LongFiles, NewJob, Page, Piece, PortError,
     Put, PutEvents, PutNotifications, ReadArchive, ReadBuckets, ReadDistributions, ReadExecutions, ReadInvalidations,
-    ReadJobs, ReceiveMessages, ReceivedMessage, RequestRestores, SendConfirmations, StartExecutions, StopExecutions,
-    UpdateJobs, VersionMarker, VersionPage, WorkFiles,
+    ReadJobs, ReadStack, ReceiveMessages, ReceivedMessage, RequestRestores, SendConfirmations, StartExecutions,
+    StopExecutions, UpdateJobs, VersionMarker, VersionPage, WorkFiles,
 };
 
 use crate::steps::world::World;
@@ -269,6 +269,12 @@ impl ReadBuckets for Mortal<'_> {
 impl PutNotifications for Mortal<'_> {
     async fn put_notifications(&self, bucket: &str, xml: &str) -> Result<(), PortError> {
         self.write(self.world.aws.put_notifications(bucket, xml)).await
+    }
+}
+
+impl ReadStack for Mortal<'_> {
+    async fn is_going(&self) -> Result<bool, PortError> {
+        Ok(true)
     }
 }
 

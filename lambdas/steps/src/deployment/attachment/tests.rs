@@ -22,6 +22,8 @@ struct Account {
     /// Buckets that S3 lets nobody change.
     denied: RefCell<BTreeSet<String>>,
     writes: Cell<u32>,
+    /// Whether it is the stack that goes, and not an update that is taken back.
+    stays: Cell<bool>,
     /// Ledger, work bucket, executions and jobs.
     stack: Stack,
     events: MemoryEvents,
@@ -38,6 +40,7 @@ impl Account {
 
     fn handle(&self, event: &Event<'_>) -> Reply {
         let attachment = Attachment {
+            stack: self,
             buckets: self,
             ledger: &self.stack.ledger,
             files: &self.stack.files,
@@ -97,6 +100,12 @@ impl ReadBuckets for Account {
             Some(xml) => Ok(xml.clone()),
             None => error("NoSuchBucket", CallError::WrongBucket),
         }
+    }
+}
+
+impl ReadStack for Account {
+    async fn is_going(&self) -> Result<bool, PortError> {
+        Ok(!self.stays.get())
     }
 }
 
@@ -245,6 +254,18 @@ fn restores_that_run_are_ended_in_words_before_the_stack_is_gone() {
     // Twice is once.
     assert_eq!(account.delete(Some(ID)), Reply::done([]));
     assert_eq!(account.events.events().len(), 1);
+}
+
+#[test]
+fn an_update_that_is_taken_back_ends_no_restore() {
+    let account = Account::with(&[("a", NONE)]);
+    account.update("true", &["a"]);
+    account.stays.set(true);
+    let running = run(account.stack.accepted(&["cold"]));
+    assert_eq!(account.delete(Some(ID)), Reply::done([]));
+    account.are(&[("a", NONE)]);
+    assert!(!account.stack.executions.stopped().contains_key(&running));
+    assert_eq!(account.events.events(), []);
 }
 
 #[test]
