@@ -71,6 +71,10 @@ impl Archive {
 impl ReadArchive for Archive {
     async fn head(&self, object: &ObjectId) -> Result<Facts, PortError> {
         let what = || format!("HeadObject of {object}");
+        if object.key.trim().is_empty() {
+            let says = "its key is only white space, and the AWS SDK takes that for no key".to_owned();
+            return Ok(Facts::Missing(Missing::Unreadable { says }));
+        }
         let call = self.client.head_object().bucket(&object.bucket).key(&object.key);
         match call.set_version_id(object.version.clone()).send().await {
             Ok(output) => Ok(Facts::Found(read_head(&output))),

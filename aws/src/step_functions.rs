@@ -6,7 +6,7 @@ use serde_json::Value;
 use thaw_core::{Execution, ExecutionStatus, RestoreId};
 use thaw_steps::ports::{ListExecutions, PortError, ReadExecutions, StartExecutions, StopExecutions};
 
-use crate::error::{answer, port_error};
+use crate::error::{Answer, answer, port_error};
 
 /// The executions of thaw's state machine.
 #[derive(Debug, Clone)]
@@ -42,10 +42,17 @@ impl StopExecutions for Executions {
         let call = self.client.stop_execution().execution_arn(execution_arn(&self.machine_arn, id)).error("Cancelled");
         match call.cause(cause.chars().take(CAUSE).collect::<String>()).send().await {
             Ok(_) => Ok(()),
-            Err(error) if answer(&error).is_some_and(|answer| answer.code == "ExecutionDoesNotExist") => Ok(()),
+            Err(error) if answer(&error).is_some_and(|answer| does_not_run(&answer)) => Ok(()),
             Err(error) => Err(port_error(format!("StopExecution of {id}"), &error)),
         }
     }
+}
+
+/// Whether there is nothing to stop: no such execution, or it has ended. No document says what Step Functions answers to the
+/// second; a `ValidationException` says so in its message.
+fn does_not_run(answer: &Answer) -> bool {
+    answer.code == "ExecutionDoesNotExist"
+        || (answer.code == "ValidationException" && answer.message.contains("not running"))
 }
 
 impl ReadExecutions for Executions {
@@ -101,6 +108,19 @@ fn execution_arn(machine_arn: &str, id: &RestoreId) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_execution_that_has_ended_is_stopped() {
+        for (code, message, is_stopped) in [
+            ("ExecutionDoesNotExist", "Execution Does Not Exist", true),
+            ("ValidationException", "Execution is not running", true),
+            ("ValidationException", "1 validation error detected: Value at 'cause'", false),
+            ("AccessDeniedException", "not running", false),
+        ] {
+            let answer = Answer { status: 400, code, message, region: "" };
+            assert_eq!(does_not_run(&answer), is_stopped, "{code}: {message}");
+        }
+    }
 
     #[test]
     fn an_executions_arn_follows_from_its_machines() {

@@ -83,6 +83,16 @@ async fn a_description_that_cannot_be_read_is_one_objects_own() {
 }
 
 #[tokio::test]
+async fn a_key_of_white_space_is_one_objects_own() {
+    for key in [" ", "\r", "\u{2003}\n"] {
+        let object = ObjectId { key: key.to_owned(), ..object(None) };
+        let facts = answering(Vec::new()).await.head(&object).await.unwrap();
+        let Facts::Missing(Missing::Unreadable { says }) = facts else { panic!("{facts:?}") };
+        assert!(says.contains("white space"), "{says}");
+    }
+}
+
+#[tokio::test]
 async fn a_get_tells_what_a_head_without_a_body_is_about() {
     let bare = |status: &str| http(status, b"", "");
     let sse_c = "The object was stored using a form of Server Side Encryption.";

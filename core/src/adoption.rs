@@ -42,10 +42,7 @@ impl Adoption {
             "type": "object", "additionalProperties": false, "required": ["bucket"],
             "description": "Where to look. Unknown fields are refused.",
             "properties": {
-                "bucket": {
-                    "type": "string", "minLength": 3, "maxLength": 63, "pattern": "^[a-z0-9.-]+$",
-                    "description": "The bucket to look in: one of the stack's archive buckets.",
-                },
+                "bucket": crate::request_schema::bucket("The bucket to look in: one of the stack's archive buckets."),
                 "prefix": text("Look only at keys that begin so; all if it is left out."),
                 "cursor": text("The next_cursor of the answer before, for the same prefix; left out at first."),
             },

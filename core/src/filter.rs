@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::whole_number::{MAX_WHOLE, whole};
 use crate::{Glob, Problem};
 
 /// The most patterns in `include`, and in `exclude`. A request with more should list its keys.
@@ -109,8 +110,9 @@ fn time(body: &Map<String, Value>, field: &str) -> Result<Option<Timestamp>, Pro
 
 fn bytes(body: &Map<String, Value>, field: &str) -> Result<Option<u64>, Problem> {
     let Some(value) = body.get(field) else { return Ok(None) };
-    let refused = || Problem::field(field, value, "must be a number of bytes, whole and 0 or more.");
-    value.as_u64().map(Some).ok_or_else(refused)
+    let refused =
+        || Problem::field(field, value, format!("must be a number of bytes: a whole number from 0 to {MAX_WHOLE}."));
+    whole(value).map(Some).ok_or_else(refused)
 }
 
 #[cfg(test)]

@@ -96,6 +96,7 @@ mod s3_uri;
 mod serving;
 mod staleness;
 mod status;
+mod whole_number;
 mod wildcard;
 
 pub use adoption::Adoption;

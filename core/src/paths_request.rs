@@ -42,10 +42,7 @@ impl PathsRequest {
             "type": "object", "additionalProperties": false, "required": ["bucket", "keys"],
             "description": "Which objects. Unknown fields are refused.",
             "properties": {
-                "bucket": {
-                    "type": "string", "minLength": 3, "maxLength": 63, "pattern": "^[a-z0-9.-]+$",
-                    "description": "The bucket the objects are in: one of the stack's archive buckets.",
-                },
+                "bucket": crate::request_schema::bucket("The bucket the objects are in: one of the stack's archive buckets."),
                 "keys": keys,
             },
         })

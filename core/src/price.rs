@@ -17,6 +17,9 @@ impl Usd {
         Self(nanos)
     }
 
+    /// The largest amount, in dollars.
+    pub(crate) const MOST: u32 = 1_000_000_000;
+
     /// From dollars; `None` if negative, not a number, or over a billion.
     ///
     /// A 64-bit float keeps every billionth of amounts under a million dollars. Larger amounts are rounded to millionths, so
@@ -24,7 +27,7 @@ impl Usd {
     pub fn from_f64(usd: f64) -> Option<Self> {
         let nanos = if usd < 1e6 { (usd * 1e9).round() } else { (usd * 1e6).round() * 1e3 };
         #[expect(clippy::cast_possible_truncation, reason = "checked: 0 to 1e18 fits an i64")]
-        (0.0..=1e9).contains(&usd).then_some(Self(nanos as i64))
+        (0.0..=f64::from(Self::MOST)).contains(&usd).then_some(Self(nanos as i64))
     }
 
     /// In dollars, for JSON.

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::bucket_name::{MAX_KEY_BYTES, is_bucket_name, is_old_bucket_name};
 use crate::problem::{cut, shorten};
+use crate::whole_number::whole;
 use crate::{ArchiveKind, Filter, Problem, Publish, PublishWhen, RestoreId, S3Uri, State, Status, Tier, Usd};
 
 /// The most keys in a request. For more objects there are prefixes and manifests.
@@ -629,8 +630,7 @@ fn word_at<T: Copy>(
 
 fn whole_number(body: &Map<String, Value>, field: &str, least: u64, most: u64) -> Result<Option<u32>, Problem> {
     let Some(value) = body.get(field) else { return Ok(None) };
-    value
-        .as_u64()
+    whole(value)
         .filter(|number| (least..=most).contains(number))
         .and_then(|number| u32::try_from(number).ok())
         .map(Some)
@@ -673,8 +673,7 @@ fn publish(body: &Map<String, Value>) -> Result<Publish, Problem> {
     refuse_unknown(object, "publish.", &["when", "only_if_stale", "max_over"])?;
     let max_over = match object.get("max_over") {
         None => 0,
-        Some(value) => value
-            .as_u64()
+        Some(value) => whole(value)
             .filter(|number| *number <= MAX_OVER)
             .and_then(|number| u32::try_from(number).ok())
             .ok_or_else(|| {

@@ -3,12 +3,13 @@
 use serde_json::{Value, json};
 
 use crate::bucket_name::MAX_KEY_BYTES;
-use crate::filter::MAX_PATTERNS;
+use crate::filter::{Filter, MAX_PATTERNS};
 use crate::glob::MAX_PATTERN_BYTES;
 use crate::request::{
     DEFAULT_DAYS, MAX_DAYS, MAX_ETAG, MAX_NOTIFY, MAX_NOTIFY_BYTES, MAX_OVER, MAX_VERSION_BYTES, PLAN_HASH,
 };
-use crate::{MAX_KEYS, ObjectSelector, Request, Tier};
+use crate::whole_number::MAX_WHOLE;
+use crate::{MAX_KEYS, ObjectSelector, Request, Tier, Usd};
 
 impl Request {
     /// The JSON Schema of a body that [`Request::read`] accepts. A schema cannot express that a key's limit is in bytes
@@ -54,10 +55,7 @@ impl Request {
         );
         let mut request = object(
             json!({
-                "bucket": {
-                    "type": "string", "minLength": 3, "maxLength": 63, "pattern": "^[a-z0-9][a-z0-9.-]*[a-z0-9]$",
-                    "description": "The bucket the objects are in: one of the stack's archive buckets.",
-                },
+                "bucket": bucket("The bucket the objects are in: one of the stack's archive buckets."),
                 "keys": {
                     "type": "array", "minItems": 1, "maxItems": MAX_KEYS, "uniqueItems": true,
                     "items": {"oneOf": [key.clone(), object(json!({"key": key, "version_id": version_id}), &["key"])]},
@@ -68,19 +66,19 @@ impl Request {
                     "description": "Instead of keys: the current versions of all objects whose keys begin so. Empty is the whole bucket, and is taken only with max_cost_usd.",
                 },
                 "manifest": {
-                    "type": "string", "pattern": "^s3://[a-z0-9.-]{3,63}/.+$",
+                    "type": "string", "pattern": r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[\s\S]*\S",
                     "description": "Instead of keys: the address of a file in one of the stack's archive buckets, or in its inbox, that lists the objects, as CSV, JSON lines, either packed with gzip, or the manifest.json of an S3 Inventory in CSV.",
                 },
                 "manifest_etag": {
-                    "type": "string", "minLength": 1, "maxLength": MAX_ETAG,
+                    "type": "string", "minLength": 1, "maxLength": MAX_ETAG, "pattern": "^[!-~]*[!#-~][!-~]*$",
                     "description": "Of a manifest: its ETag. If the file is another when the restore is planned, it is refused.",
                 },
                 "include": patterns("Of a prefix: only keys that match one of these patterns (* within a folder, ** across folders)."),
                 "exclude": patterns("Of a prefix: no keys that match one of these patterns, whatever include says."),
                 "modified_after": {"type": "string", "format": "date-time", "description": "Of a prefix: only what was last written then or later."},
                 "modified_before": {"type": "string", "format": "date-time", "description": "Of a prefix: only what was last written earlier."},
-                "min_size": {"type": "integer", "minimum": 0, "description": "Of a prefix: only what has so many bytes or more."},
-                "max_size": {"type": "integer", "minimum": 0, "description": "Of a prefix: only what has so many bytes or fewer."},
+                "min_size": {"type": "integer", "minimum": 0, "maximum": MAX_WHOLE, "description": "Of a prefix: only what has so many bytes or more."},
+                "max_size": {"type": "integer", "minimum": 0, "maximum": MAX_WHOLE, "description": "Of a prefix: only what has so many bytes or fewer."},
                 "objects_of": {
                     "type": "object", "additionalProperties": false, "required": ["restore", "in"],
                     "properties": {
@@ -106,7 +104,7 @@ impl Request {
                     "description": "What to do when S3 has no Expedited capacity.",
                 },
                 "max_cost_usd": {
-                    "type": "number", "minimum": 0,
+                    "type": "number", "minimum": 0, "maximum": Usd::MOST,
                     "description": "Refuse before anything is spent if the plan costs more.",
                 },
                 "publish": publish,
@@ -135,9 +133,49 @@ impl Request {
             &["bucket"],
         );
         request["oneOf"] = json!([{"required": ["keys"]}, {"required": ["prefix"]}, {"required": ["manifest"]}, {"required": ["objects_of"]}]);
+        request["dependentRequired"] = needs();
+        request["allOf"] = rules();
         request["description"] = "What to restore. Unknown fields are refused.".into();
         request
     }
+}
+
+/// The schema of a bucket's name. It cannot express that two dots do not stand together and that a name is no IP address.
+pub(crate) fn bucket(says: &str) -> Value {
+    json!({
+        "type": "string", "minLength": 3, "maxLength": 63, "pattern": "^[a-z0-9][a-z0-9.-]*[a-z0-9]$",
+        "description": says,
+    })
+}
+
+/// The fields that only go with another one.
+fn needs() -> Value {
+    let of_a_prefix = Filter::FIELDS.map(|field| (field, "prefix"));
+    let needs = of_a_prefix.into_iter().chain([("manifest_etag", "manifest")]);
+    needs.map(|(field, needed)| (field.to_owned(), json!([needed]))).collect::<serde_json::Map<_, _>>().into()
+}
+
+/// The values that only go with those of other fields.
+fn rules() -> Value {
+    let rule = |field: &str, value: Value, then: Value| {
+        let is = json!({"properties": {(field): {"const": value}}, "required": [field]});
+        json!({"if": is, "then": then})
+    };
+    let is_offered = |tier: &&Tier| crate::job::is_offered(**tier);
+    let tiers: Vec<_> = Tier::ALL.iter().filter(is_offered).map(|tier| tier.as_str()).collect();
+    let only_published = json!({
+        "tier": {"const": Tier::Standard.as_str()},
+        "days": false,
+        "on_expedited_unavailable": {"const": "standard"},
+        "batch_operations": false,
+        "join_only": {"const": false},
+        "publish": {"properties": {"when": {"enum": ["each", "together"]}, "only_if_stale": {"const": false}}},
+    });
+    json!([
+        rule("prefix", "".into(), json!({"required": ["max_cost_usd"]})),
+        rule("batch_operations", true.into(), json!({"properties": {"tier": {"enum": tiers}}})),
+        rule("publish_only", true.into(), json!({"properties": only_published})),
+    ])
 }
 
 #[cfg(test)]

@@ -27,6 +27,10 @@ impl S3Uri {
     pub fn parse(text: &str) -> Result<Self, Problem> {
         let parts = text.strip_prefix("s3://").and_then(|rest| rest.split_once('/'));
         match parts {
+            Some((_, key)) if !key.is_empty() && key.trim().is_empty() => {
+                let why = "has a key of white space only, which thaw cannot read. Copy the file to another key.";
+                Err(Problem::field("manifest", &Value::from(text), why))
+            }
             Some((bucket, key)) if is_bucket_name(bucket) && (1..=MAX_KEY_BYTES).contains(&key.len()) => {
                 Ok(Self { bucket: bucket.to_owned(), key: key.to_owned() })
             }
@@ -76,6 +80,15 @@ mod tests {
             let kept = serde_json::to_string(&uri).unwrap();
             assert_eq!(kept, format!("\"s3://my-lists/{key}\""));
             assert_eq!(serde_json::from_str::<S3Uri>(&kept).unwrap(), uri);
+        }
+    }
+
+    #[test]
+    fn a_key_of_white_space_is_refused_as_what_it_is() {
+        for text in ["s3://my-lists/ ", "s3://my-lists/\r\n", "s3://my-lists/\u{2003}"] {
+            let problem = S3Uri::parse(text).unwrap_err();
+            assert_eq!(problem.field.as_deref(), Some("manifest"), "{text}");
+            assert!(problem.detail.contains("white space"), "{problem}");
         }
     }
 

@@ -55,17 +55,52 @@ fn what_the_api_answers_is_what_the_document_describes() {
 }
 
 #[test]
-fn every_answer_that_is_no_success_is_a_problem() {
+fn every_answer_that_is_no_success_is_a_problem_or_api_gateways() {
     let document = document();
     for (path, methods) in fields(&document["paths"]) {
         for (method, call) in fields(methods) {
             for (status, response) in fields(&call["responses"]) {
-                let content = &response["content"];
-                let schema = &content["application/problem+json"]["schema"]["$ref"];
-                let is_problem = schema == "#/components/schemas/Problem";
-                assert_eq!(is_problem, status.as_str() >= "400", "{method} {path} {status}: {content}");
+                for (kind, content) in fields(&response["content"]) {
+                    let schema = content["schema"]["$ref"].as_str().unwrap().rsplit_once('/').unwrap().1;
+                    let place = format!("{method} {path} {status} {kind}");
+                    match (status.as_str() >= "400", kind.as_str()) {
+                        (false, "application/json") => {
+                            assert!(schema.ends_with("View") || schema.ends_with("Page"), "{place}");
+                        }
+                        (true, "application/json") => assert_eq!(schema, "GatewayMessage", "{place}"),
+                        (true, "application/problem+json") => assert_eq!(schema, "Problem", "{place}"),
+                        (false | true, _) => panic!("{place}"),
+                    }
+                }
             }
         }
+    }
+}
+
+#[test]
+fn every_link_leads_to_an_operation_with_its_parameters() {
+    let document = document();
+    let calls = || fields(&document["paths"]).flat_map(|(_, methods)| fields(methods).map(|(_, call)| call));
+    let parameters_of = |operation: &Value| -> BTreeSet<&str> {
+        let call = calls().find(|call| &call["operationId"] == operation).expect("an operation of the document");
+        call["parameters"].as_array().into_iter().flatten().filter_map(|parameter| parameter["name"].as_str()).collect()
+    };
+    let mut reached = BTreeSet::new();
+    for call in calls() {
+        for (status, response) in fields(&call["responses"]) {
+            for (name, link) in response["links"].as_object().into_iter().flatten() {
+                let known = parameters_of(&link["operationId"]);
+                let named = link["parameters"].as_object().into_iter().flatten().map(|(name, _)| name.as_str());
+                let place = format!("{} {status} {name}", call["operationId"]);
+                assert!(named.into_iter().all(|name| known.contains(name)), "{place}: {link}");
+                reached.insert(link["operationId"].as_str().unwrap());
+            }
+        }
+    }
+    // Every call about one restore is reached from the call that begins it.
+    let about_a_restore = calls().filter(|call| parameters_of(&call["operationId"]).contains("id"));
+    for call in about_a_restore {
+        assert!(reached.contains(call["operationId"].as_str().unwrap()), "no link leads to {}", call["operationId"]);
     }
 }
 

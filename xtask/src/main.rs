@@ -3,6 +3,7 @@
 mod archive_bench;
 mod at_rest;
 mod attack;
+mod audit;
 mod aws;
 mod aws_check;
 mod aws_cli;
@@ -62,6 +63,9 @@ enum Command {
     /// A few minutes on a stack of its own. Passes if in the end every object is published, none was restored or
     /// invalidated twice, and every role is denied what lies next to its work; the exit code is the truth.
     Attack(stack::StackLocation),
+    /// Audit what thaw lets others do: its HTTP API
+    #[command(subcommand)]
+    Audit(audit::Audit),
     /// Run thaw in simulated worlds: one, many, or with known bugs put back in
     Worlds(worlds::Options),
     /// Run world after world, for hours
@@ -102,6 +106,7 @@ fn main() -> ExitCode {
         Command::Demo(options) => demo::run(&options),
         Command::Test(options) => test::run(&options),
         Command::Attack(which) => attack::run(&which),
+        Command::Audit(audit) => audit::run(&audit),
         Command::Worlds(options) => worlds::run(&options),
         Command::Soak(options) => worlds::soak(&options),
         Command::Up(options) => up::run(&options),

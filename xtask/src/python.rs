@@ -12,8 +12,8 @@ use anyhow::{Context, Result, bail};
 use crate::sign::sha256_hex;
 use crate::workspace::{on_path, run, target_dir};
 
-/// The oldest Python that the lock files cover.
-const OLDEST_PYTHON: (u32, u32) = (3, 10);
+/// The oldest Python that the lock files cover: schemathesis needs it.
+const OLDEST_PYTHON: (u32, u32) = (3, 11);
 
 /// An environment in which programs can be run.
 pub struct PythonEnv {

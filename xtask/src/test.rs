@@ -6,6 +6,7 @@ use std::time::Instant;
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 
+use crate::audit;
 use crate::aws_check;
 use crate::bench;
 use crate::browser;
@@ -63,6 +64,8 @@ pub enum Check {
     Deployment,
     /// Upgrade, rollback and removal in the middle of restores, on a stack that begins with the release before this one
     Upgrade,
+    /// Three thousand calls of the HTTP API, made up from the OpenAPI file
+    Api,
 }
 
 /// Runs the checks.
@@ -110,6 +113,7 @@ impl Check {
             Self::LocalStack => local_stack(&options.local_stack),
             Self::Deployment => deployment(&options.local_stack),
             Self::Upgrade => upgrade(&options.local_stack),
+            Self::Api => audit::api(&audit::ApiOptions { which: options.local_stack.clone(), cases: 3_000, seed: 1 }),
         }
     }
 }

@@ -129,6 +129,8 @@ fn every_wrong_field_is_named() {
     refused(json!({"keys": [7]}), "keys[0]");
     refused(json!({"days": 0}), "days");
     refused(json!({"days": 1.5}), "days");
+    refused(json!({"days": -1.0}), "days");
+    refused(json!({"days": 1e300}), "days");
     refused(json!({"days": "3"}), "days");
     refused(json!({"tier": "standard"}), "tier");
     refused(json!({"tier": "Nope"}), "tier");
@@ -206,6 +208,7 @@ fn values_at_the_limits_are_accepted() {
     passes(json!({"keys": [{"key": "a", "version_id": "v".repeat(900)}]}));
     refused(json!({"keys": [{"key": "a", "version_id": "v".repeat(901)}]}), "keys[0].version_id");
     assert_eq!(passes(json!({"days": 36_500})).copy_days(), 36_500);
+    assert_eq!(passes(json!({"days": 7.0})), passes(json!({"days": 7})));
     refused(json!({"days": 36_501}), "days");
     assert_eq!(passes(json!({"notify": vec!["w".repeat(256); 10]})).notify.len(), 10);
     refused(json!({"notify": vec!["w"; 11]}), "notify");

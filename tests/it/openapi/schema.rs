@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-/// The schema of an answer to a call, such as `GET /v1/restores/r`. `None` if the document has no such call or answer.
+/// The schema of thaw's answer to a call, such as `GET /v1/restores/r`. `None` if the document has no such call or answer.
 pub fn of_answer<'a>(document: &'a Value, method: &str, path: &str, status: u16) -> Option<&'a Value> {
     let is_path = |template: &str| {
         let [template, path] = [template, path].map(|path| path.split('/').collect::<Vec<_>>());
@@ -14,7 +14,9 @@ pub fn of_answer<'a>(document: &'a Value, method: &str, path: &str, status: u16)
     // A path without a placeholder comes first.
     let (_, call) = document["paths"].as_object()?.iter().find(|(template, _)| is_path(template))?;
     let content = &call[method.to_lowercase()]["responses"][status.to_string()]["content"];
-    content.as_object()?.values().next().map(|content| &content["schema"])
+    // Beside its problems there are API Gateway's own answers.
+    let content = content.get("application/problem+json").or_else(|| content.get("application/json"));
+    content.map(|content| &content["schema"])
 }
 
 /// What a value has that its schema does not know, or lacks that its schema requires.

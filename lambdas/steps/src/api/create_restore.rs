@@ -178,6 +178,35 @@ impl FollowUp {
         }
     }
 
+    /// The schema of the body: that of a restore, with these fields only.
+    #[cfg(feature = "openapi")]
+    fn schema(self) -> Value {
+        let restore = Request::schema();
+        let field = |name: &&str| {
+            let mut field = restore["properties"][name].clone();
+            // What is left out is as in the other restore, and not as in a new one.
+            field.as_object_mut().into_iter().for_each(|field| drop(field.remove("default")));
+            ((*name).to_owned(), field)
+        };
+        let is_field = |name: &Value| self.fields().iter().any(|field| name == field);
+        let is_about_these = |rule: &&Value| rule["if"]["required"].as_array().into_iter().flatten().all(is_field);
+        let rules: Vec<_> = restore["allOf"].as_array().into_iter().flatten().filter(is_about_these).collect();
+        let fields: Map<_, _> = self.fields().iter().map(field).collect();
+        let mut schema = json!({
+            "type": "object", "additionalProperties": false, "properties": fields,
+            "description": "What is to be otherwise than in the other restore. Unknown fields are refused.",
+        });
+        if !rules.is_empty() {
+            schema["allOf"] = json!(rules);
+        }
+        match self {
+            Self::Retry => {}
+            Self::Expedite => schema["properties"]["tier"]["default"] = json!(Tier::Expedited),
+            Self::Extend => schema["required"] = json!(["days"]),
+        }
+        schema
+    }
+
     /// Makes the request of the new restore: that of the other restore, for some of its objects, with the changes of
     /// the body.
     fn read(self, request: &http::Request, record: &RestoreRecord) -> Result<Request, StepError> {
@@ -236,6 +265,16 @@ impl FollowUp {
         }
         Ok(asked)
     }
+}
+
+/// The schemas of the follow-up requests, by their names in the OpenAPI document.
+#[cfg(feature = "openapi")]
+pub(crate) fn schemas() -> [(&'static str, Value); 3] {
+    [
+        ("RetryRequest", FollowUp::Retry.schema()),
+        ("ExpediteRequest", FollowUp::Expedite.schema()),
+        ("ExtendRequest", FollowUp::Extend.schema()),
+    ]
 }
 
 /// The `Idempotency-Key`: 1 to 255 visible ASCII characters. The draft of the HTTP working group leaves the limit to

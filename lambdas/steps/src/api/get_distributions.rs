@@ -21,7 +21,8 @@ async fn get(
     settings: &Settings,
 ) -> Result<Response, StepError> {
     request.expect_queries(&["bucket"])?;
-    let named = request.query("bucket").or(settings.archive_buckets.first().map(String::as_str)).unwrap_or_default();
+    let named =
+        request.text_query("bucket").or(settings.archive_buckets.first().map(String::as_str)).unwrap_or_default();
     if !settings.archive_buckets.iter().any(|bucket| bucket == named) {
         return Err(Problem::foreign_bucket(named, &settings.archive_buckets).into());
     }

@@ -43,7 +43,7 @@ pub async fn run(request: &http::Request, ledger: &(impl Ledger + ListRestores),
 async fn get_restores(request: &http::Request, ledger: &impl ListRestores) -> Result<Response, StepError> {
     request.expect_queries(&["status", "limit", "cursor"])?;
     let status = word(request, "status", &Status::ALL.map(|status| (status.as_str(), status)))?;
-    let after = request.query("cursor").map(read_cursor).transpose()?;
+    let after = request.text_query("cursor").map(read_cursor).transpose()?;
     let limit = limit(request, MAX_RESTORES_ON_A_PAGE)?.unwrap_or(RESTORES_ON_A_PAGE);
     let (records, end) = ledger.restores(status, after.as_ref(), limit).await?;
     let page = RestorePage {
@@ -78,12 +78,12 @@ async fn get_objects(
     let record = named_restore(request, ledger).await?;
     let Some(plan) = &record.plan else {
         // There are no objects before the restore is planned.
-        if let Some(cursor) = request.query("cursor") {
+        if let Some(cursor) = request.text_query("cursor") {
             return Err(bad_cursor(cursor).into());
         }
         return Ok(Response::json(200, &ObjectPage { objects: Vec::new(), next_cursor: None }));
     };
-    let (chunk, from) = match request.query("cursor") {
+    let (chunk, from) = match request.text_query("cursor") {
         None => (0, 0),
         Some(cursor) => {
             read_place(cursor).filter(|(chunk, _)| *chunk < plan.chunks).ok_or_else(|| bad_cursor(cursor))?
@@ -92,7 +92,7 @@ async fn get_objects(
     let chunk_record = chunks::record(ledger, &record, chunk).await?;
     let entries = chunks::entries(files, &record, &chunk_record).await?;
     if from > 0 && from >= entries.len() {
-        return Err(bad_cursor(request.query("cursor").unwrap_or_default()).into());
+        return Err(bad_cursor(request.text_query("cursor").unwrap_or_default()).into());
     }
     let to = entries.len().min(from + limit);
     let next = if to < entries.len() {

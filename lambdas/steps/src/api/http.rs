@@ -77,9 +77,14 @@ impl Request {
         RestoreId::try_from(id.clone()).map_err(|_| Problem::no_such_restore(&id.chars().take(80).collect::<String>()))
     }
 
-    /// A query parameter. An empty one counts as missing.
+    /// A query parameter.
     pub(crate) fn query(&self, name: &str) -> Option<&str> {
-        self.query_string_parameters.get(name).map(String::as_str).filter(|value| !value.is_empty())
+        self.query_string_parameters.get(name).map(String::as_str)
+    }
+
+    /// A query parameter with any text. An empty one counts as missing.
+    pub(crate) fn text_query(&self, name: &str) -> Option<&str> {
+        self.query(name).filter(|value| !value.is_empty())
     }
 
     /// Refuses unknown query parameters: a misspelt filter must not be ignored and answer everything.

@@ -5,6 +5,8 @@
 
 #![expect(dead_code, reason = "descriptions are never called")]
 
+mod links;
+
 use serde_json::{Value, json};
 use thaw_core::{Adoption, PathsRequest, Problem, Request};
 use utoipa::{IntoResponses, OpenApi};
@@ -22,14 +24,63 @@ pub fn document() -> Value {
     document["components"]["securitySchemes"] = json!({"iam": {
         "type": "apiKey", "in": "header", "name": "Authorization",
         "x-amazon-apigateway-authtype": "awsSigv4",
-        "description": "An AWS Signature Version 4 for the service execute-api, by a principal who may execute-api:Invoke. Whoever may not gets API Gateway's own 403, which is no problem document.",
+        "description": "An AWS Signature Version 4 for the service execute-api, by a principal who may execute-api:Invoke.",
     }});
     document["security"] = json!([{"iam": []}]);
     tidy(&mut document);
-    document["components"]["schemas"]["RestoreRequest"] = Request::schema();
-    document["components"]["schemas"]["AdoptionRequest"] = Adoption::schema();
-    document["components"]["schemas"]["PathsRequest"] = PathsRequest::schema();
+    let requests = [
+        ("RestoreRequest", Request::schema()),
+        ("AdoptionRequest", Adoption::schema()),
+        ("PathsRequest", PathsRequest::schema()),
+    ];
+    for (name, schema) in requests.into_iter().chain(crate::api::create_restore::schemas()) {
+        document["components"]["schemas"][name] = schema;
+    }
+    require_bodies(&mut document);
+    add_gateways_answers(&mut document);
+    calls(&mut document).for_each(links::add_to);
     document
+}
+
+/// The calls of the document: by path and method.
+fn calls(document: &mut Value) -> impl Iterator<Item = &mut Value> {
+    let paths = document["paths"].as_object_mut().into_iter().flatten();
+    paths.flat_map(|(_, methods)| methods.as_object_mut().into_iter().flatten().map(|(_, call)| call))
+}
+
+/// A body is required where its schema requires a field.
+fn require_bodies(document: &mut Value) {
+    let schemas = document["components"]["schemas"].clone();
+    for call in calls(document) {
+        let schema = call["requestBody"]["content"]["application/json"]["schema"]["$ref"].as_str();
+        let name = schema.and_then(|schema| schema.rsplit('/').next());
+        if let Some(name) = name {
+            let fields = schemas[name]["required"].as_array();
+            call["requestBody"]["required"] = fields.is_some_and(|fields| !fields.is_empty()).into();
+        }
+    }
+}
+
+/// Adds the answers that API Gateway gives by itself, before a function is called or when it does not answer.
+fn add_gateways_answers(document: &mut Value) {
+    document["components"]["schemas"]["GatewayMessage"] = json!({
+        "type": "object", "required": ["message"], "properties": {"message": {"type": "string"}},
+        "description": "An answer of API Gateway itself.",
+    });
+    let answers = [
+        ("403", "API Gateway: the signature is missing or wrong, or the caller may not execute-api:Invoke."),
+        ("429", "API Gateway: more requests than the stack takes. The same request can be sent again."),
+        ("500", "API Gateway: the function failed."),
+        ("503", "API Gateway: the function did not answer in time."),
+    ];
+    for call in calls(document) {
+        for (status, says) in answers {
+            let answer = &mut call["responses"][status];
+            let described = answer["description"].as_str().map(|by_thaw| format!("{by_thaw} Or {says}"));
+            answer["description"] = described.unwrap_or_else(|| says.to_owned()).into();
+            answer["content"]["application/json"] = json!({"schema": {"$ref": "#/components/schemas/GatewayMessage"}});
+        }
+    }
 }
 
 /// Completes what derived schemas cannot express. Answers leave out empty fields, so no field is ever null; and the
@@ -128,11 +179,11 @@ fn create_restore() {}
 #[utoipa::path(
     post, path = "/v1/restores/{id}/retry", operation_id = "RetryRestore", tag = "restores",
     params(
-        ("id" = String, Path, description = "The other restore's id."),
+        ("id" = thaw_core::RestoreId, Path, description = "The other restore's id."),
         ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$",
          description = "Makes the restore once, however often the same body is sent with the same key."),
     ),
-    request_body(content = Option<serde_json::Value>, content_type = "application/json", description = "What is to be otherwise: tier, days, on_expedited_unavailable, max_cost_usd, publish, notify, dry_run, confirm. May be empty."),
+    request_body(content = ref("#/components/schemas/RetryRequest"), content_type = "application/json", description = "May be empty."),
     responses(
         (status = 202, description = "Accepted just now: the new restore.", body = RestoreView,
          headers(("Location" = String, description = "Where the restore stands."), ("Retry-After" = u32, description = "Seconds after which it is worth asking."))),
@@ -155,11 +206,11 @@ fn retry_restore() {}
 #[utoipa::path(
     post, path = "/v1/restores/{id}/expedite", operation_id = "ExpediteRestore", tag = "restores",
     params(
-        ("id" = String, Path, description = "The other restore's id."),
+        ("id" = thaw_core::RestoreId, Path, description = "The other restore's id."),
         ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$",
          description = "Makes the restore once, however often the same body is sent with the same key."),
     ),
-    request_body(content = Option<serde_json::Value>, content_type = "application/json", description = "tier (Expedited if it says none), on_expedited_unavailable, max_cost_usd, notify, dry_run, confirm. May be empty."),
+    request_body(content = ref("#/components/schemas/ExpediteRequest"), content_type = "application/json", description = "May be empty. tier is Expedited if it is left out."),
     responses(
         (status = 202, description = "Accepted just now: the new restore.", body = RestoreView,
          headers(("Location" = String, description = "Where the restore stands."), ("Retry-After" = u32, description = "Seconds after which it is worth asking."))),
@@ -182,11 +233,11 @@ fn expedite_restore() {}
 #[utoipa::path(
     post, path = "/v1/restores/{id}/extend", operation_id = "ExtendRestore", tag = "restores",
     params(
-        ("id" = String, Path, description = "The other restore's id."),
+        ("id" = thaw_core::RestoreId, Path, description = "The other restore's id."),
         ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$",
          description = "Makes the restore once, however often the same body is sent with the same key."),
     ),
-    request_body(content = Option<serde_json::Value>, content_type = "application/json", description = "days, counted from now; max_cost_usd, notify, dry_run, confirm."),
+    request_body(content = ref("#/components/schemas/ExtendRequest"), content_type = "application/json", description = "days are counted from now."),
     responses(
         (status = 202, description = "Accepted just now: the new restore.", body = RestoreView,
          headers(("Location" = String, description = "Where the restore stands."), ("Retry-After" = u32, description = "Seconds after which it is worth asking."))),
@@ -212,7 +263,10 @@ fn extend_restore() {}
         (status = 200, description = "The plan.", body = PlanView),
         (status = 400, description = "The body is wrong.", body = Problem, content_type = "application/problem+json"),
         (status = 403, description = "The bucket is not one of the stack's archive buckets.", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "There is no restore with the id in objects_of.", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "That restore has no plan yet, or the plan is not the one that the body confirms.", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "The body is too large.", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "There is no such plan: the price is over a limit, nothing matches, the manifest is broken, or planning takes too long to wait for.", body = Problem, content_type = "application/problem+json"),
         CallError,
     ),
 )]
@@ -231,7 +285,7 @@ fn create_plan() {}
         (status = 400, description = "The body is wrong.", body = Problem, content_type = "application/problem+json"),
         (status = 403, description = "The bucket is not one of the stack's archive buckets.", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "The body is too large.", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "S3 or CloudFront took too long. Ask about fewer keys.", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "S3 or CloudFront took too long, or the bucket is not there.", body = Problem, content_type = "application/problem+json"),
         CallError,
     ),
 )]
@@ -334,6 +388,7 @@ fn get_distributions() {}
         (status = 400, description = "The body is wrong.", body = Problem, content_type = "application/problem+json"),
         (status = 403, description = "The bucket is not one of the stack's archive buckets.", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "The body is too large.", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "The bucket is not there, or in another Region.", body = Problem, content_type = "application/problem+json"),
         CallError,
     ),
 )]

@@ -166,7 +166,7 @@ where
             Ok(true) => self.end_restores(&mut failures).await,
             Ok(false) => {}
             Err(error) => {
-                failures.add("Whether the stack is being deleted is not known, so no restore was ended", &error.into())
+                failures.add("Whether the stack is being deleted is not known, so no restore was ended", &error.into());
             }
         }
         failures.reply(

@@ -161,7 +161,7 @@ async fn a_page_has_as_many_items_as_were_asked_for() {
         }
     }
     assert_eq!(sizes, [2, 1, 2], "a page ends with its chunk");
-    for limit in ["0", "1001", "-1", "two"] {
+    for limit in ["0", "1001", "-1", "two", ""] {
         is_problem(&stack.objects(&id, json!({"limit": limit})).await, 400, Some("limit"));
     }
     stack.accepted(&["other"]).await;
@@ -169,6 +169,10 @@ async fn a_page_has_as_many_items_as_were_asked_for() {
     assert_eq!(page["restores"].as_array().unwrap().len(), 1);
     assert!(page.get("next_cursor").is_some(), "{page}");
     is_problem(&stack.get("GET /v1/restores", "", json!({"limit": "101"})).await, 400, Some("limit"));
+    // An empty cursor is the first page, and an empty filter a mistake.
+    body(&stack.get("GET /v1/restores", "", json!({"cursor": ""})).await);
+    is_problem(&stack.get("GET /v1/restores", "", json!({"status": ""})).await, 400, Some("status"));
+    is_problem(&stack.objects(&id, json!({"state": ""})).await, 400, Some("state"));
 }
 
 #[tokio::test]
@@ -273,7 +277,8 @@ async fn objects_come_chunk_by_chunk_and_by_state() {
     let id = stack.planned(&objects, 2).await;
     for (state, expected) in [(None, "abcde"), (Some("failed"), "ade"), (Some("planned"), "bc"), (Some("restored"), "")]
     {
-        let (mut keys, mut pages, mut query) = (String::new(), 0, json!({"state": state.unwrap_or_default()}));
+        let query = state.map_or_else(|| json!({}), |state| json!({"state": state}));
+        let (mut keys, mut pages, mut query) = (String::new(), 0, query);
         loop {
             let page = body(&stack.objects(&id, query.clone()).await);
             pages += 1;
