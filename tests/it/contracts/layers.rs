@@ -26,10 +26,11 @@ const SOURCES: [&str; 10] = [
 ];
 
 /// The folders of the steps. Each may import from itself, from the folders after its name, and from [`BASE`].
-const LAYERS: [(&str, &[&str]); 8] = [
+const LAYERS: [(&str, &[&str]); 9] = [
     ("workflow", &["planning", "views", "publishing", "archive", "ledger"]),
     ("api", &["planning", "views", "publishing", "archive", "ledger"]),
     ("events", &["planning", "views", "publishing", "archive", "ledger"]),
+    ("deployment", &["ledger"]),
     ("planning", &["publishing", "archive", "ledger"]),
     ("views", &["ledger"]),
     ("publishing", &["archive", "ledger"]),

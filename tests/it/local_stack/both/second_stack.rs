@@ -67,7 +67,7 @@ impl Other {
         let own = parameters.iter().map(|(name, value)| json!({ "ParameterKey": name, "ParameterValue": value }));
         let deploy = json!({
             "StackName": self.name,
-            "TemplateURL": format!("{}/thaw-code/template.yaml", self.stack.entry("endpoint_url")),
+            "TemplateURL": self.stack.book()["releases"].as_array().unwrap().last().unwrap()["template_url"],
             "Parameters": own.chain(others).collect::<Vec<_>>(),
             "Capabilities": ["CAPABILITY_IAM"],
         });
