@@ -49,6 +49,34 @@ fn the_same_messages_again_start_nothing_more() {
     the_one_execution(&world);
 }
 
+#[test]
+fn what_another_stack_restores_is_a_restore_of_somebody_else() {
+    let first = World::new();
+    let second = first.beside();
+    first.put("a", StorageClass::Glacier);
+    let wait = first.begin("r", ask(&["a"]));
+    // S3 tells both stacks.
+    let event = first.aws.with(thaw_sim::Sim::take_events)[0].to_json().to_string();
+    let batch = json!({"Records": [{"messageId": "1", "body": event}]});
+    first.initiated(batch.clone());
+    assert!(first.executions.started().is_empty(), "its own");
+    second.initiated(batch.clone());
+    let (id, input) = the_one_execution(&second);
+    let joined = second.begin(&id, input);
+
+    let ((report, _), (other, _)) = (first.finish("r", wait), second.finish(&id, joined));
+    for report in [report, other] {
+        assert_eq!((report.status, report.counts.published), (Status::Succeeded, 1));
+    }
+    assert_eq!(first.calls("a").calls, 1, "S3 is asked once");
+    assert_eq!(first.invalidated(), ["/a", "/a"], "and CloudFront by each stack");
+
+    let mut third = first.beside();
+    third.settings.joined_max_cost = thaw_core::Usd::from_f64(0.0);
+    third.initiated(batch);
+    assert!(third.executions.started().is_empty(), "JoinedMaxCostUsd is 0");
+}
+
 /// What one object costs that others restored: its path and thaw's part.
 fn price_of_one() -> thaw_core::Usd {
     thaw_core::PriceList::US_EAST_1.invalidation(1)

@@ -66,8 +66,19 @@ impl World {
             };
             sim.put_distribution(config, now).unwrap();
         });
+        Self::of(aws, WORK)
+    }
+
+    /// Another stack in the same account, with the same archive bucket.
+    pub fn beside(&self) -> Self {
+        const OTHER_WORK: &str = "other-work";
+        self.aws.with(|sim, _| sim.create_bucket(OTHER_WORK, false));
+        Self::of(self.aws.clone(), OTHER_WORK)
+    }
+
+    fn of(aws: Aws, work: &str) -> Self {
         Self {
-            files: WorkBucket::new(&aws, WORK),
+            files: WorkBucket::new(&aws, work),
             aws,
             ledger: MemoryLedger::default(),
             executions: MemoryExecutions::default(),
@@ -77,7 +88,7 @@ impl World {
             confirmations: MemoryConfirmations::default(),
             settings: Settings {
                 archive_buckets: vec![BUCKET.to_owned()],
-                work_bucket: WORK.to_owned(),
+                work_bucket: work.to_owned(),
                 ..Settings::default()
             },
             runtime: tokio::runtime::Builder::new_current_thread().build().unwrap(),
