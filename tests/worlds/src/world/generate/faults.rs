@@ -121,7 +121,12 @@ fn step(rng: &mut Rng) -> Step {
     let is_used = |step: &Step| {
         !matches!(
             step,
-            Step::OnInboxFile | Step::AnnounceExpiries | Step::GetPaths | Step::GetDistributions | Step::Preflight
+            Step::OnInboxFile
+                | Step::AnnounceExpiries
+                | Step::GetPaths
+                | Step::GetDistributions
+                | Step::Preflight
+                | Step::Attachment
         )
     };
     let used: Vec<Step> = Step::ALL.into_iter().filter(is_used).collect();
