@@ -31,7 +31,8 @@ const POLL_SECONDS: u64 = 20;
 const CALL_MS: u64 = 1_000;
 const CALL_READS: u64 = 2;
 
-/// What each account gets free every month, without an end ("Free tier" on the price pages of the services; from second-hand pages of 2026, not read there).
+/// What each account gets free every month, without an end. From second-hand pages of 2026; the services' own price pages were
+/// not read.
 const FREE_ALARMS: u64 = 10;
 const FREE_QUEUE_REQUESTS: u64 = 1_000_000;
 const FREE_LAMBDA_REQUESTS: u64 = 1_000_000;
@@ -189,7 +190,6 @@ fn is_known(kind: &str) -> Result<()> {
         | "AWS::ApiGatewayV2::Integration"
         | "AWS::ApiGatewayV2::Route"
         | "AWS::ApiGatewayV2::Stage"
-        | "AWS::CloudFormation::CustomResource"
         | "AWS::Events::Rule"
         | "AWS::IAM::ManagedPolicy"
         | "AWS::IAM::Role"
@@ -202,9 +202,7 @@ fn is_known(kind: &str) -> Result<()> {
         | "AWS::SNS::TopicPolicy"
         | "AWS::SQS::Queue"
         | "AWS::SQS::QueuePolicy"
-        | "AWS::StepFunctions::StateMachine"
-        | "AWS::StepFunctions::StateMachineAlias"
-        | "AWS::StepFunctions::StateMachineVersion" => Ok(()),
+        | "AWS::StepFunctions::StateMachine" => Ok(()),
         custom if custom.starts_with("Custom::") => Ok(()),
         unknown => {
             bail!("nobody has said what a resource of type {unknown} costs at rest; say it in xtask/src/at_rest.rs")
