@@ -316,12 +316,11 @@ fn make_gallery(stack: &Stack) -> Result<Gallery> {
 fn deploy(stack: &mut Stack, options: &Options, dir: &Path, bootstrap: &Path) -> Result<()> {
     let aws = stack.aws();
     aws.create_bucket(CODE_BUCKET)?;
-    let definition = fs::read(root().join("statemachine/thaw.asl.json")).context("cannot read the workflow")?;
-    let template = fs::read_to_string(root().join("infra/template.yaml")).context("cannot read the template")?;
-    let mut releases = vec![upload(stack, dir, bootstrap, definition, &template)?];
+    let mut releases = vec![upload(stack, release_of_this_source(stack.auth, dir, bootstrap)?)?];
     if options.upgrade {
         let earlier = earlier::build()?;
-        releases.insert(0, upload(stack, dir, &earlier.bootstrap, earlier.definition, &earlier.template)?);
+        let earlier = release(stack.auth, dir, &earlier.bootstrap, earlier.definition, &earlier.template)?;
+        releases.insert(0, upload(stack, earlier)?);
     }
     let outputs = cloudformation::deploy(&aws, STACK_NAME, &releases[0].template_url, &releases[0].parameters)?;
     let output = |name: &str| {
@@ -340,9 +339,12 @@ fn deploy(stack: &mut Stack, options: &Options, dir: &Path, bootstrap: &Path) ->
 }
 
 /// Puts a release into the code bucket; answers how the stack gets it.
-fn upload(stack: &Stack, dir: &Path, bootstrap: &Path, definition: Vec<u8>, template: &str) -> Result<UploadedRelease> {
-    let release = release(stack.auth, dir, bootstrap, definition, template)?;
+fn upload(stack: &Stack, release: Release) -> Result<UploadedRelease> {
+    let mut template = Default::default();
     for (name, bytes) in &release.files {
+        if name == "template.yaml" {
+            template = String::from_utf8_lossy(bytes);
+        }
         stack.aws().put_object(CODE_BUCKET, &format!("{}{name}", release.prefix()), &[], bytes)?;
     }
     let template_url = format!("{}/{CODE_BUCKET}/{}template.yaml", stack.endpoint_url, release.prefix());
@@ -378,7 +380,7 @@ fn upload(stack: &Stack, dir: &Path, bootstrap: &Path, definition: Vec<u8>, temp
 }
 
 /// A release as a local stack can take it.
-pub fn release(auth: bool, dir: &Path, bootstrap: &Path, definition: Vec<u8>, template: &str) -> Result<Release> {
+fn release(auth: bool, dir: &Path, bootstrap: &Path, definition: Vec<u8>, template: &str) -> Result<Release> {
     let program = lambda_zip::stripped(bootstrap, &dir.join("bootstrap"))?;
     let zip = lambda_zip::lambda_zip(&program, lambda_zip::Compression::Store)?;
     Release::for_this_machine(zip, definition, &for_the_emulator(template, auth)?)
