@@ -3,10 +3,11 @@
 //! On the local stack the command line of the locked Python environment plays it, and every endpoint is the stack's.
 
 use std::ffi::OsString;
+use std::io::Write as _;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use crate::python::python_env;
@@ -119,9 +120,18 @@ impl AwsCli {
 
     /// What a command prints. A failure is a [`Refused`].
     pub fn text(&self, arguments: &[&str]) -> Result<String> {
+        self.text_of(arguments, b"")
+    }
+
+    /// What a command prints that reads this.
+    fn text_of(&self, arguments: &[&str], input: &[u8]) -> Result<String> {
         let mut command = Command::new("aws");
         command.args(arguments).envs(self.env.iter().cloned());
-        let output = command.output().context("cannot start `aws`")?;
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().context("cannot start `aws`")?;
+        // It is short enough for a pipe, so nobody waits. A command that does not read it may have ended already.
+        child.stdin.take().map(|mut stdin| stdin.write_all(input));
+        let output = child.wait_with_output().context("cannot read what `aws` prints")?;
         if !output.status.success() {
             let command = format!("aws {}", arguments.iter().take(2).copied().collect::<Vec<_>>().join(" "));
             return Err(Refused { command, words: last_line(&output.stderr) }.into());
@@ -154,6 +164,22 @@ impl AwsCli {
             None => format!("https://s3.{region}.amazonaws.com/{bucket}/{key}"),
             Some(endpoint) => format!("{endpoint}/{bucket}/{key}"),
         }
+    }
+
+    /// Calls a function, and answers what it returns. Fails if it fails.
+    pub fn invoke(&self, function: &str, event: &Value) -> Result<Value> {
+        // Versions 1 and 2 of the command line read a payload alike only from a file, and they print what the function returns into
+        // a file, before they print how the call ended.
+        let event = event.to_string();
+        let arguments =
+            ["lambda", "invoke", "--function-name", function, "--payload", "fileb:///dev/stdin", "/dev/stdout"];
+        let printed = self.text_of(&[&arguments, &["--output", "json"][..]].concat(), event.as_bytes())?;
+        let mut values = serde_json::Deserializer::from_str(&printed).into_iter::<Value>();
+        let (Some(Ok(returned)), Some(Ok(ended))) = (values.next(), values.next()) else {
+            bail!("`aws lambda invoke` prints no JSON");
+        };
+        ensure!(ended.get("FunctionError").is_none(), "{function} failed: {}", returned["errorMessage"]);
+        Ok(returned)
     }
 
     /// Runs commands in bash, in a folder, as a person does who reads them in a document. S3 is that in which CloudFormation finds

@@ -30,6 +30,7 @@ mod python;
 mod question;
 mod recorder;
 mod release;
+mod remove;
 #[path = "../../bench/src/report.rs"]
 mod report;
 mod sign;
@@ -81,6 +82,10 @@ enum Command {
     /// Takes the folder of `cargo xtask package`, uploads it, makes a change set, shows what it would create, change, replace
     /// and remove, what each function may do and what it costs at rest, and asks.
     Deploy(deploy::Options),
+    /// Remove a stack, after it has said what becomes of its restores, and what stays
+    ///
+    /// Switches termination protection off, shows what happens, and checks that buckets and distributions are as they were.
+    Remove(remove::Options),
     /// Say what the stack costs in a month in which nothing is restored
     CostAtRest(at_rest::Options),
     /// Run the README's first commands on a local stack, and write what they print into it
@@ -113,6 +118,7 @@ fn main() -> ExitCode {
         Command::Down(which) => down::run(&which),
         Command::Package(options) => package::run(&options),
         Command::Deploy(options) => deploy::run(&options),
+        Command::Remove(options) => remove::run(&options),
         Command::CostAtRest(options) => at_rest::run(&options),
         Command::FirstScreen(options) => first_screen::run(&options),
         Command::Picture => picture::run(),

@@ -8,7 +8,7 @@ mod kinds;
 mod package;
 pub mod parameters;
 mod permissions;
-mod progress;
+pub mod progress;
 mod rehearsal;
 pub mod stack;
 
@@ -53,7 +53,7 @@ pub struct Target {
     /// Do not ask
     #[arg(long)]
     pub yes: bool,
-    /// Deploy into a running local stack instead of AWS, beside the stack of `cargo xtask up`
+    /// In a running local stack instead of AWS, beside the stack of `cargo xtask up`
     #[arg(long, conflicts_with_all = ["profile", "region"])]
     pub local_stack: bool,
     #[command(flatten)]
@@ -184,6 +184,8 @@ pub fn run(options: &Options) -> Result<()> {
 
     println!();
     let deployed = pending.execute()?;
+    stack::protect(&cli, name, true)?;
+    println!("termination protection is on: `cargo xtask remove` removes the stack, and nobody by mistake");
     if let Some(stack) = &local {
         up::complete(stack, deployed.output("WorkBucket")?, deployed.output("LedgerTable")?)?;
     }
@@ -342,7 +344,7 @@ impl<'a> Pending<'a> {
     fn execute(self) -> Result<Deployed> {
         let mut progress = Progress::after(&events(self.cli, &self.stack_id)?);
         self.cli.json(&["cloudformation", "execute-change-set", "--change-set-name", &self.id])?;
-        let ended = follow(self.cli, self.target, &self.stack_id, &mut progress)?;
+        let ended = follow(self.cli, self.target, &self.stack_id, &mut progress)?.context("the stack is gone")?;
         if stack::ended(&ended.status) == Some(true) && ended.status != "DELETE_COMPLETE" {
             println!("the stack {} is {}", self.target.stack_name, ended.status);
             return Ok(ended);
@@ -363,16 +365,16 @@ pub fn events(cli: &AwsCli, stack_id: &str) -> Result<Value> {
     cli.json(&["cloudformation", "describe-stack-events", "--stack-name", stack_id, "--max-items", "500"])
 }
 
-/// Shows a stack's events until what happens to it has ended.
-pub fn follow(cli: &AwsCli, target: &Target, stack_id: &str, progress: &mut Progress) -> Result<Deployed> {
+/// Shows a stack's events until what happens to it has ended. None if there is no such stack any more.
+pub fn follow(cli: &AwsCli, target: &Target, stack_id: &str, progress: &mut Progress) -> Result<Option<Deployed>> {
     loop {
         // The status first: whatever happened before it ended is then among the events.
-        let deployed = Deployed::find(cli, stack_id)?.context("the stack is gone")?;
+        let Some(deployed) = Deployed::find(cli, stack_id)? else { return Ok(None) };
         for line in progress.take(&events(cli, stack_id)?) {
             println!("{line}");
         }
         if stack::ended(&deployed.status).is_some() {
-            return Ok(deployed);
+            return Ok(Some(deployed));
         }
         sleep(target.pause());
     }

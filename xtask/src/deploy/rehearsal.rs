@@ -1,14 +1,18 @@
-//! The deployment as a person does it, on a local stack, beside the stack that is there.
+//! Deployment and removal as a person does them, on a local stack, beside the stack that is there.
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
 
 use super::stack::Deployed;
 use super::{Options, Target, run};
 use crate::aws_cli::AwsCli;
 use crate::lambda_zip::ARCHITECTURE;
+use crate::remove;
 use crate::stack::{Stack, StackLocation};
 use crate::untested::block;
 use crate::up;
@@ -16,16 +20,17 @@ use crate::workspace::{root, target_dir};
 
 const STACK_NAME: &str = "thaw-second";
 
-/// Deploys a second stack and changes a parameter of it, and a third one with the commands of the guide. Fails if any of it does
-/// otherwise than is said.
+/// Deploys a second stack, changes a parameter of it and removes it, and a third one with the commands of the guide. Fails if any
+/// of it does otherwise than is said.
 pub fn rehearse(which: &StackLocation) -> Result<()> {
     let (cli, stack) = AwsCli::on_local_stack(which)?;
     let folder = release_folder(&stack, &which.dir())?;
     with_the_command(which, &cli, &stack, &folder)?;
+    removed(which, &cli, &stack)?;
     by_hand(&cli, &stack, &folder)
 }
 
-/// What `infra/README.md` says that everybody can do without this program.
+/// What the guide says that everybody can do without this program.
 fn by_hand(cli: &AwsCli, stack: &Stack, folder: &Path) -> Result<()> {
     const STACK_NAME: &str = "thaw-by-hand";
     let guide = fs::read_to_string(root().join("infra/README.md")).context("cannot read the guide")?;
@@ -43,7 +48,73 @@ fn by_hand(cli: &AwsCli, stack: &Stack, folder: &Path) -> Result<()> {
     cli.bash(&commands, folder, &variables)?;
     let deployed = Deployed::find(cli, STACK_NAME)?.context("the commands of the guide made no stack")?;
     ensure!(deployed.status == "CREATE_COMPLETE", "the stack is {}", deployed.status);
-    deployed.is_of_thaw(STACK_NAME)
+    deployed.is_of_thaw(STACK_NAME)?;
+    ensure!(deployed.is_protected, "the commands of the guide do not switch termination protection on");
+
+    let commands = block(&guide, "sh remove").context("the guide has no commands that remove")?;
+    cli.bash(&commands, folder, &[("STACK", STACK_NAME)])?;
+    until("the stack by hand is gone", || Ok(is_gone(cli, STACK_NAME)?.then_some(())))
+}
+
+fn is_gone(cli: &AwsCli, name: &str) -> Result<bool> {
+    Ok(Deployed::find(cli, name)?.is_none_or(|stack| stack.status == "DELETE_COMPLETE"))
+}
+
+fn until<T>(what: &str, mut look: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+    let begun = Instant::now();
+    loop {
+        if let Some(found) = look()? {
+            return Ok(found);
+        }
+        ensure!(begun.elapsed() < Duration::from_secs(120), "waited two minutes until {what}");
+        sleep(Duration::from_millis(200));
+    }
+}
+
+/// The second stack is removed while a restore runs.
+fn removed(which: &StackLocation, cli: &AwsCli, stack: &Stack) -> Result<()> {
+    let (bucket, key) = (stack.media_bucket.as_str(), "removed/amid");
+    let deployed = Deployed::find(cli, STACK_NAME)?.context("the stack is not there")?;
+    let (ledger, work) = (deployed.output("LedgerTable")?, deployed.output("WorkBucket")?);
+    cli.json(&["s3api", "put-object", "--bucket", bucket, "--key", key, "--storage-class", "DEEP_ARCHIVE"])?;
+    let api_url = stack.api_url_of(deployed.output("ApiUrl")?)?;
+    let call = |method: &str, path: &str, body: &str| -> Result<Value> {
+        stack.api_at(&api_url, method, path, &[], body.as_bytes())?.ok("the API of the second stack")?.json()
+    };
+    let request = json!({"bucket": bucket, "keys": [key], "tier": "Bulk", "max_cost_usd": 1});
+    let id =
+        call("POST", "/v1/restores", &request.to_string())?["id"].as_str().context("a restore has an id")?.to_owned();
+    until("S3 fetches the object", || {
+        let counts = &call("GET", &format!("/v1/restores/{id}"), "")?["counts"];
+        Ok((counts["restoring"] == 1).then_some(()))
+    })?;
+
+    let by_mistake = cli.text(&["cloudformation", "delete-stack", "--stack-name", STACK_NAME]);
+    let refused = by_mistake.err().map(|error| error.to_string()).unwrap_or_default();
+    ensure!(refused.contains("TerminationProtection"), "a stack was deleted without its protection: {refused:?}");
+    let options = |yes: bool| remove::Options { target: target(which, yes), when_done: false };
+    let unasked = remove::run(&options(false)).err().map(|error| error.to_string()).unwrap_or_default();
+    ensure!(unasked.contains("nobody can be asked"), "a stack was removed that nobody agreed to remove: {unasked:?}");
+    remove::run(&options(true))?;
+    ensure!(is_gone(cli, STACK_NAME)?, "the stack is still there");
+    // Again: there is nothing to remove, and that is no failure.
+    remove::run(&options(true))?;
+
+    let item = json!({"pk": {"S": format!("R#{id}")}, "sk": {"S": "restore"}}).to_string();
+    let item = cli.json(&["dynamodb", "get-item", "--table-name", ledger, "--key", &item])?.to_string();
+    ensure!(item.contains("The stack was deleted while this restore ran"), "the ledger says of the restore: {item}");
+    cli.json_of_code(&["s3api", "head-bucket", "--bucket", work]).map(drop)
+}
+
+fn target(which: &StackLocation, yes: bool) -> Target {
+    Target {
+        stack_name: STACK_NAME.to_owned(),
+        region: None,
+        profile: None,
+        yes,
+        local_stack: true,
+        which: which.clone(),
+    }
 }
 
 fn with_the_command(which: &StackLocation, cli: &AwsCli, stack: &Stack, folder: &Path) -> Result<()> {
@@ -52,15 +123,13 @@ fn with_the_command(which: &StackLocation, cli: &AwsCli, stack: &Stack, folder: 
     let architecture = format!("Architecture={ARCHITECTURE}");
     let options = |yes: bool, set: &[&str]| -> Result<Options> {
         let set = set.iter().map(|setting| setting.parse().map_err(anyhow::Error::msg)).collect::<Result<_>>()?;
-        let target = Target {
-            stack_name: STACK_NAME.to_owned(),
-            region: None,
-            profile: None,
-            yes,
-            local_stack: true,
-            which: which.clone(),
-        };
-        Ok(Options { target, set, code_bucket: None, package: Some(folder.to_owned()), change_storage: false })
+        Ok(Options {
+            target: target(which, yes),
+            set,
+            code_bucket: None,
+            package: Some(folder.to_owned()),
+            change_storage: false,
+        })
     };
     let refused = |options: &Options, why: &str| -> Result<()> {
         let error = run(options).err().map(|error| format!("{error:#}")).unwrap_or_default();

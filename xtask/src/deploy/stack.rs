@@ -12,6 +12,8 @@ use crate::aws_cli::{AwsCli, refusal};
 pub struct Deployed {
     pub id: String,
     pub status: String,
+    /// Whether termination protection is on: CloudFormation then refuses to delete it.
+    pub is_protected: bool,
     pub parameters: BTreeMap<String, String>,
     pub outputs: BTreeMap<String, String>,
 }
@@ -39,6 +41,7 @@ impl Deployed {
         Ok(Self {
             id: field("StackId")?,
             status: field("StackStatus")?,
+            is_protected: stack["EnableTerminationProtection"] == true,
             parameters: pairs("Parameters", "ParameterKey", "ParameterValue"),
             outputs: pairs("Outputs", "OutputKey", "OutputValue"),
         })
@@ -49,12 +52,12 @@ impl Deployed {
         self.outputs.get(name).map(String::as_str).with_context(|| format!("the stack has no output {name}"))
     }
 
-    /// Fails for a stack that is not one of thaw.
+    /// Fails for a stack that is not one of thaw. Parameters tell, because a stack that was never whole has no outputs.
     pub fn is_of_thaw(&self, name: &str) -> Result<()> {
-        let has = |output: &str| self.outputs.contains_key(output);
+        let has = |parameter: &str| self.parameters.contains_key(parameter);
         ensure!(
-            has("StateMachineArn") && has("LedgerTable"),
-            "the stack {name} is not one of thaw: it has no outputs StateMachineArn and LedgerTable. Choose another name with --stack-name"
+            has("ArchiveBuckets") && has("DistributionIds"),
+            "the stack {name} is not one of thaw: it has no parameters ArchiveBuckets and DistributionIds. Choose another name with --stack-name"
         );
         Ok(())
     }
@@ -97,6 +100,12 @@ pub fn next(name: &str, status: Option<&str>) -> Next {
     }
 }
 
+/// Switches termination protection on or off. Doing it twice is fine.
+pub fn protect(cli: &AwsCli, name: &str, on: bool) -> Result<()> {
+    let option = if on { "--enable-termination-protection" } else { "--no-enable-termination-protection" };
+    cli.json(&["cloudformation", "update-termination-protection", "--stack-name", name, option]).map(drop)
+}
+
 /// Whether an operation on a stack has ended, and how. `None` while it goes on.
 pub fn ended(status: &str) -> Option<bool> {
     match status {
@@ -126,18 +135,23 @@ mod tests {
     fn a_stack_is_read_with_its_parameters_and_outputs() {
         let described = json!({"Stacks": [{
             "StackId": "arn:aws:cloudformation:us-east-1:1:stack/thaw/x", "StackStatus": "CREATE_COMPLETE",
-            "Parameters": [{"ParameterKey": "EventRules", "ParameterValue": "ENABLED"}],
+            "EnableTerminationProtection": true,
+            "Parameters": [
+                {"ParameterKey": "ArchiveBuckets", "ParameterValue": "one,two"},
+                {"ParameterKey": "DistributionIds", "ParameterValue": ""},
+            ],
             "Outputs": [
                 {"OutputKey": "StateMachineArn", "OutputValue": "arn"},
                 {"OutputKey": "LedgerTable", "OutputValue": "t"},
             ],
         }]});
         let stack = Deployed::read(&described).unwrap();
-        assert_eq!(stack.parameters["EventRules"], "ENABLED");
+        assert_eq!(stack.parameters["ArchiveBuckets"], "one,two");
+        assert!(stack.is_protected);
         assert_eq!(stack.output("LedgerTable").unwrap(), "t");
         assert!(stack.output("Other").unwrap_err().to_string().contains("no output Other"));
         stack.is_of_thaw("thaw").unwrap();
-        let other = Deployed { outputs: BTreeMap::new(), ..stack };
+        let other = Deployed { parameters: BTreeMap::new(), ..stack };
         assert!(other.is_of_thaw("web").unwrap_err().to_string().contains("not one of thaw"));
         assert!(Deployed::read(&json!({"Stacks": []})).is_err());
     }
