@@ -4,6 +4,7 @@ use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use thaw_core::CallError;
 use thaw_steps::ports::PortError;
+use tracing::warn;
 
 /// An error answer of a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +50,15 @@ where
         Some(answer) if answer.status < 300 => {
             PortError { what, says: causes(error), trouble: Some(CallError::Unavailable) }
         }
-        Some(answer) => PortError { what, says: answer.to_string(), trouble: answer.trouble() },
+        Some(answer) => {
+            let trouble = answer.trouble();
+            if let Some(CallError::Throttled | CallError::TooManyInvalidations) = trouble {
+                // `RestoreObject of photos/a.jpg`: the operation comes first.
+                let operation = what.split(' ').next().unwrap_or_default();
+                warn!(operation, Throttles = 1_u64, "AWS throttles: {what}");
+            }
+            PortError { what, says: answer.to_string(), trouble }
+        }
         None => {
             let trouble = match error {
                 // A request that cannot be built is a bug, and so are missing credentials.

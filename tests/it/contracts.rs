@@ -5,6 +5,7 @@ mod environments;
 mod house;
 mod layers;
 mod limits;
+mod metrics;
 mod names;
 mod order;
 pub mod parameters;

@@ -193,6 +193,7 @@ fn is_known(kind: &str) -> Result<()> {
         | "AWS::Events::Rule"
         | "AWS::IAM::ManagedPolicy"
         | "AWS::IAM::Role"
+        | "AWS::Lambda::EventInvokeConfig"
         | "AWS::Lambda::Function"
         | "AWS::Lambda::Permission"
         | "AWS::Lambda::Version"

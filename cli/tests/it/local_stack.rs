@@ -64,6 +64,29 @@ mod sim {
             assert!(status.unwrap().success(), "{command}");
         }
 
+        /// Runs commands in bash, with the AWS CLI against all of the stack.
+        fn bash(&self, commands: &str) {
+            let programs = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../python/bin");
+            let path = std::env::var("PATH").unwrap();
+            let output = Command::new("bash")
+                .args(["-euo", "pipefail", "-c"])
+                // Version 1 of the command line does not take the endpoint of SQS from its environment.
+                .arg(format!(
+                    "aws() {{ command aws --endpoint-url {} \"$@\"; }}\n{commands}",
+                    self.about("endpoint_url")
+                ))
+                .env("PATH", format!("{}:{path}", programs.canonicalize().unwrap().display()))
+                .env("AWS_REGION", self.about("region"))
+                .env("AWS_DEFAULT_REGION", self.about("region"))
+                .env("AWS_ACCESS_KEY_ID", self.about("access_key_id"))
+                .env("AWS_SECRET_ACCESS_KEY", self.about("secret_access_key"))
+                .env("AWS_PAGER", "")
+                .env_remove("THAW_STACK")
+                .output()
+                .unwrap();
+            assert!(output.status.success(), "{commands}\n{}", String::from_utf8_lossy(&output.stderr));
+        }
+
         /// What doctor finds, and its exit code.
         fn doctor(&self, args: &[&str]) -> (i32, Vec<Value>) {
             let (code, stdout, stderr) = self.thaw(&[&["doctor", "--output", "json"], args].concat());
@@ -289,6 +312,21 @@ mod sim {
                 other => panic!("{other} is not known to this test"),
             };
             assert!(stdout.contains(expected), "{given:?}: {stdout}");
+        }
+    }
+
+    /// Alarms lead to them.
+    #[test]
+    fn the_commands_of_the_runbooks_run() {
+        const GUIDE: &str = include_str!("../../../infra/README.md");
+        let stack = Stack::running();
+        let out = GUIDE.lines().find(|line| line.starts_with("out() {")).expect("the guide defines `out`");
+        let thaw = format!("thaw() {{ '{}' \"$@\" --local='{}'; }}", env!("CARGO_BIN_EXE_thaw"), stack.file);
+        let runbooks = GUIDE.split("```sh runbook\n").skip(1).filter_map(|rest| rest.split("```").next());
+        let runbooks: Vec<&str> = runbooks.collect();
+        assert_eq!(runbooks.len(), 5);
+        for commands in runbooks {
+            stack.bash(&format!("STACK=thaw\n{out}\n{thaw}\n{commands}"));
         }
     }
 

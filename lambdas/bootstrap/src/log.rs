@@ -1,15 +1,18 @@
-//! JSON log lines for Lambda's advanced logging: one object a line, with `timestamp` and `level`.
+//! JSON log lines for Lambda's advanced logging: one object a line, with `timestamp` and `level`. CloudWatch takes the metrics of
+//! `thaw_steps::metrics` from them.
 //!
 //! This is a subscriber of our own, because the usual one brings much that is not needed here: spans, filters by
 //! regular expression, formats, time zones. It takes the events of thaw's crates, and errors of the Lambda runtime. It
 //! takes none of the SDK, so no header, signature or body is ever logged.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::io::Write;
 
 use jiff::Timestamp;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
+use thaw_steps::metrics::{METRICS, NAMESPACE, STACK};
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id, Record};
@@ -18,12 +21,15 @@ use tracing::{Event, Level, Metadata, Subscriber};
 thread_local! {
     /// The id of the current invocation. There is one thread, and one invocation at a time.
     static REQUEST: RefCell<String> = const { RefCell::new(String::new()) };
+    /// How many invocations have begun. The first one had to wait until the function had started.
+    static INVOCATIONS: Cell<u64> = const { Cell::new(0) };
 }
 
 /// Sends events, and the messages of panics, to standard output.
 pub fn init() {
     let level = std::env::var("AWS_LAMBDA_LOG_LEVEL").ok().and_then(|level| level.parse().ok());
-    let lines = JsonLines { level: level.unwrap_or(LevelFilter::INFO), write: to_stdout };
+    let name = std::env::var("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default();
+    let lines = JsonLines { level: level.unwrap_or(LevelFilter::INFO), origin: Origin::of(&name), write: to_stdout };
     // Fails only if there is a subscriber already, and this is the first call in `main`.
     let _ = tracing::subscriber::set_global_default(lines);
     std::panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
@@ -32,6 +38,7 @@ pub fn init() {
 /// Begins an invocation: its log lines carry this id.
 pub fn begin(request_id: &str) {
     REQUEST.with(|request| request_id.clone_into(&mut request.borrow_mut()));
+    INVOCATIONS.set(INVOCATIONS.get() + 1);
 }
 
 fn to_stdout(line: &str) {
@@ -39,9 +46,24 @@ fn to_stdout(line: &str) {
     let _ = std::io::stdout().write_all(line.as_bytes());
 }
 
+/// Whose lines these are. A function is called `<stack>-<function>`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Origin {
+    stack: String,
+    function: String,
+}
+
+impl Origin {
+    fn of(name: &str) -> Self {
+        let (stack, function) = name.rsplit_once('-').unwrap_or(("", name));
+        Self { stack: stack.to_owned(), function: function.to_owned() }
+    }
+}
+
 #[derive(Debug)]
 struct JsonLines {
     level: LevelFilter,
+    origin: Origin,
     write: fn(&str),
 }
 
@@ -68,7 +90,7 @@ impl Subscriber for JsonLines {
 
     fn event(&self, event: &Event<'_>) {
         let request = REQUEST.with(|request| request.borrow().clone());
-        let mut line = line(event, Timestamp::now(), &request);
+        let mut line = line(event, Timestamp::now(), &self.origin, &request, INVOCATIONS.get() == 1);
         line.push('\n');
         (self.write)(&line);
     }
@@ -83,16 +105,46 @@ impl Subscriber for JsonLines {
     fn exit(&self, _: &Id) {}
 }
 
-fn line(event: &Event<'_>, at: Timestamp, request: &str) -> String {
+fn line(event: &Event<'_>, at: Timestamp, origin: &Origin, request: &str, cold_start: bool) -> String {
     let mut fields = Fields::default();
     event.record(&mut fields);
     let mut line = fields.0;
     line.insert("timestamp".to_owned(), format!("{at:.3}").into());
     line.insert("level".to_owned(), event.metadata().level().as_str().into());
+    line.insert("service".to_owned(), "thaw".into());
+    if !origin.function.is_empty() {
+        line.insert(STACK.to_owned(), origin.stack.as_str().into());
+        line.insert("function".to_owned(), origin.function.as_str().into());
+    }
     if !request.is_empty() {
         line.insert("requestId".to_owned(), request.into());
+        line.insert("cold_start".to_owned(), cold_start.into());
+    }
+    if let Some(metrics) = metrics(&mut line) {
+        line.insert("_aws".to_owned(), json!({ "Timestamp": at.as_millisecond(), "CloudWatchMetrics": metrics }));
     }
     Value::Object(line).to_string()
+}
+
+/// What CloudWatch needs to take the metrics from a line; `None` if it has none. Values that are a list are text until here, because an
+/// event has no lists.
+fn metrics(line: &mut Map<String, Value>) -> Option<Vec<Value>> {
+    let mut by_dimensions: BTreeMap<Vec<&str>, Vec<Value>> = BTreeMap::new();
+    for metric in METRICS {
+        let Some(value) = line.get_mut(metric.name) else { continue };
+        if let Some(list) = value.as_str().and_then(|list| serde_json::from_str(list).ok()) {
+            *value = list;
+        }
+        let dimensions: Vec<&str> = std::iter::once(STACK).chain(metric.by.iter().copied()).collect();
+        // A dimension that is not there would make CloudWatch refuse all of the line's metrics.
+        if dimensions.iter().all(|name| line.contains_key(*name)) {
+            let definition = json!({ "Name": metric.name, "Unit": metric.unit.as_str() });
+            by_dimensions.entry(dimensions).or_default().push(definition);
+        }
+    }
+    let directive =
+        |(dimensions, metrics)| json!({ "Namespace": NAMESPACE, "Dimensions": [dimensions], "Metrics": metrics });
+    (!by_dimensions.is_empty()).then(|| by_dimensions.into_iter().map(directive).collect())
 }
 
 /// The fields of an event by name. Its message is the field `message`.
@@ -142,7 +194,7 @@ mod tests {
             assert!(line.ends_with('\n') && line.lines().count() == 1, "{line}");
             LINES.with(|lines| lines.borrow_mut().push(serde_json::from_str(line).unwrap()));
         };
-        with_default(JsonLines { level, write }, log);
+        with_default(JsonLines { level, origin: Origin::of("my-thaw-Plan"), write }, log);
         LINES.take()
     }
 
@@ -155,10 +207,42 @@ mod tests {
         let timestamp = lines[0]["timestamp"].take();
         assert_eq!(timestamp.as_str().unwrap().len(), "2026-11-22T10:00:00.000Z".len());
         let expected = json!({
-            "timestamp": null, "level": "INFO", "requestId": "r1", "message": "still waiting",
+            "timestamp": null, "level": "INFO", "service": "thaw", "stack": "my-thaw", "function": "Plan",
+            "requestId": "r1", "cold_start": true, "message": "still waiting",
             "object.key": "a\nb", "wait_seconds": 7, "late": true,
         });
         assert_eq!(lines, [expected]);
+        begin("r2");
+        let lines = logged(LevelFilter::INFO, || tracing::info!("warm"));
+        assert_eq!((&lines[0]["requestId"], &lines[0]["cold_start"]), (&json!("r2"), &json!(false)));
+    }
+
+    /// The form that CloudWatch documents (User Guide, "Specification: Embedded metric format").
+    #[test]
+    fn a_field_with_the_name_of_a_metric_is_one() {
+        let lines = logged(LevelFilter::INFO, || {
+            tracing::info!(
+                kind = "glacier",
+                tier = "Bulk",
+                SecondsToRestore = "[1.5, 2.0]",
+                PathsInvalidated = 3_u64,
+                "both"
+            );
+            tracing::info!(SecondsToRestore = "[1.5]", "of no kind");
+            tracing::info!(RestoresStarted = None::<u64>, paths = 1_u64, "none");
+        });
+        let [both, of_no_kind, none] = lines.as_slice() else { panic!("{lines:?}") };
+        assert_eq!(both["SecondsToRestore"], json!([1.5, 2.0]));
+        assert!(both["_aws"]["Timestamp"].as_i64().is_some_and(|at| at > 1_700_000_000_000));
+        let directives = json!([
+            {"Namespace": "thaw", "Dimensions": [["stack"]], "Metrics": [{"Name": "PathsInvalidated", "Unit": "Count"}]},
+            {
+                "Namespace": "thaw", "Dimensions": [["stack", "kind", "tier"]],
+                "Metrics": [{"Name": "SecondsToRestore", "Unit": "Seconds"}],
+            },
+        ]);
+        assert_eq!(both["_aws"]["CloudWatchMetrics"], directives);
+        assert_eq!((of_no_kind.get("_aws"), none.get("_aws")), (None, None));
     }
 
     #[test]

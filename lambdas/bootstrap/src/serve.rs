@@ -156,7 +156,7 @@ impl Reported {
     /// Logs the error, because it leaves thaw here.
     fn new(error: StepError) -> Self {
         let (name, message) = (error.name(), error.to_string());
-        tracing::error!(error.name = name, "{message}");
+        tracing::error!(error.name = name, Errors = 1_u64, "{message}");
         Self { name, message }
     }
 }

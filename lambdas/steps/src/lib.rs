@@ -26,6 +26,7 @@ pub mod api;
 pub mod deployment;
 pub mod events;
 pub mod ledger;
+pub mod metrics;
 pub mod ports;
 pub mod testing;
 pub mod views;

@@ -39,7 +39,7 @@ const LAYERS: [(&str, &[&str]); 9] = [
 ];
 
 /// The files that every layer may import.
-const BASE: [&str; 3] = ["ports", "settings", "error"];
+const BASE: [&str; 4] = ["ports", "settings", "error", "metrics"];
 
 /// May import everything. Outside of tests nobody imports it.
 const TESTING: &str = "testing";

@@ -36,6 +36,7 @@ const READ_DISTRIBUTIONS: &[Allowed] = &[
 const CREATE_INVALIDATIONS: &[Allowed] = &[("cloudfront:CreateInvalidation", NAMED)];
 const READ_WORK: &[Allowed] = &[("s3:GetObject", WORK), ("s3:ListBucket", "arn:aws:s3:::{WorkBucket}")];
 const PUT_EVENTS: &[Allowed] = &[("events:PutEvents", "arn:aws:events:us-east-1:111122223333:event-bus/default")];
+const KEEP_FAILURES: &[Allowed] = &[("sqs:SendMessage", "{UndeliveredEvents.Arn}")];
 const USE_LEDGER: &[Allowed] = &[("dynamodb:GetItem dynamodb:BatchGetItem dynamodb:Query dynamodb:PutItem", LEDGER)];
 
 const START_EXECUTIONS: &[Allowed] = &[
@@ -164,13 +165,14 @@ const FUNCTIONS: [(Step, &[&[Allowed]]); 24] = [
             ],
         ],
     ),
-    (Step::AnnounceExpiries, &[USE_LEDGER, READ_WORK, PUT_EVENTS]),
+    (Step::AnnounceExpiries, &[USE_LEDGER, READ_WORK, PUT_EVENTS, KEEP_FAILURES]),
     (
         Step::CheckExecutions,
         &[
             USE_LEDGER,
             READ_WORK,
             PUT_EVENTS,
+            KEEP_FAILURES,
             &[
                 ("dynamodb:Query", "arn:aws:dynamodb:us-east-1:111122223333:table/{Ledger}/index/restores"),
                 ("states:DescribeExecution", EXECUTIONS),

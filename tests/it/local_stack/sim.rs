@@ -6,5 +6,6 @@ mod events;
 mod faults;
 mod jobs;
 mod keys;
+mod metrics;
 mod paths;
 mod tour;

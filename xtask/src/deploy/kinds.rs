@@ -62,6 +62,7 @@ pub fn kind(resource_type: &str) -> Kind<'_> {
         "AWS::ApiGatewayV2::Integration" => (Group::Api, "integration"),
         "AWS::SQS::Queue" => (Group::Events, "queue"),
         "AWS::Events::Rule" => (Group::Events, "rule"),
+        "AWS::Lambda::EventInvokeConfig" => (Group::Events, "place for failed calls"),
         "AWS::Lambda::EventSourceMapping" => (Group::Events, "event source mapping"),
         "AWS::SNS::Topic" => (Group::Notices, "topic"),
         "AWS::SNS::Subscription" => (Group::Notices, "subscription"),

@@ -3,7 +3,6 @@
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use thaw_core::{Event, Problem, Status, quantity};
-use tracing::info;
 
 use crate::StepError;
 use crate::api::http::{self, Response};
@@ -70,7 +69,6 @@ async fn cancel(
         .await?;
     // Stopped last: until then the execution itself completes what a failed call leaves undone here.
     executions.stop(&record.id, says).await?;
-    info!(restore = %record.id, "cancelled restore {}: {says}", record.id);
     Ok(Response::json(202, &RestoreView::read(&record, ledger, files).await?)
         .with("location", format!("/v1/restores/{}", record.id)))
 }

@@ -148,7 +148,7 @@ impl From<Result<Self, StepError>> for Response {
             let name = error.name();
             let problem = error.problem();
             if problem.status >= 500 {
-                tracing::error!(error.name = name, "answered {}: {}", problem.status, problem.detail);
+                tracing::error!(error.name = name, Errors = 1_u64, "answered {}: {}", problem.status, problem.detail);
             }
             Self::problem(&problem)
         })

@@ -7,6 +7,7 @@ pub mod described;
 pub mod listing;
 pub mod listing_lookup;
 pub mod restore_status;
+pub mod restore_time;
 
 /// How old S3's answer about an object may be when its paths are invalidated. Short, because somebody may archive the
 /// object in between. A look and the call that follows from it are seconds apart.

@@ -213,7 +213,6 @@ where
         };
         // Stopped last: until then the next attempt finds it.
         self.executions.stop(&id, &why).await?;
-        warn!(restore = %id, "ended restore {id}: {why}");
         Ok(())
     }
 

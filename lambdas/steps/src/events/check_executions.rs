@@ -29,6 +29,9 @@ const YOUNGEST: SignedDuration = SignedDuration::from_mins(15);
 /// whole list.
 const OLDEST: SignedDuration = SignedDuration::from_hours(31 * 24);
 
+/// How long after the time at which its last object is typically readable a restore is overdue.
+const OVERDUE_AFTER: SignedDuration = SignedDuration::from_hours(12);
+
 /// The result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Output {
@@ -53,13 +56,22 @@ pub async fn run(
     now: Timestamp,
 ) -> Result<Output, StepError> {
     let check = Check { executions, ledger, files, events, s3, now };
-    let ended = match event["detail"]["name"].as_str().filter(|_| event["source"] == "aws.states") {
-        Some(name) => usize::from(check.ended(name, &event["detail"]).await?),
+    let Found { ended, overdue } = match event["detail"]["name"].as_str().filter(|_| event["source"] == "aws.states") {
+        Some(name) => Found { ended: usize::from(check.ended(name, &event["detail"]).await?), overdue: 0 },
         None => check.all().await?,
     };
     let says = format!("{ended} restores were said to run whose executions had ended.");
-    info!(ended, "{says}");
+    info!(ended, RestoresOverdue = (overdue > 0).then_some(overdue), "{says} {overdue} restores are overdue.");
     Ok(Output { says, ended })
+}
+
+/// What a check has found.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Found {
+    /// Restores whose executions had ended.
+    ended: usize,
+    /// Restores whose executions run, and whose objects should have been readable long ago.
+    overdue: usize,
 }
 
 /// The ports of a check: each port is a permission.
@@ -107,16 +119,17 @@ impl<X: ReadExecutions, L: Ledger + ListRestores, F: WorkFiles, E: PutEvents, J:
         Ok(false)
     }
 
-    /// Checks the executions of all running restores. Answers how many restores failed because of this.
-    async fn all(&self) -> Result<usize, StepError> {
-        let (mut after, mut ended, mut trouble) = (None, 0, None);
+    /// Checks the executions of all running restores.
+    async fn all(&self) -> Result<Found, StepError> {
+        let (mut after, mut found, mut trouble) = (None, Found::default(), None);
         loop {
             let (page, next) = self.ledger.restores(Some(Status::Running), after.as_ref(), PAGE).await?;
             let is_of_age =
                 |record: &&RestoreRecord| (YOUNGEST..OLDEST).contains(&self.now.duration_since(record.requested_at));
             for listed in page.iter().filter(is_of_age) {
                 match self.listed(&listed.id).await {
-                    Ok(has_ended) => ended += usize::from(has_ended),
+                    Ok(true) => found.ended += 1,
+                    Ok(false) => found.overdue += usize::from(is_overdue(listed, self.now)),
                     Err(error) => {
                         warn!(restore = %listed.id, "whether its execution runs is not known: {error}");
                         trouble.get_or_insert(error);
@@ -125,7 +138,7 @@ impl<X: ReadExecutions, L: Ledger + ListRestores, F: WorkFiles, E: PutEvents, J:
             }
             after = next.filter(|next| self.now.duration_since(next.requested_at) < OLDEST);
             if after.is_none() {
-                return trouble.map_or(Ok(ended), Err);
+                return trouble.map_or(Ok(found), Err);
             }
         }
     }
@@ -156,9 +169,17 @@ impl<X: ReadExecutions, L: Ledger + ListRestores, F: WorkFiles, E: PutEvents, J:
             ));
         }
         let record = fail(record, counts, &says, self.ledger, self.events, self.s3, self.now).await?;
-        warn!(restore = %record.id, "its execution had ended: {says}");
         Ok(record.says.as_ref() == Some(&says))
     }
+}
+
+/// Whether the restore's objects should have been readable long ago. One without a plan is overdue if it was requested so long ago.
+fn is_overdue(record: &RestoreRecord, now: Timestamp) -> bool {
+    let due = record
+        .plan
+        .as_ref()
+        .map_or(record.requested_at, |plan| plan.ready_between.map_or(plan.made_at, |[_, last]| last));
+    due + OVERDUE_AFTER < now
 }
 
 #[cfg(test)]

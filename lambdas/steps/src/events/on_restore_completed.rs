@@ -7,16 +7,20 @@ use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 use thaw_core::{
     Batch, Confirmation, Event, ObjectId, PublishWhen, Readiness, RestoreId, Row, S3Event, S3EventKind, State, Status,
+    Tier,
 };
 use tracing::{info, warn};
 
 use crate::archive::FACTS_VALID_FOR;
 use crate::archive::current_versions::CurrentVersions;
 use crate::archive::restore_status::meaning;
+use crate::archive::restore_time::{RestoreTime, log_restored};
 use crate::events::queue::{QueueBatch, QueueMessage, QueueResponse};
+use crate::ledger::chunks::accepted_as;
 use crate::ledger::readiness;
-use crate::ledger::restores::{sizes, statuses};
+use crate::ledger::restores::{RestoreRecord, records, sizes};
 use crate::ledger::rows::{self, apply, batch_key, row_key, rows_of_eventually};
+use crate::metrics::seconds;
 use crate::ports::{
     CreateInvalidations, DeadLetters, IN_FLIGHT, Ledger, ReadArchive, ReadDistributions, ReceiveMessages,
     ReceivedMessage, SendConfirmations,
@@ -214,8 +218,11 @@ async fn show(
     now: Timestamp,
 ) -> Result<BTreeSet<String>, StepError> {
     let restores = reported.iter().flat_map(|(_, one)| &one.readable).map(|row| &row.restore);
-    let mut ended = statuses(restores, ledger).await?;
-    ended.retain(|_, status| *status != Status::Running);
+    let records = records(restores, ledger).await?;
+    let tiers: BTreeMap<RestoreId, Tier> = records.iter().map(|one| (one.id.clone(), one.request.tier)).collect();
+    let is_ended =
+        |record: &RestoreRecord| (record.status != Status::Running).then_some((record.id.clone(), record.status));
+    let ended: BTreeMap<RestoreId, Status> = records.iter().filter_map(is_ended).collect();
     for (_, one) in reported.iter_mut() {
         one.leave_what_is_cancelled(&ended, ledger, now).await?;
     }
@@ -243,6 +250,8 @@ async fn show(
         "{count} objects can be read; {} paths are with CloudFront",
         published.paths
     );
+    let rows = reported.iter().flat_map(|(_, one)| &one.rows);
+    log_restored(rows.filter_map(|entry| took(entry, *tiers.get(&entry.row.restore)?)));
     let mut unclaimed = BTreeSet::new();
     for (message, one) in reported.iter() {
         for row in one.readable.iter().filter(is_late) {
@@ -252,6 +261,22 @@ async fn show(
         }
     }
     Ok(unclaimed)
+}
+
+/// How long S3 took for an object of which an event tells. A row that has no more than the plan counts from the plan, a minute or so
+/// before S3 was asked.
+fn took(entry: &RowWithReadiness, requested: Tier) -> Option<RestoreTime> {
+    let (row, readiness) = (&entry.row, entry.readiness?);
+    let (since, tier) = match &row.state {
+        State::Planned => (row.planned_at, accepted_as(row, requested).0),
+        State::Restoring { since, tier, .. } => (*since, *tier),
+        State::Available
+        | State::Restored { .. }
+        | State::Published { .. }
+        | State::Failed { .. }
+        | State::Cancelled { .. } => return None,
+    };
+    Some(RestoreTime { kind: row.kind?, tier, seconds: seconds(since, readiness.at) })
 }
 
 /// Whether a row needs no more events: it is final, or a batch has its object.

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use thaw_core::{RestoreId, Usd};
+use tracing::info;
 
 use crate::StepError;
 use crate::ports::{Item, ItemKey, Ledger, Put};
@@ -152,6 +153,7 @@ pub async fn reserve(
         }
         let spent = next.spent();
         if spent + price > budget {
+            log_left(kind, budget.less(spent), budget);
             return Ok(Reserved::No { spent, told: next.told });
         }
         if next.planned.len() >= RECENT {
@@ -165,11 +167,25 @@ pub async fn reserve(
             ledger.replace(&next).await?
         };
         match put {
-            Put::Done => return Ok(Reserved::Yes),
+            Put::Done => {
+                log_left(kind, budget.less(spent + price), budget);
+                return Ok(Reserved::Yes);
+            }
             Put::Lost(other) => day = Some(other),
         }
     }
     Err(StepError::Unavailable(format!("the budget of {}: lost sixteen races for it", new.day)))
+}
+
+/// Logs what is left of a day's budget of all restores. What may be spent for others is no metric.
+fn log_left(kind: BudgetKind, left: Usd, budget: Usd) {
+    match kind {
+        BudgetKind::Restores => {
+            let percent = if budget == Usd::default() { 0.0 } else { left.as_f64() / budget.as_f64() * 100.0 };
+            info!(BudgetLeftPercent = percent, "of the day's budget of ${budget}, ${left} are left");
+        }
+        BudgetKind::Joined => {}
+    }
 }
 
 /// Writes some reservations to items of their own, and then takes them out of the sum's item, which the caller writes.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use thaw_core::{Alternative, Cost, Counts, KindTotal, Request, RestoreId, Status};
+use tracing::info;
 
 use crate::StepError;
 use crate::ledger::update::update;
@@ -159,9 +160,16 @@ pub async fn statuses(
     restores: impl Iterator<Item = &RestoreId>,
     ledger: &impl Ledger,
 ) -> Result<BTreeMap<RestoreId, Status>, StepError> {
+    Ok(records(restores, ledger).await?.into_iter().map(|record| (record.id, record.status)).collect())
+}
+
+/// These restores. Ids without a restore are left out.
+pub async fn records(
+    restores: impl Iterator<Item = &RestoreId>,
+    ledger: &impl Ledger,
+) -> Result<Vec<RestoreRecord>, StepError> {
     let keys: BTreeSet<ItemKey> = restores.map(RestoreRecord::key_of).collect();
-    let records: Vec<RestoreRecord> = ledger.get_many(&keys.into_iter().collect::<Vec<_>>()).await?;
-    Ok(records.into_iter().map(|record| (record.id, record.status)).collect())
+    Ok(ledger.get_many(&keys.into_iter().collect::<Vec<_>>()).await?)
 }
 
 /// How many objects these restores have by their plans. Ids without a plan are left out. A plan does not change, so an
@@ -177,14 +185,20 @@ pub async fn sizes(
 }
 
 /// Changes a restore that still runs, with optimistic concurrency. Answers the record as it is now: unchanged if the
-/// restore has ended.
+/// restore has ended. Logs the end of a restore. Two functions that end it at the same moment both do.
 pub async fn change(
     ledger: &impl Ledger,
     record: RestoreRecord,
     change: impl Fn(&mut RestoreRecord),
 ) -> Result<RestoreRecord, StepError> {
+    let ran = record.status == Status::Running;
     let next = |record: &RestoreRecord| (record.status == Status::Running).then(|| record.with(&change));
-    update(ledger, record, next).await
+    let record = update(ledger, record, next).await?;
+    if ran && record.status != Status::Running {
+        let (status, says) = (record.status.as_str(), record.says.as_deref().unwrap_or_default());
+        info!(restore = %record.id, status, RestoresEnded = 1_u64, "the restore has ended: {status}. {says}");
+    }
+    Ok(record)
 }
 
 /// The index over restores.

@@ -23,6 +23,7 @@ use tracing::{info, warn};
 use crate::archive::FACTS_VALID_FOR;
 use crate::ledger::rows::{apply, row_key, rows_of};
 use crate::ledger::update::update;
+use crate::metrics::{seconds, values};
 use crate::ports::{
     CreateInvalidations, IN_FLIGHT, Invalidation, InvalidationStatus, Ledger, PortError, Put, ReadArchive,
     ReadInvalidations,
@@ -71,7 +72,7 @@ pub async fn carry_out(
         };
         let next = match answer {
             Invalidation::Accepted { id, completed } => {
-                info!(distribution = %call.distribution, invalidation = %id, paths = call.items.len(), "invalidating {} of {}", quantity(call.items.len() as u64, "path", "paths"), call.distribution);
+                info!(distribution = %call.distribution, invalidation = %id, PathsInvalidated = call.items.len(), "invalidating {} of {}", quantity(call.items.len() as u64, "path", "paths"), call.distribution);
                 batch.with_call(index, |call| {
                     call.invalidation = Some(id);
                     call.completed = completed;
@@ -89,11 +90,29 @@ pub async fn carry_out(
 
 /// Writes a changed batch. Answers it as it is now: after a lost race, what the winner wrote.
 async fn write(next: Batch, ledger: &impl Ledger, now: Timestamp) -> Result<Batch, StepError> {
+    let was_completed = next.completed_at.is_some();
     let next = next.noted(now);
     Ok(match ledger.replace(&next).await? {
-        Put::Done => next,
+        Put::Done => {
+            if let Some(completed) = next.completed_at.filter(|_| !was_completed) {
+                log_completed(&next, completed);
+            }
+            next
+        }
         Put::Lost(other) => other,
     })
+}
+
+/// Logs how long it took from S3's event to CloudFront's completion, for the objects of which an event told.
+fn log_completed(batch: &Batch, completed: Timestamp) {
+    let readable = batch.candidates.iter().filter_map(|candidate| candidate.readiness);
+    let took: Vec<f64> = readable.map(|readiness| seconds(readiness.at, completed)).collect();
+    info!(
+        batch = batch.id.as_str(),
+        SecondsToPublish = (!took.is_empty()).then(|| values(took)),
+        "CloudFront has completed a batch of {}",
+        quantity(batch.candidates.len() as u64, "object", "objects")
+    );
 }
 
 /// Whether a refused call has more than one path, or one that stands for several objects.

@@ -7,14 +7,16 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use thaw_core::{Counts, Event, Facts, ObjectId, Readability, Readiness, Row, State, Status, sentence};
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::StepError;
 use crate::archive::restore_status::{after, is_still_fetched, listed, look_at, seconds_until_next_look};
+use crate::archive::restore_time::{RestoreTime, log_restored};
 use crate::ledger::chunks::{self, ChunkObject, ChunkRecord, RowPresence, is_done, total, wait_seconds};
 use crate::ledger::readiness;
 use crate::ledger::restores::{self, RestoreRecord};
 use crate::ledger::rows::apply;
+use crate::metrics::seconds;
 use crate::ports::{IN_FLIGHT, Ledger, PutEvents, ReadArchive, WorkFiles};
 use crate::workflow::{LONGEST_FUNCTION_SECONDS, OBJECTS_PER_CALL, restore_id};
 
@@ -207,6 +209,7 @@ async fn updated(
     mut objects: Vec<ChunkObject>,
     events: Vec<(Row, Event)>,
 ) -> Result<Vec<ChunkObject>, StepError> {
+    log_restored(events.iter().filter_map(|(row, event)| took(row, event)));
     let mut events: HashMap<ObjectId, Event> = events.into_iter().map(|(row, event)| (row.object, event)).collect();
     let (mut ready, mut changes) = (Vec::new(), Vec::new());
     for object in &mut objects {
@@ -237,6 +240,12 @@ async fn updated(
     Ok(objects)
 }
 
+/// How long S3 took for an object, if it can be read from this event on.
+fn took(row: &Row, event: &Event) -> Option<RestoreTime> {
+    let (State::Restoring { since, tier, .. }, Event::Readable { at, .. }) = (&row.state, event) else { return None };
+    Some(RestoreTime { kind: row.kind?, tier: *tier, seconds: seconds(*since, *at) })
+}
+
 fn is_late<'a>(mut rows: impl Iterator<Item = &'a Row>, now: Timestamp) -> bool {
     rows.any(|row| {
         let State::Restoring { since, tier, .. } = &row.state else { return false };
@@ -252,6 +261,7 @@ async fn say_late(
     events: &impl PutEvents,
 ) -> Result<(), StepError> {
     let says = format!("S3 takes longer than it typically does. {}", sentence(counts, &[]));
+    warn!(restore = %record.id, RestoresLate = 1_u64, "{says}");
     let detail = json!({
         "schema_version": 1, "id": record.id, "bucket": record.request.bucket, "tier": record.request.tier,
         "counts": counts, "says": says, "notify": record.request.notify,

@@ -11,6 +11,7 @@ use crate::ledger::chunks::{self, ChunkEntry, total};
 use crate::ledger::readiness;
 use crate::ledger::restores::{self, RestoreRecord, statuses};
 use crate::ledger::rows::rows_of_each_eventually;
+use crate::metrics::seconds;
 use crate::ports::{CreateInvalidations, Ledger, ReadArchive, ReadDistributions, WorkFiles};
 use crate::publishing::OBJECTS_PER_CALL;
 use crate::publishing::publish::{PublishRequest, RowWithReadiness, publish};
@@ -61,6 +62,7 @@ pub async fn run(
     // `after_last` is the chunk after the last one of which an object was taken. It becomes `until_chunk` if some are
     // left.
     let (mut taken, mut after_last, mut until_chunk) = (0, 0, 0);
+    let mut readable_since = None;
     'chunks: for chunk in &all {
         let readable = chunks::readable_entries(files, &record, chunk).await?;
         if readable.is_empty() {
@@ -88,9 +90,19 @@ pub async fn run(
                     None => continue,
                 }
                 taken += 1;
+                if let State::Restored { at, .. } = row.state {
+                    readable_since = Some(readable_since.unwrap_or(at).min(at));
+                }
             }
         }
     }
+    // Said before CloudFront is called: while CloudFront refuses, each attempt says it again.
+    info!(
+        restore = %record.id,
+        SecondsUnpublished = readable_since.map(|since| seconds(since, now)),
+        "{} to publish",
+        quantity(taken as u64, "object", "objects")
+    );
     let published = publish(request, cdn, archive, ledger, settings, now).await?;
     let says = format!(
         "CloudFront was sent {} of {}.",

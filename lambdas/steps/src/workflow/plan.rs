@@ -349,7 +349,15 @@ async fn announced(
     request: &Request,
     events: &impl PutEvents,
 ) -> Result<Output, StepError> {
-    info!(restore = %id, objects = output.counts.total, cost_usd = %output.cost.total_usd, "planned: {}", output.says);
+    let is_started = !request.dry_run;
+    info!(
+        restore = %id,
+        objects = output.counts.total,
+        RestoresStarted = is_started.then_some(1_u64),
+        PlannedUsd = is_started.then(|| output.cost.total_usd.as_f64()),
+        "planned: {}",
+        output.says
+    );
     let detail = json!({
         "schema_version": 1, "id": id, "bucket": request.bucket, "tier": request.tier, "counts": output.counts,
         "cost_usd": output.cost.total_usd, "ready_between": output.ready_between, "says": output.says, "notify": request.notify,

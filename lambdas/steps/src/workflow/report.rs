@@ -77,7 +77,13 @@ pub async fn run(
     if record.status != Status::Cancelled && !record.request.dry_run {
         announce(&record, record.status, counts, &outcome.says, events).await?;
     }
-    info!(restore = %record.id, status = record.status.as_str(), "{}", outcome.says);
+    info!(
+        restore = %record.id,
+        ObjectsPublished = counts.published,
+        ObjectsFailed = counts.failed,
+        ObjectsCancelled = counts.cancelled,
+        "counted the objects of an ended restore"
+    );
     let says = record.says.unwrap_or(outcome.says);
     Ok(Output { status: record.status, succeeded: record.status == Status::Succeeded, says, counts })
 }
