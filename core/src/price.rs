@@ -169,6 +169,11 @@ impl PriceList {
         Usd::nanos(100_000_000).times(u128::from(metrics), 1)
     }
 
+    /// The price of dashboards for a month: $3.00 each (CloudWatch pricing).
+    pub fn dashboards(self, dashboards: u64) -> Usd {
+        Usd::nanos(3_000_000_000).times(u128::from(dashboards), 1)
+    }
+
     /// The price of what thaw itself uses.
     pub fn overhead(self, used: Overhead) -> Usd {
         let line = |nanos: i64, count: u64, per: u128| Usd::nanos(nanos).times(u128::from(count), per);

@@ -34,6 +34,7 @@ const CALL_READS: u64 = 2;
 /// What each account gets free every month, without an end. From second-hand pages of 2026; the services' own price pages were
 /// not read.
 const FREE_ALARMS: u64 = 10;
+const FREE_DASHBOARDS: u64 = 3;
 const FREE_QUEUE_REQUESTS: u64 = 1_000_000;
 const FREE_LAMBDA_REQUESTS: u64 = 1_000_000;
 const FREE_LAMBDA_MB_MS: u64 = 400_000 * 1_024 * 1_000;
@@ -87,6 +88,7 @@ impl Bill {
             ensure!(alarm["MetricName"].is_string(), "{id} watches several metrics, and each is charged");
         }
         let alarms = alarms.len() as u64;
+        let dashboards = template.resources("AWS::CloudWatch::Dashboard").len() as u64;
 
         let mappings = template.resources("AWS::Lambda::EventSourceMapping");
         let all = mappings.len();
@@ -123,6 +125,13 @@ impl Bill {
                 free: FREE_ALARMS.to_string(),
                 usd: prices.alarms(alarms.saturating_sub(FREE_ALARMS)),
                 usd_without_free: prices.alarms(alarms),
+            },
+            Line {
+                what: "dashboards",
+                amount: dashboards.to_string(),
+                free: FREE_DASHBOARDS.to_string(),
+                usd: prices.dashboards(dashboards.saturating_sub(FREE_DASHBOARDS)),
+                usd_without_free: prices.dashboards(dashboards),
             },
             Line {
                 what: "receives of queues",
@@ -182,7 +191,7 @@ impl Bill {
 fn is_known(kind: &str) -> Result<()> {
     match kind {
         // Counted above.
-        "AWS::CloudWatch::Alarm" | "AWS::Lambda::EventSourceMapping" => Ok(()),
+        "AWS::CloudWatch::Alarm" | "AWS::CloudWatch::Dashboard" | "AWS::Lambda::EventSourceMapping" => Ok(()),
         // Storage.
         "AWS::DynamoDB::Table" | "AWS::Logs::LogGroup" | "AWS::S3::Bucket" => Ok(()),
         // They cost nothing while nobody uses them.
@@ -283,8 +292,8 @@ mod tests {
     fn what_is_free_is_counted_once() {
         let bill = bill(&[]);
         let alarms = bill.lines.iter().find(|line| line.what == "alarms").unwrap();
-        assert_eq!((alarms.usd, alarms.usd_without_free), (Usd::default(), Usd::from_f64(0.7).unwrap()));
-        assert_eq!(alarms.amount, "7");
+        assert_eq!((alarms.usd, alarms.usd_without_free), (Usd::default(), Usd::from_f64(1.0).unwrap()));
+        assert_eq!(alarms.amount, "10");
     }
 
     #[test]

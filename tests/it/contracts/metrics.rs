@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use thaw_steps::metrics::{METRICS, Metric, NAMESPACE, STACK};
 
 use super::template::{Template, list, text};
@@ -90,4 +90,63 @@ fn operators_are_told_of_every_metric() {
         let row = format!("| `{name}` | {} | {by} |", unit.as_str());
         assert!(OPERATIONS.contains(&row), "infra/README.md has no row {row}");
     }
+}
+
+fn dashboard() -> Vec<Value> {
+    let template = Template::with(&[("Dashboard", json!("ENABLED"))]);
+    let body = text(&template.resource("Overview")["DashboardBody"]);
+    let body: Value = serde_json::from_str(&body).expect("the dashboard is JSON");
+    list(&body["widgets"])
+}
+
+/// CloudWatch's grid has 24 columns (CloudWatch User Guide, "Dashboard body structure and syntax").
+#[test]
+fn the_widgets_of_the_dashboard_fill_its_rows_and_hide_nothing() {
+    let mut taken = BTreeSet::new();
+    for widget in dashboard() {
+        let place = |name: &str| widget[name].as_u64().unwrap_or_else(|| panic!("{name} of {widget}"));
+        for row in place("y")..place("y") + place("height") {
+            for column in place("x")..place("x") + place("width") {
+                assert!(column < 24 && taken.insert((row, column)), "{widget} is over another one, or too wide");
+            }
+        }
+        assert!(widget["properties"]["title"].is_string(), "{widget}");
+    }
+    let rows = taken.iter().map(|(row, _)| row + 1).max().unwrap_or_default();
+    assert_eq!(taken.len() as u64, rows * 24, "there are holes");
+}
+
+#[test]
+fn the_dashboard_shows_every_metric_and_every_alarm() {
+    let (mut shown, mut alarms) = (BTreeSet::new(), Vec::new());
+    for widget in dashboard() {
+        alarms.extend(list(&widget["properties"]["alarms"]).iter().map(text));
+        for metric in list(&widget["properties"]["metrics"]).iter().map(list) {
+            if let Some(expression) = metric[0]["expression"].as_str() {
+                // `SEARCH('{thaw,kind,stack,tier} MetricName="SecondsToRestore" stack="thaw"', …)`
+                let name = expression.split("MetricName=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+                let known = METRICS.iter().find(|known| known.name == name).unwrap_or_else(|| panic!("{expression}"));
+                let mut dimensions: Vec<&str> = std::iter::once(STACK).chain(known.by.iter().copied()).collect();
+                dimensions.sort_unstable();
+                let begin = format!("SEARCH('{{{NAMESPACE},{}}} ", dimensions.join(","));
+                assert!(expression.starts_with(&begin), "{expression}");
+                shown.insert(name.to_owned());
+            } else if metric[0] == NAMESPACE {
+                let name = text(&metric[1]);
+                let known = METRICS.iter().find(|known| known.name == name).unwrap_or_else(|| panic!("{name}"));
+                let words: Vec<&Value> = metric[2..].iter().filter(|word| word.is_string()).collect();
+                let dimensions: Vec<&str> = words.iter().step_by(2).filter_map(|word| word.as_str()).collect();
+                assert_eq!(
+                    dimensions,
+                    std::iter::once(STACK).chain(known.by.iter().copied()).collect::<Vec<_>>(),
+                    "{name}"
+                );
+                shown.insert(name);
+            }
+        }
+    }
+    assert_eq!(shown, METRICS.iter().map(|metric| metric.name.to_owned()).collect());
+    let template = Template::load();
+    let all = template.resources("AWS::CloudWatch::Alarm").into_keys().map(|id| format!("{{{id}.Arn}}"));
+    assert_eq!(alarms.into_iter().collect::<BTreeSet<_>>(), all.collect::<BTreeSet<_>>());
 }

@@ -89,6 +89,7 @@ pub const WRONG: &[(&str, &str, &str)] = &[
     ("BatchOperationsOver", "12000001", "must be a number of objects from 0 to 12000000"),
     ("EventRules", "enabled", "must be one of ENABLED, DISABLED"),
     ("ManageBucketEvents", "yes", "must be one of true, false"),
+    ("Dashboard", "true", "must be one of ENABLED, DISABLED"),
     ("NoticeEmail", "ops", ADDRESS),
     ("NoticeEmail", "ops@example", ADDRESS),
     ("NoticeEmail", "a@example.com, b@example.com", ADDRESS),

@@ -69,12 +69,13 @@ const ROUTES: [(&str, Step); 12] = [
 ];
 
 /// Kinds of resources the stack is made of. A distribution, a key, a function URL is not among them.
-const TYPES: [&str; 20] = [
+const TYPES: [&str; 21] = [
     "AWS::ApiGatewayV2::Api",
     "AWS::ApiGatewayV2::Integration",
     "AWS::ApiGatewayV2::Route",
     "AWS::ApiGatewayV2::Stage",
     "AWS::CloudWatch::Alarm",
+    "AWS::CloudWatch::Dashboard",
     "AWS::DynamoDB::Table",
     "AWS::Events::Rule",
     "AWS::IAM::ManagedPolicy",

@@ -66,6 +66,7 @@ pub fn kind(resource_type: &str) -> Kind<'_> {
         "AWS::Lambda::EventSourceMapping" => (Group::Events, "event source mapping"),
         "AWS::SNS::Topic" => (Group::Notices, "topic"),
         "AWS::SNS::Subscription" => (Group::Notices, "subscription"),
+        "AWS::CloudWatch::Dashboard" => (Group::Notices, "dashboard"),
         "AWS::CloudWatch::Alarm" => (Group::Notices, "alarm"),
         "AWS::Logs::LogGroup" => (Group::Logs, "log group"),
         "AWS::IAM::Role" => (Group::Permissions, "role"),
