@@ -14,4 +14,5 @@ mod retriers;
 mod stack;
 #[allow(dead_code, reason = "the commands that deploy need more of it")]
 mod template;
+mod terraform;
 pub mod workflow;

@@ -1,9 +1,11 @@
 //! `cargo xtask test`: every check there is, cheapest first, ending at the first that fails.
 
+use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 
 use crate::audit;
@@ -16,9 +18,10 @@ use crate::package;
 use crate::python::python_env;
 use crate::recorder;
 use crate::stack::{S3, StackLocation};
+use crate::untested::block;
 use crate::up;
 use crate::workflow;
-use crate::workspace::{cargo, on_path, root, run as run_command};
+use crate::workspace::{cargo, on_path, root, run as run_command, target_dir};
 use crate::worlds;
 
 /// What `test` can be told.
@@ -118,12 +121,29 @@ impl Check {
     }
 }
 
-/// The template, by two tools that know CloudFormation and common mistakes.
+/// The template, by two tools that know CloudFormation and common mistakes, and the guide's template that has it as a nested stack.
 fn template() -> Result<()> {
     let python = python_env("infra-python", &root().join("infra/requirements.lock"))?;
-    run_command(Command::new(python.program("cfn-lint")).arg("infra/template.yaml").current_dir(root()))?;
+    let cfn_lint = || Command::new(python.program("cfn-lint"));
+    run_command(cfn_lint().arg("infra/template.yaml").current_dir(root()))?;
+    // W3002: a path is nothing that CloudFormation takes. It is here to let the tool compare parameters and outputs.
+    run_command(cfn_lint().args(["--ignore-checks", "W3002", "--"]).arg(nesting_template()?))?;
     let checkov = python.program("checkov");
     run_command(Command::new(checkov).args(["--config-file", "infra/checkov.yaml"]).current_dir(root()))
+}
+
+/// Writes the guide's template, with this source's template beside it in place of that of a release.
+fn nesting_template() -> Result<PathBuf> {
+    let guide = fs::read_to_string(root().join("infra/README.md")).context("cannot read the guide")?;
+    let nesting = block(&guide, "yaml nested").context("the guide has no template with a nested stack")?;
+    let of_release = nesting.lines().find_map(|line| line.trim().strip_prefix("TemplateURL: "));
+    let nesting = nesting.replace(of_release.context("the guide's template has no TemplateURL")?, "template.yaml");
+    let dir = target_dir().join("nested");
+    fs::create_dir_all(&dir)?;
+    fs::copy(root().join("infra/template.yaml"), dir.join("template.yaml"))?;
+    let file = dir.join("nesting.yaml");
+    fs::write(&file, nesting)?;
+    Ok(file)
 }
 
 /// Everything but the local stack: many small tests, fast and in parallel.

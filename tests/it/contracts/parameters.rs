@@ -101,7 +101,7 @@ pub const WRONG: &[(&str, &str, &str)] = &[
 ];
 
 /// Values that must be taken, beside the defaults.
-const RIGHT: &[(&str, &str)] = &[
+pub const RIGHT: &[(&str, &str)] = &[
     ("CodeBucket", "code"),
     ("ArchiveBuckets", "my-archive,media.example.com"),
     ("ArchiveKmsKeys", "arn:aws:kms:us-east-1:123456789012:key/mrk-1234abcd12ab34cd56ef1234567890ab"),

@@ -82,6 +82,11 @@ impl Template {
         object(&self.document["Parameters"])
     }
 
+    /// The outputs, by name, each as it is declared.
+    pub fn outputs(&self) -> &Map<String, Value> {
+        object(&self.document["Outputs"])
+    }
+
     /// The template's description of its parameters for the console.
     pub fn interface(&self) -> &Value {
         &self.document["Metadata"]["AWS::CloudFormation::Interface"]

@@ -52,6 +52,11 @@ impl Folder {
     pub fn program(&self, architecture: Architecture, profile: Profile, program: &str) -> PathBuf {
         self.target.join(architecture.triple()).join(profile.folder()).join(program)
     }
+
+    /// The sysroot with the standard library's source, where it is compiled.
+    fn sysroot(&self) -> PathBuf {
+        self.target.join("sysroot")
+    }
 }
 
 /// Something that is in a program and no crate.
@@ -142,9 +147,9 @@ impl Builder {
         }
         if let StandardLibrary::Compiled { library } = &library {
             println!("compiling Rust's standard library for {triple} from {}", library.display());
-            // cargo can do so in nightly versions only. The version of this one is pinned, so what it does is known.
+            build.env("RUSTC", standard_library::sysroot_with(library, &self.rustc, &folder.sysroot())?);
+            // Only nightly versions can do so, and others that are told to be one. What this one does is known: it is pinned.
             build.arg("-Zbuild-std=std,panic_unwind").env("RUSTC_BOOTSTRAP", "1");
-            build.env("__CARGO_TESTS_ONLY_SRC_ROOT", library);
         }
         run(&mut build).with_context(|| format!("cannot build {program} for {triple}"))?;
         Ok(folder.program(architecture, profile, program))
@@ -195,10 +200,16 @@ impl Builder {
         for registry in fs::read_dir(&crates).with_context(|| format!("cannot read {}", crates.display()))? {
             renamed.push((registry?.path(), CRATES.to_owned()));
         }
+        // As in rustup's compiled standard library.
         let standard = format!("/rustc/{}", self.rustc.commit);
         renamed.push((self.rustc.source(), standard.clone()));
-        if let StandardLibrary::Compiled { library } = library {
-            renamed.push((library.clone(), standard + "/library"));
+        if let StandardLibrary::Compiled { .. } = library {
+            let source = folder.sysroot().join(standard_library::SOURCE);
+            // cargo gives rustc the paths in a workspace relative to it.
+            if let Ok(relative) = source.strip_prefix(&folder.source) {
+                renamed.push((relative.to_owned(), standard.clone()));
+            }
+            renamed.push((source, standard));
         }
         let mut flags = OsString::new();
         for (path, name) in renamed {
@@ -232,7 +243,7 @@ fn changes_builds(name: &str) -> bool {
         "CFLAGS_",
         "HOST_",
         "RUSTFLAGS",
-        "RUSTC_",
+        "RUSTC",
         "TARGET_",
     ];
     NAMES.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))

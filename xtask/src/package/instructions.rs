@@ -32,6 +32,7 @@ Restores archived S3 objects and shows them on CloudFront again.
   thaw-arm64.zip                 the code of all functions for arm64, and for x86_64
   thaw-x86_64.zip
   thaw.asl.json                  the state machine's definition
+  terraform/                     a module that deploys this folder with Terraform or OpenTofu
   thaw                           the command, for {OS} on {ARCH}: `./thaw --help`
   sbom.cdx.json                  what is compiled into the programs (CycloneDX 1.6)
   LICENSE.txt                    thaw's license

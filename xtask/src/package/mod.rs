@@ -46,6 +46,9 @@ const RUNTIME_GLIBC: Glibc = Glibc(2, 34);
 const FUNCTION: (&str, &str) = ("thaw-bootstrap", "bootstrap");
 const COMMAND: (&str, &str) = ("thaw-cli", "thaw");
 
+/// The module for Terraform, which deploys the package around its folder.
+const TERRAFORM: [&str; 3] = ["main.tf", "outputs.tf", "variables.tf"];
+
 /// Builds, checks and runs the programs, and writes the package.
 pub fn run(options: &Options) -> Result<()> {
     let builder = Builder::new(options.compile_std)?;
@@ -86,6 +89,7 @@ fn write(folder: &Path, release: &Release, files: &Files) -> Result<()> {
     println!("{}:", folder.display());
     for (name, content) in files {
         let file = folder.join(name);
+        fs::create_dir_all(file.parent().context("a file is in a folder")?)?;
         fs::write(&file, content)?;
         #[cfg(unix)]
         if mode(name) == Mode::Program {
@@ -125,6 +129,9 @@ fn make(builder: &Builder, folder: &Folder) -> Result<(Release, Files)> {
     let mut files: Files = release.files.iter().cloned().collect();
     let mut add = |name: &str, content: Vec<u8>| files.insert(name.to_owned(), content);
     add(COMMAND.1, fs::read(&command).with_context(|| format!("cannot read {}", command.display()))?);
+    for file in TERRAFORM {
+        add(&format!("terraform/{file}"), read(&format!("infra/terraform/{file}"))?);
+    }
     add("README.txt", instructions::readme(&release).into_bytes());
     add("LICENSE.txt", read("LICENSE")?);
     add("THIRD-PARTY-LICENSES.txt", licenses::texts(&crates, &others, &builder.standard_texts())?.into_bytes());
@@ -171,4 +178,28 @@ fn checked(program: &Path, architecture: Architecture, folder: &Folder) -> Resul
 #[expect(clippy::cast_precision_loss, reason = "a size for people")]
 fn kilobytes(bytes: &[u8]) -> f64 {
     bytes.len() as f64 / 1e3
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workspace::root;
+
+    #[test]
+    fn the_terraform_module_is_packed_whole_and_uploads_all_files_of_a_release() {
+        let folder = root().join("infra/terraform");
+        let mut files: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        files.sort();
+        assert_eq!(files, TERRAFORM);
+
+        let main = fs::read_to_string(folder.join("main.tf")).unwrap();
+        let uploaded = main.split_once("for_each = toset([").unwrap().1.split_once("])").unwrap().0;
+        let zips = Architecture::ALL.map(|architecture| (architecture.name(), Vec::new())).to_vec();
+        let release = Release::of(zips, Vec::new(), "").unwrap();
+        let mut files: Vec<_> = release.files.iter().map(|(name, _)| format!("\"{name}\"")).collect();
+        files.sort();
+        assert_eq!(uploaded, files.join(", "));
+        assert!(main.contains("key    = \"thaw/${local.release}/${each.value}\""));
+        assert_eq!(release.prefix(), format!("thaw/{}/", release.id));
+    }
 }

@@ -2,8 +2,12 @@
 //!
 //! rustup has it compiled for every architecture. Where that is not installed, it is compiled from the source of the very
 //! version that rustc has: rustup's, or Debian's.
+//!
+//! cargo looks for the source in the compiler's sysroot, and names its crates by their paths in it. So it gets a sysroot with the
+//! source at the usual place, and the same names wherever that sysroot is.
 
 use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -19,6 +23,9 @@ const DEBIAN: debian::Package = debian::Package {
     pinned: Some(("1.95.0+dfsg1-2~bpo13+1", "7b76db5b880a77f9e52975d2baa6209d2f76d2c9c2789515c3088cb960e2c83b")),
     members: &["usr/src/rustc-1.95.0/library"],
 };
+
+/// Where a sysroot has the source.
+pub const SOURCE: &str = "lib/rustlib/src/rust";
 
 /// The standard library of one architecture.
 #[derive(Debug, PartialEq, Eq)]
@@ -58,7 +65,7 @@ impl Rustc {
 
     /// Where rustup puts the standard library's source.
     pub fn source(&self) -> PathBuf {
-        self.sysroot.join("lib/rustlib/src/rust")
+        self.sysroot.join(SOURCE)
     }
 
     fn has(&self, architecture: Architecture) -> bool {
@@ -93,6 +100,28 @@ fn debians(rustc: &Rustc) -> Result<PathBuf> {
 
 fn is_source(library: &Path) -> bool {
     library.join("Cargo.lock").is_file()
+}
+
+/// Makes a sysroot of links to the compiler's own and to the source, and returns the compiler that uses it: a script in it.
+pub fn sysroot_with(library: &Path, rustc: &Rustc, dir: &Path) -> Result<PathBuf> {
+    if dir.exists() {
+        fs::remove_dir_all(dir).with_context(|| format!("cannot remove {}", dir.display()))?;
+    }
+    let source = dir.join(SOURCE);
+    fs::create_dir_all(&source)?;
+    symlink(library, source.join("library"))?;
+    for entry in fs::read_dir(rustc.sysroot.join("lib/rustlib"))? {
+        let entry = entry?;
+        if entry.file_name() != "src" {
+            symlink(entry.path(), dir.join("lib/rustlib").join(entry.file_name()))?;
+        }
+    }
+    let script = dir.join("rustc");
+    let compiler = rustc.sysroot.join("bin/rustc");
+    let line = format!("exec '{}' --sysroot '{}' \"$@\"", compiler.display(), dir.display());
+    fs::write(&script, format!("#!/bin/sh\n{line}\n"))?;
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755))?;
+    Ok(script)
 }
 
 #[cfg(test)]
