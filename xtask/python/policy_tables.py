@@ -134,7 +134,7 @@ UNUSED = [
 SOMETIMES = [
     ("ConfirmInvalidationsRole", "sqs:SendMessage", "{ConfirmInvalidationsQueue.Arn}", "CloudFront was not done when it was first asked"),
     (
-        "CheckInvalidationsRole CheckJobsRole ReportRole", "dynamodb:Query", "table/{Ledger}",
+        "CheckInvalidationsRole CheckJobsRole ReportRole StartRestoresRole", "dynamodb:Query", "table/{Ledger}",
         "an object of the chunk is still being restored: then what became readable is read, too",
     ),
     ("CheckRestoresRole", "events:PutEvents", "event-bus/default", "S3 is late, by the clock of a busy machine"),
