@@ -96,3 +96,72 @@ fn text(node: Node, name: &str) -> Option<String> {
     let element = node.descendants().find(|child| child.tag_name().name() == name)?;
     Some(element.text().unwrap_or_default().to_owned())
 }
+
+/// A stack as the emulator remembers it, also when it is deleted.
+pub struct StackInEmulator {
+    pub name: String,
+    pub id: String,
+    /// All that the template declares.
+    pub parameters: BTreeMap<String, String>,
+    /// By logical id, also those that are deleted.
+    pub resources: BTreeMap<String, Resource>,
+}
+
+/// A resource of a stack.
+pub struct Resource {
+    pub physical_id: String,
+    pub kind: String,
+}
+
+/// All stacks, those that are deleted too.
+pub fn all_stacks(aws: &Aws) -> Result<Vec<StackInEmulator>> {
+    let mut stacks = Vec::new();
+    for [name, id] in all(aws, "ListStacks", &[], ["StackName", "StackId"])? {
+        let of_stack = [("StackName".to_owned(), id.clone())];
+        let parameters = all(aws, "DescribeStacks", &of_stack, ["ParameterKey", "ParameterValue"])?;
+        // A deleted stack has no resources any more, but its events name them; the newest come first.
+        let names = ["LogicalResourceId", "PhysicalResourceId", "ResourceType", "ResourceStatus"];
+        let mut resources = BTreeMap::new();
+        for [id, physical_id, kind, status] in all(aws, "DescribeStackEvents", &of_stack, names)? {
+            if status.ends_with("_COMPLETE") && !physical_id.is_empty() {
+                resources.entry(id).or_insert(Resource { physical_id, kind });
+            }
+        }
+        let parameters = parameters.into_iter().map(|[name, value]| (name, value)).collect();
+        stacks.push(StackInEmulator { name, id, parameters, resources });
+    }
+    Ok(stacks)
+}
+
+/// These elements of each `member` in all pages of an answer.
+fn all<const N: usize>(
+    aws: &Aws,
+    action: &str,
+    parameters: &[(String, String)],
+    names: [&str; N],
+) -> Result<Vec<[String; N]>> {
+    let (mut found, mut parameters) = (Vec::new(), parameters.to_vec());
+    loop {
+        let xml = aws.query("cloudformation", VERSION, action, &parameters)?;
+        let page = Document::parse(&xml)?;
+        found.extend(members(&page, names));
+        let Some(next) = text(page.root(), "NextToken").filter(|next| !next.is_empty()) else { return Ok(found) };
+        parameters.retain(|(name, _)| name != "NextToken");
+        parameters.push(("NextToken".to_owned(), next));
+    }
+}
+
+/// These elements of each `member` that has all of them itself.
+fn members<const N: usize>(document: &Document<'_>, names: [&str; N]) -> Vec<[String; N]> {
+    let child = |member: Node<'_, '_>, name: &str| {
+        let element = member.children().find(|child| child.tag_name().name() == name)?;
+        Some(element.text().unwrap_or_default().to_owned())
+    };
+    let found = document.descendants().filter(|node| node.tag_name().name() == "member");
+    found
+        .filter_map(|member| {
+            let values: Option<Vec<_>> = names.iter().map(|name| child(member, name)).collect();
+            values?.try_into().ok()
+        })
+        .collect()
+}

@@ -25,6 +25,7 @@ mod mutants;
 mod node;
 mod package;
 mod picture;
+mod policies;
 mod process;
 mod python;
 mod question;
@@ -33,6 +34,7 @@ mod release;
 mod remove;
 #[path = "../../bench/src/report.rs"]
 mod report;
+mod secrets;
 mod sign;
 mod simulator;
 mod stack;
@@ -64,7 +66,7 @@ enum Command {
     /// A few minutes on a stack of its own. Passes if in the end every object is published, none was restored or
     /// invalidated twice, and every role is denied what lies next to its work; the exit code is the truth.
     Attack(stack::StackLocation),
-    /// Audit what thaw lets others do: its HTTP API
+    /// Audit what thaw lets others do, and what it lets in: its HTTP API, its crates
     #[command(subcommand)]
     Audit(audit::Audit),
     /// Run thaw in simulated worlds: one, many, or with known bugs put back in

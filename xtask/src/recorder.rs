@@ -12,7 +12,7 @@ use crate::simulator::Ports;
 use crate::workspace::{root, run};
 
 /// The file of the exchanges, in the stack's folder.
-const EXCHANGES: &str = "exchanges.jsonl";
+pub const EXCHANGES: &str = "exchanges.jsonl";
 
 /// The ports at which AWS's services are asked.
 #[derive(Clone, Copy)]

@@ -15,8 +15,10 @@ use crate::browser;
 use crate::dependencies;
 use crate::deploy;
 use crate::package;
+use crate::policies;
 use crate::python::python_env;
 use crate::recorder;
+use crate::secrets;
 use crate::stack::{S3, StackLocation};
 use crate::untested::block;
 use crate::up;
@@ -45,10 +47,14 @@ pub enum Check {
     Docs,
     /// cfn-lint and checkov have nothing to say
     Template,
+    /// cloudsplaining finds nothing unexplained in the policies of the roles
+    Policies,
     /// asl-validator and cfn-lint have nothing to say about the workflow
     Workflow,
     /// Sources and licenses of what we depend on
     Dependencies,
+    /// detect-secrets finds nothing unexplained in the tracked files
+    Secrets,
     /// Unit and contract tests, and whole restores in process
     Tests,
     /// Ten thousand simulated worlds, and others with known bugs put back in
@@ -105,8 +111,10 @@ impl Check {
                 cargo(&["doc", "--workspace", "--no-deps", "--locked"]).env("RUSTDOCFLAGS", "--deny warnings"),
             ),
             Self::Template => template(),
+            Self::Policies => policies::audit(),
             Self::Workflow => workflow::check(),
             Self::Dependencies => dependencies::check(),
+            Self::Secrets => secrets::check(),
             Self::Tests => tests(),
             Self::Worlds => worlds::test(),
             Self::Examples => run_command(&mut cargo(&["test", "--workspace", "--doc", "--locked"])),
@@ -184,14 +192,14 @@ pub fn stack_for_tests(which: &StackLocation, s3: S3, auth: bool) -> up::Options
 }
 
 /// Boots a stack, runs these tests on it, so many at once, and then something else; whatever comes of them takes it down.
-/// What was recorded meanwhile is held against AWS's service models.
+/// What was recorded meanwhile is held against AWS's service models, and against the policies of the roles.
 pub fn on_a_stack(
     options: &up::Options,
     tests: &[&str],
     at_once: u32,
     then: impl FnOnce() -> Result<()>,
 ) -> Result<()> {
-    let (_, teardown) = up::up(options)?;
+    let (stack, teardown) = up::up(options)?;
     let passed = run_command(
         cargo(&["test", "--workspace", "--locked", "--features", "thaw-tests/local-stack,thaw-cli/local-stack"])
             .args(["--test", "it", "--"])
@@ -200,7 +208,9 @@ pub fn on_a_stack(
             .env("THAW_STACK", options.which.dir().join("stack.json")),
     );
     let then = then();
-    let checked = if options.record { recorder::check(&options.which.dir()) } else { Ok(()) };
+    let dir = options.which.dir();
+    let check_record = || recorder::check(&dir).and(policies::simulate(&stack, &dir));
+    let checked = if options.record { check_record() } else { Ok(()) };
     drop(teardown);
     passed.and(then).and(checked)
 }

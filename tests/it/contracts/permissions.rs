@@ -24,10 +24,8 @@ const EXECUTIONS: &str = "arn:aws:states:us-east-1:111122223333:execution:{State
 /// Actions, separated by spaces, on resources.
 type Allowed = (&'static str, &'static str);
 
-const READ_ARCHIVE: &[Allowed] = &[
-    ("s3:GetObject s3:GetObjectVersion", OBJECTS),
-    ("s3:ListBucket s3:GetBucketVersioning s3:ListBucketVersions", BUCKETS),
-];
+const READ_ARCHIVE: &[Allowed] =
+    &[("s3:GetObject s3:GetObjectVersion", OBJECTS), ("s3:ListBucket s3:ListBucketVersions", BUCKETS)];
 const READ_DISTRIBUTIONS: &[Allowed] = &[
     ("cloudfront:GetDistribution", NAMED),
     ("cloudfront:GetContinuousDeploymentPolicy", POLICIES),
@@ -55,6 +53,7 @@ const FUNCTIONS: [(Step, &[&[Allowed]]); 24] = [
             READ_WORK,
             PUT_EVENTS,
             &[
+                ("s3:GetBucketVersioning", BUCKETS),
                 ("s3:GetObject", INBOX),
                 ("s3:PutObject", WORK),
                 ("dynamodb:GetItem dynamodb:BatchGetItem dynamodb:Query dynamodb:PutItem", LEDGER),
@@ -94,7 +93,11 @@ const FUNCTIONS: [(Step, &[&[Allowed]]); 24] = [
             READ_ARCHIVE,
             READ_DISTRIBUTIONS,
             READ_WORK,
-            &[("s3:GetObject", INBOX), ("dynamodb:GetItem dynamodb:BatchGetItem dynamodb:Query", LEDGER)],
+            &[
+                ("s3:GetBucketVersioning", BUCKETS),
+                ("s3:GetObject", INBOX),
+                ("dynamodb:GetItem dynamodb:BatchGetItem dynamodb:Query", LEDGER),
+            ],
         ],
     ),
     (Step::GetPaths, &[READ_ARCHIVE, READ_DISTRIBUTIONS]),

@@ -24,7 +24,8 @@ impl Template {
         Self::of(TEXT, parameters)
     }
 
-    /// The same of another text.
+    /// The same of another text. What is named like a resource or a pseudo parameter is known, too: `Ledger`, `Plan.Arn`,
+    /// `AWS::AccountId`.
     pub fn of(text: &str, parameters: &[(&str, Value)]) -> Self {
         let yaml = Yaml::load_from_str(text).expect("the template is YAML").remove(0);
         let mut template = Self { document: plain(&yaml), parameters: BTreeMap::new() };
@@ -139,13 +140,18 @@ impl Template {
 
     /// What a role may do: its own policies and those it shares. Panics at anything but plain permissions.
     pub fn permissions(&self, role: &str) -> BTreeSet<Permission> {
+        self.policies(role).iter().flat_map(permissions).collect()
+    }
+
+    /// The documents of a role's policies: its own, and those it shares.
+    pub fn policies(&self, role: &str) -> Vec<Value> {
         let attached = self.attached_to(role);
         let role = self.resource(role);
         let own = list(&role["Policies"]).into_iter().map(|policy| policy["PolicyDocument"].clone());
         let shared = list(&role["ManagedPolicyArns"])
             .into_iter()
             .map(|policy| self.resource(text(&policy).trim_matches(['{', '}']))["PolicyDocument"].clone());
-        own.chain(shared).chain(attached).flat_map(|document| permissions(&document)).collect()
+        own.chain(shared).chain(attached).collect()
     }
 
     /// The documents of the policies that name the role, and are there with these parameters.
@@ -178,12 +184,13 @@ impl Template {
     }
 
     fn reference(&self, name: &str) -> Value {
-        match name {
-            "AWS::NoValue" => Value::Null,
-            "AWS::StackName" => json!("thaw"),
-            "AWS::Region" => json!("us-east-1"),
-            "AWS::AccountId" => json!("111122223333"),
-            _ => self.parameters.get(name).cloned().unwrap_or_else(|| json!(format!("{{{name}}}"))),
+        match (name, self.parameters.get(name)) {
+            (_, Some(given)) => given.clone(),
+            ("AWS::NoValue", None) => Value::Null,
+            ("AWS::StackName", None) => json!("thaw"),
+            ("AWS::Region", None) => json!("us-east-1"),
+            ("AWS::AccountId", None) => json!("111122223333"),
+            (_, None) => json!(format!("{{{name}}}")),
         }
     }
 
@@ -197,7 +204,7 @@ impl Template {
         }
         let argument = self.evaluate(argument);
         match function {
-            "GetAtt" => json!(format!("{{{}}}", text(&argument))),
+            "GetAtt" => self.reference(&text(&argument)),
             "Equals" => json!(argument[0] == argument[1]),
             "Not" => json!(argument[0] == json!(false)),
             "Or" => json!(list(&argument).contains(&json!(true))),

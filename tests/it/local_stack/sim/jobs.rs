@@ -85,3 +85,27 @@ fn a_cancel_stops_the_job_that_asks() {
     assert!(begun < keys.len(), "{begun}");
     assert_eq!(stack.look(&id)["status"], "cancelled");
 }
+
+#[test]
+fn an_execution_that_somebody_stops_is_a_failed_restore_whose_job_is_cancelled() {
+    let stack = sim();
+    slowly(stack);
+    let keys: Vec<_> = (0..60).map(|n| format!("aborted/{n:02}.jpg")).collect();
+    let keys: Vec<_> = keys.iter().map(String::as_str).collect();
+    stack.put("GLACIER", keys.iter().copied());
+    let id = by_jobs(stack, &keys);
+    until("the job has begun to ask", || jobs(stack, &id).iter().any(|job| job["succeeded"] != 0).then_some(()));
+    let execution = stack.entry("state_machine_arn").replace(":stateMachine:", ":execution:") + ":" + &id;
+    stack.aws("stepfunctions", "stop_execution", json!({ "executionArn": execution, "cause": "enough of it" }));
+    let restore = until("CheckExecutions hears of it", || {
+        let restore = stack.look(&id);
+        (restore["status"] != "running").then_some(restore)
+    });
+    assert_eq!(restore["status"], "failed", "{restore}");
+    let stopped = jobs(stack, &id);
+    assert_eq!((stopped.len(), &stopped[0]["status"]), (1, &json!("Cancelled")));
+
+    // Four times a day the clock calls it, in case no event comes.
+    let checked = stack.aws("lambda", "invoke", json!({ "FunctionName": "thaw-CheckExecutions" }));
+    assert!(checked.get("FunctionError").is_none(), "{checked}");
+}
