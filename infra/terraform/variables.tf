@@ -172,6 +172,18 @@ variable "notice_email" {
   }
 }
 
+variable "dashboard" {
+  type        = string
+  description = "ENABLED means a CloudWatch dashboard with what is well, what is late, how long it takes and what it costs. Three are free in each account; each other one costs 3 USD a month."
+  default     = "DISABLED"
+  nullable    = false
+
+  validation {
+    condition     = contains(["ENABLED", "DISABLED"], var.dashboard)
+    error_message = "dashboard must be one of ENABLED, DISABLED."
+  }
+}
+
 variable "log_retention_days" {
   type        = number
   description = "How long logs are kept."
@@ -263,6 +275,7 @@ locals {
     RestoresPerSecond    = tostring(var.restores_per_second)
     BatchOperationsOver  = tostring(var.batch_operations_over)
     NoticeEmail          = var.notice_email
+    Dashboard            = var.dashboard
     LogRetentionDays     = tostring(var.log_retention_days)
     CodeBucket           = var.code_bucket
     Architecture         = var.architecture

@@ -102,6 +102,10 @@ UNUSED = [
     ),
     ("OnInboxFileRole", "sqs:SendMessage", "{InboxFileDeadLetters.Arn}", "the same"),
     (
+        "AnnounceExpiriesRole CheckExecutionsRole", "sqs:SendMessage", "{UndeliveredEvents.Arn}",
+        "Lambda sends there what failed three times, and nothing does",
+    ),
+    (
         "OnRestoreInitiatedRole", "events:PutEvents", "event-bus/default",
         "restores of others over their daily limit; in process: tests/it/steps/joining.rs",
     ),
