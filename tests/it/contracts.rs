@@ -1,6 +1,7 @@
 //! State machine, template and code name the same things in three languages. These tests hold them together.
 
 mod closed;
+mod end_of_support;
 mod environments;
 mod house;
 mod layers;

@@ -10,6 +10,7 @@ mod aws_cli;
 mod bench;
 mod browser;
 mod cloudformation;
+mod dashboard;
 mod demo;
 mod dependencies;
 mod deploy;
@@ -96,6 +97,8 @@ enum Command {
     Picture,
     /// Take the picture of the console for the README, on a local stack: docs/console.png
     ConsolePicture(stack::StackLocation),
+    /// Draw the dashboard of a local stack on which something was restored: docs/dashboard.svg
+    DashboardPicture(stack::StackLocation),
     /// Break the code in a thousand small ways, and count what no test notices: hours on two cores
     Mutants(mutants::Options),
     /// Measure how fast a function starts, and what a restore costs of thaw itself
@@ -125,6 +128,7 @@ fn main() -> ExitCode {
         Command::FirstScreen(options) => first_screen::run(&options),
         Command::Picture => picture::run(),
         Command::ConsolePicture(which) => browser::picture(&which),
+        Command::DashboardPicture(which) => dashboard::picture(&which),
         Command::Mutants(options) => mutants::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::AwsCheck(options) => aws_check::run(&options),

@@ -39,7 +39,7 @@ pub fn run(options: &Options) -> Result<()> {
     let found = Deployed::find(&cli, name)?;
     match removal(name, found.as_ref().map(|stack| stack.status.as_str())) {
         Removal::Nothing => {
-            println!("there is no stack {name} in account {account}, {}: nothing to remove", cli.region)
+            println!("there is no stack {name} in account {account}, {}: nothing to remove", cli.region);
         }
         Removal::Begin => remove(&cli, target, *when_done, &found.context("a stack that has a status")?)?,
         Removal::Refuse(why) => bail!("{why}"),

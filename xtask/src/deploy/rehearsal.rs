@@ -52,7 +52,7 @@ fn by_hand(cli: &AwsCli, stack: &Stack, folder: &Path) -> Result<()> {
     ensure!(deployed.is_protected, "the commands of the guide do not switch termination protection on");
 
     let commands = block(&guide, "sh remove").context("the guide has no commands that remove")?;
-    cli.bash(&commands, folder, &[("STACK", STACK_NAME)])?;
+    cli.bash(commands, folder, &[("STACK", STACK_NAME)])?;
     until("the stack by hand is gone", || Ok(is_gone(cli, STACK_NAME)?.then_some(())))
 }
 
