@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use thaw_core::{Readiness, Row, State, Status, quantity};
+use thaw_core::{PublishWhen, Readiness, Row, State, Status, quantity};
 use tracing::info;
 
 use crate::ledger::chunks::{self, ChunkEntry, total};
@@ -62,7 +62,7 @@ pub async fn run(
     // `after_last` is the chunk after the last one of which an object was taken. It becomes `until_chunk` if some are
     // left.
     let (mut taken, mut after_last, mut until_chunk) = (0, 0, 0);
-    let mut readable_since = None;
+    let mut due = None;
     'chunks: for chunk in &all {
         let readable = chunks::readable_entries(files, &record, chunk).await?;
         if readable.is_empty() {
@@ -78,6 +78,7 @@ pub async fn run(
             for rows in with_readiness(&record, entries, &readiness, ledger).await? {
                 let Some(own) = rows.iter().find(|row| row.row.restore == record.id) else { continue };
                 let row = own.now()?;
+                let since = due_since(&row);
                 match row.state.claim() {
                     // Continued even if the restore would wait for its other objects: the function that began the batch
                     // may have died.
@@ -90,16 +91,14 @@ pub async fn run(
                     None => continue,
                 }
                 taken += 1;
-                if let State::Restored { at, .. } = row.state {
-                    readable_since = Some(readable_since.unwrap_or(at).min(at));
-                }
+                due = due.into_iter().chain(since).min();
             }
         }
     }
     // Said before CloudFront is called: while CloudFront refuses, each attempt says it again.
     info!(
         restore = %record.id,
-        SecondsUnpublished = readable_since.map(|since| seconds(since, now)),
+        SecondsUnpublished = due.map(|since| seconds(since, now)),
         "{} to publish",
         quantity(taken as u64, "object", "objects")
     );
@@ -111,6 +110,13 @@ pub async fn run(
     );
     info!(restore = %record.id, "{says}");
     Ok(Output { says, wait_seconds: EDGES_TAKE, until_chunk })
+}
+
+/// Since when a readable object is to be published; `None` if it has waited for others, as it was to.
+fn due_since(row: &Row) -> Option<Timestamp> {
+    let State::Restored { at, .. } = row.state else { return None };
+    let has_waited = row.publish.when == PublishWhen::Together || row.held_until.is_some();
+    (!has_waited).then_some(at)
 }
 
 /// All rows of each object, of this restore and of others, with the readiness that they do not say themselves.
@@ -183,6 +189,18 @@ mod tests {
         }
         let all = OBJECTS_PER_CALL as u64 + 1_500;
         assert_eq!(seen, [(2, true, false, all - 1_000, 1_000), (0, false, true, all, 0)]);
+    }
+
+    #[test]
+    fn what_waits_for_others_is_not_late() {
+        use thaw_core::{Publish, RestoreId};
+        let id = RestoreId::try_from("r".to_owned()).unwrap();
+        let readable = crate::testing::stack::row(&id, "a", restored(Some("b")));
+        assert_eq!(due_since(&readable), Some(now()));
+        let together = Publish { when: PublishWhen::Together, ..Publish::default() };
+        assert_eq!(due_since(&Row { publish: together, ..readable.clone() }), None);
+        assert_eq!(due_since(&Row { held_until: Some(now()), ..readable.clone() }), None);
+        assert_eq!(due_since(&Row { state: State::Planned, ..readable }), None);
     }
 
     #[tokio::test]

@@ -155,3 +155,16 @@ async fn a_restore_that_cannot_be_checked_does_not_stop_the_others() {
     assert_eq!(stack.record(&silent).await.status, Status::Running);
     assert_eq!(stack.record(&other).await.status, Status::Failed);
 }
+
+#[tokio::test]
+async fn a_restore_is_overdue_half_a_day_after_its_last_object_should_have_been_readable() {
+    let stack = Stack::default();
+    let record = stack.record(&begun(&stack).await).await;
+    let last = record.plan.as_ref().and_then(|plan| plan.ready_between).map_or(now(), |[_, last]| last);
+    assert!(!is_overdue(&record, last + OVERDUE_AFTER));
+    assert!(is_overdue(&record, last + OVERDUE_AFTER + SignedDuration::from_secs(1)));
+    // Nobody has planned it.
+    let unplanned = record.with(|record| record.plan = None);
+    assert!(!is_overdue(&unplanned, unplanned.requested_at + OVERDUE_AFTER));
+    assert!(is_overdue(&unplanned, unplanned.requested_at + OVERDUE_AFTER + SignedDuration::from_secs(1)));
+}
