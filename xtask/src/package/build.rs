@@ -53,9 +53,10 @@ impl Folder {
         self.target.join(architecture.triple()).join(profile.folder()).join(program)
     }
 
-    /// The sysroot with the standard library's source, where it is compiled.
+    /// The sysroot with the standard library's source, where that is compiled. It is in the workspace, wherever cargo works: of a
+    /// crate outside of it, cargo hashes the whole path into names.
     fn sysroot(&self) -> PathBuf {
-        self.target.join("sysroot")
+        self.source.join("target/sysroot")
     }
 }
 
@@ -206,9 +207,8 @@ impl Builder {
         if let StandardLibrary::Compiled { .. } = library {
             let source = folder.sysroot().join(standard_library::SOURCE);
             // cargo gives rustc the paths in a workspace relative to it.
-            if let Ok(relative) = source.strip_prefix(&folder.source) {
-                renamed.push((relative.to_owned(), standard.clone()));
-            }
+            let relative = source.strip_prefix(&folder.source).context("the sysroot is in the workspace")?;
+            renamed.push((relative.to_owned(), standard.clone()));
             renamed.push((source, standard));
         }
         let mut flags = OsString::new();

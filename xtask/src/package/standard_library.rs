@@ -102,8 +102,20 @@ fn is_source(library: &Path) -> bool {
     library.join("Cargo.lock").is_file()
 }
 
-/// Makes a sysroot of links to the compiler's own and to the source, and returns the compiler that uses it: a script in it.
+/// Makes a sysroot of links to the compiler's own and to the source, and returns the compiler that uses it: a script in it, which
+/// is written last. What is there already is kept.
 pub fn sysroot_with(library: &Path, rustc: &Rustc, dir: &Path) -> Result<PathBuf> {
+    let script = dir.join("rustc");
+    let compiler = rustc.sysroot.join("bin/rustc");
+    let lines = format!(
+        "#!/bin/sh\n# The source is in {}.\nexec '{}' --sysroot '{}' \"$@\"\n",
+        library.display(),
+        compiler.display(),
+        dir.display()
+    );
+    if fs::read_to_string(&script).is_ok_and(|written| written == lines) {
+        return Ok(script);
+    }
     if dir.exists() {
         fs::remove_dir_all(dir).with_context(|| format!("cannot remove {}", dir.display()))?;
     }
@@ -116,10 +128,7 @@ pub fn sysroot_with(library: &Path, rustc: &Rustc, dir: &Path) -> Result<PathBuf
             symlink(entry.path(), dir.join("lib/rustlib").join(entry.file_name()))?;
         }
     }
-    let script = dir.join("rustc");
-    let compiler = rustc.sysroot.join("bin/rustc");
-    let line = format!("exec '{}' --sysroot '{}' \"$@\"", compiler.display(), dir.display());
-    fs::write(&script, format!("#!/bin/sh\n{line}\n"))?;
+    fs::write(&script, lines)?;
     fs::set_permissions(&script, fs::Permissions::from_mode(0o755))?;
     Ok(script)
 }
