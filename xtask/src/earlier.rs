@@ -10,7 +10,7 @@ use crate::workspace::{self, cargo, root, target_dir};
 
 /// The commit of the release before this one. Whoever changes what a release shares with the next one (the ledger, files in
 /// the work bucket, inputs of the functions, names in the template) tests the upgrade from it.
-const COMMIT: &str = "4847402513d46610cf8e0143d1edabda6de9d16b";
+const COMMIT: &str = "d1bcf467f1333c75e61b219cfd3441e7219f09d7";
 
 /// The files of that release.
 pub struct Earlier {

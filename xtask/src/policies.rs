@@ -70,7 +70,9 @@ pub fn simulate(stack: &Stack, dir: &Path) -> Result<()> {
 /// CloudFormation gave, and who has which role.
 pub fn write_stacks(stack: &Stack, dir: &Path) -> Result<PathBuf> {
     let found = cloudformation::all_stacks(&stack.aws())?;
-    let stacks: Vec<_> = found.iter().map(|found| of_stack(found, &stack.region)).collect();
+    // Somebody may have made a stack of another template.
+    let ours = found.iter().filter(|found| found.parameters.contains_key("ArchiveBuckets"));
+    let stacks: Vec<_> = ours.map(|found| of_stack(found, &stack.region)).collect();
     write_json(dir, "stacks.json", &json!(stacks))
 }
 

@@ -360,12 +360,8 @@ fn upload(stack: &Stack, release: Release) -> Result<UploadedRelease> {
         buckets.push(&gallery.bucket);
         distributions.extend([gallery.distribution_id.as_str(), &gallery.query_distribution_id]);
     }
-    let key = |name: &str| format!("{}{name}", release.prefix());
     let parameters = [
         ("CodeBucket", CODE_BUCKET.to_owned()),
-        // A release from before the template named its keys.
-        ("CodeKey", key(&format!("thaw-{}.zip", lambda_zip::ARCHITECTURE))),
-        ("DefinitionKey", key("thaw.asl.json")),
         ("ArchiveBuckets", buckets.join(",")),
         ("DistributionIds", distributions.join(",")),
         ("DirectoryIndex", DIRECTORY_INDEX.to_owned()),
@@ -373,6 +369,7 @@ fn upload(stack: &Stack, release: Release) -> Result<UploadedRelease> {
         ("ManageBucketEvents", "true".to_owned()),
         ("Architecture", lambda_zip::ARCHITECTURE.to_owned()),
     ];
+    // The release before this one may not have all of them.
     let declared = |name: &str| template.contains(&format!("\n  {name}:\n    Type: "));
     let parameters = parameters.into_iter().filter(|(name, _)| declared(name));
     let parameters = parameters.map(|(name, value)| (name.to_owned(), value)).collect();

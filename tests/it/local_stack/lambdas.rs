@@ -18,8 +18,6 @@ use super::stack::stack;
 pub struct Lambda {
     pub step: Step,
     pid: String,
-    /// The function's published version, or `$LATEST`.
-    pub version: String,
     /// Hundredths of a second of CPU since it started: it grows only while the process works.
     worked: u64,
 }
@@ -53,8 +51,7 @@ fn read(process: &Path, here: &str) -> Option<Lambda> {
     let stat = fs::read_to_string(process.join("stat")).ok()?;
     let mut times = stat.rsplit_once(") ")?.1.split(' ').skip(11).map(str::parse::<u64>);
     let worked = times.next()?.ok()? + times.next()?.ok()?;
-    let version = environment.iter().find_map(|one| one.strip_prefix("AWS_LAMBDA_FUNCTION_VERSION="))?.to_owned();
-    Some(Lambda { step, version, pid: process.file_name()?.to_str()?.to_owned(), worked })
+    Some(Lambda { step, pid: process.file_name()?.to_str()?.to_owned(), worked })
 }
 
 /// Goes round and kills Lambdas in the middle of their work, until it is stopped.
@@ -81,11 +78,6 @@ const ROUND: Duration = Duration::from_millis(5);
 impl Reaper {
     /// Begins its round. Those that are there already, from other work, end now.
     pub fn of(steps: &'static [Step]) -> Self {
-        Self::sparing(steps, |_| false)
-    }
-
-    /// The same, but some are left alone.
-    pub fn sparing(steps: &'static [Step], is_spared: fn(&Lambda) -> bool) -> Self {
         steps.iter().flat_map(|step| lambdas(*step)).for_each(|lambda| kill(&lambda));
         let stopped = Arc::new(AtomicBool::new(false));
         let over = stopped.clone();
@@ -93,7 +85,7 @@ impl Reaper {
             let mut deaths: BTreeMap<&'static str, usize> = BTreeMap::new();
             let mut dead = BTreeSet::new();
             while !over.load(Ordering::Relaxed) {
-                for lambda in all().iter().filter(|lambda| steps.contains(&lambda.step) && !is_spared(lambda)) {
+                for lambda in all().iter().filter(|lambda| steps.contains(&lambda.step)) {
                     let died = deaths.entry(lambda.step.name()).or_default();
                     let life = lives(lambda.step).get(*died);
                     if life.is_some_and(|life| lambda.worked >= *life) && dead.insert(lambda.pid.clone()) {
