@@ -36,6 +36,7 @@ pub fn build() -> Result<Earlier> {
     }
     fs::create_dir_all(&source)?;
     unpack(&source)?;
+    rename(&source)?;
     // The same selection as `up::build` has, so that shared crates have the same features.
     let mut build = cargo(&["build", "--workspace", "--bin", "bootstrap", "--locked"]);
     workspace::run(build.current_dir(&source).env("CARGO_TARGET_DIR", target_dir()))?;
@@ -48,6 +49,28 @@ fn read(source: &Path, bootstrap: PathBuf) -> Result<Earlier> {
     let text = |name: &str| fs::read_to_string(source.join(name)).with_context(|| format!("cannot read its {name}"));
     let definition = text("statemachine/thaw.asl.json")?.into_bytes();
     Ok(Earlier { bootstrap, definition, template: text("infra/template.yaml")? })
+}
+
+/// Gives its crates another version than ours. cargo tells crates apart by name, version and place in their workspace; ours would
+/// otherwise be compiled into the same files as these, and be taken for up to date afterwards.
+fn rename(source: &Path) -> Result<()> {
+    const OURS: &str = concat!("version = \"", env!("CARGO_PKG_VERSION"), "\"");
+    const ITS_OWN: &str = "version = \"0.0.0-earlier\"";
+    for name in ["Cargo.toml", "Cargo.lock"] {
+        let file = source.join(name);
+        let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        let parts = text.split("\n[").map(|part| {
+            match part.contains("name = \"thaw-")
+                || part.contains("name = \"xtask\"")
+                || part.starts_with("workspace.package]")
+            {
+                true => part.replace(OURS, ITS_OWN),
+                false => part.to_owned(),
+            }
+        });
+        fs::write(&file, parts.collect::<Vec<_>>().join("\n["))?;
+    }
+    Ok(())
 }
 
 /// The files of the commit.
