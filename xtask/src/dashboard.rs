@@ -17,7 +17,7 @@ use crate::template::{Template, list, text};
 use crate::up;
 use crate::workspace::{root, target_dir};
 
-/// Two days take two minutes and a half.
+/// A day takes a minute and a quarter.
 const TIME_SCALE: u32 = 1_200;
 
 /// Restores some objects of each kind on a local stack, one of which is not there, and draws the dashboard of it into docs/dashboard.svg.
