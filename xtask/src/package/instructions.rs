@@ -15,6 +15,7 @@ pub fn commands(release: &Release) -> String {
   aws cloudformation deploy --stack-name thaw --template-file template.yaml --s3-bucket $CODE_BUCKET \
     --capabilities CAPABILITY_IAM --parameter-overrides CodeBucket=$CODE_BUCKET \
     ArchiveBuckets=$ARCHIVE_BUCKETS DistributionIds=$DISTRIBUTION_IDS
+  aws cloudformation update-termination-protection --stack-name thaw --enable-termination-protection
   aws cloudformation describe-stacks --stack-name thaw --query 'Stacks[0].Outputs'
 ",
         prefix = release.prefix()
