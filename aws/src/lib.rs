@@ -36,6 +36,7 @@ mod s3control;
 mod signed_get;
 mod sqs;
 mod step_functions;
+mod work_bucket;
 
 pub use buckets::Buckets;
 pub use clients::{Clients, StartError};
@@ -45,7 +46,8 @@ pub use dynamodb::LedgerTable;
 pub use eventbridge::Bus;
 pub use https::Https;
 pub use lambda::Lambda;
-pub use s3::{Archive, WorkBucket};
+pub use s3::Archive;
 pub use s3control::{Jobs, NewJobs};
 pub use sqs::{DeadLetterQueue, Queue};
 pub use step_functions::Executions;
+pub use work_bucket::WorkBucket;

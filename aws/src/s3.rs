@@ -1,4 +1,4 @@
-//! S3: the archive buckets and the work bucket.
+//! S3: the archive buckets.
 
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,14 +11,13 @@ use aws_sdk_s3::config::interceptors::{
 use aws_sdk_s3::config::retry::{ClassifyRetry, RetryAction};
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{Builder, Config, ConfigBag, Intercept, RuntimeComponents};
-use aws_sdk_s3::error::{BoxError, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::error::{BoxError, ProvideErrorMetadata};
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
 use aws_sdk_s3::operation::restore_object::RestoreObjectError;
-use aws_sdk_s3::primitives::{ByteStream, DateTime};
+use aws_sdk_s3::primitives::DateTime;
 use aws_sdk_s3::types::{
-    CompletedMultipartUpload, CompletedPart, EncodingType, GlacierJobParameters, Object, ObjectVersion,
-    OptionalObjectAttributes, RestoreRequest, RestoreStatus,
+    EncodingType, GlacierJobParameters, Object, ObjectVersion, OptionalObjectAttributes, RestoreRequest, RestoreStatus,
 };
 use aws_smithy_async::rt::sleep::{AsyncSleep, TokioSleep};
 use aws_smithy_runtime_api::client::interceptors::context::InterceptorContext;
@@ -30,8 +29,7 @@ use thaw_core::{
     is_about_a_key,
 };
 use thaw_steps::ports::{
-    ListFrom, Listed, ListedRestore, LongFiles, Page, Piece, PortError, ReadArchive, RequestRestores, VersionMarker,
-    VersionPage, WorkFiles,
+    ListFrom, Listed, ListedRestore, Page, Piece, PortError, ReadArchive, RequestRestores, VersionMarker, VersionPage,
 };
 
 use crate::error::{answer, causes, port_error, unexpected};
@@ -261,7 +259,7 @@ impl Archive {
 }
 
 /// A piece of a file from this byte on.
-async fn read_piece(
+pub(crate) async fn read_piece(
     client: &Client,
     bucket: &str,
     key: &str,
@@ -417,7 +415,7 @@ impl Intercept for HttpStatus {
 /// Lets the SDK skip unreadable headers. S3 keeps the bytes that an uploader wrote into `Content-Disposition` and the
 /// like, and a `ü` may be Latin-1. Those headers do not matter here, but the SDK would fail to read the others too.
 #[derive(Debug)]
-struct SkipUnreadable;
+pub(crate) struct SkipUnreadable;
 
 impl Intercept for SkipUnreadable {
     fn name(&self) -> &'static str {
@@ -452,83 +450,6 @@ impl ClassifyRetry for SlowDownIsAnAnswer {
             Some(code) if thaw_core::trouble(0, code) == Some(CallError::Throttled) => RetryAction::RetryForbidden,
             _ => RetryAction::NoActionIndicated,
         }
-    }
-}
-
-/// The work bucket.
-#[derive(Debug, Clone)]
-pub struct WorkBucket {
-    client: Client,
-    bucket: String,
-}
-
-impl WorkBucket {
-    pub(crate) fn new(config: Builder, bucket: String) -> Self {
-        Self { client: Client::from_conf(config.interceptor(SkipUnreadable).build()), bucket }
-    }
-}
-
-impl WorkFiles for WorkBucket {
-    async fn put(&self, name: &str, bytes: Vec<u8>) -> Result<(), PortError> {
-        let call = self.client.put_object().bucket(&self.bucket).key(name).content_type("application/json");
-        match call.body(ByteStream::from(bytes)).send().await {
-            Ok(_) => Ok(()),
-            Err(error) => Err(port_error(format!("PutObject of s3://{}/{name}", self.bucket), &error)),
-        }
-    }
-
-    async fn get(&self, name: &str) -> Result<Option<Vec<u8>>, PortError> {
-        let what = || format!("GetObject of s3://{}/{name}", self.bucket);
-        match self.client.get_object().bucket(&self.bucket).key(name).send().await {
-            Ok(output) => match output.body.collect().await {
-                Ok(body) => Ok(Some(body.to_vec())),
-                // The answer broke off.
-                Err(error) => Err(PortError { trouble: Some(CallError::Unavailable), ..unexpected(what(), error) }),
-            },
-            Err(SdkError::ServiceError(error)) if error.err().is_no_such_key() => Ok(None),
-            Err(error) => Err(port_error(what(), &error)),
-        }
-    }
-}
-
-impl LongFiles for WorkBucket {
-    async fn begin(&self, name: &str) -> Result<String, PortError> {
-        let what = || format!("CreateMultipartUpload of s3://{}/{name}", self.bucket);
-        let call = self.client.create_multipart_upload().bucket(&self.bucket).key(name).content_type("text/csv");
-        let output = call.send().await.map_err(|error| port_error(what(), &error))?;
-        output.upload_id.ok_or_else(|| unexpected(what(), "the answer has no upload id"))
-    }
-
-    async fn add(&self, name: &str, upload: &str, number: u32, part: Vec<u8>) -> Result<String, PortError> {
-        let what = || format!("UploadPart {number} of s3://{}/{name}", self.bucket);
-        let call = self.client.upload_part().bucket(&self.bucket).key(name).upload_id(upload);
-        let call = call.part_number(i32::try_from(number).unwrap_or(i32::MAX)).body(ByteStream::from(part));
-        let output = call.send().await.map_err(|error| port_error(what(), &error))?;
-        output.e_tag.ok_or_else(|| unexpected(what(), "the answer has no ETag"))
-    }
-
-    async fn finish(&self, name: &str, upload: &str, parts: &[String]) -> Result<String, PortError> {
-        let what = || format!("CompleteMultipartUpload of s3://{}/{name}", self.bucket);
-        let part = |(number, etag): (i32, &String)| CompletedPart::builder().part_number(number).e_tag(etag).build();
-        let parts = CompletedMultipartUpload::builder().set_parts(Some((1..).zip(parts).map(part).collect())).build();
-        let call = self.client.complete_multipart_upload().bucket(&self.bucket).key(name).upload_id(upload);
-        let output = match call.multipart_upload(parts).send().await {
-            Ok(output) => output,
-            Err(error) => {
-                let is_gone = answer(&error).is_some_and(|answer| answer.code == "NoSuchUpload");
-                let error = port_error(what(), &error);
-                // An earlier call finished it and its answer got lost, or the upload is too old. A new upload writes
-                // the same file.
-                return Err(if is_gone { PortError { trouble: Some(CallError::Unavailable), ..error } } else { error });
-            }
-        };
-        let etag = output.e_tag.ok_or_else(|| unexpected(what(), "the answer has no ETag"))?;
-        // S3 sends the ETag in quotation marks, and expects it without.
-        Ok(etag.trim_matches('"').to_owned())
-    }
-
-    async fn read(&self, name: &str, from: u64) -> Result<Option<Piece>, PortError> {
-        read_piece(&self.client, &self.bucket, name, from, None).await
     }
 }
 

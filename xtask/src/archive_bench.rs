@@ -9,7 +9,7 @@ use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
 use crate::report::{Aim, Mode, at_commit, print_aims};
-use crate::stack::{S3, Stack, StackLocation};
+use crate::stack::{Stack, StackLocation};
 use crate::up::{self, up};
 
 /// How many objects there are of each kind.
@@ -36,8 +36,7 @@ pub fn run(mode: Mode, port: u16) -> Result<()> {
     let Size { flexible, deep, tiered, standard, time_scale } = mode.pick(FULL, SMOKE);
     let which = StackLocation { port, dir: None };
     let release = mode == Mode::Full;
-    let (stack, _teardown) =
-        up(&up::Options { which, s3: S3::Sim, auth: false, time_scale, release, record: false, upgrade: false })?;
+    let (stack, _teardown) = up(&up::Options { time_scale, release, ..up::Options::at(&which) })?;
     let control = stack.control();
     let series = |name: &str, count: u64, class: &str| {
         json!({

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 use nix::unistd::Uid;
 
 use crate::node;
-use crate::stack::{S3, Stack, StackLocation};
+use crate::stack::{Stack, StackLocation};
 use crate::up;
 use crate::workspace::{cargo, on_path, root, run, target_dir};
 
@@ -38,16 +38,7 @@ pub fn picture(which: &StackLocation) -> Result<()> {
     const TIME_SCALE: u32 = 1_200;
     let Some(browser) = browser()? else { bail!("{NONE}") };
     let scripts = scripts()?;
-    let options = up::Options {
-        which: which.clone(),
-        s3: S3::Sim,
-        auth: false,
-        time_scale: TIME_SCALE,
-        release: false,
-        record: false,
-        upgrade: false,
-    };
-    let (stack, _teardown) = up::up(&options)?;
+    let (stack, _teardown) = up::up(&up::Options { time_scale: TIME_SCALE, ..up::Options::at(which) })?;
     put_photos_and_films(&stack)?;
     let thaw = |args: &[&str]| {
         let mut thaw = Command::new(target_dir().join("debug/thaw"));

@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-use crate::stack::{S3, Stack, StackLocation};
+use crate::stack::{Stack, StackLocation};
 use crate::template::{Template, list, text};
 use crate::up;
 use crate::workspace::{root, target_dir};
@@ -22,16 +22,7 @@ const TIME_SCALE: u32 = 1_200;
 
 /// Restores some objects of each kind on a local stack, one of which is not there, and draws the dashboard of it into docs/dashboard.svg.
 pub fn picture(which: &StackLocation) -> Result<()> {
-    let options = up::Options {
-        which: which.clone(),
-        s3: S3::Sim,
-        auth: false,
-        time_scale: TIME_SCALE,
-        release: false,
-        record: false,
-        upgrade: false,
-    };
-    let (stack, _teardown) = up::up(&options)?;
+    let (stack, _teardown) = up::up(&up::Options { time_scale: TIME_SCALE, ..up::Options::at(which) })?;
     restore_some(&stack, &which.dir())?;
     let lines = lines_with_metrics(&stack)?;
     let widgets = widgets()?;

@@ -51,11 +51,11 @@ fn remove(cli: &AwsCli, target: &Target, when_done: bool, stack: &Deployed) -> R
     let name = target.stack_name.as_str();
     stack.is_of_thaw(name)?;
     println!("the stack {name} in {} is {}\n", cli.region, stack.status);
-    if when_done {
-        wait_until_nothing_runs(cli, target)?;
-    }
     // Of a stack that was never whole, nothing has run.
     if stack.outputs.contains_key("StateMachineArn") {
+        if when_done {
+            wait_until_nothing_runs(cli, target)?;
+        }
         running_words(running(cli, name)).iter().for_each(|line| println!("{line}"));
     }
     stays(stack).iter().for_each(|line| println!("{line}"));
@@ -67,12 +67,9 @@ fn remove(cli: &AwsCli, target: &Target, when_done: bool, stack: &Deployed) -> R
         );
     }
 
-    println!();
+    println!("\nremoving it (versions that are kept go with their functions):");
     let mut progress = Progress::after(&events(cli, &stack.id)?);
-    if stack.is_protected {
-        protect(cli, name, false)?;
-    }
-    cli.text(&["cloudformation", "delete-stack", "--stack-name", name])?;
+    delete(cli, stack, name)?;
     let ended = follow(cli, target, &stack.id, &mut progress)?;
     if let Some(Deployed { status, .. }) = ended.filter(|stack| stack.status != "DELETE_COMPLETE") {
         let failures = progress.failures();
@@ -85,6 +82,18 @@ fn remove(cli: &AwsCli, target: &Target, when_done: bool, stack: &Deployed) -> R
     let changed = findings.iter().filter(|finding| matches!(finding, Finding::Changed(_))).count();
     ensure!(changed == 0, "the stack is gone, but not all that it was attached to is as it was: see above");
     Ok(())
+}
+
+/// Begins the deletion. If that is refused, the stack is as well protected as before.
+fn delete(cli: &AwsCli, stack: &Deployed, name: &str) -> Result<()> {
+    if stack.is_protected {
+        protect(cli, name, false)?;
+    }
+    let begun = cli.text(&["cloudformation", "delete-stack", "--stack-name", name]);
+    if begun.is_err() && stack.is_protected {
+        protect(cli, name, true)?;
+    }
+    begun.map(drop)
 }
 
 /// What this command does about a stack.
@@ -255,29 +264,18 @@ impl Surroundings {
     /// What is to be said about each, given how all was before. `manages`: the stack may have turned events on, and then turns them
     /// off.
     fn compared(&self, after: &Self, manages: bool) -> Vec<Finding> {
-        let mut findings = Vec::new();
-        for (bucket, before) in &self.notifications {
+        let put_back = |before: &Value, after: &Value| {
+            manages && without_eventbridge(before) == without_eventbridge(after) && !sends(after)
+        };
+        let notifications = self.notifications.iter().map(|(bucket, before)| {
             let what = format!("the notifications of bucket {bucket}");
-            findings.push(match (before, after.notifications.get(bucket).and_then(Option::as_ref)) {
-                (Some(before), Some(after)) if before == after => Finding::Same(what),
-                (Some(before), Some(after))
-                    if manages && without_eventbridge(before) == without_eventbridge(after) && !sends(after) =>
-                {
-                    Finding::PutBack(what)
-                }
-                (Some(_), Some(_)) => Finding::Changed(what),
-                (None, _) | (_, None) => Finding::Unknown(what),
-            });
-        }
-        for (id, before) in &self.distributions {
+            Finding::of(what, before.as_ref(), after.notifications.get(bucket).and_then(Option::as_ref), put_back)
+        });
+        let distributions = self.distributions.iter().map(|(id, before)| {
             let what = format!("distribution {id}");
-            findings.push(match (before, after.distributions.get(id).and_then(Option::as_ref)) {
-                (Some(before), Some(after)) if before == after => Finding::Same(what),
-                (Some(_), Some(_)) => Finding::Changed(what),
-                (None, _) | (_, None) => Finding::Unknown(what),
-            });
-        }
-        findings
+            Finding::of(what, before.as_ref(), after.distributions.get(id).and_then(Option::as_ref), |_, _| false)
+        });
+        notifications.chain(distributions).collect()
     }
 }
 
@@ -304,6 +302,20 @@ enum Finding {
 }
 
 impl Finding {
+    fn of(
+        what: String,
+        before: Option<&Value>,
+        after: Option<&Value>,
+        put_back: impl Fn(&Value, &Value) -> bool,
+    ) -> Self {
+        match (before, after) {
+            (Some(before), Some(after)) if before == after => Self::Same(what),
+            (Some(before), Some(after)) if put_back(before, after) => Self::PutBack(what),
+            (Some(_), Some(_)) => Self::Changed(what),
+            (None, _) | (_, None) => Self::Unknown(what),
+        }
+    }
+
     fn words(&self) -> String {
         match self {
             Self::Same(what) => format!("  as it was   {what}"),

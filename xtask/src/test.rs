@@ -168,7 +168,7 @@ fn local_stack(which: &StackLocation) -> Result<()> {
     // They wait more than they work.
     const AT_ONCE: u32 = 4;
     workflow::install_node_programs()?;
-    let recorded = |s3| up::Options { record: true, ..stack_for_tests(which, s3, true) };
+    let recorded = |s3| up::Options { s3, auth: true, record: true, ..up::Options::at(which) };
     let rehearsed = || aws_check::rehearse(which);
     on_a_stack(&recorded(S3::Sim), &["local_stack::both", "local_stack::sim"], AT_ONCE, rehearsed)?;
     on_a_stack(&recorded(S3::Ministack), &["local_stack::both"], AT_ONCE, || Ok(()))
@@ -176,19 +176,14 @@ fn local_stack(which: &StackLocation) -> Result<()> {
 
 /// With an attack in the background that scripts the whole simulator, so one test comes after the other.
 fn upgrade(which: &StackLocation) -> Result<()> {
-    let options = up::Options { upgrade: true, ..stack_for_tests(which, S3::Sim, false) };
+    let options = up::Options { upgrade: true, ..up::Options::at(which) };
     on_a_stack(&options, &["local_stack::upgrade"], 1, || Ok(()))
 }
 
 /// What an operator does, as it is documented.
 fn deployment(which: &StackLocation) -> Result<()> {
-    let (_stack, _teardown) = up::up(&stack_for_tests(which, S3::Sim, true))?;
+    let (_stack, _teardown) = up::up(&up::Options { auth: true, ..up::Options::at(which) })?;
     deploy::rehearse(which)
-}
-
-/// A stack in whose seconds an hour of waiting passes, so that a restore from Deep Archive takes twelve seconds.
-pub fn stack_for_tests(which: &StackLocation, s3: S3, auth: bool) -> up::Options {
-    up::Options { which: which.clone(), s3, auth, time_scale: 3600, release: false, record: false, upgrade: false }
 }
 
 /// Boots a stack, runs these tests on it, so many at once, and then something else; whatever comes of them takes it down.

@@ -50,6 +50,21 @@ pub struct Options {
     pub upgrade: bool,
 }
 
+impl Options {
+    /// A stack as `cargo xtask up` boots it there without any other option: on the simulator, with an hour of waiting in a second.
+    pub fn at(which: &StackLocation) -> Self {
+        Self {
+            which: which.clone(),
+            s3: S3::Sim,
+            auth: false,
+            time_scale: 3600,
+            release: false,
+            record: false,
+            upgrade: false,
+        }
+    }
+}
+
 const REGION: &str = "us-east-1";
 /// What the emulator takes as the account's root; it opens nothing anywhere else.
 const CREDENTIALS: (&str, &str) = ("test", "test");

@@ -91,6 +91,10 @@ fn what_ends_on_a_known_date_is_what_is_used() {
     assert_eq!(runtimes.len(), 1);
     assert!(ends[0][0].contains(&format!("`{}`", runtimes.first().unwrap())), "{ends:?}");
     assert!(ends[1][0].contains(&format!("Prices of {} ", PriceList::US_EAST_1.read)), "{ends:?}");
+    let toolchain = read("rust-toolchain.toml");
+    let channel = toolchain.lines().find_map(|line| line.strip_prefix("channel = \"")).unwrap_or_default();
+    let rust = channel.trim_end_matches('"').trim_end_matches(".0");
+    assert!(DOCUMENT.contains(&format!("Rust {rust} (`rust-toolchain.toml`)")), "the toolchain is {rust}");
     // The files that are named are there.
     let files = DOCUMENT.split('`').skip(1).step_by(2).filter(|word| word.contains('/') && word.contains('.'));
     for file in files.filter(|word| !word.contains(' ') && !word.contains("::")) {

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use crate::demo::objects;
 use crate::python::{PythonEnv, python_env};
-use crate::stack::{S3, Stack, StackLocation};
+use crate::stack::{Stack, StackLocation};
 use crate::up;
 use crate::workspace::root;
 
@@ -71,10 +71,7 @@ impl Phase {
 /// Boots a stack, calls its API, and looks at what came of the restores.
 pub fn run(options: &Options) -> Result<()> {
     let python = python_env("api-python", &root().join("xtask/python/api/requirements.lock"))?;
-    let which = options.which.clone();
-    let on =
-        up::Options { which, s3: S3::Sim, auth: true, time_scale: 3600, release: false, record: false, upgrade: false };
-    let (stack, teardown) = up::up(&on)?;
+    let (stack, teardown) = up::up(&up::Options { auth: true, ..up::Options::at(&options.which) })?;
     let tested = test(&stack, &python, &options.which.dir(), options).and_then(|()| settle(&stack));
     drop(teardown);
     tested
